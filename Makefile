@@ -1,0 +1,63 @@
+# Everything a developer or a visitor runs. Needs Python 3.11 or later (with venv) and make; nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 2
+PYTEST_ARGS ?=
+DEMO_DIR ?= ./larder-demo
+
+.DEFAULT_GOAL := help
+.PHONY: help venv run test check pytest soak acceptance bench lock clean
+
+help:
+	@echo "make run         head office, coordinator and three branches on this machine, in $(DEMO_DIR)"
+	@echo "make test        lint, types and every test but the acceptance run"
+	@echo "make soak        the simulation, for longer"
+	@echo "make acceptance  real processes, killed often, over the data set in ../shared/data"
+	@echo "make bench       the speed table, each row beside its yardstick"
+	@echo "make lock        write requirements.lock again from pyproject.toml"
+	@echo "make clean       remove the virtual environment and caches"
+
+venv: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Larder needs Python 3.11 or later; name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+		{ echo "This Python has no venv; on Debian install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+run: $(READY)
+	$(BIN)/larder demo --dir $(DEMO_DIR)
+
+test: check pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+pytest: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not acceptance" $(PYTEST_ARGS)
+
+soak: $(READY)
+	$(BIN)/python -m tests.simulation $(SOAK_ARGS)
+
+acceptance: $(READY)
+	$(BIN)/python -m pytest -m acceptance -s $(PYTEST_ARGS)
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+# uv itself is the one tool that is not in the lock: it makes the lock. No URL of any index gets into the file.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --all-extras --no-header --no-annotate --quiet pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,1 @@
+"""The branch node: records one location's stock events and ships them to head office."""

@@ -1,0 +1,1 @@
+"""The command line that mounts the services, the demo, and what an operator deploys."""

@@ -1,0 +1,1 @@
+"""Head office: keeps every location's log and shows the stock of the group."""

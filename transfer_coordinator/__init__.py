@@ -1,0 +1,1 @@
+"""The transfer coordinator: moves stock between locations, exactly once or not at all."""
