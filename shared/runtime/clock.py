@@ -1,0 +1,242 @@
+"""Time and ids. Every moment is an int of microseconds since the epoch, UTC ("micros").
+
+Only ``SystemClock`` reads the computer's clock; everything else is given a ``Clock``, so the simulation can turn it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Final, Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+DAY: Final = 86_400 * SECOND
+EARLIEST: Final = 946_684_800 * SECOND  # 2000-01-01T00:00:00Z
+LATEST: Final = 7_258_118_400 * SECOND  # 2200-01-01T00:00:00Z, itself out of bounds
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_RFC3339: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+
+
+class Clock(Protocol):
+    """What the code asks for the time. ``now`` is micros; ``monotonic`` seconds from some start, never going back."""
+
+    def now(self) -> int: ...
+
+    def monotonic(self) -> float: ...
+
+
+class SystemClock:
+    """The computer's clock. Its monotonic counts the time the computer slept, where the system can tell."""
+
+    def __init__(self) -> None:
+        # CLOCK_MONOTONIC stands still while a laptop sleeps, which would look like a jump of the wall clock.
+        self._clock_id: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+    def now(self) -> int:
+        return time.time_ns() // 1_000
+
+    def monotonic(self) -> float:
+        return time.monotonic() if self._clock_id is None else time.clock_gettime(self._clock_id)
+
+
+def parse_rfc3339(text: str) -> tuple[int, int]:
+    """(micros, offset from UTC in minutes) of an RFC 3339 time such as ``2025-03-01T12:30:00+02:00``.
+
+    Raises ValueError when the offset is missing, the text is no such time, or the year is not 2000..2199. Digits
+    beyond the microsecond are cut.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError("not an RFC 3339 time with an offset, such as 2025-03-01T12:30:00+02:00")
+    day, clock_time, fraction, sign, hours, minutes = match.groups()
+    offset = 0
+    if sign is not None:
+        if int(hours) > 23 or int(minutes) > 59:
+            raise ValueError("the offset from UTC is not a time of day")
+        offset = (int(hours) * 60 + int(minutes)) * (-1 if sign == "-" else 1)
+    try:
+        local = datetime.fromisoformat(f"{day}T{clock_time}+00:00")
+    except ValueError as error:
+        raise ValueError("there is no such date or time of day") from error
+    micros = (local - _EPOCH) // _MICROSECOND - offset * MINUTE
+    if fraction is not None:
+        micros += int(fraction[:6].ljust(6, "0"))
+    if not EARLIEST <= micros < LATEST:
+        raise ValueError("the year is not between 2000 and 2199")
+    return micros, offset
+
+
+def format_rfc3339(micros: int, offset_minutes: int = 0) -> str:
+    """RFC 3339 text of a moment at an offset, with microseconds only where there are any; ``Z`` at offset zero."""
+    moment = _EPOCH + timedelta(microseconds=micros)
+    if offset_minutes:
+        moment = moment.astimezone(timezone(timedelta(minutes=offset_minutes)))
+        return moment.isoformat()
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def offset_minutes(micros: int, zone: ZoneInfo) -> int:
+    """The zone's offset from UTC at a moment, in whole minutes."""
+    offset = (_EPOCH + timedelta(microseconds=micros)).astimezone(zone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds() // 60)
+
+
+def business_date(occurred_at: int, zone: ZoneInfo, day_start_minutes: int) -> date:
+    """The business day of a moment: days begin ``day_start_minutes`` after midnight on the zone's wall clock."""
+    local = (_EPOCH + timedelta(microseconds=occurred_at)).astimezone(zone)
+    day = local.date()
+    return day if local.hour * 60 + local.minute >= day_start_minutes else day - timedelta(days=1)
+
+
+_RANDOM_BITS: Final = 74
+_VERSION_AND_VARIANT: Final = 0x7 << 76 | 0b10 << 62
+_LOW_62: Final = (1 << 62) - 1
+
+
+def _assemble(milliseconds: int, random_74: int) -> UUID:
+    high = (milliseconds & 0xFFFFFFFFFFFF) << 80 | (random_74 >> 62) << 64
+    return UUID(int=high | _VERSION_AND_VARIANT | random_74 & _LOW_62)
+
+
+def uuid7(now_micros: int, randbits: Callable[[int], int]) -> UUID:
+    """One UUIDv7 (RFC 9562) of a moment; ``randbits(k)`` gives an int of k random bits."""
+    return _assemble(now_micros // 1_000, randbits(_RANDOM_BITS))
+
+
+class IdFactory:
+    """Makes UUIDv7s that only grow, also within one millisecond and when the moment given goes back.
+
+    Call it with micros. Thread-safe. ``randbits`` is ``random.Random(seed).getrandbits`` in the simulation.
+    """
+
+    def __init__(self, randbits: Callable[[int], int] = secrets.randbits) -> None:
+        self._randbits = randbits
+        self._milliseconds = -1
+        self._random = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, now_micros: int) -> UUID:
+        milliseconds = now_micros // 1_000
+        with self._lock:
+            if milliseconds > self._milliseconds:
+                self._milliseconds = milliseconds
+                self._random = self._randbits(_RANDOM_BITS)
+            else:
+                # A random step keeps the next id unguessable and leaves 2**42 steps before the field is full.
+                self._random += 1 + self._randbits(32)
+                if self._random >> _RANDOM_BITS:
+                    self._milliseconds += 1
+                    self._random = self._randbits(_RANDOM_BITS)
+            return _assemble(self._milliseconds, self._random)
+
+
+class NodeClock:
+    """A node's now (DESIGN section 3): never goes back, follows the monotonic clock, and distrusts sudden jumps.
+
+    The base's wall clock is followed while it agrees within ``tolerance`` with the monotonic clock since the last
+    confirmation, so a network time service may correct it. A larger jump is not followed: now runs on by the monotonic
+    clock and ``confirmed`` is false until the wall clock comes back, head office's time is observed or a manager
+    confirms one. Where now is ahead of the time to follow it runs at half speed until it is not.
+
+    ``last_now`` is the last now that a former process of this node recorded, or None on the first start. A wall clock
+    that starts behind it, or more than ``longest_stop`` ahead of it, is not believed until confirmed.
+
+    Deterministic: the same readings of the base give the same answers. Thread-safe.
+    """
+
+    TOLERANCE: Final = 5 * MINUTE
+    LONGEST_STOP: Final = 31 * DAY
+    LONGEST_ROUND_TRIP: Final = MINUTE
+
+    def __init__(self, base: Clock, last_now: int | None = None) -> None:
+        self._base = base
+        self._lock = threading.Lock()
+        wall, monotonic = base.now(), base.monotonic()
+        # The three readings that belong together: from here on the clocks are compared by what they moved since.
+        self._reference_wall = wall
+        self._reference_monotonic = monotonic
+        self._reference_time = wall
+        self._believed = EARLIEST <= wall < LATEST
+        self._last = max(EARLIEST, min(wall, LATEST - 1))
+        self._last_monotonic = monotonic
+        if last_now is not None:
+            self._last = max(last_now, EARLIEST) if not self._believed else max(last_now, wall)
+            behind, ahead = last_now - wall, wall - last_now
+            if behind > self.TOLERANCE or ahead > self.LONGEST_STOP or not self._believed:
+                self._believed = False
+                self._last = last_now
+                self._reference_time = last_now
+        elif not self._believed:
+            self._reference_time = self._last
+
+    def now(self) -> int:
+        """Micros. Never below an earlier answer."""
+        with self._lock:
+            return self._read()[0]
+
+    def monotonic(self) -> float:
+        return self._base.monotonic()
+
+    @property
+    def last(self) -> int:
+        """The last now that was given out, to be kept for the next start."""
+        with self._lock:
+            return self._last
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether now can be trusted to ``TOLERANCE``. Events recorded while it is false are flagged."""
+        with self._lock:
+            now, target, jumped = self._read()
+            return self._believed and not jumped and now - target <= self.TOLERANCE
+
+    def observe_head_office(self, time_micros: int, round_trip: float) -> None:
+        """Head office's time as its answer carried it, and the seconds between asking and having the answer.
+
+        An answer that took over a minute says too little and is passed over, as is a time outside 2000..2199.
+        """
+        half = round(round_trip * SECOND / 2)
+        if 0 <= half * 2 <= self.LONGEST_ROUND_TRIP and EARLIEST <= time_micros + half < LATEST:
+            self.confirm(time_micros + half)
+
+    def confirm(self, now: int) -> None:
+        """Believe that it is ``now`` (micros), as head office or a manager says.
+
+        A wall clock within ``TOLERANCE`` of it is right and goes on being followed as it is; any other is followed by
+        its steps only. A node that is ahead stays unconfirmed until the time has caught up with it, as its now may
+        not go back. Raises ValueError for a moment outside the years 2000..2199.
+        """
+        if not EARLIEST <= now < LATEST:
+            raise ValueError("the year is not between 2000 and 2199")
+        with self._lock:
+            wall = self._base.now()
+            self._reference_wall = wall
+            self._reference_monotonic = self._base.monotonic()
+            self._reference_time = wall if abs(wall - now) <= self.TOLERANCE else now
+            self._believed = True
+
+    def _read(self) -> tuple[int, int, bool]:
+        """(now, the time being followed, whether the wall clock jumped away from it). The caller holds the lock."""
+        monotonic = self._base.monotonic()
+        wall_moved = self._base.now() - self._reference_wall
+        monotonic_moved = int((monotonic - self._reference_monotonic) * SECOND)
+        jumped = abs(wall_moved - monotonic_moved) > self.TOLERANCE
+        target = self._reference_time + (monotonic_moved if jumped or not self._believed else wall_moved)
+        if target < self._last:
+            elapsed = max(0, int((monotonic - self._last_monotonic) * SECOND))
+            self._last += elapsed // 2
+        else:
+            self._last = target
+        self._last_monotonic = monotonic
+        return self._last, target, jumped

@@ -1,0 +1,257 @@
+"""Refusals that callers can act on (RFC 9457), and the catalogue of every code a service may answer.
+
+A problem's JSON is ``{type, title, status, code, detail, hint, ...extras}``. ``code`` is kebab-case and stable,
+``detail`` says what is wrong with this request, ``hint`` what to do. ``type`` is ``/problems/{code}`` on the
+service that answered, where the catalogue is served.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from starlette.responses import Response
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+_CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_MAX_TEXT = 2_000
+_RESERVED = frozenset({"type", "title", "status", "code", "detail", "hint"})
+
+
+class Problem(Exception):
+    """A refusal with an HTTP status and a stable code. Raised anywhere below a route, answered by ``build_app``."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        title: str,
+        *,
+        detail: str = "",
+        hint: str = "",
+        extras: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail or title}")
+        self.status = status
+        self.code = code
+        self.title = title
+        self.detail = detail
+        self.hint = hint
+        self.extras: dict[str, Any] = dict(extras or {})
+        self.headers: dict[str, str] = dict(headers or {})
+        clash = _RESERVED & self.extras.keys()
+        if clash:
+            raise ValueError(f"extras of a problem may not be called {sorted(clash)}")
+
+    def body(self) -> dict[str, Any]:
+        """The members of the problem document, in the order they are written."""
+        document: dict[str, Any] = {
+            "type": f"/problems/{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+        }
+        if self.detail:
+            document["detail"] = self.detail
+        if self.hint:
+            document["hint"] = self.hint
+        document.update(self.extras)
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemKind:
+    """One code of the catalogue. Called, it makes the problem: ``raise UNKNOWN_ITEM("no item X", nearest=[...])``."""
+
+    code: str
+    status: int
+    title: str
+    hint: str
+
+    def __call__(
+        self, detail: str = "", *, hint: str | None = None, headers: Mapping[str, str] | None = None, **extras: Any
+    ) -> Problem:
+        return Problem(
+            self.status,
+            self.code,
+            self.title,
+            detail=detail,
+            hint=self.hint if hint is None else hint,
+            extras=extras,
+            headers=headers,
+        )
+
+
+class ProblemCatalogue:
+    """Every problem a service may answer: the common ones below and its own, each code declared once."""
+
+    def __init__(self, *, common: bool = True) -> None:
+        self._kinds: dict[str, ProblemKind] = dict(COMMON._kinds) if common else {}
+
+    def declare(self, code: str, status: int, title: str, hint: str) -> ProblemKind:
+        """Add a code. ValueError for a duplicate, a code that is not kebab-case or a status that is no refusal."""
+        if not _CODE.fullmatch(code):
+            raise ValueError(f"{code!r} is not kebab-case")
+        if not 400 <= status <= 599:
+            raise ValueError(f"{status} is not the status of a refusal")
+        if code in self._kinds:
+            raise ValueError(f"the problem {code!r} is declared twice")
+        kind = ProblemKind(code, status, title, hint)
+        self._kinds[code] = kind
+        return kind
+
+    def extend(self, other: ProblemCatalogue) -> None:
+        """Take over the kinds of another catalogue. The same kind twice is one; another kind under its code raises."""
+        for kind in other:
+            if self._kinds.setdefault(kind.code, kind) != kind:
+                raise ValueError(f"the problem {kind.code!r} is declared twice")
+
+    def get(self, code: str) -> ProblemKind | None:
+        return self._kinds.get(code)
+
+    def __contains__(self, code: object) -> bool:
+        return code in self._kinds
+
+    def __iter__(self) -> Iterator[ProblemKind]:
+        return iter(sorted(self._kinds.values(), key=lambda kind: kind.code))
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def responses(self, *kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
+        """The OpenAPI ``responses`` of a route that may answer these kinds, for FastAPI's argument of that name."""
+        by_status: dict[int | str, list[ProblemKind]] = {}
+        for kind in kinds:
+            if self._kinds.get(kind.code) != kind:
+                raise ValueError(f"the problem {kind.code!r} is not of this catalogue")
+            by_status.setdefault(kind.status, []).append(kind)
+        return {
+            status: {
+                "description": "; ".join(f"`{kind.code}`: {kind.title}" for kind in listed),
+                "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            }
+            for status, listed in by_status.items()
+        }
+
+
+COMMON = ProblemCatalogue(common=False)
+_declare = COMMON.declare
+
+MALFORMED_JSON = _declare(
+    "malformed-json", 400, "The body is not the JSON we read", "Send one JSON value in UTF-8, each key once."
+)
+BAD_REQUEST = _declare("bad-request", 400, "The request cannot be read", "Check the request against /docs.")
+UNAUTHENTICATED = _declare(
+    "unauthenticated", 401, "No valid key", "Send 'Authorization: Bearer lk_...' with a key of this service."
+)
+FORBIDDEN = _declare("forbidden", 403, "This key may not do that", "Use a key with a role that may.")
+WRONG_LOCATION = _declare(
+    "wrong-location", 403, "This key belongs to another location", "Use the key of the location you name."
+)
+CSRF_FAILED = _declare(
+    "csrf-failed", 403, "The form does not belong to this session", "Load the page again and send its form."
+)
+NOT_FOUND = _declare("not-found", 404, "There is nothing here", "The addresses of this service are listed at /docs.")
+METHOD_NOT_ALLOWED = _declare(
+    "method-not-allowed", 405, "This address does not take that method", "See the Allow header, or /docs."
+)
+CONFLICT = _declare("conflict", 409, "The request contradicts what is recorded", "Read the present state, then decide.")
+BODY_TOO_LARGE = _declare("body-too-large", 413, "The body is too large", "Send less at a time.")
+UNSUPPORTED_MEDIA_TYPE = _declare(
+    "unsupported-media-type", 415, "The body's type or encoding is not read here", "See /docs for the type to send."
+)
+INVALID_REQUEST = _declare(
+    "invalid-request", 422, "The request is understood but not valid", "Correct the fields named in 'errors'."
+)
+TOO_MANY_ATTEMPTS = _declare(
+    "too-many-attempts", 429, "Too many failed attempts", "Check the key, wait as Retry-After says, try again."
+)
+INTERNAL_ERROR = _declare(
+    "internal-error",
+    500,
+    "Something went wrong on our side",
+    "Report the incident id; the same request may be sent again.",
+)
+DATABASE_BUSY = _declare(
+    "database-busy", 503, "The database is busy", "Send the same request again, with the same key, in a moment."
+)
+DATABASE_UNAVAILABLE = _declare(
+    "database-unavailable", 503, "The database cannot be reached", "Send the same request again once it is back."
+)
+OVERLOADED = _declare(
+    "overloaded", 503, "Too much is waiting already", "Send the same request again, with the same key, in a moment."
+)
+DISK_FULL = _declare(
+    "disk-full", 507, "The disk is full, nothing was recorded", "Make room on the disk, then send the request again."
+)
+
+_BY_STATUS = {
+    kind.status: kind
+    for kind in (
+        BAD_REQUEST,
+        UNAUTHENTICATED,
+        FORBIDDEN,
+        NOT_FOUND,
+        METHOD_NOT_ALLOWED,
+        CONFLICT,
+        BODY_TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        INVALID_REQUEST,
+        TOO_MANY_ATTEMPTS,
+    )
+}
+
+
+def kind_of_status(status: int) -> ProblemKind:
+    """The kind that stands for a bare HTTP status raised by the framework."""
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return BAD_REQUEST if status < 500 else INTERNAL_ERROR
+
+
+def invalid_request(field: str, message: str) -> NoReturn:
+    """Raise 422 ``invalid-request`` for one field, as in ``invalid_request("lines[0].quantity", "four decimals")``."""
+    raise INVALID_REQUEST(f"{field}: {message}", errors=[{"field": field, "message": message}])
+
+
+def ascii_json(value: Any) -> bytes:
+    """JSON in ASCII only, of anything: lone surrogates become U+FFFD, NaN and infinities text, long text is cut.
+
+    Decimals become JSON numbers, exact up to 15 digits, which is what a quantity needs.
+    """
+    return json.dumps(_safe(value), ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def _safe(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        cut = value if len(value) <= _MAX_TEXT else value[:_MAX_TEXT] + "..."
+        return cut.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return str(value)
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, Mapping):
+        return {_safe(str(key)): _safe(member) for key, member in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_safe(member) for member in value]
+    return _safe(str(value))
+
+
+def problem_response(problem: Problem) -> Response:
+    """The HTTP answer of a problem."""
+    return Response(
+        ascii_json(problem.body()),
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type=PROBLEM_MEDIA_TYPE,
+    )
