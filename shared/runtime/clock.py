@@ -5,6 +5,7 @@ Only ``SystemClock`` reads the computer's clock; everything else is given a ``Cl
 
 from __future__ import annotations
 
+import random
 import re
 import secrets
 import threading
@@ -120,8 +121,9 @@ class IdFactory:
     Call it with micros. Thread-safe. ``randbits`` is ``random.Random(seed).getrandbits`` in the simulation.
     """
 
-    def __init__(self, randbits: Callable[[int], int] = secrets.randbits) -> None:
-        self._randbits = randbits
+    def __init__(self, randbits: Callable[[int], int] | None = None) -> None:
+        # Ids need to be unique, not secret: a generator seeded by the system is ten times as fast as the system's.
+        self._randbits = randbits or random.Random(secrets.randbits(256)).getrandbits  # noqa: S311
         self._milliseconds = -1
         self._random = 0
         self._lock = threading.Lock()

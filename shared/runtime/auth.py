@@ -1,0 +1,217 @@
+"""API keys and who holds them.
+
+A key is ``lk_<key_id>_<43 characters>``; a service keeps only the SHA-256 of the whole text. Services give a
+``KeyStore``; ``Authenticator`` remembers what it looked up for two seconds, so a hot route pays for one hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from threading import Lock
+from typing import Final, Protocol
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection, Request
+
+from shared.runtime.clock import Clock
+from shared.runtime.problems import FORBIDDEN, TOO_MANY_ATTEMPTS, UNAUTHENTICATED, WRONG_LOCATION, Problem
+
+_KEY: Final = re.compile(r"lk_([a-z0-9]{8,32})_([A-Za-z0-9_-]{43})", re.ASCII)
+_BEARER: Final = {"WWW-Authenticate": 'Bearer realm="larder"'}
+
+
+class Role(StrEnum):
+    """What a key may do. ``branch`` and ``coordinator`` are for machines: sync of one location, and transfers."""
+
+    ADMIN = "admin"
+    MANAGER = "manager"
+    STAFF = "staff"
+    VIEWER = "viewer"
+    BRANCH = "branch"
+    COORDINATOR = "coordinator"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. ``location_id`` is the only location the key is for, or None for a key of the whole group."""
+
+    key_id: str
+    role: Role
+    location_id: str | None = None
+
+    def check_location(self, location_id: str) -> None:
+        """Raise 403 ``wrong-location`` when this key belongs to another location."""
+        if self.location_id is not None and self.location_id != location_id:
+            raise WRONG_LOCATION(f"the key {self.key_id} is for {self.location_id}, not for {location_id}")
+
+    def check_role(self, *roles: Role) -> None:
+        """Raise 403 ``forbidden`` when the role is none of these."""
+        if self.role not in roles:
+            allowed = ", ".join(roles)
+            raise FORBIDDEN(f"the key {self.key_id} has the role {self.role}; this takes one of: {allowed}")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key as a service keeps it: ``digest`` is the lower-case hex SHA-256 of its whole text."""
+
+    key_id: str
+    digest: str
+    role: Role
+    location_id: str | None = None
+    revoked: bool = False
+
+
+class KeyStore(Protocol):
+    """Where a service keeps its keys. ``lookup`` may touch the database: it is called in a thread."""
+
+    def lookup(self, key_id: str) -> StoredKey | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made. ``text`` is shown once and kept nowhere."""
+
+    key_id: str
+    text: str
+    digest: str
+
+
+def generate_key() -> NewKey:
+    """A new key of 256 random bits, its id of 48."""
+    key_id = secrets.token_hex(6)
+    text = f"lk_{key_id}_{secrets.token_urlsafe(32)}"
+    return NewKey(key_id, text, digest_of(text))
+
+
+def digest_of(text: str) -> str:
+    """Lower-case hex SHA-256 of a key's whole text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def key_id_of(text: str) -> str | None:
+    """The id within a key's text, or None where it is no key."""
+    match = _KEY.fullmatch(text)
+    return None if match is None else match[1]
+
+
+class Authenticator:
+    """Tells who presents a key, for one service.
+
+    A good key is remembered for ``remember`` seconds (at most ``remembered`` of them), so a revocation acts within
+    that time everywhere and at once after ``invalidate``. More than ``attempts`` failures in a minute from one address
+    are answered 429 without a look-up; a key that was good before is looked up nevertheless.
+    """
+
+    def __init__(
+        self, store: KeyStore, clock: Clock, *, remember: float = 2.0, remembered: int = 1_000, attempts: int = 30
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._remember = remember
+        self._remembered = remembered
+        self._good: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+        self._failures = _Failures(attempts)
+        self._lock = Lock()
+
+    def cached(self, text: str) -> Principal | None:
+        """The principal of a key that was good within the last moments; touches no database."""
+        found = self._good.get(digest_of(text))
+        return found[0] if found is not None and found[1] > self._clock.monotonic() else None
+
+    def authenticate(self, text: str, address: str = "") -> Principal:
+        """The principal of a key's text presented from an address. Raises 401 ``unauthenticated`` or 429."""
+        return self.authenticate_digest(key_id_of(text), digest_of(text), address)
+
+    def authenticate_digest(self, key_id: str | None, digest: str, address: str = "") -> Principal:
+        """As ``authenticate``, for those who kept a key's digest only (page sessions)."""
+        now = self._clock.monotonic()
+        found = self._good.get(digest)
+        if found is not None and found[1] > now:
+            return found[0]
+        if found is None and (wait := self._failures.wait(address, now)):
+            raise TOO_MANY_ATTEMPTS(
+                "too many failed attempts from this address", headers={"Retry-After": str(wait)}, retry_after=wait
+            )
+        stored = self._store.lookup(key_id) if key_id is not None else None
+        # Compared even where nothing was found, so that the time tells nothing.
+        same = hmac.compare_digest(digest, stored.digest if stored is not None else "0" * 64)
+        if stored is None or not same or stored.revoked:
+            self._failures.add(address, now)
+            self._good.pop(digest, None)
+            raise unauthenticated("the key is unknown or was revoked")
+        principal = Principal(stored.key_id, Role(stored.role), stored.location_id)
+        with self._lock:
+            self._good[digest] = (principal, now + self._remember)
+            self._good.move_to_end(digest)
+            while len(self._good) > self._remembered:
+                self._good.popitem(last=False)
+        return principal
+
+    def invalidate(self) -> None:
+        """Forget what was looked up: the keys changed."""
+        with self._lock:
+            self._good.clear()
+
+    async def principal(self, connection: HTTPConnection) -> Principal:
+        """Who sent this request, by its Authorization header. Looks up in a thread, and only what is not remembered."""
+        scheme, _, text = connection.headers.get("authorization", "").partition(" ")
+        text = text.strip()
+        if scheme.lower() != "bearer" or not text:
+            raise unauthenticated("there is no 'Authorization: Bearer ...' header")
+        known = self.cached(text)
+        if known is not None:
+            return known
+        return await run_in_threadpool(self.authenticate, text, address_of(connection))
+
+    def require(self, *roles: Role) -> Callable[[Request], Awaitable[Principal]]:
+        """A FastAPI dependency: the Principal of the request, whose role is one of these (any role if none is given)."""
+
+        async def dependency(request: Request) -> Principal:
+            principal = await self.principal(request)
+            if roles:
+                principal.check_role(*roles)
+            return principal
+
+        return dependency
+
+
+def unauthenticated(detail: str) -> Problem:
+    """401 with the header that a 401 must carry."""
+    return UNAUTHENTICATED(detail, headers=_BEARER)
+
+
+def address_of(connection: HTTPConnection) -> str:
+    """The address a request came from, as far as the server knows it."""
+    return connection.client.host if connection.client is not None else ""
+
+
+class _Failures:
+    """Failed attempts by address in windows of a minute, for the latest 4,096 addresses."""
+
+    WINDOW = 60.0
+    ADDRESSES = 4_096
+
+    def __init__(self, allowed: int) -> None:
+        self._allowed = allowed
+        self._by_address: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._lock = Lock()
+
+    def wait(self, address: str, now: float) -> int:
+        """Seconds until this address may try again; 0 for at once."""
+        count, until = self._by_address.get(address, (0, 0.0))
+        return 0 if count < self._allowed or now >= until else int(until - now) + 1
+
+    def add(self, address: str, now: float) -> None:
+        with self._lock:
+            count, until = self._by_address.pop(address, (0, 0.0))
+            self._by_address[address] = (count + 1, until) if now < until else (1, now + self.WINDOW)
+            while len(self._by_address) > self.ADDRESSES:
+                self._by_address.popitem(last=False)

