@@ -172,7 +172,7 @@ class Authenticator:
         return await run_in_threadpool(self.authenticate, text, address_of(connection))
 
     def require(self, *roles: Role) -> Callable[[Request], Awaitable[Principal]]:
-        """A FastAPI dependency: the Principal of the request, whose role is one of these (any role if none is given)."""
+        """A FastAPI dependency: the Principal of the request, with one of these roles (any, if none is given)."""
 
         async def dependency(request: Request) -> Principal:
             principal = await self.principal(request)

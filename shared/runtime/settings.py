@@ -1,0 +1,125 @@
+"""Settings of a service: flags first, then the environment (``LARDER_...``), then ``settings.toml`` in its --dir.
+
+The only module that reads the environment. What is missing or wrong is told in one line, with what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+FILE_NAME = "settings.toml"
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong. Its text is one line to print: which, why, and what to do."""
+
+
+class ServiceSettings(BaseSettings):
+    """Base of a service's settings; ``dir`` holds its settings file, database and logs.
+
+    Read with ``load_settings``. Fields are flat: text, numbers, booleans. Secrets are declared ``SecretStr``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="LARDER_", extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    dir: Path
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the framework's signature; unused on purpose
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        directory = init_settings().get("dir") or env_settings().get("dir")
+        kept = read_settings_file(Path(directory)) if directory else {}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=kept)
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load_settings(kind: type[S], flags: Mapping[str, Any]) -> S:
+    """The settings of a service; flags that are None were not given. Raises SettingsError."""
+    try:
+        return kind(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(kind, found) for found in error.errors())) from error
+
+
+def _explain(kind: type[ServiceSettings], found: Any) -> str:
+    name = ".".join(str(part) for part in found["loc"]) or "settings"
+    flag, variable = "--" + name.replace("_", "-"), "LARDER_" + name.upper()
+    if found["type"] == "missing":
+        return f"the setting {name!r} is missing: give {flag}, set {variable}, or add it to {FILE_NAME} in --dir"
+    if found["type"] == "extra_forbidden":
+        known = ", ".join(sorted(kind.model_fields))
+        return f"there is no setting {name!r}: remove it from {FILE_NAME}; known are {known}"
+    return f"the setting {name!r} is wrong ({found['msg']}): correct {flag}, {variable} or {FILE_NAME} in --dir"
+
+
+def read_settings_file(directory: Path) -> dict[str, Any]:
+    """What ``settings.toml`` in this directory says; empty where there is none. Raises SettingsError."""
+    path = directory / FILE_NAME
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if os.name == "posix" and mode & 0o077:
+                raise SettingsError(f"{path} may be read by others (mode {mode:04o}): run 'chmod 600 {path}'")
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML ({error}): correct it, or remove it and run init again") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}): check who owns it") from error
+
+
+def write_settings_file(directory: Path, values: Mapping[str, str | int | float | bool | None]) -> Path:
+    """Write ``settings.toml`` (mode 0600) whole or not at all; None values are left out. The directory is made 0700."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / FILE_NAME
+    lines = [f"{_key(name)} = {_toml(value)}" for name, value in values.items() if value is not None]
+    text = "\n".join(["# Read at start; flags and LARDER_... in the environment come before it.", *lines, ""])
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor, not a path
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    return path
+
+
+def _key(name: str) -> str:
+    if not _BARE_KEY.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be the name of a setting")
+    return name
+
+
+def _toml(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    # A JSON string is a TOML basic string, but for U+007F, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def environment(name: str) -> str | None:
+    """``LARDER_<name>``, or None where unset or empty: for what is asked before any service has its settings."""
+    return os.environ.get("LARDER_" + name) or None
