@@ -154,7 +154,7 @@ def _system_binaries() -> Iterator[Path]:
 
 
 def _ask_version(binaries: Path, user: RunAs | None) -> str:
-    return subprocess.run(
+    result: subprocess.CompletedProcess[str] = subprocess.run(
         [binaries / "postgres", "--version"],
         env=child_environment(),
         cwd="/",
@@ -164,7 +164,8 @@ def _ask_version(binaries: Path, user: RunAs | None) -> str:
         text=True,
         timeout=VERSION_SECONDS,
         **(user.popen_arguments() if user else {}),
-    ).stdout
+    )
+    return result.stdout
 
 
 def _runs_as(binaries: Path, user: RunAs) -> bool:

@@ -65,14 +65,16 @@ class Supervisor:
             if not self.asked_to_stop:
                 report({"error": read_end(self.task["log"], log_start)})
             return 1
-        self._publish(port, ready=True)
-        report({"ready": port})
-        while not self.asked_to_stop and self._running():
-            self._wait(LOG_CHECK_SECONDS)
-            self._bound_log()
-        crashed = not self.asked_to_stop
-        self._publish(port, ready=False)
-        self._stop()
+        try:
+            self._publish(port, ready=True)
+            report({"ready": port})
+            while not self.asked_to_stop and self._running():
+                self._wait(LOG_CHECK_SECONDS)
+                self._bound_log()
+            crashed = not self.asked_to_stop
+            self._publish(port, ready=False)
+        finally:  # a full disk must not keep the server from being stopped
+            self._stop()
         return 1 if crashed else 0
 
     def _start(self) -> int | None:
@@ -175,12 +177,11 @@ class Supervisor:
         receiving.setblocking(False)
         sending.setblocking(False)
         signal.set_wakeup_fd(sending.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for harmless in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):  # handled, as the server would inherit ignored
+            signal.signal(harmless, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_terminate)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._wakeup = (receiving, sending)
-        self.selector.register(receiving, selectors.EVENT_READ, lambda: receiving.recv(4096) and None)
+        self.selector.register(receiving, selectors.EVENT_READ, self._on_signal)
 
     def _on_input(self) -> None:
         self.asked_to_stop = True
@@ -191,6 +192,9 @@ class Supervisor:
         for key in list(self.selector.get_map().values()):
             if key.data == self._on_owner_gone:
                 self.selector.unregister(key.fileobj)
+
+    def _on_signal(self) -> None:
+        self._wakeup[0].recv(4096)
 
     def _on_terminate(self, *_: object) -> None:
         self.asked_to_stop = True
@@ -236,7 +240,7 @@ def report(message: dict[str, object]) -> None:
 
 
 def main() -> int:
-    with open(0, "rb", buffering=0, closefd=False) as first_line:  # noqa: PTH123 - a descriptor, not a path
+    with open(0, "rb", buffering=0, closefd=False) as first_line:
         task: Task = json.loads(first_line.readline())
     os.set_inheritable(task["lock"], False)
     return Supervisor(task).run()
