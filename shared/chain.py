@@ -1,0 +1,105 @@
+"""Canonical bytes of an event, and the hash chain over them.
+
+`hash = sha256(previous hash, 32 raw bytes ‖ the line without its newline)`; before the first event of a location
+stand 32 zero bytes. The line is kept and shipped verbatim, never encoded again. Source: DESIGN section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from shared.events import MAX_LINE_BYTES, Event, EventNotUnderstood, check
+
+GENESIS: Final = bytes(32)
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Event).decode
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The last event of a log: its epoch, its sequence, its hash (32 bytes). An empty log stands at EMPTY."""
+
+    epoch: int
+    sequence: int
+    hash: bytes
+
+
+EMPTY: Final = Head(1, 0, GENESIS)
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """An event with its place, its canonical line (no newline) and its hash."""
+
+    event: Event
+    line: bytes
+    hash: bytes
+
+
+class BrokenChain(ValueError):
+    """A line whose hash is not the recorded one. `sequence` is the first event that does not verify."""
+
+    def __init__(self, sequence: int) -> None:
+        super().__init__(f"the chain breaks at event {sequence}")
+        self.sequence = sequence
+
+
+def canonical(event: Event) -> bytes:
+    """The event as its canonical line, UTF-8 JSON, no newline."""
+    return _encode(event)
+
+
+def next_hash(previous: bytes, line: bytes) -> bytes:
+    """The hash (32 bytes) of `line` standing after the event whose hash is `previous`."""
+    return sha256(previous + line).digest()
+
+
+def seal(event: Event, head: Head, recorded_at: int) -> Sealed:
+    """Give an unplaced event the place after `head`, and its line and hash. The event is changed in place.
+
+    Raises EventNotUnderstood when the event breaks a rule of its type or its line is too long to ship.
+    """
+    event.epoch = head.epoch
+    event.sequence = head.sequence + 1
+    event.recorded_at = recorded_at
+    check(event)
+    line = _encode(event)
+    if len(line) > MAX_LINE_BYTES:
+        raise EventNotUnderstood(f"the line is {len(line)} bytes long, the limit is {MAX_LINE_BYTES}")
+    return Sealed(event, line, sha256(head.hash + line).digest())
+
+
+def understand(line: bytes) -> Event:
+    """The event of a canonical line. Raises EventNotUnderstood with the reason."""
+    try:
+        event = _decode(line)
+    except msgspec.MsgspecError as error:
+        raise EventNotUnderstood(str(error)) from error
+    except UnicodeDecodeError as error:
+        raise EventNotUnderstood("the line is not UTF-8") from error
+    check(event)
+    return event
+
+
+def follow(previous: bytes, lines: Iterable[bytes]) -> list[bytes]:
+    """The hash of each line, the first standing after `previous`."""
+    hashes: list[bytes] = []
+    for line in lines:
+        previous = sha256(previous + line).digest()
+        hashes.append(previous)
+    return hashes
+
+
+def verify(previous: bytes, entries: Iterable[tuple[int, bytes, bytes]]) -> bytes:
+    """Verify (sequence, line, hash) entries that follow `previous`; the last hash.
+
+    Raises BrokenChain at the first entry whose hash differs from the one computed from its line.
+    """
+    for sequence, line, recorded in entries:
+        previous = sha256(previous + line).digest()
+        if previous != recorded:
+            raise BrokenChain(sequence)
+    return previous

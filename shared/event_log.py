@@ -1,0 +1,312 @@
+"""The log in a database: its tables, appending, reading. SQLite and PostgreSQL alike.
+
+Every function works inside the transaction of the Connection it is given and never commits. The lean columns of an
+event are the same at a branch and at head office, so that `shared.projection` reads both; a branch keeps the canonical
+line in the row, head office in `log_segment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple, cast
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Connection,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import psycopg
+
+from shared.chain import EMPTY, BrokenChain, Head, Sealed, verify
+from shared.events import MAX_QUANTITY, Event, effect
+
+APPEND_ONLY = "larder: the log is append-only"
+"""What both databases say when something tries to change or delete an event."""
+
+# A SQLite INTEGER PRIMARY KEY is the table itself; a BIGINT one would cost a second b-tree.
+_Sequence = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class LogTables(NamedTuple):
+    """The tables of a log; `segment` and `quarantine` are head office's alone and live in its schema."""
+
+    event: Table
+    head: Table
+    voided: Table
+
+
+def log_tables(metadata: MetaData, *, consolidated: bool) -> LogTables:
+    """Define the log's tables in `metadata`: one location's with the lines in the rows, or every location's without."""
+    key = ("location_id", "sequence") if consolidated else ("sequence",)
+    only_at_branch: list[Column[object] | Index] = (
+        []
+        if consolidated
+        else cast(
+            "list[Column[object] | Index]",
+            [
+                Column("command_key", Text),
+                Column("line", LargeBinary, nullable=False),
+                Index("event_event_id", "event_id", unique=True),
+                Index(
+                    "event_command_key",
+                    "command_key",
+                    unique=True,
+                    sqlite_where=Column("command_key").is_not(None),
+                    postgresql_where=Column("command_key").is_not(None),
+                ),
+            ],
+        )
+    )
+    event = Table(
+        "event",
+        metadata,
+        Column("location_id", Text, nullable=False),
+        Column("sequence", _Sequence, nullable=False),
+        Column("event_id", LargeBinary(16), nullable=False),
+        Column("type", Text, nullable=False),
+        Column("item_id", Text),
+        Column("on_hand_change", BigInteger),
+        Column("counted", BigInteger),
+        Column("reserved_change", BigInteger),
+        Column("in_transit_change", BigInteger),
+        Column("reservation_id", Text),
+        Column("expires_at", BigInteger),
+        Column("transfer_id", Text),
+        Column("voided_sequence", BigInteger),
+        Column("occurred_at", BigInteger, nullable=False),
+        Column("hash", LargeBinary(32), nullable=False),
+        *only_at_branch,
+        PrimaryKeyConstraint(*key),
+        CheckConstraint("sequence > 0", name="event_sequence_positive"),
+        CheckConstraint("counted IS NULL OR (counted >= 0 AND on_hand_change IS NULL)", name="event_counts_or_moves"),
+        CheckConstraint(
+            f"on_hand_change BETWEEN -{MAX_QUANTITY} AND {MAX_QUANTITY} AND on_hand_change <> 0", name="event_bounds"
+        ),
+        CheckConstraint("voided_sequence < sequence", name="event_voids_an_earlier_one"),
+    )
+    scope = (event.c.location_id,) if consolidated else ()
+    Index("event_as_of", *scope, event.c.item_id, event.c.occurred_at, event.c.sequence)
+    for name, column, columns in (
+        ("event_count", event.c.counted, (event.c.item_id, event.c.occurred_at, event.c.sequence)),
+        ("event_reservation", event.c.reservation_id, (event.c.item_id, event.c.reservation_id)),
+        ("event_transfer", event.c.transfer_id, (event.c.transfer_id, event.c.sequence)),
+        ("event_transfer_order", event.c.transfer_id, (event.c.sequence,)),
+        ("event_transfer_item", event.c.transfer_id, (event.c.item_id, event.c.sequence)),
+    ):
+        present = column.is_not(None)
+        Index(name, *scope, *columns, sqlite_where=present, postgresql_where=present)
+    for kind in ("TRANSFER_OUT", "TRANSFER_REVERSED"):
+        is_kind = event.c.type == kind
+        Index(
+            f"event_{kind.lower()}_once",
+            *scope,
+            event.c.transfer_id,
+            event.c.item_id,
+            unique=True,
+            sqlite_where=is_kind,
+            postgresql_where=is_kind,
+        )
+    head = Table(
+        "head",
+        metadata,
+        Column("location_id", Text, primary_key=True),
+        Column("epoch", BigInteger, nullable=False),
+        Column("sequence", BigInteger, nullable=False),
+        Column("hash", LargeBinary(32), nullable=False),
+    )
+    voided = Table(
+        "voided",
+        metadata,
+        Column("location_id", Text, nullable=False),
+        Column("sequence", BigInteger, nullable=False),
+        Column("by_sequence", BigInteger, nullable=False),
+        PrimaryKeyConstraint("location_id", "sequence"),
+        CheckConstraint("sequence < by_sequence", name="voided_before_its_void"),
+    )
+    return LogTables(event, head, voided)
+
+
+def append_only_ddl(table: str, dialect: str) -> list[str]:
+    """The statements that make `table` refuse UPDATE, DELETE and (PostgreSQL) TRUNCATE. For migrations."""
+    if dialect == "sqlite":
+        return [
+            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{APPEND_ONLY}'); END"
+            for verb in ("UPDATE", "DELETE")
+        ]
+    return [
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{APPEND_ONLY}' USING ERRCODE = 'integrity_constraint_violation'; END $$",
+        f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
+    ]
+
+
+class Entry(NamedTuple):
+    """One event as it is shipped: its sequence, its canonical line, its hash (32 bytes)."""
+
+    sequence: int
+    line: bytes
+    hash: bytes
+
+
+LEAN_COLUMNS = (
+    "location_id", "sequence", "event_id", "type", "item_id", "on_hand_change", "counted", "reserved_change",
+    "in_transit_change", "reservation_id", "expires_at", "transfer_id", "voided_sequence", "occurred_at", "hash",
+)  # fmt: skip
+
+
+def lean_row(event: Event, digest: bytes) -> tuple[object, ...]:
+    """The lean columns of a placed event, in the order of LEAN_COLUMNS."""
+    does = effect(event)
+    return (
+        event.location_id,
+        event.sequence,
+        bytes.fromhex(event.event_id.replace("-", "")),
+        event.type.value,
+        event.item_id,
+        does.on_hand_change,
+        does.counted,
+        does.reserved_change,
+        does.in_transit_change,
+        event.reservation_id,
+        event.expires_at,
+        event.transfer_id,
+        event.voided_sequence,
+        event.occurred_at,
+        digest,
+    )
+
+
+def insert_rows(
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
+) -> None:
+    """Insert `rows` (tuples in the order of `columns`) on the driver's own cursor: Core halves the rate."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.executemany(_insert_sql(table, columns, connection.dialect.name), rows)
+    finally:
+        cursor.close()
+
+
+@lru_cache(maxsize=32)
+def _insert_sql(table: Table, columns: tuple[str, ...], dialect: str) -> str:
+    in_order = [column.name for column in table.columns if column.name in columns]
+    if in_order != list(columns):
+        raise ValueError(f"columns of {table.name} are given as {columns}, the table has them as {in_order}")
+    compiler: Dialect = sqlite.dialect(paramstyle="qmark")
+    if dialect != "sqlite":
+        compiler = psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+    return str(insert(table).compile(dialect=compiler, column_keys=list(columns)))
+
+
+BRANCH_COLUMNS = (*LEAN_COLUMNS, "command_key", "line")
+
+
+def append(connection: Connection, tables: LogTables, sealed: Sequence[Sealed]) -> None:
+    """Append sealed events to a branch's log and move its head from the event before the first to the last one.
+
+    Raises StaleHead when the log's head is not where the first event says it should be (another writer was here).
+    """
+    if not sealed:
+        return
+    first, last = sealed[0].event, sealed[-1]
+    moved = connection.execute(
+        update(tables.head)
+        .where(tables.head.c.location_id == first.location_id, tables.head.c.sequence == first.sequence - 1)
+        .values(epoch=last.event.epoch, sequence=last.event.sequence, hash=last.hash)
+    )
+    if moved.rowcount != 1:
+        raise StaleHead(first.sequence - 1)
+    rows = [(*lean_row(each.event, each.hash), each.event.command_key, each.line) for each in sealed]
+    insert_rows(connection, tables.event, BRANCH_COLUMNS, rows)
+    record_voids(connection, tables, (each.event for each in sealed))
+
+
+def record_voids(connection: Connection, tables: LogTables, events: Iterable[Event]) -> None:
+    """Keep which event each void or reversal takes out of the fold. A second void of one event breaks the key."""
+    voids = [
+        {"location_id": each.location_id, "sequence": each.voided_sequence, "by_sequence": each.sequence}
+        for each in events
+        if each.voided_sequence is not None
+    ]
+    if voids:
+        connection.execute(insert(tables.voided), voids)
+
+
+class StaleHead(RuntimeError):
+    """The log's head is not at the sequence that the writer remembers: somebody else has written."""
+
+    def __init__(self, remembered: int) -> None:
+        super().__init__(f"the log's head is no longer at {remembered}")
+        self.remembered = remembered
+
+
+def create_head(connection: Connection, tables: LogTables, location_id: str) -> None:
+    """Begin an empty log for `location_id`."""
+    connection.execute(
+        insert(tables.head).values(location_id=location_id, epoch=EMPTY.epoch, sequence=EMPTY.sequence, hash=EMPTY.hash)
+    )
+
+
+def read_head(connection: Connection, tables: LogTables, location_id: str, *, lock: bool = False) -> Head | None:
+    """The head of a location's log, or None where it has none; `lock` holds its row until the transaction ends."""
+    head = tables.head
+    query = select(head.c.epoch, head.c.sequence, head.c.hash).where(head.c.location_id == location_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else Head(row.epoch, row.sequence, bytes(row.hash))
+
+
+def read_after(connection: Connection, tables: LogTables, after: int, limit: int) -> list[Entry]:
+    """Up to `limit` entries of a branch's log after the sequence `after`, in order."""
+    event = tables.event
+    rows = connection.execute(
+        select(event.c.sequence, event.c.line, event.c.hash)
+        .where(event.c.sequence > after)
+        .order_by(event.c.sequence)
+        .limit(limit)
+    )
+    return [Entry(row.sequence, bytes(row.line), bytes(row.hash)) for row in rows]
+
+
+def hash_at(connection: Connection, tables: LogTables, location_id: str, sequence: int) -> bytes | None:
+    """The hash (32 bytes) of one event of a location, 32 zero bytes at sequence 0, None past the head."""
+    if sequence == 0:
+        return EMPTY.hash
+    event = tables.event
+    found = connection.execute(
+        select(event.c.hash).where(event.c.location_id == location_id, event.c.sequence == sequence)
+    ).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
+def verify_log(connection: Connection, tables: LogTables, *, page: int = 5_000) -> Head:
+    """Verify a branch's whole log in pages of `page` events: gapless, every hash right, ending at the head.
+
+    Returns the head; raises BrokenChain at the first event that does not verify. Memory is bounded by one page.
+    """
+    head = connection.execute(select(tables.head)).one()
+    reached, digest = 0, EMPTY.hash
+    while entries := read_after(connection, tables, reached, page):
+        for offset, entry in enumerate(entries, start=reached + 1):
+            if entry.sequence != offset:
+                raise BrokenChain(offset)
+        digest = verify(digest, entries)
+        reached = entries[-1].sequence
+    if reached != head.sequence or digest != bytes(head.hash):
+        raise BrokenChain(head.sequence)
+    return Head(head.epoch, reached, digest)

@@ -1,0 +1,245 @@
+"""What the services say to each other over HTTP. Hashes are hex, times microseconds UTC, quantities thousandths.
+
+These are between our own services; what people and tills send stands in each service's api.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from shared.events import Code, EventType, HexHash, Id, Text
+
+PROTOCOL_VERSION = 1
+
+
+class _Message(msgspec.Struct, frozen=True):
+    """Decoding ignores fields it does not know: the other side may be newer."""
+
+
+class HeadMessage(_Message, frozen=True):
+    """Where a log ends."""
+
+    epoch: int
+    sequence: int
+    hash: HexHash
+
+
+class Hello(_Message, frozen=True, kw_only=True):
+    """A branch introduces itself. `acknowledged` is the last head that head office acknowledged to this node."""
+
+    location_id: Id
+    head: HeadMessage
+    acknowledged: HeadMessage | None
+    protocol: int
+    schema: int
+    software: Text
+
+
+class Verdict(StrEnum):
+    """What hello finds. OK and REWIND go on shipping; the others stop it and need a person or an upgrade."""
+
+    OK = "OK"
+    REWIND = "REWIND"
+    SUPERSEDED = "SUPERSEDED"
+    ROLLED_BACK = "ROLLED_BACK"
+    FORKED = "FORKED"
+    UPGRADE_REQUIRED = "UPGRADE_REQUIRED"
+
+
+class HelloAnswer(_Message, frozen=True, kw_only=True):
+    """Head office's side: its verdict as far as it can tell, its head of the location, its time, what it offers.
+
+    Where head office has no more than the branch, the branch itself compares at `head`.
+    `upgrade` names the side to upgrade with UPGRADE_REQUIRED: `branch` or `head-office`.
+    """
+
+    verdict: Verdict
+    head: HeadMessage
+    time: int
+    catalogue_version: int
+    hello_every_seconds: int
+    upgrade: str | None = None
+    detail: str | None = None
+
+
+class EventsAnswer(_Message, frozen=True, kw_only=True):
+    """A batch was taken: the head after it, when it was received, how many events were new."""
+
+    head: HeadMessage
+    received_at: int
+    appended: int
+    passed_over: int
+
+
+class CatalogueItem(_Message, frozen=True, kw_only=True, omit_defaults=True):
+    """One item of the group. `strict_at` names the locations where the item is strict."""
+
+    item_id: Id
+    name: Text
+    unit: Code
+    category: Text | None = None
+    barcode: Code | None = None
+    strict_at: tuple[Id, ...] = ()
+
+
+class CatalogueKey(_Message, frozen=True, kw_only=True, omit_defaults=True):
+    """One API key a branch must know: the SHA-256 of its text, its role, and when it was revoked."""
+
+    key_id: Id
+    key_hash: HexHash
+    role: Code
+    location_id: Id | None = None
+    revoked_at: int | None = None
+
+
+class ReorderLevel(_Message, frozen=True, kw_only=True):
+    """Below `level` (thousandths) the item wants ordering at this location, up to `target`."""
+
+    location_id: Id
+    item_id: Id
+    level: int
+    target: int
+
+
+class CatalogueLocation(_Message, frozen=True, kw_only=True):
+    """One location as its own branch needs to know it. `day_start` is in minutes after local midnight."""
+
+    location_id: Id
+    name: Text
+    timezone: Text
+    day_start: int
+
+
+class CatalogueEntry(_Message, frozen=True, kw_only=True, omit_defaults=True):
+    """One change of the catalogue: exactly one of the last four fields is set. `hash` chains over the entries before."""
+
+    version: int
+    hash: HexHash
+    item: CatalogueItem | None = None
+    key: CatalogueKey | None = None
+    reorder_level: ReorderLevel | None = None
+    location: CatalogueLocation | None = None
+
+
+class CataloguePage(_Message, frozen=True, kw_only=True):
+    """The catalogue's changes after a version, at most 1,000; `version` is the newest there is."""
+
+    entries: list[CatalogueEntry]
+    version: int
+    more: bool
+
+
+class InstructionStep(StrEnum):
+    """What a site is asked to record: out, refuse-out, reverse at the source; in, refuse-in at the other end."""
+
+    OUT = "out"
+    REFUSE_OUT = "refuse-out"
+    IN = "in"
+    REFUSE_IN = "refuse-in"
+    REVERSE = "reverse"
+
+
+class InstructionLine(_Message, frozen=True):
+    """One item of a transfer. `line` counts from 1; one item stands in one line."""
+
+    line: int
+    item_id: Id
+    quantity: Annotated[int, msgspec.Meta(gt=0)]
+    unit: Code
+
+
+class Instruction(_Message, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing a site is asked to record for a transfer, under the fencing token of whoever asks.
+
+    `number` is given by head office, rising per location: the branch's cursor in its long poll (0 until given).
+    """
+
+    transfer_id: Id
+    step: InstructionStep
+    token: Annotated[int, msgspec.Meta(ge=1)]
+    location_id: Id
+    source: Id
+    destination: Id
+    lines: tuple[InstructionLine, ...]
+    reason: Code | None = None
+    number: int = 0
+
+
+class InstructionOutcome(StrEnum):
+    """What became of an instruction at head office. `fenced`: a token older than the highest seen, so passed over."""
+
+    ACCEPTED = "accepted"
+    FENCED = "fenced"
+    UNKNOWN_LOCATION = "unknown-location"
+
+
+class InstructionAnswer(_Message, frozen=True, kw_only=True):
+    """Head office's answer to one instruction; `highest_token` is the highest it has seen for the transfer."""
+
+    transfer_id: Id
+    step: InstructionStep
+    outcome: InstructionOutcome
+    highest_token: int
+
+
+class InstructionBatch(_Message, frozen=True):
+    """Several instructions in one request, at most 1,000."""
+
+    instructions: Annotated[list[Instruction], msgspec.Meta(max_length=1_000)]
+
+
+class InstructionAnswers(_Message, frozen=True):
+    """One answer for each instruction, in the order asked."""
+
+    answers: list[InstructionAnswer]
+
+
+class InstructionPage(_Message, frozen=True):
+    """What a branch is asked to record, in the order of `number`; `next` is the cursor to come back with."""
+
+    instructions: list[Instruction]
+    next: int
+
+
+class Fact(_Message, frozen=True, kw_only=True, omit_defaults=True):
+    """One event of a transfer as head office's copy of the logs has it."""
+
+    location_id: Id
+    sequence: int
+    type: EventType
+    item_id: Id | None = None
+    quantity: int | None = None
+    reason: Code | None = None
+    occurred_at: int
+    received_at: int
+
+
+class TransferFacts(_Message, frozen=True, kw_only=True):
+    """Everything the logs say of one transfer, and the highest token seen for it (0: none)."""
+
+    transfer_id: Id
+    highest_token: int
+    facts: list[Fact]
+
+
+class FactsRequest(_Message, frozen=True):
+    """Which transfers to look up, at most 1,000."""
+
+    transfer_ids: Annotated[list[Id], msgspec.Meta(max_length=1_000)]
+
+
+class FactsAnswer(_Message, frozen=True):
+    """The facts of the transfers asked for, in the order asked."""
+
+    transfers: list[TransferFacts]
+
+
+class ChangesPage(_Message, frozen=True):
+    """The facts, whole, of the transfers that changed after a cursor; `next` is opaque; `more`: ask again at once."""
+
+    transfers: list[TransferFacts]
+    next: str
+    more: bool

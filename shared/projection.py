@@ -1,0 +1,303 @@
+"""The stock projection in a database: kept as events are appended, rebuilt from them, and read as of any moment.
+
+One set of SQL for branch and head office, SQLite and PostgreSQL; the rules are `shared.stock`'s and a property in the
+tests holds the two together. Works inside the transaction of the Connection it is given and never commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Connection,
+    FromClause,
+    MetaData,
+    PrimaryKeyConstraint,
+    Select,
+    Table,
+    Text,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared.event_log import LogTables
+from shared.stock import BEGINNING, Movement, Place, Standing, advance
+
+MOVEMENT_COLUMNS = (
+    "sequence", "occurred_at", "type", "on_hand_change", "counted", "reserved_change", "reservation_id", "expires_at",
+    "voided_sequence",
+)  # fmt: skip
+
+
+def stock_table(metadata: MetaData) -> Table:
+    """Define the projection: one row an item and location. Quantities in thousandths, times in microseconds UTC."""
+    return Table(
+        "stock",
+        metadata,
+        Column("location_id", Text, nullable=False),
+        Column("item_id", Text, nullable=False),
+        Column("on_hand", BigInteger, nullable=False),
+        Column("reserved", BigInteger, nullable=False),
+        Column("counted_at", BigInteger),
+        Column("counted_sequence", BigInteger),
+        Column("latest_at", BigInteger, nullable=False),
+        Column("latest_sequence", BigInteger, nullable=False),
+        Column("recount", Boolean(create_constraint=False), nullable=False),
+        PrimaryKeyConstraint("location_id", "item_id"),
+        CheckConstraint("(counted_at IS NULL) = (counted_sequence IS NULL)", name="stock_count_is_whole"),
+        CheckConstraint("reserved >= 0", name="stock_reserved_not_negative"),
+    )
+
+
+def _standing(row: Any) -> Standing:
+    last_count = None if row.counted_at is None else Place(row.counted_at, row.counted_sequence)
+    return Standing(row.on_hand, row.reserved, last_count, Place(row.latest_at, row.latest_sequence), bool(row.recount))
+
+
+def load_standings(
+    connection: Connection, stock: Table, location_id: str, item_ids: Iterable[str] | None = None
+) -> dict[str, Standing]:
+    """What stands of the items of one location (None: of all its items); items without events are left out."""
+    query = select(stock).where(stock.c.location_id == location_id)
+    if item_ids is not None:
+        query = query.where(stock.c.item_id.in_(list(item_ids)))
+    return {row.item_id: _standing(row) for row in connection.execute(query)}
+
+
+def store_standings(connection: Connection, stock: Table, location_id: str, standings: Mapping[str, Standing]) -> None:
+    """Write what stands of the given items, one statement for all of them."""
+    if not standings:
+        return
+    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    upsert: Any = make(stock)
+    figures = [column.name for column in stock.columns if not column.primary_key]
+    upsert = upsert.on_conflict_do_update(
+        index_elements=[stock.c.location_id, stock.c.item_id],
+        set_={name: upsert.excluded[name] for name in figures},
+    )
+    connection.execute(
+        upsert,
+        [
+            {
+                "location_id": location_id,
+                "item_id": item_id,
+                "on_hand": standing.on_hand,
+                "reserved": standing.reserved,
+                "counted_at": standing.last_count.occurred_at if standing.last_count else None,
+                "counted_sequence": standing.last_count.sequence if standing.last_count else None,
+                "latest_at": standing.latest.occurred_at,
+                "latest_sequence": standing.latest.sequence,
+                "recount": standing.recount,
+            }
+            for item_id, standing in sorted(standings.items())
+        ],
+    )
+
+
+def advance_all(
+    standings: dict[str, Standing], movements: Iterable[tuple[str, Movement]], voided: Mapping[int, Movement]
+) -> set[str]:
+    """Fold new (item, movement) pairs, in sequence order, into `standings`, in place.
+
+    `voided` holds the movements that they void, by sequence. Returns the items that must be refolded from the log once
+    the events are in it: `refold` them and put the result in `standings`.
+    """
+    refold_items: set[str] = set()
+    for item_id, each in movements:
+        if item_id in refold_items:
+            continue
+        target = voided.get(each.voided_sequence) if each.voided_sequence is not None else None
+        after = advance(standings.get(item_id, Standing()), each, target)
+        if after is None:
+            refold_items.add(item_id)
+        else:
+            standings[item_id] = after
+    return refold_items
+
+
+def movements_at(
+    connection: Connection, tables: LogTables, location_id: str, sequences: Sequence[int]
+) -> dict[int, Movement]:
+    """The movements of single events of a location, by sequence."""
+    if not sequences:
+        return {}
+    event = tables.event
+    query = select(*(event.c[name] for name in MOVEMENT_COLUMNS)).where(
+        event.c.location_id == location_id, event.c.sequence.in_(sequences)
+    )
+    return {row.sequence: Movement(**row._mapping) for row in connection.execute(query)}
+
+
+def movements_of(connection: Connection, tables: LogTables, location_id: str, item_id: str) -> list[Movement]:
+    """Every movement of one item at one location, in order of place."""
+    event = tables.event
+    query = (
+        select(*(event.c[name] for name in MOVEMENT_COLUMNS))
+        .where(event.c.location_id == location_id, event.c.item_id == item_id)
+        .order_by(event.c.occurred_at, event.c.sequence)
+    )
+    return [Movement(**row._mapping) for row in connection.execute(query)]
+
+
+def balances(
+    tables: LogTables,
+    pairs: FromClause,
+    *,
+    moment: ColumnElement[int] | None = None,
+    known_through: ColumnElement[int] | None = None,
+) -> Select[Any]:
+    """The balance of every (location_id, item_id) in `pairs`, folded by SQL from the log.
+
+    `moment` (microseconds UTC): as of it, expired reservations not counted; None: every event, reservations as summed.
+    `known_through`: an expression, correlated to `pairs`, for the last sequence known. Columns: location_id, item_id,
+    on_hand, reserved, counted_at, counted_sequence, latest_at, latest_sequence, recount.
+    """
+    event, voided = tables.event, tables.voided
+
+    def known(alias: FromClause) -> list[ColumnElement[bool]]:
+        mine = [alias.c.location_id == pairs.c.location_id, alias.c.item_id == pairs.c.item_id]
+        if moment is not None:
+            mine.append(alias.c.occurred_at <= moment)
+        if known_through is not None:
+            mine.append(alias.c.sequence <= known_through)
+        return mine
+
+    def stands(alias: FromClause) -> ColumnElement[bool]:
+        void = voided.alias()
+        undone = [void.c.location_id == alias.c.location_id, void.c.sequence == alias.c.sequence]
+        if known_through is not None:
+            undone.append(void.c.by_sequence <= known_through)
+        return ~exists().where(*undone)
+
+    count = event.alias("c")
+    last_count = (
+        select(count.c.sequence)
+        .where(*known(count), count.c.counted.is_not(None), stands(count))
+        .order_by(count.c.occurred_at.desc(), count.c.sequence.desc())
+        .limit(1)
+        .correlate(pairs)
+        .scalar_subquery()
+    )
+    base = select(pairs.c.location_id, pairs.c.item_id, last_count.label("counted_sequence")).subquery("base")
+    return _finish(tables, pairs, base, known, stands, moment)
+
+
+def _finish(  # noqa: PLR0917
+    tables: LogTables,
+    pairs: FromClause,
+    base: FromClause,
+    known: Any,
+    stands: Any,
+    moment: ColumnElement[int] | None,
+) -> Select[Any]:
+    event = tables.event
+    counted = event.alias("counted_event")
+    start = tuple_(
+        func.coalesce(counted.c.occurred_at, BEGINNING.occurred_at),
+        func.coalesce(counted.c.sequence, BEGINNING.sequence),
+    )
+    moved = event.alias("m")
+    moves = (
+        select(cast(func.coalesce(func.sum(moved.c.on_hand_change), 0), BigInteger))
+        .where(*known(moved), tuple_(moved.c.occurred_at, moved.c.sequence) > start, stands(moved))
+        .correlate(pairs, counted)
+        .scalar_subquery()
+    )
+    promise = event.alias("p")
+    left = func.sum(promise.c.reserved_change)
+    outstanding = (
+        select(left.label("left_over"))
+        .where(*known(promise), promise.c.reservation_id.is_not(None), stands(promise))
+        .group_by(promise.c.reservation_id)
+        .correlate(pairs)
+    )
+    if moment is not None:
+        expiry = func.max(promise.c.expires_at)
+        outstanding = outstanding.having(or_(expiry.is_(None), expiry > moment))
+    reservations = outstanding.subquery("reservations")
+    reserved = (
+        select(cast(func.coalesce(func.sum(reservations.c.left_over), 0), BigInteger))
+        .correlate(pairs)
+        .scalar_subquery()
+    )
+    came, back, sent = event.alias("came"), event.alias("back"), event.alias("sent")
+    before = tuple_(counted.c.occurred_at, counted.c.sequence)
+    recount = or_(
+        exists()
+        .where(
+            *known(came),
+            came.c.transfer_id.is_not(None),
+            came.c.type == "TRANSFER_IN",
+            came.c.sequence > counted.c.sequence,
+            tuple_(came.c.occurred_at, came.c.sequence) < before,
+            stands(came),
+        )
+        .correlate(pairs, counted),
+        exists()
+        .where(
+            *known(back),
+            back.c.transfer_id.is_not(None),
+            back.c.type == "TRANSFER_REVERSED",
+            back.c.sequence > counted.c.sequence,
+            sent.c.location_id == back.c.location_id,
+            sent.c.sequence == back.c.voided_sequence,
+            tuple_(sent.c.occurred_at, sent.c.sequence) < before,
+        )
+        .correlate(pairs, counted),
+    )
+    last = event.alias("last")
+    latest_sequence = (
+        select(last.c.sequence)
+        .where(*known(last))
+        .order_by(last.c.occurred_at.desc(), last.c.sequence.desc())
+        .limit(1)
+        .correlate(pairs)
+        .scalar_subquery()
+    )
+    latest_at = select(func.max(last.c.occurred_at)).where(*known(last)).correlate(pairs).scalar_subquery()
+    return select(
+        pairs.c.location_id,
+        pairs.c.item_id,
+        (func.coalesce(counted.c.counted, 0) + moves).label("on_hand"),
+        reserved.label("reserved"),
+        counted.c.occurred_at.label("counted_at"),
+        counted.c.sequence.label("counted_sequence"),
+        func.coalesce(latest_at, BEGINNING.occurred_at).label("latest_at"),
+        func.coalesce(latest_sequence, BEGINNING.sequence).label("latest_sequence"),
+        and_(counted.c.sequence.is_not(None), recount).label("recount"),
+    ).select_from(
+        pairs.join(base, and_(base.c.location_id == pairs.c.location_id, base.c.item_id == pairs.c.item_id)).outerjoin(
+            counted,
+            and_(counted.c.location_id == base.c.location_id, counted.c.sequence == base.c.counted_sequence),
+        )
+    )
+
+
+def refold(connection: Connection, tables: LogTables, location_id: str, item_ids: Iterable[str]) -> dict[str, Standing]:
+    """What stands of the given items, folded afresh from the log by SQL."""
+    event = tables.event
+    pairs = (
+        select(event.c.location_id, event.c.item_id)
+        .where(event.c.location_id == location_id, event.c.item_id.in_(list(item_ids)))
+        .distinct()
+        .subquery("pairs")
+    )
+    return {row.item_id: _standing(row) for row in connection.execute(balances(tables, pairs))}
+
+
+def moment_literal(micros: int) -> ColumnElement[int]:
+    """A moment as a bound BIGINT: PostgreSQL would take a small literal for INTEGER."""
+    return literal(micros, BigInteger)

@@ -1,0 +1,331 @@
+"""Stock as a fold of events: place in history, balance, variance, explanation, and what a decision may take.
+
+Pure. Everything works on *movements*, the lean part of an event, for one item at one location. The rules are those of
+DESIGN section 3: an event's place is (occurred_at, sequence); a count sets on hand, everything else adds; a voided
+event (or a reversed TRANSFER_OUT) is as if it had never been, once the void is known; counts leave reserved alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from shared.events import Event, EventType, effect
+
+
+class Place(NamedTuple):
+    """Where an event stands in its location's history. Time alone is never an order."""
+
+    occurred_at: int
+    sequence: int
+
+
+BEGINNING = Place(-1, -1)
+
+
+class Movement(msgspec.Struct, frozen=True, kw_only=True):
+    """What the fold needs of one event: quantities in thousandths, times in microseconds UTC."""
+
+    sequence: int
+    occurred_at: int
+    type: str
+    on_hand_change: int | None = None
+    counted: int | None = None
+    reserved_change: int | None = None
+    reservation_id: str | None = None
+    expires_at: int | None = None
+    voided_sequence: int | None = None
+
+    @property
+    def place(self) -> Place:
+        return Place(self.occurred_at, self.sequence)
+
+
+def movement(event: Event) -> Movement:
+    """The movement of a placed event."""
+    does = effect(event)
+    return Movement(
+        sequence=event.sequence,
+        occurred_at=event.occurred_at,
+        type=event.type,
+        on_hand_change=does.on_hand_change,
+        counted=does.counted,
+        reserved_change=does.reserved_change,
+        reservation_id=event.reservation_id,
+        expires_at=event.expires_at,
+        voided_sequence=event.voided_sequence,
+    )
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """One item at one location, in thousandths.
+
+    `last_count` is the place of the count that on hand starts from. `recount` says that goods came in, or came back,
+    before that count and were recorded after it, so the shelf wants counting again. `variance` sums counted − expected
+    over every count that stands.
+    """
+
+    on_hand: int = 0
+    reserved: int = 0
+    last_count: Place | None = None
+    recount: bool = False
+    variance: int = 0
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+    @property
+    def negative(self) -> bool:
+        return self.on_hand < 0
+
+    @property
+    def short(self) -> bool:
+        """More is promised than is there."""
+        return self.reserved > max(self.on_hand, 0)
+
+
+ReasonNotCounted = Literal["voided", "before the count", "void", "later", "not known then", "no effect"]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One event in an explanation: what it changed and the running figures after it; `expected` stands on a count."""
+
+    movement: Movement
+    on_hand: int
+    reserved: int
+    expected: int | None = None
+
+
+class NotCounted(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that does not count in the figure, and why; `by_sequence` names the void or the count."""
+
+    movement: Movement
+    reason: ReasonNotCounted
+    by_sequence: int | None = None
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """A balance taken apart: the count it starts from, each event after it, and each event that does not count."""
+
+    balance: Balance
+    start: Step | None
+    steps: list[Step]
+    not_counted: list[NotCounted]
+
+
+class History(msgspec.Struct, frozen=True):
+    """The movements that stand, in order of place, and those that do not with the reason."""
+
+    standing: list[Movement]
+    voids: dict[int, int]
+    dropped: list[NotCounted]
+
+
+def history(movements: Iterable[Movement], *, as_of: int | None, known_through: int | None) -> History:
+    """Sort out which movements stand as of a moment, known through a sequence (None: no bound)."""
+    known: list[Movement] = []
+    dropped: list[NotCounted] = []
+    for each in movements:
+        if known_through is not None and each.sequence > known_through:
+            dropped.append(NotCounted(movement=each, reason="not known then"))
+        else:
+            known.append(each)
+    voids = {each.voided_sequence: each.sequence for each in known if each.voided_sequence is not None}
+    standing: list[Movement] = []
+    for each in known:
+        if each.sequence in voids:
+            dropped.append(NotCounted(movement=each, reason="voided", by_sequence=voids[each.sequence]))
+        elif as_of is not None and each.occurred_at > as_of:
+            dropped.append(NotCounted(movement=each, reason="later"))
+        elif each.voided_sequence is not None:
+            dropped.append(NotCounted(movement=each, reason="void", by_sequence=each.voided_sequence))
+        elif each.on_hand_change is None and each.counted is None and each.reserved_change is None:
+            dropped.append(NotCounted(movement=each, reason="no effect"))
+        else:
+            standing.append(each)
+    standing.sort(key=lambda each: (each.occurred_at, each.sequence))
+    return History(standing, voids, dropped)
+
+
+class _Reserved:
+    """What is promised, as moments pass: a reservation stops counting at its expiry, event or no event."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._outstanding: dict[str, int] = {}
+        self._expired: set[str] = set()
+        self._expiries: list[tuple[int, str]] = []
+
+    def change(self, each: Movement) -> None:
+        reservation, change = each.reservation_id or "", each.reserved_change or 0
+        self._outstanding[reservation] = self._outstanding.get(reservation, 0) + change
+        if each.expires_at is not None:
+            heappush(self._expiries, (each.expires_at, reservation))
+        if reservation not in self._expired:
+            self.total += change
+
+    def pass_to(self, moment: int) -> None:
+        while self._expiries and self._expiries[0][0] <= moment:
+            reservation = heappop(self._expiries)[1]
+            if reservation not in self._expired:
+                self._expired.add(reservation)
+                self.total -= self._outstanding[reservation]
+
+
+def _walk(standing: Sequence[Movement], as_of: int | None) -> tuple[list[Step], int]:
+    """The running figures after each standing movement, and what is reserved at `as_of` (None: after the last one)."""
+    on_hand = 0
+    steps: list[Step] = []
+    reserved = _Reserved()
+    for each in standing:
+        expected = None
+        if each.counted is not None:
+            expected, on_hand = on_hand, each.counted
+        on_hand += each.on_hand_change or 0
+        reserved.pass_to(each.occurred_at)
+        if each.reserved_change is not None:
+            reserved.change(each)
+        steps.append(Step(movement=each, on_hand=on_hand, reserved=reserved.total, expected=expected))
+    if as_of is not None:
+        reserved.pass_to(as_of)
+    return steps, reserved.total
+
+
+def _recount(known: Iterable[Movement], past: History, last_count: Place | None, as_of: int | None) -> bool:
+    if last_count is None:
+        return False
+    by_sequence = {each.sequence: each for each in known}
+    for each in by_sequence.values():
+        if each.sequence < last_count.sequence or each.sequence in past.voids:
+            continue
+        if as_of is not None and each.occurred_at > as_of:
+            continue
+        if each.type == EventType.TRANSFER_REVERSED:
+            came_at = by_sequence.get(each.voided_sequence or 0)
+        else:
+            came_at = each if each.type == EventType.TRANSFER_IN else None
+        if came_at is not None and came_at.place < last_count:
+            return True
+    return False
+
+
+def explain(
+    movements: Iterable[Movement], *, as_of: int | None = None, known_through: int | None = None
+) -> Explanation:
+    """Fold the movements of one item at one location, in any order, and keep how it came about.
+
+    `as_of` uses events with occurred_at ≤ it (microseconds UTC) and never counts a reservation expired by then;
+    `known_through` uses events with sequence ≤ it. Voids act by what is known, not by when they occurred.
+    """
+    everything = list(movements)
+    past = history(everything, as_of=as_of, known_through=known_through)
+    steps, reserved = _walk(past.standing, as_of)
+    first_after = 0
+    for index, step in enumerate(steps):
+        if step.movement.counted is not None:
+            first_after = index
+    start = steps[first_after] if steps and steps[first_after].movement.counted is not None else None
+    last_count = start.movement.place if start else None
+    known = [each for each in everything if known_through is None or each.sequence <= known_through]
+    balance = Balance(
+        on_hand=steps[-1].on_hand if steps else 0,
+        reserved=reserved,
+        last_count=last_count,
+        recount=_recount(known, past, last_count, as_of),
+        variance=sum(
+            step.movement.counted - step.expected
+            for step in steps
+            if step.movement.counted is not None and step.expected is not None
+        ),
+    )
+    if start is None:
+        return Explanation(balance=balance, start=None, steps=steps, not_counted=past.dropped)
+    passed: list[NotCounted] = []
+    promised: list[Step] = []
+    for step in steps[:first_after]:
+        if step.movement.on_hand_change is None and step.movement.counted is None:
+            promised.append(step)  # a count does not touch what is reserved, so these still count
+        else:
+            passed.append(
+                NotCounted(movement=step.movement, reason="before the count", by_sequence=start.movement.sequence)
+            )
+    return Explanation(
+        balance=balance,
+        start=start,
+        steps=[*promised, *steps[first_after + 1 :]],
+        not_counted=[*passed, *past.dropped],
+    )
+
+
+def fold(movements: Iterable[Movement], *, as_of: int | None = None, known_through: int | None = None) -> Balance:
+    """The balance of one item at one location: `explain` without the story."""
+    return explain(movements, as_of=as_of, known_through=known_through).balance
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What the projection keeps of one item at one location, enough to fold the next event without reading the others.
+
+    `reserved` is the raw sum, before expiry; `latest` is a bound on the place of every event folded so far.
+    """
+
+    on_hand: int = 0
+    reserved: int = 0
+    last_count: Place | None = None
+    latest: Place = BEGINNING
+    recount: bool = False
+
+
+NOTHING = Standing()
+
+
+def advance(standing: Standing, each: Movement, voided: Movement | None = None) -> Standing | None:
+    """Fold the newest event of an item into what stands; None where the item must be folded from its events.
+
+    `voided` is the movement that `each` voids or reverses. Agrees with `fold` over the same events (a property in the
+    tests). It asks for a refold only when a count is voided or a count arrives late: all else is arithmetic.
+    """
+    latest = max(standing.latest, each.place)
+    last_count = standing.last_count
+    on_hand, reserved, recount = standing.on_hand, standing.reserved, standing.recount
+    if each.voided_sequence is not None:
+        if voided is None or voided.counted is not None or voided.type == EventType.TRANSFER_IN:
+            return None
+        if last_count is None or voided.place > last_count:
+            on_hand -= voided.on_hand_change or 0
+        elif each.type == EventType.TRANSFER_REVERSED:
+            recount = True
+        return Standing(on_hand, reserved - (voided.reserved_change or 0), last_count, latest, recount)
+    if each.counted is not None:
+        if last_count is not None and each.place < last_count:
+            return Standing(on_hand, reserved, last_count, latest, recount)
+        if each.place < standing.latest:
+            return None
+        return Standing(each.counted, reserved, each.place, latest, False)
+    if last_count is None or each.place > last_count:
+        on_hand += each.on_hand_change or 0
+    elif each.type == EventType.TRANSFER_IN:
+        recount = True
+    return Standing(on_hand, reserved + (each.reserved_change or 0), last_count, latest, recount)
+
+
+def strict_breach(movements: Iterable[Movement], new: Movement) -> Place | None:
+    """Where a hand-recorded decrease would take a strict item below zero: the first such place, or None.
+
+    Looks from the new movement's place up to the next count (a count sees what is really there). `movements` are all
+    known ones of the item; `new` carries the sequence it would get.
+    """
+    past = history([*movements, new], as_of=None, known_through=None)
+    steps, _ = _walk(past.standing, None)
+    reached = False
+    for step in steps:
+        if step.movement.sequence == new.sequence:
+            reached = True
+        elif reached and step.movement.counted is not None:
+            return None
+        if reached and step.on_hand < 0:
+            return step.movement.place
+    return None

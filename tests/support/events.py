@@ -1,0 +1,48 @@
+"""Events for tests: short to write, legal in every field."""
+
+from __future__ import annotations
+
+import uuid
+
+from shared.chain import EMPTY, Head, Sealed, seal
+from shared.events import Event, EventType
+
+NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
+MINUTE = 60_000_000
+
+
+def an_event(kind: str = "ORDER_DEDUCTION", *, location_id: str = "BEY-01", seed: int = 1, **fields: object) -> Event:
+    """An unplaced event of `kind`; fields given override the ones made up here."""
+    made: dict[str, object] = {
+        "actor": "staff-1",
+        "business_date": "2026-01-01",
+        "epoch": 0,
+        "event_id": str(uuid.UUID(int=(0x0190_0000_0000_7000_8000 << 48) + seed)),
+        "line": 1,
+        "lines": 1,
+        "location_id": location_id,
+        "occurred_at": NOON,
+        "recorded_at": 0,
+        "sequence": 0,
+        "source": "test",
+        "type": EventType(kind),
+        "utc_offset": 120,
+        "v": 1,
+    }
+    if kind not in ("EVENT_REVIEWED", "EPOCH_OPENED", "TRANSFER_REFUSED"):
+        made["item_id"] = "milk"
+    if "item_id" in made and kind not in ("EVENT_VOIDED", "ITEM_DEFINED"):
+        made["unit"] = "l"
+        if kind != "STOCKTAKE":
+            made["quantity"] = 1_000
+    return Event(**{**made, **fields})  # type: ignore[arg-type]
+
+
+def seal_all(events: list[Event], head: Head = EMPTY) -> list[Sealed]:
+    """Seal events one after another behind `head`, each recorded when it occurred."""
+    sealed: list[Sealed] = []
+    for event in events:
+        each = seal(event, head, max(event.occurred_at, NOON))
+        head = Head(each.event.epoch, each.event.sequence, each.hash)
+        sealed.append(each)
+    return sealed
