@@ -1,0 +1,40 @@
+"""Fixtures and options that all tests share."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.databases import Databases, database_server
+from tests.support.strict_skips import (  # noqa: F401 - hooks, found by name
+    pytest_addoption,
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+)
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """The PostgreSQL of this worker. Prefer `pg_database` or `postgres_url_factory`, which clean up after each test."""
+    with database_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url_factory(databases: Databases) -> Iterator[Callable[..., str]]:
+    """Call it for the URL of a fresh database, as often as wanted; pass a function of its URL, such as one that runs
+    the migrations, to have it prepared. That function runs once a session."""
+    made: list[str] = []
+
+    def create(prepare: Callable[[str], object] | None = None) -> str:
+        made.append(databases.create(prepare))
+        return made[-1]
+
+    yield create
+    for url in made:
+        databases.drop(url)
+
+
+@pytest.fixture
+def pg_database(postgres_url_factory: Callable[..., str]) -> str:
+    """The URL of a fresh, empty database, `postgresql+psycopg://…`."""
+    return postgres_url_factory()
