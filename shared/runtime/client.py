@@ -1,0 +1,208 @@
+"""Calling another service over HTTP, synchronously: one ``ServiceClient`` per thread.
+
+Three ways to end: an answer, ``RemoteProblem`` (the other side refused, and said why) or ``Unreachable`` (nothing is
+known: it may or may not have happened). Nothing is tried again unless the call says ``tries``, as only the caller
+knows whether its request may be sent twice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+CONNECT_SECONDS: Final = 5.0
+MAX_ANSWER: Final = 64 * 1024 * 1024
+_LONGEST_HINT: Final = 2_000
+_MAX_PROBLEM: Final = 64 * 1024
+
+
+class Unreachable(Exception):
+    """No answer: not connected, cut off, too slow, or not from a Larder service. Nothing is known of the request."""
+
+
+class RemoteProblem(Exception):
+    """The other side's refusal. ``extras`` holds the members that are not among the named ones."""
+
+    def __init__(
+        self, status: int, code: str, *, title: str = "", detail: str = "", hint: str = "", extras: Mapping[str, Any]
+    ) -> None:
+        super().__init__(f"{status} {code}: {detail or title}")
+        self.status = status
+        self.code = code
+        self.title = title
+        self.detail = detail
+        self.hint = hint
+        self.extras = dict(extras)
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the same request may succeed later without anybody doing anything."""
+        return self.status in {429, 502, 503, 504, 507}
+
+
+class ServiceClient:
+    """An ``httpx.Client`` for one service at ``base_url``, with its key.
+
+    ``transport`` is how requests travel (the simulation gives its own). ``timeout`` is the seconds between bytes;
+    a call that waits at the other side gives ``wait``, which is added. ``sleep`` is used between tries.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        key: str | None = None,
+        timeout: float = 10.0,
+        max_answer: int = MAX_ANSWER,
+        transport: httpx.BaseTransport | None = None,
+        user_agent: str = "larder",
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        headers = {"User-Agent": user_agent, "Accept": "application/json"}
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
+        self.base_url = base_url.rstrip("/")
+        self._timeout = timeout
+        self._max_answer = max_answer
+        self._sleep = sleep
+        self._http = httpx.Client(
+            base_url=self.base_url,
+            headers=headers,
+            transport=transport,
+            # A redirect would carry the key elsewhere; the environment's proxies are not ours to use unasked.
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=60.0),
+        )
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json_body: Any = None,
+        content: bytes | None = None,
+        params: Mapping[str, str | int | float | bool | None] | None = None,
+        headers: Mapping[str, str] | None = None,
+        wait: float = 0.0,
+        tries: int = 1,
+    ) -> Answer:
+        """One request, or up to ``tries`` of the same. Raises RemoteProblem or Unreachable."""
+
+        timeout = httpx.Timeout(self._timeout, connect=CONNECT_SECONDS, read=self._timeout + wait)
+
+        def once() -> Answer:
+            return self._send(
+                self._http.build_request(
+                    method, path, json=json_body, content=content, params=params, headers=headers, timeout=timeout
+                )
+            )
+
+        if tries == 1:
+            return once()
+        retrying = Retrying(
+            retry=retry_if_exception(_worth_another_try),
+            wait=wait_random_exponential(multiplier=0.2, max=5.0),
+            stop=stop_after_attempt(tries),
+            reraise=True,
+            sleep=self._sleep,
+        )
+        return retrying(once)
+
+    def get(self, path: str, *, wait: float = 0.0, tries: int = 1, **params: str | int | float | bool | None) -> Any:
+        """The JSON of a GET; ``params`` that are None are left out."""
+        given = {name: value for name, value in params.items() if value is not None}
+        return self.request("GET", path, params=given, wait=wait, tries=tries).json()
+
+    def post(
+        self, path: str, body: Any, *, idempotency_key: str | None = None, wait: float = 0.0, tries: int = 1
+    ) -> Any:
+        """The JSON answer to a POST of JSON. With an idempotency key it may safely be tried more than once."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self.request("POST", path, json_body=body, headers=headers, wait=wait, tries=tries).json()
+
+    def put(self, path: str, body: Any, *, tries: int = 1) -> Any:
+        """The JSON answer to a PUT of JSON."""
+        return self.request("PUT", path, json_body=body, tries=tries).json()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, request: httpx.Request) -> Answer:
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                body = self._read(response)
+            finally:
+                response.close()
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise Unreachable(f"{self.base_url}: {type(error).__name__} {error}") from error
+        if response.is_success:
+            return Answer(response.status_code, response.headers, body)
+        raise _remote_problem(response.status_code, response.headers, body)
+
+    def _read(self, response: httpx.Response) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for part in response.iter_bytes():
+            size += len(part)
+            if size > self._max_answer:
+                raise Unreachable(f"{self.base_url}: the answer has more than {self._max_answer} bytes")
+            parts.append(part)
+        return b"".join(parts)
+
+
+class Answer:
+    """A 2xx answer, read whole."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def json(self) -> Any:
+        """The body as JSON; None where it is empty. Raises Unreachable where it is no JSON (a proxy's page)."""
+        if not self.body:
+            return None
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise Unreachable("the answer is not JSON, so not from a Larder service") from error
+
+
+def _worth_another_try(error: BaseException) -> bool:
+    return isinstance(error, Unreachable) or (isinstance(error, RemoteProblem) and error.temporary)
+
+
+def _remote_problem(status: int, headers: Mapping[str, str], body: bytes) -> Exception:
+    try:
+        found = json.loads(body[:_MAX_PROBLEM])
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("code"), str):
+        # A gateway's own page says nothing about our request; a service of ours would have named a code.
+        return Unreachable(f"the answer {status} is not from a Larder service")
+    text = {name: str(found.pop(name, ""))[:_LONGEST_HINT] for name in ("code", "title", "detail", "hint")}
+    found.pop("type", None)
+    found.pop("status", None)
+    if "retry-after" in headers:
+        found.setdefault("retry_after", headers["retry-after"])
+    return RemoteProblem(
+        status, text["code"], title=text["title"], detail=text["detail"], hint=text["hint"], extras=found
+    )
