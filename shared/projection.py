@@ -7,6 +7,7 @@ tests holds the two together. Works inside the transaction of the Connection it 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     cast,
     exists,
     func,
@@ -286,16 +288,25 @@ def _finish(  # noqa: PLR0917
     )
 
 
-def refold(connection: Connection, tables: LogTables, location_id: str, item_ids: Iterable[str]) -> dict[str, Standing]:
-    """What stands of the given items, folded afresh from the log by SQL."""
+@lru_cache(maxsize=8)
+def _refold_query(tables: LogTables) -> Select[Any]:
     event = tables.event
     pairs = (
         select(event.c.location_id, event.c.item_id)
-        .where(event.c.location_id == location_id, event.c.item_id.in_(list(item_ids)))
+        .where(
+            event.c.location_id == bindparam("location_id"),
+            event.c.item_id.in_(bindparam("item_ids", expanding=True)),
+        )
         .distinct()
         .subquery("pairs")
     )
-    return {row.item_id: _standing(row) for row in connection.execute(balances(tables, pairs))}
+    return balances(tables, pairs)
+
+
+def refold(connection: Connection, tables: LogTables, location_id: str, item_ids: Iterable[str]) -> dict[str, Standing]:
+    """What stands of the given items, folded afresh from the log by SQL."""
+    rows = connection.execute(_refold_query(tables), {"location_id": location_id, "item_ids": list(item_ids)})
+    return {row.item_id: _standing(row) for row in rows}
 
 
 def moment_literal(micros: int) -> ColumnElement[int]:

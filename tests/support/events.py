@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from shared.chain import EMPTY, Head, Sealed, seal
-from shared.events import Event, EventType
+from shared.events import RULES, Cost, Definition, Entered, Event, EventType, Parent, Reference, Tail
 
 NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 MINUTE = 60_000_000
@@ -46,3 +46,40 @@ def seal_all(events: list[Event], head: Head = EMPTY) -> list[Sealed]:
         head = Head(each.event.epoch, each.event.sequence, each.hash)
         sealed.append(each)
     return sealed
+
+
+def whole_event(kind: str) -> Event:
+    """An event of `kind` with every field that the type may carry: for golden vectors."""
+    rule = RULES[EventType(kind)]
+    fields: dict[str, object] = {
+        "area": "walk-in",
+        "clock_unconfirmed": True,
+        "command_digest": "ab" * 32,
+        "command_key": "till-7:4711",
+        "cost": Cost(amount="12.50", currency="USD"),
+        "entered": Entered(factor=12_000, quantity=2_000, unit="crate"),
+        "expires_on": "2026-02-01",
+        "lot": "L-9",
+        "note": 'Crème "fraîche" \\ قشطة\t€',
+        "reason": "spoiled",
+        "reference": Reference(id="4711", kind="order", line=3, product="latte"),
+    }
+    values: dict[str, object] = {
+        "counted": 7_250,
+        "expected": -1_000,
+        "definition": Definition(barcode="5281", category="dairy", name="Lait", strict=True, unit="l"),
+        "parent": Parent(epoch=2, hash="cd" * 32, sequence=41),
+        "reservation_id": "r-1",
+        "expires_at": NOON + MINUTE,
+        "reviewed_event_id": str(uuid.UUID(int=7)),
+        "transfer_id": "t-1",
+        "transfer_line": 1,
+        "voided_event_id": str(uuid.UUID(int=8)),
+        "voided_sequence": 2,
+    }
+    fields |= {name: values[name] for name in rule.required if name in values}
+    if kind == "EPOCH_OPENED":
+        fields["tail"] = Tail(digest="ef" * 32, size=12)
+    if kind == "ADJUSTMENT":
+        fields |= {"quantity": -250, "transfer_id": "t-1"}
+    return an_event(kind, **fields)
