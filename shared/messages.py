@@ -114,7 +114,7 @@ class CatalogueLocation(_Message, frozen=True, kw_only=True):
 
 
 class CatalogueEntry(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """One change of the catalogue: exactly one of the last four fields is set. `hash` chains over the entries before."""
+    """One change of the catalogue: one of the last four fields is set. `hash` chains over the entries before."""
 
     version: int
     hash: HexHash
