@@ -235,10 +235,8 @@ class NodeClock:
         monotonic_moved = int((monotonic - self._reference_monotonic) * SECOND)
         jumped = abs(wall_moved - monotonic_moved) > self.TOLERANCE
         target = self._reference_time + (monotonic_moved if jumped or not self._believed else wall_moved)
-        if target < self._last:
-            elapsed = max(0, int((monotonic - self._last_monotonic) * SECOND))
-            self._last += elapsed // 2
-        else:
-            self._last = target
+        elapsed = max(0, int((monotonic - self._last_monotonic) * SECOND))
+        # At least half speed, however often it is asked: that much is made up where now is ahead.
+        self._last = max(target, self._last + elapsed // 2)
         self._last_monotonic = monotonic
         return self._last, target, jumped
