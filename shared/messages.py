@@ -6,6 +6,7 @@ These are between our own services; what people and tills send stands in each se
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated
 
 import msgspec
@@ -113,8 +114,15 @@ class CatalogueLocation(_Message, frozen=True, kw_only=True):
     day_start: int
 
 
+CATALOGUE_START = "0" * 64
+"""The catalogue's hash at version 0."""
+
+
 class CatalogueEntry(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """One change of the catalogue: one of the last four fields is set. `hash` chains over the entries before."""
+    """One change of the catalogue: at most one of the last four fields is set. `hash` chains over the entries before.
+
+    With none of them set it stands for one or more changes, up to `version`, that are not for this reader.
+    """
 
     version: int
     hash: HexHash
@@ -124,12 +132,75 @@ class CatalogueEntry(_Message, frozen=True, kw_only=True, omit_defaults=True):
     location: CatalogueLocation | None = None
 
 
-class CataloguePage(_Message, frozen=True, kw_only=True):
-    """The catalogue's changes after a version, at most 1,000; `version` is the newest there is."""
+class CataloguePage(_Message, frozen=True, kw_only=True, omit_defaults=True):
+    """The catalogue's changes after a version, at most 1,000; `version` is the newest there is.
+
+    `previous` is the hash at the version asked for; absent where the catalogue has not come that far.
+    """
 
     entries: list[CatalogueEntry]
     version: int
     more: bool
+    previous: HexHash | None = None
+
+
+class CatalogueDiverged(ValueError):
+    """The page does not follow from what the reader holds (head office was restored): begin again from version 0."""
+
+
+class _EntryAsSent(msgspec.Struct, frozen=True):
+    version: int
+    hash: str
+    item: msgspec.Raw = msgspec.Raw()
+    key: msgspec.Raw = msgspec.Raw()
+    reorder_level: msgspec.Raw = msgspec.Raw()
+    location: msgspec.Raw = msgspec.Raw()
+
+
+class _PageAsSent(msgspec.Struct, frozen=True):
+    entries: list[_EntryAsSent]
+
+
+def catalogue_hash(previous: str, version: int, kind: str, content: bytes) -> str:
+    """The hash after one change: of the hash before, the version, the field's name (`item` …) and its JSON verbatim."""
+    return sha256(bytes.fromhex(previous) + f"{version} {kind} ".encode() + content).hexdigest()
+
+
+def read_catalogue_page(raw: bytes, version: int, digest: str) -> CataloguePage:
+    """The page that a reader standing at `version` with the hash `digest` was sent, its chain verified.
+
+    The reader then stands at the version and hash of the last entry. Contents are hashed as they were sent, as a newer
+    head office may send fields this reader does not know. Raises CatalogueDiverged, or msgspec.MsgspecError for what
+    is no page.
+    """
+    page = msgspec.json.decode(raw, type=CataloguePage)
+    if page.previous != digest or page.version < version:
+        raise CatalogueDiverged(f"the catalogue at version {version} is not the one this node has")
+    for entry in msgspec.json.decode(raw, type=_PageAsSent).entries:
+        told = [
+            (kind, bytes(content))
+            for kind in ("item", "key", "reorder_level", "location")
+            if bytes(content := getattr(entry, kind))
+        ]
+        follows = entry.version == version + 1 if told else entry.version > version
+        if (
+            not follows
+            or len(told) > 1
+            or any(catalogue_hash(digest, entry.version, kind, content) != entry.hash for kind, content in told)
+        ):
+            raise CatalogueDiverged(f"the catalogue's entry {entry.version} does not follow from the one before")
+        version, digest = entry.version, entry.hash
+    return page
+
+
+def catalogue_hash(previous: bytes, entry: Mapping[str, object]) -> bytes:
+    """The hash (32 bytes) of a catalogue entry after the one whose hash is `previous` (32 zero bytes before the first).
+
+    `entry` is the entry as JSON has it (dicts, lists, text, whole numbers), as stored and sent; its own `hash` is left
+    out. Taken over the JSON and not over CatalogueEntry, so that a branch verifies fields it does not know yet.
+    """
+    body = {name: value for name, value in entry.items() if name != "hash"}
+    return sha256(previous + msgspec.json.encode(body, order="sorted")).digest()
 
 
 class InstructionStep(StrEnum):
