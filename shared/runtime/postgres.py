@@ -35,6 +35,7 @@ __all__ = ["Cluster", "PostgresBusyError", "PostgresError", "attach", "attach_or
 
 START_SECONDS = 120.0  # a crash recovery included
 BUSY_SECONDS = 10.0
+STOP_SECONDS = 30.0
 CONNECT_SECONDS = 10
 # Fixed on every start. What `start` is given as options comes after, and may not name these.
 SETTINGS = {
@@ -51,11 +52,18 @@ RESERVED = {*SETTINGS, "port", "data_directory", "hba_file", "ident_file", "conf
 class Cluster:
     """A running server. Whoever started it stops it, by `stop` or by leaving the `with`; others only go."""
 
-    def __init__(self, folder: Folder, port: int, process: "subprocess.Popen[bytes] | None" = None) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        port: int,
+        process: "subprocess.Popen[bytes] | None" = None,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
         self.port = port
         self._folder = folder
         self._password = folder.password()
         self._process = process
+        self._stop_seconds = stop_seconds
 
     @property
     def directory(self) -> Path:
@@ -105,7 +113,7 @@ class Cluster:
         """Shut the server down and wait for its end; do nothing to one that another process owns. May be repeated."""
         process, self._process = self._process, None
         if process is not None:
-            _end(process)
+            _end(process, self._stop_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -124,6 +132,7 @@ def start(
     shared: bool = True,
     wait: float = BUSY_SECONDS,
     timeout: float = START_SECONDS,
+    stop_seconds: float = STOP_SECONDS,
 ) -> Cluster:
     """Start the PostgreSQL of `directory`, making the folder and the cluster in it where they are missing.
 
@@ -132,6 +141,7 @@ def start(
     shared: whether `attach` may find it. A short command that no other should come to depend on says no.
     wait: seconds to wait for another process that has it running to end, then PostgresBusyError.
     timeout: seconds from the start of the server until it takes connections, then PostgresError.
+    stop_seconds: how long an orderly shutdown may take before clients and checkpoint are no longer waited for.
     """
     settings = _settings(options or {})
     folder = Folder(directory)
@@ -156,15 +166,16 @@ def start(
                 "user": [user.uid, user.gid] if user else None,
                 "port": last.port if last else None,  # the same one again, for whoever noted it down
                 "shared": shared,
+                "stop_seconds": stop_seconds,
             }
         )
     finally:
         os.close(lock)
     try:
         port = _await_ready(process, folder, timeout)
-        return Cluster(folder, port, process)
+        return Cluster(folder, port, process, stop_seconds)
     except BaseException:
-        _end(process)
+        _end(process, stop_seconds)
         raise
 
 
@@ -247,14 +258,14 @@ def _await_ready(process: "subprocess.Popen[bytes]", folder: Folder, timeout: fl
     return port
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]", stop_seconds: float) -> None:
     """Ask the supervisor to stop the server and wait until both are gone."""
     _say(process, "stop")  # the end of input would not do: a child that inherited the pipe would keep it open
     for pipe in (process.stdin, process.stdout):
         assert pipe is not None
         pipe.close()
     try:
-        process.wait(supervisor.SHUTDOWN_SECONDS + CONNECT_SECONDS)
+        process.wait(stop_seconds + supervisor.IMMEDIATE_SECONDS + supervisor.KILL_SECONDS + 5)
     except subprocess.TimeoutExpired:
         process.kill()  # the kernel then has the server shut down at once
         process.wait()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 OLDEST_VERSION = 15
+PROGRAMS = ("postgres", "initdb")
 USERS = ("larder", "postgres", "nobody")
 CACHE_FOLDERS = (Path("/var/cache/larder"), Path("/var/tmp"))  # noqa: S108 - what is found there is checked first
 SYSTEM_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
@@ -102,11 +103,11 @@ def find_binaries(override: Path | None = None) -> Path:
 
 def version(binaries: Path) -> int:
     """The major version of the programs in that folder."""
-    for program in ("postgres", "initdb"):
+    for program in PROGRAMS:
         if not (binaries / program).is_file():
             raise PostgresError(f"{binaries} holds no program '{program}'")
     try:
-        text = _ask_version(binaries, None)
+        text = _ask_version(binaries / "postgres")
     except (OSError, subprocess.SubprocessError) as error:
         raise PostgresError(f"{binaries / 'postgres'} does not run: {error}") from error
     match = re.search(r"\) (\d+)", text)
@@ -115,15 +116,16 @@ def version(binaries: Path) -> int:
     return int(match[1])
 
 
-def reachable(binaries: Path, user: RunAs | None, cache_folders: Sequence[Path] = CACHE_FOLDERS) -> Path:
-    """`binaries` if `user` can run them where they are, else a copy in the first cache folder that serves."""
+def reachable(binaries: Path, user: RunAs | None, cache_folders: Sequence[Path] | None = None) -> Path:
+    """`binaries` if `user` can run them where they are, else a copy in the first folder of `cache_folders` (without
+    them, CACHE_FOLDERS) that serves."""
     if user is None or _runs_as(binaries, user):
         return binaries
     name = f"larder-postgres-{version(binaries)}-{_fingerprint(binaries)}"
     refusals = []
-    for folder in cache_folders:
+    for folder in CACHE_FOLDERS if cache_folders is None else cache_folders:
         try:
-            copy = _cached_copy(binaries.parent, folder, name) / binaries.name
+            copy = _cached_copy(binaries, folder, name)
         except (OSError, PostgresError) as error:
             refusals.append(f"{folder}: {error}")
             continue
@@ -149,13 +151,13 @@ def _system_binaries() -> Iterator[Path]:
     for pattern in SYSTEM_FOLDERS:
         candidates.extend(sorted(Path("/").glob(pattern.lstrip("/"))))
     for folder in dict.fromkeys(candidates):
-        if (folder / "postgres").is_file() and (folder / "initdb").is_file():
+        if all((folder / program).is_file() for program in PROGRAMS):
             yield folder
 
 
-def _ask_version(binaries: Path, user: RunAs | None) -> str:
+def _ask_version(program: Path, user: RunAs | None = None) -> str:
     result: subprocess.CompletedProcess[str] = subprocess.run(
-        [binaries / "postgres", "--version"],
+        [program, "--version"],
         env=child_environment(),
         cwd="/",
         stdout=subprocess.PIPE,
@@ -170,28 +172,39 @@ def _ask_version(binaries: Path, user: RunAs | None) -> str:
 
 def _runs_as(binaries: Path, user: RunAs) -> bool:
     try:
-        _ask_version(binaries, user)
+        for program in PROGRAMS:  # both, as they need different libraries
+            _ask_version(binaries / program, user)
     except PermissionError:
         return False
     except (OSError, subprocess.SubprocessError) as error:
-        raise PostgresError(f"{binaries / 'postgres'} does not run as user {user.uid}: {error}") from error
+        raise PostgresError(f"the programs in {binaries} do not run as user {user.uid}: {error}") from error
     return True
 
 
 def _fingerprint(binaries: Path) -> str:
     """Equal for equal installations, wherever they lie, so that several environments share one copy."""
     digest = hashlib.sha256((binaries / "postgres").read_bytes())
-    for path in sorted(_installed_files(binaries.parent)):
-        digest.update(f"{path.relative_to(binaries.parent)} {path.lstat().st_size}\n".encode())
+    base = _base(binaries)
+    for path in sorted(_installed_files(binaries)):
+        digest.update(f"{path.relative_to(base)} {path.lstat().st_size}\n".encode())
     return digest.hexdigest()[:16]
 
 
-def _installed_files(prefix: Path) -> Iterator[Path]:
-    for part in ("bin", "lib", "share"):
-        yield from (path for path in (prefix / part).rglob("*") if not path.is_dir())
+def _base(binaries: Path) -> Path:
+    """The folder below which everything keeps its place in a copy: libraries are found by relative paths."""
+    return binaries.parent.parent.parent
 
 
-def _cached_copy(prefix: Path, folder: Path, name: str) -> Path:
+def _installed_files(binaries: Path) -> Iterator[Path]:
+    prefix = binaries.parent
+    folders = [prefix / "bin", prefix / "lib", prefix / "share"]
+    if prefix.parent.name:  # a wheel keeps foreign libraries beside its package
+        folders.append(prefix.parent.with_name(prefix.parent.name + ".libs"))
+    for folder in folders:
+        yield from (path for path in folder.rglob("*") if not path.is_dir())
+
+
+def _cached_copy(binaries: Path, folder: Path, name: str) -> Path:
     if not folder.exists():
         folder.mkdir()
         folder.chmod(0o755)  # whatever the umask says
@@ -199,7 +212,7 @@ def _cached_copy(prefix: Path, folder: Path, name: str) -> Path:
     if not os.path.lexists(target):
         scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
         try:
-            _copy_open_to_all(prefix, scratch)
+            _copy_open_to_all(binaries, scratch)
             scratch.rename(target)
         except OSError:
             if not target.is_dir():  # else another process was faster, and its copy is as good
@@ -209,12 +222,12 @@ def _cached_copy(prefix: Path, folder: Path, name: str) -> Path:
     found = target.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise PostgresError(f"{target} was made by somebody else")
-    return target
+    return target / binaries.relative_to(_base(binaries))
 
 
-def _copy_open_to_all(prefix: Path, target: Path) -> None:
-    for source in _installed_files(prefix):
-        copy = target / source.relative_to(prefix)
+def _copy_open_to_all(binaries: Path, target: Path) -> None:
+    for source in _installed_files(binaries):
+        copy = target / source.relative_to(_base(binaries))
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, copy, follow_symlinks=False)
         if not source.is_symlink():

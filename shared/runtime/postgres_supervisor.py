@@ -24,9 +24,8 @@ from typing import Any, TypedDict
 PR_SET_PDEATHSIG = 1
 PORT_ATTEMPTS = 10
 NO_PORT = "could not create any TCP/IP sockets"  # the server's words, in lc_messages=C
-# Fast shutdown rolls back and makes a checkpoint; immediate leaves that to the recovery of the next start.
-SHUTDOWN = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 10.0))
-SHUTDOWN_SECONDS = sum(seconds for _, seconds in SHUTDOWN)
+IMMEDIATE_SECONDS = 15.0  # the server itself kills what has not ended after five
+KILL_SECONDS = 10.0
 READY_POLL_SECONDS = 0.02
 LOG_CHECK_SECONDS = 60.0
 LOG_BYTES = 16 * 1024 * 1024
@@ -44,6 +43,7 @@ class Task(TypedDict):
     user: list[int] | None  # uid and gid to run as
     port: int | None  # the one to try first
     shared: bool  # whether others may attach
+    stop_seconds: float  # for an orderly shutdown, before an immediate one
 
 
 class Supervisor:
@@ -70,7 +70,7 @@ class Supervisor:
             report({"ready": port})
             while not self.asked_to_stop and self._running():
                 self._wait(LOG_CHECK_SECONDS)
-                self._bound_log()
+                bound_log(Path(self.task["log"]))
             crashed = not self.asked_to_stop
             self._publish(port, ready=False)
         finally:  # a full disk must not keep the server from being stopped
@@ -134,8 +134,13 @@ class Supervisor:
         return self.server is not None and self.server.poll() is None
 
     def _stop(self) -> None:
+        """Fast shutdown rolls back and makes a checkpoint; immediate leaves that to the recovery of the next start."""
         assert self.server is not None
-        for how, seconds in SHUTDOWN:
+        for how, seconds in (
+            (signal.SIGINT, self.task["stop_seconds"]),
+            (signal.SIGQUIT, IMMEDIATE_SECONDS),
+            (signal.SIGKILL, KILL_SECONDS),
+        ):
             if not self._running():
                 return
             self.server.send_signal(how)
@@ -150,12 +155,6 @@ class Supervisor:
         content = {"port": port, "ready": ready, "shared": self.task["shared"], "owner": self.task["owner"]}
         scratch.write_text(json.dumps(content))
         scratch.replace(endpoint)
-
-    def _bound_log(self) -> None:
-        log = Path(self.task["log"])
-        if log.stat().st_size > LOG_BYTES:
-            shutil.copyfile(log, log.with_name(log.name + ".old"))
-            os.truncate(log, 0)  # the server appends, so it goes on from the new end
 
     def _wait(self, seconds: float) -> None:
         for key, _ in self.selector.select(seconds):
@@ -213,6 +212,13 @@ def die_with_parent() -> Callable[[], None] | None:
             os._exit(1)
 
     return ask_kernel
+
+
+def bound_log(log: Path, limit: int = LOG_BYTES) -> None:
+    """Move what a log above `limit` bytes holds to its predecessor."""
+    if log.stat().st_size > limit:
+        shutil.copyfile(log, log.with_name(log.name + ".old"))
+        os.truncate(log, 0)  # the server appends, so it goes on from the new end
 
 
 def free_port() -> int:
