@@ -16,9 +16,8 @@ from shared.messages import (
 
 def _item(version: int, previous: str, name: str = "Milk") -> CatalogueEntry:
     item = CatalogueItem(item_id="milk", name=name, unit="l")
-    return CatalogueEntry(
-        version=version, hash=catalogue_hash(previous, version, "item", msgspec.json.encode(item)), item=item
-    )
+    content = {"version": version, "item": {"item_id": "milk", "name": name, "unit": "l"}}
+    return CatalogueEntry(version=version, hash=catalogue_hash(bytes.fromhex(previous), content).hex(), item=item)
 
 
 def _page(*entries: CatalogueEntry, previous: str | None = CATALOGUE_START, version: int = 4) -> bytes:
@@ -58,12 +57,15 @@ def test_what_does_not_follow_is_refused(raw: bytes, version: int, digest: str) 
 
 
 def test_fields_and_kinds_of_a_newer_head_office_do_not_break_the_chain() -> None:
-    content = b'{"item_id":"milk","name":"Milk","unit":"l","shelf":"A3"}'
-    digest = catalogue_hash(CATALOGUE_START, 1, "item", content)
-    raw = (
-        b'{"previous":"%b","version":2,"more":false,"entries":['
-        b'{"version":1,"hash":"%b","item":%b},{"version":2,"hash":"%b","recipe":{"x":1}}]}'
-    ) % (CATALOGUE_START.encode(), digest.encode(), content, b"ef" * 32)
+    entries: list[dict[str, object]] = [
+        {"version": 1, "item": {"item_id": "milk", "name": "Milk", "unit": "l", "shelf": "A3"}},
+        {"version": 2, "recipe": {"x": 1}},
+    ]
+    digest = bytes(32)
+    for entry in entries:
+        digest = catalogue_hash(digest, entry)
+        entry["hash"] = digest.hex()
+    raw = msgspec.json.encode({"previous": CATALOGUE_START, "version": 2, "more": False, "entries": entries})
     page = read_catalogue_page(raw, 0, CATALOGUE_START)
     assert page.entries[0].item == CatalogueItem(item_id="milk", name="Milk", unit="l")
     assert page.entries[-1].version == 2
