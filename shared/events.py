@@ -6,6 +6,8 @@ are integers of microseconds since 1970-01-01 UTC, costs are decimal strings. So
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -305,3 +307,72 @@ def check(event: Event) -> None:
         raise EventNotUnderstood(f"voids the event {event.voided_sequence}, which is not before it")
     if event.v > SCHEMA_VERSION:
         raise EventNotUnderstood(f"schema {event.v} is newer than {SCHEMA_VERSION}, the newest known here")
+
+
+class BadQuantity(ValueError):
+    """A text that is no quantity of ours; the text of the error says why."""
+
+
+_DECIMAL: Final = re.compile(rb"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")
+
+
+def parse_quantity(raw: bytes | str, *, lowest: int = -MAX_QUANTITY, highest: int = MAX_QUANTITY) -> int:
+    """Thousandths from a JSON number or a decimal string (with its quotes or without), such as `-12.5` or `"0.125"`.
+
+    ASCII digits, an optional minus, no exponent, at most three decimals; exact. Raises BadQuantity.
+    """
+    text = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else bytes(raw)
+    if len(text) > 1 and text[:1] == b'"' == text[-1:]:
+        text = text[1:-1]
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        raise BadQuantity("not a decimal number in ASCII digits without exponent, such as 12.5")
+    minus, whole, decimals = match.groups(b"")
+    if len(decimals) > 3:
+        raise BadQuantity(f"{len(decimals)} decimals; at most 3 are kept")
+    thousandths = int(whole + decimals.ljust(3, b"0"))
+    if minus:
+        thousandths = -thousandths
+    if not lowest <= thousandths <= highest:
+        raise BadQuantity(f"outside the range from {quantity_text(lowest)} to {quantity_text(highest)}")
+    return thousandths
+
+
+def quantity_text(thousandths: int) -> str:
+    """The shortest decimal text of a quantity, which is a JSON number: 12500 is `12.5`, -3000 is `-3`."""
+    whole, rest = divmod(abs(thousandths), 1_000)
+    sign = "-" if thousandths < 0 else ""
+    return f"{sign}{whole}.{rest:03d}".rstrip("0") if rest else f"{sign}{whole}"
+
+
+def quantity_json(thousandths: int) -> msgspec.Raw:
+    """A quantity for an answer encoded by msgspec: a JSON number, exact."""
+    return msgspec.Raw(quantity_text(thousandths).encode("ascii"))
+
+
+# Marks and letters that show as nothing, though Unicode does not class them as format characters.
+_INVISIBLE: Final = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]")
+_UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Cn", "Co"})
+
+
+def code_fault(text: str) -> str | None:
+    """Why `text` cannot be a code or an id (two that look alike must be alike), or None where it can."""
+    if not text.isprintable():
+        return "it holds a control, zero-width or other unprintable character"
+    if text[:1] == " " or text[-1:] == " ":
+        return "it begins or ends with a blank"
+    if not text.isascii():
+        if not unicodedata.is_normalized("NFC", text):
+            return "it is not in Unicode's composed form (NFC)"
+        if _INVISIBLE.search(text):
+            return "it holds an invisible character"
+    return None
+
+
+def text_fault(text: str) -> str | None:
+    """Why `text` cannot be a name or a note (line breaks and tabs are fine), or None where it can."""
+    if not text.isprintable():
+        for character in text:
+            if character not in "\n\t" and unicodedata.category(character) in _UNPRINTABLE:
+                return f"it holds the character U+{ord(character):04X}, which is no text"
+    return None if text.strip() else "it is blank"
