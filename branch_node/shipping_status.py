@@ -1,0 +1,72 @@
+"""How shipping stands: what the agent knows, for the status route, the pages and the metrics."""
+
+from __future__ import annotations
+
+import threading
+from enum import StrEnum
+
+import msgspec
+
+from shared.chain import Head
+
+
+class ShippingState(StrEnum):
+    """OK ships. SUPERSEDED to UPGRADE_REQUIRED are hello's verdicts: shipping, instructions and receipts wait."""
+
+    NO_HEAD_OFFICE = "NO_HEAD_OFFICE"
+    STOPPED = "STOPPED"
+    CONNECTING = "CONNECTING"
+    OK = "OK"
+    UNREACHABLE = "UNREACHABLE"
+    UNAUTHORIZED = "UNAUTHORIZED"
+    REFUSED = "REFUSED"
+    SUPERSEDED = "SUPERSEDED"
+    ROLLED_BACK = "ROLLED_BACK"
+    FORKED = "FORKED"
+    UPGRADE_REQUIRED = "UPGRADE_REQUIRED"
+
+
+NEEDS_A_PERSON = frozenset(
+    {
+        ShippingState.UNAUTHORIZED,
+        ShippingState.REFUSED,
+        ShippingState.SUPERSEDED,
+        ShippingState.ROLLED_BACK,
+        ShippingState.FORKED,
+        ShippingState.UPGRADE_REQUIRED,
+    }
+)
+"""States that will not pass by themselves."""
+
+
+class ShippingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One reading. Times are microseconds UTC; `acknowledged` is the last head that head office acknowledged.
+
+    `recording` is false only where the witness told at start that this database was rolled back.
+    """
+
+    state: ShippingState
+    detail: str | None = None
+    hint: str | None = None
+    acknowledged: Head | None = None
+    last_contact_at: int | None = None
+    next_try_at: int | None = None
+    head_office: str | None = None
+    recording: bool = True
+
+
+class StatusBoard:
+    """Where the agent's threads write how shipping stands and everybody else reads it."""
+
+    def __init__(self, first: ShippingStatus) -> None:
+        self._lock = threading.Lock()
+        self._status = first
+
+    def read(self) -> ShippingStatus:
+        return self._status
+
+    def change(self, **fields: object) -> ShippingStatus:
+        """Replace the given fields; the new reading."""
+        with self._lock:
+            self._status = msgspec.structs.replace(self._status, **fields)
+            return self._status

@@ -1,0 +1,184 @@
+"""What a site records when it is asked to take a step of a transfer: pure.
+
+Everything follows from the transfer's events in the site's own log, so an instruction may come twice, late, or after
+the one that cancels it: at most one OUT a line, no IN after a refusal here, no refusal after an IN or LOST, and a
+reversal at most once and only after an OUT. Quantities are thousandths. Source: DESIGN section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from shared.events import MAX_QUANTITY, Event, EventType
+from shared.messages import Instruction, InstructionLine, InstructionStep
+
+UNKNOWN_ITEM: Final = "unknown-item"
+UNIT_DIFFERS: Final = "unit-differs"
+INSUFFICIENT_STOCK: Final = "insufficient-stock"
+NO_LINES: Final = "no-lines"
+CANCELLED: Final = "cancelled"
+
+AT_SOURCE: Final = frozenset({InstructionStep.OUT, InstructionStep.REFUSE_OUT, InstructionStep.REVERSE})
+
+
+class WrongLocation(Exception):  # noqa: N818 - an instruction that went astray, not a mistake of this node
+    """An instruction that is not for this site to answer; the text says why."""
+
+
+class ItemStock(msgspec.Struct, frozen=True):
+    """What a decision needs of one item: its base unit, and what is available (unexpired reservations taken off)."""
+
+    unit: str
+    available: int
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """One event to record, before it has its envelope."""
+
+    type: EventType
+    item_id: str | None = None
+    quantity: int | None = None
+    unit: str | None = None
+    transfer_line: int | None = None
+    reason: str | None = None
+    voided_event_id: str | None = None
+    voided_sequence: int | None = None
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What this site's log says of one transfer. `settled` is received + lost by item."""
+
+    out: tuple[Event, ...]
+    settled: dict[str, int]
+    refused: bool
+    reversed: bool
+
+
+Stock = Callable[[str], ItemStock | None]
+"""Looks an item up; None where nobody defined it here."""
+
+
+def past_of(events: Iterable[Event]) -> Past:
+    """Sort the transfer's events of this location's log."""
+    out: list[Event] = []
+    settled: dict[str, int] = {}
+    refused = reversed_ = False
+    for event in events:
+        if event.type is EventType.TRANSFER_OUT:
+            out.append(event)
+        elif event.type in {EventType.TRANSFER_IN, EventType.TRANSFER_LOST}:
+            item_id = event.item_id or ""
+            settled[item_id] = settled.get(item_id, 0) + (event.quantity or 0)
+        elif event.type is EventType.TRANSFER_REFUSED:
+            refused = True
+        elif event.type is EventType.TRANSFER_REVERSED:
+            reversed_ = True
+    return Past(tuple(out), settled, refused, reversed_)
+
+
+def check_site(instruction: Instruction, location_id: str) -> None:
+    """Raise WrongLocation unless this site is the one that answers this step."""
+    step, site = instruction.step, instruction.source
+    if step not in AT_SOURCE:
+        site = instruction.destination
+    if instruction.source == instruction.destination:
+        raise WrongLocation(f"source and destination are both {instruction.source}")
+    if location_id not in {site} & {instruction.location_id}:
+        raise WrongLocation(
+            f"'{step}' from {instruction.source} to {instruction.destination}, sent to {instruction.location_id}, "
+            f"is not for {location_id}"
+        )
+
+
+def answer(instruction: Instruction, past: Past, stock: Stock) -> list[Draft]:
+    """The events with which the site answers, all in one transaction; none where its log answers already."""
+    match instruction.step:
+        case InstructionStep.OUT:
+            return _send(instruction, past, stock)
+        case InstructionStep.REFUSE_OUT:
+            return [] if past.out or past.refused else [_refusal(instruction.reason or CANCELLED)]
+        case InstructionStep.IN:
+            return _receive(instruction, past, stock)
+        case InstructionStep.REFUSE_IN:
+            return [] if past.settled or past.refused else [_refusal(instruction.reason or CANCELLED)]
+        case InstructionStep.REVERSE:
+            return _reverse(past)
+
+
+def _refusal(reason: str) -> Draft:
+    return Draft(type=EventType.TRANSFER_REFUSED, reason=reason)
+
+
+def _summed(lines: Iterable[InstructionLine]) -> list[InstructionLine]:
+    """One line an item: the same item summed under its first line's number."""
+    by_item: dict[tuple[str, str], InstructionLine] = {}
+    for line in lines:
+        same = by_item.get((line.item_id, line.unit))
+        by_item[line.item_id, line.unit] = (
+            line if same is None else msgspec.structs.replace(same, quantity=same.quantity + line.quantity)
+        )
+    return list(by_item.values())
+
+
+def _misfit(lines: list[InstructionLine], stock: Stock) -> str | None:
+    """Why these lines cannot be booked here whatever the stock, or None."""
+    if not lines:
+        return NO_LINES
+    for line in lines:
+        item = stock(line.item_id)
+        if item is None:
+            return UNKNOWN_ITEM
+        if item.unit != line.unit:
+            return UNIT_DIFFERS
+    return None
+
+
+def _send(instruction: Instruction, past: Past, stock: Stock) -> list[Draft]:
+    if past.out or past.refused:
+        return []
+    lines = _summed(instruction.lines)
+    misfit = _misfit(lines, stock)
+    if misfit is not None:
+        return [_refusal(misfit)]
+    for line in lines:
+        item = stock(line.item_id)
+        # No event can carry more than MAX_QUANTITY, however much the book says is there.
+        if item is None or line.quantity > min(item.available, MAX_QUANTITY):
+            return [_refusal(INSUFFICIENT_STOCK)]
+    return [_move(EventType.TRANSFER_OUT, line, line.quantity) for line in lines]
+
+
+def _receive(instruction: Instruction, past: Past, stock: Stock) -> list[Draft]:
+    if past.refused:
+        return []
+    lines = _summed(instruction.lines)
+    misfit = _misfit(lines, stock)
+    if misfit is not None:
+        # Once anything of it was received or lost here the transfer can no longer be refused.
+        return [] if past.settled else [_refusal(misfit)]
+    left = ((line, line.quantity - past.settled.get(line.item_id, 0)) for line in lines)
+    return [_move(EventType.TRANSFER_IN, line, quantity) for line, quantity in left if quantity > 0]
+
+
+def _move(kind: EventType, line: InstructionLine, quantity: int) -> Draft:
+    return Draft(type=kind, item_id=line.item_id, quantity=quantity, unit=line.unit, transfer_line=line.line)
+
+
+def _reverse(past: Past) -> list[Draft]:
+    if past.reversed:
+        return []
+    return [
+        Draft(
+            type=EventType.TRANSFER_REVERSED,
+            item_id=sent.item_id,
+            quantity=sent.quantity,
+            unit=sent.unit,
+            transfer_line=sent.transfer_line,
+            voided_event_id=sent.event_id,
+            voided_sequence=sent.sequence,
+        )
+        for sent in past.out
+    ]
