@@ -114,7 +114,6 @@ class Supervisor:
                 stdout=log,
                 stderr=log,
                 pass_fds=held,
-                start_new_session=True,
                 umask=0o077,
                 preexec_fn=die_with_parent(),  # noqa: PLW1509 - this process has one thread
                 **identity,

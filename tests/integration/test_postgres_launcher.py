@@ -200,7 +200,8 @@ def test_a_mark_left_by_a_killed_server_does_not_stop_the_next(installation: Ins
             wait_gone(everything)
     mark = directory / "pgdata" / "postmaster.pid"
     lines = mark.read_text().splitlines()
-    with subprocess.Popen(["sleep", "60"], **installation.popen_arguments()) as innocent:
+    server_user = (directory / "pgdata").stat().st_uid if AS_ROOT else None
+    with subprocess.Popen(["sleep", "60"], user=server_user) as innocent:
         lines[0] = str(innocent.pid)  # as after a reboot, when the number has gone to somebody else
         mark.write_text("\n".join(lines) + "\n")
         with owner(installation, directory) as second:
