@@ -262,12 +262,20 @@ class Fact(_Message, frozen=True, kw_only=True, omit_defaults=True):
     received_at: int
 
 
-class TransferFacts(_Message, frozen=True, kw_only=True):
-    """Everything the logs say of one transfer, and the highest token seen for it (0: none)."""
+class TransferFacts(_Message, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything the logs say of one transfer, and the highest token seen for it (0: none).
+
+    `source`, `destination` and `lines` are what was asked, from the instructions that head office keeps (of the step
+    `out` where there is one); absent where it keeps none. A coordinator that never heard of the transfer adopts it by
+    them: events alone do not say where goods on the way are going.
+    """
 
     transfer_id: Id
     highest_token: int
     facts: list[Fact]
+    source: Id | None = None
+    destination: Id | None = None
+    lines: tuple[InstructionLine, ...] = ()
 
 
 class FactsRequest(_Message, frozen=True):
