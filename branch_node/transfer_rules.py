@@ -24,7 +24,7 @@ CANCELLED: Final = "cancelled"
 AT_SOURCE: Final = frozenset({InstructionStep.OUT, InstructionStep.REFUSE_OUT, InstructionStep.REVERSE})
 
 
-class WrongLocation(Exception):  # noqa: N818 - an instruction that went astray, not a mistake of this node
+class WrongLocation(Exception):
     """An instruction that is not for this site to answer; the text says why."""
 
 
