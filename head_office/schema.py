@@ -1,0 +1,159 @@
+"""Head office's tables, PostgreSQL only: every location's log, what is derived from it, and how it arrived.
+
+The log itself (`event`, `voided`, `log_segment`, `ingest_batch`) is append-only. Every key of a table that grows with
+the events contains location_id, so that the tables can be distributed by location. Times are microseconds UTC,
+quantities thousandths. The tables of catalogue and instructions join the same MetaData in `schema_office`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+from shared.event_log import log_tables
+from shared.projection import stock_table
+from shared.wire import FRAME_LINES
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+VERSION_TABLE: Final = "head_office_version"
+
+FACTS_CHANNEL: Final = "larder_facts"
+"""NOTIFY channel told, with the location as payload, when a location's log got events of transfers."""
+
+metadata: Final = MetaData()
+
+LOCATION: Final = Table(
+    "location",
+    metadata,
+    Column("location_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("day_start", Integer, nullable=False),  # minutes after local midnight
+    Column("added_at", BigInteger, nullable=False),
+    CheckConstraint("day_start BETWEEN 0 AND 1439", name="location_day_start"),
+)
+
+LOG: Final = log_tables(metadata, consolidated=True)
+EVENT: Final = LOG.event
+VOIDED: Final = LOG.voided
+
+# The last moment anything of the location arrived, and the latest moment any of its events occurred.
+LOG.head.append_column(Column("received_at", BigInteger))
+LOG.head.append_column(Column("occurred_at", BigInteger))
+HEAD: Final = LOG.head
+
+LOG_SEGMENT: Final = Table(
+    "log_segment",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("first_sequence", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("frame", LargeBinary, nullable=False),  # zstd of the canonical lines, joined by newlines
+    PrimaryKeyConstraint("location_id", "first_sequence"),
+    CheckConstraint(
+        f"first_sequence > 0 AND last_sequence BETWEEN first_sequence AND first_sequence + {FRAME_LINES - 1}",
+        name="log_segment_extent",
+    ),
+)
+
+INGEST_BATCH: Final = Table(
+    "ingest_batch",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("first_sequence", BigInteger, nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("location_id", "last_sequence"),
+    CheckConstraint("0 < first_sequence AND first_sequence <= last_sequence", name="ingest_batch_extent"),
+    Index("ingest_batch_received", "location_id", "received_at"),
+)
+
+QUARANTINE: Final = Table(
+    "quarantine",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("reason", Text, nullable=False),
+    # What could be read of the event; None where nothing could.
+    Column("type", Text),
+    Column("item_id", Text),
+    Column("transfer_id", Text),
+    Column("occurred_at", BigInteger),
+    Column("received_at", BigInteger, nullable=False),
+    # When a retry folded it: its row is in `event` since then. release_number counts a location's releases from 1.
+    Column("released_at", BigInteger),
+    Column("release_number", BigInteger),
+    PrimaryKeyConstraint("location_id", "sequence"),
+    CheckConstraint("(released_at IS NULL) = (release_number IS NULL)", name="quarantine_release_is_whole"),
+    Index(
+        "quarantine_release",
+        "location_id",
+        "release_number",
+        unique=True,
+        postgresql_where=text("release_number IS NOT NULL"),
+    ),
+)
+
+ITEM_UNIT: Final = Table(
+    "item_unit",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),  # the event that fixed it
+    PrimaryKeyConstraint("location_id", "item_id"),
+)
+
+STOCK: Final = stock_table(metadata)
+
+TRANSFER_LINE: Final = Table(
+    "transfer_line",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("transfer_id", Text, nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("sent", BigInteger, nullable=False),
+    Column("reversed", BigInteger, nullable=False),
+    Column("received", BigInteger, nullable=False),
+    Column("lost", BigInteger, nullable=False),
+    Column("first_at", BigInteger, nullable=False),  # the earliest occurred_at of its events
+    PrimaryKeyConstraint("location_id", "transfer_id", "item_id"),
+    Index("transfer_line_transfer", "transfer_id", "item_id"),
+)
+
+CONTACT: Final = Table(
+    "contact",
+    metadata,
+    Column("location_id", Text, primary_key=True),
+    Column("contacted_at", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),  # the branch's own head, as its last hello told it
+    Column("verdict", Text, nullable=False),
+    Column("protocol", Integer, nullable=False),
+    Column("schema", Integer, nullable=False),
+    Column("software", Text, nullable=False),
+)
+
+APPEND_ONLY: Final = ("event", "voided", "log_segment", "ingest_batch", "item_unit")
+"""The tables that refuse UPDATE, DELETE and TRUNCATE."""
+
+
+def now(connection: Connection) -> int:
+    """The time in microseconds UTC, from the database's `larder_now()`: the only clock of head office's SQL."""
+    return int(connection.execute(text("SELECT larder_now()")).scalar_one())
