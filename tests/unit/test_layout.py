@@ -1,0 +1,292 @@
+"""Keeps the layout: who may import whom, which modules there are, who reads the environment, how long a file may be.
+
+Every rule is a function of a folder that returns the breaches it finds; it is tried on a small bad tree first, so that
+a rule that finds nothing is known to be able to.
+"""
+
+import ast
+import fnmatch
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT
+
+SERVICES = ("branch_node", "head_office", "transfer_coordinator")
+PACKAGES = ("shared", *SERVICES, "deploy")
+# Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
+SHARED = {"chain", "event_log", "events", "messages", "projection", "stock", "wire"}
+RUNTIME = {
+    *("app", "auth", "client", "clock", "database", "postgres", "problems", "settings", "telemetry"),
+    *("compression", "docs_page", "http_shell", "migrations", "server", "sessions", "strict_json"),
+    *("postgres_binaries", "postgres_folder", "postgres_supervisor"),
+}
+TOP_LEVEL = {
+    *PACKAGES,
+    *("tests", ".ci", ".gitignore", "Makefile", "pyproject.toml", "requirements.lock"),
+    *("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
+}
+# What tools leave behind; .gitignore keeps it out of the repository.
+LEFT_BEHIND = (".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
+LEFT_BEHIND_BY_US = ("larder-demo", "bench-results*.json")
+# Besides every settings.py: what PostgreSQL's programs are given of our environment.
+READS_ENVIRONMENT = {"shared/runtime/postgres_binaries.py"}
+LONGEST = 400
+
+
+def layer(module: str) -> str | None:
+    """Which part of the project a module belongs to; None for one that is not ours."""
+    if module == "shared.runtime" or module.startswith("shared.runtime."):
+        return "shared.runtime"
+    top = module.split(".", maxsplit=1)[0]
+    return top if top in {*PACKAGES, "tests"} else None
+
+
+MAY_IMPORT = {
+    "shared.runtime": {"shared.runtime"},
+    "shared": {"shared", "shared.runtime"},
+    **{service: {service, "shared", "shared.runtime"} for service in SERVICES},
+    "deploy": {*PACKAGES, "shared.runtime"},
+}
+
+
+def sources(root: Path) -> Iterator[tuple[str, Path]]:
+    """Every file of the five packages, with its module's name."""
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imported(module: str, path: Path) -> Iterator[tuple[int, str]]:
+    """The line and full name of everything that the file imports, anywhere in it."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base] if base else above)
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Call) and _called(node) in {"import_module", "__import__"}:
+            yield from ((node.lineno, each.value) for each in node.args[:1] if isinstance(each, ast.Constant))
+
+
+def _called(node: ast.Call) -> str:
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+def wrong_imports(root: Path) -> list[str]:
+    breaches = []
+    for module, path in sources(root):
+        own = layer(module)
+        assert own is not None
+        for line, name in imported(module, path):
+            target = layer(name)
+            if target is not None and target not in MAY_IMPORT[own]:
+                breaches.append(f"{path.relative_to(root)}:{line} imports {name}")
+    return breaches
+
+
+def unknown_modules(root: Path) -> list[str]:
+    breaches = []
+    for folder, known in ((root / "shared", SHARED | {"runtime"}), (root / "shared" / "runtime", RUNTIME)):
+        for path in sorted(folder.iterdir()):
+            if path.name not in {"__init__.py", "__pycache__"} and path.stem not in known:
+                breaches.append(f"{path.relative_to(root)} is not on the closed list")
+        breaches.extend(
+            f"{folder.relative_to(root)}/{name} is on the closed list only"
+            for name in sorted(known)
+            if not (folder / f"{name}.py").exists() and not (folder / name / "__init__.py").exists()
+        )
+    return breaches
+
+
+def unknown_at_the_top(root: Path) -> list[str]:
+    left = (*LEFT_BEHIND, *LEFT_BEHIND_BY_US)
+    return [
+        f"{path.name} does not belong at the top"
+        for path in sorted(root.iterdir())
+        if path.name not in TOP_LEVEL and not any(fnmatch.fnmatch(path.name, pattern) for pattern in left)
+    ]
+
+
+def environment_reads(root: Path) -> list[str]:
+    """Uses of os.environ and its kin, and of options that a command line library fills from there."""
+    names = {"environ", "environb", "getenv", "getenvb"}
+    breaches = []
+    for _, path in sources(root):
+        relative = path.relative_to(root).as_posix()
+        if path.name == "settings.py" or relative in READS_ENVIRONMENT:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                reads = node.attr in names
+            elif isinstance(node, ast.ImportFrom):
+                reads = node.module == "os" and any(alias.name in names for alias in node.names)
+            else:
+                reads = isinstance(node, ast.keyword) and node.arg == "envvar"
+            if reads:
+                breaches.append(f"{relative}:{node.lineno} reads the environment")
+    return breaches
+
+
+def long_files(root: Path) -> list[str]:
+    lengths = ((path, len(path.read_text().splitlines())) for _, path in sources(root))
+    return [f"{path.relative_to(root)} has {length} lines" for path, length in lengths if length > LONGEST]
+
+
+RULES = (wrong_imports, unknown_modules, unknown_at_the_top, environment_reads, long_files)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_project_keeps(rule) -> None:
+    assert rule(ROOT) == []
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small project in which all is well."""
+    for package in (*PACKAGES, "shared/runtime"):
+        (tmp_path / package).mkdir(exist_ok=True)
+        (tmp_path / package / "__init__.py").write_text("")
+    for name in SHARED:
+        (tmp_path / "shared" / f"{name}.py").write_text("from shared.runtime import clock\n")
+    for name in RUNTIME:
+        (tmp_path / "shared" / "runtime" / f"{name}.py").write_text("import os\nfrom . import clock\n")
+    for service in SERVICES:
+        (tmp_path / service / "api.py").write_text("from shared import events\nfrom . import api\nimport httpx\n")
+    (tmp_path / "deploy" / "demo.py").write_text("import branch_node.api, head_office\n")
+    (tmp_path / "shared" / "runtime" / "settings.py").write_text("import os\nHERE = os.environ\n")
+    (tmp_path / "README.md").write_text("")
+    (tmp_path / ".ruff_cache").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_good_tree_passes(rule, tree: Path) -> None:
+    assert rule(tree) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("branch_node/api.py", "import head_office.api"),
+        ("branch_node/api.py", "def later():\n    from transfer_coordinator import saga"),
+        ("head_office/pages/views.py", "from deploy.cli import main"),
+        ("transfer_coordinator/api.py", "import importlib\nimportlib.import_module('branch_node.api')"),
+        ("head_office/api.py", "from tests.support import waiting"),
+        ("shared/stock.py", "import branch_node"),
+        ("shared/stock.py", "from deploy import cli"),
+        ("shared/runtime/auth.py", "from shared import events"),
+        ("shared/runtime/auth.py", "import shared.events"),
+        ("shared/runtime/auth.py", "from .. import events"),
+        ("shared/runtime/__init__.py", "from ..events import Event"),
+        ("shared/runtime/auth.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import head_office"),
+    ],
+)
+def test_a_wrong_import_is_found(tree: Path, path: str, line: str) -> None:
+    (tree / path).parent.mkdir(exist_ok=True)
+    (tree / path).write_text(line)
+    (breach,) = wrong_imports(tree)
+    assert breach.startswith(path)
+
+
+@pytest.mark.parametrize("path", ["shared/helpers.py", "shared/runtime/utils.py", "shared/extra/__init__.py"])
+def test_a_new_shared_module_is_found(tree: Path, path: str) -> None:
+    (tree / path).parent.mkdir(exist_ok=True)
+    (tree / path).write_text("")
+    assert len(unknown_modules(tree)) == 1
+
+
+def test_a_lost_shared_module_is_found(tree: Path) -> None:
+    (tree / "shared" / "stock.py").unlink()
+    assert unknown_modules(tree) == ["shared/stock is on the closed list only"]
+
+
+@pytest.mark.parametrize("name", ["notes.md", "scripts", "setup.cfg"])
+def test_a_stray_at_the_top_is_found(tree: Path, name: str) -> None:
+    (tree / name).mkdir()
+    assert unknown_at_the_top(tree) == [f"{name} does not belong at the top"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import os\nos.environ['HOME']",
+        "import os as system\nsystem.getenv('HOME')",
+        "from os import environ",
+        "import typer\ntyper.Option(envvar='LARDER_PORT')",
+    ],
+)
+def test_a_read_of_the_environment_is_found(tree: Path, line: str) -> None:
+    (tree / "head_office" / "api.py").write_text(line)
+    assert len(environment_reads(tree)) == 1
+    (tree / "head_office" / "api.py").rename(tree / "head_office" / "settings.py")
+    assert environment_reads(tree) == []
+
+
+def test_a_long_file_is_found(tree: Path) -> None:
+    (tree / "head_office" / "api.py").write_text("\n" * LONGEST)
+    assert long_files(tree) == []
+    (tree / "head_office" / "api.py").write_text("\n" * (LONGEST + 1))
+    assert long_files(tree) == ["head_office/api.py has 401 lines"]
+
+
+# Runs in a process of its own. Migrations are left out: they are scripts that alembic runs, not modules.
+IMPORT_ALL = """
+import importlib, pathlib, sys, threading
+
+ACTS = ("socket.bind", "socket.connect", "sqlite3.connect", "subprocess.Popen", "os.mkdir", "os.remove", "os.rename")
+root, packages = pathlib.Path(sys.argv[1]), sys.argv[2:]
+sys.path.insert(0, str(root))
+done = []
+
+def watch(event, arguments):
+    if event in ACTS or event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        done.append(f"{event} {arguments[:2]}")
+
+modules = [
+    ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+    for package in packages for path in sorted((root / package).rglob("*.py"))
+    if "migrations" not in path.parts and path.stem != "__main__"
+]
+sys.addaudithook(watch)
+for module in modules:
+    importlib.import_module(module)
+done += [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+print(*done, sep="\\n", end="")
+"""
+
+
+def acts_at_import(root: Path, packages: tuple[str, ...]) -> list[str]:
+    command = [sys.executable, "-B", "-c", IMPORT_ALL, str(root), *packages]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()
+
+
+def test_nothing_happens_at_import() -> None:
+    assert acts_at_import(ROOT, PACKAGES) == []
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "import threading, time; threading.Thread(target=time.sleep, args=(1,)).start()",
+        "import sqlite3; sqlite3.connect(':memory:')",
+        "open('/dev/null', 'w')",
+        "import subprocess; subprocess.run('true')",
+    ],
+)
+def test_an_act_at_import_is_found(tmp_path: Path, act: str) -> None:
+    (tmp_path / "kitchen").mkdir()
+    (tmp_path / "kitchen" / "__init__.py").write_text(act)
+    assert acts_at_import(tmp_path, ("kitchen",)) != []
