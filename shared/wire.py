@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 import zstandard
 
+from shared.chain import follow
 from shared.events import MAX_LINE_BYTES, MAX_SEQUENCE, HexHash, Id
 
 MAGIC: Final = b"LRDR1"
@@ -33,12 +34,17 @@ class FrameHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BatchHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a batch holds: `first_sequence` on, following the event whose hash is `previous_hash` (64 hex digits)."""
+    """What a batch holds: `first_sequence` on, following the event whose hash is `previous_hash`, up to `last_hash`.
+
+    Both are 64 hex digits. With `last_hash` head office verifies the batch from end to end, and knows one that it
+    already has by a single comparison: equal hashes prove equal logs before them.
+    """
 
     location_id: Id
     epoch: Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQUENCE)]
     first_sequence: Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQUENCE)]
     previous_hash: HexHash
+    last_hash: HexHash
     frames: Annotated[list[FrameHeader], msgspec.Meta(min_length=1, max_length=MAX_FRAMES)]
 
 
@@ -75,8 +81,20 @@ def pack_frame(lines: Sequence[bytes]) -> bytes:
     return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(b"\n".join(lines))
 
 
-def pack(location_id: str, epoch: int, first_sequence: int, previous_hash: bytes, lines: Sequence[bytes]) -> bytes:
-    """The body of POST /v1/sync/events for consecutive lines from `first_sequence` on."""
+def pack(
+    location_id: str,
+    epoch: int,
+    first_sequence: int,
+    previous_hash: bytes,
+    lines: Sequence[bytes],
+    last_hash: bytes | None = None,
+) -> bytes:
+    """The body of POST /v1/sync/events for consecutive lines from `first_sequence` on.
+
+    `last_hash` is the recorded hash (32 bytes) of the last line; without it it is computed, at the cost of hashing all.
+    """
+    if last_hash is None:
+        last_hash = follow(previous_hash, lines)[-1]
     frames = [
         (pack_frame(part), len(part))
         for part in (lines[start : start + FRAME_LINES] for start in range(0, len(lines), FRAME_LINES))
@@ -87,6 +105,7 @@ def pack(location_id: str, epoch: int, first_sequence: int, previous_hash: bytes
             epoch,
             first_sequence,
             previous_hash.hex(),
+            last_hash.hex(),
             [FrameHeader(len(body), count) for body, count in frames],
         )
     )
@@ -105,7 +124,7 @@ def unpack(raw: bytes) -> Batch:
         raise BadBatch("the batch is cut short inside its header")
     try:
         header = _decode_header(raw[begin : begin + length])
-        bytes.fromhex(header.previous_hash)
+        bytes.fromhex(header.previous_hash), bytes.fromhex(header.last_hash)
     except (msgspec.MsgspecError, ValueError) as error:
         raise BadBatch(f"the batch's header cannot be read: {error}") from error
     position, sequence = begin + length, header.first_sequence

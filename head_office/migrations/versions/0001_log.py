@@ -173,7 +173,7 @@ BEGIN
     RETURN moment;
 END $$;
 COMMENT ON FUNCTION larder_received_at() IS
-    'The moment at which the present transaction''s events are received; whoever asks what was known waits for its end.';
+    'The moment at which the present transaction''s events are received; whoever asks what was known waits for it.';
 
 CREATE FUNCTION larder_settle(known_at bigint) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
 DECLARE

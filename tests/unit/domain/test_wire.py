@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import wire
-from shared.chain import GENESIS
+from shared.chain import GENESIS, follow
 
 LINES = [f'{{"n":{number}}}'.encode() for number in range(2_345)]
 
@@ -46,6 +46,13 @@ def test_one_flipped_bit_is_refused_or_harmless(bit: int) -> None:
     except wire.BadBatch:
         return
     assert lines == LINES[:5]  # the flip sat in the header's own figures: the chain decides about those
+
+
+def test_the_last_hash_is_the_given_one_or_computed() -> None:
+    computed = follow(GENESIS, LINES)[-1]
+    assert wire.unpack(packed()).header.last_hash == computed.hex()
+    given_one = wire.pack("BEY-01", 1, 11, GENESIS, LINES, bytes(range(32)))
+    assert wire.unpack(given_one).header.last_hash == bytes(range(32)).hex()
 
 
 def test_something_added_is_refused() -> None:
