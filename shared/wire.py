@@ -87,6 +87,7 @@ def pack(
     first_sequence: int,
     previous_hash: bytes,
     lines: Sequence[bytes],
+    *,
     last_hash: bytes | None = None,
 ) -> bytes:
     """The body of POST /v1/sync/events for consecutive lines from `first_sequence` on.

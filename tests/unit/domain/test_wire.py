@@ -51,7 +51,7 @@ def test_one_flipped_bit_is_refused_or_harmless(bit: int) -> None:
 def test_the_last_hash_is_the_given_one_or_computed() -> None:
     computed = follow(GENESIS, LINES)[-1]
     assert wire.unpack(packed()).header.last_hash == computed.hex()
-    given_one = wire.pack("BEY-01", 1, 11, GENESIS, LINES, bytes(range(32)))
+    given_one = wire.pack("BEY-01", 1, 11, GENESIS, LINES, last_hash=bytes(range(32)))
     assert wire.unpack(given_one).header.last_hash == bytes(range(32)).hex()
 
 
