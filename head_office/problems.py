@@ -1,0 +1,54 @@
+"""Every problem that head office answers beyond the common ones. Codes are stable."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.runtime.problems import ProblemCatalogue
+
+PROBLEMS: Final = ProblemCatalogue()
+
+UNKNOWN_LOCATION: Final = PROBLEMS.declare(
+    "unknown-location", 404, "There is no such location", "See GET /v1/locations; an admin adds one with POST."
+)
+LOCATION_EXISTS: Final = PROBLEMS.declare(
+    "location-exists", 409, "The location is there already", "Choose another id, or change it with PUT."
+)
+UNKNOWN_ITEM: Final = PROBLEMS.declare(
+    "unknown-item", 404, "There is no such item", "See GET /v1/items; a manager of the group adds one with PUT."
+)
+UNIT_FIXED: Final = PROBLEMS.declare(
+    "unit-fixed",
+    409,
+    "The item's unit is fixed, as events were recorded in it",
+    "Keep the unit, or define another item for the other unit.",
+)
+NOT_WAITING: Final = PROBLEMS.declare(
+    "not-waiting", 404, "No such item of a branch waits for head office", "See GET /v1/items-waiting."
+)
+UNKNOWN_KEY: Final = PROBLEMS.declare("unknown-key", 404, "There is no key of that id", "See GET /v1/keys.")
+LAST_ADMIN_KEY: Final = PROBLEMS.declare(
+    "last-admin-key", 409, "This is the last key of an administrator", "Issue another admin key first."
+)
+BAD_BATCH: Final = PROBLEMS.declare(
+    "bad-batch", 400, "The body is not a whole batch of events", "Pack and send the batch again from the log."
+)
+GAP: Final = PROBLEMS.declare("gap", 409, "Events before this batch are missing", "Ship from 'expected_sequence' on.")
+FORKED: Final = PROBLEMS.declare(
+    "forked",
+    409,
+    "The branch's log is not the one head office has",
+    "Stop shipping and say hello; a person recovers the branch with 'larder branch recover'.",
+)
+SUPERSEDED: Final = PROBLEMS.declare(
+    "superseded",
+    409,
+    "Another node continued this location's log in a later epoch",
+    "Stop this node, or recover it with 'larder branch recover'.",
+)
+BODY_TOO_SLOW: Final = PROBLEMS.declare(
+    "body-too-slow", 408, "The body took too long to arrive", "Send a smaller batch, or try again on a better line."
+)
+BAD_CURSOR: Final = PROBLEMS.declare(
+    "bad-cursor", 400, "The cursor is not one that head office gave out", "Begin again without 'after'."
+)

@@ -1,0 +1,139 @@
+"""One thread that listens to the database and wakes the routes that wait for something to happen.
+
+A route opens a watch, reads, and where there was nothing waits on the watch and reads again: whatever was committed
+after it opened the watch wakes it. After a broken connection everybody is woken, as something may have been missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from shared.runtime.telemetry import get_logger
+
+log = get_logger("larder.wakeup")
+
+LOOK_UP_SECONDS: Final = 0.5
+RETRY_SECONDS: Final = 1.0
+Connect = Callable[[], "psycopg.Connection[tuple[object, ...]]"]
+
+
+class Watch:
+    """One waiting route. Used on the event loop that opened it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        """From any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:
+            return  # the loop has ended, and the route with it
+
+    async def wait(self, seconds: float, stopping: asyncio.Event) -> bool:
+        """Whether something happened within these seconds; the service's end ends the wait. Ready for the next one."""
+        waits = [asyncio.ensure_future(self._event.wait()), asyncio.ensure_future(stopping.wait())]
+        try:
+            await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        happened = self._event.is_set()
+        self._event.clear()
+        return happened and not stopping.is_set()
+
+
+class Wakeups:
+    """Who waits for which channel and payload, and the thread that hears of it.
+
+    `connect` opens a connection in autocommit mode. `heard` are called in the thread, by channel, at every notice of it
+    and after every reconnection; they must be quick.
+    """
+
+    def __init__(self, connect: Connect, channels: Sequence[str], heard: Mapping[str, Callable[[], None]]) -> None:
+        self._connect = connect
+        self._channels = tuple(channels)
+        self._heard = dict(heard)
+        self._watches: dict[tuple[str, str | None], set[Watch]] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+        self.listening = threading.Event()
+
+    @contextmanager
+    def watch(self, channel: str, payload: str | None = None) -> Iterator[Watch]:
+        """Wait for notices on a channel, with this payload or (None) any."""
+        watch, name = Watch(), (channel, payload)
+        with self._lock:
+            self._watches.setdefault(name, set()).add(watch)
+        try:
+            yield watch
+        finally:
+            with self._lock:
+                self._watches[name].discard(watch)
+                if not self._watches[name]:
+                    del self._watches[name]
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="larder-wakeup", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def failure(self) -> str | None:
+        """Why the thread is dead, or None: it lives, was stopped, or never started."""
+        return None if self._failure is None else f"the wake-up thread died: {self._failure!r}"
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._listen()
+                except psycopg.OperationalError as error:
+                    log.warning("the connection that listens was lost", error=str(error))
+                    self._stop.wait(RETRY_SECONDS)
+        except BaseException as error:
+            self._failure = error
+            raise
+        finally:
+            self.listening.clear()
+
+    def _listen(self) -> None:
+        self.listening.clear()
+        with self._connect() as connection:
+            for channel in self._channels:
+                connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+            for channel in self._channels:
+                self._tell(channel, None)
+            self.listening.set()
+            while not self._stop.is_set():
+                for notice in connection.notifies(timeout=LOOK_UP_SECONDS):
+                    self._tell(notice.channel, notice.payload)
+                    if self._stop.is_set():
+                        break
+
+    def _tell(self, channel: str, payload: str | None) -> None:
+        """Wake who waits for this payload, and who waits for any; None: everybody on the channel."""
+        if (heard := self._heard.get(channel)) is not None:
+            heard()
+        with self._lock:
+            woken = [
+                watch
+                for (waited_for, wanted), watches in self._watches.items()
+                if waited_for == channel and (payload is None or wanted is None or wanted == payload)
+                for watch in watches
+            ]
+        for watch in woken:
+            watch.wake()
