@@ -1,0 +1,295 @@
+"""What people and tills send, read strictly and put into one form: thousandths, microseconds, checked texts.
+
+The `…Input` structs are the bodies as documented; the functions turn them into the content of commands, or raise the
+Problem that says which field is wrong. Nothing here looks at the stock or the clock.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from branch_node.problems import INVALID_EVENT, INVALID_QUANTITY, INVALID_TIME, TYPE_NOT_BY_HAND
+from shared.events import (
+    MAX_LINES,
+    MAX_QUANTITY,
+    RULES,
+    BadQuantity,
+    Code,
+    Cost,
+    Entered,
+    EventType,
+    Id,
+    Key,
+    Reference,
+    Text,
+    code_fault,
+    parse_quantity,
+    quantity_text,
+    text_fault,
+)
+from shared.runtime.clock import parse_rfc3339
+from shared.runtime.problems import invalid_request
+
+DEFAULT_SOURCE: Final = "api"
+
+Person = Annotated[str, msgspec.Meta(min_length=1, max_length=40, description="An opaque id of who did it")]
+Moment = Annotated[str, msgspec.Meta(max_length=40, description="RFC 3339 with offset; now if left out")]
+Amount = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="JSON number or decimal string, at most three decimals",
+        extra_json_schema={"type": ["number", "string"]},
+    ),
+]
+OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Source = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z", description="Which system says so")]
+Revision = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+
+
+class _Input(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Unknown fields are refused: a misspelt one must not be lost in silence."""
+
+
+class CostInput(_Input, kw_only=True):
+    """What the whole line cost."""
+
+    amount: Amount
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z", description="ISO 4217")]
+
+
+class EnteredInput(_Input, kw_only=True):
+    """The quantity as entered, in another unit; `factor` base units are one of it."""
+
+    quantity: Amount
+    unit: Code
+    factor: Amount
+
+
+class LineInput(_Input, kw_only=True):
+    """An item and how much of it, in its base unit or as `entered` (or both, if they agree)."""
+
+    item_id: Id
+    quantity: Amount | msgspec.UnsetType = msgspec.UNSET
+    unit: Code | None = None
+    entered: EnteredInput | None = None
+    note: Text | None = None
+    cost: CostInput | None = None
+    lot: Code | None = None
+    expires_on: Annotated[str, msgspec.Meta(max_length=10)] | None = None
+    area: Code | None = None
+
+
+class EventInput(LineInput, kw_only=True):
+    """One event recorded by hand. `counted` goes with STOCKTAKE, `used` with PRODUCTION_MADE."""
+
+    type: EventType
+    counted: Amount | msgspec.UnsetType = msgspec.UNSET
+    occurred_at: Moment | None = None
+    reference: Reference | None = None
+    reason: Code | None = None
+    source: Source | None = None
+    actor: Person | None = None
+    transfer_id: Id | None = None
+    used: Annotated[list[LineInput], msgspec.Meta(min_length=1, max_length=MAX_LINES - 1)] | None = None
+
+
+class BatchEventInput(EventInput, kw_only=True):
+    """One event of a batch, with the key that a single one has in its Idempotency-Key header."""
+
+    key: Key | None = None
+
+
+class BatchInput(_Input, kw_only=True):
+    events: Annotated[list[BatchEventInput], msgspec.Meta(min_length=1, max_length=MAX_LINES)]
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A `LineInput` read: quantity in thousandths of the base unit. Encodes to the same bytes for the same content."""
+
+    item_id: str
+    quantity: int | None = None
+    unit: str | None = None
+    entered: Entered | None = None
+    note: str | None = None
+    cost: Cost | None = None
+    lot: str | None = None
+    expires_on: str | None = None
+    area: str | None = None
+
+
+class Entry(Line, frozen=True, kw_only=True, omit_defaults=True):
+    """An `EventInput` read. `occurred_at` is None where the caller left it to the node's clock."""
+
+    type: EventType
+    counted: int | None = None
+    occurred_at: int | None = None
+    reference: Reference | None = None
+    reason: str | None = None
+    source: str = DEFAULT_SOURCE
+    person: str | None = None
+    transfer_id: str | None = None
+    used: tuple[Line, ...] = ()
+
+
+def entry_of(given: EventInput) -> Entry:
+    """Read one event, its own fields checked against each other. Raises Problem."""
+    kind = given.type
+    rule = RULES[kind]
+    if not rule.by_hand:
+        raise TYPE_NOT_BY_HAND(f"{kind} is made by a command of its own")
+    quantity = counted = None
+    if kind is EventType.STOCKTAKE:
+        if given.quantity is not msgspec.UNSET:
+            raise INVALID_EVENT("a STOCKTAKE carries 'counted', not 'quantity'")
+        counted = amount(given.counted, given.entered, "counted", lowest=0)
+    else:
+        if given.counted is not msgspec.UNSET:
+            raise INVALID_EVENT(f"{kind} carries 'quantity', not 'counted'")
+        quantity = amount(given.quantity, given.entered, "quantity", lowest=-MAX_QUANTITY if rule.signed else 1)
+        if quantity == 0:
+            raise _bad_quantity("quantity", "it may not be zero")
+    if given.reason is None and "reason" in rule.required:
+        raise INVALID_EVENT(f"{kind} needs a 'reason', a code such as spoiled or broken")
+    if given.transfer_id is not None and kind is not EventType.ADJUSTMENT:
+        raise INVALID_EVENT(f"{kind} recorded by hand names no transfer; only an ADJUSTMENT may")
+    if given.used and kind is not EventType.PRODUCTION_MADE:
+        raise INVALID_EVENT(f"{kind} has no 'used'; it goes with PRODUCTION_MADE")
+    codes(reason=given.reason, actor=given.actor, transfer_id=given.transfer_id)
+    return Entry(
+        type=kind,
+        item_id=given.item_id,
+        quantity=quantity,
+        counted=counted,
+        occurred_at=moment(given.occurred_at),
+        reference=None if given.reference is None else _reference(given.reference),
+        reason=given.reason,
+        source=given.source or DEFAULT_SOURCE,
+        person=given.actor,
+        transfer_id=given.transfer_id,
+        used=tuple(line_of(each, f"used[{place}].") for place, each in enumerate(given.used or ())),
+        **_details(given),
+    )
+
+
+def line_of(given: LineInput, path: str = "") -> Line:
+    """Read a line with a quantity above zero. `path` leads to it in the body, for the Problem."""
+    quantity = amount(given.quantity, given.entered, f"{path}quantity", lowest=1)
+    return Line(item_id=given.item_id, quantity=quantity, **_details(given, path))
+
+
+def _details(given: LineInput, path: str = "") -> dict[str, Any]:
+    """The fields that few lines carry, checked; only those that are there."""
+    fault = code_fault(given.item_id)
+    if fault is not None:
+        invalid_request(f"{path}item_id", fault)
+    found: dict[str, Any] = {}
+    for name in ("unit", "lot", "area"):
+        text = getattr(given, name)
+        if text is not None:
+            codes(**{path + name: text})
+            found[name] = text
+    if given.note is not None:
+        texts(**{f"{path}note": given.note})
+        found["note"] = given.note
+    if given.entered is not None:
+        found["entered"] = _entered(given.entered, f"{path}entered.")
+    if given.cost is not None:
+        found["cost"] = Cost(amount=_cost(given.cost.amount, path), currency=given.cost.currency)
+    if given.expires_on is not None:
+        found["expires_on"] = _day(given.expires_on, f"{path}expires_on")
+    return found
+
+
+def amount(raw: msgspec.Raw | msgspec.UnsetType, entered: EnteredInput | None, field: str, *, lowest: int) -> int:
+    """Thousandths of the base unit, given as such, as entered, or both where they agree. Raises Problem."""
+    if isinstance(raw, msgspec.UnsetType):
+        if entered is None:
+            raise _bad_quantity(field, "it is missing")
+        return _product(_entered(entered, "entered."), field, lowest)
+    number = quantity_of(raw, field, lowest=lowest)
+    if entered is not None and _product(_entered(entered, "entered."), field, lowest) != number:
+        raise _bad_quantity(field, f"{quantity_text(number)} is not what 'entered' comes to")
+    return number
+
+
+def quantity_of(raw: msgspec.Raw, field: str, *, lowest: int = -MAX_QUANTITY) -> int:
+    """Thousandths of a quantity as sent. Raises Problem `invalid-quantity` naming the field."""
+    try:
+        return parse_quantity(bytes(raw), lowest=lowest)
+    except BadQuantity as error:
+        raise _bad_quantity(field, str(error)) from error
+
+
+def _bad_quantity(field: str, message: str) -> Exception:
+    return INVALID_QUANTITY(f"{field}: {message}", errors=[{"field": field, "message": message}])
+
+
+def _entered(given: EnteredInput, path: str) -> Entered:
+    codes(**{f"{path}unit": given.unit})
+    return Entered(
+        quantity=quantity_of(given.quantity, f"{path}quantity"),
+        unit=given.unit,
+        factor=quantity_of(given.factor, f"{path}factor", lowest=1),
+    )
+
+
+def _product(entered: Entered, field: str, lowest: int) -> int:
+    product, rest = divmod(entered.quantity * entered.factor, 1_000)
+    if rest:
+        raise _bad_quantity(field, "'entered' does not come to thousandths of the base unit")
+    if not lowest <= product <= MAX_QUANTITY:
+        raise _bad_quantity(field, "'entered' comes to a quantity out of range")
+    return product
+
+
+_MONEY: Final = re.compile(rb'"?([0-9]{1,15}(?:\.[0-9]{1,6})?)"?')
+
+
+def _cost(raw: msgspec.Raw, path: str) -> str:
+    match = _MONEY.fullmatch(bytes(raw))
+    if match is None:
+        invalid_request(f"{path}cost.amount", "not a decimal amount of at most 15 digits and 6 decimals")
+    return match[1].decode("ascii")
+
+
+def _day(text: str, field: str) -> str:
+    try:
+        day = datetime.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+    except ValueError:
+        invalid_request(field, "not a date such as 2026-01-31")
+    return day.isoformat()
+
+
+def _reference(given: Reference) -> Reference:
+    codes(**{"reference.id": given.id, "reference.kind": given.kind})
+    if given.product is not None:
+        texts(**{"reference.product": given.product})
+    return given
+
+
+def moment(text: str | None, field: str = "occurred_at") -> int | None:
+    """Microseconds UTC of a time as sent; None where none was. Raises Problem `invalid-time`."""
+    if text is None:
+        return None
+    try:
+        return parse_rfc3339(text)[0]
+    except ValueError as error:
+        raise INVALID_TIME(f"{field}: {error}", errors=[{"field": field, "message": str(error)}]) from error
+
+
+def codes(**named: str | None) -> None:
+    """Refuse codes and ids that show as something else than they are. Raises Problem `invalid-request`."""
+    for field, text in named.items():
+        if text is not None and (fault := code_fault(text)) is not None:
+            invalid_request(field, fault)
+
+
+def texts(**named: str | None) -> None:
+    """Refuse names and notes that are no text. Raises Problem `invalid-request`."""
+    for field, text in named.items():
+        if text is not None and (fault := text_fault(text)) is not None:
+            invalid_request(field, fault)

@@ -1,0 +1,110 @@
+"""Every refusal of a branch node, beside the common ones of `shared.runtime.problems`. Codes are stable."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.runtime.problems import ProblemCatalogue
+
+PROBLEMS: Final = ProblemCatalogue()
+_declare = PROBLEMS.declare
+
+INVALID_QUANTITY: Final = _declare(
+    "invalid-quantity",
+    422,
+    "A quantity that cannot be",
+    "Send a JSON number or a decimal string in ASCII digits, without exponent, with at most three decimals.",
+)
+INVALID_TIME: Final = _declare(
+    "invalid-time",
+    422,
+    "A time that cannot be",
+    "Send RFC 3339 with the offset from UTC, such as 2026-01-31T12:30:00+02:00, or leave it out for now.",
+)
+FUTURE_DATE: Final = _declare(
+    "future-date",
+    422,
+    "The time is more than five minutes ahead",
+    "Correct the time; if this node's clock is wrong, a manager can confirm the right time.",
+)
+TYPE_NOT_BY_HAND: Final = _declare(
+    "type-not-by-hand",
+    422,
+    "This type is not recorded by hand",
+    "Use the command that makes it: transfers, reservations, voids, reviews and items have their own addresses.",
+)
+UNKNOWN_ITEM: Final = _declare(
+    "unknown-item",
+    422,
+    "Nobody defined this item",
+    "Take one of the codes in 'nearest', or define the item first: PUT /v1/items/{item_id}.",
+)
+UNIT_DIFFERS: Final = _declare(
+    "unit-differs", 422, "The quantity is in another unit", "Send it in the item's base unit, or as 'entered'."
+)
+INVALID_EVENT: Final = _declare(
+    "invalid-event", 422, "These fields do not make an event", "See /docs for what each type carries."
+)
+INVALID_KEY: Final = _declare(
+    "invalid-idempotency-key",
+    422,
+    "The Idempotency-Key cannot be used",
+    "Send 1 to 200 printable characters that do not begin with 'transfer:' or 'larder:'.",
+)
+KEY_REUSED: Final = _declare(
+    "key-reused",
+    409,
+    "The key belongs to another command",
+    "Send this command under a new key; what the key recorded stands.",
+)
+UNKNOWN_EVENT: Final = _declare(
+    "unknown-event", 404, "There is no such event here", "Events are listed at GET /v1/events."
+)
+NOT_VOIDABLE: Final = _declare(
+    "not-voidable", 409, "This event cannot be voided", "Record what happened instead; 'hint' says how."
+)
+ALREADY_VOIDED: Final = _declare(
+    "already-voided", 409, "This event is voided already", "Nothing is left to do; to undo the void, record it again."
+)
+STRICT_ITEM: Final = _declare(
+    "strict-item-below-zero",
+    409,
+    "A strict item would fall below zero",
+    "Record the delivery or count that is missing first, then this again; 'below_zero_at' names the point.",
+)
+UNKNOWN_ORDER: Final = _declare(
+    "unknown-order", 404, "There is no such order here", "Check order id and source; nothing was recorded under them."
+)
+ORDER_SUPERSEDED: Final = _declare(
+    "order-superseded",
+    409,
+    "A later revision of this order is recorded",
+    "Nothing to do if this one is old; to change the order, send it whole with a higher revision.",
+)
+ORDER_CANCELLED: Final = _declare(
+    "order-cancelled", 409, "This order is cancelled", "Record what was sold after all under a new order id."
+)
+AREA_DIFFERS: Final = _declare(
+    "area-already-counted",
+    409,
+    "This area was counted under this count already, with another figure",
+    "Count again under a new count id, or send the same figure.",
+)
+UNIT_FIXED: Final = _declare(
+    "unit-fixed", 409, "The item's base unit is fixed", "Define another item in the new unit and adjust both."
+)
+ITEM_OF_GROUP: Final = _declare(
+    "item-of-the-group",
+    409,
+    "This item comes from head office's catalogue",
+    "Change it at head office; the branch takes it over with the next catalogue.",
+)
+BUSY: Final = _declare(
+    "busy", 503, "Too many commands are waiting", "Send the same request again, with the same key, in a moment."
+)
+NOT_WRITING: Final = _declare(
+    "not-writing",
+    503,
+    "This node is not taking commands now",
+    "It is starting or stopping; send the same request again, with the same key, in a moment.",
+)
