@@ -64,7 +64,7 @@ class ServiceClient:
         user_agent: str = "larder",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        headers = {"User-Agent": user_agent, "Accept": "application/json"}
+        headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
         self.base_url = base_url.rstrip("/")
@@ -156,6 +156,9 @@ class ServiceClient:
         raise _remote_problem(response.status_code, response.headers, body)
 
     def _read(self, response: httpx.Response) -> bytes:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            # Not asked for; and a small packed answer may unpack to anything.
+            raise Unreachable(f"{self.base_url}: the answer is compressed, so not from a Larder service")
         parts: list[bytes] = []
         size = 0
         for part in response.iter_bytes():

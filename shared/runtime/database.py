@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random, wait_random_exponential
 
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, OVERLOADED, Problem
 
@@ -53,7 +53,10 @@ def sqlite_engine(path: Path, *, read_only: bool = False, busy_timeout_ms: int =
         if read_only:
             connection.execute("PRAGMA query_only=ON")
         else:
-            connection.execute("PRAGMA journal_mode=WAL")
+            # Turning a new file to WAL fails at once, without the busy timeout, while another process does the same.
+            for attempt in _retrying_while_busy(busy_timeout_ms):
+                with attempt:
+                    connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
 
     begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
@@ -63,6 +66,15 @@ def sqlite_engine(path: Path, *, read_only: bool = False, busy_timeout_ms: int =
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _retrying_while_busy(milliseconds: int) -> Retrying:
+    return Retrying(
+        retry=retry_if_exception(lambda error: getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY),
+        wait=wait_random(0.002, 0.02),
+        stop=stop_after_delay(milliseconds / 1_000),
+        reraise=True,
+    )
 
 
 def postgres_engine(

@@ -100,6 +100,9 @@ class HttpShell:
             self._record(scope, status, time.perf_counter() - started, request_id)
 
     def _limit(self, scope: Scope, receive: Receive) -> tuple[Problem | None, Receive]:
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            # No database takes it in a text.
+            return BAD_REQUEST("the address holds the character U+0000"), receive
         limit = self._body_limits.get(scope["path"], self._max_body)
         streamed = False
         for name, value in scope["headers"]:

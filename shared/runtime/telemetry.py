@@ -13,8 +13,9 @@ import re
 import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -55,8 +56,28 @@ class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
         return redact(super().format(record))
 
 
-def configure_logging(*, file: Path | None = None, level: str = "INFO") -> None:
-    """Send the process's logs to standard error, and as JSON lines to ``file`` where given. Called once, at start."""
+class _Terminal(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        _tell_unwritten(record)
+
+
+class _RotatingFile(logging.handlers.RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        _tell_unwritten(record)
+
+
+def _tell_unwritten(record: logging.LogRecord) -> None:
+    # A full disk must not stop the service; and logging's own complaint would print the record with its secrets.
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"larder: a line of {record.name} could not be logged: {sys.exc_info()[1]!r}\n")
+
+
+def configure_logging(*, file: Path | None = None, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send the process's logs to ``stream`` (by default standard error), and as JSON lines to ``file`` where given.
+
+    A stream that is a terminal gets text for people, any other one JSON lines. Called once, at start.
+    """
+    shown_on = sys.stderr if stream is None else stream
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -76,15 +97,14 @@ def configure_logging(*, file: Path | None = None, level: str = "INFO") -> None:
         cache_logger_on_first_use=False,
     )
     lines = _formatter(before, [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
-    pretty = _formatter(before, [structlog.dev.ConsoleRenderer(colors=True)])
-    terminal = logging.StreamHandler(sys.stderr)
-    terminal.setFormatter(pretty if sys.stderr.isatty() else lines)
+    # The renderer's own tracebacks show local variables: headers, bodies, keys.
+    pretty = _formatter(before, [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
+    terminal = _Terminal(shown_on)
+    terminal.setFormatter(pretty if shown_on.isatty() else lines)
     handlers: list[logging.Handler] = [terminal]
     if file is not None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        rotating = logging.handlers.RotatingFileHandler(
-            file, maxBytes=_FILE_BYTES, backupCount=_FILES, encoding="utf-8", delay=True
-        )
+        rotating = _RotatingFile(file, maxBytes=_FILE_BYTES, backupCount=_FILES, encoding="utf-8", delay=True)
         rotating.setFormatter(lines)
         handlers.append(rotating)
     root = logging.getLogger()

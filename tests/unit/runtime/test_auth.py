@@ -1,0 +1,195 @@
+"""Keys: who is let in, who is not, and what is remembered for how long."""
+
+import asyncio
+
+import pytest
+from starlette.requests import Request
+
+from shared.runtime.auth import (
+    Authenticator,
+    NewKey,
+    Principal,
+    Role,
+    StoredKey,
+    digest_of,
+    generate_key,
+    key_id_of,
+)
+from shared.runtime.problems import Problem
+
+
+class Keys:
+    """A key store in memory that counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, StoredKey] = {}
+        self.asked = 0
+
+    def lookup(self, key_id: str) -> StoredKey | None:
+        self.asked += 1
+        return self.kept.get(key_id)
+
+    def add(self, role: Role = Role.STAFF, location_id: str | None = None, *, revoked: bool = False) -> NewKey:
+        made = generate_key()
+        self.kept[made.key_id] = StoredKey(made.key_id, made.digest, role, location_id, revoked)
+        return made
+
+
+class Seconds:
+    def __init__(self) -> None:
+        self.now_seconds = 0.0
+
+    def now(self) -> int:
+        return 0
+
+    def monotonic(self) -> float:
+        return self.now_seconds
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys()
+
+
+@pytest.fixture
+def clock() -> Seconds:
+    return Seconds()
+
+
+@pytest.fixture
+def authenticator(keys: Keys, clock: Seconds) -> Authenticator:
+    return Authenticator(keys, clock, remember=2.0, remembered=3, attempts=5)
+
+
+def refusal(authenticator: Authenticator, text: str, address: str = "10.0.0.1") -> Problem:
+    with pytest.raises(Problem) as caught:
+        authenticator.authenticate(text, address)
+    return caught.value
+
+
+def test_a_key_says_its_id_and_is_kept_as_a_hash() -> None:
+    made = generate_key()
+    assert made.text == f"lk_{made.key_id}_{made.text[-43:]}"
+    assert key_id_of(made.text) == made.key_id
+    assert made.digest == digest_of(made.text)
+    assert len(made.digest) == 64
+    assert len({generate_key().text for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize(
+    "text", ["", "lk_", "lk_abcdefabcdef_short", "xx_abcdefabcdef_" + "a" * 43, "lk_abcdefabcdef_" + "é" * 43]
+)
+def test_what_is_no_key(text: str) -> None:
+    assert key_id_of(text) is None
+
+
+def test_a_good_key(authenticator: Authenticator, keys: Keys) -> None:
+    key = keys.add(Role.BRANCH, "BEY-01")
+    assert authenticator.authenticate(key.text) == Principal(key.key_id, Role.BRANCH, "BEY-01")
+
+
+def test_wrong_revoked_and_unknown_keys_are_all_the_same_401(authenticator: Authenticator, keys: Keys) -> None:
+    key, revoked = keys.add(), keys.add(revoked=True)
+    wrong = key.text[:-1] + ("A" if key.text[-1] != "A" else "B")
+    problems = [refusal(authenticator, text) for text in (wrong, revoked.text, generate_key().text, "lk_x", "\ud800")]
+    assert {(found.status, found.code, found.detail) for found in problems} == {
+        (401, "unauthenticated", "the key is unknown or was revoked")
+    }
+    assert problems[0].headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_good_key_is_looked_up_once_in_its_time_and_no_longer(
+    authenticator: Authenticator, keys: Keys, clock: Seconds
+) -> None:
+    key = keys.add()
+    for _ in range(5):
+        authenticator.authenticate(key.text)
+    assert keys.asked == 1
+    keys.kept.clear()
+    clock.now_seconds = 1.9
+    assert authenticator.cached(key.text) is not None
+    clock.now_seconds = 2.0
+    assert authenticator.cached(key.text) is None
+    assert refusal(authenticator, key.text).code == "unauthenticated"
+
+
+def test_invalidate_acts_at_once(authenticator: Authenticator, keys: Keys) -> None:
+    key = keys.add()
+    authenticator.authenticate(key.text)
+    keys.kept.clear()
+    authenticator.invalidate()
+    assert refusal(authenticator, key.text).status == 401
+
+
+def test_what_is_remembered_is_bounded(authenticator: Authenticator, keys: Keys) -> None:
+    made = [keys.add() for _ in range(5)]
+    for key in made:
+        authenticator.authenticate(key.text)
+    assert [authenticator.cached(key.text) is not None for key in made] == [False, False, True, True, True]
+
+
+def test_failures_are_throttled_by_address_and_a_known_key_still_passes(
+    authenticator: Authenticator, keys: Keys, clock: Seconds
+) -> None:
+    known, fresh = keys.add(), keys.add()
+    authenticator.authenticate(known.text, "10.0.0.1")
+    for _ in range(5):
+        assert refusal(authenticator, generate_key().text).status == 401
+    asked = keys.asked
+    problem = refusal(authenticator, generate_key().text)
+    assert (problem.status, problem.code) == (429, "too-many-attempts")
+    assert problem.headers["Retry-After"] == "61"
+    assert refusal(authenticator, fresh.text).status == 429
+    assert keys.asked == asked
+    clock.now_seconds = 30.0
+    assert authenticator.authenticate(known.text, "10.0.0.1").key_id == known.key_id
+    assert authenticator.authenticate(fresh.text, "10.0.0.2").key_id == fresh.key_id
+    clock.now_seconds = 60.0
+    assert refusal(authenticator, generate_key().text).status == 401
+
+
+def test_the_addresses_kept_are_bounded(authenticator: Authenticator) -> None:
+    for number in range(5_000):
+        refusal(authenticator, "lk_x", f"10.0.{number // 256}.{number % 256}")
+    assert len(authenticator._failures._by_address) <= 4_096
+
+
+def test_roles_and_locations() -> None:
+    branch = Principal("k", Role.BRANCH, "BEY-01")
+    branch.check_location("BEY-01")
+    branch.check_role(Role.BRANCH, Role.ADMIN)
+    Principal("k", Role.ADMIN).check_location("anywhere")
+    with pytest.raises(Problem) as caught:
+        branch.check_location("BEY-02")
+    assert (caught.value.status, caught.value.code) == (403, "wrong-location")
+    with pytest.raises(Problem) as caught:
+        branch.check_role(Role.ADMIN)
+    assert (caught.value.status, caught.value.code) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (None, 401),
+        ("", 401),
+        ("Bearer", 401),
+        ("Basic {key}", 401),
+        ("{key}", 401),
+        ("Bearer {key}", 200),
+        ("bearer  {key}", 200),
+    ],
+)
+def test_the_header(authenticator: Authenticator, keys: Keys, header: str | None, status: int) -> None:
+    key = keys.add()
+    headers = [] if header is None else [(b"authorization", header.format(key=key.text).encode())]
+    request = Request({"type": "http", "headers": headers, "client": ("10.0.0.1", 5)})
+    dependency = authenticator.require(Role.STAFF)
+    if status == 200:
+        assert asyncio.run(dependency(request)).key_id == key.key_id
+        with pytest.raises(Problem) as caught:
+            asyncio.run(authenticator.require(Role.ADMIN)(request))
+        assert caught.value.status == 403
+    else:
+        with pytest.raises(Problem) as caught:
+            asyncio.run(dependency(request))
+        assert caught.value.status == status
