@@ -75,10 +75,10 @@ API_KEY: Final = Table(
 CATALOGUE_HEAD: Final = Table(
     "catalogue_head",
     metadata,
-    Column("only", Boolean(create_constraint=False), primary_key=True),
+    Column("single", Boolean(create_constraint=False), primary_key=True),
     Column("version", BigInteger, nullable=False),
     Column("hash", LargeBinary(32), nullable=False),
-    CheckConstraint("only", name="catalogue_head_is_one_row"),
+    CheckConstraint("single", name="catalogue_head_is_one_row"),
 )
 
 CATALOGUE_ENTRY: Final = Table(

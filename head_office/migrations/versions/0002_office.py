@@ -42,11 +42,11 @@ CREATE TABLE api_key (
     PRIMARY KEY (key_id)
 );
 CREATE TABLE catalogue_head (
-    only boolean NOT NULL,
+    single boolean NOT NULL,
     version bigint NOT NULL,
     hash bytea NOT NULL,
-    PRIMARY KEY (only),
-    CONSTRAINT catalogue_head_is_one_row CHECK (only)
+    PRIMARY KEY (single),
+    CONSTRAINT catalogue_head_is_one_row CHECK (single)
 ) WITH (fillfactor = 50);
 CREATE TABLE catalogue_entry (
     version bigint NOT NULL,
