@@ -1,6 +1,9 @@
 """Fixtures and options that all tests share."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +13,9 @@ from tests.support.strict_skips import (  # noqa: F401 - hooks, found by name
     pytest_make_collect_report,
     pytest_runtest_makereport,
 )
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +44,20 @@ def postgres_url_factory(databases: Databases) -> Iterator[Callable[..., str]]:
 def pg_database(postgres_url_factory: Callable[..., str]) -> str:
     """The URL of a fresh, empty database, `postgresql+psycopg://…`."""
     return postgres_url_factory()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium for the length of the session."""
+    from tests.support.browser import chromium  # here, as few tests need it
+
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page in a context of its own: no cookies, no storage of another test."""
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
