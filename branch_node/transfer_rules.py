@@ -12,13 +12,14 @@ from typing import Final
 
 import msgspec
 
-from shared.events import MAX_QUANTITY, Event, EventType
+from shared.events import MAX_LINES, MAX_QUANTITY, Event, EventType
 from shared.messages import Instruction, InstructionLine, InstructionStep
 
 UNKNOWN_ITEM: Final = "unknown-item"
 UNIT_DIFFERS: Final = "unit-differs"
 INSUFFICIENT_STOCK: Final = "insufficient-stock"
 NO_LINES: Final = "no-lines"
+TOO_MANY_LINES: Final = "too-many-lines"
 CANCELLED: Final = "cancelled"
 
 AT_SOURCE: Final = frozenset({InstructionStep.OUT, InstructionStep.REFUSE_OUT, InstructionStep.REVERSE})
@@ -127,6 +128,8 @@ def _misfit(lines: list[InstructionLine], stock: Stock) -> str | None:
     """Why these lines cannot be booked here whatever the stock, or None."""
     if not lines:
         return NO_LINES
+    if len(lines) > MAX_LINES or any(not 1 <= line.line <= MAX_LINES for line in lines):
+        return TOO_MANY_LINES
     for line in lines:
         item = stock(line.item_id)
         if item is None:

@@ -1,0 +1,68 @@
+"""What shipper and puller share: the result of a step, how long to wait after failures, how to record."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final, Protocol
+
+import msgspec
+
+from branch_node.commands import Command
+
+FIRST_WAIT: Final = 0.25
+LONGEST_WAIT: Final = 30.0
+
+
+class Outcome(StrEnum):
+    """What a step did."""
+
+    GREETED = "GREETED"
+    SHIPPED = "SHIPPED"
+    PULLED = "PULLED"
+    IDLE = "IDLE"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+
+
+class StepResult(msgspec.Struct, frozen=True):
+    """One bounded piece of work done. `wait`: seconds until the next is worth doing, 0 for at once.
+
+    `wakes`: a new commit is reason enough to step sooner. `count` is the events shipped or instructions taken.
+    """
+
+    outcome: Outcome
+    wait: float = 0.0
+    wakes: bool = False
+    count: int = 0
+
+
+class Backoff:
+    """Waits after failures in a row: at random up to a bound that doubles ("full jitter"), so that branches which lost
+    head office together do not come back together."""
+
+    def __init__(self, rng: random.Random, *, first: float = FIRST_WAIT, longest: float = LONGEST_WAIT) -> None:
+        self._rng = rng
+        self._first = first
+        self._longest = longest
+        self._failures = 0
+
+    def success(self) -> None:
+        self._failures = 0
+
+    def next(self) -> float:
+        """Seconds to wait after one more failure: between half and all of first × 2ⁿ, at most `longest`."""
+        bound = min(self._longest, self._first * 2 ** min(self._failures, 30))
+        self._failures += 1
+        return bound / 2 + self._rng.random() * bound / 2
+
+
+class Recorder(Protocol):
+    """How the agent gets its commands through the writer."""
+
+    def record(self, commands: Sequence[Command]) -> list[object]:
+        """Have them decided together and wait: the answer of each, or the Problem that refused it."""
+
+    def note(self, command: Command) -> None:
+        """Have one decided some time soon; bookkeeping that may be lost in a crash."""
