@@ -14,6 +14,7 @@ from typing import NamedTuple, cast
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ClauseElement,
     Column,
     Connection,
     Dialect,
@@ -24,11 +25,13 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    bindparam,
     insert,
     select,
     update,
 )
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.dialects.postgresql import psycopg
 
 from shared.chain import EMPTY, BrokenChain, Head, Sealed, verify
@@ -196,22 +199,57 @@ def insert_rows(
     connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
 ) -> None:
     """Insert `rows` (tuples in the order of `columns`) on the driver's own cursor: Core halves the rate."""
+    _execute_many(connection, _insert_sql(table, columns, connection.dialect.name, replace=False), rows)
+
+
+def upsert_rows(
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
+) -> None:
+    """As `insert_rows`, but a row whose primary key is there already takes the place of that one."""
+    _execute_many(connection, _insert_sql(table, columns, connection.dialect.name, replace=True), rows)
+
+
+def _execute_many(connection: Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
     cursor = connection.connection.cursor()
     try:
-        cursor.executemany(_insert_sql(table, columns, connection.dialect.name), rows)
+        if len(rows) == 1:
+            cursor.execute(sql, rows[0])
+        elif rows:
+            cursor.executemany(sql, rows)
     finally:
         cursor.close()
 
 
-@lru_cache(maxsize=32)
-def _insert_sql(table: Table, columns: tuple[str, ...], dialect: str) -> str:
+def driver_sql(statement: ClauseElement, dialect: str) -> str:
+    """A Core statement as text for the driver's cursor, its parameters as a tuple in the order they stand in it."""
+    compiler: Dialect = sqlite_dialect.dialect(paramstyle="qmark")
+    if dialect != "sqlite":
+        compiler = psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+    return str(statement.compile(dialect=compiler, compile_kwargs={"render_postcompile": True}))
+
+
+@lru_cache(maxsize=64)
+def _insert_sql(table: Table, columns: tuple[str, ...], dialect: str, *, replace: bool) -> str:
     in_order = [column.name for column in table.columns if column.name in columns]
     if in_order != list(columns):
         raise ValueError(f"columns of {table.name} are given as {columns}, the table has them as {in_order}")
-    compiler: Dialect = sqlite.dialect(paramstyle="qmark")
-    if dialect != "sqlite":
-        compiler = psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
-    return str(insert(table).compile(dialect=compiler, column_keys=list(columns)))
+    make = sqlite_dialect.insert if dialect == "sqlite" else postgresql.insert
+    named = make(table).values({name: bindparam(name) for name in columns})
+    if not replace:
+        return driver_sql(named, dialect)
+    key = [column.name for column in table.primary_key]
+    new = {name: named.excluded[name] for name in columns if name not in key}
+    return driver_sql(named.on_conflict_do_update(index_elements=key, set_=new), dialect)
+
+
+@lru_cache(maxsize=64)
+def _move_head_sql(head: Table, dialect: str) -> str:
+    statement = (
+        update(head)
+        .where(head.c.location_id == bindparam("at"), head.c.sequence == bindparam("remembered"))
+        .values(epoch=bindparam("new_epoch"), sequence=bindparam("new_sequence"), hash=bindparam("new_hash"))
+    )
+    return driver_sql(statement, dialect)
 
 
 BRANCH_COLUMNS = (*LEAN_COLUMNS, "command_key", "line")
@@ -225,13 +263,16 @@ def append(connection: Connection, tables: LogTables, sealed: Sequence[Sealed]) 
     if not sealed:
         return
     first, last = sealed[0].event, sealed[-1]
-    moved = connection.execute(
-        update(tables.head)
-        .where(tables.head.c.location_id == first.location_id, tables.head.c.sequence == first.sequence - 1)
-        .values(epoch=last.event.epoch, sequence=last.event.sequence, hash=last.hash)
-    )
-    if moved.rowcount != 1:
-        raise StaleHead(first.sequence - 1)
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(
+            _move_head_sql(tables.head, connection.dialect.name),
+            (last.event.epoch, last.event.sequence, last.hash, first.location_id, first.sequence - 1),
+        )
+        if cursor.rowcount != 1:
+            raise StaleHead(first.sequence - 1)
+    finally:
+        cursor.close()
     rows = [(*lean_row(each.event, each.hash), each.event.command_key, each.line) for each in sealed]
     insert_rows(connection, tables.event, BRANCH_COLUMNS, rows)
     record_voids(connection, tables, (each.event for each in sealed))

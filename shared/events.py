@@ -101,12 +101,16 @@ class Parent(_Part, frozen=True, kw_only=True):
 
 
 class Reference(_Part, frozen=True, kw_only=True):
-    """The paper behind the event: `kind` (order, delivery, count …), its id, its line, the dish sold."""
+    """The paper behind the event: `kind` (order, delivery, count …), its id, its line, the dish sold.
+
+    `revision` is set by the orders' commands alone: which statement of the order the event comes from.
+    """
 
     id: Key
     kind: Code
     line: Position | None = None
     product: Text | None = None
+    revision: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
 
 
 class Tail(_Part, frozen=True, kw_only=True):

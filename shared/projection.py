@@ -33,9 +33,8 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.event_log import LogTables
+from shared.event_log import LogTables, upsert_rows
 from shared.stock import BEGINNING, Movement, Place, Standing, advance
 
 MOVEMENT_COLUMNS = (
@@ -79,34 +78,20 @@ def load_standings(
     return {row.item_id: _standing(row) for row in connection.execute(query)}
 
 
+STOCK_COLUMNS = (
+    "location_id", "item_id", "on_hand", "reserved", "counted_at", "counted_sequence", "latest_at", "latest_sequence",
+    "recount",
+)  # fmt: skip
+
+
 def store_standings(connection: Connection, stock: Table, location_id: str, standings: Mapping[str, Standing]) -> None:
     """Write what stands of the given items, one statement for all of them."""
-    if not standings:
-        return
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    upsert: Any = make(stock)
-    figures = [column.name for column in stock.columns if not column.primary_key]
-    upsert = upsert.on_conflict_do_update(
-        index_elements=[stock.c.location_id, stock.c.item_id],
-        set_={name: upsert.excluded[name] for name in figures},
-    )
-    connection.execute(
-        upsert,
-        [
-            {
-                "location_id": location_id,
-                "item_id": item_id,
-                "on_hand": standing.on_hand,
-                "reserved": standing.reserved,
-                "counted_at": standing.last_count.occurred_at if standing.last_count else None,
-                "counted_sequence": standing.last_count.sequence if standing.last_count else None,
-                "latest_at": standing.latest.occurred_at,
-                "latest_sequence": standing.latest.sequence,
-                "recount": standing.recount,
-            }
-            for item_id, standing in sorted(standings.items())
-        ],
-    )
+    rows = []
+    for item_id, standing in sorted(standings.items()):
+        counted_at, counted_sequence = standing.last_count or (None, None)
+        figures = (standing.on_hand, standing.reserved, counted_at, counted_sequence, *standing.latest)
+        rows.append((location_id, item_id, *figures, standing.recount))
+    upsert_rows(connection, stock, STOCK_COLUMNS, rows)
 
 
 def advance_all(
