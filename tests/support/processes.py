@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +16,18 @@ import psutil
 from shared.runtime.postgres_supervisor import free_port
 from tests.support.waiting import wait_until
 
-__all__ = ["ROOT", "RunningProcess", "alive", "descendants", "free_port", "larder", "run_larder", "wait_gone"]
+__all__ = [
+    "ROOT",
+    "RunningProcess",
+    "alive",
+    "clean_environment",
+    "descendants",
+    "free_port",
+    "kill_all",
+    "larder",
+    "run_larder",
+    "wait_gone",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,6 +46,13 @@ def descendants(pid: int) -> list[int]:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def kill_all(pids: Sequence[int]) -> None:
+    """SIGKILL to each that still runs; some end by themselves when others do."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def wait_gone(pids: Sequence[int], timeout: float = 20.0) -> None:

@@ -17,6 +17,7 @@ import typing_extensions
 from tests.support.processes import ROOT
 
 NOBODY = 65534
+AS_ROOT = os.geteuid() == 0
 
 
 @dataclass(frozen=True)
