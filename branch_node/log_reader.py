@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Engine, bindparam, select
+from sqlalchemy import bindparam, select
 
 from branch_node.schema import ITEM, LOG
+from branch_node.store import Store
 from branch_node.sync_commands import SyncState, read_sync_state
 from shared import event_log, wire
 from shared.chain import EMPTY, Head
-from shared.runtime.database import translate_driver_errors
 
 BATCH_EVENTS: Final = 5_000
 BATCH_BYTES: Final = wire.MAX_BATCH_BYTES // 2
@@ -39,8 +38,8 @@ class LogReader:
     A database that is busy or away is a Problem (503).
     """
 
-    def __init__(self, engine: Engine, location_id: str) -> None:
-        self._engine = engine
+    def __init__(self, store: Store, location_id: str) -> None:
+        self._store = store
         self._location_id = location_id
         event = LOG.event
         self._after = (
@@ -50,34 +49,29 @@ class LogReader:
             .limit(bindparam("most"))
         )
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with translate_driver_errors(), self._engine.connect() as connection:
-            yield connection
-
     def head(self) -> Head:
         """The committed head."""
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             return event_log.read_head(connection, LOG, self._location_id) or EMPTY
 
     def hash_at(self, sequence: int) -> bytes | None:
         """The hash of one event, 32 zero bytes at 0, None past the head."""
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             return event_log.hash_at(connection, LOG, self._location_id, sequence)
 
     def sync_state(self) -> SyncState:
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             return read_sync_state(connection)
 
     def units(self, item_ids: Iterable[str]) -> dict[str, str]:
         """The base unit of each of these items that is known here."""
         wanted = select(ITEM.c.item_id, ITEM.c.unit).where(ITEM.c.item_id.in_(sorted(set(item_ids))))
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             return {row.item_id: row.unit for row in connection.execute(wanted)}
 
     def pack(self, after: Head, limit: int) -> Packed | None:
         """Up to `limit` events after `after`, packed; None where there are none."""
-        with self._reading() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(self._after, {"after": after.sequence, "most": limit}).all()
             head = event_log.read_head(connection, LOG, self._location_id)
         if not rows or head is None:

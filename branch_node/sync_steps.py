@@ -53,7 +53,7 @@ class Backoff:
 
     def next(self) -> float:
         """Seconds to wait after one more failure: between half and all of first × 2ⁿ, at most `longest`."""
-        bound = min(self._longest, self._first * 2 ** min(self._failures, 30))
+        bound: float = min(self._longest, self._first * 2 ** min(self._failures, 30))
         self._failures += 1
         return bound / 2 + self._rng.random() * bound / 2
 

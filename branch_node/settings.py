@@ -1,0 +1,86 @@
+"""Settings of a branch's node: flags, then `LARDER_…`, then `settings.toml` in its --dir."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, SecretStr
+from sqlalchemy import URL
+
+from shared.events import code_fault
+from shared.runtime.server import LOCALHOST
+from shared.runtime.settings import ServiceSettings
+
+DEFAULT_PORT: Final = 8101
+_DAY_START: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
+
+
+def _location(text: str) -> str:
+    if not 1 <= len(text) <= 64:
+        raise ValueError("a location's code has 1 to 64 characters")
+    fault = code_fault(text)
+    if fault is not None:
+        raise ValueError(f"this cannot be a location's code: {fault}")
+    return text
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"no time zone {name!r} is known here; one is called like Asia/Beirut or UTC") from error
+    return name
+
+
+def _day_start(text: str) -> str:
+    if not _DAY_START.fullmatch(text):
+        raise ValueError("the start of the business day is a time of day such as 04:00")
+    return text
+
+
+def _head_office(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("head office's address is like https://office.example:8000")
+    return text.rstrip("/")
+
+
+class BranchSettings(ServiceSettings):
+    """One location's node. `timezone` and `day_start` hold until head office tells its own for the location.
+
+    `database` is `sqlite:///path` or `postgresql://…`; by default a SQLite file in `dir`. `key` is the location's key
+    at head office. `witness` is a file outside the database's folder; by default it stands beside `dir`.
+    """
+
+    location: Annotated[str, AfterValidator(_location)]
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    day_start: Annotated[str, AfterValidator(_day_start)] = "04:00"
+    database: str | None = None
+    head_office: Annotated[str, AfterValidator(_head_office)] | None = None
+    key: SecretStr | None = None
+    witness: Path | None = None
+    host: str = LOCALHOST
+    port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
+    log_level: str = "INFO"
+
+    @property
+    def database_url(self) -> str:
+        if self.database is not None:
+            return self.database
+        return URL.create("sqlite", database=str(self.dir.absolute() / "branch.db")).render_as_string(False)
+
+    @property
+    def witness_path(self) -> Path:
+        if self.witness is not None:
+            return self.witness
+        folder = self.dir.absolute()
+        return folder.with_name(folder.name + ".witness")
+
+    @property
+    def day_start_minutes(self) -> int:
+        hours, minutes = self.day_start.split(":")
+        return int(hours) * 60 + int(minutes)
