@@ -26,6 +26,12 @@ UNIT_FIXED: Final = PROBLEMS.declare(
 NOT_WAITING: Final = PROBLEMS.declare(
     "not-waiting", 404, "No such item of a branch waits for head office", "See GET /v1/items-waiting."
 )
+UNIT_DIFFERS: Final = PROBLEMS.declare(
+    "unit-differs",
+    409,
+    "The two items are not measured in the same unit",
+    "Map it to an item of the same unit, or accept it as an item of its own.",
+)
 UNKNOWN_KEY: Final = PROBLEMS.declare("unknown-key", 404, "There is no key of that id", "See GET /v1/keys.")
 LAST_ADMIN_KEY: Final = PROBLEMS.declare(
     "last-admin-key", 409, "This is the last key of an administrator", "Issue another admin key first."
