@@ -1,0 +1,190 @@
+"""The map of an import: what may be said, and how a mistake is named."""
+
+import tomllib
+from contextlib import suppress
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from branch_node.import_map import MAX_MAP_BYTES, MapError, parse_map
+from branch_node.import_tables import ImportMap
+
+MINIMAL = """\
+source = "till-7"
+time_zone = "Asia/Beirut"
+type = "ORDER_DEDUCTION"
+
+[columns]
+item = "code"
+quantity = "qty"
+occurred_at = "at"
+
+[formats]
+occurred_at = "%Y-%m-%d %H:%M:%S"
+"""
+
+
+def parsed(text: str) -> ImportMap:
+    return parse_map(text.encode(), "till.toml")
+
+
+def test_the_smallest_map() -> None:
+    found = parsed(MINIMAL)
+    assert (found.source, found.type, found.unknown_items, found.delimiter) == (
+        "till-7",
+        "ORDER_DEDUCTION",
+        "reject",
+        ",",
+    )
+    assert found.columns.item == "code"
+    assert (found.rules, found.where, found.lookup) == ([], {}, {})
+
+
+def test_a_map_may_begin_with_a_byte_order_mark() -> None:
+    assert parse_map(b"\xef\xbb\xbf" + MINIMAL.encode(), "till.toml") == parsed(MINIMAL)
+
+
+def test_conditions_short_and_long() -> None:
+    found = parsed(
+        MINIMAL
+        + """
+[where]
+store = "3"
+kind = ["sale", "return"]
+
+[[rules]]
+when = { invoice = { starts = "C" }, qty = { below = 0, above = -0.5 } }
+type = "CUSTOMER_RETURN"
+sign = "absolute"
+
+[[rules]]
+skip = true
+[rules.when.customer]
+empty = true
+"""
+    )
+    assert found.where["store"].equals == "3"
+    assert found.where["kind"].equals == ["sale", "return"]
+    first, second = found.rules
+    assert (first.when["qty"].below, first.when["qty"].above) == (0, Decimal("-0.5"))
+    assert (second.when["customer"].empty, second.skip) == (True, True)
+
+
+def changed(old: str, new: str) -> str:
+    assert old in MINIMAL
+    return MINIMAL.replace(old, new)
+
+
+WRONG = {
+    "a misspelt key": (changed('time_zone', 'timezone'), 2, "timezone", "no such key; known are"),
+    "a misspelt column field": (changed('quantity = "qty"', 'quantiy = "qty"'), 7, "columns.quantiy", "no such key"),
+    "a wrong type": (changed('source = "till-7"', "source = 7"), 1, "source", "Expected `str`"),
+    "no source": (changed('source = "till-7"\n', ""), None, "source", "is missing"),
+    "a source that cannot be": (changed("till-7", "till 7"), 1, "source", "1 to 40 letters"),
+    "no such zone": (changed("Asia/Beirut", "Beirut"), 2, "time_zone", "no IANA name"),
+    "a zone that is a folder": (changed("Asia/Beirut", "Asia"), 2, "time_zone", "no IANA name"),
+    "a zone outside the database": (changed("Asia/Beirut", "../etc/passwd"), 2, "time_zone", "no IANA name"),
+    "no zone": (changed('time_zone = "Asia/Beirut"\n', ""), None, "time_zone", "is missing"),
+    "no type": (changed('type = "ORDER_DEDUCTION"\n', ""), None, "type", "what are the rows"),
+    "no such type": (changed("ORDER_DEDUCTION", "SALE"), 3, "type", "Invalid enum value"),
+    "a type made by other commands": (changed("ORDER_DEDUCTION", "TRANSFER_OUT"), 3, "type", "not recorded by import"),
+    "waste without reason": (changed("ORDER_DEDUCTION", "WASTE_RECORDED"), 3, "type", "needs a reason"),
+    "no item": (changed('item = "code"\n', ""), 5, "columns.item", "is missing"),
+    "no quantity": (changed('quantity = "qty"\n', ""), 5, "columns.quantity", "is missing"),
+    "no time": (changed('occurred_at = "at"\n', ""), 5, "columns.occurred_at", "either it, or date with time"),
+    "a date alone": (changed('occurred_at = "at"', 'date = "at"'), 5, "columns.time", "is missing"),
+    "a format without column": (MINIMAL + 'date = "%Y-%m-%d"\n', 12, "formats.date", "has no column"),
+    "an unknown directive": (changed("%H:%M:%S", "%H:%M:%Q"), 11, "formats.occurred_at", "%Q is not read here"),
+    "a format that lacks the time": (changed(" %H:%M:%S", ""), 11, "formats.occurred_at",
+        "the date and the time of day"),
+    "a zone twice": (changed("%H:%M:%S", "%H:%M:%S%z"), 2, "time_zone", "is not needed"),
+    "two ways to the item": (MINIMAL + '[constants]\nitem = "x"\n', 6, "columns.item", "is missing"),
+    "a constant that is a column": (
+        MINIMAL.replace("[columns]", '[columns]\nnote = "n"') + '[constants]\nnote = "x"\n',
+        14,
+        "constants.note",
+        "is also a column",
+    ),
+    "an invisible constant": (MINIMAL + '[constants]\narea = "a\\u200bb"\n', 13, "constants.area", "zero-width"),
+    "a product without reference": (MINIMAL.replace("[columns]", '[columns]\nproduct = "p"'), 6, "columns.product",
+        "must be there"),
+    "a cost without currency": (MINIMAL.replace("[columns]", '[columns]\ncost = "c"'), None, "constants.currency",
+        "is missing"),
+    "a rule that says nothing": (MINIMAL + '[[rules]]\nwhen = { a = "b" }\n', 12, "rules[1]", "must say one of"),
+    "a rule that says two things": (
+        MINIMAL + '[[rules]]\nwhen = { a = "b" }\nskip = true\nreject = "no"\n', 12, "rules[1]", "must say one of",
+    ),
+    "a rule for every row": (MINIMAL + "[[rules]]\nskip = true\n", 12, "rules[1].when", "is missing"),
+    "the second rule": (
+        MINIMAL + '[[rules]]\nwhen = { a = "b" }\nskip = true\n'
+        + '[[rules]]\nwhen = { a = { startz = "b" } }\nskip = true\n',
+        16, "rules[2].when.a.startz", "no such key; known are above, below, empty",
+    ),
+    "an empty condition": (MINIMAL + "[where]\nstore = {}\n", 13, "where.store", "says nothing"),
+    "an empty text": (MINIMAL + '[where]\nstore = ""\n', 13, "where.store", "empty = true"),
+    "a reason on a skip": (MINIMAL + '[[rules]]\nwhen = { a = "b" }\nskip = true\nreason = "x"\n', 12, "rules[1]",
+        "records nothing"),
+    "rules as a table": (MINIMAL + "[rules]\nskip = true\n", 12, "rules", "must be a list of tables"),
+    "no units for new items": (changed("source", 'unknown_items = "create"\nsource'), None, "new_items", "is missing"),
+    "new items for nothing": (MINIMAL + '[new_items]\nunit = "piece"\n', 12, "new_items",
+        'is for unknown_items = "create"'),
+    "a long delimiter": (changed("source", 'delimiter = "::"\nsource'), 1, "delimiter", "one ASCII character"),
+    "a decimal comma between commas": (changed("source", 'decimal = ","\nsource'), 1, "decimal",
+        "is also the delimiter"),
+    "a header with one name twice": (changed("source", 'header = ["a", "a"]\nsource'), 1, "header", "each column once"),
+    "not TOML": (MINIMAL + "[columns\n", None, "", "at line 12"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line", "key", "why"), WRONG.values(), ids=WRONG.keys())
+def test_a_mistake_is_named_by_line_and_key(text: str, line: int | None, key: str, why: str) -> None:
+    with pytest.raises(MapError) as refused:
+        parsed(text)
+    said = str(refused.value)
+    assert said.startswith("till.toml")
+    assert why in said
+    assert f"{key}: " in said
+    if line is not None:
+        assert f" line {line}," in said
+
+
+def test_a_map_that_is_no_text_or_far_too_long() -> None:
+    with pytest.raises(MapError, match="is not UTF-8"):
+        parse_map(b"\xff\xfe", "till.toml")
+    with pytest.raises(MapError, match="at most"):
+        parse_map(b"#" * (MAX_MAP_BYTES + 1), "till.toml")
+
+
+values = st.recursive(
+    st.text(max_size=8) | st.integers(-9, 9) | st.booleans() | st.sampled_from(["", "3", "ADJUSTMENT", "%Y"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["a", "b", "when", "equals"]), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+names = st.sampled_from([*ImportMap.__struct_fields__, "strange"])
+
+
+@given(st.dictionaries(names, values, max_size=6))
+def test_whatever_is_said_is_understood_or_refused(said: dict[str, object]) -> None:
+    text = "\n".join(f"{name} = {_toml(value)}" for name, value in said.items())
+    tomllib.loads(text)
+    base = "\n".join(line for line in MINIMAL.splitlines() if line.partition(" =")[0] not in said)
+    if {"columns", "formats"} & said.keys():
+        base = "\n".join(base.splitlines()[: base.splitlines().index("[columns]")])
+    with suppress(MapError):
+        assert isinstance(parsed(f"{text}\n{base}"), ImportMap)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return '"' + "".join(f"\\U{ord(character):08X}" for character in value) + '"'
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(each) for each in value) + "]"
+    assert isinstance(value, dict)
+    return "{" + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + "}"
