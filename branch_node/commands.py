@@ -54,6 +54,20 @@ def _day(minute: int, timezone: str, day_start: int) -> tuple[str, int]:
     return business_date(moment, zone, day_start).isoformat(), offset_minutes(moment, zone)
 
 
+class OrderState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the log says of one order: its newest revision, and the sequences of the deductions that state it.
+
+    A deduction among them may have been voided by hand since. Derived from the log, see `orders.derive`.
+    """
+
+    order_id: str
+    source: str
+    revision: int
+    cancelled: bool
+    occurred_at: int
+    sequences: tuple[int, ...]
+
+
 class View(Protocol):
     """What a command may ask while it decides: the log and all it projects to, with what its group decided before it.
 
@@ -100,8 +114,7 @@ class View(Protocol):
     def transfer_token(self, transfer_id: str) -> int:
         """The highest token seen for a transfer, 0 if none."""
 
-    def order(self, order_id: str, source: str) -> Any:
-        """The `orders.OrderState` of an order, or None."""
+    def order(self, order_id: str, source: str) -> OrderState | None: ...
 
 
 Write = Callable[[Connection], None]
@@ -111,15 +124,16 @@ class Decision(msgspec.Struct, kw_only=True):
     """What a command decided.
 
     `events` are unplaced, without command_key, command_digest, line, lines: the writer stamps those. `writes` change
-    side tables, in the same transaction, in order, after the events. `items` and `location` replace those of the
-    catalogue, in the table and in the writer's memory. `answer` is what a decision without events answers.
-    `after_commit` runs on the writer's thread once all of it is on disk, before the answer goes out.
+    side tables, in the same transaction, in order; they may not refuse. `items`, `location` and `order` replace what
+    was known under the same id, in the table and in the writer's memory. `answer` is what a decision without events
+    answers. `after_commit` runs on the writer's thread once all is on disk, before the answer goes out; it may not fail.
     """
 
     events: list[Event] = []
     writes: list[Write] = []
     items: list[Item] = []
     location: Location | None = None
+    order: OrderState | None = None
     answer: object = None
     after_commit: list[Callable[[], None]] = []
 

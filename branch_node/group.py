@@ -1,0 +1,308 @@
+"""One transaction of the writer: commands decided one after another, each on what those before it decided.
+
+New events are sealed in memory and put into the tables once, at the end, or earlier when a command asks something that
+only SQL can answer. What the writer remembers changes only after the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, select, update
+
+from branch_node.commands import Command, Decision, Item, Location, OrderState, Recorded
+from branch_node.lookups import (
+    ORDER_COLUMNS,
+    event_by_id,
+    lines_by_key,
+    order_row,
+    orders_named,
+    sealed_where,
+    standing_then,
+    voids_of,
+)
+from branch_node.problems import INVALID_EVENT, KEY_REUSED
+from branch_node.schema import ITEM, LOCATION, LOG, SALE_ORDER, STOCK, TRANSFER_TOKEN
+from shared.chain import Head, Sealed, seal
+from shared.event_log import append, read_head, upsert_rows
+from shared.events import Event, EventNotUnderstood
+from shared.projection import load_standings, movements_of, refold, store_standings
+from shared.runtime.problems import Problem
+from shared.stock import NOTHING, Movement, Standing, advance, movement
+
+OrderKey = tuple[str, str]
+_ITEM_COLUMNS = tuple(column.name for column in ITEM.columns)
+
+
+class Memory:
+    """What the writer knows without asking: the head, what stands of every item, the catalogue, as committed."""
+
+    def __init__(self, connection: Connection, location: Location) -> None:
+        head = read_head(connection, LOG, location.location_id)
+        if head is None:
+            raise LookupError(f"the database holds no log of {location.location_id}")
+        self.location = location
+        self.head = head
+        self.standings = load_standings(connection, STOCK, location.location_id)
+        self.items = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
+
+
+class Group:
+    """The `View` of one transaction, and the hand that writes what was decided. Used by one thread, once."""
+
+    def __init__(
+        self, connection: Connection, memory: Memory, now: int, clock_unconfirmed: bool, new_id: Callable[[int], UUID]
+    ) -> None:
+        self.now = now
+        self.clock_unconfirmed = clock_unconfirmed
+        self.location = memory.location
+        self.after_commit: list[Callable[[], None]] = []
+        self._connection = connection
+        self._memory = memory
+        self._make_id = new_id
+        self._head = memory.head
+        self._sealed: list[Sealed] = []
+        self._flushed = 0
+        self._standings: dict[str, Standing] = {}
+        self._unstored: set[str] = set()
+        self._voids: dict[int, int] = {}
+        self._items: dict[str, Item] = {}
+        self._orders: dict[OrderKey, OrderState | None] = {}
+        self._changed_orders: dict[OrderKey, OrderState] = {}
+        self._wrote = False
+        self._first_events: dict[str, Event] = {}
+        self._seen: dict[int, Event] = {}
+
+    def gather(self, commands: Sequence[Command]) -> None:
+        """Look up in one statement each what the whole group needs: keys already used, orders already known."""
+        self._first_events = lines_by_key(
+            self._connection, [command.key for command in commands if command.key is not None]
+        )
+        orders = {command.order: None for command in commands if command.order is not None}
+        self._orders.update(orders)
+        for state in orders_named(self._connection, [order_id for order_id, _ in orders]):
+            self._orders[state.order_id, state.source] = state
+
+    def run(self, command: Command) -> object:
+        """Decide one command and take over what it decided; its answer. Raises Problem: then nothing has changed."""
+        if command.key is not None and (first := self._first_events.get(command.key)) is not None:
+            if first.command_digest != command.digest:
+                raise KEY_REUSED(
+                    f"the key {command.key!r} recorded something else at {first.sequence}", sequence=first.sequence
+                )
+            return command.answer(self._recorded_before(first))
+        decision = command.decide(self)
+        sealed = self._seal(command, decision.events)
+        try:
+            return self._take_over(command, decision, sealed)
+        except Problem as problem:
+            raise RuntimeError("a command may refuse only while it decides") from problem
+
+    def _seal(self, command: Command, events: list[Event]) -> list[Sealed]:
+        head, now, lines = self._head, self.now, len(events)
+        sealed: list[Sealed] = []
+        for line, event in enumerate(events, start=1):
+            event.line, event.lines = line, lines
+            if line == 1:
+                event.command_key, event.command_digest = command.key, command.digest
+            try:
+                each = seal(event, head, now)
+            except EventNotUnderstood as error:
+                raise INVALID_EVENT(error.reason) from error
+            head = Head(event.epoch, event.sequence, each.hash)
+            sealed.append(each)
+        return sealed
+
+    def _take_over(self, command: Command, decision: Decision, sealed: list[Sealed]) -> object:
+        for item in decision.items:
+            self._items[item.item_id] = item
+        if decision.order is not None:
+            place = (decision.order.order_id, decision.order.source)
+            self._orders[place] = self._changed_orders[place] = decision.order
+        if decision.location is not None:
+            self._move_to(decision.location)
+        for write in decision.writes:
+            self._wrote = True
+            write(self._connection)
+        self.after_commit.extend(decision.after_commit)
+        if not sealed:
+            return decision.answer
+        first, last = sealed[0].event, sealed[-1]
+        self._sealed.extend(sealed)
+        self._head = Head(last.event.epoch, last.event.sequence, last.hash)
+        if command.key is not None:
+            self._first_events[command.key] = first
+        return command.answer(Recorded(sealed, self._right_after(self._fold(sealed)), repeated=False))
+
+    def _move_to(self, location: Location) -> None:
+        self.location = location
+        self._wrote = True
+        self._connection.execute(
+            update(LOCATION)
+            .where(LOCATION.c.location_id == location.location_id)
+            .values(name=location.name, timezone=location.timezone, day_start=location.day_start)
+        )
+
+    def _fold(self, sealed: list[Sealed]) -> dict[str, Standing]:
+        """Fold new events into what stands; the items they name, with what stands of them now."""
+        touched: dict[str, Standing] = {}
+        again: set[str] = set()
+        for each in sealed:
+            event = each.event
+            item_id = event.item_id
+            if item_id is None:
+                continue
+            target = None
+            if event.voided_sequence is not None:
+                self._voids[event.voided_sequence] = event.sequence
+                target = movement(self.events_at([event.voided_sequence])[0])
+            after = advance(self.standing(item_id), movement(event), target)
+            if after is None:
+                again.add(item_id)
+                after = NOTHING
+            touched[item_id] = self._standings[item_id] = after
+        self._unstored.update(touched)
+        if again:
+            self._put_events()
+            fresh = refold(self._connection, LOG, self.location.location_id, again)
+            self._standings.update(fresh)
+            touched.update(fresh)
+        return touched
+
+    def _right_after(self, touched: dict[str, Standing]) -> dict[str, Standing]:
+        for item_id, standing in touched.items():
+            if standing.reserved:
+                touched[item_id] = msgspec.structs.replace(standing, reserved=self._promised(item_id))
+        return touched
+
+    def _recorded_before(self, first: Event) -> Recorded:
+        """A command's events as the log has them, and what stood right after them, folded from the log alone."""
+        self._put_events()
+        span = LOG.event.c.sequence.between(first.sequence, first.sequence + first.lines - 1)
+        sealed = sealed_where(self._connection, span)
+        last = sealed[-1].event
+        standings: dict[str, Standing] = {}
+        for item_id in {each.event.item_id for each in sealed}:
+            if item_id is not None:
+                standing = self._then(item_id, last.sequence)
+                if standing.reserved:
+                    promised = self._then(item_id, last.sequence, last.recorded_at).reserved
+                    standing = msgspec.structs.replace(standing, reserved=promised)
+                standings[item_id] = standing
+        return Recorded(sealed, standings, repeated=True)
+
+    def _then(self, item_id: str, known_through: int, moment: int | None = None) -> Standing:
+        place = self.location.location_id
+        return standing_then(self._connection, place, item_id, known_through=known_through, moment=moment)
+
+    def _promised(self, item_id: str) -> int:
+        """What is reserved of an item now, expired reservations not counted."""
+        self._put_events()
+        return self._then(item_id, self._head.sequence, self.now).reserved
+
+    def _put_events(self) -> None:
+        """Put the events decided so far into the log's tables."""
+        waiting = self._sealed[self._flushed :]
+        if waiting:
+            append(self._connection, LOG, waiting)
+            self._flushed = len(self._sealed)
+
+    def put(self) -> None:
+        """Put everything decided so far into the tables. Raises StaleHead where somebody else has written."""
+        self._put_events()
+        if self._unstored:
+            changed = {item_id: self._standings[item_id] for item_id in self._unstored}
+            store_standings(self._connection, STOCK, self.location.location_id, changed)
+            self._unstored.clear()
+        if self._items:
+            rows = [msgspec.structs.astuple(item) for item in self._items.values()]
+            upsert_rows(self._connection, ITEM, _ITEM_COLUMNS, rows)
+        if self._changed_orders:
+            rows = [order_row(state) for state in self._changed_orders.values()]
+            upsert_rows(self._connection, SALE_ORDER, ORDER_COLUMNS, rows)
+            self._changed_orders.clear()
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._sealed or self._wrote or self._items or self._changed_orders)
+
+    def remember(self) -> None:
+        """Once it is committed: let the writer's memory follow."""
+        memory = self._memory
+        memory.head = self._head
+        memory.location = self.location
+        memory.standings.update(self._standings)
+        if self._items:
+            memory.items = {**memory.items, **self._items}  # a new one, as readers on other threads walk the old
+
+    # What commands ask (see View).
+
+    @property
+    def head(self) -> Head:
+        return self._head
+
+    @property
+    def connection(self) -> Connection:
+        self.put()
+        return self._connection
+
+    def new_id(self) -> str:
+        return str(self._make_id(self.now))
+
+    def item(self, item_id: str) -> Item | None:
+        return self._items.get(item_id) or self._memory.items.get(item_id)
+
+    def standing(self, item_id: str) -> Standing:
+        return self._standings.get(item_id) or self._memory.standings.get(item_id) or NOTHING
+
+    def available(self, item_id: str) -> int:
+        standing = self.standing(item_id)
+        return standing.on_hand - (self._promised(item_id) if standing.reserved else 0)
+
+    def movements(self, item_id: str) -> list[Movement]:
+        self._put_events()
+        return movements_of(self._connection, LOG, self.location.location_id, item_id)
+
+    def event(self, event_id: str) -> Event | None:
+        for each in self._sealed[self._flushed :]:
+            if each.event.event_id == event_id:
+                return each.event
+        found = event_by_id(self._connection, event_id)
+        if found is None:
+            return None
+        self._seen[found.event.sequence] = found.event
+        return found.event
+
+    def events_at(self, sequences: Sequence[int]) -> list[Event]:
+        committed = self._memory.head.sequence
+        unseen = [sequence for sequence in sequences if sequence <= committed and sequence not in self._seen]
+        if unseen:
+            for each in sealed_where(self._connection, LOG.event.c.sequence.in_(unseen)):
+                self._seen[each.event.sequence] = each.event
+        found = {sequence: self._seen[sequence] for sequence in sequences if sequence in self._seen}
+        for sequence in sequences:
+            if committed < sequence <= self._head.sequence:
+                found[sequence] = self._sealed[sequence - committed - 1].event
+        return [found[sequence] for sequence in sorted(found)]
+
+    def voided_by(self, sequences: Sequence[int]) -> dict[int, int]:
+        known = voids_of(self._connection, sequences)
+        return known | {sequence: self._voids[sequence] for sequence in sequences if sequence in self._voids}
+
+    def transfer_events(self, transfer_id: str) -> list[Event]:
+        there = sealed_where(self._connection, LOG.event.c.transfer_id == transfer_id)
+        waiting = (each for each in self._sealed[self._flushed :] if each.event.transfer_id == transfer_id)
+        return [each.event for each in (*there, *waiting)]
+
+    def transfer_token(self, transfer_id: str) -> int:
+        query = select(TRANSFER_TOKEN.c.token).where(TRANSFER_TOKEN.c.transfer_id == transfer_id)
+        return self._connection.execute(query).scalar_one_or_none() or 0
+
+    def order(self, order_id: str, source: str) -> OrderState | None:
+        if (order_id, source) not in self._orders:
+            known = orders_named(self._connection, [order_id])
+            self._orders[order_id, source] = next((each for each in known if each.source == source), None)
+        return self._orders[order_id, source]

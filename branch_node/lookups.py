@@ -1,0 +1,126 @@
+"""Reading a branch's log by what commands and pages ask for: single events, a transfer's, a balance in the past.
+
+Each works on the Connection it is given. The writer uses them inside its transaction, the GET routes on a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, bindparam, literal, select
+
+from branch_node.commands import OrderState
+from branch_node.schema import LOG, SALE_ORDER
+from shared.chain import Sealed, understand
+from shared.event_log import driver_sql
+from shared.events import Event
+from shared.projection import balances, moment_literal
+from shared.stock import Standing
+
+ORDER_COLUMNS = tuple(column.name for column in SALE_ORDER.columns)
+
+
+def sealed_where(connection: Connection, condition: ColumnElement[bool], limit: int | None = None) -> list[Sealed]:
+    """The events that fit a condition on the event table, in order of sequence."""
+    event = LOG.event
+    query = select(event.c.line, event.c.hash).where(condition).order_by(event.c.sequence).limit(limit)
+    return [_sealed(row) for row in connection.execute(query)]
+
+
+def _sealed(row: Any) -> Sealed:
+    line = bytes(row.line)
+    return Sealed(understand(line), line, bytes(row.hash))
+
+
+def event_by_id(connection: Connection, event_id: str) -> Sealed | None:
+    """One event by its id; None where there is none, or where the text is no id."""
+    try:
+        wanted = bytes.fromhex(event_id.replace("-", ""))
+    except ValueError:
+        return None
+    found = sealed_where(connection, LOG.event.c.event_id == wanted)
+    return found[0] if found else None
+
+
+def voids_of(connection: Connection, sequences: Sequence[int]) -> dict[int, int]:
+    """Which of these events are voided or reversed: sequence -> sequence of the void."""
+    if not sequences:
+        return {}
+    voided = LOG.voided
+    rows = connection.execute(
+        select(voided.c.sequence, voided.c.by_sequence).where(voided.c.sequence.in_(list(sequences)))
+    )
+    return {row.sequence: row.by_sequence for row in rows}
+
+
+def standing_then(
+    connection: Connection, location_id: str, item_id: str, *, known_through: int, moment: int | None = None
+) -> Standing:
+    """What stood of an item once the event `known_through` was recorded, folded from the log.
+
+    With `moment` (microseconds UTC): as of it, expired reservations not counted.
+    """
+    pair = select(literal(location_id).label("location_id"), literal(item_id).label("item_id")).subquery("pairs")
+    at = None if moment is None else moment_literal(moment)
+    row = connection.execute(balances(LOG, pair, moment=at, known_through=literal(known_through, BigInteger))).one()
+    return Standing(on_hand=row.on_hand, reserved=row.reserved, recount=bool(row.recount))
+
+
+def lines_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Event]:
+    """The first event of each command recorded under one of these keys."""
+    found = {}
+    for (line,) in _rows(connection, _by_key_sql, keys):
+        event = understand(bytes(line))
+        if event.command_key is not None:
+            found[event.command_key] = event
+    return found
+
+
+def orders_named(connection: Connection, order_ids: Sequence[str]) -> list[OrderState]:
+    """The orders with these ids, of whatever source."""
+    return [
+        OrderState(
+            order_id=order_id,
+            source=source,
+            revision=revision,
+            cancelled=bool(cancelled),
+            occurred_at=occurred_at,
+            sequences=tuple(msgspec.json.decode(sequences, type=list[int])),
+        )
+        for order_id, source, revision, cancelled, occurred_at, sequences in _rows(connection, _orders_sql, order_ids)
+    ]
+
+
+def order_row(state: OrderState) -> tuple[object, ...]:
+    """An order as the row of its table, in the order of ORDER_COLUMNS."""
+    sequences = msgspec.json.encode(state.sequences).decode("ascii")
+    return (state.order_id, state.source, state.revision, state.cancelled, state.occurred_at, sequences)
+
+
+def _rows(connection: Connection, sql: Callable[[int, str], str], values: Sequence[str]) -> list[Any]:
+    if not values:
+        return []
+    # As few different statements as can be: the places are filled up to the next power of two.
+    places = 1 << (len(values) - 1).bit_length()
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql(places, connection.dialect.name), [*values, *[values[-1]] * (places - len(values))])
+        return list(cursor.fetchall())
+    finally:
+        cursor.close()
+
+
+@lru_cache(maxsize=32)
+def _by_key_sql(places: int, dialect: str) -> str:
+    event = LOG.event
+    wanted: list[BindParameter[str]] = [bindparam(f"key_{place}") for place in range(places)]
+    return driver_sql(select(event.c.line).where(event.c.command_key.in_(wanted)), dialect)
+
+
+@lru_cache(maxsize=32)
+def _orders_sql(places: int, dialect: str) -> str:
+    wanted: list[BindParameter[str]] = [bindparam(f"order_{place}") for place in range(places)]
+    return driver_sql(select(SALE_ORDER).where(SALE_ORDER.c.order_id.in_(wanted)), dialect)
