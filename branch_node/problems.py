@@ -108,3 +108,15 @@ NOT_WRITING: Final = _declare(
     "This node is not taking commands now",
     "It is starting or stopping; send the same request again, with the same key, in a moment.",
 )
+IMPORT_FILE_DIFFERS: Final = _declare(
+    "import-file-differs",
+    409,
+    "Another file was imported under this name",
+    "If it is the next export, give it a name of its own and leave in it only rows that were not imported yet.",
+)
+IMPORT_KEYS_DIFFER: Final = _declare(
+    "import-keys-differ",
+    409,
+    "The file's rows were known by something else when it was first imported",
+    "Keep columns.id in the map as it was then; otherwise its rows would be recorded twice.",
+)

@@ -125,3 +125,15 @@ COUNT_AREA: Final = Table(
     Column("seen_at", BigInteger),
     PrimaryKeyConstraint("count_id", "item_id", "area"),
 )
+
+IMPORT_FILE: Final = Table(
+    "import_file",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("file", Text, nullable=False),  # its name, without .gz
+    Column("size", BigInteger, nullable=False),  # of the unpacked content, in bytes
+    Column("sha256", Text, nullable=False),  # likewise, hex
+    Column("known_by", Text, nullable=False),  # what makes a row's key: 'line', or 'column ' and its name
+    Column("began_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("source", "file"),
+)
