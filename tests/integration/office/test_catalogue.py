@@ -1,0 +1,227 @@
+"""The catalogue: versions, the chain, what each reader is told, units, and changes at the same time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from head_office import catalogue, items, keys, locations
+from head_office.schema import ITEM_UNIT
+from shared.messages import (
+    CATALOGUE_START,
+    CatalogueDiverged,
+    CatalogueEntry,
+    CatalogueItem,
+    CatalogueLocation,
+    ReorderLevel,
+    read_catalogue_page,
+)
+from shared.runtime.auth import Role
+from shared.runtime.problems import Problem
+
+
+def milk(**fields: object) -> CatalogueItem:
+    return CatalogueItem(**{"item_id": "milk", "name": "Milk", "unit": "l", **fields})  # type: ignore[arg-type]
+
+
+def pull(office: Engine, location: str | None, limit: int = 1_000) -> tuple[list[CatalogueEntry], int, str]:
+    """Everything that a reader is told, each page verified as it would be, and where the reader then stands."""
+    version, digest = 0, CATALOGUE_START
+    told: list[CatalogueEntry] = []
+    while True:
+        with office.connect() as connection:
+            sent = msgspec.json.encode(catalogue.page(connection, version, limit, location))
+        page = read_catalogue_page(sent, version, digest)
+        told += page.entries
+        if page.entries:
+            version, digest = page.entries[-1].version, page.entries[-1].hash
+        if not page.more:
+            return told, version, digest
+
+
+def contents(told: list[CatalogueEntry]) -> list[object]:
+    return [each.item or each.key or each.reorder_level or each.location for each in told]
+
+
+def test_putting_the_same_item_again_makes_no_version(office: Engine) -> None:
+    with office.begin() as connection:
+        assert items.put(connection, [milk(), milk(item_id="rice", unit="kg")]) == ["added", "added"]
+        before = catalogue.read_head(connection)
+        assert items.put(connection, [milk()]) == ["unchanged"]
+        assert catalogue.read_head(connection) == before
+        assert items.put(connection, [milk(strict_at=("WH-1", "BEY-01", "WH-1"))]) == ["changed"]
+        assert items.read(connection, "milk").strict_at == ("BEY-01", "WH-1")
+        assert catalogue.read_head(connection).version == before.version + 1
+        assert catalogue.verify(connection) == before.version + 1
+
+
+def test_a_unit_is_fixed_after_the_first_event(office: Engine) -> None:
+    with office.begin() as connection:
+        items.put(connection, [milk()])
+        assert items.put(connection, [milk(unit="ml")]) == ["changed"]
+        connection.execute(
+            ITEM_UNIT.insert(), {"location_id": "BEY-01", "item_id": "milk", "unit": "ml", "sequence": 1}
+        )
+        with pytest.raises(Problem) as refused:
+            items.put(connection, [milk(item_id="rice"), milk(unit="l")])
+        assert refused.value.code == "unit-fixed"
+        assert refused.value.extras["units"] == ["ml"]
+        # Another branch used another unit: what the catalogue says stays as it is, and nothing third is let in.
+        connection.execute(ITEM_UNIT.insert(), {"location_id": "BEY-02", "item_id": "milk", "unit": "l", "sequence": 1})
+        for unit in ("l", "cl"):
+            with pytest.raises(Problem):
+                items.put(connection, [milk(unit=unit)])
+        assert items.put(connection, [milk(unit="ml", name="Whole milk")]) == ["changed"]
+
+
+@pytest.mark.parametrize(
+    ("item", "code"),
+    [
+        (milk(item_id="mi\u200blk"), "invalid-request"),
+        (milk(item_id="cafe\u0301"), "invalid-request"),
+        (milk(unit=" l"), "invalid-request"),
+        (milk(name=" "), "invalid-request"),
+        (milk(barcode="\x00"), "invalid-request"),
+        (milk(strict_at=("NOWHERE",)), "unknown-location"),
+    ],
+)
+def test_an_item_that_cannot_be_is_refused_whole(office: Engine, item: CatalogueItem, code: str) -> None:
+    with office.begin() as connection:
+        with pytest.raises(Problem) as refused:
+            items.put(connection, [milk(item_id="rice"), item])
+        assert refused.value.code == code
+        assert items.list_items(connection) == []
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        CatalogueLocation(location_id="X", name="X", timezone="Asia/Nowhere", day_start=0),
+        CatalogueLocation(location_id="X", name="X", timezone="../etc/passwd", day_start=0),
+        CatalogueLocation(location_id="X", name="X", timezone="Asia/Beirut", day_start=1_440),
+        CatalogueLocation(location_id="X ", name="X", timezone="Asia/Beirut", day_start=0),
+    ],
+)
+def test_a_location_that_cannot_be_is_refused(office: Engine, location: CatalogueLocation) -> None:
+    with office.begin() as connection, pytest.raises(Problem) as refused:
+        locations.add(connection, location)
+    assert refused.value.code == "invalid-request"
+
+
+def test_a_location_is_added_once_and_changed(office: Engine) -> None:
+    with office.begin() as connection:
+        old = locations.read(connection, "BEY-01")
+        with pytest.raises(Problem) as refused:
+            locations.add(connection, old)
+        assert refused.value.code == "location-exists"
+        new = CatalogueLocation(location_id="BEY-01", name="Hamra", timezone="Europe/Paris", day_start=0)
+        locations.change(connection, new)
+        assert locations.read(connection, "BEY-01") == new
+        version = catalogue.read_head(connection).version
+        locations.change(connection, new)
+        assert catalogue.read_head(connection).version == version
+
+
+def test_a_branch_is_told_what_is_for_it_and_nothing_else(office: Engine) -> None:
+    with office.begin() as connection:
+        items.put(connection, [milk()])
+        levels = [ReorderLevel(location_id=place, item_id="milk", level=1, target=2) for place in ("BEY-01", "BEY-02")]
+        items.put_reorder_levels(connection, levels)
+        made = {
+            name: keys.issue(connection, role, place).key_id
+            for name, role, place in (
+                ("admin", Role.ADMIN, None),
+                ("manager", Role.MANAGER, None),
+                ("viewer", Role.VIEWER, None),
+                ("own", Role.STAFF, "BEY-01"),
+                ("other", Role.MANAGER, "BEY-02"),
+                ("node", Role.BRANCH, "BEY-01"),
+                ("coordinator", Role.COORDINATOR, None),
+            )
+        }
+        keys.revoke(connection, made["own"])
+        newest = catalogue.read_head(connection)
+    for limit in (1, 2, 1_000):
+        told, version, digest = pull(office, "BEY-01", limit)
+        assert (version, digest) == newest
+        seen = contents(told)
+        assert [each.item_id for each in seen if isinstance(each, CatalogueItem)] == ["milk"]
+        assert [each for each in seen if isinstance(each, ReorderLevel)] == levels[:1]
+        assert [each.location_id for each in seen if isinstance(each, CatalogueLocation)] == ["BEY-01"]
+        key_ids = [each.key.key_id for each in told if each.key]
+        assert key_ids == [made[name] for name in ("admin", "manager", "viewer", "own", "own")]
+        assert [each.key.revoked_at is None for each in told if each.key] == [True, True, True, True, False]
+    everything = contents(pull(office, None)[0])
+    assert not any(isinstance(each, ReorderLevel) for each in everything)
+    assert len([each for each in everything if isinstance(each, CatalogueLocation)]) == 3
+
+
+def test_a_restored_catalogue_is_noticed(office: Engine) -> None:
+    with office.begin() as connection:
+        items.put(connection, [milk()])
+    _, version, digest = pull(office, "BEY-01")
+    with office.connect() as connection:
+        assert catalogue.page(connection, version + 1, 10, "BEY-01").previous is None
+        behind = msgspec.json.encode(catalogue.page(connection, version, 10, "BEY-01"))
+    assert read_catalogue_page(behind, version, digest).entries == []
+    with pytest.raises(CatalogueDiverged):
+        read_catalogue_page(behind, version, "ab" * 32)
+
+
+def test_its_history_cannot_be_changed_and_a_change_would_be_found(office: Engine) -> None:
+    with office.begin() as connection:
+        items.put(connection, [milk()])
+    with office.connect() as connection, pytest.raises(IntegrityError, match="append-only"):
+        connection.execute(text("UPDATE catalogue_entry SET content = '{}'"))
+    with office.begin() as connection:
+        connection.execute(text("ALTER TABLE catalogue_entry DISABLE TRIGGER ALL"))
+        connection.execute(text("UPDATE catalogue_entry SET content = replace(content, 'Milk', 'Silk')"))
+        with pytest.raises(catalogue.CatalogueBroken) as broken:
+            catalogue.verify(connection)
+        assert broken.value.version == 4
+
+
+def test_changes_at_the_same_time_make_one_chain(office: Engine) -> None:
+    def change(number: int) -> None:
+        with office.begin() as connection:
+            if number % 3:
+                items.put(connection, [milk(item_id=f"item-{number}"), milk(item_id="shared", name=f"N{number}")])
+            else:
+                keys.issue(connection, Role.STAFF, "BEY-02")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(change, range(30)))
+    with office.connect() as connection:
+        assert catalogue.verify(connection) == 3 + 20 * 2 + 10
+    assert pull(office, "BEY-02", 7)[1] == 53
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_split_into_pages_tells_the_same(office: Engine, data: st.DataObject) -> None:
+    with office.begin() as connection:
+        for _ in range(data.draw(st.integers(1, 8))):
+            choice = data.draw(st.sampled_from(["item", "level", "key", "foreign key"]))
+            if choice == "item":
+                items.put(connection, [milk(name=data.draw(st.sampled_from(["A", "B", "C"])))])
+            elif choice == "level":
+                items.put(connection, [milk(item_id="rice")])
+                place = data.draw(st.sampled_from(["BEY-01", "BEY-02"]))
+                target = data.draw(st.integers(0, 5))
+                items.put_reorder_levels(
+                    connection, [ReorderLevel(location_id=place, item_id="rice", level=0, target=target)]
+                )
+            else:
+                keys.issue(connection, Role.STAFF, "BEY-01" if choice == "key" else "BEY-02")
+        newest = catalogue.read_head(connection)
+    whole = [each for each in contents(pull(office, "BEY-01")[0]) if each is not None]
+    for limit in (1, 3):
+        told, version, digest = pull(office, "BEY-01", limit)
+        assert (version, digest) == newest
+        assert [each for each in contents(told) if each is not None] == whole
