@@ -94,7 +94,7 @@ class Puller:
         """Pull one page of the catalogue if it is time to look, else one page of instructions, and carry them out."""
         if self._board.read().state is not ShippingState.OK:
             self._held = None
-            return StepResult(Outcome.STOPPED, 1.0)
+            return StepResult(Outcome.WAITING, 1.0)
         if self._restart:
             self._restart, self._look, self._cursor, self._held = False, True, 0, None
         try:
@@ -138,7 +138,7 @@ class Puller:
         pause, self._pause = self._pause, 0.0
         return StepResult(Outcome.PULLED, pause, count=len(page.entries))
 
-    def _apply(self, page: CataloguePage) -> Problem | None:
+    def _apply(self, page: CataloguePage) -> BaseException | None:
         """Have the page recorded; where that is refused the node stands where it stood."""
         version, digest = self._version, self._hash
         if page.entries:
@@ -151,7 +151,7 @@ class Puller:
             page.entries, version=version, digest=digest, keep_keys=keep, keys_changed=self._keys_changed
         )
         (answer,) = self._recorder.record([command])
-        if isinstance(answer, Problem):
+        if isinstance(answer, BaseException):
             return answer
         self._version, self._hash = version, digest
         if not page.more:
@@ -200,8 +200,9 @@ class Puller:
                 if isinstance(answer, Problem) and answer.status >= 500:
                     self._held = None
                     return self._failed(f"{instruction.transfer_id} {instruction.step}: {answer}")
-                if isinstance(answer, Problem):
-                    log.error("an instruction was refused", **_named(instruction), why=str(answer))
+                if isinstance(answer, BaseException):
+                    # The others must not wait for it. It stays open at head office and comes again.
+                    log.error("an instruction was refused", **_named(instruction), why=repr(answer))
                 elif isinstance(answer, StepTaken) and answer.outcome == "recorded":
                     recorded += 1
                     log.info("transfer", **_named(instruction), recorded=answer.events[0])

@@ -94,7 +94,7 @@ class Shipper:
             return self._say_hello()
         position = self._position
         if position is None:
-            return StepResult(Outcome.STOPPED, self._until_hello())
+            return StepResult(Outcome.WAITING, self._until_hello())
         return self._ship(position)
 
     # Hello

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from concurrent.futures import Future
 from enum import StrEnum
 from typing import Final, Protocol
 
 import msgspec
 
 from branch_node.commands import Command
+from branch_node.writer import Writer
+from shared.runtime.problems import DATABASE_BUSY, Problem
+from shared.runtime.telemetry import get_logger
+
+log = get_logger("larder.agent")
 
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
 
 
 class Outcome(StrEnum):
-    """What a step did."""
+    """What a step did. WAITING: nothing, it is not time yet. STOPPED: head office's verdict stops shipping."""
 
     GREETED = "GREETED"
     SHIPPED = "SHIPPED"
     PULLED = "PULLED"
     IDLE = "IDLE"
+    WAITING = "WAITING"
     STOPPED = "STOPPED"
     FAILED = "FAILED"
 
@@ -62,7 +69,53 @@ class Recorder(Protocol):
     """How the agent gets its commands through the writer."""
 
     def record(self, commands: Sequence[Command]) -> list[object]:
-        """Have them decided together and wait: the answer of each, or the Problem that refused it."""
+        """Have them decided together and wait: the answer of each, or the exception that refused it.
+
+        Raises Problem where none of them is known to have been decided.
+        """
 
     def note(self, command: Command) -> None:
         """Have one decided some time soon; bookkeeping that may be lost in a crash."""
+
+
+class QueuedRecorder:
+    """Through the writer's thread, as the running node does."""
+
+    LONGEST_WAIT: Final = 60.0
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def record(self, commands: Sequence[Command]) -> list[object]:
+        future = self._writer.submit_all(commands)
+        try:
+            return list(future.result(self.LONGEST_WAIT))
+        except TimeoutError as error:
+            raise DATABASE_BUSY("the writer did not get to it in time") from error
+
+    def note(self, command: Command) -> None:
+        try:
+            self._writer.submit(command).add_done_callback(_tell)
+        except Problem as full:
+            log.warning("a note of the agent was not taken", why=str(full))
+
+
+def _tell(done: Future[object]) -> None:
+    error = done.exception()
+    if error is not None:
+        log.warning("a note of the agent was not kept", why=repr(error))
+
+
+class DirectRecorder:
+    """On the caller's own thread, where no writer's thread runs: the simulation, a command that ends."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def record(self, commands: Sequence[Command]) -> list[object]:
+        return list(self._writer.commit(commands))
+
+    def note(self, command: Command) -> None:
+        (outcome,) = self._writer.commit([command])
+        if isinstance(outcome, BaseException):
+            log.warning("a note of the agent was not kept", why=repr(outcome))
