@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 # The module of each command, with its typer app in `app`, and what `larder --help` says of it.
 COMMANDS = {
-    "demo": ("deploy.demo", "Head office, coordinator and three branches on this machine, to try."),
+    "demo": ("deploy.demo.command", "Head office, coordinator and three branches on this machine, to try."),
     "branch": ("branch_node.cli", "A branch's node: record, count, import, serve, ship."),
     "head-office": ("head_office.cli", "Head office: locations, items, keys, stock of the group, reports."),
     "transfer": ("transfer_coordinator.cli", "The transfer coordinator: move stock between locations."),

@@ -1,0 +1,180 @@
+"""The command `larder demo`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.demo.checks import Check, run_checks
+from deploy.demo.data import ITEMS
+from deploy.demo.day import Day
+from deploy.demo.gathering import gather
+from deploy.demo.services import DemoFailed, Group
+from shared.events import quantity_text
+
+app = typer.Typer(add_completion=False)
+SEED = 20_260_101
+REFUSED = 1
+
+
+@app.callback(invoke_without_command=True)
+def demo(
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="The folder to keep it in, and to go on from; else a temporary one.")
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Play one day, check everything, print it and end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --once: the result as JSON.")] = False,
+) -> None:
+    """Head office, a transfer coordinator and three branches on this machine, with sample data."""
+    console = Console(stderr=as_json, highlight=False)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with _place(folder, once=once) as place:
+            console.print(f"Starting head office, the transfer coordinator and three branches in {place} …")
+            with Group(place) as group:
+                code = _play_once(group, console, as_json=as_json) if once else _stay(group, console)
+                console.print("Stopping …")
+    except DemoFailed as error:
+        console.print(f"[bold red]The demo failed:[/] {error}", markup=True)
+        code = REFUSED
+    except KeyboardInterrupt:
+        code = REFUSED if once else 0
+    raise typer.Exit(code)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _place(folder: Path | None, *, once: bool) -> Iterator[Path]:
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="larder-demo-") as made:
+            yield Path(made)
+        return
+    folder = folder.resolve()
+    if folder.exists() and any(folder.iterdir()) and (once or not Group.is_one(folder)):
+        why = "--once plays its day in an empty one" if once else "what is in it is no demo"
+        raise DemoFailed(f"{folder} is not empty, and {why}: name another --dir")
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+
+
+def _play_once(group: Group, console: Console, *, as_json: bool) -> int:
+    def say(line: str) -> None:
+        console.print(f"  {line}", markup=False)
+
+    day = Day(group, Random(SEED), say)  # noqa: S311 - sample data, the same every time
+    try:
+        tally = day.play()
+        snapshot = gather(group, day, tally)
+    finally:
+        day.close()
+    checks = run_checks(snapshot)
+    console.print(_group_table({name: copy.on_hand for name, copy in snapshot.head_office.items()}))
+    console.print(_transfers_table(snapshot.transfers))
+    console.print(_checks_table(checks))
+    if as_json:
+        stock = {
+            name: {item: msgspec.Raw(quantity_text(value).encode()) for item, value in sorted(copy.on_hand.items())}
+            for name, copy in snapshot.head_office.items()
+        }
+        result = {
+            "stock": stock,
+            "transfers": snapshot.transfers,
+            "checks": [{"name": each.name, "holds": each.holds, "detail": each.detail} for each in checks],
+        }
+        typer.echo(msgspec.json.encode(result).decode())
+    return 0 if all(check.holds for check in checks) else REFUSED
+
+
+def _stay(group: Group, console: Console) -> int:
+    if group.new:
+        day = Day(group, Random(SEED), lambda line: console.print(f"  {line}", markup=False))  # noqa: S311
+        try:
+            day.open()
+        finally:
+            day.close()
+    console.print(_addresses_table(group))
+    first = next(iter(group.branches.values()))
+    console.print(
+        "\nTry this:\n"
+        f"  · open {first.url} in a browser, give the key above, and record a deduction\n"
+        f"  · open {group.head_office.url} the same way: the stock of the group, with the freshness of every figure\n"
+        f"  · larder branch stock --dir {first.folder}\n"
+        f"  · larder transfer create --dir {group.coordinator.folder} --source BEY-01 --destination BEY-02 "
+        "--line tomato=2 --wait\n"
+        "  · cut a branch off, record there, and join it again:",
+        markup=False,
+    )
+    commands: dict[str, Callable[[str], None]] = {
+        "cut": lambda name: group.branches[name].link.cut(),
+        "join": lambda name: group.branches[name].link.join(),
+    }
+    console.print(f"    type: cut {first.name}   or: join {first.name}      Ctrl-C stops everything", markup=False)
+    if not sys.stdin.isatty():
+        while True:
+            signal.pause()
+    for line in sys.stdin:
+        verb, _, name = line.strip().partition(" ")
+        if verb in commands and name in group.branches:
+            commands[verb](name)
+            console.print(f"  {name} is {'joined' if group.branches[name].link.up else 'cut off'}", markup=False)
+        elif line.strip():
+            console.print(f"  'cut NAME' or 'join NAME', with NAME one of {', '.join(group.branches)}", markup=False)
+    return 0
+
+
+def _addresses_table(group: Group) -> Table:
+    table = Table(title="Running", title_justify="left")
+    for heading in ("service", "address", "key", "folder"):
+        table.add_column(heading, overflow="fold")
+    table.add_row("head office", group.head_office.url, group.admin_key, str(group.head_office.folder))
+    table.add_row("transfer coordinator", group.coordinator.url, "(head office's)", str(group.coordinator.folder))
+    for branch in group.branches.values():
+        table.add_row(f"{branch.name}  {branch.location.name}", branch.url, branch.key, str(branch.folder))
+    return table
+
+
+def _group_table(on_hand: dict[str, dict[str, int]]) -> Table:
+    table = Table(title="Stock of the group, at head office", title_justify="left")
+    table.add_column("item")
+    for location in on_hand:
+        table.add_column(location, justify="right")
+    table.add_column("group", justify="right", style="bold")
+    table.add_column("unit")
+    for item in ITEMS:
+        figures = [copy.get(item.item_id, 0) for copy in on_hand.values()]
+        shown = [f"[red]{quantity_text(each)}[/]" if each < 0 else quantity_text(each) for each in figures]
+        table.add_row(item.item_id, *shown, quantity_text(sum(figures)), item.unit)
+    return table
+
+
+def _transfers_table(transfers: dict[str, str]) -> Table:
+    table = Table(title="Transfers", title_justify="left")
+    table.add_column("transfer")
+    table.add_column("ended as")
+    for transfer_id, state in sorted(transfers.items()):
+        table.add_row(transfer_id, state)
+    return table
+
+
+def _checks_table(checks: list[Check]) -> Table:
+    table = Table(title="Checks", title_justify="left")
+    for heading in ("", "check", "what does not hold"):
+        table.add_column(heading, overflow="fold")
+    for check in checks:
+        table.add_row("[green]✓[/]" if check.holds else "[bold red]✗[/]", check.name, check.detail)
+    return table

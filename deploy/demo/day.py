@@ -1,0 +1,227 @@
+"""One day of the sample group, played over HTTP as tills and people would, with a tally of what must come of it."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import httpx
+
+from deploy.demo.data import ITEMS, an_order
+from deploy.demo.services import DemoFailed, Group
+
+DAY_HOURS = 11
+WAIT_SECONDS = 60.0
+POLL_SECONDS = 0.1
+ENDED = ("COMPLETED", "REVERSED", "REJECTED")
+Say = Callable[[str], None]
+
+
+@dataclass
+class Tally:
+    """What the callers were told: the stock that must be there (thousandths), the order lines, the transfers' ends."""
+
+    expected: Counter[tuple[str, str]] = field(default_factory=Counter)
+    order_lines: Counter[str] = field(default_factory=Counter)
+    transfers: dict[str, str] = field(default_factory=dict)
+    orders_while_cut: int = 0
+
+
+class Api:
+    """One service's HTTP with a key. Every answer that is no success raises DemoFailed with the problem's words."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._http = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=40.0, trust_env=False
+        )
+
+    def call(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
+        # The key is made and kept before the first try, so that a repeated request would count once.
+        headers = {"Idempotency-Key": str(uuid.uuid4())} if method == "POST" else {}
+        response = self._http.request(method, path, json=body, params=params or None, headers=headers)
+        if response.is_error:
+            raise DemoFailed(f"{method} {path} was answered {response.status_code}: {response.text[:400]}")
+        # Figures stay text: a float would not be exact.
+        return response.json(parse_float=str)
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class Day:
+    """Plays the day on a running group. `say` gets a line for people at each step."""
+
+    def __init__(self, group: Group, random: Random, say: Say) -> None:
+        self._random = random
+        self._say = say
+        self._group = group
+        self.office = Api(group.head_office.url, group.admin_key)
+        self.coordinator = Api(group.coordinator.url, group.admin_key)
+        self.branches = {name: Api(branch.url, branch.key) for name, branch in group.branches.items()}
+        self.tally = Tally()
+        self._opened = datetime.now(UTC) - timedelta(hours=DAY_HOURS)
+
+    def close(self) -> None:
+        for api in (self.office, self.coordinator, *self.branches.values()):
+            api.close()
+
+    def open(self) -> None:
+        """The morning: items, deliveries, the first orders."""
+        self._catalogue()
+        self._deliveries()
+        self._orders(self.branches, 60, hour=1)
+
+    def play(self) -> Tally:
+        """The whole day, to the moment when everything has arrived."""
+        self.open()
+        self._say("A transfer of 8 kg of tomatoes and 2 kg of mozzarella, Hamra to Achrafieh")
+        self._transfer("demo-1", "BEY-01", "BEY-02", {"tomato": 8_000, "mozzarella": 2_000}, wait=True)
+        self._transfer("demo-2", "BEY-02", "BEY-01", {"basil": 900_000}, wait=True)
+        self._lunch_without_a_line("TRI-01")
+        self._count("BEY-02", {"milk": -1_250, "lemon": 300})
+        self._mistake("BEY-01")
+        self._orders(self.branches, 40, hour=8)
+        self._settle()
+        return self.tally
+
+    def _at(self, hour: float) -> str:
+        return (self._opened + timedelta(hours=hour)).isoformat()
+
+    def _catalogue(self) -> None:
+        self._say(f"Head office defines {len(ITEMS)} items; the branches pull them")
+        for item in ITEMS:
+            self.office.call(
+                "PUT", f"/v1/items/{item.item_id}", {"name": item.name, "unit": item.unit, "category": item.category}
+            )
+        for name, api in self.branches.items():
+            self._until(lambda api=api: len(listed(api, "/v1/items")) >= len(ITEMS), f"the catalogue at {name}")  # type: ignore[misc]
+
+    def _deliveries(self) -> None:
+        self._say("Deliveries arrive at all three branches")
+        for name, api in self.branches.items():
+            for item in ITEMS:
+                quantity = item.delivered + self._random.randrange(0, 5) * 500
+                api.call(
+                    "POST",
+                    "/v1/events",
+                    {
+                        "type": "PURCHASE_RECEIVED",
+                        "item_id": item.item_id,
+                        "quantity": quantity / 1_000,
+                        "occurred_at": self._at(0),
+                        "reference": {"kind": "delivery", "id": f"D-{name}"},
+                    },
+                )
+                self.tally.expected[name, item.item_id] += quantity
+
+    def _orders(self, branches: Iterable[str], orders: int, *, hour: float) -> None:
+        for name in branches:
+            for number in range(orders):
+                lines = an_order(self._random)
+                body = {
+                    "order_id": f"{name}-{hour:g}-{number + 1}",
+                    "occurred_at": self._at(hour + 2.5 * number / orders),
+                    "lines": lines,
+                }
+                self.branches[name].call("POST", "/v1/orders", body)
+                self.tally.order_lines[name] += len(lines)
+                for line in lines:
+                    self.tally.expected[name, str(line["item_id"])] -= round(float(str(line["quantity"])) * 1_000)
+        self._say(f"{orders} orders at each of {', '.join(branches)}")
+
+    def _transfer(self, transfer_id: str, source: str, destination: str, items: dict[str, int], *, wait: bool) -> None:
+        lines = [{"item_id": item_id, "quantity": quantity / 1_000} for item_id, quantity in items.items()]
+        body = {
+            "transfer_id": transfer_id,
+            "source": source,
+            "destination": destination,
+            "mode": "immediate",
+            "lines": lines,
+        }
+        answer = self.coordinator.call("POST", "/v1/transfers", body, **({"wait": 20} if wait else {}))
+        if wait:
+            self._ended(transfer_id, source, destination, items, str(answer["state"]))
+
+    def _ended(self, transfer_id: str, source: str, destination: str, items: dict[str, int], state: str) -> None:
+        self.tally.transfers[transfer_id] = state
+        self._say(f"  {transfer_id}: {state}")
+        if state == "COMPLETED":
+            for item_id, quantity in items.items():
+                self.tally.expected[source, item_id] -= quantity
+                self.tally.expected[destination, item_id] += quantity
+
+    def _lunch_without_a_line(self, name: str) -> None:
+        self._group.branches[name].link.cut()
+        self._say(f"{name} is cut off; it goes on selling")
+        before = self.tally.order_lines[name]
+        self._orders(self.branches, 50, hour=4)
+        self.tally.orders_while_cut = self.tally.order_lines[name] - before
+        goods = {"lemon": 2_000, "coffee": 500}
+        self._say(f"A transfer to {name} is asked for; its goods leave Hamra, and nobody answers")
+        self._transfer("demo-3", "BEY-01", name, goods, wait=False)
+        self._until(lambda: self._state("demo-3") == "IN_PENDING", "demo-3 to be on its way")
+        self.coordinator.call("POST", "/v1/transfers/demo-3/cancel", {})
+        self._say(f"It is cancelled; {name} comes back, refuses it, and it is reversed")
+        self._group.branches[name].link.join()
+        self._until(lambda: self._state("demo-3") in ENDED, "the end of demo-3")
+        self._ended("demo-3", "BEY-01", name, goods, self._state("demo-3"))
+
+    def _state(self, transfer_id: str) -> str:
+        return str(self.coordinator.call("GET", f"/v1/transfers/{transfer_id}")["state"])
+
+    def _count(self, name: str, variances: dict[str, int]) -> None:
+        api = self.branches[name]
+        lines = []
+        for item_id, variance in variances.items():
+            counted = self.tally.expected[name, item_id] + variance
+            self.tally.expected[name, item_id] = counted
+            lines.append({"item_id": item_id, "counted": counted / 1_000, "occurred_at": self._at(7.5)})
+        api.call("POST", "/v1/counts", {"count_id": f"{name}-evening", "lines": lines})
+        self._say(f"A count at {name}: {', '.join(f'{i} {v / 1_000:+g}' for i, v in variances.items())}")
+
+    def _mistake(self, name: str) -> None:
+        api = self.branches[name]
+        waste = {"type": "WASTE_RECORDED", "item_id": "labneh", "quantity": 12, "reason": "spoiled"}
+        recorded = api.call("POST", "/v1/events", {**waste, "occurred_at": self._at(7)})
+        api.call("POST", f"/v1/events/{recorded['event_id']}/void", {"reason": "typed 12 instead of 1.2"})
+        api.call("POST", "/v1/events", {**waste, "quantity": 1.2, "occurred_at": self._at(7)})
+        self.tally.expected[name, "labneh"] -= 1_200
+        self._say(f"A mistyped waste at {name} is voided and recorded again")
+
+    def _settle(self) -> None:
+        self._say("Everything arrives at head office")
+        for name, api in self.branches.items():
+            self._until(
+                lambda api=api, name=name: self._arrived(api, name),  # type: ignore[misc]
+                f"the log of {name} at head office",
+            )
+
+    def _arrived(self, api: Api, name: str) -> bool:
+        sequence = api.call("GET", "/v1/status")["head"]["sequence"]
+        locations = {each["location_id"]: each for each in listed(self.office, "/v1/locations")}
+        return bool(locations[name]["head"]["sequence"] == sequence)
+
+    def _until(self, reached: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not reached():
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"waited {WAIT_SECONDS:.0f} s in vain for {what}")
+            time.sleep(POLL_SECONDS)
+
+
+def listed(api: Api, path: str) -> list[dict[str, Any]]:
+    """Every item of a list route, page after page."""
+    found: list[dict[str, Any]] = []
+    after: str | None = None
+    while True:
+        page = api.call("GET", path, limit=1_000, **({"after": after} if after else {}))
+        found += page["items"]
+        after = page.get("next")
+        if after is None:
+            return found

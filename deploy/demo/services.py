@@ -1,0 +1,222 @@
+"""The demo's processes: head office, coordinator, branches, each a real `larder … serve` in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+from deploy.demo.data import LOCATIONS, SampleLocation
+from deploy.demo.link import Link
+
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+POLL_SECONDS = 0.05
+LARDER = (sys.executable, "-m", "deploy.cli")
+
+
+class DemoFailed(Exception):
+    """Something of the demo did not start or did not answer; the text says what and where its log is."""
+
+
+def larder_json(*arguments: str | Path) -> Any:
+    """Run one `larder` command with --json to its end; what it printed. Raises DemoFailed."""
+    command = [*LARDER, *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=START_SECONDS)
+    if done.returncode != 0:
+        raise DemoFailed(f"`larder {' '.join(map(str, arguments))}` said: {(done.stderr or done.stdout).strip()}")
+    return json.loads(done.stdout)
+
+
+def free_port(wanted: int) -> int:
+    """`wanted` where nobody listens there, else one that the system chooses."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise DemoFailed("no port of 127.0.0.1 is free")
+
+
+class Service:
+    """One `larder … serve` in a process of its own; its output goes to `DIR/serve.log`."""
+
+    def __init__(self, name: str, folder: Path, port: int, arguments: Sequence[str]) -> None:
+        self.name = name
+        self.folder = folder
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = folder / "serve.log"
+        self._arguments = [*LARDER, *arguments, "--dir", str(folder), "--port", str(port)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it and wait until it is ready. Raises DemoFailed."""
+        with self.log.open("ab") as log:
+            # A session of its own: Ctrl-C in the terminal is the demo's, which stops its services in order.
+            self._process = subprocess.Popen(
+                self._arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise DemoFailed(f"{self.name} ended at its start (exit code {self._process.returncode}): {self.log}")
+            if self._answers():
+                return
+            time.sleep(POLL_SECONDS)
+        raise DemoFailed(f"{self.name} was not ready after {START_SECONDS:.0f} s: {self.log}")
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=2.0, trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self) -> None:
+        """Stop it in order; by force where it does not end in time."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_SECONDS)
+
+
+class Branch(Service):
+    """A branch's node, its manager key, and its line to head office."""
+
+    def __init__(self, location: SampleLocation, folder: Path, port: int, key: str, link: Link) -> None:
+        super().__init__(location.location_id, folder, port, ("branch", "serve"))
+        self.location = location
+        self.key = key
+        self.link = link
+
+
+class Kept(msgspec.Struct, kw_only=True):
+    """What a demo's folder remembers, in `demo.json`: keys and ports, so that it can be started again."""
+
+    admin_key: str
+    ports: dict[str, int]
+    branch_keys: dict[str, str]
+    link_ports: dict[str, int]
+
+
+KEPT = "demo.json"
+
+
+class Group:
+    """Everything that runs: use as a context manager; leaving it stops all of it, the last started first.
+
+    `new` says that the folder was empty: there is nothing in the databases yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.branches: dict[str, Branch] = {}
+        self.new = not self.is_one(folder)
+        self.admin_key = ""
+        self.head_office: Service
+        self.coordinator: Service
+        self._stack = ExitStack()
+
+    @staticmethod
+    def is_one(folder: Path) -> bool:
+        """Whether a demo was started in `folder` before."""
+        return (folder / KEPT).exists()
+
+    def __enter__(self) -> Self:
+        try:
+            if self.new:
+                self._begin()
+            else:
+                self._go_on(msgspec.json.decode((self.folder / KEPT).read_bytes(), type=Kept))
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stack.close()
+
+    def _begin(self) -> None:
+        office = self.folder / "head-office"
+        self.admin_key = str(larder_json("head-office", "init", "--dir", office)["key"])
+        self._serve_head_office(free_port(8000))
+        for number, location in enumerate(LOCATIONS, start=1):
+            added = larder_json(
+                "head-office", "locations", "add", location.location_id,
+                "--name", location.name, "--timezone", location.timezone, "--dir", office,
+            )  # fmt: skip
+            link = self._stack.enter_context(Link(self.head_office.port))
+            made = larder_json(
+                "branch", "init", "--dir", self.folder / location.location_id, "--location", location.location_id,
+                "--timezone", location.timezone,
+                "--head-office", f"http://127.0.0.1:{link.port}", "--key", added["key"],
+            )  # fmt: skip
+            self._serve_branch(location, free_port(8100 + number), str(made["key"]), link)
+        key = larder_json("head-office", "keys", "add", "--role", "coordinator", "--dir", office)["key"]
+        folder = self.folder / "transfer-coordinator"
+        larder_json("transfer", "init", "--dir", folder, "--head-office", self.head_office.url, "--key", key)
+        self._serve_coordinator(free_port(8001))
+        self._keep()
+
+    def _go_on(self, kept: Kept) -> None:
+        self.admin_key = kept.admin_key
+        self._serve_head_office(kept.ports["head-office"])
+        for location in LOCATIONS:
+            name = location.location_id
+            link = self._stack.enter_context(Link(self.head_office.port, kept.link_ports[name]))
+            self._serve_branch(location, kept.ports[name], kept.branch_keys[name], link)
+        self._serve_coordinator(kept.ports["transfer-coordinator"])
+
+    def _serve_head_office(self, port: int) -> None:
+        service = Service("head office", self.folder / "head-office", port, ("head-office", "serve"))
+        self.head_office = self._stack.enter_context(service)
+
+    def _serve_branch(self, location: SampleLocation, port: int, key: str, link: Link) -> None:
+        branch = Branch(location, self.folder / location.location_id, port, key, link)
+        self.branches[location.location_id] = self._stack.enter_context(branch)
+
+    def _serve_coordinator(self, port: int) -> None:
+        service = Service("transfer coordinator", self.folder / "transfer-coordinator", port, ("transfer", "serve"))
+        self.coordinator = self._stack.enter_context(service)
+
+    def _keep(self) -> None:
+        kept = Kept(
+            admin_key=self.admin_key,
+            ports={"head-office": self.head_office.port, "transfer-coordinator": self.coordinator.port}
+            | {name: branch.port for name, branch in self.branches.items()},
+            branch_keys={name: branch.key for name, branch in self.branches.items()},
+            link_ports={name: branch.link.port for name, branch in self.branches.items()},
+        )
+        path = self.folder / KEPT
+        path.touch(mode=0o600)
+        path.write_bytes(msgspec.json.encode(kept))
