@@ -70,18 +70,20 @@ class Wakeups:
         self.listening = threading.Event()
 
     @contextmanager
-    def watch(self, channel: str, payload: str | None = None) -> Iterator[Watch]:
-        """Wait for notices on a channel, with this payload or (None) any."""
-        watch, name = Watch(), (channel, payload)
+    def watch(self, *wanted: tuple[str, str | None]) -> Iterator[Watch]:
+        """Wait for notices: each of a channel, with a payload or (None) with any."""
+        watch = Watch()
         with self._lock:
-            self._watches.setdefault(name, set()).add(watch)
+            for name in wanted:
+                self._watches.setdefault(name, set()).add(watch)
         try:
             yield watch
         finally:
             with self._lock:
-                self._watches[name].discard(watch)
-                if not self._watches[name]:
-                    del self._watches[name]
+                for name in wanted:
+                    self._watches[name].discard(watch)
+                    if not self._watches[name]:
+                        del self._watches[name]
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="larder-wakeup", daemon=True)
