@@ -57,7 +57,8 @@ def _day(minute: int, timezone: str, day_start: int) -> tuple[str, int]:
 class OrderState(msgspec.Struct, frozen=True, kw_only=True):
     """What the log says of one order: its newest revision, and the sequences of the deductions that state it.
 
-    A deduction among them may have been voided by hand since. Derived from the log, see `orders.derive`.
+    A deduction among them may have been voided by hand since. `stated_at` is the first event of the command that
+    recorded the newest revision. Derived from the log, see `orders.derive`.
     """
 
     order_id: str
@@ -65,6 +66,7 @@ class OrderState(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     cancelled: bool
     occurred_at: int
+    stated_at: int
     sequences: tuple[int, ...]
 
 
@@ -116,6 +118,9 @@ class View(Protocol):
 
     def order(self, order_id: str, source: str) -> OrderState | None: ...
 
+    def recorded_at(self, sequence: int) -> Recorded:
+        """The whole command whose first event has this sequence, as if it were repeated."""
+
 
 Write = Callable[[Connection], None]
 
@@ -126,7 +131,8 @@ class Decision(msgspec.Struct, kw_only=True):
     `events` are unplaced, without command_key, command_digest, line, lines: the writer stamps those. `writes` change
     side tables, in the same transaction, in order; they may not refuse. `items`, `location` and `order` replace what
     was known under the same id, in the table and in the writer's memory. `answer` is what a decision without events
-    answers. `after_commit` runs on the writer's thread once all is on disk, before the answer goes out; it may not fail.
+    answers. `after_commit` runs on the writer's thread once all is on disk, before the answer goes out; it may not
+    fail.
     """
 
     events: list[Event] = []
@@ -141,12 +147,14 @@ class Decision(msgspec.Struct, kw_only=True):
 class Recorded(msgspec.Struct, frozen=True):
     """A command's events in the log: what an answer is made of, the first time and every time it is repeated.
 
-    `standings` is what stood of each item named in the events right after them.
+    `standings` is what stood of each item named in the events right after them. `look` gives the connection, with
+    everything decided so far in the tables.
     """
 
     sealed: list[Sealed]
     standings: Mapping[str, Standing]
     repeated: bool
+    look: Callable[[], Connection]
 
 
 class Command:

@@ -92,7 +92,7 @@ class Group:
                 raise KEY_REUSED(
                     f"the key {command.key!r} recorded something else at {first.sequence}", sequence=first.sequence
                 )
-            return command.answer(self._recorded_before(first))
+            return command.answer(self.recorded_at(first.sequence))
         decision = command.decide(self)
         sealed = self._seal(command, decision.events)
         try:
@@ -134,7 +134,8 @@ class Group:
         self._head = Head(last.event.epoch, last.event.sequence, last.hash)
         if command.key is not None:
             self._first_events[command.key] = first
-        return command.answer(Recorded(sealed, self._right_after(self._fold(sealed)), repeated=False))
+        standings = self._right_after(self._fold(sealed))
+        return command.answer(Recorded(sealed, standings, False, lambda: self.connection))
 
     def _move_to(self, location: Location) -> None:
         self.location = location
@@ -177,9 +178,10 @@ class Group:
                 touched[item_id] = msgspec.structs.replace(standing, reserved=self._promised(item_id))
         return touched
 
-    def _recorded_before(self, first: Event) -> Recorded:
-        """A command's events as the log has them, and what stood right after them, folded from the log alone."""
+    def recorded_at(self, sequence: int) -> Recorded:
+        # What stood then is folded from the log alone, so that the answer is the same however often it is asked for.
         self._put_events()
+        (first,) = self.events_at([sequence])
         span = LOG.event.c.sequence.between(first.sequence, first.sequence + first.lines - 1)
         sealed = sealed_where(self._connection, span)
         last = sealed[-1].event
@@ -191,7 +193,7 @@ class Group:
                     promised = self._then(item_id, last.sequence, last.recorded_at).reserved
                     standing = msgspec.structs.replace(standing, reserved=promised)
                 standings[item_id] = standing
-        return Recorded(sealed, standings, repeated=True)
+        return Recorded(sealed, standings, True, lambda: self.connection)
 
     def _then(self, item_id: str, known_through: int, moment: int | None = None) -> Standing:
         place = self.location.location_id

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -50,18 +50,18 @@ Source = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z", descrip
 Revision = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 
-class _Input(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class StrictInput(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Unknown fields are refused: a misspelt one must not be lost in silence."""
 
 
-class CostInput(_Input, kw_only=True):
+class CostInput(StrictInput, kw_only=True):
     """What the whole line cost."""
 
     amount: Amount
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z", description="ISO 4217")]
 
 
-class EnteredInput(_Input, kw_only=True):
+class EnteredInput(StrictInput, kw_only=True):
     """The quantity as entered, in another unit; `factor` base units are one of it."""
 
     quantity: Amount
@@ -69,7 +69,7 @@ class EnteredInput(_Input, kw_only=True):
     factor: Amount
 
 
-class LineInput(_Input, kw_only=True):
+class LineInput(StrictInput, kw_only=True):
     """An item and how much of it, in its base unit or as `entered` (or both, if they agree)."""
 
     item_id: Id
@@ -103,7 +103,7 @@ class BatchEventInput(EventInput, kw_only=True):
     key: Key | None = None
 
 
-class BatchInput(_Input, kw_only=True):
+class BatchInput(StrictInput, kw_only=True):
     events: Annotated[list[BatchEventInput], msgspec.Meta(min_length=1, max_length=MAX_LINES)]
 
 
@@ -170,15 +170,18 @@ def entry_of(given: EventInput) -> Entry:
         source=given.source or DEFAULT_SOURCE,
         person=given.actor,
         transfer_id=given.transfer_id,
-        used=tuple(line_of(each, f"used[{place}].") for place, each in enumerate(given.used or ())),
+        used=tuple(line_of(each, f"used[{place}].", into=Line) for place, each in enumerate(given.used or ())),
         **_details(given),
     )
 
 
-def line_of(given: LineInput, path: str = "") -> Line:
+L = TypeVar("L", bound=Line)
+
+
+def line_of(given: LineInput, path: str = "", *, into: type[L]) -> L:
     """Read a line with a quantity above zero. `path` leads to it in the body, for the Problem."""
     quantity = amount(given.quantity, given.entered, f"{path}quantity", lowest=1)
-    return Line(item_id=given.item_id, quantity=quantity, **_details(given, path))
+    return into(item_id=given.item_id, quantity=quantity, **_details(given, path))
 
 
 def _details(given: LineInput, path: str = "") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, bindparam, literal, select
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, bindparam, func, literal, select
 
 from branch_node.commands import OrderState
 from branch_node.schema import LOG, SALE_ORDER
@@ -69,6 +69,27 @@ def standing_then(
     return Standing(on_hand=row.on_hand, reserved=row.reserved, recount=bool(row.recount))
 
 
+def item_used(connection: Connection, item_id: str) -> bool:
+    """Whether any event but its own definitions names the item: its base unit is fixed then."""
+    event = LOG.event
+    query = select(event.c.sequence).where(event.c.item_id == item_id, event.c.type != "ITEM_DEFINED").limit(1)
+    return connection.execute(query).first() is not None
+
+
+def recorded_by(connection: Connection, moment: int) -> int:
+    """The last sequence recorded at or before a moment (microseconds UTC), 0 where there is none."""
+    event = LOG.event
+    low, high = 0, connection.execute(select(func.max(event.c.sequence))).scalar_one() or 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        line = connection.execute(select(event.c.line).where(event.c.sequence == middle)).scalar_one()
+        if understand(bytes(line)).recorded_at <= moment:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 def lines_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Event]:
     """The first event of each command recorded under one of these keys."""
     found = {}
@@ -88,16 +109,20 @@ def orders_named(connection: Connection, order_ids: Sequence[str]) -> list[Order
             revision=revision,
             cancelled=bool(cancelled),
             occurred_at=occurred_at,
+            stated_at=stated_at,
             sequences=tuple(msgspec.json.decode(sequences, type=list[int])),
         )
-        for order_id, source, revision, cancelled, occurred_at, sequences in _rows(connection, _orders_sql, order_ids)
+        for order_id, source, revision, cancelled, occurred_at, stated_at, sequences in _rows(
+            connection, _orders_sql, order_ids
+        )
     ]
 
 
 def order_row(state: OrderState) -> tuple[object, ...]:
     """An order as the row of its table, in the order of ORDER_COLUMNS."""
     sequences = msgspec.json.encode(state.sequences).decode("ascii")
-    return (state.order_id, state.source, state.revision, state.cancelled, state.occurred_at, sequences)
+    place = (state.order_id, state.source)
+    return (*place, state.revision, state.cancelled, state.occurred_at, state.stated_at, sequences)
 
 
 def _rows(connection: Connection, sql: Callable[[int, str], str], values: Sequence[str]) -> list[Any]:

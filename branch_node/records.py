@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -132,8 +132,16 @@ def time_text(micros: int, offset: int = 0) -> str:
     return format_rfc3339(micros, offset)
 
 
+R = TypeVar("R", bound=EventRecord)
+
+
 def record_of(sealed: Sealed, standing: Standing | None = None, *, voided_by: int | None = None) -> EventRecord:
     """An event as it is answered; with `standing`, what stood of its item right after its command."""
+    return record_into(EventRecord, sealed, standing, voided_by=voided_by)
+
+
+def record_into(kind: type[R], sealed: Sealed, standing: Standing | None = None, *, voided_by: int | None = None) -> R:
+    """As `record_of`, as a record of another kind."""
     event = sealed.event
     flags: tuple[str, ...] = ()
     on_hand_after = None
@@ -143,7 +151,7 @@ def record_of(sealed: Sealed, standing: Standing | None = None, *, voided_by: in
     if event.clock_unconfirmed:
         flags = (*flags, UNCONFIRMED)
     offset = event.utc_offset
-    record = EventRecord(
+    record = kind(
         event_id=event.event_id,
         location_id=event.location_id,
         epoch=event.epoch,

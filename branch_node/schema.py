@@ -109,6 +109,7 @@ SALE_ORDER: Final = Table(
     Column("revision", BigInteger, nullable=False),
     Column("cancelled", _Flag, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
+    Column("stated_at", BigInteger, nullable=False),  # first event of the command that recorded this revision
     # Sequences of the order's deductions, as JSON; some may have been voided by hand since.
     Column("sequences", Text, nullable=False),
     PrimaryKeyConstraint("order_id", "source"),
@@ -122,7 +123,6 @@ COUNT_AREA: Final = Table(
     Column("area", Text, nullable=False),  # '' where none was named
     Column("counted", BigInteger, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
-    Column("seen_at", BigInteger),
     PrimaryKeyConstraint("count_id", "item_id", "area"),
 )
 

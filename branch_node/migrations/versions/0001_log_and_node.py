@@ -158,6 +158,7 @@ def _node() -> None:
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.Column("cancelled", FLAG, nullable=False),
         sa.Column("occurred_at", sa.BigInteger, nullable=False),
+        sa.Column("stated_at", sa.BigInteger, nullable=False),
         sa.Column("sequences", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("order_id", "source"),
     )
@@ -168,7 +169,6 @@ def _node() -> None:
         sa.Column("area", sa.Text, nullable=False),
         sa.Column("counted", sa.BigInteger, nullable=False),
         sa.Column("occurred_at", sa.BigInteger, nullable=False),
-        sa.Column("seen_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("count_id", "item_id", "area"),
     )
 
