@@ -1,22 +1,92 @@
-"""Taking a batch of a branch's log into head office's copy of it (DESIGN 4.2)."""
+"""Taking a batch of a branch's log into head office's copy of it (DESIGN 4.2).
+
+In one transaction: the head's row is locked, what is here already is passed over, the rest is verified and appended.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from sqlalchemy import Connection
 
-from head_office.refusals import UnknownLocation
-from head_office.schema import LOG
+from head_office.appending import Appender
+from head_office.decoding import decode
+from head_office.refusals import Forked, GapRefused, Superseded, UnknownLocation
+from head_office.schema import HEAD, LOG
+from head_office.segments import hash_at
 from shared import event_log
-from shared.messages import EventsAnswer
-from shared.wire import Batch
+from shared.chain import Head, follow
+from shared.messages import EventsAnswer, HeadMessage
+from shared.wire import BadBatch, Batch, frame_lines, pack_frame
 
 
 def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
-    """Take a batch (`wire.unpack(body)`) in one transaction, which the caller commits.
+    """Take a batch (`wire.unpack(body)`) in one transaction, which the caller commits, or rolls back on any error.
 
-    Passes over what is here already. Raises UnknownLocation, GapRefused, Forked, Superseded, or wire.BadBatch for a
-    batch that does not hold what it says. Sends NOTIFY `larder_facts` with the location when transfers are touched.
+    Raises UnknownLocation, GapRefused, Forked, Superseded, or wire.BadBatch for a batch that does not hold what it
+    says. Sends NOTIFY `larder_facts` with the location when transfers are touched.
     """
-    if event_log.read_head(connection, LOG, batch.header.location_id, lock=True) is None:
-        raise UnknownLocation(batch.header.location_id)
-    raise UnknownLocation(batch.header.location_id)
+    header = batch.header
+    location_id = header.location_id
+    head = event_log.read_head(connection, LOG, location_id, lock=True)
+    if head is None:
+        raise UnknownLocation(location_id)
+    if header.epoch < head.epoch:
+        raise Superseded(head.epoch)
+    if header.first_sequence > head.sequence + 1:
+        raise GapRefused(head.sequence + 1)
+    if batch.last_sequence <= head.sequence:
+        # Equal hashes prove equal logs before them, so nothing has to be unpacked.
+        _same(connection, location_id, batch.last_sequence, header.last_hash)
+        return _answer(head, _received_at(connection, location_id), 0, batch.last_sequence - header.first_sequence + 1)
+    _same(connection, location_id, header.first_sequence - 1, header.previous_hash)
+    with Appender(connection, location_id, head) as appender:
+        for first_sequence, lines, frame in _new_frames(batch, head):
+            appender.append(decode(first_sequence, appender.digest, lines), frame)
+        if appender.digest != bytes.fromhex(header.last_hash):
+            raise BadBatch("the lines of the batch do not have the hash that its header says")
+        after, received_at = appender.finish()
+    return _answer(after, received_at, after.sequence - head.sequence, head.sequence + 1 - header.first_sequence)
+
+
+class _NewFrame(NamedTuple):
+    first_sequence: int
+    lines: list[bytes]
+    frame: bytes
+
+
+def _new_frames(batch: Batch, head: Head) -> Iterator[_NewFrame]:
+    """What of the batch comes after the head; what comes before it must lead to its hash. Raises Forked, BadBatch."""
+    digest = bytes.fromhex(batch.header.previous_hash)
+    for frame in batch.frames:
+        lines = frame_lines(frame)
+        old = head.sequence + 1 - frame.first_sequence
+        if old <= 0:
+            yield _NewFrame(frame.first_sequence, lines, frame.body)
+            continue
+        digest = follow(digest, lines[:old])[-1]
+        if old <= len(lines) and digest != head.hash:
+            raise Forked(head.sequence)
+        if old < len(lines):
+            yield _NewFrame(head.sequence + 1, lines[old:], pack_frame(lines[old:]))
+
+
+def _same(connection: Connection, location_id: str, sequence: int, theirs: str) -> None:
+    ours = hash_at(connection, location_id, sequence)
+    if ours is None or ours != bytes.fromhex(theirs):
+        raise Forked(sequence)
+
+
+def _received_at(connection: Connection, location_id: str) -> int:
+    query = HEAD.select().with_only_columns(HEAD.c.received_at).where(HEAD.c.location_id == location_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def _answer(head: Head, received_at: int, appended: int, passed_over: int) -> EventsAnswer:
+    return EventsAnswer(
+        head=HeadMessage(head.epoch, head.sequence, head.hash.hex()),
+        received_at=received_at,
+        appended=appended,
+        passed_over=passed_over,
+    )

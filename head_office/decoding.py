@@ -1,0 +1,127 @@
+"""From a frame of canonical lines to verified, decoded events. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from shared.chain import understand
+from shared.events import MAX_TIME, MIN_TIME, RULES, Event, EventNotUnderstood, EventType
+
+LOOKED_UP: Final = frozenset(
+    {
+        EventType.EVENT_VOIDED, EventType.TRANSFER_OUT, EventType.TRANSFER_REVERSED, EventType.STOCK_RESERVED,
+        EventType.RESERVATION_RELEASED, EventType.RESERVATION_EXPIRED, EventType.RESERVATION_CONFIRMED,
+    }
+)  # fmt: skip
+"""The types that can only be judged with a look at what is in the log already."""
+
+_NAMING: Final = (
+    LOOKED_UP
+    | {kind for kind, rule in RULES.items() if {"transfer_id", "reservation_id"} & rule.required}
+    | {EventType.ADJUSTMENT}
+)
+"""The types that may name a transfer or a reservation."""
+
+
+@dataclass(slots=True)
+class Decoded:
+    """Consecutive lines from `first_sequence` on, decoded; `reasons` says why a line has no event."""
+
+    first_sequence: int
+    lines: Sequence[bytes]
+    digests: list[bytes]
+    events: list[Event | None]
+    ids: list[bytes]
+    reasons: dict[int, str] = field(default_factory=dict)  # by sequence
+    items: set[str | None] = field(default_factory=set)
+    looked_up: list[Event] = field(default_factory=list)
+
+
+class _Readable(msgspec.Struct):
+    """What is worth knowing of an event that is not understood."""
+
+    type: object = None
+    item_id: object = None
+    transfer_id: object = None
+    occurred_at: object = None
+
+
+class Readable(msgspec.Struct, frozen=True):
+    """What could be read of an event that was not understood; None where nothing could."""
+
+    type: str | None = None
+    item_id: str | None = None
+    transfer_id: str | None = None
+    occurred_at: int | None = None
+
+
+_decode_readable = msgspec.json.Decoder(_Readable).decode
+
+
+def decode(first_sequence: int, previous: bytes, lines: Sequence[bytes]) -> Decoded:
+    """Hash and decode lines of which the first, `first_sequence`, stands after the hash `previous`."""
+    digests: list[bytes] = []
+    events: list[Event | None] = []
+    ids: list[bytes] = []
+    decoded = Decoded(first_sequence, lines, digests, events, ids)
+    items, reasons, looked_up = decoded.items, decoded.reasons, decoded.looked_up
+    for line in lines:
+        previous = sha256(previous + line).digest()
+        digests.append(previous)
+        try:
+            event = understand(line)
+            event_id = id_bytes(event.event_id)
+            if event.item_id not in items or event.type in _NAMING:
+                _storable(event)
+                items.add(event.item_id)
+                if event.type in LOOKED_UP:
+                    looked_up.append(event)
+        except EventNotUnderstood as error:
+            reasons[first_sequence + len(events)] = error.reason
+            events.append(None)
+            ids.append(b"")
+        else:
+            events.append(event)
+            ids.append(event_id)
+    return decoded
+
+
+def id_bytes(event_id: str) -> bytes:
+    """The 16 bytes of an event id. Raises EventNotUnderstood."""
+    try:
+        raw = bytes.fromhex(event_id.replace("-", ""))
+    except ValueError as error:
+        raise EventNotUnderstood(f"its id {event_id!r} is no UUID") from error
+    if len(raw) != 16:
+        raise EventNotUnderstood(f"its id {event_id!r} is no UUID")
+    return raw
+
+
+def _storable(event: Event) -> None:
+    for name in ("item_id", "transfer_id", "reservation_id"):
+        if "\x00" in (getattr(event, name) or ""):
+            raise EventNotUnderstood(f"its {name} contains the character U+0000")
+
+
+def read_what_can_be(line: bytes) -> Readable:
+    """What can be read of a line that is not understood, or cannot be folded, so that it is known what it may touch."""
+    try:
+        found = _decode_readable(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Readable()
+    moment = found.occurred_at
+    return Readable(
+        _short_text(found.type),
+        _short_text(found.item_id),
+        _short_text(found.transfer_id),
+        moment if isinstance(moment, int) and MIN_TIME <= moment <= MAX_TIME else None,
+    )
+
+
+def _short_text(value: object) -> str | None:
+    return value if isinstance(value, str) and 1 <= len(value) <= 64 and "\x00" not in value else None

@@ -1,0 +1,154 @@
+"""Whether an event that verifies can be folded, given what head office has of its location. Pure.
+
+An event that cannot is quarantined with the reason given here; nothing else of its batch is held up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.events import BY_HAND, Event, EventType
+from shared.stock import Movement
+
+MAX_BALANCE: Final = 10**18
+"""Beyond it a balance (thousandths) would soon no longer fit a bigint: the item's further events wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An event that another one voids or reverses."""
+
+    event_id: bytes
+    type: str
+    item_id: str | None
+    transfer_id: str | None
+    movement: Movement
+
+
+@dataclass(slots=True)
+class Known:
+    """What head office knows of a location while it judges; `accept` keeps it up to date."""
+
+    location_id: str
+    epoch: int
+    units: dict[str, str] = field(default_factory=dict)
+    new_units: dict[str, tuple[str, int]] = field(default_factory=dict)  # item: (unit, the event that fixed it)
+    overflowing: set[str] = field(default_factory=set)  # items whose balance is beyond MAX_BALANCE
+    targets: dict[int, Target] = field(default_factory=dict)
+    voided: set[int] = field(default_factory=set)
+    moved_once: set[tuple[str, str, str]] = field(default_factory=set)  # (type, transfer, item)
+    outstanding: dict[tuple[str, str], int] = field(default_factory=dict)  # (item, reservation): still reserved
+
+
+def why_not(known: Known, event: Event, sequence: int, previous: bytes) -> str | None:
+    """Why the event standing at `sequence` after the hash `previous` cannot be folded, or None; then it is accepted.
+
+    `known` must hold what the event refers to. An accepted event changes `known` for those after it.
+    """
+    if event.sequence != sequence or event.location_id != known.location_id or event.epoch != known.epoch:
+        reason = _misplaced(known, event, sequence, previous)
+        if reason is not None:
+            return reason
+    kind, item_id = event.type, event.item_id
+    unit = event.unit
+    fixed: str | None = ""
+    if unit is not None and item_id is not None:
+        fixed = known.units.get(item_id)
+        if fixed is not None and fixed != unit:
+            return f"it is in {unit}, while {item_id} is kept in {fixed} at {known.location_id}"
+        if fixed is None and "\x00" in unit:
+            return "its unit contains the character U+0000"
+        if item_id in known.overflowing:
+            return f"the balance of {item_id} is out of bounds"
+    further = _FURTHER.get(kind)
+    if further is not None:
+        reason = further(known, event)
+        if reason is not None:
+            return reason
+    if fixed is None and unit is not None and item_id is not None:
+        known.units[item_id] = unit
+        known.new_units[item_id] = (unit, sequence)
+    return None
+
+
+def _misplaced(known: Known, event: Event, sequence: int, previous: bytes) -> str | None:
+    if event.location_id != known.location_id:
+        return f"it names the location {event.location_id}, but stands in the log of {known.location_id}"
+    if event.sequence != sequence:
+        return f"it names itself event {event.sequence}, but stands at {sequence}"
+    parent = event.parent
+    if event.type != EventType.EPOCH_OPENED or parent is None or event.epoch < known.epoch:
+        return f"it is of epoch {event.epoch}, while the log is in epoch {known.epoch}"
+    if (parent.epoch, parent.sequence, parent.hash) != (known.epoch, sequence - 1, previous.hex()):
+        return f"it opens epoch {event.epoch} after another event than the one it stands behind"
+    known.epoch = event.epoch
+    return None
+
+
+def _void(known: Known, event: Event) -> str | None:
+    target = known.targets.get(event.voided_sequence or 0)
+    if target is None:
+        return f"it voids event {event.voided_sequence}, which is not among those folded"
+    if event.voided_sequence in known.voided:
+        return f"it voids event {event.voided_sequence}, which is voided already"
+    if target.event_id.hex() != (event.voided_event_id or "").replace("-", "").lower():
+        return f"event {event.voided_sequence} is not {event.voided_event_id}"
+    if target.item_id != event.item_id:
+        return f"it voids an event of {target.item_id}, not of {event.item_id}"
+    reason = _reversal(event, target) if event.type == EventType.TRANSFER_REVERSED else _voidable(target)
+    if reason is not None:
+        return reason
+    if event.type == EventType.TRANSFER_REVERSED:
+        reason = _once(known, event)
+        if reason is not None:
+            return reason
+    known.voided.add(event.voided_sequence or 0)
+    return None
+
+
+def _voidable(target: Target) -> str | None:
+    return None if target.type in BY_HAND else f"it voids a {target.type}, which cannot be voided"
+
+
+def _reversal(event: Event, target: Target) -> str | None:
+    if target.type != EventType.TRANSFER_OUT or target.transfer_id != event.transfer_id:
+        return f"it reverses event {event.voided_sequence}, which is not what the transfer {event.transfer_id} sent"
+    if event.quantity != -(target.movement.on_hand_change or 0):
+        return f"it reverses {event.quantity} of {-(target.movement.on_hand_change or 0)} sent: only the whole can be"
+    return None
+
+
+def _once(known: Known, event: Event) -> str | None:
+    key = (event.type.value, event.transfer_id or "", event.item_id or "")
+    if key in known.moved_once:
+        return f"the transfer {event.transfer_id} has a {event.type} of {event.item_id} already"
+    known.moved_once.add(key)
+    return None
+
+
+def _reserve(known: Known, event: Event) -> str | None:
+    key = (event.item_id or "", event.reservation_id or "")
+    known.outstanding[key] = known.outstanding.get(key, 0) + (event.quantity or 0)
+    return None
+
+
+def _settle(known: Known, event: Event) -> str | None:
+    key = (event.item_id or "", event.reservation_id or "")
+    left = known.outstanding.get(key, 0)
+    if (event.quantity or 0) > left:
+        return f"it takes {event.quantity} from the reservation {event.reservation_id}, which has {left} left"
+    known.outstanding[key] = left - (event.quantity or 0)
+    return None
+
+
+_FURTHER: Final[dict[EventType, Callable[[Known, Event], str | None]]] = {
+    EventType.EVENT_VOIDED: _void,
+    EventType.TRANSFER_REVERSED: _void,
+    EventType.TRANSFER_OUT: _once,
+    EventType.STOCK_RESERVED: _reserve,
+    EventType.RESERVATION_RELEASED: _settle,
+    EventType.RESERVATION_EXPIRED: _settle,
+    EventType.RESERVATION_CONFIRMED: _settle,
+}
