@@ -32,6 +32,8 @@ _instruction: Final = Decoder(Instruction)
 _instructions: Final = Decoder(InstructionBatch)
 _facts_request: Final = Decoder(FactsRequest)
 
+INSTRUCTIONS_PATH: Final = "/v1/instructions"
+
 _AT_SOURCE: Final = frozenset({InstructionStep.OUT, InstructionStep.REFUSE_OUT, InstructionStep.REVERSE})
 
 
@@ -61,7 +63,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
         return json_response(store([instruction])[0])
 
     @app.post(
-        "/v1/instructions",
+        INSTRUCTIONS_PATH,
         tags=["transfers"],
         summary="Ask branches to record steps of transfers, up to 1,000 at once",
         openapi_extra=documented_body(InstructionBatch),

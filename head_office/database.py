@@ -1,0 +1,76 @@
+"""Head office's database: the one that is named, or a PostgreSQL of its own in `--dir`; migrated before it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy import Engine, make_url
+
+from head_office.schema import MIGRATIONS, VERSION_TABLE
+from head_office.settings import DATABASE, HeadOfficeSettings, postgres_binaries
+from shared.runtime import postgres
+from shared.runtime.database import postgres_engine, wait_for_database
+from shared.runtime.migrations import migrate
+
+OPTIONS = {"max_connections": "300"}
+
+
+@contextmanager
+def database(settings: HeadOfficeSettings, *, serving: bool = False) -> Iterator[str]:
+    """The URL of the database, migrated, for the length of the `with`.
+
+    A PostgreSQL of our own is started by the service (`serving`); a command attaches to that one, or starts it for
+    itself and stops it at the end. Raises PostgresError, Problem, DatabaseVersionError.
+    """
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        prepare(url)
+        yield url
+        return
+    binaries = postgres.find_binaries(postgres_binaries())
+    folder = settings.postgres_folder
+    starting = (
+        postgres.start(folder, binaries=binaries, options=OPTIONS)
+        if serving
+        else postgres.attach_or_start(folder, binaries=binaries, options=OPTIONS)
+    )
+    with starting as cluster:
+        cluster.create_database(DATABASE)
+        url = cluster.url(DATABASE)
+        prepare(url)
+        yield url
+
+
+def prepare(url: str) -> None:
+    """Wait until the database answers, and bring it to this version's schema."""
+    engine = postgres_engine(url, pool_size=1, application_name="larder head-office migrate")
+    try:
+        wait_for_database(engine)
+        migrate(engine, MIGRATIONS, VERSION_TABLE)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def opened(settings: HeadOfficeSettings) -> Iterator[Engine]:
+    """An engine on the database, for a command."""
+    with database(settings) as url:
+        engine = postgres_engine(url, pool_size=2, application_name="larder head-office")
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+def listener(url: str) -> psycopg.Connection[tuple[object, ...]]:
+    """A connection to listen on. Raises psycopg.OperationalError."""
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(
+        plain,
+        autocommit=True,
+        application_name="larder head-office listener",
+        connect_timeout=5,
+        keepalives_idle=30,
+    )

@@ -1,0 +1,129 @@
+"""Puts head office together, and runs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from anyio import CapacityLimiter
+from anyio.to_thread import current_default_thread_limiter
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+
+from head_office.api_base import MAX_BODY, Office
+from head_office.api_items import add_item_routes
+from head_office.api_locations import add_location_routes
+from head_office.api_sync import EVENTS_PATH, add_sync_routes
+from head_office.api_transfers import INSTRUCTIONS_PATH, add_transfer_routes
+from head_office.database import database, listener
+from head_office.keys import DatabaseKeys
+from head_office.problems import PROBLEMS
+from head_office.schema import FACTS_CHANNEL, MIGRATIONS, VERSION_TABLE
+from head_office.schema_office import CATALOGUE_CHANNEL, INSTRUCTIONS_CHANNEL
+from head_office.settings import HeadOfficeSettings
+from head_office.wakeup import Wakeups
+from shared.runtime.app import build_app
+from shared.runtime.auth import Authenticator
+from shared.runtime.clock import Clock, SystemClock
+from shared.runtime.database import postgres_engine
+from shared.runtime.migrations import pending_upgrade
+from shared.runtime.server import run
+from shared.runtime.settings import SettingsError
+from shared.runtime.telemetry import Telemetry, configure_logging
+from shared.wire import MAX_BATCH_BYTES
+
+NAME = "head-office"
+
+
+@dataclass(frozen=True)
+class HeadOffice:
+    """A head office that is put together. Its thread runs between the start and the stop of `app`."""
+
+    app: FastAPI
+    engine: Engine
+    wakeups: Wakeups
+
+    def close(self) -> None:
+        """Let the database go, where the app was never started."""
+        self.engine.dispose()
+
+
+def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOffice:
+    """Put head office together on the database that the settings name, which is migrated.
+
+    Nothing runs yet and nothing is connected. Raises SettingsError where no database is named.
+    """
+    if settings.database_url is None:
+        raise SettingsError("head office needs a database: give --database-url or set LARDER_DATABASE_URL")
+    url = settings.database_url.get_secret_value()
+    telemetry = Telemetry(NAME)
+    # A connection for every thread, so that none waits for one while it holds what another needs.
+    engine = postgres_engine(url, pool_size=settings.threads + settings.ingests, application_name="larder head-office")
+    authenticator = Authenticator(DatabaseKeys(engine), clock)
+    wakeups = Wakeups(
+        lambda: listener(url),
+        (FACTS_CHANNEL, INSTRUCTIONS_CHANNEL, CATALOGUE_CHANNEL),
+        {CATALOGUE_CHANNEL: authenticator.invalidate},
+    )
+    office = Office(engine, authenticator, wakeups, CapacityLimiter(settings.ingests))
+    app = build_app(
+        title="Larder head office",
+        version=version("larder"),
+        catalogue=PROBLEMS,
+        telemetry=telemetry,
+        ready={
+            "database": lambda: _schema_fits(engine),
+            "wake-ups": lambda: None if wakeups.listening.is_set() else "not listening to the database",
+        },
+        body_limits={EVENTS_PATH: MAX_BATCH_BYTES, INSTRUCTIONS_PATH: MAX_BODY},
+        on_start=[wakeups.start],
+        on_stop=[engine.dispose, wakeups.stop],
+    )
+    app.router.lifespan_context = _sized(app.router.lifespan_context, settings.threads)
+    add_sync_routes(app, office)
+    add_transfer_routes(app, office)
+    add_item_routes(app, office)
+    add_location_routes(app, office)
+    return HeadOffice(app, engine, wakeups)
+
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+
+def _sized(lifespan: Lifespan, threads: int) -> Lifespan:
+    """The same lifespan, in which the framework has so many threads for the routes."""
+
+    @asynccontextmanager
+    async def sized(app: Any) -> AsyncIterator[Any]:
+        current_default_thread_limiter().total_tokens = threads
+        async with lifespan(app) as state:
+            yield state
+
+    return sized
+
+
+def _schema_fits(engine: Engine) -> str | None:
+    if pending_upgrade(engine, MIGRATIONS, VERSION_TABLE):
+        return "the database is of an older version: restart head office to bring it up to date"
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1 FROM catalogue_head"))
+    return None
+
+
+def serve(settings: HeadOfficeSettings, say: Callable[[str], None]) -> int:
+    """Run head office until it is told to stop; the exit code."""
+    configure_logging(file=settings.dir / "logs" / "head-office.log", level=settings.log_level)
+    with database(settings, serving=True) as url:
+        office = build(settings.model_copy(update={"database_url": SecretStr(url)}), SystemClock())
+        return run(
+            office.app,
+            host=settings.host,
+            port=settings.port,
+            name=NAME,
+            say=say,
+            watch=office.wakeups.failure,
+        )
