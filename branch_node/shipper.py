@@ -206,7 +206,7 @@ class Shipper:
             return self._stop(_VERDICTS[problem.code], problem.detail or problem.title, None)
         if problem.code == "gap":
             return self._gap(problem)
-        if problem.status == 413 and packed.events > 1:
+        if problem.status in {408, 413} and packed.events > 1:
             self._limit = max(1, packed.events // 2)
             return StepResult(Outcome.FAILED)
         return self._failed(problem)

@@ -68,6 +68,8 @@ class Loop:
                 if result.wait > 0:
                     self._wait(result, commits, nudges)
         except BaseException as error:
+            if self._stopping:
+                return  # its client or its database was closed under it, which is how a long poll ends
             self._failure = f"{type(error).__name__}: {error}"
             log.exception("a thread of the agent ends", thread=self._name)
             raise

@@ -1,0 +1,261 @@
+"""One location's node, put together: database, writer, agent, witness, timers. `main.build` makes it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from typing import Final
+from uuid import UUID
+
+import httpx
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from branch_node import witness
+from branch_node.keys import BranchKeys
+from branch_node.log_reader import LogReader
+from branch_node.puller import LONG_POLL, Puller
+from branch_node.settings import BranchSettings
+from branch_node.shipper import Shipper
+from branch_node.shipping_status import ShippingState, ShippingStatus, StatusBoard
+from branch_node.store import Store, last_recorded_at
+from branch_node.sync_agent import SyncAgent
+from branch_node.sync_steps import Backoff, DirectRecorder, QueuedRecorder, Recorder
+from branch_node.witness import Finding, Witness
+from branch_node.writer import Writer
+from shared.chain import Head
+from shared.messages import HelloAnswer, Verdict
+from shared.runtime.auth import Authenticator
+from shared.runtime.client import ServiceClient
+from shared.runtime.clock import Clock, NodeClock
+from shared.runtime.settings import SettingsError
+from shared.runtime.telemetry import Telemetry, get_logger
+
+log = get_logger("larder.node")
+
+NAME: Final = "branch"
+KEEP_WITNESS_EVERY: Final = 60
+STOP_SECONDS: Final = 20.0
+
+
+class Node:
+    """Made by `main.build`; `open` makes it the log's writer, `start` its threads; `stop` undoes both.
+
+    `threads` False (the simulation, commands that end) leaves stepping to the caller: `writer.commit`, `shipper.step`,
+    `puller.step`.
+    """
+
+    def __init__(
+        self,
+        settings: BranchSettings,
+        store: Store,
+        *,
+        clock: Clock,
+        new_id: Callable[[int], UUID],
+        rng: random.Random,
+        transport: httpx.BaseTransport | None,
+        local_key: str,
+    ) -> None:
+        self.settings = settings
+        self.location_id = settings.location
+        self.store = store
+        self.local_key = local_key
+        self.telemetry = Telemetry(NAME)
+        self.log_reader = LogReader(store, self.location_id)
+        with store.reading() as connection:
+            self.clock = NodeClock(clock, last_recorded_at(connection))
+        self.authenticator = Authenticator(BranchKeys(store, local_key), self.clock)
+        self.writer = Writer(store, self.clock, new_id)
+        kept = self.log_reader.sync_state()
+        state = ShippingState.NO_HEAD_OFFICE if settings.head_office is None else ShippingState.STOPPED
+        self.board = StatusBoard(
+            ShippingStatus(
+                state=state,
+                acknowledged=kept.acknowledged,
+                last_contact_at=kept.last_contact_at,
+                head_office=settings.head_office,
+            )
+        )
+        self.shipper: Shipper | None = None
+        self.puller: Puller | None = None
+        self._rng = rng
+        self._transport = transport
+        self._agent: SyncAgent | None = None
+        self._witness: Witness | None = None
+        self._scheduler: BackgroundScheduler | None = None
+        self._prefetch: ThreadPoolExecutor | None = None
+        self._clients: list[ServiceClient] = []
+        self._opened = False
+
+    # Opening
+
+    def open(self, *, threads: bool = True) -> None:
+        """Become the writer of the log, unless the witness tells that this database was rolled back.
+
+        Then the node holds the lock and answers reads, and records nothing. Raises AlreadyWriting, SettingsError,
+        WitnessUnusable, DatabaseVersionError or Problem.
+        """
+        self.writer.open()
+        self._opened = True
+        finding = self._ask_witness()
+        if finding is Finding.ROLLED_BACK:
+            return
+        if self._witness is not None:
+            self._witness.write(self.writer.head)
+            self.writer.on_commit(self._witness.write)
+        if self.settings.head_office is not None:
+            self._connect(self.settings.head_office, threads)
+
+    def _ask_witness(self) -> Finding:
+        path = self.settings.witness_path
+        seen = witness.read(path)
+        head = self.writer.head
+        there = None if seen is None else self.log_reader.hash_at(seen.sequence)
+        finding = witness.compare(seen, self.location_id, head, there)
+        if finding is Finding.OTHER_LOCATION and seen is not None:
+            raise SettingsError(
+                f"{path} is the witness of {seen.location_id}, not of {self.location_id}: give --witness another place"
+            )
+        if finding is Finding.ROLLED_BACK and seen is not None:
+            detail = (
+                f"this database ends at event {head.sequence}, but the witness {path} saw event {seen.sequence}"
+                if seen.sequence > head.sequence
+                else f"the witness {path} saw another event {seen.sequence} than this database has"
+            )
+            hint = (
+                "Nothing is recorded, reads go on. Put the newest database file back and start again. Do not remove "
+                "the witness: events that only the lost file has would be overwritten unnoticed."
+            )
+            self.board.change(state=ShippingState.ROLLED_BACK, detail=detail, hint=hint, recording=False)
+            log.error("rolled back", detail=detail, hint=hint)
+            return finding
+        self._witness = Witness(path, self.location_id)
+        if finding is Finding.FIRST and head.sequence:
+            log.warning("there was no witness beside this database; begun anew", path=str(path), at=head.sequence)
+        return finding
+
+    def _connect(self, address: str, threads: bool) -> None:
+        if self.settings.key is None:
+            raise SettingsError(
+                "a head office is set but no key for it: give --key, which 'locations add' printed there"
+            )
+        recorder: Recorder = QueuedRecorder(self.writer) if threads else DirectRecorder(self.writer)
+        self._prefetch = ThreadPoolExecutor(1, thread_name_prefix="larder-pack") if threads else None
+        self.board.change(state=ShippingState.CONNECTING)
+        self.shipper = Shipper(
+            location_id=self.location_id,
+            log_reader=self.log_reader,
+            client=self._client(address),
+            clock=self.clock,
+            recorder=recorder,
+            board=self.board,
+            backoff=Backoff(self._rng),
+            software=software(),
+            prefetch=self._prefetch,
+            greeted=self._greeted,
+        )
+        self.puller = Puller(
+            location_id=self.location_id,
+            log_reader=self.log_reader,
+            client=self._client(address),
+            clock=self.clock,
+            recorder=recorder,
+            board=self.board,
+            backoff=Backoff(self._rng),
+            long_poll=LONG_POLL if threads else 0.0,
+            trouble=self._trouble,
+            keys_changed=self.authenticator.invalidate,
+        )
+        if threads:
+            self._agent = SyncAgent(self.shipper, self.puller)
+
+    def _client(self, address: str) -> ServiceClient:
+        key = None if self.settings.key is None else self.settings.key.get_secret_value()
+        client = ServiceClient(address, key=key, transport=self._transport, user_agent=software())
+        self._clients.append(client)
+        return client
+
+    def _greeted(self, _answer: HelloAnswer, _verdict: Verdict) -> None:
+        if self.puller is not None:
+            self.puller.restart()
+        if self._agent is not None:
+            self._agent.puller.nudge()
+
+    def _trouble(self) -> None:
+        if self.shipper is not None:
+            self.shipper.hello_soon()
+        if self._agent is not None:
+            self._agent.shipper.nudge()
+
+    # Running
+
+    @property
+    def recording(self) -> bool:
+        """Whether commands are taken at all; false where the database was rolled back."""
+        return self.board.read().recording
+
+    def start(self) -> None:
+        """Start the threads."""
+        if not self.recording:
+            return
+        self.writer.start()
+        if self._agent is not None:
+            self.writer.on_commit(self._committed)
+            self._agent.start()
+        if self._witness is not None:
+            self._scheduler = BackgroundScheduler(timezone="UTC")
+            self._scheduler.add_job(
+                self._witness.keep, "interval", seconds=KEEP_WITNESS_EVERY, coalesce=True, max_instances=1
+            )
+            self._scheduler.start()
+
+    def _committed(self, _head: Head) -> None:
+        if self._agent is not None:
+            self._agent.committed()
+
+    def problem(self) -> str | None:
+        """Why the process cannot go on (a thread died), or None."""
+        agent = self._agent.problem() if self._agent is not None else None
+        return self.writer.problem() or agent
+
+    def not_ready(self) -> str | None:
+        """Why the node is not ready to record, or None."""
+        status = self.board.read()
+        if not status.recording:
+            return status.detail
+        return None if self._witness is None else self._witness.problem
+
+    def unshipped(self) -> int:
+        """How many events head office has not acknowledged."""
+        acknowledged = self.board.read().acknowledged
+        return self.log_reader.head().sequence - (acknowledged.sequence if acknowledged else 0)
+
+    def stop(self) -> None:
+        """End the threads, commit what waits, let the database go (which checkpoints it). May be called twice."""
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=True)
+            self._scheduler = None
+        if self._agent is not None:
+            self._agent.stop()
+        if self._prefetch is not None:
+            self._prefetch.shutdown(wait=True, cancel_futures=True)
+            self._prefetch = None
+        if self._opened:
+            self.writer.stop(STOP_SECONDS)
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+        # The writer's connection goes last: the last one to close checkpoints, and a reader's may not.
+        self.store.close()
+        if self._opened:
+            self.writer.close()
+            self._opened = False
+        if self._witness is not None:
+            self._witness.close()
+            self._witness = None
+
+
+def software() -> str:
+    """How this program calls itself."""
+    return f"larder/{version('larder')}"
