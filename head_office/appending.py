@@ -6,6 +6,7 @@ binary COPY while the caller decodes the next frame.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -17,15 +18,14 @@ from head_office.copy_rows import HEADER, TRAILER, EventRows, segment_rows
 from head_office.decoding import Decoded, read_what_can_be
 from head_office.gather import Situation, gather, target_of
 from head_office.judge import Known, why_not
-from head_office.projections import add_transfers, store_stock, store_units, store_voids
-from head_office.schema import FACTS_CHANNEL, LOG
-from shared.chain import Head
+from head_office.projections import add_transfers, refold_items, store_stock, store_units, store_voids
+from head_office.schema import FACTS_CHANNEL
 from shared.event_log import LEAN_COLUMNS
 from shared.events import Event
-from shared.projection import advance_all, refold
+from shared.projection import advance_all
 from shared.stock import Movement, movement
 
-COPY_EVENTS: Final = f"COPY event ({', '.join(LEAN_COLUMNS)}) FROM STDIN (FORMAT binary)"
+_COPY_EVENTS: Final = f"COPY event ({', '.join(LEAN_COLUMNS)}) FROM STDIN (FORMAT binary)"
 _COPY_SEGMENTS: Final = (
     "COPY log_segment (location_id, first_sequence, last_sequence, frame) FROM STDIN (FORMAT binary)"
 )
@@ -33,22 +33,10 @@ _QUARANTINE: Final = """
 INSERT INTO quarantine (location_id, sequence, hash, reason, type, item_id, transfer_id, occurred_at, received_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-# The moment is taken last: whoever asks what was known waits from then on until this transaction ends.
-_FINISH: Final = """
-WITH taken AS MATERIALIZED (SELECT larder_received_at() AS moment),
-    batch AS (
-        INSERT INTO ingest_batch (location_id, first_sequence, last_sequence, received_at)
-        SELECT %(location_id)s, %(first)s, %(last)s, moment FROM taken
-    )
-UPDATE head SET epoch = %(epoch)s, sequence = %(last)s, hash = %(hash)s, received_at = taken.moment,
-    occurred_at = greatest(head.occurred_at, %(occurred_at)s::bigint)
-FROM taken WHERE location_id = %(location_id)s
-RETURNING taken.moment
-"""
 
 
 class Unfit(NamedTuple):
-    """An event that goes into quarantine."""
+    """An event that goes into quarantine, or stays there."""
 
     sequence: int
     digest: bytes
@@ -57,24 +45,22 @@ class Unfit(NamedTuple):
 
 
 class Appender:
-    """Appends to one location's log, behind `head`, within one transaction. A context manager."""
+    """Takes events into one location's log within one transaction that holds its head. A context manager."""
 
-    def __init__(self, connection: Connection, location_id: str, head: Head) -> None:
-        self.digest = head.hash
+    def __init__(self, connection: Connection, location_id: str, epoch: int) -> None:
+        self.cursor: Cursor[Any] = connection.connection.cursor(binary=True)  # type: ignore[assignment]
+        self.known = Known(location_id, epoch)
+        self.unfit: list[Unfit] = []
+        self.occurred_at: int | None = None  # the latest of those accepted
         self._connection = connection
-        self._cursor: Cursor[Any] = connection.connection.cursor(binary=True)  # type: ignore[assignment]
         self._location_id = location_id
-        self._head = head
-        self._situation = Situation(Known(location_id, head.epoch))
+        self._situation = Situation(self.known)
         self._rows = EventRows(location_id)
         self._copying = ExitStack()
-        self._segments: list[tuple[int, int, bytes]] = []
         self._touched: set[str] = set()
         self._refold: set[str] = set()
         self._voids: dict[int, int] = {}
         self._transfers: list[Event] = []
-        self._unfit: list[Unfit] = []
-        self._occurred_at: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -83,42 +69,52 @@ class Appender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._copying.__exit__(kind, error, trace)
-        self._cursor.close()
+        self.cursor.close()
 
-    def append(self, decoded: Decoded, frame: bytes) -> None:
-        """Append the next events; `frame` is what holds exactly their lines. Returns while the rows still travel."""
+    def append(self, decoded: Decoded, *, late: bool = False) -> None:
+        """Judge events and add those that are accepted; the others are in `unfit`. Returns while the rows still travel.
+
+        `late`: they do not come after everything that is in the log, so their items are folded afresh.
+        """
         self._copying.close()
-        gather(self._cursor, self._situation, decoded)
-        rows = self._judge(decoded)
+        gather(self.cursor, self._situation, decoded)
+        rows, movements, undone = self._judge(decoded)
         if len(rows) > 1:
             rows.append(TRAILER)
-            self._copying.enter_context(self._cursor.copy(COPY_EVENTS)).write(b"".join(rows))
-        self._segments.append((decoded.first_sequence, decoded.first_sequence + len(decoded.lines) - 1, frame))
+            self._copying.enter_context(self.cursor.copy(_COPY_EVENTS)).write(b"".join(rows))
+        items = {item_id for item_id, _ in movements}
+        self._touched |= items
+        if late:
+            self._refold |= items
+        else:
+            movements = [each for each in movements if each[0] not in self._refold] if self._refold else movements
+            self._refold |= advance_all(self._situation.standings, movements, undone)
 
-    def _judge(self, decoded: Decoded) -> list[bytes]:
-        known, standings = self._situation.known, self._situation.standings
-        pack = self._rows.pack
+    def _judge(self, decoded: Decoded) -> tuple[list[bytes], list[tuple[str, Movement]], dict[int, Movement]]:
+        known, pack = self.known, self._rows.pack
         rows = [HEADER]
         movements: list[tuple[str, Movement]] = []
         undone: dict[int, Movement] = {}
         here = {each.voided_sequence for each in decoded.looked_up}
-        previous, latest = self.digest, self._occurred_at or 0
-        for sequence, (event, event_id, digest) in enumerate(
-            zip(decoded.events, decoded.ids, decoded.digests, strict=True), decoded.first_sequence
+        latest = self.occurred_at or 0
+        for sequence, line, event, event_id, previous, digest in zip(
+            decoded.sequences,
+            decoded.lines,
+            decoded.events,
+            decoded.ids,
+            decoded.before,
+            decoded.digests,
+            strict=True,
         ):
-            if event is None:
-                reason: str | None = decoded.reasons[sequence]
-            else:
-                reason = why_not(known, event, sequence, previous)
-            previous = digest
+            reason = decoded.reasons.get(sequence) if event is None else why_not(known, event, sequence, previous)
             if event is None or reason is not None:
-                line = decoded.lines[sequence - decoded.first_sequence]
-                self._unfit.append(Unfit(sequence, digest, line, reason or ""))
+                self.unfit.append(Unfit(sequence, digest, line, reason or ""))
                 continue
             rows.append(pack(event, event_id, digest))
             if event.item_id is not None:
                 movements.append((event.item_id, movement(event)))
-            latest = max(latest, event.occurred_at)
+            if event.occurred_at > latest:  # noqa: PLR1730 - max() costs three times as much
+                latest = event.occurred_at
             if sequence in here:
                 known.targets[sequence] = target_of(event, event_id)
             if event.voided_sequence is not None:
@@ -126,50 +122,33 @@ class Appender:
                 undone[event.voided_sequence] = known.targets[event.voided_sequence].movement
             if event.transfer_id is not None:
                 self._transfers.append(event)
-        self.digest, self._occurred_at = previous, latest or None
-        self._touched.update(item for item, _ in movements)
-        if self._refold:
-            movements = [each for each in movements if each[0] not in self._refold]
-        self._refold |= advance_all(standings, movements, undone)
-        return rows
+        self.occurred_at = latest or None
+        return rows, movements, undone
 
-    def finish(self) -> tuple[Head, int]:
-        """Write everything that stands beside the events; the new head, and the moment all of it was received."""
+    def write_beside(self) -> None:
+        """Write what is kept beside the events: units, voids, stock, transfer lines; tell who waits for facts."""
         self._copying.close()
-        cursor, location_id, known = self._cursor, self._location_id, self._situation.known
-        with cursor.copy(_COPY_SEGMENTS) as copy:
-            copy.write(b"".join([HEADER, *segment_rows(location_id, self._segments), TRAILER]))
-        store_units(cursor, location_id, known.new_units)
+        cursor, location_id, standings = self.cursor, self._location_id, self._situation.standings
+        store_units(cursor, location_id, self.known.new_units)
         store_voids(cursor, location_id, self._voids)
-        standings = self._situation.standings
-        if self._refold:
-            standings.update(refold(self._connection, LOG, location_id, self._refold))
+        standings.update(refold_items(self._connection, location_id, self._refold))
         store_stock(cursor, location_id, {item: standings[item] for item in sorted(self._touched)})
         add_transfers(cursor, location_id, self._transfers)
         if self._transfers:
             cursor.execute("SELECT pg_notify(%s, %s)", (FACTS_CHANNEL, location_id))
-        return self._move_head()
 
-    def _move_head(self) -> tuple[Head, int]:
-        last = self._segments[-1][1]
-        head = Head(self._situation.known.epoch, last, self.digest)
-        finish = {
-            "location_id": self._location_id,
-            "first": self._segments[0][0],
-            "last": last,
-            "epoch": head.epoch,
-            "hash": head.hash,
-            "occurred_at": self._occurred_at,
-        }
-        row = self._cursor.execute(_FINISH, finish).fetchone()
-        if row is None:
-            raise LookupError(f"the head of {self._location_id} is gone while it is locked")
-        received_at = int(row[0])
-        if self._unfit:
-            self._cursor.executemany(
-                _QUARANTINE, [quarantine_row(self._location_id, each, received_at) for each in self._unfit]
-            )
-        return head, received_at
+
+def keep_segments(cursor: Cursor[Any], location_id: str, segments: Iterable[tuple[int, int, bytes]]) -> None:
+    """Keep frames as (first sequence, last sequence, frame)."""
+    with cursor.copy(_COPY_SEGMENTS) as copy:
+        copy.write(b"".join([HEADER, *segment_rows(location_id, segments), TRAILER]))
+
+
+def put_in_quarantine(cursor: Cursor[Any], location_id: str, unfit: Iterable[Unfit], received_at: int) -> None:
+    """Note events that cannot be folded, with what can be read of them."""
+    rows = [quarantine_row(location_id, each, received_at) for each in unfit]
+    if rows:
+        cursor.executemany(_QUARANTINE, rows)
 
 
 def quarantine_row(location_id: str, unfit: Unfit, received_at: int) -> tuple[object, ...]:

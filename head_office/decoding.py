@@ -30,11 +30,15 @@ _NAMING: Final = (
 
 @dataclass(slots=True)
 class Decoded:
-    """Consecutive lines from `first_sequence` on, decoded; `reasons` says why a line has no event."""
+    """Lines of one log, decoded; where a line is no event, `reasons` says why. The sequences are parallel.
 
-    first_sequence: int
+    `before` holds the hash that each line stands after, `digests` its own.
+    """
+
+    sequences: Sequence[int]
     lines: Sequence[bytes]
-    digests: list[bytes]
+    before: Sequence[bytes]
+    digests: Sequence[bytes]
     events: list[Event | None]
     ids: list[bytes]
     reasons: dict[int, str] = field(default_factory=dict)  # by sequence
@@ -64,15 +68,25 @@ _decode_readable = msgspec.json.Decoder(_Readable).decode
 
 
 def decode(first_sequence: int, previous: bytes, lines: Sequence[bytes]) -> Decoded:
-    """Hash and decode lines of which the first, `first_sequence`, stands after the hash `previous`."""
-    digests: list[bytes] = []
-    events: list[Event | None] = []
-    ids: list[bytes] = []
-    decoded = Decoded(first_sequence, lines, digests, events, ids)
-    items, reasons, looked_up = decoded.items, decoded.reasons, decoded.looked_up
+    """Hash and decode consecutive lines of which the first, `first_sequence`, stands after the hash `previous`."""
+    digests = [previous]
     for line in lines:
         previous = sha256(previous + line).digest()
         digests.append(previous)
+    before = digests[:-1]
+    del digests[0]
+    return decode_lines(range(first_sequence, first_sequence + len(lines)), lines, before, digests)
+
+
+def decode_lines(
+    sequences: Sequence[int], lines: Sequence[bytes], before: Sequence[bytes], digests: Sequence[bytes]
+) -> Decoded:
+    """Decode lines whose hashes are known."""
+    events: list[Event | None] = []
+    ids: list[bytes] = []
+    decoded = Decoded(sequences, lines, before, digests, events, ids)
+    items, looked_up = decoded.items, decoded.looked_up
+    for line in lines:
         try:
             event = understand(line)
             event_id = id_bytes(event.event_id)
@@ -82,7 +96,7 @@ def decode(first_sequence: int, previous: bytes, lines: Sequence[bytes]) -> Deco
                 if event.type in LOOKED_UP:
                     looked_up.append(event)
         except EventNotUnderstood as error:
-            reasons[first_sequence + len(events)] = error.reason
+            decoded.reasons[sequences[len(events)]] = error.reason
             events.append(None)
             ids.append(b"")
         else:

@@ -87,8 +87,8 @@ def load_items(cursor: Cursor[Any], situation: Situation, items: Iterable[str | 
 def _look_up(cursor: Cursor[Any], known: Known, decoded: Decoded) -> None:
     events, location_id = decoded.looked_up, known.location_id
     targets = {each.voided_sequence for each in events if each.voided_sequence is not None}
-    # Those of this frame become targets when they are accepted themselves.
-    before = [each for each in targets if each < decoded.first_sequence]
+    # Those among them become targets when they are accepted themselves.
+    before = [each for each in targets if each not in decoded.sequences]
     if before:
         cursor.execute(_TARGETS, {"location_id": location_id, "sequences": before})
         for row in cursor:

@@ -6,11 +6,11 @@ In one transaction: the head's row is locked, what is here already is passed ove
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
-from head_office.appending import Appender
+from head_office.appending import Appender, keep_segments, put_in_quarantine
 from head_office.decoding import decode
 from head_office.refusals import Forked, GapRefused, Superseded, UnknownLocation
 from head_office.schema import HEAD, LOG
@@ -19,6 +19,21 @@ from shared import event_log
 from shared.chain import Head, follow
 from shared.messages import EventsAnswer, HeadMessage
 from shared.wire import BadBatch, Batch, frame_lines, pack_frame
+
+LOCK_WAIT: Final = "20s"
+
+# The moment is taken last: whoever asks what was known waits from then on until this transaction ends.
+_FINISH: Final = """
+WITH taken AS MATERIALIZED (SELECT larder_received_at() AS moment),
+    batch AS (
+        INSERT INTO ingest_batch (location_id, first_sequence, last_sequence, received_at)
+        SELECT %(location_id)s, %(first)s, %(last)s, moment FROM taken
+    )
+UPDATE head SET epoch = %(epoch)s, sequence = %(last)s, hash = %(hash)s, received_at = taken.moment,
+    occurred_at = greatest(head.occurred_at, %(occurred_at)s::bigint)
+FROM taken WHERE location_id = %(location_id)s
+RETURNING taken.moment
+"""
 
 
 def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
@@ -29,9 +44,7 @@ def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
     """
     header = batch.header
     location_id = header.location_id
-    head = event_log.read_head(connection, LOG, location_id, lock=True)
-    if head is None:
-        raise UnknownLocation(location_id)
+    head = lock_head(connection, location_id)
     if header.epoch < head.epoch:
         raise Superseded(head.epoch)
     if header.first_sequence > head.sequence + 1:
@@ -41,13 +54,52 @@ def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
         _same(connection, location_id, batch.last_sequence, header.last_hash)
         return _answer(head, _received_at(connection, location_id), 0, batch.last_sequence - header.first_sequence + 1)
     _same(connection, location_id, header.first_sequence - 1, header.previous_hash)
-    with Appender(connection, location_id, head) as appender:
+    with Appender(connection, location_id, head.epoch) as appender:
+        segments: list[tuple[int, int, bytes]] = []
+        digest = head.hash
         for first_sequence, lines, frame in _new_frames(batch, head):
-            appender.append(decode(first_sequence, appender.digest, lines), frame)
-        if appender.digest != bytes.fromhex(header.last_hash):
+            decoded = decode(first_sequence, digest, lines)
+            appender.append(decoded)
+            digest = decoded.digests[-1]
+            segments.append((first_sequence, decoded.sequences[-1], frame))
+        if digest != bytes.fromhex(header.last_hash):
             raise BadBatch("the lines of the batch do not have the hash that its header says")
-        after, received_at = appender.finish()
+        appender.write_beside()
+        keep_segments(appender.cursor, location_id, segments)
+        after = Head(appender.known.epoch, segments[-1][1], digest)
+        received_at = _move_head(appender, segments[0][0], after)
     return _answer(after, received_at, after.sequence - head.sequence, head.sequence + 1 - header.first_sequence)
+
+
+def lock_head(connection: Connection, location_id: str) -> Head:
+    """The location's head, held until the transaction ends: everything that changes its log does so under this lock.
+
+    Raises UnknownLocation.
+    """
+    connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
+    head = event_log.read_head(connection, LOG, location_id, lock=True)
+    if head is None:
+        raise UnknownLocation(location_id)
+    return head
+
+
+def _move_head(appender: Appender, first_sequence: int, head: Head) -> int:
+    """Move the location's head; the moment at which the batch was received."""
+    location_id = appender.known.location_id
+    finish = {
+        "location_id": location_id,
+        "first": first_sequence,
+        "last": head.sequence,
+        "epoch": head.epoch,
+        "hash": head.hash,
+        "occurred_at": appender.occurred_at,
+    }
+    row = appender.cursor.execute(_FINISH, finish).fetchone()
+    if row is None:
+        raise LookupError(f"the head of {location_id} is gone, though it is locked")
+    received_at = int(row[0])
+    put_in_quarantine(appender.cursor, location_id, appender.unfit, received_at)
+    return received_at
 
 
 class _NewFrame(NamedTuple):

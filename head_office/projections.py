@@ -5,12 +5,16 @@ Works inside the transaction that holds the location's head. The rules of stock 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from psycopg import Cursor
+from sqlalchemy import Connection
 
+from head_office.arrays import TEXT, unnest
+from head_office.schema import LOG
 from shared.events import Event, EventType
+from shared.projection import balances, standing_of
 from shared.stock import Standing
 
 _UPSERT_STOCK: Final = """
@@ -65,6 +69,15 @@ def store_stock(cursor: Cursor[Any], location_id: str, standings: Mapping[str, S
             [standing.recount for standing in each],
         ),
     )
+
+
+def refold_items(connection: Connection, location_id: str, items: Collection[str]) -> dict[str, Standing]:
+    """What stands of items that have events, folded afresh from the log."""
+    if not items:
+        return {}
+    # Named outright, not looked for among the events: an item may have tens of thousands of them.
+    pairs = unnest("pairs", (("location_id", TEXT), ("item_id", TEXT)), [(location_id, item) for item in sorted(items)])
+    return {row.item_id: standing_of(row) for row in connection.execute(balances(LOG, pairs))}
 
 
 def store_units(cursor: Cursor[Any], location_id: str, units: Mapping[str, tuple[str, int]]) -> None:

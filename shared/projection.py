@@ -63,7 +63,7 @@ def stock_table(metadata: MetaData) -> Table:
     )
 
 
-def _standing(row: Any) -> Standing:
+def standing_of(row: Any) -> Standing:
     last_count = None if row.counted_at is None else Place(row.counted_at, row.counted_sequence)
     return Standing(row.on_hand, row.reserved, last_count, Place(row.latest_at, row.latest_sequence), bool(row.recount))
 
@@ -75,7 +75,7 @@ def load_standings(
     query = select(stock).where(stock.c.location_id == location_id)
     if item_ids is not None:
         query = query.where(stock.c.item_id.in_(list(item_ids)))
-    return {row.item_id: _standing(row) for row in connection.execute(query)}
+    return {row.item_id: standing_of(row) for row in connection.execute(query)}
 
 
 STOCK_COLUMNS = (
@@ -291,7 +291,7 @@ def _refold_query(tables: LogTables) -> Select[Any]:
 def refold(connection: Connection, tables: LogTables, location_id: str, item_ids: Iterable[str]) -> dict[str, Standing]:
     """What stands of the given items, folded afresh from the log by SQL."""
     rows = connection.execute(_refold_query(tables), {"location_id": location_id, "item_ids": list(item_ids)})
-    return {row.item_id: _standing(row) for row in rows}
+    return {row.item_id: standing_of(row) for row in rows}
 
 
 def moment_literal(micros: int) -> ColumnElement[int]:
