@@ -128,7 +128,7 @@ def changes(connection: Connection, cursor: str | None, limit: int = MAX_PAGE) -
 
     Locations take turns, so that a busy one does not hold up the others. Raises BadCursor.
     """
-    at = read_cursor(cursor)
+    at = _within(connection, read_cursor(cursor))
     limit = min(limit, MAX_PAGE)
     released = _released_after(connection, at, limit)
     arrived = _arrived_after(connection, at, limit)
@@ -149,11 +149,29 @@ def changes(connection: Connection, cursor: str | None, limit: int = MAX_PAGE) -
     return ChangesPage(facts(connection, list(transfers)), write_cursor(reached), more)
 
 
+def _within(connection: Connection, at: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    """The cursor, nowhere ahead of what there is: a head office that was restored has less than it told of."""
+    position = _positions(at)
+    newest = (
+        select(func.max(QUARANTINE.c.release_number))
+        .where(QUARANTINE.c.location_id == HEAD.c.location_id)
+        .correlate(HEAD)
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        select(
+            HEAD.c.location_id,
+            func.least(position.c.sequence, HEAD.c.sequence).label("sequence"),
+            func.least(position.c.release, func.coalesce(newest, 0)).label("release"),
+        ).select_from(position.join(HEAD, HEAD.c.location_id == position.c.location_id))
+    )
+    return {row.location_id: (row.sequence, row.release) for row in rows}
+
+
 def _arrived_after(connection: Connection, at: Mapping[str, tuple[int, int]], limit: int) -> Sequence[Row[Any]]:
     """Up to `limit` + 1 events of transfers after each location's sequence, the locations taking turns."""
     position = _positions(at)
-    # A head office that was restored has less than it told of: begin at what it has, and tell the rest again.
-    after = func.least(func.coalesce(position.c.sequence, 0), HEAD.c.sequence)
+    after = func.coalesce(position.c.sequence, 0)
     news = (
         select(
             EVENT.c.sequence,
@@ -176,13 +194,7 @@ def _arrived_after(connection: Connection, at: Mapping[str, tuple[int, int]], li
 def _released_after(connection: Connection, at: Mapping[str, tuple[int, int]], limit: int) -> Sequence[Row[Any]]:
     """Up to `limit` + 1 events released from the quarantine after each location's release number."""
     position = _positions(at)
-    newest = (
-        select(func.max(QUARANTINE.c.release_number))
-        .where(QUARANTINE.c.location_id == HEAD.c.location_id)
-        .correlate(HEAD)
-        .scalar_subquery()
-    )
-    after = func.least(func.coalesce(position.c.release, 0), func.coalesce(newest, 0))
+    after = func.coalesce(position.c.release, 0)
     return connection.execute(
         select(
             HEAD.c.location_id,

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from shared.runtime.server import LOCALHOST
-from shared.runtime.settings import ServiceSettings, environment
+from shared.runtime.settings import (
+    FILE_NAME,
+    ServiceSettings,
+    SettingsError,
+    environment,
+    load_settings,
+    read_settings_file,
+)
 
+SERVICE: Final = "head-office"
 DEFAULT_PORT: Final = 8000
 DATABASE: Final = "larder_head_office"
 """The name of the database in the embedded PostgreSQL."""
@@ -33,6 +41,7 @@ class HeadOfficeSettings(ServiceSettings):
     `threads` work on requests, with a database connection each; `ingests` of them at most take in batches at a time.
     """
 
+    service: Literal["head-office"] = SERVICE
     database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = None
     host: str = LOCALHOST
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
@@ -50,3 +59,35 @@ def postgres_binaries() -> Path | None:
     """LARDER_PG_BIN: the folder of PostgreSQL's programs, or None to look for them."""
     folder = environment("PG_BIN")
     return Path(folder) if folder else None
+
+
+def settings_of(folder: Path | None, **flags: Any) -> HeadOfficeSettings:
+    """The settings of the head office in `folder`; without one that of LARDER_DIR, else the only one found here.
+
+    Raises SettingsError where there is none, or it was not initialised.
+    """
+    if folder is None and environment("DIR") is None:
+        folder = find_here()
+        if folder is None:
+            raise SettingsError("which head office? Give --dir, or set LARDER_DIR")
+    settings = load_settings(HeadOfficeSettings, {"dir": folder, **flags})
+    if settings.database_url is None and not (settings.dir / FILE_NAME).exists():
+        raise SettingsError(
+            f"{settings.dir} is no head office yet: run 'larder head-office init --dir {settings.dir}' first"
+        )
+    return settings
+
+
+def find_here() -> Path | None:
+    """The current folder or one in it, where exactly one of them is a head office's."""
+    here = Path()
+    folders = [here, *sorted(each for each in here.iterdir() if (each / FILE_NAME).is_file())]
+    found = [each for each in folders if _is_office(each)]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_office(folder: Path) -> bool:
+    try:
+        return read_settings_file(folder).get("service") == SERVICE
+    except SettingsError:
+        return False  # somebody else's file of that name
