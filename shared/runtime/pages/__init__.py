@@ -1,0 +1,5 @@
+"""Server-rendered pages: what the pages of every service share. They need no script and nothing from the internet.
+
+`site.Site` holds templates, sessions and the common routes; `forms` reads what a browser sends; `words` puts times and
+figures into words.
+"""

@@ -1,0 +1,204 @@
+"""The frame of a service's pages: templates, sign in and out, static files, and refusals that a person can read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Coroutine, Sequence
+from importlib.resources import files
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from shared.runtime.auth import Role, address_of
+from shared.runtime.clock import Clock
+from shared.runtime.pages import words
+from shared.runtime.pages.forms import CSRF_FIELD, Form, read_form
+from shared.runtime.problems import NOT_FOUND, Problem
+from shared.runtime.sessions import Session, Sessions, check_csrf
+
+PEOPLE: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
+SIGN_IN: Final = "/sign-in"
+_TYPES: Final = {"css": "text/css", "svg": "image/svg+xml"}
+# The browser may keep a file for good: its address changes with its content.
+_FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
+_SEE_OTHER: Final = 303
+# Within this service: one slash and no other beside it, nothing that a browser reads as one, no controls.
+_OWN_ADDRESS: Final = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
+
+
+class SignInNeeded(Exception):
+    """Nobody is signed in. `back` is where to go on from afterwards."""
+
+    def __init__(self, back: str) -> None:
+        super().__init__("nobody is signed in")
+        self.back = back
+
+
+class PageRoute(APIRoute):
+    """A route of `Site.router`: refusals become pages, and whoever is not signed in is asked to."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def page(request: Request) -> Response:
+            site: Site = request.app.state.site
+            try:
+                return await handle(request)
+            except SignInNeeded as needed:
+                return redirect(f"{SIGN_IN}?{urlencode({'next': needed.back})}")
+            except Problem as problem:
+                return site.refusal(request, problem)
+
+        return page
+
+
+class Site:
+    """The pages of one service. Add the service's own to `router`, then mount it with `add_to`.
+
+    `package` is the service's, whose `templates/` come before ours. `name` stands on every page, `sections` are its
+    (address, name). `check` raises Problem for a session that may not be here.
+    """
+
+    def __init__(
+        self,
+        *,
+        package: str,
+        name: Callable[[], str],
+        sections: Sequence[tuple[str, str]],
+        sessions: Sessions,
+        clock: Clock,
+        check: Callable[[Session], None] = lambda _session: None,
+    ) -> None:
+        self.router = APIRouter(route_class=PageRoute, include_in_schema=False)
+        self.clock = clock
+        self._name = name
+        self._sections = tuple(sections)
+        self._sessions = sessions
+        self._check = check
+        self._files = {path.name: path.read_bytes() for path in (files(__package__) / "static").iterdir()}
+        self.templates = Environment(
+            loader=ChoiceLoader([PackageLoader(package), PackageLoader(__package__)]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self.templates.globals["static"] = self._address_of
+        self.templates.filters |= {
+            "exact": words.exact_time,
+            "aged": words.aged_time,
+            "age": words.age,
+            "span": words.span,
+            "words": words.in_words,
+            "query": urlencode,
+        }
+        self._add_routes()
+
+    def add_to(self, app: FastAPI) -> None:
+        """Mount the pages."""
+        app.state.site = self
+        app.include_router(self.router)
+
+    def page(
+        self, request: Request, template: str, *, status: int = 200, now: int | None = None, **given: Any
+    ) -> Response:
+        """A page. The templates also get `site`, `sections`, `session`, `path` and `now` (microseconds UTC)."""
+        session: Session | None = getattr(request.state, "session", None)
+        text = self.templates.get_template(template).render(
+            site=self._name(),
+            sections=self._sections,
+            session=session,
+            path=request.url.path,
+            now=self.clock.now() if now is None else now,
+            **given,
+        )
+        return HTMLResponse(text, status)
+
+    def refusal(self, request: Request, problem: Problem) -> Response:
+        """A refusal as a page of its own."""
+        response = self.page(request, "problem.html", status=problem.status, problem=problem)
+        response.headers.update(problem.headers)
+        return response
+
+    # Dependencies
+
+    async def visitor(self, request: Request) -> Session:
+        """Who is at the page. Raises SignInNeeded, or Problem 403 for a key that is not a person's here."""
+        session = await self._sessions.session(request)
+        if session is None:
+            query = f"?{request.url.query}" if request.url.query else ""
+            raise SignInNeeded(request.url.path + query)
+        self._admit(session)
+        request.state.session = session
+        return session
+
+    async def sent(self, request: Request) -> Form:
+        """The form of a POST by whoever is at the page. Raises SignInNeeded, with what was typed, or Problem."""
+        form = await read_form(request)
+        try:
+            session = await self.visitor(request)
+        except SignInNeeded:
+            raise SignInNeeded(f"{request.url.path}?{form.query()}") from None
+        check_csrf(session, form[CSRF_FIELD])
+        return form
+
+    def _admit(self, session: Session) -> None:
+        session.principal.check_role(*PEOPLE)
+        self._check(session)
+
+    # Common routes
+
+    def _add_routes(self) -> None:
+        @self.router.get("/static/{version}/{name}")
+        async def static(version: str, name: str) -> Response:  # noqa: ARG001 - the version is for the browser
+            content = self._files.get(name)
+            if content is None:
+                raise NOT_FOUND("there is no such file")
+            return Response(content, headers=_FOREVER, media_type=_TYPES[name.rpartition(".")[2]])
+
+        @self.router.get(SIGN_IN)
+        async def sign_in(request: Request) -> Response:
+            back = _own_address(request.query_params.get("next", "/"))
+            if await self._sessions.session(request) is not None:
+                return redirect(back)
+            return self.page(request, "sign_in.html", back=back, problem=None)
+
+        @self.router.post(SIGN_IN)
+        async def enter(request: Request) -> Response:
+            form = await read_form(request)
+            back = _own_address(form["next"])
+            response = redirect(back)
+            try:
+                session = await run_in_threadpool(self._sessions.login, form["key"], response, address_of(request))
+                self._admit(session)
+            except Problem as problem:
+                page = self.page(request, "sign_in.html", status=problem.status, back=back, problem=problem)
+                page.headers.update(problem.headers)
+                return page
+            return response
+
+        @self.router.post("/sign-out", dependencies=[Depends(self.sent)])
+        async def leave(request: Request) -> Response:
+            response = redirect(SIGN_IN)
+            self._sessions.logout(request, response)
+            return response
+
+    def _address_of(self, name: str) -> str:
+        return f"/static/{hashlib.sha256(self._files[name]).hexdigest()[:12]}/{name}"
+
+
+def redirect(address: str) -> Response:
+    """Go on with a GET: what a POST answers once it has done its work."""
+    return RedirectResponse(address, _SEE_OTHER)
+
+
+def _own_address(address: str) -> str:
+    # Anything else would let a link to us send people on to somewhere else.
+    return address if _OWN_ADDRESS.fullmatch(address) else "/"
