@@ -76,7 +76,7 @@ class Appender:
 
         `late`: they do not come after everything that is in the log, so their items are folded afresh.
         """
-        self._copying.close()
+        self.finish_rows()
         gather(self.cursor, self._situation, decoded)
         rows, movements, undone = self._judge(decoded)
         if len(rows) > 1:
@@ -125,9 +125,13 @@ class Appender:
         self.occurred_at = latest or None
         return rows, movements, undone
 
+    def finish_rows(self) -> None:
+        """Wait until the rows of the last `append` have arrived; then the connection is free for other statements."""
+        self._copying.close()
+
     def write_beside(self) -> None:
         """Write what is kept beside the events: units, voids, stock, transfer lines; tell who waits for facts."""
-        self._copying.close()
+        self.finish_rows()
         cursor, location_id, standings = self.cursor, self._location_id, self._situation.standings
         store_units(cursor, location_id, self.known.new_units)
         store_voids(cursor, location_id, self._voids)
@@ -151,10 +155,15 @@ def put_in_quarantine(cursor: Cursor[Any], location_id: str, unfit: Iterable[Unf
         cursor.executemany(_QUARANTINE, rows)
 
 
+def storable_reason(reason: str) -> str:
+    """PostgreSQL keeps no U+0000, and a reason may quote the event."""
+    return reason.replace("\x00", "\N{SYMBOL FOR NULL}")[:1_000]
+
+
 def quarantine_row(location_id: str, unfit: Unfit, received_at: int) -> tuple[object, ...]:
     """The row of an event that cannot be folded, with what could be read of it."""
     read = read_what_can_be(unfit.line)
-    reason = unfit.reason.replace("\x00", "\N{SYMBOL FOR NULL}")[:1_000]
+    reason = storable_reason(unfit.reason)
     return (
         location_id, unfit.sequence, unfit.digest, reason, read.type, read.item_id, read.transfer_id, read.occurred_at,
         received_at,

@@ -6,7 +6,7 @@ tests holds the two together. Works inside the transaction of the Connection it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -145,12 +145,14 @@ def balances(
     *,
     moment: ColumnElement[int] | None = None,
     known_through: ColumnElement[int] | None = None,
+    unknown: Callable[[ColumnElement[str], ColumnElement[int]], ColumnElement[bool]] | None = None,
 ) -> Select[Any]:
     """The balance of every (location_id, item_id) in `pairs`, folded by SQL from the log.
 
     `moment` (microseconds UTC): as of it, expired reservations not counted; None: every event, reservations as summed.
-    `known_through`: an expression, correlated to `pairs`, for the last sequence known. Columns: location_id, item_id,
-    on_hand, reserved, counted_at, counted_sequence, latest_at, latest_sequence, recount.
+    `known_through`: an expression, correlated to `pairs`, for the last sequence known; `unknown` tells of the event at
+    a (location_id, sequence) that it is not known all the same. Columns: location_id, item_id, on_hand, reserved,
+    counted_at, counted_sequence, latest_at, latest_sequence, recount.
     """
     event, voided = tables.event, tables.voided
 
@@ -160,6 +162,8 @@ def balances(
             mine.append(alias.c.occurred_at <= moment)
         if known_through is not None:
             mine.append(alias.c.sequence <= known_through)
+        if unknown is not None:
+            mine.append(~unknown(alias.c.location_id, alias.c.sequence))
         return mine
 
     def stands(alias: FromClause) -> ColumnElement[bool]:
@@ -167,6 +171,8 @@ def balances(
         undone = [void.c.location_id == alias.c.location_id, void.c.sequence == alias.c.sequence]
         if known_through is not None:
             undone.append(void.c.by_sequence <= known_through)
+        if unknown is not None:
+            undone.append(~unknown(void.c.location_id, void.c.by_sequence))
         return ~exists().where(*undone)
 
     count = event.alias("c")

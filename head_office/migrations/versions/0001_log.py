@@ -175,7 +175,8 @@ END $$;
 COMMENT ON FUNCTION larder_received_at() IS
     'The moment at which the present transaction''s events are received; whoever asks what was known waits for it.';
 
-CREATE FUNCTION larder_settle(known_at bigint) RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$
+CREATE FUNCTION larder_settle(known_at bigint) RETURNS bigint LANGUAGE plpgsql VOLATILE
+SET lock_timeout = '20s' AS $$
 DECLARE
     settled bigint;
     reached bigint;

@@ -3,22 +3,25 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 
 from head_office.schema import MIGRATIONS, VERSION_TABLE
 from shared.runtime.database import postgres_engine
 from shared.runtime.migrations import migrate
+from tests.support.consolidation import open_location
 
 
-def migrated(url: str) -> None:
-    engine = create_engine(url)
+def one_location(url: str) -> None:
+    engine = postgres_engine(url)
     migrate(engine, MIGRATIONS, VERSION_TABLE)
+    with engine.begin() as connection:
+        open_location(connection)
     engine.dispose()
 
 
 @pytest.fixture
 def office(postgres_url_factory: Callable[..., str]) -> Iterator[Engine]:
-    """An empty head office: no locations."""
-    engine = postgres_engine(postgres_url_factory(migrated))
+    """A head office with one location, BEY-01, that has no events."""
+    engine = postgres_engine(postgres_url_factory(one_location))
     yield engine
     engine.dispose()

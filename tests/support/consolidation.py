@@ -1,0 +1,127 @@
+"""A branch's log without a branch, and head office's copy of it looked at from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Engine, select, text
+
+from head_office.ingest import ingest
+from head_office.schema import EVENT, HEAD, LOCATION, LOG, QUARANTINE, STOCK
+from head_office.segments import segments
+from shared import event_log, stock, wire
+from shared.chain import EMPTY, GENESIS, follow
+from shared.events import Event
+from shared.messages import EventsAnswer
+from shared.projection import standing_of
+from shared.stock import Movement
+from tests.support.events import seal_all
+
+PLACE = "BEY-01"
+
+
+def open_location(connection: Connection, location_id: str = PLACE) -> None:
+    """An empty log at head office."""
+    connection.execute(
+        LOCATION.insert().values(
+            location_id=location_id, name=location_id, timezone="Asia/Beirut", day_start=240, added_at=0
+        )
+    )
+    event_log.create_head(connection, LOG, location_id)
+
+
+class Branch:
+    """The log of one location: canonical lines with their hashes, made of events or of any bytes."""
+
+    def __init__(self, location_id: str = PLACE) -> None:
+        self.location_id = location_id
+        self.lines: list[bytes] = []
+        self.hashes: list[bytes] = [GENESIS]
+
+    def record(self, events: Sequence[Event], epoch: int = 1) -> Branch:
+        """Append unplaced events, sealed."""
+        head = type(EMPTY)(epoch, len(self.lines), self.hashes[-1])
+        for each in events:
+            each.location_id = self.location_id
+        return self.scrawl([sealed.line for sealed in seal_all(list(events), head)])
+
+    def scrawl(self, lines: Sequence[bytes]) -> Branch:
+        """Append lines as they are, whatever they say."""
+        self.hashes += follow(self.hashes[-1], lines)
+        self.lines += lines
+        return self
+
+    def pack(self, first: int, last: int, *, epoch: int = 1) -> bytes:
+        """The body that ships the events from `first` to `last`."""
+        return wire.pack(
+            self.location_id,
+            epoch,
+            first,
+            self.hashes[first - 1],
+            self.lines[first - 1 : last],
+            last_hash=self.hashes[last],
+        )
+
+    def ship(self, engine: Engine, first: int = 1, last: int | None = None, *, epoch: int = 1) -> EventsAnswer:
+        """Ship in a transaction of its own."""
+        body = self.pack(first, len(self.lines) if last is None else last, epoch=epoch)
+        with engine.begin() as connection:
+            return ingest(connection, wire.unpack(body))
+
+
+def log_of(connection: Connection, location_id: str = PLACE) -> list[bytes]:
+    """The lines that head office has, and that they tile their segments."""
+    lines: list[bytes] = []
+    for frame, held in segments(connection, location_id):
+        assert frame.first_sequence == len(lines) + 1
+        lines += held
+    return lines
+
+
+def movements(connection: Connection, location_id: str, item_id: str) -> list[Movement]:
+    """Straight from the table, not through our own query."""
+    columns = [column for column in EVENT.columns if column.name in Movement.__struct_fields__]
+    rows = connection.execute(select(*columns).where(EVENT.c.location_id == location_id, EVENT.c.item_id == item_id))
+    return [Movement(**row._mapping) for row in rows]
+
+
+def assert_projection_is_the_fold(connection: Connection) -> None:
+    """Rule 6, for every item of every location."""
+    rows = {(row.location_id, row.item_id): standing_of(row) for row in connection.execute(select(STOCK))}
+    pairs = connection.execute(
+        select(EVENT.c.location_id, EVENT.c.item_id).where(EVENT.c.item_id.is_not(None)).distinct()
+    )
+    assert set(rows) == {tuple(pair) for pair in pairs}
+    for (location_id, item_id), standing in rows.items():
+        story = movements(connection, location_id, item_id)
+        told = stock.fold(story)
+        # The projection keeps what is reserved before any of it expires; reads leave out what has expired.
+        promised = sum(
+            each.reserved_change or 0 for each in stock.history(story, as_of=None, known_through=None).standing
+        )
+        assert (standing.on_hand, standing.reserved) == (told.on_hand, promised), (location_id, item_id)
+        assert (standing.last_count, standing.recount) == (told.last_count, told.recount), (location_id, item_id)
+
+
+def quarantined(connection: Connection, location_id: str = PLACE) -> dict[int, str]:
+    """The reasons of what lies in quarantine, by sequence."""
+    rows = connection.execute(
+        select(QUARANTINE.c.sequence, QUARANTINE.c.reason).where(
+            QUARANTINE.c.location_id == location_id, QUARANTINE.c.released_at.is_(None)
+        )
+    )
+    return {row.sequence: row.reason for row in rows}
+
+
+def figures(connection: Connection) -> dict[str, list[tuple[object, ...]]]:
+    """Everything derived from the log but the moments of its arrival."""
+    tables = ("event", "voided", "item_unit", "stock", "transfer_line")
+    found = {
+        name: [tuple(row) for row in connection.execute(text(f"SELECT * FROM {name} ORDER BY 1, 2, 3"))]
+        for name in tables
+    }
+    heads = select(HEAD.c.location_id, HEAD.c.epoch, HEAD.c.sequence, HEAD.c.hash, HEAD.c.occurred_at)
+    found["head"] = [tuple(row) for row in connection.execute(heads.order_by(HEAD.c.location_id))]
+    held = select(QUARANTINE.c.location_id, QUARANTINE.c.sequence, QUARANTINE.c.hash, QUARANTINE.c.reason)
+    found["quarantine"] = [tuple(row) for row in connection.execute(held.order_by(*held.selected_columns))]
+    return found
