@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 from importlib.metadata import version
 from typing import Final
 from uuid import UUID
 
 import httpx
 from apscheduler.schedulers.background import BackgroundScheduler
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from branch_node import witness
 from branch_node.keys import BranchKeys
@@ -19,9 +21,9 @@ from branch_node.puller import LONG_POLL, Puller
 from branch_node.settings import BranchSettings
 from branch_node.shipper import Shipper
 from branch_node.shipping_status import ShippingState, ShippingStatus, StatusBoard
-from branch_node.store import Store, last_recorded_at
+from branch_node.store import AlreadyWriting, Store, last_recorded_at
 from branch_node.sync_agent import SyncAgent
-from branch_node.sync_steps import Backoff, DirectRecorder, QueuedRecorder, Recorder
+from branch_node.sync_steps import Backoff, QueuedRecorder
 from branch_node.witness import Finding, Witness
 from branch_node.writer import Writer
 from shared.chain import Head
@@ -39,12 +41,16 @@ KEEP_WITNESS_EVERY: Final = 60
 STOP_SECONDS: Final = 20.0
 
 
-class Node:
-    """Made by `main.build`; `open` makes it the log's writer, `start` its threads; `stop` undoes both.
+class Agent(Enum):
+    """Who ships and pulls: threads of the node's own, the caller by `shipper.step` and `puller.step`, or nobody."""
 
-    `threads` False (the simulation, commands that end) leaves stepping to the caller: `writer.commit`, `shipper.step`,
-    `puller.step`.
-    """
+    THREADS = "threads"
+    STEPPED = "stepped"
+    NONE = "none"
+
+
+class Node:
+    """Made by `main.build`; `open` makes it the log's writer, `start` its threads; `stop` undoes both."""
 
     def __init__(
         self,
@@ -90,13 +96,14 @@ class Node:
 
     # Opening
 
-    def open(self, *, threads: bool = True) -> None:
+    def open(self, agent: Agent = Agent.THREADS, *, patience: float = 0.0) -> None:
         """Become the writer of the log, unless the witness tells that this database was rolled back.
 
-        Then the node holds the lock and answers reads, and records nothing. Raises AlreadyWriting, SettingsError,
-        WitnessUnusable, DatabaseVersionError or Problem.
+        Then the node holds the lock and answers reads, and records nothing.
+        `patience`: seconds to wait for another process, such as a short command, that is the writer now. Raises
+        AlreadyWriting, SettingsError, WitnessUnusable, DatabaseVersionError or Problem.
         """
-        self.writer.open()
+        self._become_writer(patience)
         self._opened = True
         finding = self._ask_witness()
         if finding is Finding.ROLLED_BACK:
@@ -104,8 +111,17 @@ class Node:
         if self._witness is not None:
             self._witness.write(self.writer.head)
             self.writer.on_commit(self._witness.write)
-        if self.settings.head_office is not None:
-            self._connect(self.settings.head_office, threads)
+        if self.settings.head_office is not None and agent is not Agent.NONE:
+            self._connect(self.settings.head_office, agent)
+
+    def _become_writer(self, patience: float) -> None:
+        retrying = Retrying(
+            retry=retry_if_exception_type(AlreadyWriting),
+            wait=wait_random(0.05, 0.2),
+            stop=stop_after_delay(patience),
+            reraise=True,
+        )
+        retrying(self.writer.open)
 
     def _ask_witness(self) -> Finding:
         path = self.settings.witness_path
@@ -135,12 +151,13 @@ class Node:
             log.warning("there was no witness beside this database; begun anew", path=str(path), at=head.sequence)
         return finding
 
-    def _connect(self, address: str, threads: bool) -> None:
+    def _connect(self, address: str, agent: Agent) -> None:
         if self.settings.key is None:
             raise SettingsError(
                 "a head office is set but no key for it: give --key, which 'locations add' printed there"
             )
-        recorder: Recorder = QueuedRecorder(self.writer) if threads else DirectRecorder(self.writer)
+        threads = agent is Agent.THREADS
+        recorder = QueuedRecorder(self.writer)
         self._prefetch = ThreadPoolExecutor(1, thread_name_prefix="larder-pack") if threads else None
         self.board.change(state=ShippingState.CONNECTING)
         self.shipper = Shipper(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 from shared.events import code_fault
 from shared.runtime.server import LOCALHOST
-from shared.runtime.settings import ServiceSettings
+from shared.runtime.settings import FILE_NAME, ServiceSettings, SettingsError, load_settings
 
 DEFAULT_PORT: Final = 8101
 _DAY_START: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
@@ -74,6 +74,12 @@ class BranchSettings(ServiceSettings):
         return URL.create("sqlite", database=str(self.dir.absolute() / "branch.db")).render_as_string(False)
 
     @property
+    def has_database(self) -> bool:
+        """Whether `init` made the database. A PostgreSQL one is taken to be there: asking it tells otherwise."""
+        url = make_url(self.database_url)
+        return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
+
+    @property
     def witness_path(self) -> Path:
         if self.witness is not None:
             return self.witness
@@ -84,3 +90,15 @@ class BranchSettings(ServiceSettings):
     def day_start_minutes(self) -> int:
         hours, minutes = self.day_start.split(":")
         return int(hours) * 60 + int(minutes)
+
+
+def load(directory: Path | None, **flags: Any) -> BranchSettings:
+    """The settings of the node in a directory; flags that are None were not given. Raises SettingsError."""
+    try:
+        return load_settings(BranchSettings, {"dir": directory, **flags})
+    except SettingsError as error:
+        if directory is not None and not (directory / FILE_NAME).exists() and "'location' is missing" in str(error):
+            raise SettingsError(
+                f"there is no node in {directory}: run 'larder branch init --dir {directory} --location CODE' first"
+            ) from error
+        raise

@@ -1,0 +1,64 @@
+"""Puts a branch's node together, and runs it."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable
+from uuid import UUID
+
+import httpx
+
+from branch_node import running
+from branch_node.keys import new_local_key
+from branch_node.node import NAME, Node
+from branch_node.settings import BranchSettings
+from branch_node.store import Store
+from shared.runtime.clock import Clock, IdFactory, SystemClock
+from shared.runtime.server import run
+from shared.runtime.telemetry import configure_logging, get_logger
+
+log = get_logger("larder.branch")
+
+PATIENCE_SECONDS = 10.0
+
+
+def build(
+    settings: BranchSettings,
+    clock: Clock | None = None,
+    transport: httpx.BaseTransport | None = None,
+    *,
+    new_id: Callable[[int], UUID] | None = None,
+    rng: random.Random | None = None,
+) -> Node:
+    """Put the node of these settings together on its database, which `init` made; nothing runs yet.
+
+    `transport` is how it reaches head office, None: the network. Raises Problem where the database is away.
+    """
+    return Node(
+        settings,
+        Store(settings.database_url, settings.dir),
+        clock=clock or SystemClock(),
+        new_id=new_id or IdFactory(),
+        rng=rng or random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret
+        transport=transport,
+        local_key=new_local_key(),
+    )
+
+
+def serve(settings: BranchSettings, say: Callable[[str], None]) -> int:
+    """Run the node until it is told to stop or one of its threads dies; the exit code."""
+    configure_logging(file=settings.dir / "logs" / "branch.log", level=settings.log_level)
+    node = build(settings)
+    try:
+        node.open(patience=PATIENCE_SECONDS)
+        node.start()
+
+        def ready(line: str) -> None:
+            running.announce(settings.dir, line.rpartition(" ")[2], node.local_key)
+            say(line)
+
+        return run(node.app, host=settings.host, port=settings.port, name=NAME, say=ready, watch=node.problem)
+    finally:
+        running.withdraw(settings.dir)
+        node.stop()
