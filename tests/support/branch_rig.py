@@ -83,6 +83,7 @@ class BranchRig:
         *,
         url: str | None = None,
         transport: httpx.BaseTransport | None = None,
+        key: str | None = None,
     ) -> None:
         self.folder = folder
         self.office = office or FakeHeadOffice()
@@ -90,6 +91,7 @@ class BranchRig:
         self.base = TurnedClock()
         self.url = url or f"sqlite:///{folder / 'branch.db'}"
         self._transport = transport or self.office
+        self._key = key or self.office.key
         self.starts = 0
         self.key_changes = 0
         self.greetings: list[Verdict] = []
@@ -100,7 +102,9 @@ class BranchRig:
         self.starts += 1
         self.store = Store(self.url, self.folder)
         self.clock = NodeClock(self.base)
-        self.writer = Writer(self.store, self.clock, IdFactory(random.Random(f"{self.folder}{self.starts}").getrandbits))
+        self.writer = Writer(
+            self.store, self.clock, IdFactory(random.Random(f"{self.folder}{self.starts}").getrandbits)
+        )
         self.writer.open()
         self.reader = LogReader(self.store, self.location_id)
         kept = self.reader.sync_state()
@@ -135,7 +139,7 @@ class BranchRig:
         )
 
     def client(self) -> ServiceClient:
-        return ServiceClient("http://office.example", key=self.office.key, transport=self._transport)
+        return ServiceClient("http://office.example", key=self._key, transport=self._transport)
 
     def _greeted(self, answer: HelloAnswer, verdict: Verdict) -> None:
         self.greetings.append(verdict)

@@ -1,0 +1,181 @@
+"""The real agent of two branches against the real head office, its application called in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, create_engine
+
+from branch_node.cli_client import InProcess
+from branch_node.shipping_status import ShippingState
+from head_office import facts, instructions, items, keys, locations
+from head_office.api_sync import read_page
+from head_office.main import build
+from head_office.schema import MIGRATIONS, VERSION_TABLE
+from head_office.settings import HeadOfficeSettings
+from shared.messages import (
+    CatalogueItem,
+    CatalogueLocation,
+    Instruction,
+    InstructionLine,
+    InstructionOutcome,
+    InstructionStep,
+)
+from shared.runtime.auth import Role
+from shared.runtime.clock import SystemClock
+from shared.runtime.migrations import migrate
+from tests.support.branch_rig import BranchRig
+from tests.support.fake_head_office import FakeHeadOffice
+
+A, B = "BEY-01", "TRI-01"
+LINES = (InstructionLine(1, "milk", 2_000, "l"),)
+
+
+def two_locations(url: str) -> None:
+    engine = create_engine(url)
+    migrate(engine, MIGRATIONS, VERSION_TABLE)
+    with engine.begin() as connection:
+        for place in (A, B):
+            told = CatalogueLocation(location_id=place, name=place, timezone="Asia/Beirut", day_start=240)
+            locations.add(connection, told)
+        items.put(connection, [CatalogueItem(item_id="milk", name="Milk", unit="l")])
+    engine.dispose()
+
+
+class Group:
+    """Head office and two branches; `ask` is what the coordinator would."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        settings = HeadOfficeSettings(dir=folder, database_url=SecretStr(url), threads=4, ingests=2)
+        self.head_office = build(settings, SystemClock())
+        self.engine: Engine = self.head_office.engine
+        self.transport = InProcess(self.head_office.app)
+        with self.engine.begin() as connection:
+            texts = {place: keys.issue(connection, Role.BRANCH, place).text for place in (A, B)}
+        self.texts = texts
+        self.branches = {
+            place: BranchRig(folder / place, FakeHeadOffice(place), transport=self.transport, key=texts[place])
+            for place in (A, B)
+        }
+
+    def sync(self, *places: str) -> None:
+        for place in places or (A, B):
+            rig = self.branches[place]
+            rig.shipper.hello_soon()
+            rig.ship()
+            rig.pull()
+            rig.pull()
+            rig.ship()
+
+    def ask(self, step: InstructionStep, token: int = 1, transfer_id: str = "t1") -> InstructionOutcome:
+        site = B if step in {InstructionStep.IN, InstructionStep.REFUSE_IN} else A
+        asked = Instruction(
+            transfer_id=transfer_id, step=step, token=token, location_id=site, source=A, destination=B, lines=LINES
+        )
+        with self.engine.begin() as connection:
+            return instructions.put(connection, [asked])[0].outcome
+
+    def facts(self, transfer_id: str = "t1") -> list[tuple[str, str]]:
+        with self.engine.connect() as connection:
+            (found,) = facts.facts(connection, [transfer_id])
+        return sorted((fact.location_id, fact.type.removeprefix("TRANSFER_")) for fact in found.facts)
+
+    def logs_are_equal(self, place: str) -> bool:
+        with self.engine.connect() as connection:
+            page = read_page(connection, place, 0, 100_000)
+        return [(line.line or "").encode() for line in page.items] == self.branches[place].lines()
+
+    def close(self) -> None:
+        for rig in self.branches.values():
+            rig.close()
+        self.head_office.close()
+        self.transport.close()
+
+
+@pytest.fixture
+def group(postgres_url_factory: Callable[..., str], tmp_path: Path) -> Iterator[Group]:
+    for place in (A, B):
+        (tmp_path / place).mkdir()
+    made = Group(postgres_url_factory(two_locations), tmp_path)
+    yield made
+    made.close()
+
+
+def test_catalogue_events_and_a_transfer_all_the_way(group: Group) -> None:
+    group.sync()
+    a, b = group.branches[A], group.branches[B]
+    assert set(a.writer.items) == set(b.writer.items) == {"milk"}
+    a.record(5_000, 1_000)
+    assert group.ask(InstructionStep.OUT) is InstructionOutcome.ACCEPTED
+    group.sync(A)
+    assert group.facts() == [(A, "OUT")]
+    group.ask(InstructionStep.IN)
+    group.sync(B)
+    assert group.facts() == [(A, "OUT"), (B, "IN")]
+    assert (a.on_hand("milk"), b.on_hand("milk")) == (4_000, 2_000)
+    assert group.logs_are_equal(A)
+    assert group.logs_are_equal(B)
+    assert a.state is ShippingState.OK
+    group.sync()
+    assert len(a.lines()) == 3, "answered instructions are asked no more, and would record nothing"
+
+
+def test_a_refused_transfer_is_reversed(group: Group) -> None:
+    group.sync()
+    a = group.branches[A]
+    a.record(5_000)
+    group.ask(InstructionStep.OUT)
+    group.sync(A)
+    group.ask(InstructionStep.REFUSE_IN, token=2)
+    group.sync(B)
+    group.ask(InstructionStep.IN, token=3)
+    group.ask(InstructionStep.REVERSE, token=3)
+    group.sync()
+    assert group.facts() == [(A, "OUT"), (A, "REVERSED"), (B, "REFUSED")]
+    assert a.on_hand("milk") == 5_000
+    assert group.ask(InstructionStep.REVERSE, token=2) is InstructionOutcome.FENCED
+
+
+def test_a_backlog_of_several_batches(group: Group) -> None:
+    group.sync()
+    a = group.branches[A]
+    for _ in range(12):
+        a.record(*[1] * 1_000)
+    group.sync(A)
+    assert group.logs_are_equal(A)
+    kept = a.board.read().acknowledged
+    assert kept is not None
+    assert kept.sequence == 12_000
+
+
+def test_a_branch_with_another_branchs_key_gets_nowhere(group: Group, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    stranger = BranchRig(tmp_path / "x", FakeHeadOffice(A), transport=group.transport, key=group.texts[B])
+    stranger.define("milk")
+    stranger.record(1)
+    assert stranger.shipper.step().outcome == "FAILED"
+    assert stranger.state is ShippingState.UNAUTHORIZED
+    assert group.facts() == []
+    stranger.close()
+
+
+def test_a_copy_of_a_branch_that_went_its_own_way_forks(group: Group, tmp_path: Path) -> None:
+    group.sync()
+    a = group.branches[A]
+    a.record(1, 2, 3)
+    group.sync(A)
+    (tmp_path / "copy").mkdir()
+    copy = BranchRig(tmp_path / "copy", FakeHeadOffice(A), transport=group.transport, key=group.texts[A])
+    copy.define("milk")
+    copy.record(7)
+    copy.ship()
+    assert copy.state is ShippingState.FORKED
+    copy.record(8, 9, 10, 11)
+    copy.base.pass_time(60)
+    copy.ship()
+    assert copy.state is ShippingState.FORKED
+    copy.close()
+    assert group.logs_are_equal(A)
