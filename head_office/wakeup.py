@@ -10,6 +10,8 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from selectors import EVENT_READ, DefaultSelector
+from socket import socket, socketpair
 from typing import Final
 
 import psycopg
@@ -19,7 +21,6 @@ from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.wakeup")
 
-LOOK_UP_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 1.0
 Connect = Callable[[], "psycopg.Connection[tuple[object, ...]]"]
 
@@ -65,6 +66,7 @@ class Wakeups:
         self._watches: dict[tuple[str, str | None], set[Watch]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._ends: tuple[socket, socket] | None = None  # the first is readable once the thread is to end
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
         self.listening = threading.Event()
@@ -86,13 +88,17 @@ class Wakeups:
                         del self._watches[name]
 
     def start(self) -> None:
+        self._ends = socketpair()
         self._thread = threading.Thread(target=self._run, name="larder-wakeup", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
+        """End the thread, for good."""
         self._stop.set()
-        if self._thread is not None:
+        if self._thread is not None and self._ends is not None:
+            self._ends[1].close()
             self._thread.join()
+            self._ends[0].close()
 
     def failure(self) -> str | None:
         """Why the thread is dead, or None: it lives, was stopped, or never started."""
@@ -114,17 +120,19 @@ class Wakeups:
 
     def _listen(self) -> None:
         self.listening.clear()
-        with self._connect() as connection:
+        assert self._ends is not None
+        with self._connect() as connection, DefaultSelector() as readable:
+            readable.register(connection, EVENT_READ)
+            readable.register(self._ends[0], EVENT_READ)
             for channel in self._channels:
                 connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             for channel in self._channels:
                 self._tell(channel, None)
             self.listening.set()
             while not self._stop.is_set():
-                for notice in connection.notifies(timeout=LOOK_UP_SECONDS):
+                for notice in connection.notifies(timeout=0):
                     self._tell(notice.channel, notice.payload)
-                    if self._stop.is_set():
-                        break
+                readable.select()
 
     def _tell(self, channel: str, payload: str | None) -> None:
         """Wake who waits for this payload, and who waits for any; None: everybody on the channel."""

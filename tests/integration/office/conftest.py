@@ -1,13 +1,23 @@
 """A migrated head office with three locations, for every test."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from httpx2 import Response
+from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
+from starlette.testclient import TestClient
 
-from head_office import locations
+from head_office import keys, locations
+from head_office.main import build
 from head_office.schema import MIGRATIONS, VERSION_TABLE
+from head_office.settings import HeadOfficeSettings
 from shared.messages import CatalogueLocation
+from shared.runtime.auth import Role
+from shared.runtime.clock import SystemClock
 from shared.runtime.database import postgres_engine
 from shared.runtime.migrations import migrate
 
@@ -38,3 +48,41 @@ def office(office_url: str) -> Iterator[Engine]:
     engine = postgres_engine(office_url)
     yield engine
     engine.dispose()
+
+
+class Api:
+    """Head office's HTTP in this process, with a key for every role."""
+
+    def __init__(self, client: TestClient, keys: dict[str, str]) -> None:
+        self.client = client
+        self.keys = keys
+
+    def call(self, who: str, method: str, path: str, body: Any = None, **options: Any) -> Response:
+        """One request with the key of `who`; `body` is sent as JSON, or as it is where it is bytes."""
+        if body is not None:
+            options["content"] = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        headers = {"Authorization": f"Bearer {self.keys[who]}", **options.pop("headers", {})}
+        return self.client.request(method, path, headers=headers, **options)
+
+
+WHO: dict[str, tuple[Role, str | None]] = {
+    "admin": (Role.ADMIN, None),
+    "manager": (Role.MANAGER, None),
+    "staff": (Role.STAFF, None),
+    "viewer": (Role.VIEWER, None),
+    "coordinator": (Role.COORDINATOR, None),
+    "branch": (Role.BRANCH, "BEY-01"),
+    "branch 2": (Role.BRANCH, "BEY-02"),
+    "warehouse": (Role.BRANCH, "WH-1"),
+    "manager of BEY-01": (Role.MANAGER, "BEY-01"),
+    "viewer of BEY-01": (Role.VIEWER, "BEY-01"),
+}
+
+
+@pytest.fixture
+def api(office_url: str, office: Engine, tmp_path: Path) -> Iterator[Api]:
+    with office.begin() as connection:
+        issued = {who: keys.issue(connection, role, place).text for who, (role, place) in WHO.items()}
+    settings = HeadOfficeSettings(dir=tmp_path, database_url=SecretStr(office_url), threads=4, ingests=2)
+    with TestClient(build(settings, SystemClock()).app, raise_server_exceptions=False) as client:
+        yield Api(client, issued)
