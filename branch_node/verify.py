@@ -54,10 +54,12 @@ def verify_chain(connection: Connection, location_id: str, advance: Advance, *, 
             reached += 1
             if sequence != reached:
                 return Finding(what="an event is missing", sequence=reached)
+            if isinstance(line, str):
+                return Finding(what="the line is not stored as bytes", sequence=sequence)
             digest = sha256(digest + line).digest()
             if digest != recorded:
                 return Finding(
-                    what="the hash is not that of the line", sequence=sequence, recorded=bytes(recorded).hex(),
+                    what="the hash is not that of the line", sequence=sequence, recorded=_hex(recorded),
                     computed=digest.hex(),
                 )  # fmt: skip
             if deep and (finding := _compare(sequence, bytes(line), tuple(row[2:]))) is not None:
@@ -68,6 +70,10 @@ def verify_chain(connection: Connection, location_id: str, advance: Advance, *, 
         at = _head_text(head)
         return Finding(what="the head is not the last event", recorded=at, computed=f"{reached} {digest.hex()}")
     return None
+
+
+def _hex(recorded: object) -> str:
+    return bytes(recorded).hex() if isinstance(recorded, bytes | memoryview) else repr(recorded)
 
 
 def _head_text(head: Head | None) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from branch_node.log_reader import BATCH_EVENTS
+from branch_node.log_reader import BATCH_EVENTS, Packed
 from branch_node.shipping_status import ShippingState
+from shared.chain import Head
 from shared.messages import EventsAnswer, HeadMessage, Verdict
 from tests.support.branch_rig import BranchRig
 from tests.support.fake_head_office import FakeHeadOffice, json_answer, problem
@@ -312,3 +315,24 @@ def test_hello_is_said_as_often_as_head_office_wants(rig: BranchRig) -> None:
     assert rig.shipper.step().outcome == "IDLE"
     rig.base.pass_time(0.2)
     assert rig.shipper.step().outcome == "GREETED"
+
+
+def test_the_next_batch_is_packed_while_the_last_is_in_flight(rig: BranchRig) -> None:
+    for _ in range(11):
+        rig.record(*[1] * 1_000)
+    packing: list[tuple[int, str]] = []
+    real = rig.reader.pack
+
+    def watched(after: Head, limit: int) -> Packed | None:
+        packing.append((after.sequence, threading.current_thread().name))
+        return real(after, limit)
+
+    rig.reader.pack = watched  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as executor:
+        rig.shipper._executor = executor
+        # The answer to the second batch is lost: what was packed ahead of it must not be sent in its place.
+        rig.office.faults.extend([None, None, "lost-answer"])
+        rig.ship()
+    assert rig.office.lines == rig.lines()
+    assert [batch[0] for batch in rig.office.batches] == [1, BATCH_EVENTS + 1, 2 * BATCH_EVENTS + 1]
+    assert (BATCH_EVENTS, "ahead_0") in packing
