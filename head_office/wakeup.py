@@ -110,6 +110,7 @@ class Wakeups:
                 try:
                     self._listen()
                 except psycopg.OperationalError as error:
+                    self.listening.clear()
                     log.warning("the connection that listens was lost", error=str(error))
                     self._stop.wait(RETRY_SECONDS)
         except BaseException as error:
@@ -119,7 +120,6 @@ class Wakeups:
             self.listening.clear()
 
     def _listen(self) -> None:
-        self.listening.clear()
         assert self._ends is not None
         with self._connect() as connection, DefaultSelector() as readable:
             readable.register(connection, EVENT_READ)
