@@ -25,6 +25,8 @@ from shared.runtime.migrations import migrate
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 LOCK_FILE: Final = "writer.lock"
 READERS: Final = 8
+CHECKPOINT_PAGES: Final = 4_000
+CACHE_KIB: Final = 16_000
 
 
 class AlreadyWriting(Exception):
@@ -171,6 +173,10 @@ class WritingConnection:
             self._raw = cast("Any", self.connection.connection.driver_connection)
             self.connection.begin()
             self._raw.rollback()
+            if self._on_sqlite:
+                # Pages that groups write again and again are copied back once in a while, not each time.
+                self._raw.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+                self._raw.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             if not self._on_sqlite:
                 self._lock(location_id)
         except BaseException:
