@@ -1,0 +1,53 @@
+"""What the coordinator refuses beyond what every service does, each with a stable code."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.runtime.problems import ProblemCatalogue
+
+PROBLEMS: Final = ProblemCatalogue()
+
+BAD_CURSOR = PROBLEMS.declare(
+    "bad-cursor", 400, "The list has no such place", "Send 'after' just as 'next' of the page before gave it."
+)
+UNKNOWN_TRANSFER = PROBLEMS.declare(
+    "unknown-transfer", 404, "There is no such transfer", "Look for it in GET /v1/transfers."
+)
+KEY_REUSED = PROBLEMS.declare(
+    "key-reused",
+    409,
+    "The key was used for another transfer",
+    "Send the same content with the same key, or another key for another transfer.",
+)
+ALREADY_RECEIVED = PROBLEMS.declare(
+    "transfer-already-received",
+    409,
+    "Goods of the transfer were received already",
+    "Send them back by a transfer the other way.",
+)
+TRANSFER_ENDED = PROBLEMS.declare(
+    "transfer-ended", 409, "The transfer has ended", "See 'state'; move the goods by a new transfer if need be."
+)
+UNKNOWN_LOCATION = PROBLEMS.declare(
+    "unknown-location", 422, "Head office has no such location", "Add it at head office, or correct the code."
+)
+UNKNOWN_ITEM = PROBLEMS.declare(
+    "unknown-item", 422, "Head office has no such item", "Define it at head office, or correct the code; see 'nearest'."
+)
+SAME_LOCATION = PROBLEMS.declare("same-location", 422, "Source and destination are the same", "Name two locations.")
+MODE_NOT_OFFERED = PROBLEMS.declare(
+    "mode-not-offered",
+    422,
+    "Transfers of this mode are not offered yet",
+    "Send mode 'immediate': both sites' nodes record it by themselves.",
+)
+DEADLINE_PASSED = PROBLEMS.declare(
+    "deadline-passed", 422, "The deadline is over already", "Send a deadline that is still to come, or none."
+)
+NO_CATALOGUE = PROBLEMS.declare(
+    "no-catalogue",
+    503,
+    "Nothing is known of the group yet",
+    "Send the same request again once the coordinator has reached head office.",
+)
