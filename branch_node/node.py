@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from branch_node import witness
 from branch_node.keys import BranchKeys
 from branch_node.log_reader import LogReader
+from branch_node.metrics import add_gauges
 from branch_node.puller import LONG_POLL, Puller
 from branch_node.settings import BranchSettings
 from branch_node.shipper import Shipper
@@ -83,6 +84,7 @@ class Node:
                 head_office=settings.head_office,
             )
         )
+        add_gauges(self.telemetry, self.board, self.writer, self.clock, self.unshipped)
         self.shipper: Shipper | None = None
         self.puller: Puller | None = None
         self._rng = rng
@@ -246,7 +248,7 @@ class Node:
     def unshipped(self) -> int:
         """How many events head office has not acknowledged."""
         acknowledged = self.board.read().acknowledged
-        return self.log_reader.head().sequence - (acknowledged.sequence if acknowledged else 0)
+        return max(0, self.log_reader.head().sequence - (acknowledged.sequence if acknowledged else 0))
 
     def stop(self) -> None:
         """End the threads, commit what waits, let the database go (which checkpoints it). May be called twice."""

@@ -5,7 +5,7 @@ Works on the snapshot of the Connection it is given and reads only; memory is bo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ def count_events(connection: Connection, location_id: str) -> int:
 def verify_chain(connection: Connection, location_id: str, advance: Advance, *, deep: bool = False) -> Finding | None:
     """The first event that breaks the chain, is missing, or is not the head's; None where all is well.
 
-    `deep` also reads every line and compares it with the columns beside it, which takes ten times as long.
+    `deep` also reads every line and compares it with the columns beside it, which takes several times as long.
     """
     reached, digest = 0, EMPTY.hash
     for page in _pages(connection, deep=deep):
@@ -80,7 +80,7 @@ def _head_text(head: Head | None) -> str:
     return "none" if head is None else f"{head.sequence} {head.hash.hex()}"
 
 
-def _pages(connection: Connection, *, deep: bool) -> Iterator[list[Any]]:
+def _pages(connection: Connection, *, deep: bool) -> Iterator[Sequence[Any]]:
     """The log in order, as (sequence, line, hash, the lean columns if deep), on the driver's own cursor."""
     event, after = LOG.event, 0
     lean = [event.c[name] for name in LEAN_COLUMNS] if deep else []

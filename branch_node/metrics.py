@@ -1,0 +1,43 @@
+"""The gauges of a branch's node, read when somebody asks for them, so they are never stale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from branch_node.shipping_status import ShippingState, StatusBoard
+from branch_node.writer import Writer
+from shared.runtime.clock import SECOND, NodeClock
+from shared.runtime.problems import Problem
+from shared.runtime.telemetry import Telemetry
+
+UNKNOWN: Final = float("nan")
+
+
+def add_gauges(
+    telemetry: Telemetry, board: StatusBoard, writer: Writer, clock: NodeClock, unshipped: Callable[[], int]
+) -> None:
+    """Add what is worth watching: what waits, how shipping stands, how long head office was not heard of, the clock."""
+
+    def waiting_events() -> float:
+        try:
+            return unshipped()
+        except Problem:
+            return UNKNOWN  # the database is away, which the readiness check tells
+
+    def silence() -> float:
+        last = board.read().last_contact_at
+        return UNKNOWN if last is None else max(0.0, (clock.now() - last) / SECOND)
+
+    telemetry.gauge("unshipped_events", "Events head office has not acknowledged").set_function(waiting_events)
+    telemetry.gauge("head_office_silence_seconds", "Since head office was last heard of").set_function(silence)
+    telemetry.gauge("writer_waiting", "Requests in the writer's queue").set_function(writer.waiting)
+    telemetry.gauge("writer_groups", "Transactions committed since the start").set_function(lambda: writer.groups)
+    telemetry.gauge("writer_events", "Events recorded since the start").set_function(lambda: writer.events)
+    telemetry.gauge("clock_confirmed", "1 while the clock is trusted").set_function(lambda: float(clock.confirmed))
+    telemetry.gauge("recording", "0 where the database was found rolled back").set_function(
+        lambda: float(board.read().recording)
+    )
+    states = telemetry.gauge("shipping_state", "1 for the state shipping is in", ["state"])
+    for state in ShippingState:
+        states.labels(state.value).set_function(lambda state=state: float(board.read().state is state))
