@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from head_office import keys
 from head_office.cli_base import DatabaseUrl, Dir, Json, fail, office, print_json, say_next
+from head_office.cli_items import items_app
 from head_office.cli_locations import keys_app, locations_app
 from head_office.schema_office import API_KEY
 from head_office.settings import SERVICE, settings_of
@@ -18,6 +19,7 @@ from shared.runtime.settings import FILE_NAME, write_settings_file
 
 app = typer.Typer(no_args_is_help=True, help="Head office: locations, items, keys, stock of the group, reports.")
 app.add_typer(locations_app, name="locations")
+app.add_typer(items_app, name="items")
 app.add_typer(keys_app, name="keys")
 
 

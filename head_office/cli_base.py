@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
@@ -49,7 +49,7 @@ def transaction(folder: Path | None, database_url: str | None) -> Iterator[Conne
         yield connection
 
 
-def fail(text: str) -> None:
+def fail(text: str) -> NoReturn:
     """Say why not, and end with exit code 1."""
     typer.echo(f"larder: {text}", err=True)
     raise typer.Exit(REFUSED)
@@ -63,6 +63,9 @@ def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()
 ) -> None:
     """A table on the terminal; where the output is no terminal, as wide as its text."""
+    if not rows:
+        typer.echo(f"{title}: none")
+        return
     console = Console()
     if not console.is_terminal:
         console = Console(width=10_000)
