@@ -13,11 +13,12 @@ from typing import Final
 import msgspec
 
 from branch_node import import_cells as cell
+from branch_node.documents import ItemContent
 from branch_node.import_cells import Cells, Numbers, RowRejected, Test, tests_of
 from branch_node.import_tables import Condition, ImportMap, Rule, Sign
 from branch_node.import_time import Memo, TimeFormat, WallClock
 from branch_node.inputs import Entry
-from shared.events import MAX_LINES, RULES, Cost, EventType, Reference, quantity_text
+from shared.events import MAX_LINES, RULES, Cost, Definition, EventType, Reference, quantity_text
 
 FILTERED: Final = "filtered"
 SKIPPED: Final = "skipped"
@@ -25,15 +26,6 @@ SKIPPED: Final = "skipped"
 
 class HeaderError(ValueError):
     """The file lacks a column that the map names; the text says which, and what there is."""
-
-
-class NewItem(msgspec.Struct, frozen=True):
-    """How a row describes an item that nobody defined."""
-
-    item_id: str
-    name: str
-    unit: str
-    category: str | None
 
 
 class Joined(msgspec.Struct, frozen=True):
@@ -166,14 +158,15 @@ class RowReader:
             raise RowRejected("the row's own id is empty")
         return cell.good_own_id(own_id)
 
-    def new_item(self, item_id: str, cells: Cells) -> NewItem:
+    def new_item(self, item_id: str, cells: Cells) -> ItemContent:
         """How the row describes its item, for `unknown_items = "create"`. Raises RowRejected."""
         unit = self._unit(cells) if self._unit else None
         if unit is None:
             raise RowRejected(f"the item {item_id!r} is not known, and the row gives no unit to define it with")
         name = self._name(cells) if self._name else None
         category = self._category(cells) if self._category else None
-        return NewItem(cell.good_code(item_id), name or item_id, unit, category)
+        definition = Definition(category=category, name=name or item_id, unit=unit)
+        return ItemContent(item_id=cell.good_code(item_id), definition=definition)
 
     # What a map names, found once.
 

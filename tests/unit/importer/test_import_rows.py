@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from branch_node.documents import ItemContent
 from branch_node.import_cells import Numbers, RowRejected, amount_text
 from branch_node.import_map import parse_map
-from branch_node.import_rows import FILTERED, SKIPPED, HeaderError, Joined, NewItem, RowReader
+from branch_node.import_rows import FILTERED, SKIPPED, HeaderError, Joined, RowReader
 from branch_node.inputs import Entry
-from shared.events import MAX_QUANTITY, BadQuantity, Cost, EventType, Reference, parse_quantity
+from shared.events import MAX_QUANTITY, BadQuantity, Cost, Definition, EventType, Reference, parse_quantity
 
 MAP = """
 source = "till-7"
@@ -178,8 +179,12 @@ def test_own_ids_and_new_items() -> None:
     for wrong in ("", "x" * 49, "a\nb"):
         with pytest.raises(RowRejected):
             READER.own_id(row(id=wrong))
-    assert READER.new_item("milk", row()) == NewItem("milk", "Milk, whole", "l", None)
-    assert READER.new_item("milk", row(name="")) == NewItem("milk", "milk", "l", None)
+    assert READER.new_item("milk", row()) == ItemContent(
+        item_id="milk", definition=Definition(name="Milk, whole", unit="l")
+    )
+    assert READER.new_item("milk", row(name="")) == ItemContent(
+        item_id="milk", definition=Definition(name="milk", unit="l")
+    )
     with pytest.raises(RowRejected, match="gives no unit"):
         READER.new_item("milk", row(unit=""))
     with pytest.raises(RowRejected, match="zero-width"):

@@ -1,0 +1,90 @@
+"""Imports short to write: a till's file, its map, a run, and what is in the log afterwards."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from branch_node.commands import Command
+from branch_node.import_file import ImportFile, Rejects
+from branch_node.import_map import parse_map
+from branch_node.import_recorders import DirectRecorder, DryRecorder
+from branch_node.importer import Import, Recorder, Summary, rejects_path
+from tests.support.branch import Branch
+
+MAPS = Path(__file__).parent / "maps"
+
+TILL = """\
+source = "till-7"
+time_zone = "Asia/Beirut"
+type = "ORDER_DEDUCTION"
+
+[columns]
+item = "code"
+quantity = "qty"
+occurred_at = "at"
+
+[formats]
+occurred_at = "%Y-%m-%d %H:%M"
+"""
+WITH_IDS = TILL.replace("[columns]", '[columns]\nid = "id"')
+CREATING = TILL.replace("[columns]", 'unknown_items = "create"\n[columns]') + '[new_items]\nunit = "pcs"\n'
+HEADER = "id,code,qty,at\n"
+
+
+def a_till_file(path: Path, rows: Sequence[str]) -> Path:
+    path.write_text(HEADER + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def sales(count: int, item: str = "milk", first: int = 1) -> list[str]:
+    """Sales of one each, a minute apart, with ids from `first`."""
+    return [
+        f"{number},{item},1,2025-12-{1 + number // 1440 % 28:02d} {number // 60 % 24:02d}:{number % 60:02d}"
+        for number in range(first, first + count)
+    ]
+
+
+def direct(branch: Branch) -> DirectRecorder:
+    """A recorder that commits in the test's own thread."""
+
+    def submit(commands: Sequence[Command]) -> Callable[[], list[Any]]:
+        outcomes = branch.writer.commit(commands)
+        return lambda: outcomes
+
+    return DirectRecorder(branch.writer, branch.store, "localcli", submit)
+
+
+def run(
+    recorder: Recorder, file: Path, map_text: str, *, dry_run: bool = False, rejects: Path | None = None
+) -> Summary:
+    found = parse_map(map_text.encode(), "map.toml")
+    with ImportFile(file, found.delimiter) as opened, Rejects(rejects_path(file, rejects)) as rejected:
+        return Import(opened, found, recorder, rejected, dry_run=dry_run).run(lambda _phase, _size: None)
+
+
+def import_file(branch: Branch, file: Path, map_text: str = TILL) -> Summary:
+    return run(direct(branch), file, map_text)
+
+
+def dry_run(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None) -> Summary:
+    with DryRecorder(branch.store, branch.clock.now()) as recorder:
+        return run(recorder, file, map_text, dry_run=True, rejects=rejects)
+
+
+def rejected(file: Path) -> list[tuple[int, str]]:
+    """Line and reason of each reject."""
+    with file.with_name(file.name + ".rejects.csv").open(newline="", encoding="utf-8") as text:
+        return [(int(row["line"]), row["reason"]) for row in csv.DictReader(text)]
+
+
+def keys(branch: Branch) -> Counter[str]:
+    """How often each key of an imported row stands in the log."""
+    return Counter(
+        event.command_key
+        for event in branch.events()
+        if event.command_key is not None and event.command_key.startswith("import/")
+    )
