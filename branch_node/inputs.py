@@ -36,7 +36,7 @@ from shared.runtime.problems import invalid_request
 
 DEFAULT_SOURCE: Final = "api"
 
-Person = Annotated[str, msgspec.Meta(min_length=1, max_length=40, description="An opaque id of who did it")]
+Person = Annotated[str, msgspec.Meta(min_length=1, max_length=31, description="An opaque id of who did it")]
 Moment = Annotated[str, msgspec.Meta(max_length=40, description="RFC 3339 with offset; now if left out")]
 Amount = Annotated[
     msgspec.Raw,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Annotated, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -105,10 +105,13 @@ class StockRecord(_Answer, kw_only=True):
     flags: tuple[str, ...] = ()
 
 
-class Page(msgspec.Struct, kw_only=True):
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], kw_only=True):
     """One page of a list; `next` is what to give as `after` for the following one, null at the end."""
 
-    items: list[object]
+    items: list[T]
     next: str | None = None
 
 

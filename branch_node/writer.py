@@ -196,6 +196,10 @@ class Writer:
         """How many entries the queue holds, roughly."""
         return self._queue.qsize()
 
+    def new_key(self) -> str:
+        """A key for a command whose caller sent none."""
+        return str(self._new_id(self._clock.now()))
+
     def submit(self, command: Command) -> Future[Any]:
         """Queue one command. The future gives its answer or raises its Problem. Raises 503 `busy` at once when full."""
         future: Future[Any] = Future()

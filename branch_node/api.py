@@ -1,0 +1,32 @@
+"""The branch's HTTP API, put together: DESIGN section 7, "Branch node"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from branch_node.api_read import reading_routes
+from branch_node.api_record import BODY_LIMITS, MAX_BODY, recording_routes
+from branch_node.api_support import ApiNode
+from branch_node.problems import PROBLEMS
+from shared.runtime.app import Hook, build_app
+
+
+def build_api(node: ApiNode, *, on_start: Sequence[Hook] = (), on_stop: Sequence[Hook] = ()) -> FastAPI:
+    """The application of a node that is open; its writer takes commands once it is started."""
+    app = build_app(
+        title=f"Larder branch {node.location_id}",
+        version=version("larder"),
+        catalogue=PROBLEMS,
+        telemetry=node.telemetry,
+        ready={"recording": node.not_ready, "writer": node.writer.problem},
+        max_body=MAX_BODY,
+        body_limits=BODY_LIMITS,
+        on_start=on_start,
+        on_stop=on_stop,
+    )
+    app.include_router(recording_routes(node))
+    app.include_router(reading_routes(node))
+    return app
