@@ -118,9 +118,11 @@ ITEM_UNIT: Final = Table(
     Column("unit", Text, nullable=False),
     Column("sequence", BigInteger, nullable=False),  # the event that fixed it
     PrimaryKeyConstraint("location_id", "item_id"),
+    Index("item_unit_item", "item_id"),
 )
 
 STOCK: Final = stock_table(metadata)
+Index("stock_item", STOCK.c.item_id)
 
 TRANSFER_LINE: Final = Table(
     "transfer_line",

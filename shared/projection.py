@@ -146,10 +146,12 @@ def balances(
     moment: ColumnElement[int] | None = None,
     known_through: ColumnElement[int] | None = None,
     unknown: Callable[[ColumnElement[str], ColumnElement[int]], ColumnElement[bool]] | None = None,
+    expired_by: ColumnElement[int] | None = None,
 ) -> Select[Any]:
     """The balance of every (location_id, item_id) in `pairs`, folded by SQL from the log.
 
-    `moment` (microseconds UTC): as of it, expired reservations not counted; None: every event, reservations as summed.
+    `moment` (microseconds UTC): as of it; None: every event. Reservations expired by `expired_by`, or by `moment` where
+    it is not given, do not count; without both they count as summed.
     `known_through`: an expression, correlated to `pairs`, for the last sequence known; `unknown` tells of the event at
     a (location_id, sequence) that it is not known all the same. Columns: location_id, item_id, on_hand, reserved,
     counted_at, counted_sequence, latest_at, latest_sequence, recount.
@@ -185,7 +187,7 @@ def balances(
         .scalar_subquery()
     )
     base = select(pairs.c.location_id, pairs.c.item_id, last_count.label("counted_sequence")).subquery("base")
-    return _finish(tables, pairs, base, known, stands, moment)
+    return _finish(tables, pairs, base, known, stands, moment if expired_by is None else expired_by)
 
 
 def _finish(  # noqa: PLR0917
@@ -194,7 +196,7 @@ def _finish(  # noqa: PLR0917
     base: FromClause,
     known: Any,
     stands: Any,
-    moment: ColumnElement[int] | None,
+    expired_by: ColumnElement[int] | None,
 ) -> Select[Any]:
     event = tables.event
     counted = event.alias("counted_event")
@@ -217,9 +219,9 @@ def _finish(  # noqa: PLR0917
         .group_by(promise.c.reservation_id)
         .correlate(pairs)
     )
-    if moment is not None:
+    if expired_by is not None:
         expiry = func.max(promise.c.expires_at)
-        outstanding = outstanding.having(or_(expiry.is_(None), expiry > moment))
+        outstanding = outstanding.having(or_(expiry.is_(None), expiry > expired_by))
     reservations = outstanding.subquery("reservations")
     reserved = (
         select(cast(func.coalesce(func.sum(reservations.c.left_over), 0), BigInteger))

@@ -118,6 +118,7 @@ CREATE TABLE item_unit (
     sequence bigint NOT NULL,
     PRIMARY KEY (location_id, item_id)
 );
+CREATE INDEX item_unit_item ON item_unit (item_id);
 CREATE TABLE stock (
     location_id text NOT NULL,
     item_id text NOT NULL,
@@ -132,6 +133,7 @@ CREATE TABLE stock (
     CONSTRAINT stock_count_is_whole CHECK ((counted_at IS NULL) = (counted_sequence IS NULL)),
     CONSTRAINT stock_reserved_not_negative CHECK (reserved >= 0)
 ) WITH (fillfactor = 70);
+CREATE INDEX stock_item ON stock (item_id);
 CREATE TABLE transfer_line (
     location_id text NOT NULL,
     transfer_id text NOT NULL,
