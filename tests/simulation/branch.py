@@ -1,0 +1,121 @@
+"""A branch's node in the simulation: the real writer, shipper and puller, stepped, crashed and started again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any, cast
+
+from branch_node.commands import Command, Location
+from branch_node.log_reader import LogReader
+from branch_node.puller import Puller
+from branch_node.shipper import Shipper
+from branch_node.shipping_status import ShippingState, ShippingStatus, StatusBoard
+from branch_node.store import Store
+from branch_node.sync_steps import Backoff, DirectRecorder, StepResult
+from branch_node.writer import Writer
+from shared.runtime.client import ServiceClient
+from shared.runtime.clock import IdFactory, NodeClock
+from tests.simulation.clock import VirtualClock
+from tests.simulation.network import Network
+
+OFFICE = "http://head-office"
+
+
+class Crashed(BaseException):
+    """The process is gone, here and now. Not an Exception: nothing of the product may catch it."""
+
+
+class SimulatedBranch:
+    """One location's node on SQLite. `crash_at` makes the next commit end the process before or after it happened."""
+
+    def __init__(
+        self, location_id: str, folder: Path, key: str, clock: VirtualClock, network: Network, random: Random
+    ) -> None:
+        self.location_id = location_id
+        self.key = key
+        self.up = False
+        self.crash_at: str | None = None
+        self.injected: Counter[str] = network.injected
+        self._clock = clock
+        self._network = network
+        self._random = random
+        self._folder = folder
+        self.store = Store(f"sqlite:///{folder / 'branch.db'}", folder)
+        self.writer: Writer
+        self.shipper: Shipper
+        self.puller: Puller
+
+    def set_up(self) -> None:
+        """Begin an empty log."""
+        self.store.set_up(Location(location_id=self.location_id, name=self.location_id, timezone="UTC"))
+
+    def start(self) -> None:
+        """Start the process on what its database holds."""
+        node_clock = NodeClock(self._clock)
+        self.writer = Writer(self.store, node_clock, IdFactory(self._random.getrandbits))
+        self.writer.open()
+        self._watch_commits()
+        reader = LogReader(self.store, self.location_id)
+        recorder = DirectRecorder(self.writer)
+        kept = reader.sync_state()
+        board = StatusBoard(ShippingStatus(state=ShippingState.CONNECTING, acknowledged=kept.acknowledged))
+        client = ServiceClient(
+            OFFICE, key=self.key, transport=self._network.transport(self.location_id), sleep=lambda _seconds: None
+        )
+        self.shipper = Shipper(
+            location_id=self.location_id,
+            log_reader=reader,
+            client=client,
+            clock=node_clock,
+            recorder=recorder,
+            board=board,
+            backoff=Backoff(self._random),
+            software="simulation",
+            greeted=lambda _answer, _verdict: self.puller.restart(),
+        )
+        self.puller = Puller(
+            location_id=self.location_id,
+            log_reader=reader,
+            client=client,
+            clock=node_clock,
+            recorder=recorder,
+            board=board,
+            backoff=Backoff(self._random),
+            long_poll=0.0,
+            trouble=self.shipper.hello_soon,
+        )
+        self.board = board
+        self.up = True
+
+    def _watch_commits(self) -> None:
+        """Put a tripwire round the writer's own commit."""
+        writing = cast(Any, self.writer)._writing
+        commit = writing.commit
+
+        def guarded() -> None:
+            crash, self.crash_at = self.crash_at, None
+            if crash == "before the commit":
+                raise Crashed
+            commit()
+            if crash == "after the commit":
+                raise Crashed
+
+        writing.commit = guarded
+
+    def commit(self, commands: Sequence[Command]) -> list[object]:
+        """Have commands recorded, as the API would. Raises Crashed."""
+        return list(self.writer.commit(commands))
+
+    def step(self, what: str) -> StepResult:
+        """One step of the shipper or the puller. Raises Crashed."""
+        return self.shipper.step() if what == "ship" else self.puller.step()
+
+    def crash(self) -> None:
+        """Kill the process: what it held in memory is gone, what it had not committed never was."""
+        self.up = False
+        self.injected["branch crashed"] += 1
+        cast(Any, self.writer)._disconnect()
+        cast(Any, self.writer)._lock.release()

@@ -1,0 +1,318 @@
+"""One simulated history: seeded steps and faults, the rules looked at after every step, healing, the last rules."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from branch_node.schema import LOG as BRANCH_LOG
+from branch_node.schema import STOCK as BRANCH_STOCK
+from head_office.schema import STOCK as OFFICE_STOCK
+from shared.runtime.clock import SECOND
+from tests.simulation import invariants
+from tests.simulation.branch import Crashed, SimulatedBranch
+from tests.simulation.callers import Callers, Wish, event_ids
+from tests.simulation.clock import VirtualClock
+from tests.simulation.invariants import Copy, RuleBroken
+from tests.simulation.network import AsgiCaller, HostDied, Network
+from tests.simulation.office import ITEMS, KEYS, LOCATIONS, SimulatedOffice, follow_office, heads, set_virtual_clock
+
+STEPS = 300
+HEALING_ROUNDS = 120
+FAULTS = {
+    "dropped": 0.05,
+    "answer lost": 0.08,
+    "duplicated": 0.08,
+    "delayed": 0.10,
+    "truncated": 0.04,
+}
+OFFICE_HOST = "head-office"
+COORDINATOR = "coordinator"
+
+
+@dataclass
+class Trace:
+    """What happened, a line a step; shown when a rule is broken."""
+
+    lines: list[str] = field(default_factory=list)
+    aloud: bool = False
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+        if self.aloud:
+            print(line)
+
+
+class History:
+    """One seed's world and its course. Use as a context manager."""
+
+    def __init__(self, seed: int, office_url: str, *, aloud: bool = False) -> None:
+        self.seed = seed
+        self.random = Random(seed)
+        self.clock = VirtualClock()
+        self.injected: Counter[str] = Counter()
+        self.trace = Trace(aloud=aloud)
+        self.caller = AsgiCaller()
+        self.network = Network(Random(seed + 1), self.caller, self.injected, dict(FAULTS))
+        self.folder = Path(tempfile.mkdtemp(prefix="larder-sim-", dir=_fast_folder()))
+        self.office = SimulatedOffice(office_url, self.folder, self.clock)
+        self.callers = Callers(Random(seed + 2))
+        self.branches: dict[str, SimulatedBranch] = {}
+        self.here = {name: Copy() for name in LOCATIONS}
+        self.there = {name: Copy() for name in LOCATIONS}
+
+    def __enter__(self) -> History:
+        set_virtual_clock(self.office.looking, self.clock.now())
+        self.office.start()
+        self.network.hosts[OFFICE_HOST] = self._office_app()
+        for number, name in enumerate(LOCATIONS):
+            folder = self.folder / name
+            folder.mkdir()
+            branch = SimulatedBranch(
+                name, folder, KEYS[name], self.clock, self.network, Random(self.seed * 31 + number)
+            )
+            branch.set_up()
+            branch.start()
+            self.branches[name] = branch
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        for branch in self.branches.values():
+            if branch.up:
+                branch.crash()
+            branch.store.close()
+        self.office.close()
+        self.caller.close()
+        shutil.rmtree(self.folder)
+
+    def run(self, steps: int = STEPS) -> Counter[str]:
+        """Play it. Raises RuleBroken. Returns how often each kind of fault was injected."""
+        for step in range(steps):
+            self.network.step = step
+            self._advance(self.random.choice([0, 1, 3, 10, 40]))
+            self.network.deliver_late()
+            self._one_step()
+            self._look()
+        self._heal()
+        self._look()
+        self._last_look()
+        return self.injected
+
+    # What happens
+
+    def _one_step(self) -> None:
+        actions: list[tuple[int, Callable[[], None]]] = [
+            (30, self._record),
+            (24, self._ship),
+            (24, self._pull),
+            (5, self._repeat),
+            (2, self._crash_branch),
+            (1, self._crash_office),
+            (3, self._cut_or_join),
+            (14, self._bring_up),
+        ]
+        self.random.choices([act for _, act in actions], [weight for weight, _ in actions])[0]()
+
+    def _advance(self, seconds: int) -> None:
+        self.clock.advance(seconds * SECOND + self.random.randint(1, 999_999))
+        set_virtual_clock(self.office.looking, self.clock.now())
+
+    def _running(self) -> list[SimulatedBranch]:
+        return [branch for branch in self.branches.values() if branch.up]
+
+    def _record(self) -> None:
+        running = self._running()
+        if not running:
+            return
+        branch = self.random.choice(running)
+        known = [event.event_id for event in self.here[branch.location_id].events[-20:]]
+        again = [wish for wish in self.callers.waiting if wish.location_id == branch.location_id]
+        wishes = self.random.sample(again, min(len(again), self.random.randint(0, 2)))
+        for _ in range(self.random.randint(1, 3)):
+            wishes.append(self.callers.wish(branch.location_id, tuple(ITEMS), branch_now(self.clock), known))
+        if self.random.random() < 0.06:
+            branch.crash_at = self.random.choice(["before the commit", "after the commit"])
+        self._send(branch, wishes)
+
+    def _repeat(self) -> None:
+        """A caller that was told sends the same again: the same answer, and nothing more recorded."""
+        running = self._running()
+        told = [wish for wish in self.callers.answered if wish.accepted and self.branches[wish.location_id].up]
+        if running and told:
+            self.injected["request repeated"] += 1
+            wish = self.random.choice(told)
+            self._send(self.branches[wish.location_id], [wish])
+
+    def _send(self, branch: SimulatedBranch, wishes: list[Wish]) -> None:
+        self.trace.add(f"{branch.location_id} records {[wish.name for wish in wishes]} crash={branch.crash_at}")
+        for wish in wishes:
+            wish.tries += 1
+        outcomes = self._alive(branch, lambda: branch.commit([wish.make() for wish in wishes]))
+        if outcomes is not None:
+            for wish, outcome in zip(wishes, outcomes, strict=True):
+                self.callers.tell(wish, outcome)
+
+    def _alive(self, branch: SimulatedBranch, act: Callable[[], Any]) -> Any:
+        """Do something in a branch's process; None where it died of it."""
+        try:
+            return act()
+        except Crashed:
+            self.injected["branch crashed in a commit"] += 1
+            branch.crash()
+            return None
+        finally:
+            branch.crash_at = None
+
+    def _ship(self) -> None:
+        self._agent("ship")
+
+    def _pull(self) -> None:
+        self._agent("pull")
+
+    def _agent(self, what: str) -> None:
+        running = self._running()
+        if running:
+            branch = self.random.choice(running)
+            if self.random.random() < 0.03:
+                branch.crash_at = self.random.choice(["before the commit", "after the commit"])
+            if self.random.random() < 0.03:
+                self.office.crash_at = self.random.choice(["before the commit", "after the commit"])
+            result = self._alive(branch, lambda: branch.step(what))
+            self.office.crash_at = None
+            self.trace.add(f"{branch.location_id} {what} -> {result}")
+
+    def _crash_branch(self) -> None:
+        running = self._running()
+        if running:
+            branch = self.random.choice(running)
+            self.trace.add(f"{branch.location_id} is killed")
+            branch.crash()
+
+    def _crash_office(self) -> None:
+        if self.office.app is not None:
+            self.trace.add("head office is killed")
+            self._office_down()
+
+    def _office_down(self) -> None:
+        self.injected["head office crashed"] += 1
+        self.office.stop()
+        self.network.hosts[OFFICE_HOST] = None
+
+    def _bring_up(self) -> None:
+        for branch in self.branches.values():
+            if not branch.up:
+                self.trace.add(f"{branch.location_id} starts")
+                branch.start()
+                return
+        if self.office.app is None:
+            self.trace.add("head office starts")
+            self.office.start()
+            self.network.hosts[OFFICE_HOST] = self._office_app()
+
+    def _office_app(self) -> Callable[..., Any]:
+        """Head office's application, whose death in a commit takes the process down and leaves the caller waiting."""
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            running = self.office.app
+            if running is None:
+                raise HostDied("head office is down")
+            try:
+                await running(scope, receive, send)
+            except Crashed:
+                self.injected["head office crashed in a commit"] += 1
+                self._office_down()
+                raise HostDied("head office died") from None
+
+        return app
+
+    def _cut_or_join(self) -> None:
+        name = self.random.choice(LOCATIONS)
+        link = (name, OFFICE_HOST)
+        if self.network.cut:
+            self.network.cut.clear()
+        else:
+            self.network.cut.add(link)
+            self.injected["link cut"] += 1
+        self.trace.add(f"the line of {name} is {'cut' if link in self.network.cut else 'up'}")
+
+    # What must hold
+
+    def _look(self) -> None:
+        """Look at what has changed since the last look."""
+        for name, branch in self.branches.items():
+            with branch.store.reading() as connection:
+                if invariants.follow_branch(self.here[name], connection, BRANCH_LOG, name):
+                    invariants.projection_is_fold(self.here[name], connection, BRANCH_STOCK, name, name)
+                    invariants.one_effect_a_command(self.here[name], name)
+        with self.office.looking.connect() as connection:
+            arrived = heads(connection)
+            for name in LOCATIONS:
+                there = self.there[name]
+                if arrived.get(name, 0) != len(there.lines):
+                    follow_office(there, connection, name, arrived.get(name, 0))
+                    invariants.is_prefix(there, self.here[name], name)
+                    where = f"{name} at head office"
+                    invariants.projection_is_fold(there, connection, OFFICE_STOCK, name, where)
+                    invariants.conserved(self.there)
+
+    def _heal(self) -> None:
+        """End all faults, let everybody go on until nothing moves, within a bound."""
+        self.trace.add("the faults end")
+        self.network.heal()
+        self.network.step += 1_000
+        for _ in range(HEALING_ROUNDS):
+            self._advance(20)
+            self.network.deliver_late()
+            for _ in range(len(self.branches) + 1):
+                self._bring_up()
+            for name, branch in self.branches.items():
+                waiting = [wish for wish in self.callers.waiting if wish.location_id == name]
+                if waiting:
+                    self._send(branch, waiting)
+                for what in ("ship", "ship", "pull", "pull"):
+                    branch.step(what)
+            self._look()
+            if self._settled():
+                return
+        raise RuleBroken(17, f"not settled {HEALING_ROUNDS} rounds after the faults ended: {self._unsettled()}")
+
+    def _settled(self) -> bool:
+        return not self._unsettled()
+
+    def _unsettled(self) -> list[str]:
+        behind = [f"{n}: {len(self.there[n].lines)} of {len(self.here[n].lines)} events" for n in LOCATIONS
+                  if len(self.there[n].lines) != len(self.here[n].lines)]  # fmt: skip
+        return behind + [f"{wish.name} was never answered" for wish in self.callers.waiting]
+
+    def _last_look(self) -> None:
+        invariants.conserved(self.here)
+        for name in LOCATIONS:
+            here, there = self.here[name], self.there[name]
+            with self.branches[name].store.reading() as connection:
+                invariants.log_is_whole(here, connection, BRANCH_LOG, name)
+            if here.lines != there.lines:
+                raise RuleBroken(17, f"the logs of {name} differ at the end")
+            recorded = {event.event_id for event in here.events}
+            told = [wish for wish in self.callers.answered if wish.accepted and wish.location_id == name]
+            lost = {each for wish in told for each in event_ids(wish.told)} - recorded
+            if lost:
+                raise RuleBroken(3, f"{name} lost {sorted(lost)}, which it had answered")
+            keys = {event.command_key for event in here.events if event.command_key and event.actor != COORDINATOR}
+            if unknown := keys - {wish.make().key for wish in told}:
+                raise RuleBroken(8, f"{name} recorded {sorted(unknown)}, of which no caller was told")
+
+
+def branch_now(clock: VirtualClock) -> int:
+    """What a till's clock shows."""
+    return clock.now()
+
+
+def _fast_folder() -> str | None:
+    """Memory, where the system offers it: the simulation commits tens of thousands of times."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None

@@ -1,0 +1,131 @@
+"""Head office in the simulation: its real application on a real PostgreSQL whose clock the history moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy import Connection, Engine, create_engine, event, text
+
+from head_office import items, keys, locations
+from head_office.main import build
+from head_office.schema import MIGRATIONS, VERSION_TABLE
+from head_office.segments import segments
+from head_office.settings import HeadOfficeSettings
+from shared.messages import CatalogueItem, CatalogueLocation
+from shared.runtime.auth import Role
+from shared.runtime.migrations import migrate
+from tests.simulation.branch import Crashed
+from tests.simulation.clock import VirtualClock
+from tests.simulation.invariants import Copy, RuleBroken
+from tests.support.events import NOON
+
+LOCATIONS = ("A", "B", "C")
+ITEMS = {"milk": "l", "flour": "kg", "eggs": "piece", "salt": "kg"}
+KEYS: dict[str, str] = {}
+"""Texts of the keys in the template, by location or role. Their secrets are random; nothing decides by them."""
+
+VIRTUAL_NOW = """
+CREATE SEQUENCE simulated_clock MINVALUE 0 START {now};
+CREATE OR REPLACE FUNCTION larder_now() RETURNS bigint LANGUAGE sql VOLATILE
+AS 'SELECT last_value FROM simulated_clock';
+"""
+
+
+def give_virtual_clock(engine: Engine) -> None:
+    """Replace the one function that SQL takes its time from."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(VIRTUAL_NOW.format(now=NOON))
+
+
+def set_virtual_clock(engine: Engine, now: int) -> None:
+    """Move that clock: a sequence's value is seen by every transaction at once, as time is."""
+    with engine.connect() as connection:
+        connection.execute(text("SELECT setval('simulated_clock', :now)"), {"now": now})
+
+
+def prepare_office(url: str) -> None:
+    """A template database: migrated, with locations, items and keys."""
+    engine = create_engine(url)
+    migrate(engine, MIGRATIONS, VERSION_TABLE)
+    give_virtual_clock(engine)
+    with engine.begin() as connection:
+        for name in LOCATIONS:
+            locations.add(
+                connection, CatalogueLocation(location_id=name, name=f"Branch {name}", timezone="UTC", day_start=240)
+            )
+            KEYS[name] = keys.issue(connection, Role.BRANCH, name).text
+        items.put(
+            connection, [CatalogueItem(item_id=item, name=item.title(), unit=unit) for item, unit in ITEMS.items()]
+        )
+        KEYS["coordinator"] = keys.issue(connection, Role.COORDINATOR).text
+        KEYS["admin"] = keys.issue(connection, Role.ADMIN).text
+    engine.dispose()
+
+
+def tripwire(engine: Engine, host: Any) -> None:
+    """Let a commit on `engine` end the process when `host.crash_at` says so."""
+
+    def wired(connection: Connection) -> None:
+        crash, host.crash_at = host.crash_at, None
+        if crash == "before the commit":
+            raise Crashed
+        if crash == "after the commit":
+            connection.connection.commit()
+            raise Crashed
+
+    event.listen(engine, "commit", wired)
+
+
+class SimulatedOffice:
+    """Head office's process."""
+
+    def __init__(self, url: str, folder: Path, clock: VirtualClock) -> None:
+        self.url = url
+        self._folder = folder
+        self.crash_at: str | None = None
+        self._clock = clock
+        self.looking = create_engine(url, isolation_level="AUTOCOMMIT")
+        self.app: FastAPI | None = None
+        self._engine: Engine | None = None
+
+    def start(self) -> None:
+        settings = HeadOfficeSettings(dir=self._folder, database_url=SecretStr(self.url), threads=3, ingests=1)
+        built = build(settings, self._clock)
+        tripwire(built.engine, self)
+        self._engine, self.app = built.engine, built.app
+
+    def stop(self) -> None:
+        """The process is gone, in order or not: its connections are closed, what was not committed never was."""
+        if self._engine is not None:
+            self._engine.dispose()
+        self._engine = self.app = None
+
+    def close(self) -> None:
+        self.stop()
+        self.looking.dispose()
+
+
+def heads(connection: Connection) -> dict[str, int]:
+    """The head of every location, as head office has it."""
+    return {row.location_id: row.sequence for row in connection.execute(text("SELECT location_id, sequence FROM head"))}
+
+
+def follow_office(copy: Copy, connection: Connection, location: str, head: int) -> None:
+    """Read what head office's copy of a location's log has gained, out of its frames, up to its head and no further."""
+    given = {"l": location, "after": len(copy.lines)}
+    rows = connection.execute(
+        text("SELECT sequence, hash FROM event WHERE location_id = :l AND sequence > :after"), given
+    )
+    hashes = {row.sequence: bytes(row.hash) for row in rows}
+    wanted = connection.execute(
+        text("SELECT first_sequence FROM log_segment WHERE location_id = :l AND last_sequence > :after"), given
+    ).scalars()
+    for frame, lines in segments(connection, location, wanted):
+        for sequence, line in enumerate(lines, start=frame.first_sequence):
+            if sequence > given["after"]:
+                copy.add(sequence, line, hashes.pop(sequence, b""), f"{location} at head office")
+    if head != len(copy.lines) or hashes:
+        raise RuleBroken(4, f"{location} at head office: the head says {head}, the log ends at {len(copy.lines)}")

@@ -1,0 +1,64 @@
+"""Playing histories one after another on one PostgreSQL server."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+
+import structlog
+
+from tests.simulation.history import STEPS, History
+from tests.simulation.office import prepare_office
+from tests.support.databases import Databases
+
+EXPECTED = frozenset(
+    {
+        "dropped",
+        "answer lost",
+        "duplicated",
+        "delayed",
+        "delivered late",
+        "reordered",
+        "truncated",
+        "refused by a cut",
+        "link cut",
+        "sent to a host that is down",
+        "request repeated",
+        "branch crashed",
+        "branch crashed in a commit",
+        "head office crashed",
+        "head office crashed in a commit",
+    }
+)
+"""Every kind of fault. A run that did not inject one of them has not tested what it says."""
+
+
+def play(databases: Databases, seed: int, steps: int = STEPS, *, aloud: bool = False) -> Counter[str]:
+    """Play one history; the faults injected. Raises RuleBroken with the command that plays it again."""
+    with (
+        structlog.testing.capture_logs(),
+        databases.fresh(prepare_office) as url,
+        History(seed, url, aloud=aloud) as history,
+    ):
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        try:
+            return history.run(steps)
+        except BaseException as error:
+            told = "\n  ".join(history.trace.lines[-15:])
+            again = f"python -m tests.simulation --seed {seed} --steps {steps}"
+            error.add_note(f"seed {seed}; play it again with: {again}\nthe last steps:\n  {told}")
+            raise
+
+
+def play_all(databases: Databases, seeds: Iterable[int], steps: int = STEPS) -> Counter[str]:
+    """Play several; all faults injected."""
+    total: Counter[str] = Counter()
+    for seed in seeds:
+        total += play(databases, seed, steps)
+    return total
+
+
+def missing(injected: Counter[str]) -> list[str]:
+    """The kinds of fault that were never injected."""
+    return sorted(kind for kind in EXPECTED if not injected[kind])

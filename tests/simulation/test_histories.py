@@ -1,0 +1,24 @@
+"""Two hundred histories of three hundred steps, in which every rule holds after every step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.simulation.playing import missing, play, play_all
+from tests.support.databases import Databases
+
+HISTORIES = 200
+TOGETHER = 20
+
+
+@pytest.mark.parametrize("first", range(0, HISTORIES, TOGETHER))
+def test_rules_hold_in_every_history(first: int, databases: Databases, tell_faults: Any) -> None:
+    injected = play_all(databases, range(first, first + TOGETHER))
+    tell_faults(injected)
+    assert not missing(injected), f"never injected: {missing(injected)}"
+
+
+def test_a_seed_plays_the_same_history_again(databases: Databases) -> None:
+    assert play(databases, 7, 120) == play(databases, 7, 120)
