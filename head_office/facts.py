@@ -15,11 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, func, literal_column, select, true
+from sqlalchemy import Connection, Row, text
 
-from head_office.arrays import BIGINT, TEXT, array, unnest
-from head_office.instructions import highest_tokens
-from head_office.schema import EVENT, HEAD, INGEST_BATCH, QUARANTINE
 from head_office.segments import read_lines
 from shared.events import EventType, Id, code_fault
 from shared.messages import ChangesPage, Fact, TransferFacts
@@ -44,70 +41,63 @@ class _Reason(msgspec.Struct):
 _decode_reason: Final = msgspec.json.Decoder(_Reason).decode
 
 
+# OFFSET 0 keeps the planner from turning the look-ups by transfer into a scan of the whole log, whatever it guesses.
+_FACTS: Final = text(
+    """
+    SELECT asked.transfer_id, token.highest, fact.*
+    FROM unnest(CAST(:transfer_ids AS text[])) WITH ORDINALITY AS asked (transfer_id, place)
+    CROSS JOIN LATERAL (
+        SELECT max(token) AS highest FROM transfer_token WHERE transfer_id = asked.transfer_id
+    ) AS token
+    LEFT JOIN LATERAL (
+        SELECT location_id, sequence, type, item_id, occurred_at,
+            CASE WHEN type = 'TRANSFER_REVERSED' THEN (
+                SELECT abs(sent.on_hand_change) FROM event AS sent
+                WHERE sent.location_id = event.location_id AND sent.sequence = event.voided_sequence
+            ) ELSE coalesce(abs(in_transit_change), on_hand_change) END AS quantity,
+            coalesce(
+                -- One that was quarantined is known from its release on.
+                (SELECT released_at FROM quarantine
+                 WHERE quarantine.location_id = event.location_id AND quarantine.sequence = event.sequence),
+                (SELECT received_at FROM ingest_batch
+                 WHERE ingest_batch.location_id = event.location_id AND last_sequence >= event.sequence
+                 ORDER BY last_sequence LIMIT 1)
+            ) AS received_at
+        FROM event WHERE event.transfer_id = asked.transfer_id AND event.transfer_id IS NOT NULL
+        ORDER BY location_id, sequence OFFSET 0
+    ) AS fact ON true
+    ORDER BY asked.place, fact.location_id, fact.sequence
+    """
+)
+
+
 def facts(connection: Connection, transfer_ids: Sequence[str]) -> list[TransferFacts]:
     """Everything the logs say of each transfer, in the order asked; facts by location and sequence."""
     if not transfer_ids:
         return []
-    rows = connection.execute(_facts_query(transfer_ids)).all()
+    asked = list(dict.fromkeys(transfer_ids))
+    rows = connection.execute(_FACTS, {"transfer_ids": asked}).all()
     reasons = _reasons(connection, rows)
-    found: dict[str, list[Fact]] = {}
+    found: dict[str, TransferFacts] = {}
     for row in rows:
-        fact = Fact(
-            location_id=row.location_id,
-            sequence=row.sequence,
-            type=EventType(row.type),
-            item_id=row.item_id,
-            quantity=row.quantity,
-            reason=reasons.get((row.location_id, row.sequence)),
-            occurred_at=row.occurred_at,
-            received_at=row.received_at,
-        )
-        found.setdefault(row.transfer_id, []).append(fact)
-    tokens = highest_tokens(connection, transfer_ids)
-    return [
-        TransferFacts(transfer_id=each, highest_token=tokens.get(each, 0), facts=found.get(each, []))
-        for each in transfer_ids
-    ]
-
-
-def _facts_query(transfer_ids: Sequence[str]) -> Any:
-    sent = EVENT.alias("sent")
-    batch = (
-        select(INGEST_BATCH.c.received_at)
-        .where(INGEST_BATCH.c.location_id == EVENT.c.location_id, INGEST_BATCH.c.last_sequence >= EVENT.c.sequence)
-        .order_by(INGEST_BATCH.c.last_sequence)
-        .limit(1)
-        .scalar_subquery()
-    )
-    quantity = func.coalesce(
-        func.abs(EVENT.c.in_transit_change), func.abs(sent.c.on_hand_change), EVENT.c.on_hand_change
-    )
-    return (
-        select(
-            EVENT.c.transfer_id,
-            EVENT.c.location_id,
-            EVENT.c.sequence,
-            EVENT.c.type,
-            EVENT.c.item_id,
-            EVENT.c.occurred_at,
-            quantity.label("quantity"),
-            # One that was quarantined is known from its release on.
-            func.coalesce(QUARANTINE.c.released_at, batch).label("received_at"),
-        )
-        .select_from(
-            EVENT.outerjoin(
-                sent,
-                (sent.c.location_id == EVENT.c.location_id)
-                & (sent.c.sequence == EVENT.c.voided_sequence)
-                & (EVENT.c.type == EventType.TRANSFER_REVERSED.value),
-            ).outerjoin(
-                QUARANTINE,
-                (QUARANTINE.c.location_id == EVENT.c.location_id) & (QUARANTINE.c.sequence == EVENT.c.sequence),
+        about = found.get(row.transfer_id)
+        if about is None:
+            about = TransferFacts(transfer_id=row.transfer_id, highest_token=row.highest or 0, facts=[])
+            found[row.transfer_id] = about
+        if row.sequence is not None:
+            about.facts.append(
+                Fact(
+                    location_id=row.location_id,
+                    sequence=row.sequence,
+                    type=EventType(row.type),
+                    item_id=row.item_id,
+                    quantity=row.quantity,
+                    reason=reasons.get((row.location_id, row.sequence)),
+                    occurred_at=row.occurred_at,
+                    received_at=row.received_at,
+                )
             )
-        )
-        .where(EVENT.c.transfer_id.is_not(None), EVENT.c.transfer_id == func.any(array(transfer_ids)))
-        .order_by(EVENT.c.transfer_id, EVENT.c.location_id, EVENT.c.sequence)
-    )
+    return [found[each] for each in transfer_ids]
 
 
 def _reasons(connection: Connection, rows: Sequence[Row[Any]]) -> dict[tuple[str, int], str | None]:
@@ -123,100 +113,72 @@ def _reasons(connection: Connection, rows: Sequence[Row[Any]]) -> dict[tuple[str
     }
 
 
+# A head office that was restored has less than it told of, so nobody's position is ahead of what there is. Locations
+# take turns, so that a busy one does not hold up the others; those without news come first, with their position.
+_CHANGES: Final = text(
+    """
+    WITH reached AS (
+        SELECT head.location_id,
+            least(coalesce(given.sequence, 0), head.sequence) AS sequence,
+            least(coalesce(given.release, 0), coalesce((
+                SELECT max(release_number) FROM quarantine WHERE quarantine.location_id = head.location_id
+            ), 0)) AS release
+        FROM head LEFT JOIN unnest(
+            CAST(:locations AS text[]), CAST(:sequences AS bigint[]), CAST(:releases AS bigint[])
+        ) AS given (location_id, sequence, release) ON given.location_id = head.location_id
+    )
+    SELECT reached.location_id, reached.sequence AS from_sequence, reached.release AS from_release,
+        news.turn, news.sequence, news.release, news.transfer_id
+    FROM reached LEFT JOIN LATERAL (
+        (SELECT row_number() OVER (ORDER BY sequence) AS turn, sequence, CAST(NULL AS bigint) AS release, transfer_id
+         FROM event
+         WHERE location_id = reached.location_id AND transfer_id IS NOT NULL AND sequence > reached.sequence
+         ORDER BY sequence LIMIT :limit + 1)
+        UNION ALL
+        (SELECT row_number() OVER (ORDER BY release_number), NULL, release_number, (
+             SELECT transfer_id FROM event
+             WHERE event.location_id = quarantine.location_id AND event.sequence = quarantine.sequence
+         )
+         FROM quarantine WHERE location_id = reached.location_id AND release_number > reached.release
+         ORDER BY release_number LIMIT :limit + 1)
+    ) AS news ON true
+    ORDER BY news.turn NULLS FIRST, reached.location_id, news.release
+    LIMIT :limit + 1 + (SELECT count(*) FROM head)
+    """
+)
+
+
 def changes(connection: Connection, cursor: str | None, limit: int = MAX_PAGE) -> ChangesPage:
     """The facts, whole, of up to `limit` transfers that got facts after the cursor (None: from the beginning).
 
-    Locations take turns, so that a busy one does not hold up the others. Raises BadCursor.
+    Raises BadCursor.
     """
-    at = _within(connection, read_cursor(cursor))
+    at = read_cursor(cursor)
     limit = min(limit, MAX_PAGE)
-    released = _released_after(connection, at, limit)
-    arrived = _arrived_after(connection, at, limit)
-    more = len(released) > limit or len(arrived) > limit
+    given = {
+        "locations": list(at),
+        "sequences": [sequence for sequence, _ in at.values()],
+        "releases": [release for _, release in at.values()],
+    }
+    rows = connection.execute(_CHANGES, {**given, "limit": limit}).all()
+    more = sum(row.turn is not None for row in rows) > limit
     transfers: dict[str, None] = {}
-    reached = dict(at)
-    for row in [*released, *arrived]:
-        if row.transfer_id is not None and row.transfer_id not in transfers:
+    begun: set[str] = set()
+    for row in rows:
+        if row.turn is not None and row.transfer_id is not None and row.transfer_id not in transfers:
             if len(transfers) == limit:
                 more = True
                 break
             transfers[row.transfer_id] = None
-        sequence, release = reached.get(row.location_id, (0, 0))
-        reached[row.location_id] = (
+        if row.location_id not in begun:
+            begun.add(row.location_id)
+            at[row.location_id] = (row.from_sequence, row.from_release)
+        sequence, release = at[row.location_id]
+        at[row.location_id] = (
             sequence if row.sequence is None else row.sequence,
             release if row.release is None else row.release,
         )
-    return ChangesPage(facts(connection, list(transfers)), write_cursor(reached), more)
-
-
-def _within(connection: Connection, at: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
-    """The cursor, nowhere ahead of what there is: a head office that was restored has less than it told of."""
-    position = _positions(at)
-    newest = (
-        select(func.max(QUARANTINE.c.release_number))
-        .where(QUARANTINE.c.location_id == HEAD.c.location_id)
-        .correlate(HEAD)
-        .scalar_subquery()
-    )
-    rows = connection.execute(
-        select(
-            HEAD.c.location_id,
-            func.least(position.c.sequence, HEAD.c.sequence).label("sequence"),
-            func.least(position.c.release, func.coalesce(newest, 0)).label("release"),
-        ).select_from(position.join(HEAD, HEAD.c.location_id == position.c.location_id))
-    )
-    return {row.location_id: (row.sequence, row.release) for row in rows}
-
-
-def _arrived_after(connection: Connection, at: Mapping[str, tuple[int, int]], limit: int) -> Sequence[Row[Any]]:
-    """Up to `limit` + 1 events of transfers after each location's sequence, the locations taking turns."""
-    position = _positions(at)
-    after = func.coalesce(position.c.sequence, 0)
-    news = (
-        select(
-            EVENT.c.sequence,
-            EVENT.c.transfer_id,
-            func.row_number().over(order_by=EVENT.c.sequence).label("turn"),
-        )
-        .where(EVENT.c.location_id == HEAD.c.location_id, EVENT.c.transfer_id.is_not(None), EVENT.c.sequence > after)
-        .order_by(EVENT.c.sequence)
-        .limit(limit + 1)
-        .lateral("news")
-    )
-    return connection.execute(
-        select(HEAD.c.location_id, news.c.sequence, literal_column("NULL::bigint").label("release"), news.c.transfer_id)
-        .select_from(HEAD.outerjoin(position, position.c.location_id == HEAD.c.location_id).join(news, true()))
-        .order_by(news.c.turn, HEAD.c.location_id)
-        .limit(limit + 1)
-    ).all()
-
-
-def _released_after(connection: Connection, at: Mapping[str, tuple[int, int]], limit: int) -> Sequence[Row[Any]]:
-    """Up to `limit` + 1 events released from the quarantine after each location's release number."""
-    position = _positions(at)
-    after = func.coalesce(position.c.release, 0)
-    return connection.execute(
-        select(
-            HEAD.c.location_id,
-            literal_column("NULL::bigint").label("sequence"),
-            QUARANTINE.c.release_number.label("release"),
-            EVENT.c.transfer_id,
-        )
-        .select_from(
-            HEAD.outerjoin(position, position.c.location_id == HEAD.c.location_id)
-            .join(QUARANTINE, (QUARANTINE.c.location_id == HEAD.c.location_id) & (QUARANTINE.c.release_number > after))
-            .join(
-                EVENT, (EVENT.c.location_id == QUARANTINE.c.location_id) & (EVENT.c.sequence == QUARANTINE.c.sequence)
-            )
-        )
-        .order_by(QUARANTINE.c.release_number, HEAD.c.location_id)
-        .limit(limit + 1)
-    ).all()
-
-
-def _positions(at: Mapping[str, tuple[int, int]]) -> Any:
-    rows = [(location_id, sequence, release) for location_id, (sequence, release) in at.items()]
-    return unnest("position", (("location_id", TEXT), ("sequence", BIGINT), ("release", BIGINT)), rows)
+    return ChangesPage(facts(connection, list(transfers)), write_cursor(at), more)
 
 
 def read_cursor(cursor: str | None) -> _Cursor:

@@ -6,17 +6,15 @@ Works inside the transaction of the Connection it is given. Locks are taken in o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Exists, case, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, text
 
-from head_office.arrays import BIGINT, BYTES, TEXT, array, unnest
 from head_office.locations import known
-from head_office.schema import EVENT
-from head_office.schema_office import INSTRUCTION, INSTRUCTION_HEAD, INSTRUCTIONS_CHANNEL, TRANSFER_TOKEN
+from head_office.schema_office import INSTRUCTIONS_CHANNEL
 from shared.events import EventType
 from shared.messages import (
     Instruction,
@@ -40,13 +38,75 @@ ANSWERS: Final[dict[InstructionStep, tuple[EventType, ...]]] = {
 }
 """The facts at the instructed location after which a step is no longer open."""
 
-_COLUMNS: Final = (
-    ("location_id", TEXT),
-    ("transfer_id", TEXT),
-    ("step", TEXT),
-    ("number", BIGINT),
-    ("token", BIGINT),
-    ("body", BYTES),
+# A subquery for one value and not EXISTS, which the planner may turn into a scan of the whole log.
+_ANSWERED: Final = (
+    "coalesce((SELECT true FROM event WHERE event.location_id = instruction.location_id"
+    " AND event.transfer_id = instruction.transfer_id AND event.type = ANY (CASE instruction.step "
+    + " ".join(f"WHEN '{step}' THEN ARRAY[{', '.join(map(repr, map(str, kinds)))}]" for step, kinds in ANSWERS.items())
+    + " END) LIMIT 1), false)"
+)
+
+# Rows are taken in one order, so that two batches never wait for each other's. Tokens of other sources, which no honest
+# coordinator gives a transfer, count as well.
+_RAISE_TOKENS: Final = text(
+    """
+    WITH given AS (
+        SELECT * FROM unnest(CAST(:transfer_ids AS text[]), CAST(:sources AS text[]), CAST(:tokens AS bigint[]))
+            AS given (transfer_id, location_id, token)
+        ORDER BY transfer_id, location_id
+    ), raised AS (
+        INSERT INTO transfer_token (transfer_id, location_id, token) SELECT * FROM given
+        ON CONFLICT (transfer_id, location_id) DO UPDATE SET token = greatest(transfer_token.token, excluded.token)
+        RETURNING transfer_id, token
+    )
+    SELECT transfer_id, max(token) AS token FROM (
+        SELECT * FROM raised
+        UNION ALL SELECT transfer_id, token FROM transfer_token WHERE transfer_id = ANY (CAST(:transfer_ids AS text[]))
+    ) AS every GROUP BY transfer_id
+    """
+)
+
+# The row of a location stays locked until the transaction ends, so numbers are committed in their order.
+_TAKE_NUMBERS: Final = text(
+    """
+    INSERT INTO instruction_head (location_id, number)
+    SELECT * FROM unnest(CAST(:locations AS text[]), CAST(:counts AS bigint[])) AS given (location_id, number)
+    ORDER BY location_id
+    ON CONFLICT (location_id) DO UPDATE SET number = instruction_head.number + excluded.number
+    RETURNING location_id, number
+    """
+)
+
+_STORE: Final = text(
+    f"""
+    WITH stored AS (
+        INSERT INTO instruction (location_id, transfer_id, step, number, token, body)
+        SELECT * FROM unnest(
+            CAST(:location_ids AS text[]), CAST(:transfer_ids AS text[]), CAST(:steps AS text[]),
+            CAST(:numbers AS bigint[]), CAST(:tokens AS bigint[]), CAST(:bodies AS bytea[])
+        )
+        ON CONFLICT (location_id, transfer_id, step)
+        DO UPDATE SET number = excluded.number, token = excluded.token, body = excluded.body
+    )
+    SELECT pg_notify('{INSTRUCTIONS_CHANNEL}', location_id) FROM unnest(CAST(:told AS text[])) AS told (location_id)
+    """
+)
+
+_SWEEP: Final = text(f"DELETE FROM instruction WHERE location_id = :location_id AND {_ANSWERED}")
+
+# One statement, so one moment: numbers are committed in order, so none up to the last one can still appear.
+_PAGE: Final = text(
+    f"""
+    SELECT instruction_head.number AS last, wanted.number, wanted.body
+    FROM instruction_head LEFT JOIN LATERAL (
+        SELECT number, body FROM instruction
+        WHERE location_id = instruction_head.location_id AND number > :after AND number <= instruction_head.number
+            AND NOT {_ANSWERED}
+        ORDER BY number LIMIT :limit
+    ) AS wanted ON true
+    WHERE instruction_head.location_id = :location_id
+    ORDER BY wanted.number
+    """
 )
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -89,111 +149,48 @@ def _raise_tokens(connection: Connection, instructions: Sequence[Instruction]) -
         asked[key] = max(each.token, asked.get(key, 0))
     if not asked:
         return {}
-    rows = sorted((transfer_id, source, token) for (transfer_id, source), token in asked.items())
-    wanted = unnest("wanted", (("transfer_id", TEXT), ("location_id", TEXT), ("token", BIGINT)), rows)
-    upsert = insert(TRANSFER_TOKEN).from_select(
-        ["transfer_id", "location_id", "token"],
-        select(wanted).order_by(wanted.c.transfer_id, wanted.c.location_id),
-    )
-    upsert = upsert.on_conflict_do_update(
-        index_elements=["transfer_id", "location_id"],
-        set_={"token": func.greatest(TRANSFER_TOKEN.c.token, upsert.excluded.token)},
-    )
-    connection.execute(upsert)
-    return highest_tokens(connection, [row[0] for row in rows])
-
-
-def highest_tokens(connection: Connection, transfer_ids: Sequence[str]) -> dict[str, int]:
-    """The highest token seen for each transfer; those never instructed are left out."""
-    query = (
-        select(TRANSFER_TOKEN.c.transfer_id, func.max(TRANSFER_TOKEN.c.token).label("token"))
-        .where(TRANSFER_TOKEN.c.transfer_id == func.any(array(transfer_ids)))
-        .group_by(TRANSFER_TOKEN.c.transfer_id)
-    )
-    return {row.transfer_id: row.token for row in connection.execute(query)}
+    given = {
+        "transfer_ids": [transfer_id for transfer_id, _ in asked],
+        "sources": [source for _, source in asked],
+        "tokens": list(asked.values()),
+    }
+    return {row.transfer_id: row.token for row in connection.execute(_RAISE_TOKENS, given)}
 
 
 def _store(connection: Connection, instructions: Sequence[Instruction]) -> None:
-    counts: dict[str, int] = {}
-    for each in instructions:
-        counts[each.location_id] = counts.get(each.location_id, 0) + 1
-    last = _take_numbers(connection, sorted(counts.items()))
+    counts = Counter(each.location_id for each in instructions)
+    numbers = connection.execute(_TAKE_NUMBERS, {"locations": list(counts), "counts": list(counts.values())})
+    last = {row.location_id: row.number for row in numbers}
     following = {location_id: last[location_id] - count for location_id, count in counts.items()}
-    rows: list[tuple[str, str, str, int, int, bytes]] = []
+    given: list[int] = []
     for each in instructions:
-        number = following[each.location_id] = following[each.location_id] + 1
-        body = _encode(msgspec.structs.replace(each, number=0))
-        rows.append((each.location_id, each.transfer_id, each.step.value, number, each.token, body))
-    given = unnest("given", _COLUMNS, rows)
-    upsert = insert(INSTRUCTION).from_select([name for name, _ in _COLUMNS], select(given))
+        following[each.location_id] += 1
+        given.append(following[each.location_id])
     connection.execute(
-        upsert.on_conflict_do_update(
-            index_elements=["location_id", "transfer_id", "step"],
-            set_={name: upsert.excluded[name] for name in ("number", "token", "body")},
-        )
+        _STORE,
+        {
+            "location_ids": [each.location_id for each in instructions],
+            "transfer_ids": [each.transfer_id for each in instructions],
+            "steps": [each.step.value for each in instructions],
+            "numbers": given,
+            "tokens": [each.token for each in instructions],
+            "bodies": [_encode(msgspec.structs.replace(each, number=0)) for each in instructions],
+            "told": sorted(counts),
+        },
     )
     for location_id, count in counts.items():
         # Answered ones are of no more use; swept now and then, under the location's lock, they cost next to nothing.
         if last[location_id] % SWEEP_EVERY < count:
-            connection.execute(delete(INSTRUCTION).where(INSTRUCTION.c.location_id == location_id, _answered()))
-    names = func.unnest(array(sorted(counts))).column_valued("location_id")
-    connection.execute(select(func.pg_notify(INSTRUCTIONS_CHANNEL, names)))
-
-
-def _take_numbers(connection: Connection, counts: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """The last of `count` new numbers for each location. Its row stays locked, so numbers are committed in order."""
-    wanted = unnest("wanted", (("location_id", TEXT), ("count", BIGINT)), counts)
-    upsert = insert(INSTRUCTION_HEAD).from_select(
-        ["location_id", "number"], select(wanted).order_by(wanted.c.location_id)
-    )
-    rows = connection.execute(
-        upsert.on_conflict_do_update(
-            index_elements=["location_id"],
-            set_={"number": INSTRUCTION_HEAD.c.number + upsert.excluded.number},
-        ).returning(INSTRUCTION_HEAD.c.location_id, INSTRUCTION_HEAD.c.number)
-    )
-    return {row.location_id: row.number for row in rows}
+            connection.execute(_SWEEP, {"location_id": location_id})
 
 
 def page(connection: Connection, location_id: str, after: int, limit: int = MAX_PAGE) -> InstructionPage:
-    """The open instructions of a location with numbers above `after`, in order; `next` passes over answered ones."""
-    # Read first: numbers are committed in order, so none at or below this one can still appear.
-    last = connection.execute(
-        select(INSTRUCTION_HEAD.c.number).where(INSTRUCTION_HEAD.c.location_id == location_id)
-    ).scalar_one_or_none()
-    if last is None or last <= after:
-        return InstructionPage([], after if last is None else min(after, last))
-    rows = connection.execute(
-        select(INSTRUCTION.c.number, INSTRUCTION.c.body)
-        .where(
-            INSTRUCTION.c.location_id == location_id,
-            INSTRUCTION.c.number > after,
-            INSTRUCTION.c.number <= last,
-            ~_answered(),
-        )
-        .order_by(INSTRUCTION.c.number)
-        .limit(limit)
-    ).all()
-    found = [msgspec.structs.replace(_decode(row.body), number=row.number) for row in rows]
-    return InstructionPage(found, rows[-1].number if len(rows) == limit else last)
+    """The open instructions of a location with numbers above `after`, in order.
 
-
-def _answered() -> Exists:
-    answer = EVENT.alias("answer")
-    by_step = case(
-        *(
-            (INSTRUCTION.c.step == step.value, answer.c.type.in_([kind.value for kind in kinds]))
-            for step, kinds in ANSWERS.items()
-        ),
-        else_=False,
-    )
-    return (
-        select(answer.c.sequence)
-        .where(
-            answer.c.location_id == INSTRUCTION.c.location_id,
-            answer.c.transfer_id == INSTRUCTION.c.transfer_id,
-            by_step,
-        )
-        .correlate(INSTRUCTION)
-        .exists()
-    )
+    `next` passes over answered ones; it is below `after` where head office was restored and has given fewer numbers.
+    """
+    rows = connection.execute(_PAGE, {"location_id": location_id, "after": after, "limit": limit}).all()
+    if not rows:
+        return InstructionPage([], 0)
+    found = [msgspec.structs.replace(_decode(row.body), number=row.number) for row in rows if row.number is not None]
+    return InstructionPage(found, found[-1].number if len(found) == limit else rows[0].last)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
 from head_office import instructions
+from head_office.facts import facts
 from head_office.instructions import ANSWERS
 from head_office.schema_office import INSTRUCTION
 from shared.messages import Instruction, InstructionLine, InstructionOutcome, InstructionStep
@@ -238,7 +239,7 @@ def test_batches_that_overlap_in_any_order_do_not_lock_each_other_out(office: En
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(coordinator, range(4)))
     with office.connect() as connection:
-        assert instructions.highest_tokens(connection, transfers) == dict.fromkeys(transfers, 15)
+        assert [each.highest_token for each in facts(connection, transfers)] == [15] * len(transfers)
     for site in (SOURCE, DESTINATION):
         found, _ = open_at(office, site)
         assert sorted(found) == sorted((each, "out" if site == SOURCE else "in", 15) for each in transfers)
