@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from branch_node.api_imports import import_routes
 from branch_node.api_read import reading_routes
 from branch_node.api_record import BODY_LIMITS, MAX_BODY, recording_routes
 from branch_node.api_support import ApiNode
@@ -28,5 +29,6 @@ def build_api(node: ApiNode, *, on_start: Sequence[Hook] = (), on_stop: Sequence
         on_stop=on_stop,
     )
     app.include_router(recording_routes(node))
+    app.include_router(import_routes(node))
     app.include_router(reading_routes(node))
     return app

@@ -6,7 +6,7 @@ from typing import Final
 
 import typer
 
-from branch_node import cli_check, cli_items, cli_read, cli_record, cli_setup
+from branch_node import cli_check, cli_import, cli_items, cli_read, cli_record, cli_setup
 from branch_node.cli_output import TellingGroup
 
 app: Final = typer.Typer(
@@ -17,5 +17,5 @@ app: Final = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for part in (cli_setup, cli_record, cli_items, cli_read, cli_check):
+for part in (cli_setup, cli_record, cli_import, cli_items, cli_read, cli_check):
     part.register(app)

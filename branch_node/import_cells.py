@@ -14,7 +14,6 @@ from shared.events import BadQuantity, code_fault, parse_quantity, text_fault
 Cells = Sequence[str]
 Test = Callable[[Cells], bool]
 
-MAX_OWN_ID: Final = 48
 _MILLIONTH: Final = Decimal("0.000001")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -80,10 +79,6 @@ def good_person(text: str) -> str:
 
 def good_id(text: str) -> str:
     return _good(text, 200, code_fault(text))
-
-
-def good_own_id(text: str) -> str:
-    return _good(text, MAX_OWN_ID, code_fault(text))
 
 
 def good_text(text: str) -> str:

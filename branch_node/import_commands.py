@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import Connection, insert, select
@@ -25,6 +28,26 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     sha256: str
     known_by: str
+
+
+KEY_PART: Final = 72
+"""Characters of a file's name, or of a row's id, in a key of at most 200."""
+
+_PLAIN: Final = re.compile(r"[ -$&-}]+")
+_KEPT: Final = "".join(chr(code) for code in range(0x20, 0x7E) if chr(code) != "%")
+
+
+def key_part(text: str) -> str:
+    """A text as part of a key, which is ASCII and short: as it is, else as URLs write it, else `~` and its SHA-256."""
+    if len(text) <= KEY_PART and _PLAIN.fullmatch(text):
+        return text
+    quoted = quote(text, safe=_KEPT).replace("~", "%7E")
+    return quoted if len(quoted) <= KEY_PART else "~" + sha256(text.encode()).hexdigest()
+
+
+def item_key(source: str, item_id: str) -> str:
+    """The key under which an import from `source` defines an item."""
+    return f"import-item/{source}/{key_part(item_id)}"
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):

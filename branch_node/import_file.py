@@ -21,7 +21,6 @@ from typing import IO, Final, NamedTuple, Self, cast
 from branch_node.import_rows import Joined
 from shared.events import code_fault
 
-MAX_NAME: Final = 80
 MAX_LOOKUP_ROWS: Final = 300_000
 _CHUNK: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
@@ -130,7 +129,7 @@ def _logical_name(path: Path, *, packed: bool) -> str:
     if packed and name.lower().endswith(".gz"):
         name = name[:-3]
     name = unicodedata.normalize("NFC", name)
-    fault = f"it has more than {MAX_NAME} characters" if len(name) > MAX_NAME else code_fault(name)
+    fault = code_fault(name)
     if fault is not None:
         raise FileRefused(f"{path} has a name that cannot be part of a row's key ({fault}): rename it")
     return name

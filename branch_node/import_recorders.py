@@ -21,6 +21,7 @@ from branch_node.import_commands import (
     Outcome,
     Registration,
     find_claim,
+    item_key,
     recorded_before,
     refused,
     reused,
@@ -34,12 +35,6 @@ from branch_node.store import Store
 from branch_node.writer import Writer
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
-
-
-def item_key(source: str, item_id: str) -> str:
-    """The key under which an import from `source` defines an item."""
-    return f"import-item/{source}/{item_id}"
-
 
 Submit = Callable[[Sequence[Command]], Callable[[], list[Any]]]
 """Gives commands to the writer as one transaction; the answer waits for their outcomes, as `Writer.submit_all` does."""
@@ -66,7 +61,7 @@ class DirectRecorder:
         return item_id in self._writer.items
 
     def record(self, items: Sequence[ItemContent], rows: Sequence[Row]) -> Settle:
-        events = [ImportEvent(row.entry, key=row.key, actor=row.entry.person or self._actor) for row in rows]
+        events = [ImportEvent(row.entry, key=row.key, actor=self._actor_of(row.entry.person)) for row in rows]
         known = self._recorded_before(events)
         commands: list[Command] = [
             DefineItem(item, key=item_key(self._source, item.item_id), actor=self._actor) for item in items
@@ -79,6 +74,9 @@ class DirectRecorder:
             return [next(answers) if outcome is None else outcome for outcome in known]
 
         return settle
+
+    def _actor_of(self, person: str | None) -> str:
+        return self._actor if person is None else f"{self._actor}/{person}"
 
     def _recorded_before(self, events: Sequence[ImportEvent]) -> Sequence[Outcome | None]:
         if not self._began_before:

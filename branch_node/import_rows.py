@@ -156,7 +156,7 @@ class RowReader:
         own_id = self._id(cells)
         if own_id is None:
             raise RowRejected("the row's own id is empty")
-        return cell.good_own_id(own_id)
+        return cell.good_id(own_id)
 
     def new_item(self, item_id: str, cells: Cells) -> ItemContent:
         """How the row describes its item, for `unknown_items = "create"`. Raises RowRejected."""

@@ -14,7 +14,7 @@ import msgspec
 
 from branch_node.documents import ItemContent
 from branch_node.import_cells import RowRejected
-from branch_node.import_commands import BY_LINE, RECORDED, Outcome, Refused, Registration
+from branch_node.import_commands import BY_LINE, RECORDED, Outcome, Refused, Registration, key_part
 from branch_node.import_file import FileRefused, ImportFile, Record, Rejects, read_lookup
 from branch_node.import_rows import FILTERED, Joined, RowReader
 from branch_node.import_tables import ImportMap
@@ -115,7 +115,7 @@ class Import:
         self._recorder = recorder
         self._rejects = rejects
         self._summary = Summary(source=found.source, file=file.name, dry_run=dry_run, by_type={})
-        self._prefix = f"import/{found.source}/{file.name}/"
+        self._prefix = f"import/{found.source}/{key_part(file.name)}/"
         self._rows: list[Row] = []
         self._bad: list[tuple[int, str, Sequence[str]]] = []
         self._new: dict[str, ItemContent] = {}
@@ -189,7 +189,7 @@ class Import:
             self._bad.append((record.line, str(rejected), cells))
             return
         # A line is marked, so that it is never taken for an own id.
-        key = f"{self._prefix}#{record.line}" if own_id is None else self._prefix + own_id
+        key = f"{self._prefix}#{record.line}" if own_id is None else self._prefix + key_part(own_id)
         self._rows.append(Row(record.line, key, entry, cells))
 
     def _meet(self, reader: RowReader, item_id: str, cells: Sequence[str]) -> None:

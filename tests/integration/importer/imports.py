@@ -66,8 +66,8 @@ def run(
         return Import(opened, found, recorder, rejected, dry_run=dry_run).run(lambda _phase, _size: None)
 
 
-def import_file(branch: Branch, file: Path, map_text: str = TILL) -> Summary:
-    return run(direct(branch), file, map_text)
+def import_file(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None) -> Summary:
+    return run(direct(branch), file, map_text, rejects=rejects)
 
 
 def dry_run(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None) -> Summary:
