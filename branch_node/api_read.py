@@ -15,7 +15,7 @@ from branch_node.explanations import ExplanationRecord, explanation
 from branch_node.inputs import moment
 from branch_node.items import ItemRecord
 from branch_node.nearest import nearest_codes
-from branch_node.problems import INVALID_TIME, UNKNOWN_ITEM
+from branch_node.problems import INVALID_TIME, ITEM_NOT_FOUND
 from branch_node.queries import TransferRecord
 from branch_node.records import EventRecord, Page, StockRecord, time_text
 from branch_node.schema import LOG
@@ -154,7 +154,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         "/stock/{item_id}",
         tags=["reading"],
         summary="What stands of one item, now or as of a moment",
-        responses=_documented(StockRecord, "Its stock", UNKNOWN_ITEM, INVALID_TIME),
+        responses=_documented(StockRecord, "Its stock", ITEM_NOT_FOUND, INVALID_TIME),
     )
     def stock_of(item_id: str, as_of: AsOf = None) -> Response:
         at = moment(as_of, "as_of")
@@ -168,7 +168,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         "/stock/{item_id}/explain",
         tags=["reading"],
         summary="Why the figure is what it is",
-        responses=_documented(ExplanationRecord, "The figure taken apart", UNKNOWN_ITEM, INVALID_TIME),
+        responses=_documented(ExplanationRecord, "The figure taken apart", ITEM_NOT_FOUND, INVALID_TIME),
     )
     def explain(item_id: str, as_of: AsOf = None) -> Response:
         at = moment(as_of, "as_of")
@@ -181,7 +181,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
 
 
 def _helped(node: ApiNode, problem: Problem) -> Problem:
-    if problem.code == UNKNOWN_ITEM.code:
+    if problem.code == ITEM_NOT_FOUND.code:
         problem.extras["nearest"] = nearest_codes(problem.extras["item_id"], node.writer.items.values())
     return problem
 

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from branch_node.lookups import sealed_where
-from branch_node.problems import UNKNOWN_ITEM
+from branch_node.problems import ITEM_NOT_FOUND
 from branch_node.queries import item_row, stock_record
 from branch_node.records import EventRecord, Number, StockRecord, record_of
 from branch_node.schema import LOG
@@ -55,11 +55,11 @@ class ExplanationRecord(msgspec.Struct, kw_only=True):
 def explanation(
     connection: Connection, location_id: str, item_id: str, *, now: int, as_of: int | None
 ) -> ExplanationRecord:
-    """Explain what stands of an item, now or as of a moment. Raises 422 `unknown-item` where nobody ever named it."""
+    """Explain what stands of an item, now or as of a moment. Raises 404 `item-not-found` where nobody ever named it."""
     item = item_row(connection, item_id)
     movements = movements_of(connection, LOG, location_id, item_id)
     if item is None and not movements:
-        raise UNKNOWN_ITEM(f"there is no item {item_id!r}", item_id=item_id)
+        raise ITEM_NOT_FOUND(f"there is no item {item_id!r}", item_id=item_id)
     if as_of is None:
         # As the projection counts: everything recorded. A reservation is over at its expiry all the same.
         moment = max(now, max((each.occurred_at for each in movements), default=now))

@@ -39,6 +39,9 @@ UNKNOWN_ITEM: Final = _declare(
     "Nobody defined this item",
     "Take one of the codes in 'nearest', or define the item first: PUT /v1/items/{item_id}.",
 )
+ITEM_NOT_FOUND: Final = _declare(
+    "item-not-found", 404, "There is no such item here", "Take one of the codes in 'nearest'; GET /v1/items lists all."
+)
 UNIT_DIFFERS: Final = _declare(
     "unit-differs", 422, "The quantity is in another unit", "Send it in the item's base unit, or as 'entered'."
 )
@@ -107,6 +110,12 @@ NOT_WRITING: Final = _declare(
     503,
     "This node is not taking commands now",
     "It is starting or stopping; send the same request again, with the same key, in a moment.",
+)
+ROLLED_BACK: Final = _declare(
+    "rolled-back",
+    503,
+    "This node's database is older than what it had recorded",
+    "Nothing is recorded, reads go on. Put the newest database file back and start the node again.",
 )
 IMPORT_FILE_DIFFERS: Final = _declare(
     "import-file-differs",

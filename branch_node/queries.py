@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, case, func, select
 from branch_node.commands import Location
 from branch_node.items import ItemRecord
 from branch_node.lookups import sealed_where, voids_of
-from branch_node.problems import UNKNOWN_ITEM
+from branch_node.problems import ITEM_NOT_FOUND
 from branch_node.records import EventRecord, Page, StockRecord, flags_of, record_of, time_text
 from branch_node.schema import ITEM, LOCATION, LOG, REORDER_LEVEL, STOCK
 from shared.events import Event, EventType, quantity_json
@@ -174,7 +174,7 @@ def item_row(connection: Connection, item_id: str) -> Any:
 
 
 def stock_of(connection: Connection, item_id: str, *, now: int, as_of: int | None) -> StockRecord:
-    """What stands of one item now, or as of a moment. Raises 422 `unknown-item` where nobody ever named it."""
+    """What stands of one item now, or as of a moment. Raises 404 `item-not-found` where nobody ever named it."""
     if as_of is None:
         row = connection.execute(_STOCK_QUERY.where(STOCK.c.item_id == item_id)).one_or_none()
         if row is not None:
@@ -184,7 +184,7 @@ def stock_of(connection: Connection, item_id: str, *, now: int, as_of: int | Non
     moment = now if as_of is None else as_of
     found = connection.execute(balances(LOG, pairs, moment=moment_literal(moment))).one_or_none()
     if found is None and item is None:
-        raise UNKNOWN_ITEM(f"there is no item {item_id!r}", item_id=item_id)
+        raise ITEM_NOT_FOUND(f"there is no item {item_id!r}", item_id=item_id)
     standing = Standing()
     if found is not None:
         last_count = None if found.counted_at is None else Place(found.counted_at, found.counted_sequence)

@@ -58,6 +58,8 @@ def sqlite_engine(path: Path, *, read_only: bool = False, busy_timeout_ms: int =
                 with attempt:
                     connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
+            # Without it, INSERT OR REPLACE would pass by the triggers that refuse to delete.
+            connection.execute("PRAGMA recursive_triggers=ON")
 
     begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
 

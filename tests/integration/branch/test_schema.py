@@ -1,0 +1,86 @@
+"""What the migrations make is what the metadata says, on both databases, and starting twice is harmless."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, text
+
+from branch_node.schema import VERSION_TABLE, metadata
+from branch_node.store import LocationDiffers, Store
+from shared.event_log import append_only_ddl
+from shared.runtime.migrations import pending_upgrade
+from tests.support.branch import HERE, branch_store
+
+
+def test_migrated_and_declared_are_the_same(any_store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    declared = f"sqlite:///{tmp_path / 'declared.db'}"
+    if not any_store.on_sqlite:
+        make: Callable[[], str] = request.getfixturevalue("postgres_url_factory")
+        declared = make()
+    engine = create_engine(declared)
+    metadata.create_all(engine)
+    migrated = create_engine(any_store.url)
+    assert _shape(migrated) == _shape(engine)
+    with migrated.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+    migrated.dispose()
+
+
+def _shape(engine: Engine) -> dict[str, str]:
+    """Tables, columns, checks and indexes with their conditions, as the database itself tells them."""
+    queries = {
+        "sqlite": ["SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql IS NOT NULL"],
+        "postgresql": [
+            "SELECT table_name || '.' || column_name, data_type || is_nullable || coalesce(column_default, '')"
+            " FROM information_schema.columns WHERE table_schema = 'public'",
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+            "SELECT conrelid::regclass || '.' || conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE connamespace = 'public'::regnamespace",
+        ],
+    }
+    with engine.connect() as connection:
+        found = [row for query in queries[engine.dialect.name] for row in connection.execute(text(query))]
+    return {
+        name: re.sub(r"\s+", " ", re.sub(r'"', "", definition))
+        for name, definition in found
+        if VERSION_TABLE not in name and VERSION_TABLE not in definition
+    }
+
+
+def test_the_log_is_guarded_as_the_domain_says(any_store: Store) -> None:
+    engine = create_engine(any_store.url)
+    dialect = engine.dialect.name
+    query = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+        "postgresql": "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal",
+    }[dialect]
+    with engine.connect() as connection:
+        there = set(connection.execute(text(query)).scalars())
+    engine.dispose()
+    wanted = {
+        match[1]
+        for table in ("event", "voided")
+        for statement in append_only_ddl(table, dialect)
+        if (match := re.search(r"CREATE TRIGGER (\w+)", statement))
+    }
+    assert wanted | {"event_strict"} == there
+
+
+def test_setting_up_again_changes_nothing(any_store: Store, tmp_path: Path) -> None:
+    branch_store(tmp_path, any_store.url).close()
+    engine = any_store.writing_engine()
+    from branch_node.store import MIGRATIONS
+
+    assert not pending_upgrade(engine, MIGRATIONS, VERSION_TABLE)
+    engine.dispose()
+    other = HERE.__class__(location_id="TRI-01", name="Tripoli", timezone="Asia/Beirut")
+    with pytest.raises(LocationDiffers, match="BEY-01"):
+        any_store.set_up(other)
