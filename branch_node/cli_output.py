@@ -22,6 +22,7 @@ from shared.runtime.migrations import DatabaseVersionError
 from shared.runtime.problems import Problem, ascii_json
 from shared.runtime.settings import SettingsError
 
+PIPE_WIDTH: Final = 160
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 
@@ -97,6 +98,7 @@ def print_line(markup: str) -> None:
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "") -> None:
     """A table; columns whose name ends in `#` are numbers, to the right. `empty` is said where there is no row."""
     table = Table(title=title or None, title_justify="left", header_style="bold", title_style="bold")
+    table.show_header = any(columns)
     for column in columns:
         numeric = column.endswith("#")
         table.add_column(
@@ -107,10 +109,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         )
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    if table.row_count == 0 and empty:
+    if table.row_count:
+        # On a pipe there is no width to be had; a narrow guess would fold what a reader searches for.
+        console = Console()
+        (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(table)
+    elif empty:
         print_line(f"[dim]{escape(empty)}[/]")
-        return
-    Console().print(table)
 
 
 def _cell(value: object) -> Text:
@@ -132,24 +136,24 @@ def flags(names: Sequence[str] | None) -> Text:
 
 
 def moment(text: str | None) -> str:
-    """A time as answered, shorter: no seconds' fraction."""
+    """A time as answered, shorter: to the second, and at the branch's offset without saying so (UTC says Z)."""
     if not text:
         return ""
     day, _, rest = text.partition("T")
-    clock, dot, tail = rest.partition(".")
-    offset = tail.lstrip("0123456789") if dot else ""
-    return f"{day} {clock}{offset}"
+    return f"{day} {rest[:8]}{'Z' if rest.endswith('Z') else ''}"
 
 
 def progress(description: str, total: int | None) -> Progress:
     """A progress bar on standard error; `with progress(…) as bar: bar.advance(bar.task_ids[0], n)`."""
+    console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
     bar.add_task(description, total=total)
     return bar

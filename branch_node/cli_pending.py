@@ -29,38 +29,40 @@ MOST: Final = 1_000
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A command sent whose answer did not come: its key, the id made for it, when it was first sent (seconds)."""
+    """A command that was sent and has no answer yet: the id made for it, and when it was first sent (seconds)."""
 
-    key: str
-    made_id: str
+    made: str
     since: float
 
 
-def send(
-    node: ServiceClient,
-    directory: Path | None,
-    path: str,
-    body: dict[str, Any],
-    key: str | None,
-    *,
-    new_id: str | None = None,
-) -> Any:
-    """POST a command under an idempotency key; its answer. `new_id` names a member of the body to be made if None."""
-    folder = load(directory).dir
-    digest = sha256(msgspec.json.encode([path, body], order="sorted")).hexdigest()
-    make: Callable[[], str] = lambda: str(IdFactory()(SystemClock().now()))  # noqa: E731
-    with _kept(folder) as pending:
-        mine = pending.get(digest) or Pending(make(), make(), time.time())
-        pending[digest] = mine
-    if new_id is not None and body.get(new_id) is None:
-        body = {**body, new_id: mine.made_id}
+def send(node: ServiceClient, directory: Path | None, path: str, body: dict[str, Any]) -> Any:
+    """POST a command under a key that is made and kept; its answer."""
+    return _kept_send(directory, path, body, lambda made: post(node, path, body, key=made))
+
+
+def send_named(node: ServiceClient, directory: Path | None, path: str, body: dict[str, Any], member: str) -> Any:
+    """POST a command that is known again by a member of its body, which is made and kept; its answer."""
+    return _kept_send(directory, path, body, lambda made: post(node, path, {**body, member: made}))
+
+
+def post(node: ServiceClient, path: str, body: dict[str, Any], *, key: str | None = None) -> Any:
+    """POST a command that the caller, or the command itself, gives a key to; its answer."""
     try:
-        answer = node.post(path, body, idempotency_key=key or mine.key, tries=TRIES)
+        return node.post(path, body, idempotency_key=key, tries=TRIES)
     except Unreachable as lost:
         raise Refused(
             f"no answer, so it is not known whether it was recorded ({lost})",
             "Give the very same command again: it is recorded once, however often it is given.",
         ) from lost
+
+
+def _kept_send(directory: Path | None, path: str, body: dict[str, Any], act: Callable[[str], Any]) -> Any:
+    folder = load(directory).dir
+    digest = sha256(msgspec.json.encode([path, body], order="sorted")).hexdigest()
+    with _kept(folder) as pending:
+        mine = pending.setdefault(digest, Pending(str(IdFactory()(SystemClock().now())), time.time()))
+    try:
+        answer = act(mine.made)
     except RemoteProblem:
         _forget(folder, digest)  # an answer: nothing was recorded
         raise

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
+from rich.markup import escape
+from rich.text import Text
 
 from branch_node.cli_client import node_at
-from branch_node.cli_output import AsJson, Directory, flags, moment, print_json, print_table
+from branch_node.cli_output import AsJson, Directory, flags, moment, number, print_json, print_line, print_table
 from shared.runtime.client import ServiceClient
 
 PAGE: Final = 1_000
@@ -101,7 +103,7 @@ def log(
         )
         for event in found
     ]
-    columns = ("##", "Occurred", "Type", "Item", "Quantity#", "Unit", "By", "")
+    columns = ("No.#", "Occurred", "Type", "Item", "Quantity#", "Unit", "By", "")
     print_table("", columns, rows, empty="No such events.")
 
 
@@ -144,7 +146,40 @@ def explain(
     if as_json:
         print_json(told)
         return
-    print_json(told)
+    now, start, rows = told["stock"], told["start"], list[tuple[object, ...]]()
+    if told["older_steps"]:
+        rows.append(("", "", f"{told['older_steps']} older events", "", "", ""))
+    rows += [_step(each) for each in ([start] if start else []) + told["steps"]]
+    columns = ("No.#", "Occurred", "Event", "Change#", "On hand#", "")
+    print_table(f"{item}: how it came about", columns, rows, empty="No event counts.")
+    if told["not_counted"] or told["older_not_counted"]:
+        rows = [_left_out(each) for each in told["not_counted"]]
+        if told["older_not_counted"]:
+            rows.insert(0, ("", "", f"{told['older_not_counted']} older events", "", ""))
+        print_table("What does not count", ("No.#", "Occurred", "Event", "Quantity#", "Why"), rows)
+    unit = now.get("unit") or ""
+    print_line(
+        f"As of {moment(now['as_of'])}: on hand [bold]{number(now['on_hand'])}[/] {escape(unit)}, "
+        f"reserved {number(now['reserved'])}, available {number(now['available'])}"
+    )
+
+
+def _step(step: dict[str, Any]) -> tuple[object, ...]:
+    event = step["event"]
+    change: object = event.get("quantity")
+    remark = _remark(event)
+    if "counted" in event:
+        change = f"= {number(event['counted'])}"
+        variance = step.get("variance")
+        remark = ", ".join(part for part in (f"variance {number(variance)}" if variance else "", remark) if part)
+    return (event["sequence"], moment(event["occurred_at"]), event["type"], change, step["on_hand"], remark)
+
+
+def _left_out(left: dict[str, Any]) -> tuple[object, ...]:
+    event, by = left["event"], left.get("by_sequence")
+    why = left["reason"] + (f" ({by})" if by else "")
+    figure = event.get("counted", event.get("quantity"))
+    return (event["sequence"], moment(event["occurred_at"]), event["type"], figure, why)
 
 
 def status(directory: Directory = None, as_json: AsJson = False) -> None:
@@ -154,4 +189,32 @@ def status(directory: Directory = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(told)
         return
-    print_json(told)
+    head, shipping = told["head"], told["shipping"]
+    well = shipping["state"] in {"OK", "NO_HEAD_OFFICE", "STOPPED"}
+    state = Text(_STATES.get(shipping["state"], shipping["state"]), style="green" if well else "bold red")
+    clock = "" if told["clock_confirmed"] else Text("not confirmed: the computer's clock jumped", style="bold red")
+    rows = [
+        ("Location", f"{told['location_id']}  {told['name']}  ({told['timezone']})"),
+        ("Recording", "yes" if told["recording"] else Text("NO: nothing is recorded", style="bold red")),
+        ("Log", f"{head['sequence']} events, epoch {head['epoch']}, hash {head['hash'][:16]}…"),
+        ("Head office", shipping.get("head_office") or "none set"),
+        ("Shipping", state),
+        ("Waits to be shipped", Text(f"{told['unshipped']} events", style="" if not told["unshipped"] else "yellow")),
+        ("Last contact", moment(told["last_contact_at"]) or "never"),
+        ("Clock", clock or f"{moment(told['now'])}, confirmed"),
+    ]
+    print_table("", ("", ""), rows)
+    for part in ("detail", "hint"):
+        if shipping.get(part):
+            print_line(escape(shipping[part]))
+
+
+_STATES: Final = {
+    "OK": "OK",
+    "NO_HEAD_OFFICE": "no head office is set; events wait",
+    "STOPPED": "the node is not serving; 'larder branch serve' ships, or 'larder branch sync' once",
+    "CONNECTING": "connecting",
+    "UNREACHABLE": "head office cannot be reached; events wait",
+    "UNAUTHORIZED": "head office does not accept this node's key",
+    "REFUSED": "head office refuses what this node sends",
+}

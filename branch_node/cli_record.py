@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 import typer
 
 from branch_node.cli_client import node_at
 from branch_node.cli_output import AsJson, Directory, flags, print_json, print_table
-from branch_node.cli_pending import send
+from branch_node.cli_pending import post, send, send_named
 from shared.events import BY_HAND
 
 ALIASES: Final = {
@@ -69,8 +70,14 @@ def record(
         "transfer_id": transfer,
     }
     with node_at(directory) as node:
-        answer = send(node, directory, "/v1/events", _given(body), key)
-    _print_events(answer, as_json)
+        if key is not None:
+            answer = post(node, "/v1/events", _given(body), key=key)
+        else:
+            answer = send(node, directory, "/v1/events", _given(body))
+    if as_json:
+        print_json(answer)
+    else:
+        _table("Recorded", [answer, *answer.get("used", [])])
 
 
 def order(
@@ -82,20 +89,31 @@ def order(
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the order: its deductions are voided.")] = False,
     occurred_at: Annotated[str | None, _OCCURRED] = None,
     source: Annotated[str | None, typer.Option(help="Which till or system says so.")] = None,
-    key: Annotated[str | None, _KEY] = None,
+    reason: Annotated[str | None, typer.Option(help="With --cancel: why, as a code.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record an order, all its lines or none; state it anew with a higher --revision; or --cancel it."""
+    """Record an order, all its lines or none; state it anew with a higher --revision; or --cancel it.
+
+    An order is known by its id, source and revision: given again, it is recorded once.
+    """
     if cancel == bool(lines):
         raise typer.BadParameter("give the order's lines as ITEM=QUANTITY, or --cancel")
-    path = f"/v1/orders/{order_id}/cancel" if cancel else "/v1/orders"
-    body: dict[str, Any] = {"source": source, "occurred_at": occurred_at}
-    if not cancel:
+    if cancel:
+        path = f"/v1/orders/{quote(order_id, safe='')}/cancel"
+        body: dict[str, Any] = {"source": source, "reason": reason}
+    else:
+        path = "/v1/orders"
         parsed = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in _pairs(lines or [])]
-        body |= {"order_id": order_id, "revision": revision, "lines": parsed}
+        body = {"order_id": order_id, "revision": revision, "lines": parsed, "source": source}
+        body |= {"occurred_at": occurred_at}
     with node_at(directory) as node:
-        answer = send(node, directory, path, _given(body), key)
-    _print_events(answer, as_json)
+        answer = post(node, path, _given(body))
+    if as_json:
+        print_json(answer)
+        return
+    _table("Recorded", answer["recorded"], empty=not answer["voided"])
+    if answer["voided"]:
+        _table("Taken back", answer["voided"])
 
 
 def count(
@@ -105,7 +123,7 @@ def count(
     count_id: Annotated[str | None, typer.Option(help="Names the stocktake; made for you if not given.")] = None,
     area: Annotated[str | None, typer.Option(help="Where was counted; areas of one item are summed.")] = None,
     occurred_at: Annotated[str | None, _OCCURRED] = None,
-    key: Annotated[str | None, _KEY] = None,
+    more: Annotated[bool, typer.Option("--more", help="More areas of this --count-id follow.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Record what was counted. An item that is not named was not counted; it is not zero."""
@@ -113,9 +131,24 @@ def count(
         _given({"item_id": item_id, "counted": counted, "area": area, "occurred_at": occurred_at})
         for item_id, counted in _pairs(lines)
     ]
+    body = _given({"count_id": count_id, "lines": given, "open": more or None})
     with node_at(directory) as node:
-        answer = send(node, directory, "/v1/counts", {"count_id": count_id, "lines": given}, key, new_id="count_id")
-    _print_events(answer, as_json)
+        if count_id is not None:
+            answer = post(node, "/v1/counts", body)
+        else:
+            answer = send_named(node, directory, "/v1/counts", body, "count_id")
+    if as_json:
+        print_json(answer)
+        return
+    rows = [
+        (each["item_id"], each["counted"], each["expected"], each["variance"], each.get("moved_quantity"))
+        for each in answer["items"]
+    ]
+    columns = ("Item", "Counted#", "Expected#", "Variance#", "Moved since seen#")
+    print_table(f"Count {answer['count_id']}", columns, rows, empty="Nothing is posted yet.")
+    if answer["waiting"]:
+        waiting = [(each["item_id"], each.get("area"), each["counted"]) for each in answer["waiting"]]
+        print_table("Waits for the other areas", ("Item", "Area", "Counted#"), waiting)
 
 
 def _kind(text: str) -> str:
@@ -157,18 +190,7 @@ def _given(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-def _events(answer: Any) -> list[dict[str, Any]]:
-    """The events in an answer: of one event, of an order, of a count."""
-    if isinstance(answer, dict) and "event_id" in answer:
-        return [answer]
-    found = answer.get("events") if isinstance(answer, dict) else answer
-    return [each for each in found or [] if isinstance(each, dict)]
-
-
-def _print_events(answer: Any, as_json: bool) -> None:
-    if as_json:
-        print_json(answer)
-        return
+def _table(title: str, events: list[dict[str, Any]], *, empty: bool = True) -> None:
     rows = [
         (
             event["sequence"],
@@ -179,8 +201,7 @@ def _print_events(answer: Any, as_json: bool) -> None:
             event.get("on_hand_after"),
             flags(event.get("flags")),
         )
-        for event in _events(answer)
+        for event in events
     ]
-    print_table(
-        "Recorded", ("#", "Type", "Item", "Quantity#", "Unit", "On hand#", "Look at"), rows, empty="Nothing to record."
-    )
+    columns = ("No.#", "Type", "Item", "Quantity#", "Unit", "On hand#", "Look at")
+    print_table(title, columns, rows, empty="Nothing new." if empty else "")

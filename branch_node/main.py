@@ -10,8 +10,10 @@ from uuid import UUID
 import httpx
 
 from branch_node import running
+from branch_node.api import build_api
 from branch_node.keys import new_local_key
 from branch_node.node import NAME, Node
+from branch_node.pages import add_pages
 from branch_node.settings import BranchSettings
 from branch_node.store import Store
 from shared.runtime.clock import Clock, IdFactory, SystemClock
@@ -35,7 +37,7 @@ def build(
 
     `transport` is how it reaches head office, None: the network. Raises Problem where the database is away.
     """
-    return Node(
+    node = Node(
         settings,
         Store(settings.database_url, settings.dir),
         clock=clock or SystemClock(),
@@ -44,6 +46,9 @@ def build(
         transport=transport,
         local_key=new_local_key(),
     )
+    node.app = build_api(node)
+    add_pages(node.app, node)
+    return node
 
 
 def serve(settings: BranchSettings, say: Callable[[str], None]) -> int:

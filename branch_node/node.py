@@ -12,12 +12,14 @@ from uuid import UUID
 
 import httpx
 from apscheduler.schedulers.background import BackgroundScheduler
+from fastapi import FastAPI
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from branch_node import witness
 from branch_node.keys import BranchKeys
 from branch_node.log_reader import LogReader
 from branch_node.metrics import add_gauges
+from branch_node.problems import ROLLED_BACK
 from branch_node.puller import LONG_POLL, Puller
 from branch_node.settings import BranchSettings
 from branch_node.shipper import Shipper
@@ -85,6 +87,8 @@ class Node:
             )
         )
         add_gauges(self.telemetry, self.board, self.writer, self.clock, self.unshipped)
+        self.app: FastAPI
+        """The API and the pages; given by `main.build`."""
         self.shipper: Shipper | None = None
         self.puller: Puller | None = None
         self._rng = rng
@@ -146,6 +150,7 @@ class Node:
                 "the witness: events that only the lost file has would be overwritten unnoticed."
             )
             self.board.change(state=ShippingState.ROLLED_BACK, detail=detail, hint=hint, recording=False)
+            self.writer.refuse_with(lambda: ROLLED_BACK(detail, hint=hint))
             log.error("rolled back", detail=detail, hint=hint)
             return finding
         self._witness = Witness(path, self.location_id)
