@@ -133,11 +133,11 @@ def _report(summary: Summary, as_json: bool) -> None:
         ("in the file", summary.rows),
         (f"{would} recorded".strip(), summary.recorded),
         ("recorded before", summary.already_recorded),
-        ("of no concern here (where)", summary.filtered),
+        ("filtered out ([where])", summary.filtered),
         ("skipped, as the map says", summary.skipped),
         (f"{would} rejected".strip(), summary.rejected),
     ]
-    print_table(f"{summary.file} from {summary.source}", ("Rows", "#"), [(name, str(count)) for name, count in rows])
+    print_table(f"{summary.file} from {summary.source}", ("", "Rows#"), rows)
     print_table(
         "",
         ("Type", "Rows#", "Quantity#"),

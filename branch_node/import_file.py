@@ -219,32 +219,40 @@ class Rejects:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.count = 0
+        self._header: list[object] = []
         self._draft = path.with_name(path.name + ".partial")
-        try:
-            self._file = self._draft.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-        except OSError as error:
-            raise FileRefused(
-                f"the rejects cannot be written to {path} ({error.strerror}): give --rejects PATH"
-            ) from error
-        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._file: IO[str] | None = None
+        if not os.access(path.parent, os.W_OK):
+            raise self._refused("the folder cannot be written to")
 
     def begin(self, header: Sequence[str]) -> None:
-        self._writer.writerow(["line", "reason", *header])
+        self._header = ["line", "reason", *header]
 
     def add(self, line: int, reason: str, cells: Sequence[str]) -> None:
         self.count += 1
-        self._writer.writerow([line, reason, *cells])
+        csv.writer(self._opened(), lineterminator="\n").writerow([line, reason, *cells])
 
     def finish(self) -> bool:
         """Put the file in its place; whether it says anything."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
         if self.count or self.path.exists():
+            file = self._opened()
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
             self._draft.replace(self.path)
-        else:
-            self._draft.unlink()
         return self.count > 0
+
+    def _opened(self) -> IO[str]:
+        if self._file is None:
+            try:
+                self._file = self._draft.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            except OSError as error:
+                raise self._refused(error.strerror or str(error)) from error
+            csv.writer(self._file, lineterminator="\n").writerow(self._header)
+        return self._file
+
+    def _refused(self, why: str) -> FileRefused:
+        return FileRefused(f"the rejects cannot be written to {self.path} ({why}): give --rejects PATH")
 
     def __enter__(self) -> Self:
         return self
@@ -252,6 +260,6 @@ class Rejects:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._file.closed:
+        if self._file is not None and not self._file.closed:
             self._file.close()
             self._draft.unlink(missing_ok=True)
