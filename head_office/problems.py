@@ -52,6 +52,9 @@ SUPERSEDED: Final = PROBLEMS.declare(
     "Another node continued this location's log in a later epoch",
     "Stop this node, or recover it with 'larder branch recover'.",
 )
+NOTHING_KNOWN: Final = PROBLEMS.declare(
+    "nothing-known", 404, "Nothing is known of that item there", "See GET /v1/stock for what is known."
+)
 BODY_TOO_SLOW: Final = PROBLEMS.declare(
     "body-too-slow", 408, "The body took too long to arrive", "Send a smaller batch, or try again on a better line."
 )
