@@ -92,6 +92,15 @@ class Callers:
         self.waiting.append(wish)
         return wish
 
+    def delivery(self, location_id: str, item: str) -> Wish:
+        """Enough of an item for a history to draw on."""
+        self.made += 1
+        entry = Entry(item_id=item, quantity=self.random.randint(20, 120) * 1_000, type=EventType.PURCHASE_RECEIVED)
+        key = f"key-{self.made}"
+        wish = Wish(f"delivery {self.made}", location_id, lambda: RecordEvent(entry, key=key, actor="s-1"))
+        self.waiting.append(wish)
+        return wish
+
     def _entry(self, kind: str, item: str, quantity: int, at: int, key: str) -> Callable[[], Command]:
         event_type, reason = self.random.choice(PLAIN), None
         if kind == "waste":

@@ -19,6 +19,7 @@ from tests.simulation import invariants
 from tests.simulation.branch import Crashed, SimulatedBranch
 from tests.simulation.callers import Callers, Wish, event_ids
 from tests.simulation.clock import VirtualClock
+from tests.simulation.coordinator import ENDED, SimulatedCoordinator
 from tests.simulation.invariants import Copy, RuleBroken
 from tests.simulation.network import AsgiCaller, HostDied, Network
 from tests.simulation.office import ITEMS, KEYS, LOCATIONS, SimulatedOffice, follow_office, heads, set_virtual_clock
@@ -52,7 +53,7 @@ class Trace:
 class History:
     """One seed's world and its course. Use as a context manager."""
 
-    def __init__(self, seed: int, office_url: str, *, aloud: bool = False) -> None:
+    def __init__(self, seed: int, office_url: str, coordinator_url: str, *, aloud: bool = False) -> None:
         self.seed = seed
         self.random = Random(seed)
         self.clock = VirtualClock()
@@ -62,14 +63,18 @@ class History:
         self.network = Network(Random(seed + 1), self.caller, self.injected, dict(FAULTS))
         self.folder = Path(tempfile.mkdtemp(prefix="larder-sim-", dir=_fast_folder()))
         self.office = SimulatedOffice(office_url, self.folder, self.clock)
+        self.coordinator = SimulatedCoordinator(
+            coordinator_url, self.clock, self.network, Random(seed + 3), self.injected
+        )
         self.callers = Callers(Random(seed + 2))
         self.branches: dict[str, SimulatedBranch] = {}
         self.here = {name: Copy() for name in LOCATIONS}
         self.there = {name: Copy() for name in LOCATIONS}
 
     def __enter__(self) -> History:
-        set_virtual_clock(self.office.looking, self.clock.now())
+        self._advance(0)
         self.office.start()
+        self.coordinator.start()
         self.network.hosts[OFFICE_HOST] = self._office_app()
         for number, name in enumerate(LOCATIONS):
             folder = self.folder / name
@@ -80,13 +85,25 @@ class History:
             branch.set_up()
             branch.start()
             self.branches[name] = branch
+        if self.random.random() < 0.85:
+            self._quiet_morning()
         return self
+
+    def _quiet_morning(self) -> None:
+        """Before the faults: the catalogue arrives, and a first delivery. Some histories begin without."""
+        faults, self.network.faults = self.network.faults, {}
+        for branch in self.branches.values():
+            for what in ("ship", "pull"):
+                branch.step(what)
+            self._send(branch, [self.callers.delivery(branch.location_id, item) for item in ITEMS])
+        self.network.faults = faults
 
     def __exit__(self, *_exception: object) -> None:
         for branch in self.branches.values():
             if branch.up:
                 branch.crash()
             branch.store.close()
+        self.coordinator.close()
         self.office.close()
         self.caller.close()
         shutil.rmtree(self.folder)
@@ -112,6 +129,11 @@ class History:
             (24, self._ship),
             (24, self._pull),
             (5, self._repeat),
+            (5, self._transfer),
+            (1, self._call_back),
+            (20, self._coordinate),
+            (2, self._kill_coordinator),
+            (3, self.coordinator.wake),
             (2, self._crash_branch),
             (1, self._crash_office),
             (3, self._cut_or_join),
@@ -121,7 +143,8 @@ class History:
 
     def _advance(self, seconds: int) -> None:
         self.clock.advance(seconds * SECOND + self.random.randint(1, 999_999))
-        set_virtual_clock(self.office.looking, self.clock.now())
+        for engine in (self.office.looking, self.coordinator.looking):
+            set_virtual_clock(engine, self.clock.now())
 
     def _running(self) -> list[SimulatedBranch]:
         return [branch for branch in self.branches.values() if branch.up]
@@ -187,6 +210,32 @@ class History:
             self.office.crash_at = None
             self.trace.add(f"{branch.location_id} {what} -> {result}")
 
+    def _transfer(self) -> None:
+        """Somebody wants a transfer, or asks again for one of which nothing was heard."""
+        untold = [wish for wish in self.coordinator.wishes.values() if not wish.taken]
+        wish = self.random.choice(untold) if untold and self.random.random() < 0.5 else self.coordinator.wish()
+        self.trace.add(f"asked for: {wish.transfer}")
+        self._wound_coordinator()
+        self.coordinator.ask(wish)
+
+    def _call_back(self) -> None:
+        if self.coordinator.wishes:
+            wish = self.random.choice(list(self.coordinator.wishes.values())[-4:])
+            self.trace.add(f"{wish.transfer_id} is called back")
+            self.coordinator.call_back(wish)
+
+    def _coordinate(self) -> None:
+        self._wound_coordinator()
+        self.trace.add(f"the coordinator steps: {self.coordinator.step()}")
+
+    def _wound_coordinator(self) -> None:
+        if self.random.random() < 0.05:
+            self.coordinator.crash_at = self.random.choice(["before the commit", "after the commit"])
+
+    def _kill_coordinator(self) -> None:
+        self.trace.add("the coordinator is killed")
+        self.coordinator.kill()
+
     def _crash_branch(self) -> None:
         running = self._running()
         if running:
@@ -210,6 +259,10 @@ class History:
                 self.trace.add(f"{branch.location_id} starts")
                 branch.start()
                 return
+        if self.coordinator.process is None:
+            self.trace.add("the coordinator starts")
+            self.coordinator.start()
+            return
         if self.office.app is None:
             self.trace.add("head office starts")
             self.office.start()
@@ -260,6 +313,11 @@ class History:
                     where = f"{name} at head office"
                     invariants.projection_is_fold(there, connection, OFFICE_STOCK, name, where)
                     invariants.conserved(self.there)
+        for transfer_id, state in self.coordinator.look().items():
+            if state in ENDED:
+                transfer = self.coordinator.wishes[transfer_id].transfer
+                ends = self.here[transfer.source], self.here[transfer.destination]
+                invariants.ended_rightly(transfer_id, state, *ends)
 
     def _heal(self) -> None:
         """End all faults, let everybody go on until nothing moves, within a bound."""
@@ -269,14 +327,19 @@ class History:
         for _ in range(HEALING_ROUNDS):
             self._advance(20)
             self.network.deliver_late()
-            for _ in range(len(self.branches) + 1):
+            for _ in range(len(self.branches) + 2):
                 self._bring_up()
             for name, branch in self.branches.items():
                 waiting = [wish for wish in self.callers.waiting if wish.location_id == name]
                 if waiting:
                     self._send(branch, waiting)
-                for what in ("ship", "ship", "pull", "pull"):
+                for what in ("ship", "ship", "pull", "pull", "ship"):
                     branch.step(what)
+            for wish in self.coordinator.wishes.values():
+                if not wish.taken:
+                    self.coordinator.ask(wish)
+            for _ in range(3):  # a lease outlives some steps, but not the time between two rounds
+                self.coordinator.step()
             self._look()
             if self._settled():
                 return
@@ -288,10 +351,14 @@ class History:
     def _unsettled(self) -> list[str]:
         behind = [f"{n}: {len(self.there[n].lines)} of {len(self.here[n].lines)} events" for n in LOCATIONS
                   if len(self.there[n].lines) != len(self.here[n].lines)]  # fmt: skip
+        behind += [f"{name} is {state}" for name, state in self.coordinator.told_states.items() if state not in ENDED]
+        behind += [f"{wish.transfer_id} was never taken" for wish in self.coordinator.wishes.values() if not wish.taken]
         return behind + [f"{wish.name} was never answered" for wish in self.callers.waiting]
 
     def _last_look(self) -> None:
         invariants.conserved(self.here)
+        if left := +invariants.in_transit(self.there):
+            raise RuleBroken(9, f"still on its way at the end: {left}")
         for name in LOCATIONS:
             here, there = self.here[name], self.there[name]
             with self.branches[name].store.reading() as connection:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import structlog
 
+from tests.simulation.coordinator import prepare_coordinator
 from tests.simulation.history import STEPS, History
 from tests.simulation.office import prepare_office
 from tests.support.databases import Databases
@@ -29,6 +30,10 @@ EXPECTED = frozenset(
         "branch crashed in a commit",
         "head office crashed",
         "head office crashed in a commit",
+        "coordinator crashed",
+        "coordinator crashed in a commit",
+        "coordinator fell asleep",
+        "sleeper woke",
     }
 )
 """Every kind of fault. A run that did not inject one of them has not tested what it says."""
@@ -38,8 +43,9 @@ def play(databases: Databases, seed: int, steps: int = STEPS, *, aloud: bool = F
     """Play one history; the faults injected. Raises RuleBroken with the command that plays it again."""
     with (
         structlog.testing.capture_logs(),
-        databases.fresh(prepare_office) as url,
-        History(seed, url, aloud=aloud) as history,
+        databases.fresh(prepare_office) as office_url,
+        databases.fresh(prepare_coordinator) as coordinator_url,
+        History(seed, office_url, coordinator_url, aloud=aloud) as history,
     ):
         logging.getLogger("httpx").setLevel(logging.WARNING)
         try:
