@@ -7,6 +7,7 @@ coordinator that is started again knows its callers before head office answers; 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Final
@@ -38,7 +39,7 @@ CATALOGUE_FEED: Final = "catalogue"
 PAGE: Final = 1_000
 MOST_PAGES: Final = 10_000
 SOONEST: Final = 1.0
-"""Seconds between two looks for what was not found: a caller's mistakes must not become head office's load."""
+"""Seconds between two looks for unknown keys: what strangers try must not become head office's load."""
 NEAREST: Final = 5
 SEARCHED: Final = 5_000
 LOCAL: Final = "localcli"
@@ -63,14 +64,22 @@ class Catalogue:
     """Thread-safe. `own_key` is our key at head office, `local_key` that of this machine's commands: both may call."""
 
     def __init__(
-        self, engine: Engine, client: ServiceClient, clock: Clock, *, own_key: str, local_key: str | None = None
+        self,
+        engine: Engine,
+        client: ServiceClient,
+        clock: Clock,
+        *,
+        own_key: str,
+        local_key: str | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._engine = engine
         self._client = client
         self._clock = clock
         self._lock = threading.Lock()
         self._known: Known | None = None
-        self._looked_at = -SOONEST
+        self._sleep = sleep
+        self._looked_at = float("-inf")
         self._backoff = Backoff(clock.monotonic)
         self._own: dict[str, StoredKey] = {}
         own_id = key_id_of(own_key)
@@ -83,14 +92,24 @@ class Catalogue:
     # Looking up
 
     def lookup(self, key_id: str) -> StoredKey | None:
-        """For the Authenticator. A key that nobody knows may be new: head office is asked, at most once a second."""
+        """For the Authenticator. A key that nobody knows may be new: head office is asked, about once a second."""
         own = self._own.get(key_id)
         if own is not None:
             return own
         found = self.known().keys.get(key_id)
-        if found is None and self.refresh(SOONEST):
-            found = self.known().keys.get(key_id)
+        if found is None:
+            arrived = self._clock.monotonic()
+            too_soon = self._looked_at + SOONEST - arrived
+            if too_soon > 0:
+                self._sleep(min(too_soon, SOONEST))
+            if self.refresh(since=arrived):
+                found = self.known().keys.get(key_id)
         return found
+
+    @property
+    def loaded(self) -> Known | None:
+        """What is known now, or None before the first look into our own database. Touches nothing."""
+        return self._known
 
     def known(self) -> Known:
         """What is known now, without asking anybody but, once, our own database. Raises Problem where that is away."""
@@ -111,16 +130,18 @@ class Catalogue:
 
     # Pulling
 
-    def refresh(self, soonest: float = 0.0) -> bool:
-        """Pull whatever is new, unless that was tried within the last `soonest` seconds; whether head office answered.
+    def refresh(self, since: float | None = None) -> bool:
+        """Pull whatever is new; whether head office answered.
 
-        Raises Problem where our database is away.
+        With `since` (on the monotonic clock) somebody else's pull begun after it will do, and a head office that does
+        not answer is left alone for a while. Raises Problem where our database is away.
         """
         with self._lock:
-            moment = self._clock.monotonic()
-            if moment - self._looked_at < soonest or (soonest and self._backoff.remaining() > 0):
+            if since is not None and self._looked_at > since:
+                return not self._backoff.failing
+            if since is not None and self._backoff.remaining() > 0:
                 return False
-            self._looked_at = moment
+            self._looked_at = self._clock.monotonic()
             try:
                 for _ in range(MOST_PAGES):
                     if not self._pull():

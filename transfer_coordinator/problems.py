@@ -29,6 +29,9 @@ ALREADY_RECEIVED = PROBLEMS.declare(
 TRANSFER_ENDED = PROBLEMS.declare(
     "transfer-ended", 409, "The transfer has ended", "See 'state'; move the goods by a new transfer if need be."
 )
+INVALID_KEY = PROBLEMS.declare(
+    "invalid-idempotency-key", 422, "The Idempotency-Key cannot be used", "Send another one, such as a UUID."
+)
 UNKNOWN_LOCATION = PROBLEMS.declare(
     "unknown-location", 422, "Head office has no such location", "Add it at head office, or correct the code."
 )

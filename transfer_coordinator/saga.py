@@ -102,7 +102,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 def next_step(transfer: Transfer, facts: TransferFacts | None, now: int) -> Decision:
     """Where the transfer stands at `now` and what to ask. `facts` is None where head office was never heard of it."""
-    sums = tally(transfer.source, transfer.destination, facts)
+    sums = tally(transfer.source, transfer.destination, facts.facts if facts is not None else ())
     if sums.elsewhere:
         # The id was used for other goods, too: nothing asked under it could be told apart.
         return Decision(state=_standing(transfer, sums), conflict=Conflict.ELSEWHERE)
@@ -238,7 +238,7 @@ def _standing(transfer: Transfer, sums: Tally) -> State:
 
 def contradiction(transfer: Transfer, end: State, facts: TransferFacts) -> Conflict | None:
     """What the logs say against an end that was concluded, or None. An end never changes: a person has to look."""
-    sums = tally(transfer.source, transfer.destination, facts)
+    sums = tally(transfer.source, transfer.destination, facts.facts)
     if sums.elsewhere:
         return Conflict.ELSEWHERE
     if end is State.REJECTED and (sums.sent or sums.settled):

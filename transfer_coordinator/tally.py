@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from shared.events import EventType
-from shared.messages import TransferFacts
+from shared.messages import Fact
 
 _OUT, _IN, _LOST, _REVERSED = (
     EventType.TRANSFER_OUT,
@@ -32,13 +33,13 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: bool
 
 
-def tally(source: str, destination: str, facts: TransferFacts | None) -> Tally:
+def tally(source: str, destination: str, facts: Iterable[Fact]) -> Tally:
     """Add up the facts. What stands in the log of a site where it cannot belong is `elsewhere`, and in no sum."""
     sums: dict[EventType, dict[str, int]] = {_OUT: {}, _IN: {}, _LOST: {}}
     undone: set[str] = set()
     refused: dict[str, str] = {}
     elsewhere = False
-    for fact in facts.facts if facts is not None else ():
+    for fact in facts:
         kind, site = fact.type, fact.location_id
         if kind is EventType.TRANSFER_REFUSED:
             refused.setdefault(site, fact.reason or "refused")

@@ -7,16 +7,17 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from concurrent.futures import Future, InvalidStateError
 from typing import Any, Final
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.messages import Instruction, InstructionOutcome
 from shared.runtime.client import RemoteProblem, Unreachable
 from shared.runtime.clock import Clock
-from shared.runtime.database import problem_of
+from shared.runtime.database import problem_of, translate_driver_errors
 from shared.runtime.problems import INTERNAL_ERROR, Problem
 from shared.runtime.telemetry import Telemetry, get_logger
 from transfer_coordinator import lease
@@ -60,6 +61,8 @@ class CoordinatorWorker:
         self._listening = listening
         self._asking = asking
         self._policy = policy or Policy()
+        # Rounds come one at a time: usually from one thread, else from whoever waits for what they decide.
+        self._deciding = threading.Lock()
         self._held: dict[str, Held] = {}
         self._cursor: str | None = None
         self.hearing = Backoff(clock.monotonic)
@@ -83,38 +86,38 @@ class CoordinatorWorker:
 
         Raises Problem where the database cannot be used; head office may be away.
         """
-        return int(self.poll(0.0)) + self.round(sweep=True) + self.send()
+        return self.poll(0.0) + self.round(sweep=True) + self.send()
 
     # Listening
 
-    def poll(self, wait: float) -> bool:
-        """Ask head office what changed, waiting there up to `wait` seconds; whether there is more to be had at once.
+    def poll(self, wait: float) -> int:
+        """Ask head office what changed, waiting there up to `wait` seconds; of how many transfers there was news.
 
         Raises Problem where the database, which keeps the cursor, cannot be used.
         """
         if self.hearing.remaining() > 0:
-            return False
+            return 0
         if self._cursor is None:
             self._cursor = self._read_cursor()
         try:
             page = self._listening.changes(self._cursor, wait)
         except Unreachable as error:
             self._unheard(error)
-            return False
+            return 0
         except RemoteProblem as error:
             if error.code == BAD_CURSOR and self._cursor:
                 log.warning("head office does not know our place in its facts; reading them from the beginning")
                 self._cursor = ""
-                return True
-            self._unheard(error)
-            return False
+            else:
+                self._unheard(error)
+            return 0
         if self.hearing.failing:
             log.info("head office is heard again")
         self.hearing.succeeded()
         if page.transfers or page.next != self._cursor:
             self.inbox.hear(Page(page.transfers, page.next))
         self._cursor = page.next
-        return page.more
+        return len(page.transfers)
 
     def _unheard(self, error: Exception) -> None:
         if not self.hearing.failing:
@@ -122,7 +125,7 @@ class CoordinatorWorker:
         self.hearing.failed()
 
     def _read_cursor(self) -> str:
-        with self._engine.connect() as connection:
+        with translate_driver_errors(), self._engine.connect() as connection:
             kept = read_feed(connection, FACTS_FEED)
         return "" if kept is None else kept[0]
 
@@ -133,12 +136,16 @@ class CoordinatorWorker:
 
         Raises Problem where the database cannot be used: callers are told so, what head office told is kept.
         """
+        with self._deciding:
+            return self._round(sweep)
+
+    def _round(self, sweep: bool) -> int:
         work = self.inbox.take()
         if not (work or sweep):
             return 0
         try:
             draft = self._run(work, sweep, careful=False)
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             problem = problem_of(error)
             if problem is not None:
                 self._abandon(work, problem)
@@ -258,7 +265,7 @@ class CoordinatorWorker:
         """Release what is held, so that another coordinator, or this one started again, need not wait."""
         tokens = {name: held.record.token for name, held in self._held.items()}
         self._held.clear()
-        with self._engine.begin() as connection:
+        with translate_driver_errors(), self._engine.begin() as connection:
             lease.release(connection, self.holder, tokens)
 
     def close(self) -> None:

@@ -1,0 +1,154 @@
+"""Puts the transfer coordinator together, and runs it."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from shared.runtime.app import build_app
+from shared.runtime.auth import Authenticator
+from shared.runtime.client import ServiceClient
+from shared.runtime.clock import Clock, IdFactory, SystemClock
+from shared.runtime.database import postgres_engine
+from shared.runtime.migrations import pending_upgrade
+from shared.runtime.server import run
+from shared.runtime.settings import SettingsError
+from shared.runtime.telemetry import Telemetry, configure_logging
+from transfer_coordinator import running
+from transfer_coordinator.api import Api, add_routes
+from transfer_coordinator.catalogue import LOCAL, Catalogue
+from transfer_coordinator.database import database
+from transfer_coordinator.office import HeadOffice
+from transfer_coordinator.plan import Policy
+from transfer_coordinator.problems import PROBLEMS
+from transfer_coordinator.runner import Runner
+from transfer_coordinator.schema import MIGRATIONS, VERSION_TABLE
+from transfer_coordinator.settings import CoordinatorSettings
+from transfer_coordinator.worker import CoordinatorWorker
+
+NAME: Final = "transfer"
+POOL: Final = 12
+ASK_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Coordinator:
+    """A coordinator that is put together. Its threads run between the start and the stop of `app`.
+
+    Without them `worker.step()` does everything, and a route has the round done that it waits for.
+    """
+
+    app: FastAPI
+    engine: Engine
+    worker: CoordinatorWorker
+    catalogue: Catalogue
+    runner: Runner
+    local_key: str
+
+    def close(self) -> None:
+        """Let database and connections go, where the app was never started."""
+        self.worker.close()
+        self.engine.dispose()
+
+
+def build(
+    settings: CoordinatorSettings,
+    clock: Clock | None = None,
+    transport: httpx.BaseTransport | None = None,
+    *,
+    holder: str | None = None,
+    new_id: Callable[[int], UUID] | None = None,
+    policy: Policy | None = None,
+) -> Coordinator:
+    """Put the coordinator together on the database that the settings name, which is migrated; nothing runs yet.
+
+    `transport` is how it reaches head office, None: the network. `holder` names this process in leases and journal.
+    Raises SettingsError where no database is named.
+    """
+    if settings.database_url is None:
+        raise SettingsError("the coordinator needs a database: give --database-url or set LARDER_DATABASE_URL")
+    clock = clock or SystemClock()
+    key = settings.key.get_secret_value()
+    telemetry = Telemetry("transfer-coordinator")
+    engine = postgres_engine(
+        settings.database_url.get_secret_value(), pool_size=POOL, application_name="larder transfer"
+    )
+
+    def client() -> ServiceClient:
+        agent = f"larder-transfer/{version('larder')}"
+        return ServiceClient(settings.head_office, key=key, timeout=ASK_SECONDS, transport=transport, user_agent=agent)
+
+    local_key = f"lk_{LOCAL}_{secrets.token_urlsafe(32)}"
+    catalogue = Catalogue(engine, client(), clock, own_key=key, local_key=local_key)
+    authenticator = Authenticator(catalogue, clock)
+    catalogue.keys_changed = authenticator.invalidate
+    worker = CoordinatorWorker(
+        engine,
+        HeadOffice(client()),
+        HeadOffice(client()),
+        clock,
+        holder=holder or f"{socket.gethostname()}-{secrets.token_hex(4)}",
+        telemetry=telemetry,
+        policy=policy or Policy(lease=settings.lease_seconds, ask_again=settings.ask_again_seconds),
+    )
+    runner = Runner(worker, catalogue)
+    app = build_app(
+        title="Larder transfer coordinator",
+        version=version("larder"),
+        catalogue=PROBLEMS,
+        telemetry=telemetry,
+        ready={
+            "database": lambda: _schema_fits(engine),
+            "threads": runner.problem,
+            "catalogue": lambda: _catalogue_known(catalogue),
+        },
+        on_start=[runner.start],
+        on_stop=[engine.dispose, worker.close, runner.stop],
+    )
+    api = Api(engine, worker, catalogue, authenticator, clock, new_id or IdFactory(), lambda: runner.running)
+    add_routes(app, api)
+    return Coordinator(app, engine, worker, catalogue, runner, local_key)
+
+
+def _schema_fits(engine: Engine) -> str | None:
+    if pending_upgrade(engine, MIGRATIONS, VERSION_TABLE):
+        return "the database is of an older version: restart the coordinator to bring it up to date"
+    return None
+
+
+def _catalogue_known(catalogue: Catalogue) -> str | None:
+    return None if catalogue.known().version else "nothing is known of the group: head office was not reached yet"
+
+
+def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
+    """Run the coordinator until it is told to stop or one of its threads dies; the exit code."""
+    configure_logging(file=settings.dir / "logs" / "transfer.log", level=settings.log_level)
+    with database(settings, serving=True) as url:
+        built = build(settings.model_copy(update={"database_url": SecretStr(url)}))
+        built.catalogue.refresh()
+
+        def ready(line: str) -> None:
+            running.announce(settings.dir, line.rpartition(" ")[2], built.local_key)
+            say(line)
+
+        try:
+            return run(
+                built.app,
+                host=settings.host,
+                port=settings.port,
+                name=NAME,
+                say=ready,
+                watch=built.runner.problem,
+            )
+        finally:
+            running.withdraw(settings.dir)
