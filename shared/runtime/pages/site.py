@@ -29,6 +29,8 @@ _TYPES: Final = {"css": "text/css", "svg": "image/svg+xml"}
 # The browser may keep a file for good: its address changes with its content.
 _FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _SEE_OTHER: Final = 303
+
+Handler = Callable[[Request], Response]
 # Within this service: one slash and no other beside it, nothing that a browser reads as one, no controls.
 _OWN_ADDRESS: Final = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
@@ -127,6 +129,30 @@ class Site:
         response.headers.update(problem.headers)
         return response
 
+    def get(self, address: str, handler: Handler) -> None:
+        """Answer GETs of an address, for whoever is signed in: `handler(request)`, in a thread."""
+        self.router.add_api_route(
+            address, handler, methods=["GET"], dependencies=[Depends(self.visitor)], response_model=None
+        )
+
+    def post(self, address: str, handler: Handler) -> None:
+        """Answer forms sent to an address by whoever is signed in: `handler(request)`, in a thread."""
+        self.router.add_api_route(
+            address, handler, methods=["POST"], dependencies=[Depends(self.sent)], response_model=None
+        )
+
+    @staticmethod
+    def session(request: Request) -> Session:
+        """Who is at the page, in a handler of `get` or `post`."""
+        session: Session = request.state.session
+        return session
+
+    @staticmethod
+    def form(request: Request) -> Form:
+        """What was sent, in a handler of `post`."""
+        form: Form = request.state.form
+        return form
+
     # Dependencies
 
     async def visitor(self, request: Request) -> Session:
@@ -147,6 +173,7 @@ class Site:
         except SignInNeeded:
             raise SignInNeeded(f"{request.url.path}?{form.query()}") from None
         check_csrf(session, form[CSRF_FIELD])
+        request.state.form = form
         return form
 
     def _admit(self, session: Session) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
@@ -33,16 +33,23 @@ def age(micros: int, now: int) -> str:
     return f"{span(passed)} ago" if passed > 0 else f"in {span(-passed)}"
 
 
-def clock_text(micros: int, zone: ZoneInfo, *, seconds: bool = False) -> str:
-    """A moment on the wall clock of a zone: `12 Mar 2026, 14:05`."""
-    local = (_EPOCH + timedelta(microseconds=micros)).astimezone(zone)
+def clock_text(micros: int, zone: ZoneInfo, *, seconds: bool = False, now: int | None = None) -> str:
+    """A moment on the wall clock of a zone: `12 Mar 2026, 14:05`; without the year where it is that of `now`."""
+    local = _local(micros, zone)
+    year = "" if now is not None and _local(now, zone).year == local.year else f" {local.year}"
     exact = f":{local.second:02d}" if seconds else ""
-    return f"{local.day} {_MONTHS[local.month - 1]} {local.year}, {local.hour:02d}:{local.minute:02d}{exact}"
+    return f"{local.day} {_MONTHS[local.month - 1]}{year}, {local.hour:02d}:{local.minute:02d}{exact}"
 
 
-def exact_time(micros: int, zone: ZoneInfo, *, seconds: bool = False) -> Markup:
+def _local(micros: int, zone: ZoneInfo) -> datetime:
+    return (_EPOCH + timedelta(microseconds=micros)).astimezone(zone)
+
+
+def exact_time(micros: int, zone: ZoneInfo, *, seconds: bool = False, now: int | None = None) -> Markup:
     """A moment as an element: the wall clock of the zone to read, RFC 3339 for machines."""
-    return _time(micros, clock_text(micros, zone, seconds=seconds))
+    return Markup('<time datetime="{}">{}</time>').format(
+        format_rfc3339(micros), clock_text(micros, zone, seconds=seconds, now=now)
+    )
 
 
 def aged_time(micros: int, now: int, zone: ZoneInfo) -> Markup:
@@ -50,10 +57,6 @@ def aged_time(micros: int, now: int, zone: ZoneInfo) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         format_rfc3339(micros), clock_text(micros, zone, seconds=True), age(micros, now)
     )
-
-
-def _time(micros: int, shown: str) -> Markup:
-    return Markup('<time datetime="{}">{}</time>').format(format_rfc3339(micros), shown)
 
 
 def offset_text(micros: int, zone: ZoneInfo) -> str:
@@ -83,6 +86,13 @@ def in_words(code: str) -> str:
     return code.replace("_", " ").capitalize()
 
 
+class Flag(NamedTuple):
+    """Something about a figure that a person should look at, in words; `bad` where it cannot wait."""
+
+    words: str
+    bad: bool = False
+
+
 class BadLocalTime(ValueError):
     """A text that is no moment on a zone's wall clock; the error's text says why."""
 
@@ -108,5 +118,5 @@ def local_moment(text: str, zone: ZoneInfo) -> int:
 
 def local_field(micros: int, zone: ZoneInfo) -> str:
     """The value of a `datetime-local` field that shows a moment, cut to the second."""
-    local = (_EPOCH + timedelta(microseconds=micros)).astimezone(zone).replace(tzinfo=None, microsecond=0)
+    local = _local(micros, zone).replace(tzinfo=None, microsecond=0)
     return local.isoformat(timespec="seconds" if local.second else "minutes")
