@@ -246,13 +246,16 @@ class OnTheWay:
     destination: str
 
 
-def on_the_way(rows: Iterable[OnItsWay], told: Mapping[str, TransferFacts], names: Mapping[str, str]) -> list[OnTheWay]:
-    """What is in transit, with where from and where to: as the logs say, else as it was asked."""
+def on_the_way(
+    rows: Iterable[OnItsWay], instructions: Iterable[Instruction], names: Mapping[str, str]
+) -> list[OnTheWay]:
+    """What is in transit, with where from and where to: as the logs say, else as branches are asked to record it."""
+    wanted = {each.transfer_id: each for each in instructions}
     found = []
     for row in rows:
-        asked = told.get(row.transfer_id)
-        source = ", ".join(row.sources) or (asked.source if asked else None) or "not heard yet"
-        destination = ", ".join(row.destinations) or (asked.destination if asked else None) or "not known"
+        asked = wanted.get(row.transfer_id)
+        source = ", ".join(row.sources) or (asked.source if asked else "not heard yet")
+        destination = ", ".join(row.destinations) or (asked.destination if asked else "not heard yet")
         found.append(OnTheWay(row, names.get(row.item_id, row.item_id), source, destination))
     return found
 
