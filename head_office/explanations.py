@@ -60,8 +60,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     item_id: str
     unit: str | None
     as_of: int | None
-    known_at: int | None
-    known_through: int
+    cut: Cut
     on_hand: int
     reserved: int
     recount: bool
@@ -75,6 +74,14 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def available(self) -> int:
         return self.on_hand - self.reserved
+
+    @property
+    def known_at(self) -> int | None:
+        return self.cut.known_at
+
+    @property
+    def known_through(self) -> int:
+        return self.cut.sequences.get(self.location_id, 0)
 
 
 def explain(
@@ -114,8 +121,7 @@ def explain(
         item_id=item_id,
         unit=_unit(connection, location_id, item_id),
         as_of=as_of,
-        known_at=cut.known_at,
-        known_through=known_through,
+        cut=cut,
         on_hand=told.balance.on_hand,
         reserved=told.balance.reserved,
         recount=told.balance.recount,

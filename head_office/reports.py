@@ -6,7 +6,7 @@ Quantities are thousandths, moments microseconds UTC. Works inside the transacti
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -77,12 +77,11 @@ class Place(NamedTuple):
 class StockReport(msgspec.Struct, frozen=True, kw_only=True):
     """A page of stock in the order of item and location, and the cut it was read at.
 
-    `as_of` None: everything that is known; `known_at` None: everything that is here. `next`: there is more after it.
+    `as_of` None: everything that is known. `next`: there is more after it.
     """
 
     as_of: int | None
-    known_at: int | None
-    cut: Mapping[str, int]
+    cut: Cut
     rows: list[StockRow]
     next: Place | None
 
@@ -132,8 +131,7 @@ def stock(
     last = rows[-1] if len(rows) < len(found) else None
     return StockReport(
         as_of=as_of,
-        known_at=cut.known_at,
-        cut=cut.sequences,
+        cut=cut,
         rows=_rows(connection, [row for row in rows if row.latest_at != BEGINNING.occurred_at], cut, as_of),
         next=None if last is None else Place(last.group_item, last.location_id, last.item_id),
     )

@@ -175,7 +175,8 @@ def balances(
             undone.append(void.c.by_sequence <= known_through)
         if unknown is not None:
             undone.append(~unknown(void.c.location_id, void.c.by_sequence))
-        return ~exists().where(*undone)
+        # Left to itself it correlates with the nearest query only, and would read all of `pairs` anew.
+        return ~exists().where(*undone).correlate(alias, pairs)
 
     count = event.alias("c")
     last_count = (
