@@ -6,9 +6,11 @@ from typing import Annotated, Final
 
 import msgspec
 from fastapi import FastAPI
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from head_office import keys, locations
+from head_office.answers import FreshnessOut, freshness_out
 from head_office.api_base import (
     MAX_BODY,
     MAX_LIMIT,
@@ -26,9 +28,10 @@ from head_office.api_base import (
     scoped,
     write_after,
 )
+from head_office.freshness import freshness
 from head_office.problems import LAST_ADMIN_KEY, LOCATION_EXISTS, PROBLEMS, UNKNOWN_KEY, UNKNOWN_LOCATION
 from shared.events import Id, Text
-from shared.messages import CatalogueLocation
+from shared.messages import CatalogueLocation, HeadMessage
 from shared.runtime.app import documented_answer, documented_body, json_response
 from shared.runtime.auth import Principal, Role
 from shared.runtime.clock import format_rfc3339
@@ -94,8 +97,19 @@ class NewLocationOut(msgspec.Struct, frozen=True):
     key: str
 
 
+class LocationOut(msgspec.Struct, frozen=True):
+    """A location, where head office's copy of its log ends, and how fresh that is."""
+
+    location_id: str
+    name: str
+    timezone: str
+    day_start: int
+    head: HeadMessage
+    freshness: FreshnessOut
+
+
 class LocationPage(Page, frozen=True):
-    items: list[CatalogueLocation]
+    items: list[LocationOut]
 
 
 class KeyPage(Page, frozen=True):
@@ -127,7 +141,8 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
             found = locations.list_locations(
                 connection, after=beginning, limit=limit + 1, location_id=scoped(principal, None)
             )
-        return json_response(listed(found, limit, lambda each: write_after(each.location_id)))
+            page = listed(found, limit, lambda each: write_after(each.location_id))
+            return json_response({**page, "items": _with_heads(connection, page["items"])})
 
     @app.post(
         "/v1/locations",
@@ -218,6 +233,23 @@ def _add_key_routes(app: FastAPI, office: Office) -> None:
             revoked = keys.revoke(connection, key_id)
         office.authenticator.invalidate()
         return json_response(key_out(revoked))
+
+
+def _with_heads(connection: Connection, found: list[CatalogueLocation]) -> list[LocationOut]:
+    names = [each.location_id for each in found]
+    fresh = freshness(connection, names)
+    heads = locations.read_heads(connection, names)
+    return [
+        LocationOut(
+            each.location_id,
+            each.name,
+            each.timezone,
+            each.day_start,
+            heads[each.location_id],
+            freshness_out(fresh[each.location_id]),
+        )
+        for each in found
+    ]
 
 
 def key_out(key: keys.Key) -> KeyOut:

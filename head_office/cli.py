@@ -12,6 +12,8 @@ from head_office import keys
 from head_office.cli_base import DatabaseUrl, Dir, Json, fail, office, print_json, say_next
 from head_office.cli_items import items_app
 from head_office.cli_locations import keys_app, locations_app
+from head_office.cli_quarantine import quarantine_app
+from head_office.cli_stock import log, stock
 from head_office.schema_office import API_KEY
 from head_office.settings import SERVICE, settings_of
 from shared.runtime.auth import Role
@@ -21,6 +23,9 @@ app = typer.Typer(no_args_is_help=True, help="Head office: locations, items, key
 app.add_typer(locations_app, name="locations")
 app.add_typer(items_app, name="items")
 app.add_typer(keys_app, name="keys")
+app.add_typer(quarantine_app, name="quarantine")
+app.command()(stock)
+app.command()(log)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -63,14 +64,14 @@ def read_items(path: Path) -> Iterator[Row]:
         except UnicodeDecodeError as error:
             raise BadFile(f"{path} is not UTF-8 text") from error
         except csv.Error as error:
-            raise BadFile(f"{path}, line {reader.line_num}: {error}") from error
+            raise BadFile(f"{path}, line {reader.reader.line_num}: {error}") from error
 
 
 def import_items(engine: Engine, rows: Iterator[Row], done: Callable[[int], None]) -> Imported:
     """Record the rows in pieces of PIECE; `done` is told how many rows were worked through, after each piece."""
     counts = dict.fromkeys(items.Outcome, 0)
     rejected: list[Rejected] = []
-    while piece := [row for row, _ in zip(rows, range(PIECE), strict=False)]:
+    while piece := list(islice(rows, PIECE)):
         good: dict[str, tuple[int, CatalogueItem]] = {}
         for row in piece:
             if row.item is None:

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, insert, select, update
 
 from head_office.catalogue import Change, lock, publish
 from head_office.problems import LOCATION_EXISTS, UNKNOWN_LOCATION
-from head_office.schema import LOCATION, LOG, now
+from head_office.schema import HEAD, LOCATION, LOG, now
 from shared.event_log import create_head
 from shared.events import code_fault, text_fault
-from shared.messages import CatalogueLocation
+from shared.messages import CatalogueLocation, HeadMessage
 from shared.runtime.problems import Problem, invalid_request
 
 DAY_START = 240  # 04:00, in minutes after midnight
@@ -74,6 +74,13 @@ def list_locations(
         CatalogueLocation(location_id=row.location_id, name=row.name, timezone=row.timezone, day_start=row.day_start)
         for row in connection.execute(query)
     ]
+
+
+def read_heads(connection: Connection, location_ids: Iterable[str]) -> dict[str, HeadMessage]:
+    """Where head office's copies of these logs end."""
+    query = select(HEAD.c.location_id, HEAD.c.epoch, HEAD.c.sequence, HEAD.c.hash)
+    rows = connection.execute(query.where(HEAD.c.location_id.in_(sorted(set(location_ids)))))
+    return {row.location_id: HeadMessage(row.epoch, row.sequence, bytes(row.hash).hex()) for row in rows}
 
 
 def known(connection: Connection, location_ids: Iterable[str]) -> set[str]:

@@ -17,10 +17,13 @@ from sqlalchemy import Engine, text
 from head_office.api_base import MAX_BODY, Office
 from head_office.api_items import add_item_routes
 from head_office.api_locations import add_location_routes
+from head_office.api_reports import add_report_routes
+from head_office.api_stock import add_stock_routes
 from head_office.api_sync import EVENTS_PATH, add_sync_routes
 from head_office.api_transfers import INSTRUCTIONS_PATH, add_transfer_routes
 from head_office.database import database, listener
 from head_office.keys import DatabaseKeys
+from head_office.pages import add_pages
 from head_office.problems import PROBLEMS
 from head_office.schema import FACTS_CHANNEL, MIGRATIONS, VERSION_TABLE
 from head_office.schema_office import CATALOGUE_CHANNEL, INSTRUCTIONS_CHANNEL
@@ -88,6 +91,9 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOffice:
     add_transfer_routes(app, office)
     add_item_routes(app, office)
     add_location_routes(app, office)
+    add_stock_routes(app, office)
+    add_report_routes(app, office)
+    add_pages(app, office, clock)
     return HeadOffice(app, engine, wakeups)
 
 

@@ -1,0 +1,163 @@
+"""The commands of head office, on its database: tables, JSON, hints and exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from sqlalchemy import Engine
+from typer.testing import CliRunner
+
+from deploy.cli import _explain
+from head_office.cli import app
+from shared.events import Definition
+from tests.support.branch_log import BranchLog
+from tests.support.events import MINUTE, NOON
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(office_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`larder head-office ARGUMENTS` on the database of this test."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path, exit_code: int = 0) -> Result:
+        where = ["--dir", "office", "--database-url", office_url]
+        result = CliRunner().invoke(app, [*map(str, arguments), *where])
+        found, said = result.exit_code, result.output
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            said, found = _explain(result.exception)  # type: ignore[arg-type]
+            assert "inside Larder" not in said, result.exception
+        assert found == exit_code, said
+        result.stderr_bytes = said.encode()
+        return result
+
+    return call
+
+
+def as_json(run: Run, *arguments: str | Path, exit_code: int = 0) -> Any:
+    return json.loads(run(*arguments, "--json", exit_code=exit_code).stdout)
+
+
+def test_a_head_office_is_made_once(run: Run, tmp_path: Path) -> None:
+    made = as_json(run, "init")
+    assert made["key"].startswith(f"lk_{made['key_id']}_")
+    settings = (tmp_path / "office" / "settings.toml").read_text()
+    assert 'service = "head-office"' in settings
+    assert "keys add --role admin" in run("init", exit_code=1).stderr
+    listed = as_json(run, "keys", "list")["items"]
+    assert [(each["role"], each["key_id"]) for each in listed] == [("admin", made["key_id"])]
+
+
+def test_locations_and_keys(run: Run) -> None:
+    made = as_json(run, "locations", "add", "TRI-01", "--name", "Tripoli", "--timezone", "Asia/Beirut")
+    assert made["key"].startswith("lk_")
+    assert made["day_start"] == 240
+    assert "TRI-01" in run("locations", "list").stdout
+    assert "larder branch init" in run("locations", "add", "TRI-02", "--name", "X", "--timezone", "UTC").stdout
+    assert (
+        "location-exists" in run("locations", "add", "TRI-01", "--name", "X", "--timezone", "UTC", exit_code=1).stderr
+    )
+    assert "time zone" in run("locations", "add", "TRI-03", "--name", "X", "--timezone", "Moon", exit_code=1).stderr
+    run("locations", "add", "TRI-03", "--name", "X", "--timezone", "UTC", "--day-start", "25:00", exit_code=2)
+    changed = as_json(run, "locations", "change", "TRI-01", "--day-start", "06:30")
+    assert (changed["name"], changed["day_start"]) == ("Tripoli", 390)
+    key = as_json(run, "keys", "add", "--role", "staff", "--location", "TRI-01", "--label", "the till")
+    assert "unknown-location" in run("keys", "add", "--role", "staff", "--location", "NO", exit_code=1).stderr
+    run("keys", "add", "--role", "king", exit_code=2)
+    assert as_json(run, "keys", "revoke", key["key_id"])["revoked_at"]
+    assert "unknown-key" in run("keys", "revoke", "nothing", exit_code=1).stderr
+    assert "larder transfer init" in run("keys", "add", "--role", "coordinator").stdout
+
+
+def test_items_from_a_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "items.csv"
+    rows = [f"item-{number},Item {number},kg,dry,," for number in range(1_200)]
+    file.write_text("\ufeffitem_id,name,unit,category,barcode,strict_at\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    assert as_json(run, "items", "import", file) == {"added": 1_200, "changed": 0, "unchanged": 0, "rejected": []}
+    assert "1200 as they were" in run("items", "import", file).stdout
+    with file.open("a", encoding="utf-8") as more:
+        more.write(
+            "new,New,l,,,BEY-01 WH-1\nnew,Again,l,,,\n,No code,l,,,\nbad\u200bcode,X,l,,,\nfar,X,l,,,NOWHERE\nshort\n"
+        )
+    found = as_json(run, "items", "import", file, exit_code=1)
+    assert (found["added"], found["unchanged"]) == (1, 1_200)
+    assert [each["line"] for each in found["rejected"]] == [1_203, 1_204, 1_205, 1_206, 1_207]
+    listed = as_json(run, "items", "list")["items"]
+    assert len(listed) == 1_201
+    assert listed[-1] == {"item_id": "new", "name": "New", "unit": "l", "strict_at": ["BEY-01", "WH-1"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "item_id is missing"),
+        (b"item_id,name\n", "unit is missing"),
+        (b"item_id,name,unit,colour\n", "'colour' is not known"),
+        (b"item_id,name,unit,name\n", "twice"),
+        (b"item_id,name,unit\n\xff,x,y\n", "UTF-8"),
+        (b'item_id,name,unit\n"a"b,x,y\n', "line 2"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused(run: Run, tmp_path: Path, content: bytes, reason: str) -> None:
+    file = tmp_path / "items.csv"
+    file.write_bytes(content)
+    assert reason in run("items", "import", file, exit_code=1).stderr
+
+
+def test_items_that_wait(run: Run, office: Engine) -> None:
+    assert as_json(run, "items", "add", "milk", "--name", "Milk", "--unit", "l")["item_id"] == "milk"
+    log = BranchLog("BEY-01")
+    for name in ("oat", "leche"):
+        log.record("ITEM_DEFINED", item_id=name, definition=Definition(name=name, unit="l"))
+    log.ship_now(office)
+    assert [each["item_id"] for each in as_json(run, "items", "waiting")["items"]] == ["leche", "oat"]
+    assert "items accept BEY-01 leche" in run("items", "waiting").stdout
+    assert as_json(run, "items", "accept", "BEY-01", "oat")["name"] == "oat"
+    assert as_json(run, "items", "map", "BEY-01", "leche", "milk")["item_id"] == "milk"
+    assert as_json(run, "items", "waiting")["items"] == []
+    assert "not-waiting" in run("items", "accept", "BEY-01", "oat", exit_code=1).stderr
+
+
+def test_stock_and_log(run: Run, office: Engine) -> None:
+    log = BranchLog("BEY-01")
+    log.record("PURCHASE_RECEIVED", quantity=2_500, occurred_at=NOON)
+    log.record("STOCKTAKE", counted=2_000, expected=2_500, occurred_at=NOON + MINUTE)
+    log.ship_now(office)
+    table = run("stock").stdout
+    assert "BEY-01" in table
+    assert "2 " in table
+    then = as_json(run, "stock", "--as-of", "2026-01-01T14:00:30+02:00", "--location", "BEY-01")
+    assert [(each["item_id"], each["on_hand"]) for each in then["items"]] == [("milk", 2.5)]
+    assert then["cut"] == {"BEY-01": 2}
+    assert as_json(run, "stock", "--total")["items"][0]["on_hand"] == 2
+    assert as_json(run, "stock", "--item", "tea")["items"] == []
+    run("stock", "--as-of", "yesterday", exit_code=2)
+    assert "unknown-location" in run("stock", "--location", "NO", exit_code=1).stderr
+    lines = run("log", "BEY-01", "--json").stdout.splitlines()
+    assert [line.encode() for line in lines] == [each.line for each in log.sealed]
+    assert "STOCKTAKE" in run("log", "BEY-01", "--after", "1").stdout
+    assert len(run("log", "BEY-01", "--limit", "1", "--json").stdout.splitlines()) == 1
+    assert "Quarantine: none" in run("quarantine", "list").stdout
+    assert as_json(run, "quarantine", "retry")["items"] == []
+
+
+def test_a_folder_that_is_no_head_office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LARDER_DIR", raising=False)
+    for arguments, reason in (
+        (["stock"], "which head office"),
+        (["stock", "--dir", "nowhere"], "init --dir nowhere"),
+        (["serve", "--dir", "nowhere"], "init --dir nowhere"),
+        (["serve", "--dir", "nowhere", "--database-url", "sqlite:///x"], "PostgreSQL only"),
+        (["serve", "--dir", "nowhere", "--database-url", "postgresql://x/y", "--port", "70000"], "'port' is wrong"),
+    ):
+        result = CliRunner().invoke(app, arguments)
+        assert result.exception is not None
+        said, exit_code = _explain(result.exception)  # type: ignore[arg-type]
+        assert (exit_code, reason in said) == (2, True), said
