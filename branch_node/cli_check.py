@@ -21,7 +21,7 @@ from branch_node.cli_output import (
     print_table,
     progress,
 )
-from branch_node.node import Agent, Node
+from branch_node.node import Node
 from branch_node.settings import load
 from branch_node.shipping_status import ShippingState
 from branch_node.store import Store
@@ -92,7 +92,7 @@ def sync(
         with client:
             told = _watch(client, deadline)
     else:
-        with opened(settings, Agent.STEPPED) as node:
+        with opened(settings, stepped=True) as node:
             told = _drive(node, deadline)
     if as_json:
         print_json(told)

@@ -9,17 +9,19 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 from branch_node import running
-from branch_node.main import build
-from branch_node.node import Agent, Node, software
 from branch_node.settings import BranchSettings, load
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.settings import SettingsError
 
+if TYPE_CHECKING:
+    from branch_node.node import Node
+
+USER_AGENT: Final = "larder-cli"
 HERE: Final = "http://this-process"
 PROBE_SECONDS: Final = 3.0
 PATIENCE_SECONDS: Final = 10.0
@@ -53,13 +55,13 @@ def serving(directory: Path) -> ServiceClient | None:
     found = running.find(directory)
     if found is None:
         return None
-    with ServiceClient(found.url, key=found.key, timeout=PROBE_SECONDS, user_agent=software()) as probe:
+    with ServiceClient(found.url, key=found.key, timeout=PROBE_SECONDS, user_agent=USER_AGENT) as probe:
         try:
             probe.get("/v1/status")
         except (Unreachable, RemoteProblem):
             # Left behind by a node that was killed; somebody else may have its port by now.
             return None
-    return ServiceClient(found.url, key=found.key, user_agent=software())
+    return ServiceClient(found.url, key=found.key, user_agent=USER_AGENT)
 
 
 @contextmanager
@@ -73,18 +75,25 @@ def node_at(directory: Path | None) -> Iterator[ServiceClient]:
         return
     with opened(settings) as node:
         transport = InProcess(node.app)
-        with ServiceClient(HERE, key=node.local_key, transport=transport, user_agent=software()) as client:
+        with ServiceClient(HERE, key=node.local_key, transport=transport, user_agent=USER_AGENT) as client:
             yield client
 
 
 @contextmanager
-def opened(settings: BranchSettings, agent: Agent = Agent.NONE) -> Iterator[Node]:
-    """The node of these settings as this process itself, recording; stopped at the end."""
+def opened(settings: BranchSettings, *, stepped: bool = False) -> Iterator[Node]:
+    """The node of these settings as this process itself, recording; stopped at the end.
+
+    `stepped`: with shipper and puller, for the caller to step.
+    """
+    # Imported here, as they bring the whole service along: a command that goes over HTTP starts twice as fast.
+    from branch_node.main import build
+    from branch_node.node import Agent
+
     if not settings.has_database:
         raise SettingsError(f"there is no node in {settings.dir}: run 'larder branch init --dir {settings.dir}' first")
     node = build(settings)
     try:
-        node.open(agent, patience=PATIENCE_SECONDS)
+        node.open(Agent.STEPPED if stepped else Agent.NONE, patience=PATIENCE_SECONDS)
         node.start()
         yield node
     finally:

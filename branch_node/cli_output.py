@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -15,12 +16,10 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from branch_node.store import AlreadyWriting, LocationDiffers
-from branch_node.witness import WitnessUnusable
 from shared.runtime.client import RemoteProblem, Unreachable
-from shared.runtime.migrations import DatabaseVersionError
 from shared.runtime.problems import Problem, ascii_json
 from shared.runtime.settings import SettingsError
+from shared.runtime.telemetry import configure_logging
 
 PIPE_WIDTH: Final = 160
 REFUSED: Final = 1
@@ -43,19 +42,30 @@ class TellingGroup(TyperGroup):
     """Tells every foreseen error in words and ends with its exit code."""
 
     def invoke(self, ctx: Any) -> Any:
+        # A command says itself what went wrong; `serve` sets its own logging up.
+        configure_logging(level="CRITICAL")
         try:
             return super().invoke(ctx)
-        except _TOLD as error:
+        except Exception as error:
+            if not _foreseen(error):
+                raise
             raise typer.Exit(tell(error)) from error
 
 
-_TOLD: Final = (
-    *(Problem, RemoteProblem, Unreachable, Refused, SettingsError),
-    *(AlreadyWriting, LocationDiffers, WitnessUnusable, DatabaseVersionError),
-)
+def _foreseen(error: Exception) -> bool:
+    if isinstance(error, Problem | RemoteProblem | Unreachable | Refused | SettingsError):
+        return True
+    # These come from modules that not every command loads: one that is not loaded has raised nothing.
+    foreseen = (
+        ("branch_node.store", ("AlreadyWriting", "LocationDiffers")),
+        ("branch_node.witness", ("WitnessUnusable",)),
+        ("shared.runtime.migrations", ("DatabaseVersionError",)),
+    )
+    kinds = [getattr(sys.modules[name], kind) for name, some in foreseen if name in sys.modules for kind in some]
+    return isinstance(error, tuple(kinds))
 
 
-def tell(error: BaseException) -> int:
+def tell(error: Exception) -> int:
     """Print what went wrong, and what to do, on standard error; the exit code."""
     code, title, detail, hint, members = _parts(error)
     console = Console(stderr=True, highlight=False)
@@ -68,7 +78,7 @@ def tell(error: BaseException) -> int:
     return code
 
 
-def _parts(error: BaseException) -> tuple[int, str, str, str, Mapping[str, object]]:
+def _parts(error: Exception) -> tuple[int, str, str, str, Mapping[str, object]]:
     if isinstance(error, Problem | RemoteProblem):
         members = {name: value for name, value in error.extras.items() if name not in {"errors", "incident"}}
         return REFUSED, error.title or error.code, error.detail, error.hint, {"code": error.code, **members}

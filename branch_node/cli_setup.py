@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from rich.markup import escape
 from sqlalchemy import update
 
+from branch_node.cli_client import serving
 from branch_node.cli_output import AsJson, Directory, Refused, print_json, print_line
 from branch_node.commands import Location
 from branch_node.keys import has_own_key, issue_manager_key
@@ -155,4 +156,8 @@ def serve(
             f"there is no database in {settings.dir}",
             f"Run: larder branch init --dir {settings.dir} --location {settings.location}",
         )
+    other = serving(settings.dir)
+    if other is not None:
+        other.close()
+        raise Refused(f"a node serves {settings.dir} already, at {other.base_url}", "Use it, or stop it first.")
     raise typer.Exit(run_node(settings, typer.echo))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr
-from sqlalchemy import URL, make_url
 
 from shared.events import code_fault
-from shared.runtime.server import LOCALHOST
 from shared.runtime.settings import FILE_NAME, ServiceSettings, SettingsError, load_settings
 
 DEFAULT_PORT: Final = 8101
+LOCALHOST: Final = "127.0.0.1"
 _DAY_START: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
 
@@ -71,13 +70,15 @@ class BranchSettings(ServiceSettings):
     def database_url(self) -> str:
         if self.database is not None:
             return self.database
-        return URL.create("sqlite", database=str(self.dir.absolute() / "branch.db")).render_as_string(False)
+        return f"sqlite:///{quote(str(self.dir.absolute() / 'branch.db'))}"
 
     @property
     def has_database(self) -> bool:
         """Whether `init` made the database. A PostgreSQL one is taken to be there: asking it tells otherwise."""
-        url = make_url(self.database_url)
-        return url.get_backend_name() != "sqlite" or Path(url.database or "").exists()
+        if self.database is None:
+            return (self.dir / "branch.db").exists()
+        parts = urlsplit(self.database)
+        return parts.scheme != "sqlite" or Path(unquote(parts.path[1:])).exists()
 
     @property
     def witness_path(self) -> Path:

@@ -1,0 +1,302 @@
+"""`larder branch …` as real processes: first start, recording with and without a node, refusals, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from branch_node.keys import LOCAL
+from deploy.cli import app
+from tests.support.processes import RunningProcess, larder, run_larder
+
+REFUSED, WRONG_USAGE = 1, 2
+
+
+class Branch:
+    """One --dir and the commands on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = ""
+
+    def init(self, *arguments: str) -> dict[str, Any]:
+        made: dict[str, Any] = self.json("init", "--location", "BEY-01", "--timezone", "Asia/Beirut", *arguments)
+        self.key = made["key"] or self.key
+        return made
+
+    def process(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """The command as a process of its own."""
+        done = run_larder("branch", *arguments, "--dir", self.folder)
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """The same command line, its parts imported only once: a process takes a second to begin."""
+        command = ["branch", *map(str, arguments), "--dir", str(self.folder)]
+        result = CliRunner().invoke(app, command, catch_exceptions=False)
+        return subprocess.CompletedProcess(command, result.exit_code, result.stdout, result.stderr)
+
+    def json(self, *arguments: str | Path) -> Any:
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stderr + done.stdout
+        return json.loads(done.stdout)
+
+    def refused(self, *arguments: str | Path, code: int = REFUSED) -> str:
+        done = self.run(*arguments)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert done.stdout == ""
+        return done.stderr
+
+    def serve(self, *arguments: str) -> RunningProcess:
+        node = larder(
+            "branch", "serve", "--dir", self.folder, "--port", "0", *arguments, output=self.folder.parent / "serve.log"
+        )
+        node.wait_for(r"larder branch ready on http://127\.0\.0\.1:\d+")
+        return node
+
+    def with_milk(self) -> Branch:
+        self.init()
+        self.json("items", "add", "milk", "--name", "Milk", "--unit", "l")
+        return self
+
+
+@pytest.fixture
+def branch(tmp_path: Path) -> Branch:
+    return Branch(tmp_path / "d 2#é")
+
+
+def test_first_start_by_hand(branch: Branch) -> None:
+    made = branch.init()
+    assert made["key"].startswith("lk_")
+    assert made["location"] == "BEY-01"
+    assert any("serve" in step for step in made["next"])
+    again = branch.init()
+    assert again["key"] is None, "a key is shown once"
+    assert branch.init("--new-key")["key"] not in {None, made["key"]}
+    assert branch.json("status")["shipping"]["state"] == "NO_HEAD_OFFICE"
+    assert (branch.folder.stat().st_mode & 0o077) == 0
+    assert ((branch.folder / "settings.toml").stat().st_mode & 0o077) == 0
+    told = run_larder("branch", "init", "--dir", branch.folder.parent / "d3", "--location", "TRI-01")
+    assert told.returncode == 0
+    assert told.stderr == ""
+    for command, code in ((("status",), 0), (("record", "delivery", "milc", "1"), REFUSED), (("stocks",), WRONG_USAGE)):
+        assert branch.process(*command).returncode == code
+    assert "lk_" in told.stdout
+    assert "larder branch serve" in told.stdout
+
+
+def test_one_day_without_a_node_and_then_with_one(branch: Branch) -> None:
+    branch.with_milk()
+    branch.json("record", "delivery", "milk", "12.5", "--cost", "30 USD", "--reference", "delivery:4711")
+    waste = branch.json("record", "waste", "milk", "0.5", "--reason", "spoiled", "--note", "left out")
+    assert (waste["type"], waste["quantity"], waste["actor"]) == ("WASTE_RECORDED", 0.5, LOCAL)
+    with branch.serve():
+        assert branch.json("order", "o-1", "milk=2")["recorded"][0]["on_hand_after"] == 10
+        assert branch.json("order", "o-1", "milk=3", "--revision", "2")["voided"]
+        assert branch.json("order", "o-1", "milk=3", "--revision", "2")["recorded"], "the same answer again"
+        counted = branch.json("count", "milk=8.5")
+        assert counted["items"][0]["variance"] == -0.5
+        assert branch.json("stock", "milk")["on_hand"] == 8.5
+        verified = branch.json("verify", "--deep")
+        assert verified["true"]
+        assert verified["events"] == branch.json("status")["head"]["sequence"] == 7
+    assert branch.json("stock")["items"][0]["available"] == 8.5
+    log = branch.json("log", "--limit", "3", "--item", "milk")["items"]
+    assert [event["sequence"] for event in log] == [1, 2, 3]
+    assert branch.json("log", "--type", "stocktake")["items"][0]["counted"] == 8.5
+    explained = branch.json("explain", "milk")
+    assert explained["start"]["event"]["type"] == "STOCKTAKE"
+    past = branch.json("stock", "milk", "--as-of", waste["occurred_at"])
+    assert past["on_hand"] == 12
+    done = branch.process("stock", "milk", "--json")
+    assert (json.loads(done.stdout)["on_hand"], done.stderr, done.returncode) == (8.5, "", 0)
+
+
+def test_tables_for_people(branch: Branch) -> None:
+    branch.with_milk()
+    branch.run("record", "delivery", "milk", "2.5")
+    for command, words in {
+        ("stock",): ("milk", "2.5", "Available"),
+        ("stock", "--low"): ("Nothing is low",),
+        ("log",): ("PURCHASE_RECEIVED", LOCAL),
+        ("explain", "milk"): ("how it came about", "PURCHASE_RECEIVED", "on hand 2.5 l"),
+        ("status",): ("BEY-01", "no head office is set"),
+        ("items",): ("Milk", "here"),
+        ("verify",): ("2 events verify",),
+    }.items():
+        done = branch.run(*command)
+        assert done.returncode == 0, done.stderr
+        for word in words:
+            assert word in done.stdout, done.stdout
+
+
+def test_refusals_say_what_to_do(branch: Branch) -> None:
+    nowhere = run_larder("branch", "stock")
+    assert nowhere.returncode == WRONG_USAGE
+    assert "LARDER_DIR" in nowhere.stderr
+    assert "larder branch init" in branch.refused("stock", code=WRONG_USAGE)
+    assert "location" in branch.refused("init", code=WRONG_USAGE)
+    branch.with_milk()
+    unknown = branch.refused("record", "delivery", "milc", "1")
+    assert "unknown-item" in unknown
+    assert "milk" in unknown
+    assert "invalid-quantity" in branch.refused("record", "delivery", "milk", "1.2345")
+    assert "invalid-quantity" in branch.refused("record", "delivery", "milk", "NaN")
+    assert "unknown-order" in branch.refused("order", "o-9", "--cancel")
+    assert "BEY-01" in branch.refused("init", "--location", "TRI-01")
+    assert "--key" in branch.refused("init", "--location", "BEY-01", "--head-office", "http://127.0.0.1:1")
+    assert "larder branch init" in branch.refused("sync")
+    for wrong in (
+        ("record", "theft", "milk", "1"),
+        ("record", "delivery", "milk", "1", "--cost", "30"),
+        ("record", "delivery", "milk", "1", "--reference", "4711"),
+        ("order", "o-1"),
+        ("order", "o-1", "milk"),
+        ("order", "o-1", "milk=1", "--cancel"),
+        ("count", "milk"),
+        ("stock", "--as-of", "2026-01-01T00:00:00Z"),
+        ("init", "--location", "BEY-01", "--timezone", "Mars/Base"),
+        ("init", "--location", "BEY-01", "--day-start", "4 o'clock"),
+        ("init", "--location", "BEY-01", "--head-office", "ftp://x", "--key", "k"),
+        ("init", "--location", "BEY-01", "--port", "99999"),
+        ("frobnicate",),
+    ):
+        branch.refused(*wrong, code=WRONG_USAGE)
+    assert branch.json("status")["head"]["sequence"] == 1, "nothing of it was recorded"
+
+
+def test_items_from_a_file(branch: Branch, tmp_path: Path) -> None:
+    branch.init()
+    file = tmp_path / "items.csv"
+    file.write_text("item_id,name,unit,strict\nmilk,Milk,l,\ngin,Gin,l,yes\nbad ,Bad,,\n", encoding="utf-8")
+    done = branch.run("items", "import", file, "--json")
+    assert done.returncode == REFUSED
+    told = json.loads(done.stdout)
+    assert told["defined"] == 2
+    assert [each["line"] for each in told["refused"]] == [4]
+    assert {item["item_id"]: item.get("strict", False) for item in branch.json("items")["items"]} == {
+        "milk": False,
+        "gin": True,
+    }
+    file.write_text("code;name\n", encoding="utf-8")
+    assert "item_id, name, unit" in branch.refused("items", "import", file)
+
+
+def test_a_key_of_ones_own_acts_once(branch: Branch) -> None:
+    branch.with_milk()
+    first = branch.json("record", "delivery", "milk", "1", "--key", "till-1:77")
+    assert branch.json("record", "delivery", "milk", "1", "--key", "till-1:77")["event_id"] == first["event_id"]
+    assert "key-reused" in branch.refused("record", "delivery", "milk", "2", "--key", "till-1:77")
+    assert branch.json("record", "delivery", "milk", "1")["event_id"] != first["event_id"]
+    assert branch.json("record", "delivery", "milk", "1")["on_hand_after"] == 3, "equal content is no duplicate"
+
+
+def test_a_command_whose_answer_was_lost_is_known_again(branch: Branch) -> None:
+    from branch_node.cli_pending import FILE_NAME
+
+    branch.with_milk()
+    before = branch.json("record", "delivery", "milk", "1")
+    # What a process leaves that was killed between the answer of the node and the end of the command.
+    kept = {"made": before["command_key"], "since": 4_000_000_000.0}
+    digest = _digest_of("/v1/events", {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": "1"})
+    (branch.folder / FILE_NAME).write_text(json.dumps({digest: kept}))
+    again = branch.json("record", "delivery", "milk", "1")
+    assert again["event_id"] == before["event_id"]
+    assert json.loads((branch.folder / FILE_NAME).read_text()) == {}
+    assert branch.json("record", "delivery", "milk", "1")["event_id"] != before["event_id"]
+
+
+def _digest_of(path: str, body: dict[str, Any]) -> str:
+    from hashlib import sha256
+
+    import msgspec
+
+    return sha256(msgspec.json.encode([path, body], order="sorted")).hexdigest()
+
+
+def test_only_one_process_writes(branch: Branch) -> None:
+    branch.with_milk()
+    with branch.serve() as node:
+        assert "serves" in branch.refused("serve", "--port", "0")
+        assert node.stop() == 0
+    assert not (branch.folder / "running.json").exists()
+    assert not list(branch.folder.glob("branch.db-*")), "stopping checkpointed the log"
+
+
+def test_commands_side_by_side_wait_for_each_other(branch: Branch) -> None:
+    branch.with_milk()
+    running = [
+        larder(
+            *("branch", "record", "delivery", "milk", "1", "--dir", branch.folder),
+            output=branch.folder.parent / f"{number}.log",
+        )
+        for number in range(4)
+    ]
+    assert [each.wait(60) for each in running] == [0, 0, 0, 0]
+    assert branch.json("stock", "milk")["on_hand"] == 4
+
+
+def test_a_node_that_was_killed_leaves_nothing_that_misleads(branch: Branch) -> None:
+    branch.with_milk()
+    node = branch.serve()
+    node.kill()
+    assert (branch.folder / "running.json").exists()
+    assert branch.json("record", "delivery", "milk", "1")["on_hand_after"] == 1
+    with branch.serve():
+        assert branch.json("record", "delivery", "milk", "1")["on_hand_after"] == 2
+
+
+def test_a_broken_log_is_not_true(branch: Branch) -> None:
+    import sqlite3
+
+    branch.with_milk()
+    branch.json("record", "delivery", "milk", "1")
+    with sqlite3.connect(branch.folder / "branch.db") as connection:
+        connection.execute("UPDATE stock SET on_hand = 7000")
+    connection.close()
+    done = branch.run("verify", "--json")
+    assert done.returncode == REFUSED
+    told = json.loads(done.stdout)
+    assert not told["true"]
+    assert told["findings"][0]["item_id"] == "milk"
+    assert branch.run("verify").returncode == REFUSED
+
+
+@pytest.fixture
+def rolled_back(branch: Branch) -> Branch:
+    branch.with_milk()
+    database = branch.folder / "branch.db"
+    backup = database.read_bytes()
+    branch.json("record", "delivery", "milk", "1")
+    database.write_bytes(backup)
+    return branch
+
+
+def test_a_restored_database_records_nothing(rolled_back: Branch) -> None:
+    refusal = rolled_back.refused("record", "delivery", "milk", "5")
+    assert "rolled-back" in refusal
+    assert "witness" in refusal
+    status = rolled_back.json("status")
+    assert status["shipping"]["state"] == "ROLLED_BACK"
+    assert not status["recording"]
+    assert "NO: nothing is recorded" in rolled_back.run("status").stdout
+    assert [item["item_id"] for item in rolled_back.json("items")["items"]] == ["milk"], "reads go on"
+    with rolled_back.serve() as node:
+        assert "rolled-back" in rolled_back.refused("record", "delivery", "milk", "5")
+        assert rolled_back.json("status")["shipping"]["state"] == "ROLLED_BACK"
+        assert node.stop() == 0
+    assert rolled_back.json("status")["head"]["sequence"] == 1
+    (rolled_back.folder.parent / "d 2#é.witness").unlink()
+    assert rolled_back.json("record", "delivery", "milk", "5")["sequence"] == 2
+
+
+def test_a_witness_of_another_location_is_refused(branch: Branch) -> None:
+    branch.with_milk()
+    other = Branch(branch.folder.parent / "d3")
+    run_larder("branch", "init", "--dir", other.folder, "--location", "TRI-01", "--witness", f"{branch.folder}.witness")
+    assert "witness of BEY-01" in other.refused("status", code=WRONG_USAGE)
