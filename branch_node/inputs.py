@@ -24,6 +24,7 @@ from shared.events import (
     EventType,
     Id,
     Key,
+    Position,
     Reference,
     Text,
     code_fault,
@@ -69,6 +70,15 @@ class EnteredInput(StrictInput, kw_only=True):
     factor: Amount
 
 
+class ReferenceInput(StrictInput, kw_only=True):
+    """The paper behind the event, such as a delivery note; `product` is the dish that used the ingredient."""
+
+    kind: Code
+    id: Key
+    line: Position | None = None
+    product: Text | None = None
+
+
 class LineInput(StrictInput, kw_only=True):
     """An item and how much of it, in its base unit or as `entered` (or both, if they agree)."""
 
@@ -89,7 +99,7 @@ class EventInput(LineInput, kw_only=True):
     type: EventType
     counted: Amount | msgspec.UnsetType = msgspec.UNSET
     occurred_at: Moment | None = None
-    reference: Reference | None = None
+    reference: ReferenceInput | None = None
     reason: Code | None = None
     source: Source | None = None
     actor: Person | None = None
@@ -267,11 +277,10 @@ def _day(text: str, field: str) -> str:
     return day.isoformat()
 
 
-def _reference(given: Reference) -> Reference:
+def _reference(given: ReferenceInput) -> Reference:
     codes(**{"reference.id": given.id, "reference.kind": given.kind})
-    if given.product is not None:
-        texts(**{"reference.product": given.product})
-    return given
+    texts(**{"reference.product": given.product})
+    return Reference(id=given.id, kind=given.kind, line=given.line, product=given.product)
 
 
 def moment(text: str | None, field: str = "occurred_at") -> int | None:

@@ -273,9 +273,10 @@ def append(connection: Connection, tables: LogTables, sealed: Sequence[Sealed]) 
             raise StaleHead(first.sequence - 1)
     finally:
         cursor.close()
+    # Voids first, so that a trigger on the events knows what no longer counts when a later one is appended.
+    record_voids(connection, tables, (each.event for each in sealed))
     rows = [(*lean_row(each.event, each.hash), each.event.command_key, each.line) for each in sealed]
     insert_rows(connection, tables.event, BRANCH_COLUMNS, rows)
-    record_voids(connection, tables, (each.event for each in sealed))
 
 
 def record_voids(connection: Connection, tables: LogTables, events: Iterable[Event]) -> None:

@@ -176,7 +176,7 @@ def _node() -> None:
 
 
 # Where a decrease recorded by hand would take a strict item below zero: somewhere from its own place up to the next
-# count. The writer refuses such a thing in better words; this stands behind it..
+# count. The writer refuses such a thing in better words; this stands behind it.
 STRICT_BREACH = """
 SELECT 1 FROM (
   SELECT m.occurred_at, m.sequence, COALESCE(base.counted, 0)
@@ -186,17 +186,20 @@ SELECT 1 FROM (
     SELECT c.sequence FROM event AS c
     WHERE c.item_id = NEW.item_id AND c.counted IS NOT NULL
       AND (c.occurred_at, c.sequence) < (NEW.occurred_at, NEW.sequence)
-      AND NOT EXISTS (SELECT 1 FROM voided AS v WHERE v.location_id = c.location_id AND v.sequence = c.sequence)
+      AND NOT EXISTS (SELECT 1 FROM voided AS v WHERE v.location_id = c.location_id AND v.sequence = c.sequence
+      AND v.by_sequence < NEW.sequence)
     ORDER BY c.occurred_at DESC, c.sequence DESC LIMIT 1)
   JOIN event AS m ON m.item_id = NEW.item_id AND m.on_hand_change IS NOT NULL
     AND (m.occurred_at, m.sequence) > (COALESCE(base.occurred_at, -1), COALESCE(base.sequence, -1))
-  WHERE NOT EXISTS (SELECT 1 FROM voided AS v WHERE v.location_id = m.location_id AND v.sequence = m.sequence)
+  WHERE NOT EXISTS (SELECT 1 FROM voided AS v WHERE v.location_id = m.location_id AND v.sequence = m.sequence
+      AND v.by_sequence < NEW.sequence)
     AND ((m.occurred_at, m.sequence) <= (NEW.occurred_at, NEW.sequence) OR NOT EXISTS (
       SELECT 1 FROM event AS n
       WHERE n.item_id = NEW.item_id AND n.counted IS NOT NULL
         AND (n.occurred_at, n.sequence) > (NEW.occurred_at, NEW.sequence)
         AND (n.occurred_at, n.sequence) < (m.occurred_at, m.sequence)
-        AND NOT EXISTS (SELECT 1 FROM voided AS v WHERE v.location_id = n.location_id AND v.sequence = n.sequence)))
+        AND NOT EXISTS (SELECT 1 FROM voided AS v WHERE v.location_id = n.location_id AND v.sequence = n.sequence
+      AND v.by_sequence < NEW.sequence)))
 ) AS walk
 WHERE (walk.occurred_at, walk.sequence) >= (NEW.occurred_at, NEW.sequence) AND walk.on_hand < 0
 """

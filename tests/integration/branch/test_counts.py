@@ -1,0 +1,118 @@
+"""Counts: a count stands at its moment, areas are summed, what was expected and what moved is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.runtime.problems import Problem
+from tests.support.branch import Branch
+from tests.support.events import MINUTE, NOON
+
+
+def number(raw: Any) -> float:
+    return float(msgspec.json.decode(raw))
+
+
+def test_a_first_count_is_an_opening_and_keeps_what_was_expected(any_branch: Branch) -> None:
+    any_branch.event("ORDER_DEDUCTION", "milk", 2)
+    answer = any_branch.count("c1", [{"item_id": "milk", "counted": "7.5"}])
+    event = any_branch.events()[-1]
+    assert (event.counted, event.expected, event.reason) == (7_500, -2_000, "opening")
+    assert (number(answer.items[0].counted), number(answer.items[0].variance)) == (7.5, 9.5)
+    assert any_branch.on_hand() == 7_500
+    any_branch.count("c2", [{"item_id": "milk", "counted": 0}])
+    event = any_branch.events()[-1]
+    assert (event.counted, event.expected, event.reason) == (0, 7_500, None)
+    assert any_branch.on_hand() == 0
+
+
+def test_areas_of_one_item_become_one_event_at_the_last_ones_moment(any_branch: Branch) -> None:
+    answer = any_branch.count(
+        "c1",
+        [
+            {"item_id": "milk", "area": "bar", "counted": 2, "occurred_at": "2026-01-01T11:50:00Z"},
+            {"item_id": "cup", "counted": 40},
+            {"item_id": "milk", "area": "cellar", "counted": "3.5", "occurred_at": "2026-01-01T11:55:00Z"},
+        ],
+    )
+    log = any_branch.events()
+    assert [(event.item_id, event.counted) for event in log] == [("cup", 40_000), ("milk", 5_500)]
+    assert log[1].occurred_at == NOON - 5 * MINUTE
+    assert log[1].note == "bar 2; cellar 3.5"
+    assert log[1].reference is not None
+    assert (log[1].reference.kind, log[1].reference.id) == ("count", "c1")
+    assert [each.item_id for each in answer.items] == ["cup", "milk"]
+
+
+def test_a_late_count_stands_where_it_was_counted(any_branch: Branch) -> None:
+    any_branch.event("PURCHASE_RECEIVED", "milk", 10, occurred_at="2026-01-01T10:00:00Z")
+    any_branch.event("ORDER_DEDUCTION", "milk", 4, occurred_at="2026-01-01T11:00:00Z")
+    answer = any_branch.count("c1", [{"item_id": "milk", "counted": 9, "occurred_at": "2026-01-01T10:30:00Z"}])
+    assert number(answer.items[0].expected) == 10
+    assert any_branch.on_hand() == 5_000
+    assert number(answer.items[0].event.on_hand_after) == 5
+
+
+def test_what_moved_since_the_counter_saw_the_figure(any_branch: Branch) -> None:
+    any_branch.event("PURCHASE_RECEIVED", "milk", 10)
+    any_branch.clock.advance(MINUTE)
+    any_branch.event("ORDER_DEDUCTION", "milk", 1)
+    sold = any_branch.event("ORDER_DEDUCTION", "milk", 2, occurred_at="2026-01-01T09:00:00Z")
+    any_branch.event("ORDER_DEDUCTION", "cup", 2)
+    any_branch.void(sold.event_id)
+    any_branch.clock.advance(MINUTE)
+    lines = [{"item_id": "milk", "counted": 9, "seen_at": "2026-01-01T12:00:30Z"}]
+    answer = any_branch.count("c1", lines, key="c")
+    item = answer.items[0]
+    assert [each.sequence for each in item.moved] == [2, 3, 5]
+    assert number(item.moved_quantity) == -1
+    any_branch.event("ORDER_DEDUCTION", "milk", 1)
+    assert any_branch.count("c1", lines, key="c") == answer
+    unseen = any_branch.count("c2", [{"item_id": "milk", "counted": 9}])
+    assert unseen.items[0].moved_quantity is None
+
+
+def test_an_open_count_waits_for_its_last_area(any_branch: Branch) -> None:
+    first = [{"item_id": "milk", "area": "bar", "counted": 2, "occurred_at": "2026-01-01T11:00:00Z"}]
+    answer = any_branch.count("c1", first, open=True)
+    assert answer.items == []
+    assert [(each.item_id, each.area) for each in answer.waiting] == [("milk", "bar")]
+    assert any_branch.writer.head.sequence == 0
+    any_branch.count("c1", first, open=True)
+    with pytest.raises(Problem) as caught:
+        any_branch.count("c1", [{"item_id": "milk", "area": "bar", "counted": 3}])
+    assert caught.value.code == "area-already-counted"
+    done = any_branch.count("c1", [{"item_id": "milk", "area": "cellar", "counted": 5}])
+    assert [number(each.counted) for each in done.items] == [7]
+    assert any_branch.on_hand() == 7_000
+    # What was posted waits no longer: the same id counts anew.
+    again = any_branch.count("c1", [{"item_id": "milk", "area": "bar", "counted": 1}])
+    assert number(again.items[0].counted) == 1
+
+
+def test_the_same_count_sent_twice_is_one(any_branch: Branch) -> None:
+    lines = [{"item_id": "milk", "counted": 3}]
+    answer = any_branch.count("c1", lines)
+    any_branch.clock.advance(MINUTE)
+    any_branch.event("ORDER_DEDUCTION", "milk", 1)
+    assert any_branch.count("c1", lines) == answer
+    assert any_branch.on_hand() == 2_000
+
+
+def test_a_count_of_a_strict_item_always_passes(any_branch: Branch) -> None:
+    any_branch.event("PURCHASE_RECEIVED", "gin", 5)
+    any_branch.clock.advance(MINUTE)
+    any_branch.event("ORDER_DEDUCTION", "gin", 5)
+    any_branch.count("c1", [{"item_id": "gin", "counted": 1, "occurred_at": "2026-01-01T12:00:00Z"}])
+    assert any_branch.on_hand("gin") == -4_000
+
+
+def test_areas_that_come_to_too_much(any_branch: Branch) -> None:
+    lines = [{"item_id": "milk", "area": area, "counted": 900_000_000} for area in ("bar", "cellar")]
+    with pytest.raises(Problem) as caught:
+        any_branch.count("c1", lines)
+    assert caught.value.code == "invalid-quantity"
+    assert any_branch.writer.head.sequence == 0
