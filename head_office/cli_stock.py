@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -81,7 +82,7 @@ def stock(
     )
 
 
-def _show_totals(rows: list[reports.StockRow], about: dict[str, object], as_json: bool) -> None:
+def _show_totals(rows: list[reports.StockRow], about: Mapping[str, object], as_json: bool) -> None:
     sums = reports.totals(rows)
     if as_json:
         print_json({"items": [total_out(each) for each in sums], **about})
