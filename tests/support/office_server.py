@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,10 +26,20 @@ class OfficeServer:
         self.delay = delay
         self.in_flight = threading.Event()
         self._lock = threading.Lock()
+        self._closed = False
+        self._open: set[socket.socket] = set()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                server._open.add(self.connection)
+
+            def finish(self) -> None:
+                server._open.discard(self.connection)
+                super().finish()
 
             def do_GET(self) -> None:
                 server._answer(self)
@@ -38,7 +50,11 @@ class OfficeServer:
             def log_message(self, format: str, *args: object) -> None:
                 """Nothing on standard error."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request: object, client_address: object) -> None:
+                """A branch that was killed, or a line that was cut, is no error here."""
+
+        self._http = Server(("127.0.0.1", port), Handler)
         self._http.daemon_threads = True
         self.port = self._http.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -76,6 +92,17 @@ class OfficeServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cut the line: nobody listens, and what was connected is cut off. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
         self._http.shutdown()
         self._http.server_close()
+        # Connections kept alive would go on being answered.
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
