@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select, text
 from shared.messages import Fact, InstructionLine, InstructionStep
 from transfer_coordinator.plan import Record
 from transfer_coordinator.saga import Conflict, Mode, State, Transfer
-from transfer_coordinator.schema import FEED
+from transfer_coordinator.schema import FEED, STRAY
 
 _lines: Final = msgspec.json.Decoder(tuple[InstructionLine, ...]).decode
 _facts: Final = msgspec.json.Decoder(tuple[Fact, ...]).decode
@@ -88,3 +88,9 @@ def read_feed(connection: Connection, name: str) -> tuple[str, str] | None:
     """(cursor, hash) of a feed, None where it was never read."""
     row = connection.execute(select(FEED.c.cursor, FEED.c.hash).where(FEED.c.name == name)).one_or_none()
     return None if row is None else (row.cursor, row.hash)
+
+
+def read_strays(connection: Connection, limit: int) -> list[str]:
+    """The transfers that could not be adopted, the longest known first."""
+    rows = connection.execute(select(STRAY.c.transfer_id).order_by(STRAY.c.heard_at, STRAY.c.transfer_id).limit(limit))
+    return list(rows.scalars())

@@ -22,8 +22,8 @@ from shared.runtime.problems import INTERNAL_ERROR, Problem
 from shared.runtime.telemetry import Telemetry, get_logger
 from transfer_coordinator import lease
 from transfer_coordinator.backoff import Backoff
-from transfer_coordinator.gather import read_feed
-from transfer_coordinator.inbox import Answer, Inbox, Letters, Outbox, Page, Work
+from transfer_coordinator.gather import read_feed, read_strays
+from transfer_coordinator.inbox import MOST_SENT, Answer, Inbox, Letters, Outbox, Page, Work
 from transfer_coordinator.office import HeadOffice
 from transfer_coordinator.plan import Policy, Record
 from transfer_coordinator.rounds import FACTS_FEED, Held, Round
@@ -98,7 +98,7 @@ class CoordinatorWorker:
         if self.hearing.remaining() > 0:
             return 0
         if self._cursor is None:
-            self._cursor = self._read_cursor()
+            self._cursor = self._begin()
         try:
             page = self._listening.changes(self._cursor, wait)
         except Unreachable as error:
@@ -124,9 +124,12 @@ class CoordinatorWorker:
             log.warning("head office cannot be heard; transfers wait", why=str(error))
         self.hearing.failed()
 
-    def _read_cursor(self) -> str:
+    def _begin(self) -> str:
+        """Where to go on hearing. Head office may tell more of the strays than it did, so it is asked once a start."""
         with translate_driver_errors(), self._engine.connect() as connection:
             kept = read_feed(connection, FACTS_FEED)
+            strays = read_strays(connection, MOST_SENT)
+        self.outbox.put([], strays)
         return "" if kept is None else kept[0]
 
     # Deciding

@@ -6,6 +6,7 @@ import pytest
 
 from shared.runtime.problems import Problem
 from tests.integration.coordinator.conftest import Bench, a_transfer, cancel, create
+from tests.integration.coordinator.office_model import IN
 from transfer_coordinator.plan import Policy
 
 
@@ -246,8 +247,6 @@ def test_what_the_logs_say_against_an_end_is_noted(bench: Bench) -> None:
     worker = bench.worker()
     create(worker)
     bench.settle(worker)
-    from tests.integration.coordinator.office_model import IN
-
     bench.office.sites["B"].record("t1", IN, "milk", 10_000)
     bench.office.work()
     bench.settle(worker)
