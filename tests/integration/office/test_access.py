@@ -61,10 +61,9 @@ def test_every_route_for(who: str, api: Api) -> None:
     api.keys["a forger"] = "lk_0123456789ab_" + "A" * 43
     for method, path, body, allowed in TABLE:
         answer = api.client.request(method, path) if who == "nobody" else api.call(who, method, path, body)
-        if who == "a forger":
-            expected = {401, 429}  # by and by nothing is looked up for that address any more
-        else:
-            expected = {401} if who == "nobody" else set() if who in allowed else {403}
+        # By and by nothing is looked up any more for the address that a forger comes from.
+        strangers = {"nobody": {401}, "a forger": {401, 429}}
+        expected = strangers.get(who, set() if who in allowed else {403})
         if expected:
             assert answer.status_code in expected, (method, path, answer.text)
             assert answer.json()["hint"]

@@ -272,7 +272,7 @@ def test_a_waiting_branch_is_woken_by_its_instructions_and_by_the_catalogue(api:
 def test_a_waiting_coordinator_is_woken_by_a_fact(api: Api) -> None:
     log = BranchLog("WH-1")
     log.record("ORDER_DEDUCTION")
-    log.record("TRANSFER_OUT", transfer_id="t", transfer_line=1)
+    log.record("TRANSFER_REFUSED", transfer_id="t", reason="no-room")
     page = soon(
         api,
         lambda: api.call("coordinator", "GET", "/v1/transfer-facts/changes?wait=20").json(),

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
-from head_office import instructions
+from head_office import decoding, instructions, quarantine
 from head_office.facts import BadCursor, changes, facts, read_cursor, write_cursor
 from shared.messages import ChangesPage, Fact, Instruction, InstructionStep
 from tests.support.branch_log import BranchLog
+from tests.support.consolidation import OldVersion
 from tests.support.events import MINUTE, NOON
 
 LINE: dict[str, object] = {"transfer_line": 1}
@@ -132,6 +133,35 @@ def test_a_restored_head_office_tells_again_what_it_gets_again(office: Engine) -
     branch.ship_now(office)
     # Its head is at 2 by now, still behind what the cursor says: the newest facts must not be taken for old ones.
     assert names(read_changes(office, page.next)) == ["u"]
+
+
+def test_what_comes_out_of_quarantine_is_told_though_its_sequence_is_old(office: Engine) -> None:
+    branch = BranchLog("BEY-01")
+    for number in range(3):
+        branch.record("TRANSFER_IN", transfer_id=f"held-{number}", note="new", **LINE)
+        branch.record("ORDER_DEDUCTION", note="new")
+    branch.record("TRANSFER_IN", transfer_id="known", **LINE)
+    with pytest.MonkeyPatch.context() as old:
+        old.setattr(decoding, "understand", OldVersion.understand)
+        branch.ship_now(office)
+    page = read_changes(office, None)
+    assert names(page) == ["known"]
+    with office.begin() as connection:
+        assert quarantine.retry(connection, "BEY-01").released == 6
+    branch.record("TRANSFER_IN", transfer_id="later", **LINE)
+    branch.ship_now(office)
+    found: list[str] = []
+    following = page
+    while not found or following.more:
+        following = read_changes(office, following.next, 2)
+        found += names(following)
+    assert sorted(found) == ["held-0", "held-1", "held-2", "later"]
+    assert read_changes(office, following.next).transfers == []
+    with office.connect() as connection:
+        held, known = facts(connection, ["held-0", "known"])
+    assert held.facts[0].sequence < known.facts[0].sequence
+    assert held.facts[0].received_at > known.facts[0].received_at
+    assert sorted(names(read_changes(office, None))) == ["held-0", "held-1", "held-2", "known", "later"]
 
 
 @pytest.mark.parametrize(
