@@ -36,13 +36,8 @@ def hash_at(connection: Connection, location_id: str, sequence: int) -> bytes | 
     return None
 
 
-def segments(
-    connection: Connection, location_id: str, first_sequences: Iterable[int] | None = None
-) -> Iterator[tuple[Frame, list[bytes]]]:
-    """The location's segments with their lines, in order: those beginning at `first_sequences`, or all.
-
-    Raises wire.BadBatch where a stored frame no longer unpacks.
-    """
+def frames(connection: Connection, location_id: str, first_sequences: Iterable[int] | None = None) -> Iterator[Frame]:
+    """The location's segments as they are stored, in order: those beginning at `first_sequences`, or all."""
     columns = (LOG_SEGMENT.c.first_sequence, LOG_SEGMENT.c.last_sequence, LOG_SEGMENT.c.frame)
     query = select(*columns).where(LOG_SEGMENT.c.location_id == location_id).order_by(LOG_SEGMENT.c.first_sequence)
     wanted = None if first_sequences is None else sorted(set(first_sequences))
@@ -59,9 +54,16 @@ def segments(
         if not rows and wanted is None:
             return
         for row in rows:
-            frame = Frame(row.first_sequence, row.last_sequence, bytes(row.frame))
-            yield frame, frame_lines(frame)
+            yield Frame(row.first_sequence, row.last_sequence, bytes(row.frame))
             after = row.first_sequence
+
+
+def segments(
+    connection: Connection, location_id: str, first_sequences: Iterable[int] | None = None
+) -> Iterator[tuple[Frame, list[bytes]]]:
+    """`frames` with their lines. Raises wire.BadBatch where a stored frame no longer unpacks."""
+    for frame in frames(connection, location_id, first_sequences):
+        yield frame, frame_lines(frame)
 
 
 def read_lines(connection: Connection, location_id: str, sequences: Iterable[int]) -> dict[int, bytes]:
