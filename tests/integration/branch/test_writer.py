@@ -1,0 +1,334 @@
+"""The writer: one of it, groups that harm nobody when one command fails, bounds, ends, and what is in doubt."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, create_engine, text, update
+
+from branch_node import writer as writer_module
+from branch_node.commands import Command, Decision, View
+from branch_node.schema import LOG
+from branch_node.store import AlreadyWriting, Store
+from branch_node.writer import Writer
+from shared.chain import Head
+from shared.event_log import read_head, verify_log
+from shared.runtime.clock import IdFactory, NodeClock
+from shared.runtime.problems import Problem
+from tests.support.branch import PLACE, Branch, TestClock
+from tests.support.waiting import wait_until
+
+
+class Broken(Command):
+    """A mistake of ours, in one of the three places where it can be."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.key, self.digest = f"broken-{where}", "0" * 64
+
+    def decide(self, view: View) -> Decision:
+        if self.where == "decide":
+            raise KeyError("broken")
+        if self.where == "write":
+            return Decision(writes=[_refuse])
+        return Decision(answer="never")
+
+    def __repr__(self) -> str:
+        return self.where
+
+
+def _refuse(connection: Connection) -> None:
+    connection.execute(text("INSERT INTO head (location_id, epoch, sequence, hash) SELECT * FROM head"))
+
+
+class Gate(Command):
+    """Holds the writer until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.open = threading.Event()
+
+    def decide(self, view: View) -> Decision:
+        self.reached.set()
+        assert self.open.wait(20)
+        return Decision(answer="passed")
+
+
+@pytest.fixture
+def running(any_branch: Branch) -> Iterator[Branch]:
+    any_branch.writer.start()
+    yield any_branch
+    any_branch.writer.stop()
+
+
+def test_a_second_writer_is_refused_at_once(any_branch: Branch) -> None:
+    second = Writer(any_branch.store, NodeClock(TestClock()), IdFactory())
+    with pytest.raises(AlreadyWriting, match="another process"):
+        second.open()
+    any_branch.event("PURCHASE_RECEIVED", "milk", 1)
+
+
+def test_a_second_directory_on_the_same_postgresql_is_refused(
+    postgres_url_factory: Callable[..., str], tmp_path: Path
+) -> None:
+    from tests.support.branch import a_branch
+
+    with a_branch(tmp_path / "a", postgres_url_factory()) as branch:
+        elsewhere = Store(branch.store.url, tmp_path / "b")
+        with pytest.raises(AlreadyWriting, match="BEY-01"):
+            Writer(elsewhere, NodeClock(TestClock()), IdFactory()).open()
+        elsewhere.close()
+        branch.event("PURCHASE_RECEIVED", "milk", 1)
+
+
+def test_once_closed_another_may_write(any_branch: Branch) -> None:
+    any_branch.event("PURCHASE_RECEIVED", "milk", 1)
+    any_branch.writer.close()
+    again = Branch(any_branch.store, any_branch.clock, seed=2)
+    again.writer.open()
+    assert again.writer.head.sequence == 1
+    again.event("PURCHASE_RECEIVED", "milk", 2, key="other")
+    assert again.on_hand() == 3_000
+    again.writer.close()
+
+
+@pytest.mark.parametrize("where", ["decide", "write"])
+def test_one_broken_command_harms_no_other(any_branch: Branch, where: str) -> None:
+    good = [any_branch.event_command("ORDER_DEDUCTION", "milk", 1) for _ in range(4)]
+    outcomes = any_branch.writer.commit([*good[:2], Broken(where), *good[2:]])
+    assert isinstance(outcomes[2], Exception)
+    assert not isinstance(outcomes[2], Problem)
+    assert [outcomes[place].sequence for place in (0, 1, 3, 4)] == [1, 2, 3, 4]
+    assert any_branch.on_hand() == -4_000
+    with any_branch.store.reading() as connection:
+        assert verify_log(connection, LOG).sequence == 4
+
+
+def test_a_group_is_one_transaction(any_branch: Branch) -> None:
+    before = any_branch.writer.groups
+    any_branch.writer.commit([any_branch.event_command("ORDER_DEDUCTION", "milk", 1) for _ in range(50)])
+    assert any_branch.writer.groups == before + 1
+    assert any_branch.writer.head.sequence == 50
+
+
+def test_whoever_waits_is_committed_together_and_answered_apart(running: Branch) -> None:
+    gate = Gate()
+    held = running.writer.submit(gate)
+    assert gate.reached.wait(20)
+    before = running.writer.groups
+    futures = [running.writer.submit(running.event_command("ORDER_DEDUCTION", "milk", 1)) for _ in range(20)]
+    many = running.writer.submit_all(
+        [running.event_command("ORDER_DEDUCTION", item_id, 1) for item_id in ("milk", "nothing", "cup")]
+    )
+    refused = running.writer.submit(running.event_command("ORDER_DEDUCTION", "nothing", 1))
+    gate.open.set()
+    assert held.result(20) == "passed"
+    assert [future.result(20).sequence for future in futures] == list(range(1, 21))
+    first, second, third = many.result(20)
+    assert (first.sequence, second.code, third.sequence) == (21, "unknown-item", 22)
+    with pytest.raises(Problem, match="unknown-item"):
+        refused.result(20)
+    assert running.writer.groups == before + 1
+
+
+def test_a_full_queue_is_told_at_once(running: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "QUEUE_ENTRIES", 3)
+    gate = Gate()
+    running.writer.submit(gate)
+    assert gate.reached.wait(20)
+    futures = [running.writer.submit(running.event_command("ORDER_DEDUCTION", "milk", 1)) for _ in range(3)]
+    with pytest.raises(Problem) as caught:
+        running.writer.submit(running.event_command("ORDER_DEDUCTION", "milk", 1))
+    assert (caught.value.status, caught.value.code) == (503, "busy")
+    gate.open.set()
+    assert [future.result(20).sequence for future in futures] == [1, 2, 3]
+
+
+def test_groups_are_bounded(running: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "GROUP_COMMANDS", 4)
+    gate = Gate()
+    running.writer.submit(gate)
+    assert gate.reached.wait(20)
+    before = running.writer.groups
+    futures = [running.writer.submit(running.event_command("ORDER_DEDUCTION", "milk", 1)) for _ in range(10)]
+    gate.open.set()
+    assert [future.result(20).sequence for future in futures] == list(range(1, 11))
+    assert running.writer.groups == before + 3
+
+
+def test_stopping_commits_what_waits_and_takes_nothing_more(any_branch: Branch) -> None:
+    any_branch.writer.start()
+    gate = Gate()
+    any_branch.writer.submit(gate)
+    assert gate.reached.wait(20)
+    futures = [any_branch.writer.submit(any_branch.event_command("ORDER_DEDUCTION", "milk", 1)) for _ in range(5)]
+    stopping = threading.Thread(target=any_branch.writer.stop)
+    stopping.start()
+    wait_until(lambda: not any_branch.writer._taking)
+    with pytest.raises(Problem) as caught:
+        any_branch.writer.submit(any_branch.event_command("ORDER_DEDUCTION", "milk", 1))
+    assert (caught.value.status, caught.value.code) == (503, "not-writing")
+    gate.open.set()
+    assert [future.result(20).sequence for future in futures] == [1, 2, 3, 4, 5]
+    stopping.join(20)
+    assert any_branch.writer.problem() is None
+
+
+def test_another_writer_ends_this_one(any_branch: Branch) -> None:
+    died: list[BaseException] = []
+    any_branch.writer._on_death = died.append
+    any_branch.event("PURCHASE_RECEIVED", "milk", 1)
+    engine = create_engine(any_branch.store.url)
+    with engine.begin() as connection:
+        connection.execute(update(LOG.head).values(sequence=7))
+    engine.dispose()
+    any_branch.writer.start()
+    future = any_branch.writer.submit(any_branch.event_command("ORDER_DEDUCTION", "milk", 1))
+    with pytest.raises(Problem) as caught:
+        future.result(20)
+    assert caught.value.code == "not-writing"
+    wait_until(lambda: died, what="the writer's end")
+    assert "StaleHead" in (any_branch.writer.problem() or "")
+    with pytest.raises(Problem, match="not-writing"):
+        any_branch.writer.submit(any_branch.event_command("ORDER_DEDUCTION", "milk", 1))
+    assert len(any_branch.events()) == 1
+
+
+def test_listeners_hear_of_every_commit_of_events_before_the_answer(running: Branch) -> None:
+    heads: list[Head] = []
+    running.writer.on_commit(heads.append)
+    assert running.writer.submit(running.event_command("ORDER_DEDUCTION", "milk", 1)).result(20).sequence == 1
+    assert [head.sequence for head in heads] == [1]
+    with pytest.raises(Problem):
+        running.writer.submit(running.event_command("ORDER_DEDUCTION", "nothing", 1)).result(20)
+    assert [head.sequence for head in heads] == [1]
+    assert heads[0] == running.writer.head
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_commit_in_doubt_is_neither_lost_nor_doubled(
+    any_branch: Branch, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """The connection breaks in COMMIT: before it took effect, or after."""
+    writing = any_branch.writer._writing
+    assert writing is not None
+    real, calls = writing.commit, []
+
+    def commit() -> None:
+        calls.append(1)
+        if len(calls) > 1:
+            return real()
+        if after:
+            real()
+        raise sqlite3.OperationalError("the connection went away")
+
+    monkeypatch.setattr(writing, "commit", commit)
+    outcomes = any_branch.writer.commit([any_branch.event_command("ORDER_DEDUCTION", "milk", 1) for _ in range(3)])
+    assert [each.sequence for each in outcomes] == [1, 2, 3]
+    assert any_branch.on_hand() == -3_000
+    assert any_branch.event("ORDER_DEDUCTION", "milk", 1).sequence == 4
+
+
+def test_a_lost_postgresql_connection_is_found_again(postgres_url_factory: Callable[..., str], tmp_path: Path) -> None:
+    from tests.support.branch import a_branch
+
+    with a_branch(tmp_path, postgres_url_factory()) as branch:
+        branch.event("PURCHASE_RECEIVED", "milk", 1)
+        engine = create_engine(branch.store.url)
+        with engine.begin() as connection:
+            kill = (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'larder branch writer'"
+            )
+            assert connection.execute(text(kill)).scalars().all() == [True]
+        engine.dispose()
+        command = branch.event_command("ORDER_DEDUCTION", "milk", 1)
+        (outcome,) = branch.writer.commit([command])
+        assert isinstance(outcome, Problem)
+        assert (outcome.status, outcome.code) == (503, "database-unavailable")
+        assert branch.run(command).sequence == 2
+        assert branch.on_hand() == 0
+
+
+def test_a_locked_database_is_busy_for_a_while_only(branch: Branch) -> None:
+    engine = create_engine(branch.store.url)
+    with engine.connect() as other:
+        writing = branch.writer._writing
+        assert writing is not None
+        writing.connection.exec_driver_sql("PRAGMA busy_timeout=50")
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        command = branch.event_command("ORDER_DEDUCTION", "milk", 1)
+        (outcome,) = branch.writer.commit([command])
+        assert isinstance(outcome, Problem)
+        assert (outcome.status, outcome.code) == (503, "database-busy")
+        other.exec_driver_sql("ROLLBACK")
+        assert branch.run(command).sequence == 1
+    engine.dispose()
+
+
+def test_a_full_disk_refuses_reads_go_on_and_it_recovers(branch: Branch) -> None:
+    branch.event("PURCHASE_RECEIVED", "milk", 5)
+    writing = branch.writer._writing
+    assert writing is not None
+    pages = writing.connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    writing.connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+    notes = ["x" * 900] * 40
+    commands = [branch.event_command("ORDER_DEDUCTION", "milk", 1, note=note) for note in notes]
+    outcomes = branch.writer.commit(commands)
+    assert {(each.status, each.code) for each in outcomes} == {(507, "disk-full")}
+    assert branch.on_hand() == 5_000
+    assert branch.writer.head.sequence == 1
+    writing.connection.exec_driver_sql("PRAGMA max_page_count=1000000")
+    assert [each.sequence for each in branch.writer.commit(commands)] == list(range(2, 42))
+    with branch.store.reading() as connection:
+        assert verify_log(connection, LOG).sequence == 41
+
+
+def test_readers_see_the_committed_state_and_block_nobody(any_branch: Branch) -> None:
+    any_branch.event("PURCHASE_RECEIVED", "milk", 1)
+    with any_branch.store.reading() as connection:
+        assert _sequence(connection) == 1
+        any_branch.event("PURCHASE_RECEIVED", "milk", 1)
+        assert _sequence(connection) == 1  # one snapshot for one answer
+    with any_branch.store.reading() as connection:
+        assert _sequence(connection) == 2
+        with pytest.raises(Exception, match=r"readonly|read-only"):
+            connection.execute(text("DELETE FROM item"))
+
+
+def _sequence(connection: Connection) -> int:
+    head = read_head(connection, LOG, PLACE)
+    assert head is not None
+    return head.sequence
+
+
+def test_a_hot_item_under_32_threads_loses_nothing(running: Branch) -> None:
+    each, threads = 40, 32
+
+    def sell(number: int) -> list[Any]:
+        futures = [
+            running.writer.submit(running.event_command("ORDER_DEDUCTION", "milk", 1, key=f"{number}-{place}"))
+            for place in range(each)
+        ]
+        return [future.result(60) for future in futures]
+
+    with ThreadPoolExecutor(threads) as pool:
+        answers = [answer for some in pool.map(sell, range(threads)) for answer in some]
+    assert sorted(answer.sequence for answer in answers) == list(range(1, each * threads + 1))
+    assert running.on_hand() == -1_000 * each * threads
+    with running.store.reading() as connection:
+        assert verify_log(connection, LOG).sequence == each * threads
+    assert running.writer.groups < each * threads / 2
+
+
+def test_one_key_sent_by_many_at_once_has_one_effect(running: Branch) -> None:
+    command = running.event_command("ORDER_DEDUCTION", "milk", 1, key="once")
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: running.writer.submit(command).result(60), range(64)))
+    assert {answer.event_id for answer in answers} == {answers[0].event_id}
+    assert running.on_hand() == -1_000
