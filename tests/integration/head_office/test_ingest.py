@@ -9,9 +9,10 @@ from sqlalchemy import Engine, select, text
 
 from head_office.ingest import ingest
 from head_office.refusals import Forked, GapRefused, Superseded, UnknownLocation
-from head_office.schema import HEAD, INGEST_BATCH, STOCK
+from head_office.schema import EVENT, HEAD, INGEST_BATCH, STOCK
 from shared import wire
 from shared.chain import Head
+from shared.event_log import LEAN_COLUMNS, lean_row
 from shared.events import Event, Parent
 from tests.support.consolidation import (
     PLACE,
@@ -62,6 +63,9 @@ def test_every_type_with_every_field_is_taken(office: Engine) -> None:
         assert quarantined(connection) == {}
         assert log_of(connection) == branch.lines
         assert_projection_is_the_fold(connection)
+        columns = [EVENT.c[name] for name in LEAN_COLUMNS]
+        rows = connection.execute(select(*columns).order_by(EVENT.c.sequence)).all()
+        assert [tuple(row) for row in rows] == [lean_row(event, branch.hashes[event.sequence]) for event in events]
 
 
 def test_reservations_to_the_end(office: Engine) -> None:

@@ -1,0 +1,58 @@
+"""Hello over the real log: the hashes it compares, and what it notes of the branch."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine
+
+from head_office.freshness import freshness
+from head_office.hello import hello
+from head_office.refusals import UnknownLocation
+from shared.messages import HeadMessage, Hello, HelloAnswer, Verdict
+from tests.support.consolidation import PLACE, Branch
+from tests.support.events import an_event
+
+
+def say(office: Engine, branch: Branch, sequence: int, acknowledged: int | None = None) -> HelloAnswer:
+    def head(at: int) -> HeadMessage:
+        return HeadMessage(1, at, branch.hashes[at].hex())
+
+    message = Hello(
+        location_id=branch.location_id,
+        head=head(sequence),
+        acknowledged=None if acknowledged is None else head(acknowledged),
+        protocol=1,
+        schema=1,
+        software="larder 1",
+    )
+    with office.begin() as connection:
+        return hello(connection, message, catalogue_version=7, hello_every_seconds=30)
+
+
+def test_from_the_first_call_on(office: Engine) -> None:
+    branch = Branch().record([an_event(seed=n) for n in range(1, 6)]).scrawl([b"?"])
+    answer = say(office, branch, 6)
+    assert (answer.verdict, answer.head.sequence, answer.catalogue_version) == (Verdict.OK, 0, 7)
+    seen = freshness_of(office)
+    assert (seen.contacted_at, seen.branch_sequence, seen.behind, seen.received_at) == (answer.time, 6, 6, None)
+    branch.ship(office)
+    answer = say(office, branch, 6, acknowledged=6)
+    assert (answer.verdict, answer.head) == (Verdict.OK, HeadMessage(1, 6, branch.hashes[6].hex()))
+    seen = freshness_of(office)
+    assert (seen.behind, seen.quarantined, seen.heard_at, seen.verdict) == (0, 1, answer.time, "OK")
+    assert say(office, branch, 4, acknowledged=4).verdict is Verdict.ROLLED_BACK
+    # The last event is in quarantine: its hash counts all the same.
+    other = Branch().record([an_event(seed=n) for n in range(1, 6)]).scrawl([b"!", b"?"])
+    assert say(office, other, 6, acknowledged=5).verdict is Verdict.FORKED
+    assert say(office, other, 7, acknowledged=6).verdict is Verdict.FORKED
+    assert freshness_of(office).verdict == "FORKED"
+
+
+def freshness_of(office: Engine):
+    with office.connect() as connection:
+        return freshness(connection)[PLACE]
+
+
+def test_a_location_that_nobody_added(office: Engine) -> None:
+    with pytest.raises(UnknownLocation):
+        say(office, Branch("NOWHERE"), 0)
