@@ -109,6 +109,7 @@ class Writer:
         self._taking = False
         self._stopping = False
         self._failure: BaseException | None = None
+        self._refuse: Callable[[], Problem] | None = None
         self.groups = 0
         self.events = 0
 
@@ -172,6 +173,10 @@ class Writer:
         """Call `listener` with the new head after each commit of events, on the writer's thread, before the answers."""
         self._listeners.append(listener)
 
+    def refuse_with(self, refuse: Callable[[], Problem]) -> None:
+        """Answer every command with this problem from now on: the database may be read, and nothing else."""
+        self._refuse = refuse
+
     # The queue and the thread.
 
     def start(self) -> None:
@@ -219,6 +224,8 @@ class Writer:
         return future
 
     def _put(self, entry: _Waiting) -> None:
+        if self._refuse is not None:
+            raise self._refuse()
         if not self._taking:
             raise NOT_WRITING("the writer is not taking commands", headers={"Retry-After": "1"})
         if self._queue.qsize() >= QUEUE_ENTRIES:
