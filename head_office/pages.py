@@ -81,7 +81,7 @@ class _Pages:
             "change": lambda thousandths: figure(quantity_text(thousandths), signed=True),
             "offset": offset_text,
         }
-        self.site.get("/", lambda _request: redirect("/stock"))
+        self.site.get("/", self.first)
         self.site.get("/stock", self.stock)
         self.site.get("/explain", self.explain)
         self.site.get("/transfers", self.transfers)
@@ -104,6 +104,9 @@ class _Pages:
         own = self.site.session(request).principal.location_id
         found = list_locations(connection, limit=MOST_LOCATIONS)
         return found if own is None else [each for each in found if each.location_id == own]
+
+    def first(self, _request: Request) -> Response:
+        return redirect("/stock")
 
     def stock(self, request: Request) -> Response:
         with self._office.reading() as connection:
