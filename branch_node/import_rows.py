@@ -16,7 +16,7 @@ from branch_node import import_cells as cell
 from branch_node.documents import ItemContent
 from branch_node.import_cells import Cells, Numbers, RowRejected, Test, tests_of
 from branch_node.import_tables import Condition, ImportMap, Rule, Sign
-from branch_node.import_time import Memo, TimeFormat, WallClock
+from branch_node.import_time import MOMENTS, Memo, TimeFormat, WallClock
 from branch_node.inputs import Entry
 from shared.events import MAX_LINES, RULES, Cost, Definition, EventType, Reference, quantity_text
 
@@ -206,11 +206,11 @@ class RowReader:
         if columns.occurred_at is not None:
             place = self._place(columns.occurred_at)
             whole = TimeFormat(formats.occurred_at or "")
-            moments: Memo[str, int] = Memo(lambda text: clock.moment(whole.read(text)))
+            moments: Memo[str, int] = Memo(lambda text: clock.moment(whole.read(text)), MOMENTS)
             return _rejecting(lambda cells: moments[cells[place].strip()])
         date_place = self._place(columns.date or "")
         dates: Memo[str, int] = Memo(TimeFormat(formats.date or "").read)
-        times: Memo[str, int] = Memo(TimeFormat(formats.time or "").read)
+        times: Memo[str, int] = Memo(TimeFormat(formats.time or "").read, MOMENTS)
         constant = found.constants.time
         if constant is not None:
             fixed = times[constant]

@@ -19,22 +19,25 @@ HOUR: Final = 3_600 * SECOND
 DAY: Final = 24 * HOUR
 _MINUTE: Final = 60 * SECOND
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
-_MEMO: Final = 65_536
+MOMENTS: Final = 131_072
+"""Times remembered: more than a day has seconds."""
+_TEXTS: Final = 8_192
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 class Memo(dict[K, V], Generic[K, V]):
-    """`memo[key]` is `compute(key)`, remembered; bounded. What raises is computed anew each time."""
+    """`memo[key]` is `compute(key)`, remembered for at most `limit` keys. What raises is computed anew each time."""
 
-    def __init__(self, compute: Callable[[K], V]) -> None:
+    def __init__(self, compute: Callable[[K], V], limit: int = _TEXTS) -> None:
         super().__init__()
         self._compute = compute
+        self._limit = limit
 
     def __missing__(self, key: K) -> V:
         value = self._compute(key)
-        if len(self) >= _MEMO:
+        if len(self) >= self._limit:
             self.clear()
         self[key] = value
         return value
