@@ -25,8 +25,6 @@ from transfer_coordinator.cli_output import (
     print_line,
     print_table,
 )
-from transfer_coordinator.database import database
-from transfer_coordinator.main import serve as run_coordinator
 from transfer_coordinator.pending import forget, kept_id
 from transfer_coordinator.settings import DEFAULT_PORT, CoordinatorSettings, settings_of
 
@@ -68,6 +66,8 @@ def init(
         "database_url": database_url,
         "port": port,
     }
+    from transfer_coordinator.database import database  # all of SQL, which most commands do without
+
     settings = load_settings(CoordinatorSettings, flags)
     reached = _try_key(settings)
     with database(settings):
@@ -119,6 +119,8 @@ def serve(
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
 ) -> None:
     """Run the coordinator until Ctrl-C."""
+    from transfer_coordinator.main import serve as run_coordinator  # the server, which other commands do without
+
     flags: dict[str, Any] = {
         "host": host,
         "port": port,

@@ -19,8 +19,6 @@ from pydantic import SecretStr
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from transfer_coordinator import running
 from transfer_coordinator.cli_output import Refused
-from transfer_coordinator.database import database
-from transfer_coordinator.main import build
 from transfer_coordinator.settings import settings_of
 
 HERE: Final = "http://this-process"
@@ -75,6 +73,9 @@ def coordinator(folder: Path | None, url: str | None, key: str | None) -> Iterat
         with ServiceClient(found.url, key=key or found.key, user_agent=AGENT) as client:
             yield Reached(client)
         return
+    from transfer_coordinator.database import database  # the whole service, where no other process is it
+    from transfer_coordinator.main import build
+
     with database(settings) as address:
         built = build(settings.model_copy(update={"database_url": SecretStr(address)}))
         transport = InProcess(built.app)

@@ -16,6 +16,7 @@ import msgspec
 
 from shared.events import EventType
 from shared.messages import (
+    CATALOGUE_START,
     ChangesPage,
     Fact,
     FactsAnswer,
@@ -27,6 +28,7 @@ from shared.messages import (
     InstructionOutcome,
     InstructionStep,
     TransferFacts,
+    catalogue_hash,
 )
 
 OUT, IN, LOST, REVERSED, REFUSED = (
@@ -110,6 +112,16 @@ class OfficeModel:
         self.before: Callable[[str], None] = lambda _path: None
         self.after: Callable[[str], None] = lambda _path: None
         self.tells_sites = True
+        self.catalogue: list[dict[str, Any]] = []
+        self._digest = bytes.fromhex(CATALOGUE_START)
+
+    def publish(self, **content: Any) -> None:
+        """Add to the catalogue: item=CatalogueItem(…), location=…, key=…."""
+        entry = {"version": len(self.catalogue) + 1} | {
+            name: msgspec.to_builtins(each) for name, each in content.items()
+        }
+        self._digest = catalogue_hash(self._digest, entry)
+        self.catalogue.append(entry | {"hash": self._digest.hex()})
 
     def transport(self) -> httpx.BaseTransport:
         return httpx.MockTransport(self._handle)
@@ -167,7 +179,20 @@ class OfficeModel:
             return _json(FactsAnswer([self.facts(each) for each in wanted]))
         if path == "/v1/transfer-facts/changes":
             return _json(self._changes(request.url.params.get("after", "")))
+        if path == "/v1/sync/catalogue":
+            return self._catalogue_page(int(request.url.params.get("after", 0)), int(request.url.params["limit"]))
         return httpx.Response(404, json={"code": "not-found", "title": path})
+
+    def _catalogue_page(self, after: int, limit: int) -> httpx.Response:
+        found = self.catalogue[after : after + limit]
+        page: dict[str, Any] = {
+            "entries": found,
+            "version": len(self.catalogue),
+            "more": after + len(found) < len(self.catalogue),
+        }
+        if after <= len(self.catalogue):
+            page["previous"] = self.catalogue[after - 1]["hash"] if after else CATALOGUE_START
+        return httpx.Response(200, json=page)
 
     def _keep(self, asked: Instruction) -> InstructionAnswer:
         self.asked.append(asked)
