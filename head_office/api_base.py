@@ -135,7 +135,7 @@ CodePath = Annotated[str, *_IN_PATH]
 LocationQuery = Annotated[str | None, Query(min_length=1, max_length=64), AfterValidator(lambda x: x and _code(x))]
 ItemQuery = LocationQuery
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most")]
-After = Annotated[str | None, Query(max_length=1_000_000, description="`next` of the page before")]
+After = Annotated[str | None, Query(max_length=60_000, description="`next` of the page before")]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait where there is nothing yet")]
 
 

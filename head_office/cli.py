@@ -12,6 +12,7 @@ from head_office import keys
 from head_office.cli_base import DatabaseUrl, Dir, Json, fail, office, print_json, say_next
 from head_office.cli_items import items_app
 from head_office.cli_locations import keys_app, locations_app
+from head_office.cli_log import rebuild_projections, verify_logs
 from head_office.cli_quarantine import quarantine_app
 from head_office.cli_stock import log, stock
 from head_office.schema_office import API_KEY
@@ -26,6 +27,8 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(quarantine_app, name="quarantine")
 app.command()(stock)
 app.command()(log)
+app.command("verify")(verify_logs)
+app.command("rebuild")(rebuild_projections)
 
 
 @app.command()

@@ -22,7 +22,7 @@ from shared.events import EventType, Id, code_fault
 from shared.messages import ChangesPage, Fact, TransferFacts
 
 MAX_PAGE: Final = 1_000
-MAX_CURSOR: Final = 1_000_000
+MAX_CURSOR: Final = 60_000
 
 _WITH_REASON: Final = frozenset({EventType.TRANSFER_REFUSED, EventType.TRANSFER_LOST, EventType.ADJUSTMENT})
 _At = Annotated[int, msgspec.Meta(ge=0, le=2**62)]

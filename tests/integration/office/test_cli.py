@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from deploy.cli import _explain
@@ -145,6 +145,28 @@ def test_stock_and_log(run: Run, office: Engine) -> None:
     assert len(run("log", "BEY-01", "--limit", "1", "--json").stdout.splitlines()) == 1
     assert "Quarantine: none" in run("quarantine", "list").stdout
     assert as_json(run, "quarantine", "retry")["items"] == []
+
+
+def test_verify_and_rebuild(run: Run, office: Engine) -> None:
+    log = BranchLog("BEY-01")
+    for _ in range(5):
+        log.record("PURCHASE_RECEIVED", quantity=2_500)
+    log.ship_now(office)
+    run("items", "add", "milk", "--name", "Milk", "--unit", "l")
+    assert "All is well: 5 events" in run("verify").stdout
+    assert as_json(run, "rebuild")["corrected"] == {"stock": 0, "transfer_line": 0}
+    with office.begin() as connection:
+        connection.execute(text("UPDATE stock SET on_hand = on_hand + 1"))
+        connection.execute(text("ALTER TABLE catalogue_entry DISABLE TRIGGER ALL"))
+        connection.execute(text("UPDATE catalogue_entry SET content = replace(content, 'Milk', 'Silk')"))
+    told = as_json(run, "verify", exit_code=1)
+    assert not told["ok"]
+    assert {"stock-differs", "not-conserved", "catalogue-differs"} == {each["code"] for each in told["findings"]}
+    assert "stock-differs" in run("verify", "--location", "BEY-01", exit_code=1).stdout
+    assert as_json(run, "rebuild", "--location", "BEY-01")["corrected"]["stock"] > 0
+    assert {each["code"] for each in as_json(run, "verify", exit_code=1)["findings"]} == {"catalogue-differs"}
+    assert "unknown-location" in run("verify", "--location", "NO", exit_code=1).stderr
+    assert "unknown-location" in run("rebuild", "--location", "NO", exit_code=1).stderr
 
 
 def test_a_folder_that_is_no_head_office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,7 +165,7 @@ def test_what_comes_out_of_quarantine_is_told_though_its_sequence_is_old(office:
 
 
 @pytest.mark.parametrize(
-    "cursor", ["!", "e30x", "bnVsbA", "eyJBIjpbMSwtMV19", "eyJcdTAwMDAiOlsxLDFdfQ", "\u00e9", "A" * 1_000_001]
+    "cursor", ["!", "e30x", "bnVsbA", "eyJBIjpbMSwtMV19", "eyJcdTAwMDAiOlsxLDFdfQ", "\u00e9", "A" * 60_001]
 )
 def test_a_cursor_that_was_not_given_out_is_refused(cursor: str) -> None:
     with pytest.raises(BadCursor):
