@@ -135,7 +135,10 @@ CodePath = Annotated[str, *_IN_PATH]
 LocationQuery = Annotated[str | None, Query(min_length=1, max_length=64), AfterValidator(lambda x: x and _code(x))]
 ItemQuery = LocationQuery
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most")]
-After = Annotated[str | None, Query(max_length=60_000, description="`next` of the page before")]
+# The alphabet is told and not checked here: another text is a `bad-cursor`, as is every cursor that is not ours.
+_CURSOR: Final = {"description": "`next` of the page before", "json_schema_extra": {"pattern": "^[A-Za-z0-9_-]*$"}}
+After = Annotated[str | None, Query(max_length=2_000, **_CURSOR)]
+ChangesAfter = Annotated[str | None, Query(**_CURSOR)]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait where there is nothing yet")]
 
 

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from head_office.api_base import MAX_LIMIT, After, CodePath, Decoder, Limit, Office, RawBody, Wait, out_of_range
+from head_office.api_base import MAX_LIMIT, ChangesAfter, CodePath, Decoder, Limit, Office, RawBody, Wait, out_of_range
 from head_office.facts import changes, facts
 from head_office.instructions import put
 from head_office.problems import BAD_CURSOR, PROBLEMS
@@ -99,7 +99,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
     )
     async def read_changes(
         request: Request,
-        after: After = None,
+        after: ChangesAfter = None,
         wait: Wait = 0,
         limit: Limit = MAX_LIMIT,
         principal: Principal = coordinator,
