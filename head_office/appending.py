@@ -14,15 +14,15 @@ from typing import Any, Final, NamedTuple, Self
 from psycopg import Cursor
 from sqlalchemy import Connection
 
-from head_office.copy_rows import HEADER, TRAILER, EventRows, segment_rows
+from head_office.copy_rows import HEADER, ON_HAND_SIGN, TRAILER, EventRows, segment_rows
 from head_office.decoding import Decoded, read_what_can_be
 from head_office.gather import Situation, gather, target_of
 from head_office.judge import Known, why_not
+from head_office.packed_arrays import take_packed_arrays
 from head_office.projections import add_transfers, refold_items, store_stock, store_units, store_voids
 from head_office.schema import FACTS_CHANNEL
 from shared.event_log import LEAN_COLUMNS
 from shared.events import Event
-from shared.projection import advance_all
 from shared.stock import Movement, movement
 
 _COPY_EVENTS: Final = f"COPY event ({', '.join(LEAN_COLUMNS)}) FROM STDIN (FORMAT binary)"
@@ -49,6 +49,7 @@ class Appender:
 
     def __init__(self, connection: Connection, location_id: str, epoch: int) -> None:
         self.cursor: Cursor[Any] = connection.connection.cursor(binary=True)  # type: ignore[assignment]
+        take_packed_arrays(self.cursor)
         self.known = Known(location_id, epoch)
         self.unfit: list[Unfit] = []
         self.occurred_at: int | None = None  # the latest of those accepted
@@ -57,8 +58,7 @@ class Appender:
         self._situation = Situation(self.known)
         self._rows = EventRows(location_id)
         self._copying = ExitStack()
-        self._touched: set[str] = set()
-        self._refold: set[str] = set()
+        self._late = False
         self._voids: dict[int, int] = {}
         self._transfers: list[Event] = []
 
@@ -78,23 +78,15 @@ class Appender:
         """
         self.finish_rows()
         gather(self.cursor, self._situation, decoded)
-        rows, movements, undone = self._judge(decoded)
+        rows = self._judge(decoded)
         if len(rows) > 1:
             rows.append(TRAILER)
             self._copying.enter_context(self.cursor.copy(_COPY_EVENTS)).write(b"".join(rows))
-        items = {item_id for item_id, _ in movements}
-        self._touched |= items
-        if late:
-            self._refold |= items
-        else:
-            movements = [each for each in movements if each[0] not in self._refold] if self._refold else movements
-            self._refold |= advance_all(self._situation.standings, movements, undone)
+        self._late = self._late or late
 
-    def _judge(self, decoded: Decoded) -> tuple[list[bytes], list[tuple[str, Movement]], dict[int, Movement]]:
-        known, pack = self.known, self._rows.pack
+    def _judge(self, decoded: Decoded) -> list[bytes]:
+        known, fold, pack = self.known, self._situation.fold, self._rows.pack
         rows = [HEADER]
-        movements: list[tuple[str, Movement]] = []
-        undone: dict[int, Movement] = {}
         here = {each.voided_sequence for each in decoded.looked_up}
         latest = self.occurred_at or 0
         for sequence, line, event, event_id, previous, digest in zip(
@@ -111,19 +103,26 @@ class Appender:
                 self.unfit.append(Unfit(sequence, digest, line, reason or ""))
                 continue
             rows.append(pack(event, event_id, digest))
-            if event.item_id is not None:
-                movements.append((event.item_id, movement(event)))
-            if event.occurred_at > latest:  # noqa: PLR1730 - max() costs three times as much
-                latest = event.occurred_at
+            occurred_at, item_id = event.occurred_at, event.item_id
+            if occurred_at > latest:  # noqa: PLR1730 - max() costs three times as much
+                latest = occurred_at
             if sequence in here:
                 known.targets[sequence] = target_of(event, event_id)
-            if event.voided_sequence is not None:
-                self._voids[event.voided_sequence] = sequence
-                undone[event.voided_sequence] = known.targets[event.voided_sequence].movement
+            sign = ON_HAND_SIGN.get(event.type)
+            if sign is not None and item_id is not None and event.quantity is not None:
+                fold.move(item_id, (occurred_at, sequence), event.quantity * sign)
+            elif item_id is not None:
+                fold.other(item_id, movement(event), self._undone(event))
             if event.transfer_id is not None:
                 self._transfers.append(event)
         self.occurred_at = latest or None
-        return rows, movements, undone
+        return rows
+
+    def _undone(self, event: Event) -> Movement | None:
+        if event.voided_sequence is None:
+            return None
+        self._voids[event.voided_sequence] = event.sequence
+        return self.known.targets[event.voided_sequence].movement
 
     def finish_rows(self) -> None:
         """Wait until the rows of the last `append` have arrived; then the connection is free for other statements."""
@@ -132,11 +131,13 @@ class Appender:
     def write_beside(self) -> None:
         """Write what is kept beside the events: units, voids, stock, transfer lines; tell who waits for facts."""
         self.finish_rows()
-        cursor, location_id, standings = self.cursor, self._location_id, self._situation.standings
+        cursor, location_id, fold = self.cursor, self._location_id, self._situation.fold
         store_units(cursor, location_id, self.known.new_units)
         store_voids(cursor, location_id, self._voids)
-        standings.update(refold_items(self._connection, location_id, self._refold))
-        store_stock(cursor, location_id, {item: standings[item] for item in sorted(self._touched)})
+        fold.settle()
+        refold = fold.touched if self._late else fold.refold
+        fold.standings.update(refold_items(self._connection, location_id, refold))
+        store_stock(cursor, location_id, {item: fold.standings[item] for item in sorted(fold.touched)})
         add_transfers(cursor, location_id, self._transfers)
         if self._transfers:
             cursor.execute("SELECT pg_notify(%s, %s)", (FACTS_CHANNEL, location_id))

@@ -12,7 +12,9 @@ from typing import Any, Final
 from psycopg import Cursor
 
 from head_office.decoding import Decoded
+from head_office.folding import StockFold
 from head_office.judge import MAX_BALANCE, Known, Target
+from head_office.packed_arrays import bigints, texts
 from shared.events import Event
 from shared.stock import Movement, Place, Standing, movement
 
@@ -51,10 +53,10 @@ FROM unnest(%(items)s::text[], %(reservations)s::text[]) AS wanted(item_id, rese
 
 @dataclass(slots=True)
 class Situation:
-    """A location as it stands while a batch is taken: what the judge knows and what stands of each item."""
+    """A location as it stands while a batch is taken: what the judge knows, and what stands of each item."""
 
     known: Known
-    standings: dict[str, Standing] = field(default_factory=dict)
+    fold: StockFold = field(default_factory=StockFold)
     loaded: set[str | None] = field(default_factory=lambda: {None})
 
 
@@ -73,13 +75,13 @@ def load_items(cursor: Cursor[Any], situation: Situation, items: Iterable[str | 
     situation.loaded.update(wanted)
     known = situation.known
     location_id = known.location_id
-    cursor.execute(_STANDINGS, (wanted, location_id, location_id))
+    cursor.execute(_STANDINGS, (texts(wanted), location_id, location_id))
     for item_id, on_hand, reserved, counted_at, counted_sequence, at, sequence, recount, unit in cursor:
         if unit is not None:
             known.units[item_id] = unit
         if on_hand is not None:
             last_count = None if counted_at is None else Place(counted_at, counted_sequence)
-            situation.standings[item_id] = Standing(on_hand, reserved, last_count, Place(at, sequence), recount)
+            situation.fold.standings[item_id] = Standing(on_hand, reserved, last_count, Place(at, sequence), recount)
             if abs(on_hand) > MAX_BALANCE or reserved > MAX_BALANCE:
                 known.overflowing.add(item_id)
 
@@ -90,17 +92,17 @@ def _look_up(cursor: Cursor[Any], known: Known, decoded: Decoded) -> None:
     # Those among them become targets when they are accepted themselves.
     before = [each for each in targets if each not in decoded.sequences]
     if before:
-        cursor.execute(_TARGETS, {"location_id": location_id, "sequences": before})
+        cursor.execute(_TARGETS, {"location_id": location_id, "sequences": bigints(before)})
         for row in cursor:
             _add_target(known, row)
     transfers = {each.transfer_id for each in events if each.transfer_id is not None}
     if transfers:
-        cursor.execute(_MOVED_ONCE, {"location_id": location_id, "transfers": list(transfers)})
+        cursor.execute(_MOVED_ONCE, {"location_id": location_id, "transfers": texts(transfers)})
         known.moved_once.update(cursor.fetchall())
     reservations = {(each.item_id, each.reservation_id) for each in events if each.reservation_id is not None}
     if reservations:
         items, ids = zip(*reservations, strict=True)
-        cursor.execute(_OUTSTANDING, {"location_id": location_id, "items": list(items), "reservations": list(ids)})
+        cursor.execute(_OUTSTANDING, {"location_id": location_id, "items": texts(items), "reservations": texts(ids)})
         for item_id, reservation_id, left in cursor:
             known.outstanding[item_id, reservation_id] = left
 

@@ -12,6 +12,7 @@ from psycopg import Cursor
 from sqlalchemy import Connection
 
 from head_office.arrays import TEXT, unnest
+from head_office.packed_arrays import bigints, booleans, texts
 from head_office.schema import LOG
 from shared.events import Event, EventType
 from shared.projection import balances, standing_of
@@ -59,14 +60,14 @@ def store_stock(cursor: Cursor[Any], location_id: str, standings: Mapping[str, S
         _UPSERT_STOCK,
         (
             location_id,
-            list(standings),
-            [standing.on_hand for standing in each],
-            [standing.reserved for standing in each],
-            [standing.last_count.occurred_at if standing.last_count else None for standing in each],
-            [standing.last_count.sequence if standing.last_count else None for standing in each],
-            [standing.latest.occurred_at for standing in each],
-            [standing.latest.sequence for standing in each],
-            [standing.recount for standing in each],
+            texts(standings),
+            bigints([standing.on_hand for standing in each]),
+            bigints([standing.reserved for standing in each]),
+            bigints([standing.last_count[0] if standing.last_count else None for standing in each]),
+            bigints([standing.last_count[1] if standing.last_count else None for standing in each]),
+            bigints([standing.latest[0] for standing in each]),
+            bigints([standing.latest[1] for standing in each]),
+            booleans([standing.recount for standing in each]),
         ),
     )
 
@@ -84,13 +85,15 @@ def store_units(cursor: Cursor[Any], location_id: str, units: Mapping[str, tuple
     """Keep the unit of items seen for the first time, with the event that fixed it."""
     if units:
         fixed = units.values()
-        cursor.execute(_INSERT_UNITS, (location_id, list(units), [unit for unit, _ in fixed], [at for _, at in fixed]))
+        cursor.execute(
+            _INSERT_UNITS, (location_id, texts(units), texts(unit for unit, _ in fixed), bigints(at for _, at in fixed))
+        )
 
 
 def store_voids(cursor: Cursor[Any], location_id: str, voids: Mapping[int, int]) -> None:
     """Keep which event (key) is taken out of the fold by which (value)."""
     if voids:
-        cursor.execute(_INSERT_VOIDED, (location_id, list(voids), list(voids.values())))
+        cursor.execute(_INSERT_VOIDED, (location_id, bigints(voids), bigints(voids.values())))
 
 
 def add_transfers(cursor: Cursor[Any], location_id: str, events: Iterable[Event]) -> None:
@@ -104,6 +107,6 @@ def add_transfers(cursor: Cursor[Any], location_id: str, events: Iterable[Event]
         line[place] += event.quantity or 0
         line[4] = min(line[4], event.occurred_at)
     if lines:
-        keys = list(lines)
-        columns = [list(column) for column in zip(*lines.values(), strict=True)]
-        cursor.execute(_ADD_TRANSFER_LINES, (location_id, [key[0] for key in keys], [key[1] for key in keys], *columns))
+        transfers, items = zip(*lines, strict=True)
+        columns = [bigints(column) for column in zip(*lines.values(), strict=True)]
+        cursor.execute(_ADD_TRANSFER_LINES, (location_id, texts(transfers), texts(items), *columns))
