@@ -16,6 +16,8 @@ from branch_node.commands import Command, Decision, Item, Location, OrderState, 
 from branch_node.lookups import (
     ORDER_COLUMNS,
     event_by_id,
+    events_of_transfer,
+    highest_token,
     lines_by_key,
     order_row,
     orders_named,
@@ -24,7 +26,7 @@ from branch_node.lookups import (
     voids_of,
 )
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
-from branch_node.schema import ITEM, LOCATION, LOG, SALE_ORDER, STOCK, TRANSFER_TOKEN
+from branch_node.schema import ITEM, LOCATION, LOG, SALE_ORDER, STOCK
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append, read_head, upsert_rows
 from shared.events import Event, EventNotUnderstood
@@ -295,13 +297,12 @@ class Group:
         return known | {sequence: self._voids[sequence] for sequence in sequences if sequence in self._voids}
 
     def transfer_events(self, transfer_id: str) -> list[Event]:
-        there = sealed_where(self._connection, LOG.event.c.transfer_id == transfer_id)
-        waiting = (each for each in self._sealed[self._flushed :] if each.event.transfer_id == transfer_id)
-        return [each.event for each in (*there, *waiting)]
+        there = events_of_transfer(self._connection, transfer_id)
+        waiting = (each.event for each in self._sealed[self._flushed :] if each.event.transfer_id == transfer_id)
+        return [*there, *waiting]
 
     def transfer_token(self, transfer_id: str) -> int:
-        query = select(TRANSFER_TOKEN.c.token).where(TRANSFER_TOKEN.c.transfer_id == transfer_id)
-        return self._connection.execute(query).scalar_one_or_none() or 0
+        return highest_token(self._connection, transfer_id)
 
     def order(self, order_id: str, source: str) -> OrderState | None:
         if (order_id, source) not in self._orders:

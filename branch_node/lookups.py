@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, bindparam, func, literal, select
 
 from branch_node.commands import OrderState
-from branch_node.schema import LOG, SALE_ORDER
+from branch_node.schema import LOG, SALE_ORDER, TRANSFER_TOKEN
 from shared.chain import Sealed, understand
 from shared.event_log import driver_sql
 from shared.events import Event
@@ -149,3 +149,38 @@ def _by_key_sql(places: int, dialect: str) -> str:
 def _orders_sql(places: int, dialect: str) -> str:
     wanted: list[BindParameter[str]] = [bindparam(f"order_{place}") for place in range(places)]
     return driver_sql(select(SALE_ORDER).where(SALE_ORDER.c.order_id.in_(wanted)), dialect)
+
+
+def events_of_transfer(connection: Connection, transfer_id: str) -> list[Event]:
+    """Every event of a transfer in the log, in order. Asked for each instruction, so on the driver's cursor."""
+    return [
+        understand(bytes(row[0])) for row in _rows_of(connection, _transfer_sql(connection.dialect.name), transfer_id)
+    ]
+
+
+def highest_token(connection: Connection, transfer_id: str) -> int:
+    """The highest fencing token seen for a transfer, 0 if none."""
+    rows = _rows_of(connection, _token_sql(connection.dialect.name), transfer_id)
+    return int(rows[0][0]) if rows else 0
+
+
+def _rows_of(connection: Connection, sql: str, parameter: str) -> Sequence[Any]:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql, (parameter,))
+        return cursor.fetchall()
+    finally:
+        cursor.close()
+
+
+@lru_cache(maxsize=4)
+def _transfer_sql(dialect: str) -> str:
+    event = LOG.event
+    its = event.c.transfer_id == bindparam("transfer_id")
+    return driver_sql(select(event.c.line).where(its).order_by(event.c.sequence), dialect)
+
+
+@lru_cache(maxsize=4)
+def _token_sql(dialect: str) -> str:
+    its = TRANSFER_TOKEN.c.transfer_id == bindparam("transfer_id")
+    return driver_sql(select(TRANSFER_TOKEN.c.token).where(its), dialect)
