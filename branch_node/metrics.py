@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from branch_node.shipping_status import ShippingState, StatusBoard
@@ -40,4 +41,8 @@ def add_gauges(
     )
     states = telemetry.gauge("shipping_state", "1 for the state shipping is in", ["state"])
     for state in ShippingState:
-        states.labels(state.value).set_function(lambda state=state: float(board.read().state is state))
+        states.labels(state.value).set_function(partial(_is_in, board, state))
+
+
+def _is_in(board: StatusBoard, state: ShippingState) -> float:
+    return float(board.read().state is state)
