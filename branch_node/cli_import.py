@@ -28,11 +28,18 @@ from shared.events import quantity_text
 from shared.runtime.clock import SystemClock
 from shared.runtime.settings import SettingsError
 
+EXAMPLE: Final = Path(__file__).parent / "import_map_example.toml"
 _A_FILE: Final = {"exists": True, "dir_okay": False, "readable": True}
 
 
 def register(app: typer.Typer) -> None:
     app.command("import")(import_file)
+
+
+def _print_example(wanted: bool) -> None:
+    if wanted:
+        typer.echo(EXAMPLE.read_text(encoding="utf-8"), nl=False)
+        raise typer.Exit
 
 
 def import_file(
@@ -45,6 +52,10 @@ def import_file(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Record nothing; say what would be.")] = False,
     as_json: AsJson = False,
+    example_map: Annotated[
+        bool,
+        typer.Option("--example-map", is_eager=True, callback=_print_example, help="Print a map that says it all."),
+    ] = False,
 ) -> None:
     """Import a till's CSV. Run it again whenever it was cut off: each row is recorded exactly once.
 
@@ -52,6 +63,7 @@ def import_file(
     name is refused. Rows that cannot be recorded are written to the rejects file with line and reason, and the exit
     code is 1; the others are recorded all the same.
     """
+    del example_map  # acts by its callback
     try:
         found = parse_map(map_file.read_bytes(), str(map_file))
         with (

@@ -6,7 +6,8 @@ repeated row with the stock of its moment, and that is slow for a whole file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -61,11 +62,12 @@ class _Answers(msgspec.Struct):
 
 
 class HttpRecorder:
-    """Records through the node behind `client`; `store` reads that node's database."""
+    """Records through the node behind `client`; `store` reads that node's database. `sleep` is used between tries."""
 
-    def __init__(self, client: ServiceClient, store: Store) -> None:
+    def __init__(self, client: ServiceClient, store: Store, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = client
         self._store = store
+        self._sleep = sleep
         self._source = ""
         # One thread, so that batches arrive in order and the client serves one thread at a time.
         self._sender = ThreadPoolExecutor(1, thread_name_prefix="larder-import")
@@ -124,6 +126,7 @@ class HttpRecorder:
             wait=wait_random_exponential(multiplier=0.2, max=5.0),
             stop=stop_after_attempt(TRIES),
             reraise=True,
+            sleep=self._sleep,
         ):
             with attempt:
                 if asked:

@@ -1,39 +1,7 @@
 """The map of an import: a small TOML file that says what the columns of a till's CSV mean.
 
-Pure: text in, an ImportMap out, or a MapError that names the line and the key. What a map may say:
-
-    source = "till-7"                 # which system; part of every row's key, and the events' source
-    time_zone = "America/New_York"    # of the file's times, unless they carry an offset
-    fold = "earlier"                  # or "later": which of the two hours when clocks go back; without it, a reject
-    type = "ORDER_DEDUCTION"          # of rows that no rule matches; without it, a reject
-    skip_items = ["POST", "DOT"]      # rows of these codes are counted as skipped
-    unknown_items = "create"          # or "reject", the default
-    delimiter = ";"  decimal = ","    # as the file has them; "," and "." by default
-    header = ["id", "qty"]            # the columns' names, where the file has no header row
-
-    [columns]                         # field = column; `orders.date` is column date of lookup orders
-    item = "product_id"  quantity = "qty"  date = "day"  time = "time"  id = "line_id"  reference = "order"
-    # or occurred_at; also reference_line, product, reason, note, cost (of the line), unit_cost, lot, expires_on, area
-
-    [formats]                         # %Y %y %m %d %H %I %M %S %f %p %z, or "unix", "unix-milliseconds"
-    date = "%Y-%m-%d"  time = "%H:%M:%S"
-
-    [constants]                       # for what is no column: item, time, reason, note, reference_kind, currency, ...
-    reference_kind = "order"
-
-    [where]                           # only these rows; the others are counted as filtered
-    store_id = "3"
-
-    [[rules]]                         # the first whose conditions all hold says what the row is
-    when = { invoice = { starts = "C" }, qty = { below = 0 } }
-    type = "CUSTOMER_RETURN"          # or skip = true, or reject = "why"
-    sign = "absolute"                 # "as-written" by default, or "negated"
-
-    [new_items]                       # with unknown_items = "create"
-    unit = "piece"  name_column = "product"
-
-    [lookup.orders]                   # a second file, beside the imported one, joined by its key
-    file = "orders.csv"  key = "order_id"  on = "order_id"
+Pure: text in, an ImportMap out, or a MapError that names the line and the key. What a map may say is all said in
+`import_map_example.toml`, which the command prints with --example-map.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """The map of an import: what may be said, and how a mistake is named."""
 
+import re
 import tomllib
 from contextlib import suppress
 from decimal import Decimal
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from branch_node.cli_import import EXAMPLE
 from branch_node.import_map import MAX_MAP_BYTES, MapError, parse_map
-from branch_node.import_tables import ImportMap
+from branch_node.import_tables import Columns, Condition, Constants, Formats, ImportMap, Lookup, NewItems, Rule
 
 MINIMAL = """\
 source = "till-7"
@@ -40,6 +42,15 @@ def test_the_smallest_map() -> None:
     )
     assert found.columns.item == "code"
     assert (found.rules, found.where, found.lookup) == ([], {}, {})
+
+
+def test_the_example_is_a_map_and_says_everything() -> None:
+    found = parse_map(EXAMPLE.read_bytes(), EXAMPLE.name)
+    assert found.unknown_items == "create"
+    text = EXAMPLE.read_text()
+    for table in (ImportMap, Columns, Formats, Constants, Condition, Rule, NewItems, Lookup):
+        for field in table.__struct_fields__:
+            assert re.search(rf"\b{field}\b", text), f"{table.__name__}.{field} is not in the example"
 
 
 def test_a_map_may_begin_with_a_byte_order_mark() -> None:
