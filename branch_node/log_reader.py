@@ -79,13 +79,14 @@ class LogReader:
         size = 0
         for count, row in enumerate(rows):
             size += len(row[1])
-            if size > BATCH_BYTES and count > 0:
+            whole = row[0] == after.sequence + count + 1
+            if not whole and count == 0:
+                raise LogHasHole(after.sequence)
+            if not whole or (size > BATCH_BYTES and count > 0):
                 rows = rows[:count]
                 break
         last = rows[-1]
         lines = [row[1] for row in rows]
-        if last[0] != after.sequence + len(lines):
-            raise LogHasHole(after.sequence)
         # The epoch is that of who speaks now: head office takes a batch only from the newest incarnation.
         reached = Head(head.epoch, last[0], bytes(last[2]))
         first = after.sequence + 1
@@ -97,4 +98,4 @@ class LogHasHole(RuntimeError):
     """Events are missing in this branch's own log: the database is damaged."""
 
     def __init__(self, after: int) -> None:
-        super().__init__(f"events after {after} are missing in this branch's log: run 'larder branch verify'")
+        super().__init__(f"the event {after + 1} is missing in this branch's own log")

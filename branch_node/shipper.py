@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from branch_node.hello import SHIPPING, WHAT_TO_DO, judge
-from branch_node.log_reader import BATCH_EVENTS, LogReader, Packed
+from branch_node.log_reader import BATCH_EVENTS, LogHasHole, LogReader, Packed
 from branch_node.shipping_status import NEEDS_A_PERSON, ShippingState, StatusBoard
 from branch_node.sync_commands import KeepContact
 from branch_node.sync_steps import Backoff, Outcome, Recorder, StepResult
@@ -33,6 +33,10 @@ KEEP_EVERY: Final = 1.0
 HELLO_EVERY: Final = 30.0
 HELLO_BOUNDS: Final = (1.0, 3_600.0)
 EVENTS_TIMEOUT: Final = 30.0
+
+DAMAGED_HINT: Final = (
+    "Copy the whole folder away before anything else, then run 'larder branch verify'. Recording goes on meanwhile."
+)
 
 _VERDICTS: Final = {
     "forked": Verdict.FORKED,
@@ -140,7 +144,10 @@ class Shipper:
     # Events
 
     def _ship(self, position: Head) -> StepResult:
-        packed = self._packed(position)
+        try:
+            packed = self._packed(position)
+        except LogHasHole as hole:
+            return self._damaged(hole)
         if packed is None:
             return self._idle()
         if self._executor is not None and packed.full:
@@ -235,6 +242,13 @@ class Shipper:
         self._hello_at = self._clock.monotonic() + self._hello_every
         self._change(ShippingState(verdict.value), told or None, hint=WHAT_TO_DO[verdict], contact=True)
         self._keep(told or None)
+        return StepResult(Outcome.STOPPED, self._until_hello())
+
+    def _damaged(self, hole: LogHasHole) -> StepResult:
+        """What was recorded before the hole is shipped, and recording goes on: staff must not pay for a bad disk."""
+        self._position = None
+        self._hello_at = self._clock.monotonic() + self._hello_every
+        self._change(ShippingState.DAMAGED, str(hole), hint=DAMAGED_HINT)
         return StepResult(Outcome.STOPPED, self._until_hello())
 
     def _failed(self, error: Unreachable | RemoteProblem) -> StepResult:

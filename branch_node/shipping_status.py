@@ -11,7 +11,10 @@ from shared.chain import Head
 
 
 class ShippingState(StrEnum):
-    """OK ships. SUPERSEDED to UPGRADE_REQUIRED are hello's verdicts: shipping, instructions and receipts wait."""
+    """OK ships. SUPERSEDED to UPGRADE_REQUIRED are hello's verdicts: shipping, instructions and receipts wait.
+
+    DAMAGED: events are missing in this branch's own log, so nothing after them can be shipped.
+    """
 
     NO_HEAD_OFFICE = "NO_HEAD_OFFICE"
     STOPPED = "STOPPED"
@@ -24,6 +27,7 @@ class ShippingState(StrEnum):
     ROLLED_BACK = "ROLLED_BACK"
     FORKED = "FORKED"
     UPGRADE_REQUIRED = "UPGRADE_REQUIRED"
+    DAMAGED = "DAMAGED"
 
 
 NEEDS_A_PERSON = frozenset(
@@ -34,6 +38,7 @@ NEEDS_A_PERSON = frozenset(
         ShippingState.ROLLED_BACK,
         ShippingState.FORKED,
         ShippingState.UPGRADE_REQUIRED,
+        ShippingState.DAMAGED,
     }
 )
 """States that will not pass by themselves."""

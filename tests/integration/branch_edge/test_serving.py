@@ -259,3 +259,18 @@ def test_metrics_tell_what_is_worth_watching(node: Node, office: OfficeServer) -
     for line in ('larder_shipping_state{state="OK"} 1.0', "larder_recording 1.0", "larder_clock_confirmed 1.0"):
         assert line in str(found)
     assert node.http.get("/readyz").status_code == 200
+
+
+def test_a_second_writer_behind_its_back_ends_the_process(node: Node) -> None:
+    """What the lock cannot stop (a copy on another machine, a hand in the file) is noticed at the next commit."""
+    node.serve()
+    node.define("milk")
+    node.deliver()
+    with sqlite3.connect(node.folder / "branch.db") as connection:
+        connection.execute("UPDATE head SET sequence = sequence + 1")
+    connection.close()
+    body = {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 1}
+    assert node.http.post("/v1/events", json=body).status_code == 503
+    assert node.process is not None
+    assert node.process.wait(30) == 1
+    assert len(node.lines()) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -336,3 +337,20 @@ def test_the_next_batch_is_packed_while_the_last_is_in_flight(rig: BranchRig) ->
     assert rig.office.lines == rig.lines()
     assert [batch[0] for batch in rig.office.batches] == [1, BATCH_EVENTS + 1, 2 * BATCH_EVENTS + 1]
     assert (BATCH_EVENTS, "ahead_0") in packing
+
+
+def test_a_hole_in_the_log_stops_shipping_there_and_recording_goes_on(rig: BranchRig) -> None:
+    rig.record(1, 2, 3, 4, 5)
+    with sqlite3.connect(rig.folder / "branch.db") as damage:
+        damage.execute("DROP TRIGGER event_no_delete")
+        damage.execute("DELETE FROM event WHERE sequence = 4")
+    damage.close()
+    assert rig.ship()[-1].outcome == "STOPPED"
+    assert rig.state is ShippingState.DAMAGED
+    assert "event 4 is missing" in (rig.board.read().detail or "")
+    assert len(rig.office.lines) == 3
+    rig.record(6)
+    rig.base.pass_time(60)
+    rig.ship()
+    assert rig.state is ShippingState.DAMAGED
+    assert len(rig.lines()) == 5
