@@ -244,6 +244,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
 
     @app.post(
         "/v1/items-waiting/{location_id}/{item_id}/accept",
+        status_code=201,
         tags=["catalogue"],
         summary="Make a branch's item one of the group",
         responses={

@@ -146,6 +146,7 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
 
     @app.post(
         "/v1/locations",
+        status_code=201,
         tags=["locations"],
         summary="Add a location; answers the key of its branch, once",
         openapi_extra=documented_body(NewLocationBody),
@@ -203,6 +204,7 @@ def _add_key_routes(app: FastAPI, office: Office) -> None:
 
     @app.post(
         "/v1/keys",
+        status_code=201,
         tags=["keys"],
         summary="Issue a key; its text is answered once",
         openapi_extra=documented_body(KeyBody),
