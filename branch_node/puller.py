@@ -165,7 +165,7 @@ class Puller:
         answer = self._client.request(
             "GET",
             "/v1/sync/instructions",
-            params={"after": self._cursor, "wait": int(self._long_poll)},
+            params={"after": self._cursor, "wait": int(self._long_poll), "catalogue_version": self._version},
             wait=self._long_poll,
         )
         page = _page(answer.body)

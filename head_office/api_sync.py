@@ -54,6 +54,9 @@ MAX_SMALL: Final = 2**31 - 1
 EVENTS_PATH: Final = "/v1/sync/events"
 
 Version = Annotated[int, Query(ge=0, le=MAX_SEQUENCE, description="Pass over what is up to here")]
+CatalogueVersion = Annotated[
+    int | None, Query(ge=0, le=MAX_SEQUENCE, description="What the reader has; where there is more, no waiting")
+]
 
 
 class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -153,21 +156,30 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
         responses={200: documented_answer(InstructionPage, "Open instructions in the order of their numbers")},
     )
     async def read_instructions(
-        request: Request, after: Version = 0, wait: Wait = 0, limit: Limit = MAX_LIMIT, principal: Principal = a_branch
+        request: Request,
+        after: Version = 0,
+        wait: Wait = 0,
+        limit: Limit = MAX_LIMIT,
+        catalogue_version: CatalogueVersion = None,
+        principal: Principal = a_branch,
     ) -> Response:
         location_id = own_location(principal)
 
-        def read() -> InstructionPage:
+        def read() -> tuple[InstructionPage, bool]:
+            """The page, and whether it is worth an answer at once."""
             with office.reading() as connection:
-                return instructions.page(connection, location_id, after, limit)
+                found = instructions.page(connection, location_id, after, limit)
+                # A change that came between the reader's last look and this wait would wake nobody.
+                newer = catalogue_version is not None and catalogue.read_head(connection).version > catalogue_version
+                return found, newer or bool(found.instructions)
 
         if not wait:
-            return json_response(await run_in_threadpool(read))
+            return json_response((await run_in_threadpool(read))[0])
         request.scope["larder.waits"] = True
         with office.wakeups.watch((INSTRUCTIONS_CHANNEL, location_id), (CATALOGUE_CHANNEL, "")) as watch:
-            page = await run_in_threadpool(read)
-            if not page.instructions and await watch.wait(wait, request.app.state.stopping):
-                page = await run_in_threadpool(read)
+            page, at_once = await run_in_threadpool(read)
+            if not at_once and await watch.wait(wait, request.app.state.stopping):
+                page, _ = await run_in_threadpool(read)
         return json_response(page)
 
     @app.get(

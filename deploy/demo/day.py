@@ -106,7 +106,7 @@ class Day:
         self._say("Deliveries arrive at all three branches")
         for name, api in self.branches.items():
             for item in ITEMS:
-                quantity = item.delivered + self._random.randrange(0, 5) * 500
+                quantity = item.delivered + self._random.randrange(0, 5) * 1_000
                 api.call(
                     "POST",
                     "/v1/events",

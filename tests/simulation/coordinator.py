@@ -141,6 +141,9 @@ class SimulatedCoordinator:
                 self.sleepers.remove(process)
             process.engine.dispose()
             return 0
+        except Problem as problem:
+            # The database is there: what it refuses here is a write that a lost lease must not make.
+            raise RuleBroken(11, f"the database refused a round of {process.holder}: {problem!r}") from problem
         finally:
             self.crash_at = None
 
@@ -207,6 +210,14 @@ class SimulatedCoordinator:
                     " AND b.number = a.number + 1 WHERE b.token < a.token"
                 )
             ).all()
+            shared = connection.execute(
+                text(
+                    "SELECT transfer_id, token FROM journal GROUP BY transfer_id, token"
+                    " HAVING count(DISTINCT holder) > 1"
+                )
+            ).all()
+        if shared:
+            raise RuleBroken(11, f"two processes wrote under one token: {shared}")
         if out_of_order:
             raise RuleBroken(11, f"entries written under a token that was no longer the newest: {out_of_order}")
         self.told_states = states

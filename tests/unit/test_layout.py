@@ -30,7 +30,7 @@ TOP_LEVEL = {
     *("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
 }
 # What tools leave behind; .gitignore keeps it out of the repository.
-LEFT_BEHIND = (".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis")
+LEFT_BEHIND = (".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", ".schemathesis")
 LEFT_BEHIND_BY_US = ("larder-demo", "bench-results*.json")
 # Besides every settings.py: what PostgreSQL's programs are given of our environment.
 READS_ENVIRONMENT = {"shared/runtime/postgres_binaries.py"}

@@ -269,6 +269,19 @@ def test_a_waiting_branch_is_woken_by_its_instructions_and_by_the_catalogue(api:
     assert soon(api, wait, lambda: api.call("admin", "PUT", "/v1/items/milk", item))["instructions"] == []
 
 
+def test_a_change_between_a_look_and_the_wait_is_not_slept_through(api: Api, office: Engine) -> None:
+    seen = read_catalogue_page(api.call("warehouse", "GET", "/v1/sync/catalogue").content, 0, CATALOGUE_START).version
+    with office.begin() as connection:
+        items.put(connection, [CatalogueItem(item_id="milk", name="Milk", unit="l")])
+    started = time.monotonic()
+    api.call("warehouse", "GET", f"/v1/sync/instructions?wait=20&catalogue_version={seen}")
+    assert time.monotonic() - started < 10
+    now = read_catalogue_page(api.call("warehouse", "GET", "/v1/sync/catalogue").content, 0, CATALOGUE_START).version
+    started = time.monotonic()
+    api.call("warehouse", "GET", f"/v1/sync/instructions?wait=0.4&catalogue_version={now}")
+    assert time.monotonic() - started >= 0.4
+
+
 def test_a_waiting_coordinator_is_woken_by_a_fact(api: Api) -> None:
     log = BranchLog("WH-1")
     log.record("ORDER_DEDUCTION")

@@ -1,0 +1,301 @@
+"""Half a year of three coffee shops, imported while everything is killed: at the end every figure is the CSV's own.
+
+`make acceptance`. Real processes on loopback; skipped where ../shared/data is absent. The set is a teaching set, no
+record of a real business.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from datetime import UTC, date, datetime
+from itertools import cycle
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.faults.coffee import DATA, LINES, MAP, MONTH_ENDS, STORES, ZONE, Coffee, end_of_business
+from tests.faults.hostile_group import HostileGroup, Target, Traffic
+from tests.support.processes import RunningProcess, larder
+from tests.support.waiting import wait_until
+
+KILLS = 10
+TRANSFERS = 200
+AWAY = "HEL"
+ENDS = frozenset({"COMPLETED", "REVERSED", "REJECTED"})
+
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.skipif(not DATA.exists(), reason="../shared is absent: the coffee-shop data set is not here"),
+]
+
+
+class Story:
+    """The run: what was asked for, and what its callers were told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.random = Random(2_023)
+        self.coffee = Coffee()
+        self.group = HostileGroup(folder, list(STORES), "America/New_York")
+        self.client = httpx.Client(timeout=60, trust_env=False)
+        self.traffic: dict[str, Traffic] = {}
+        self.ends: dict[str, str] = {}
+        self.wanted: dict[str, dict[str, Any]] = {}
+        self.imports_killed = 0
+
+    def define_items(self) -> None:
+        for product, name in self.coffee.products.items():
+            body = {"name": name, "unit": "piece"}
+            answer = self.group.office.request(self.client, "PUT", f"/v1/items/{product}", self.group.admin, json=body)
+            assert answer.status_code < 300, answer.text
+        for name, branch in self.group.branches.items():
+            wait_until(lambda b=branch, n=name: self._items_at(b, n) == len(self.coffee.products), 60)
+
+    def _items_at(self, branch: Target, name: str) -> int:
+        answer = branch.request(self.client, "GET", "/v1/items", self.group.keys[name], params={"limit": 1_000})
+        return len(answer.json()["items"])
+
+    def begin_traffic(self) -> None:
+        """At each branch purchases and counts, over and over under the same keys; stock looked at; transfers."""
+        for name, branch in self.group.branches.items():
+            self.traffic[name] = Traffic(name, self._recording(name, branch))
+        self.traffic["office"] = Traffic("office", self._looking)
+        for number in range(4):
+            self.traffic[f"transfers {number}"] = Traffic(f"transfers {number}", self._moving(number))
+
+    def _recording(self, name: str, branch: Target) -> Any:
+        events = self.coffee.made_up(STORES[name])
+        batches = [events[start : start + 500] for start in range(0, len(events), 500)]
+        turns = cycle(range(len(batches)))
+        told: dict[int, list[str]] = {}
+        self.told_batches = getattr(self, "told_batches", {}) | {name: (told, len(batches))}
+        place = [next(turns)]
+
+        def act(client: httpx.Client) -> None:
+            answer = branch.request(
+                client, "POST", "/v1/events/batch", self.group.keys[name], json={"events": batches[place[0]]}
+            )
+            if answer.status_code in (429, 503):
+                return
+            assert answer.status_code == 200, answer.text[:500]
+            ids = [_event_id(each) for each in answer.json()["items"]]
+            assert told.setdefault(place[0], ids) == ids, "the same keys were answered with other events"
+            place[0] = next(turns)
+
+        return act
+
+    def _looking(self, client: httpx.Client) -> None:
+        answer = self.group.office.request(client, "GET", "/v1/stock", self.group.admin, params={"limit": 1_000})
+        assert answer.status_code in (200, 429, 503), answer.text[:500]
+
+    def _moving(self, worker: int) -> Any:
+        numbers = iter(range(worker, TRANSFERS, 4))
+        current: list[dict[str, Any]] = []
+
+        def act(client: httpx.Client) -> None:
+            if not current:
+                number = next(numbers, None)
+                if number is None:
+                    self._look_at_transfers(client)
+                    return
+                current.append(self._a_transfer(number))
+            body = current[0]
+            answer = self.group.coordinator.request(
+                client, "POST", "/v1/transfers", self.group.admin, json=body, params={"wait": 2}
+            )
+            if answer.status_code in (429, 503):
+                return
+            assert answer.status_code in (200, 201, 202), answer.text[:500]
+            state = answer.json()["state"]
+            if state in ENDS:
+                self.ends[body["transfer_id"]] = state
+            current.clear()
+
+        return act
+
+    def _look_at_transfers(self, client: httpx.Client) -> None:
+        answer = self.group.coordinator.request(client, "GET", "/v1/transfers", self.group.admin, params={"limit": 10})
+        assert answer.status_code in (200, 429, 503), answer.text[:500]
+
+    def _a_transfer(self, number: int) -> dict[str, Any]:
+        random = Random(number)
+        source, destination = random.sample(list(STORES), 2)
+        lines = [
+            {"item_id": product, "quantity": random.randint(1, 6)}
+            for product in random.sample(sorted(self.coffee.products), random.randint(1, 3))
+        ]
+        body = {
+            "transfer_id": f"acceptance-{number}",
+            "source": source,
+            "destination": destination,
+            "mode": "immediate",
+            "lines": lines,
+        }
+        self.wanted[body["transfer_id"]] = body
+        return body
+
+    def import_month(self, month: int) -> None:
+        """Import a month at every branch, killing the import and everything else, until each import ends by itself."""
+        path = self.coffee.month_file(self.folder, month)
+        away = month in (2, 4)
+        if away:
+            self.group.branches[AWAY].kill()
+        names = [name for name in STORES if not (away and name == AWAY)]
+        imports = {name: self._import(name, path) for name in names}
+        for _ in range(2):
+            for target in self.group.targets:
+                if away and target.name == AWAY:
+                    continue
+                target.kill()
+                target.start()
+            for name in names:
+                if imports[name].returncode is None:
+                    imports[name].kill()
+                    self.imports_killed += 1
+                    imports[name] = self._import(name, path)
+        if away:
+            self.group.branches[AWAY].start()
+            imports[AWAY] = self._import(AWAY, path)
+        for name, process in imports.items():
+            self._finish(name, path, process)
+
+    def _import(self, name: str, path: Path) -> RunningProcess:
+        (self.folder / f"{name}.toml").write_text(MAP.format(store=STORES[name]), encoding="utf-8")
+        rejects = self.folder / f"{name}-{path.name}.rejects.csv"
+        return larder(
+            "branch", "import", path, "--map", self.folder / f"{name}.toml", "--dir", self.folder / name,
+            "--rejects", rejects, "--json", output=self.folder / f"{name}-import.log",
+        )  # fmt: skip
+
+    def _finish(self, name: str, path: Path, process: RunningProcess) -> None:
+        """An import that was cut off is run again, as a person would."""
+        for _ in range(10):
+            if process.wait(300) == 0:
+                return
+            process = self._import(name, path)
+        raise AssertionError(f"the import at {name} never ended well: {process.text()[-2_000:]}")
+
+    def settle(self) -> None:
+        """Let traffic finish what it began, then wait until everything has arrived and every transfer has ended."""
+        wait_until(lambda: all(len(told) == count for told, count in self.told_batches.values()), 300)
+        wait_until(lambda: len(self.wanted) == TRANSFERS, 300, what="all transfers to be asked for")
+        for traffic in self.traffic.values():
+            traffic.stop()
+        for transfer_id in self.wanted:
+            wait_until(lambda t=transfer_id: self._end_of(t) in ENDS, 120, what=f"the end of {transfer_id}")
+        for name in STORES:
+            wait_until(lambda n=name: self._heads(n)[0] == self._heads(n)[1], 120, what=f"the log of {name}")
+
+    def _end_of(self, transfer_id: str) -> str:
+        answer = self.group.coordinator.request(self.client, "GET", f"/v1/transfers/{transfer_id}", self.group.admin)
+        assert answer.status_code == 200, answer.text
+        state = str(answer.json()["state"])
+        told = self.ends.setdefault(transfer_id, state) if state in ENDS else None
+        assert told in (None, state), f"{transfer_id} was told as {told} and is {state}"
+        return state
+
+    def _heads(self, name: str) -> tuple[int, int]:
+        here = self.group.branches[name].request(self.client, "GET", "/v1/status", self.group.keys[name]).json()
+        there = self.group.office.request(self.client, "GET", "/v1/locations", self.group.admin).json()
+        return here["head"]["sequence"], {each["location_id"]: each["head"] for each in there["items"]}[name][
+            "sequence"
+        ]
+
+    def stock(self, name: str, as_of: int | None = None) -> dict[str, int]:
+        """Pieces of every product at a branch, as head office shows them."""
+        params: dict[str, Any] = {"location_id": name, "limit": 1_000}
+        if as_of is not None:
+            params["as_of"] = datetime.fromtimestamp(as_of / 1_000_000, UTC).isoformat()
+        answer = self.group.office.request(self.client, "GET", "/v1/stock", self.group.admin, params=params)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert page["next"] is None
+        return {each["item_id"]: each["on_hand"] for each in page["items"]}
+
+    def moved(self) -> Counter[tuple[str, str]]:
+        """What the ended transfers changed, by the ends their callers were told."""
+        changes: Counter[tuple[str, str]] = Counter()
+        for transfer_id, end in self.ends.items():
+            if end == "COMPLETED":
+                body = self.wanted[transfer_id]
+                for line in body["lines"]:
+                    changes[body["source"], line["item_id"]] -= line["quantity"]
+                    changes[body["destination"], line["item_id"]] += line["quantity"]
+        return changes
+
+    def log_at_branch(self, name: str) -> list[bytes]:
+        with sqlite3.connect(f"file:{self.folder / name / 'branch.db'}?mode=ro", uri=True) as db:
+            return [bytes(line) for (line,) in db.execute("SELECT line FROM event ORDER BY sequence")]
+
+    def log_at_head_office(self, name: str) -> list[bytes]:
+        lines: list[bytes] = []
+        after: int | None = 0
+        while after is not None:
+            params = {"location_id": name, "after": after, "limit": 1_000}
+            page = self.group.office.request(self.client, "GET", "/v1/sync/log", self.group.admin, params=params).json()
+            lines += [each["line"].encode() for each in page["items"]]
+            after = page["next"]
+        return lines
+
+
+def _event_id(outcome: dict[str, Any]) -> str:
+    event = outcome.get("event", outcome)
+    assert "event_id" in event, outcome
+    return str(event["event_id"])
+
+
+def test_half_a_year_of_three_shops(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    try:
+        story.define_items()
+        story.begin_traffic()
+        for month in range(1, 7):
+            story.import_month(month)
+        for target in story.group.targets:
+            while target.kills < KILLS:
+                target.kill()
+                target.start()
+        story.settle()
+        _report(story)
+        _judge(story)
+    finally:
+        story.group.stop()
+
+
+def _report(story: Story) -> None:
+    for target in story.group.targets:
+        print(f"{target.name}: killed {target.kills} times, {target.in_flight_at_kills} requests in flight")
+        assert target.kills >= KILLS
+        assert target.in_flight_at_kills > 0, f"no request was in flight at any death of {target.name}"
+    print(f"imports killed: {story.imports_killed}")
+    print(f"transfers: {dict(Counter(story.ends.values()))}")
+    print(f"traffic: { {name: dict(each.counts) for name, each in story.traffic.items()} }")
+    assert len(story.ends) == TRANSFERS
+
+
+def _judge(story: Story) -> None:
+    moved, sales = story.moved(), 0
+    for name, store in STORES.items():
+        here, there = story.log_at_branch(name), story.log_at_head_office(name)
+        assert here == there, f"the logs of {name} differ"
+        sales += sum(b'"type":"ORDER_DEDUCTION"' in line for line in here)
+        expected = story.coffee.stock(store)
+        for (location, product), pieces in moved.items():
+            if location == name:
+                expected[product] += pieces
+        assert story.stock(name) == expected, f"the stock of {name} at the end"
+        for day in MONTH_ENDS:
+            moment = end_of_business(_last_business_day(story, store, day))
+            assert story.stock(name, moment) == story.coffee.stock(store, moment), f"{name} at the end of {day}"
+    assert sales == LINES
+
+
+def _last_business_day(story: Story, store: str, month_end: date) -> date:
+    """The last day of the month on which the store sold anything."""
+    query = "SELECT max(at) FROM sale WHERE store = ? AND at <= ?"
+    (last,) = story.coffee.db.execute(query, (store, end_of_business(month_end))).fetchone()
+    return datetime.fromtimestamp(last / 1_000_000, ZONE).date()

@@ -1,0 +1,149 @@
+"""Six bugs, planted one at a time where they would hurt most: the simulation finds each of them.
+
+A simulation that lets one of these through proves nothing about the others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+import branch_node.group
+import branch_node.log_reader
+import head_office.appending
+import head_office.projections
+import shared.projection
+import transfer_coordinator.lease
+import transfer_coordinator.saga
+import transfer_coordinator.store
+from shared import stock
+from tests.simulation.invariants import RuleBroken
+from tests.simulation.playing import play
+from tests.support.databases import Databases
+from transfer_coordinator.saga import REFUSED_AT_DESTINATION, InstructionStep, State
+
+MOST_HISTORIES = 30
+STEPS = 150
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def writer_forgets_what_stands(patch: pytest.MonkeyPatch) -> None:
+    """The writer's memory of stock does not follow a commit."""
+    remember = branch_node.group.Group.remember
+
+    def forgetful(group: Any) -> None:
+        group._standings.clear()
+        remember(group)
+
+    patch.setattr(branch_node.group.Group, "remember", forgetful)
+
+
+def fold_adds_what_a_count_has_seen(patch: pytest.MonkeyPatch) -> None:
+    """A sale backdated to before a count changes the stock after it."""
+    right = stock.advance
+
+    def wrong(standing: stock.Standing, each: stock.Movement, voided: stock.Movement | None = None) -> Any:
+        after = right(standing, each, voided)
+        if after is None or each.on_hand_change is None or after.on_hand != standing.on_hand:
+            return after
+        return stock.Standing(
+            after.on_hand + each.on_hand_change, after.reserved, after.last_count, after.latest, after.recount
+        )
+
+    for module in (branch_node.group, shared.projection, head_office.projections, head_office.appending):
+        if hasattr(module, "advance"):
+            patch.setattr(module, "advance", wrong)
+
+
+def ingest_forgets_the_projection_of_a_single_event(patch: pytest.MonkeyPatch) -> None:
+    """A batch of one event is appended, and the stock is not brought up to it."""
+    write_beside = head_office.appending.Appender.write_beside
+    append = head_office.appending.Appender.append
+
+    def counting(appender: Any, decoded: Any) -> None:
+        appender.taken = getattr(appender, "taken", 0) + len(decoded.sequences)
+        append(appender, decoded)
+
+    def skipping(appender: Any) -> None:
+        if appender.taken == 1:
+            appender.finish_rows()
+        else:
+            write_beside(appender)
+
+    patch.setattr(head_office.appending.Appender, "append", counting)
+    patch.setattr(head_office.appending.Appender, "write_beside", skipping)
+
+
+def agent_encodes_lines_anew(patch: pytest.MonkeyPatch) -> None:
+    """The line is not shipped verbatim: blanks come into it."""
+    pack = branch_node.log_reader.wire.pack
+
+    def anew(*arguments: Any, **named: Any) -> bytes:
+        *before, lines = arguments
+        again = [json.dumps(json.loads(line), ensure_ascii=False).encode() for line in lines]
+        return pack(*before, again, **named)
+
+    patch.setattr(branch_node.log_reader.wire, "pack", anew)
+
+
+def saga_takes_silence_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
+    """A cancelled transfer is reversed without asking the destination, which has not answered."""
+    saga = transfer_coordinator.saga
+    on_the_way = saga._on_the_way
+
+    def impatient(transfer: Any, sums: Any, now: int) -> Any:
+        decision = on_the_way(transfer, sums, now)
+        if decision.state is not State.CANCEL_PENDING:
+            return decision
+        if sums.reversed == sums.sent.keys():
+            return saga.Decision(state=State.REVERSED, end="cancelled")
+        lines = saga._sent_lines(transfer, sums)
+        return saga._ask(transfer, State.REVERSE_PENDING, InstructionStep.REVERSE, lines, reason=REFUSED_AT_DESTINATION)
+
+    patch.setattr(saga, "_on_the_way", impatient)
+
+
+def lease_does_not_fence(patch: pytest.MonkeyPatch) -> None:
+    """A lease is taken without a new token, and writes do not ask who holds it."""
+    lease, store = transfer_coordinator.lease, transfer_coordinator.store
+    loose = "t.token = given.token"
+    patch.setattr(store, "_APPLY", text(str(store._APPLY).replace(lease.MINE, loose)))
+    for name in ("_RENEW", "_RELEASE", "_RAISE"):
+        patch.setattr(lease, name, text(str(getattr(lease, name)).replace(lease.MINE, loose)))
+    for name in ("_ACQUIRE_DUE", "_ACQUIRE_NAMED"):
+        same = str(getattr(lease, name)).replace("SET token = t.token + 1,", "SET token = greatest(t.token, 1),")
+        patch.setattr(lease, name, text(same))
+
+
+@pytest.mark.parametrize(
+    ("plant", "rules"),
+    [
+        (writer_forgets_what_stands, {6}),
+        (fold_adds_what_a_count_has_seen, {6}),
+        (ingest_forgets_the_projection_of_a_single_event, {6, 13}),
+        (agent_encodes_lines_anew, {17}),
+        (saga_takes_silence_for_a_refusal, {8, 9, 10}),
+        (lease_does_not_fence, {10, 11, 12}),
+    ],
+)
+def test_the_simulation_finds_it(
+    plant: Plant, rules: set[int], databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    found = _first_broken(databases)
+    assert found is not None, f"{MOST_HISTORIES} histories did not find it"
+    assert found.rule in rules, found
+
+
+def _first_broken(databases: Databases) -> RuleBroken | None:
+    for seed in range(MOST_HISTORIES):
+        try:
+            play(databases, seed, STEPS)
+        except RuleBroken as broken:
+            return broken
+    return None
