@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any, Final
 
 import msgspec
@@ -17,21 +17,19 @@ from psycopg import Cursor
 from sqlalchemy import Connection, Engine, Row, select, text
 
 from head_office.conservation import conservation
-from head_office.copy_rows import HEADER, TRAILER, EventRows
 from head_office.decoding import Decoded, decode
 from head_office.rebuild import FROM_THE_LOG
 from head_office.refusals import UnknownLocation
 from head_office.schema import HEAD, ITEM_UNIT, QUARANTINE
 from head_office.segments import frames, hash_at
 from shared.chain import GENESIS
-from shared.event_log import LEAN_COLUMNS
+from shared.event_log import LEAN_COLUMNS, lean_row
 from shared.wire import BadBatch, Frame, frame_lines
 
 MAX_FINDINGS: Final = 100
 
 _ROWS: Final = f"""
-COPY (SELECT {", ".join(LEAN_COLUMNS)} FROM event WHERE location_id = %s AND sequence BETWEEN %s AND %s
-    ORDER BY sequence) TO STDOUT (FORMAT binary)
+SELECT {", ".join(LEAN_COLUMNS)} FROM event WHERE location_id = %s AND sequence BETWEEN %s AND %s ORDER BY sequence
 """
 _BATCHES: Final = text("""
 SELECT first_sequence FROM (
@@ -131,7 +129,6 @@ class _LogCheck:
     def __init__(self, connection: Connection, location_id: str) -> None:
         self._connection = connection
         self._location_id = location_id
-        self._rows = EventRows(location_id)
         units = select(ITEM_UNIT.c.item_id, ITEM_UNIT.c.unit).where(ITEM_UNIT.c.location_id == location_id)
         self._units = {row.item_id: row.unit for row in connection.execute(units)}
 
@@ -169,10 +166,8 @@ class _LogCheck:
 
     def _compare(self, frame: Frame, decoded: Decoded) -> Iterator[Finding]:
         held = self._held(frame)
-        expected: list[tuple[int, bytes]] = []
-        for sequence, event, event_id, digest in zip(
-            decoded.sequences, decoded.events, decoded.ids, decoded.digests, strict=True
-        ):
+        expected: list[tuple[Any, ...]] = []
+        for sequence, event, digest in zip(decoded.sequences, decoded.events, decoded.digests, strict=True):
             at = held.get(sequence)
             if at is not None and bytes(at.hash) != digest:
                 yield self._found("line-differs", "its hash is not the one noted in quarantine", sequence)
@@ -183,7 +178,7 @@ class _LogCheck:
                 continue
             if event.unit is not None and event.item_id is not None and self._units.get(event.item_id) != event.unit:
                 yield self._found("unit-differs", f"it is in {event.unit}, which is not the item's unit", sequence)
-            expected.append((sequence, self._rows.pack(event, event_id, digest)))
+            expected.append(lean_row(event, digest))
         yield from self._rows_found(frame, expected)
 
     def _held(self, frame: Frame) -> dict[int, Any]:
@@ -193,20 +188,21 @@ class _LogCheck:
         )
         return {row.sequence: row for row in self._connection.execute(query)}
 
-    def _rows_found(self, frame: Frame, expected: list[tuple[int, bytes]]) -> Iterator[Finding]:
-        """Compare the rows as the database sends them in binary, bytes with bytes: nothing has to be adapted."""
-        cursor: Cursor[Any] = self._connection.connection.cursor()  # type: ignore[assignment]
-        with cursor, cursor.copy(_ROWS, (self._location_id, frame.first_sequence, frame.last_sequence)) as copy:
-            stored = b"".join(bytes(each) for each in copy)
-        if stored == b"".join([HEADER, *(row for _, row in expected), TRAILER]):
+    def _rows_found(self, frame: Frame, expected: list[tuple[Any, ...]]) -> Iterator[Finding]:
+        cursor: Cursor[Any] = self._connection.connection.cursor(binary=True)  # type: ignore[assignment]
+        with cursor:
+            extent = (self._location_id, frame.first_sequence, frame.last_sequence)
+            stored = cursor.execute(_ROWS, extent).fetchall()
+        if stored == expected:
             return
-        place = len(HEADER)
-        for sequence, row in expected:
-            if stored[place : place + len(row)] != row:
-                yield self._found("row-differs", "its row, or the hash in it, is not what its line says", sequence)
-                return
-            place += len(row)
-        yield self._found("row-differs", "there is a row that no line accounts for", frame.first_sequence)
+        for ours, theirs in zip_longest(stored, expected):
+            if ours == theirs:
+                continue
+            if theirs is None:
+                yield self._found("row-differs", "there is a row that no line accounts for", ours[1])
+            else:
+                yield self._found("row-differs", "its row, or the hash in it, is not what its line says", theirs[1])
+            return
 
     def _found(self, code: str, detail: str, sequence: int) -> Finding:
         return Finding(code=code, detail=detail, location_id=self._location_id, sequence=sequence)

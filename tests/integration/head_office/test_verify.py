@@ -87,7 +87,7 @@ TAMPERED = {
     "a row too many": (
         "INSERT INTO event SELECT location_id, 1206, event_id, type, item_id, on_hand_change, counted, reserved_change,"
         " in_transit_change, reservation_id, expires_at, 'u', voided_sequence, occurred_at, hash"
-        f" FROM event {AT} AND sequence = 1", "row-differs", 701,
+        f" FROM event {AT} AND sequence = 1", "row-differs", 1_206,
     ),
     "a segment gone": (f"DELETE FROM log_segment {AT} AND first_sequence = 1", "segment-missing", 1),
     "the last segment gone": (f"DELETE FROM log_segment {AT} AND last_sequence = 1206", "head-differs", 700),
