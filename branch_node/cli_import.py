@@ -68,7 +68,7 @@ def import_file(
         found = parse_map(map_file.read_bytes(), str(map_file))
         with (
             ImportFile(file, found.delimiter) as opened_file,
-            Rejects(rejects_path(file, rejects)) as opened_rejects,
+            Rejects(rejects_path(file, rejects), found.delimiter) as opened_rejects,
             _recorder(load(directory), dry_run=dry_run) as recorder,
             _Bar(opened_file.bytes_on_disk) as bar,
         ):

@@ -213,12 +213,14 @@ def read_lookup(path: Path, key: str, delimiter: str) -> Joined:
 class Rejects:
     """The rejects file: line, reason and the row as it was, written beside and put in its place whole.
 
-    With nothing to say it leaves no file, unless one of an earlier run is there: that is replaced.
+    It is a CSV as the imported one is, so what is mended in it can be imported by the same map. With nothing to say it
+    leaves no file, unless one of an earlier run is there: that is replaced.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, delimiter: str = ",") -> None:
         self.path = path
         self.count = 0
+        self._delimiter = delimiter
         self._header: list[object] = []
         self._draft = path.with_name(path.name + ".partial")
         self._file: IO[str] | None = None
@@ -230,7 +232,7 @@ class Rejects:
 
     def add(self, line: int, reason: str, cells: Sequence[str]) -> None:
         self.count += 1
-        csv.writer(self._opened(), lineterminator="\n").writerow([line, reason, *cells])
+        self._write(self._opened(), [line, reason, *cells])
 
     def finish(self) -> bool:
         """Put the file in its place; whether it says anything."""
@@ -248,8 +250,11 @@ class Rejects:
                 self._file = self._draft.open("w", encoding="utf-8", errors="surrogateescape", newline="")
             except OSError as error:
                 raise self._refused(error.strerror or str(error)) from error
-            csv.writer(self._file, lineterminator="\n").writerow(self._header)
+            self._write(self._file, self._header)
         return self._file
+
+    def _write(self, file: IO[str], cells: Sequence[object]) -> None:
+        csv.writer(file, delimiter=self._delimiter, lineterminator="\n").writerow(cells)
 
     def _refused(self, why: str) -> FileRefused:
         return FileRefused(f"the rejects cannot be written to {self.path} ({why}): give --rejects PATH")

@@ -62,7 +62,7 @@ def run(
     recorder: Recorder, file: Path, map_text: str, *, dry_run: bool = False, rejects: Path | None = None
 ) -> Summary:
     found = parse_map(map_text.encode(), "map.toml")
-    with ImportFile(file, found.delimiter) as opened, Rejects(rejects_path(file, rejects)) as rejected:
+    with ImportFile(file, found.delimiter) as opened, Rejects(rejects_path(file, rejects), found.delimiter) as rejected:
         return Import(opened, found, recorder, rejected, dry_run=dry_run).run(lambda _phase, _size: None)
 
 

@@ -155,6 +155,17 @@ def test_rows_that_cannot_be_recorded(branch: Branch, tmp_path: Path) -> None:
     assert [line for line, _ in rejected(file)] == [3, 4, 6, 7]
 
 
+def test_mended_rejects_are_imported_by_the_same_map(branch: Branch, tmp_path: Path) -> None:
+    file = tmp_path / "sales.csv"
+    file.write_text("id;code;qty;at\n1;milk;1;2025-12-31 12:00\n2;mlik;2,5;2025-12-31 12:00\n")
+    mapped = 'delimiter = ";"\ndecimal = ","\n' + TILL
+    assert import_file(branch, file, mapped).rejected == 1
+    rejects = file.with_name("sales.csv.rejects.csv")
+    rejects.write_text(rejects.read_text().replace(";mlik;", ";milk;"))
+    assert import_file(branch, rejects, mapped).recorded == 1
+    assert branch.on_hand("milk") == -3_500
+
+
 def test_unknown_items_are_defined_once(branch: Branch, tmp_path: Path) -> None:
     mapped = CREATING + 'name_column = "id"\n'
     first = a_till_file(

@@ -127,6 +127,7 @@ def module_branch(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-
         yield branch
 
 
+@settings(deadline=None)
 @given(entry=entries)
 def test_an_imported_row_is_the_event_that_would_be_recorded_by_hand(module_branch: Branch, entry: Entry) -> None:
     key, actor = "import/till-7/sales.csv/#2", "localcli"

@@ -103,7 +103,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\
 rows = st.lists(st.lists(cells, min_size=2, max_size=4), max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows, st.sampled_from([",", ";", "\t", "|"]), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_what_was_written_is_read_with_its_lines(
     tmp_path: Path, written: list[list[str]], delimiter: str, end: str, packed: bool
@@ -119,7 +119,7 @@ def test_what_was_written_is_read_with_its_lines(
     assert [(each.line, each.cells) for each in records(path, delimiter)] == list(zip(lines, written, strict=True))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=200))
 def test_any_bytes_are_rows_or_refused_and_no_line_is_lost(tmp_path: Path, content: bytes) -> None:
     path = a_file(tmp_path / "a.csv", content)

@@ -1,6 +1,6 @@
 """Parts of a row's key: short, ASCII, and different for different texts."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branch_node.import_commands import KEY_PART, key_part
@@ -8,6 +8,7 @@ from branch_node.import_commands import KEY_PART, key_part
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=90)
 
 
+@settings(deadline=None)
 @given(texts)
 def test_a_part_is_short_and_printable(text: str) -> None:
     part = key_part(text)
@@ -16,6 +17,7 @@ def test_a_part_is_short_and_printable(text: str) -> None:
     assert part.isprintable()
 
 
+@settings(deadline=None)
 @given(texts, texts)
 def test_different_texts_have_different_parts(one: str, other: str) -> None:
     assert (key_part(one) == key_part(other)) == (one == other)

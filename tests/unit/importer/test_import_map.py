@@ -6,7 +6,7 @@ from contextlib import suppress
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branch_node.cli_import import EXAMPLE
@@ -177,6 +177,7 @@ values = st.recursive(
 names = st.sampled_from([*ImportMap.__struct_fields__, "strange"])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(names, values, max_size=6))
 def test_whatever_is_said_is_understood_or_refused(said: dict[str, object]) -> None:
     text = "\n".join(f"{name} = {_toml(value)}" for name, value in said.items())

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branch_node.documents import ItemContent
@@ -237,6 +237,7 @@ on = "order_id"
         reader.widen(["big_meat_s", "2", "2"])
 
 
+@settings(deadline=None)
 @given(
     st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9), st.integers(0, 4)
 )
@@ -254,6 +255,7 @@ def test_ways_to_write_a_number(text: str, thousandths: int) -> None:
     assert Numbers(decimal_comma=False).quantity(text) == thousandths
 
 
+@settings(deadline=None)
 @given(st.text(max_size=10), st.booleans())
 def test_any_text_is_a_number_or_rejected(text: str, comma: bool) -> None:
     numbers = Numbers(decimal_comma=comma)
@@ -269,6 +271,7 @@ def test_any_text_is_a_number_or_rejected(text: str, comma: bool) -> None:
         assert text.strip(" +0").replace(",", ".") != text or "." in text or text != text.strip()
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**14))
 def test_costs_keep_six_decimals(amount: Decimal) -> None:
     text = amount_text(amount)
@@ -277,6 +280,7 @@ def test_costs_keep_six_decimals(amount: Decimal) -> None:
     assert text.replace(".", "", 1).isdigit()
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(list(ROW)), st.text(max_size=12), max_size=6))
 def test_any_row_is_read_or_rejected(cells: dict[str, str]) -> None:
     changed = list((ROW | cells).values())

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branch_node.import_time import FormatError, Memo, TimeFormat, WallClock
@@ -33,6 +33,7 @@ def moments(first: int, last: int) -> st.SearchStrategy[datetime]:
     return st.integers(at(first, 1, 3), at(last, 12, 31)).map(lambda micros: EPOCH + timedelta(microseconds=micros))
 
 
+@settings(deadline=None)
 @given(
     moments(2000, 2068),
     st.sampled_from(["%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M", "%m/%d/%y %I:%M:%S %p", "%Y%m%d%H%M%S", "%d.%m.%Y, %H h"]),
@@ -43,11 +44,13 @@ def test_what_strftime_wrote_is_read(moment: datetime, said: str) -> None:
     assert TimeFormat(said).read(text) == reading(expected)
 
 
+@settings(deadline=None)
 @given(moments(2000, 2199))
 def test_microseconds(moment: datetime) -> None:
     assert TimeFormat("%Y-%m-%dT%H:%M:%S.%f").read(moment.strftime("%Y-%m-%dT%H:%M:%S.%f")) == reading(moment)
 
 
+@settings(deadline=None)
 @given(moments(2000, 2199), st.integers(-14 * 60, 14 * 60))
 def test_a_time_with_its_offset(moment: datetime, minutes: int) -> None:
     sign, (hours, rest) = "-" if minutes < 0 else "+", divmod(abs(minutes), 60)
@@ -106,12 +109,14 @@ def test_formats_that_cannot_be(said: str) -> None:
         TimeFormat(said)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="%YymdHIMSfpz-/: T", max_size=12), st.text(alphabet="0123456789-/: TAPMapm+Zz", max_size=20))
 def test_any_format_reads_or_refuses(said: str, text: str) -> None:
     with suppress(ValueError):
         TimeFormat(said).read(text)
 
 
+@settings(deadline=None)
 @given(moments(2000, 2037), st.sampled_from(ZONES))
 def test_a_wall_clock_agrees_with_the_zone(moment: datetime, name: str) -> None:
     """What a zone's clocks showed at a moment means that moment, under one of the two rules of the repeated hour."""
@@ -121,6 +126,7 @@ def test_a_wall_clock_agrees_with_the_zone(moment: datetime, name: str) -> None:
     assert WallClock(name, rule).moment(local) == reading(moment)
 
 
+@settings(deadline=None)
 @given(st.integers(2000, 2037), st.integers(1, 365 * 24 * 4), st.sampled_from(ZONES))
 def test_the_rules_differ_only_where_clocks_went_back(year: int, quarters: int, name: str) -> None:
     local = at(year, 1, 3) + 15 * quarters * 60_000_000
