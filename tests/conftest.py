@@ -46,9 +46,10 @@ def pg_database(postgres_url_factory: Callable[..., str]) -> str:
     return postgres_url_factory()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A Chromium for the length of the session."""
+    """A Chromium for the length of a module. While it lives an event loop runs in this thread, which no other test
+    that calls asyncio.run would survive."""
     from tests.support.browser import chromium  # here, as few tests need it
 
     with chromium() as started:

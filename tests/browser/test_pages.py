@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture
 def group(tmp_path: Path, databases: Databases) -> Iterator[Group]:
+    expect.set_options(timeout=20_000)  # a busy machine is no failure
     with databases.fresh() as url, a_group(tmp_path, url) as started:
         yield started
 
