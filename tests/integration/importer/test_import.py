@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -320,3 +321,20 @@ def test_into_postgresql(tmp_path: Path, pg_database: str) -> None:
         with pytest.raises(Problem, match="import-file-differs"):
             import_file(branch, file)
         assert branch.on_hand("milk") == -1_000 * (CHUNK + 5)
+
+
+def test_memory_does_not_grow_with_the_file(branch: Branch, tmp_path: Path) -> None:
+    def peak(rows: int) -> int:
+        """Bytes at most in use, over a file half of which is rejected."""
+        lines = [f"{number},{'milk' if number % 2 else 'tea'},1,2025-12-31 12:00" for number in range(rows)]
+        file = a_till_file(tmp_path / f"{rows}.csv", lines)
+        del lines
+        tracemalloc.start()
+        try:
+            summary = dry_run(branch, file, WITH_IDS)
+            assert (summary.recorded, summary.rejected) == (rows // 2, rows // 2)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(16_000) < peak(4_000) + 500_000
