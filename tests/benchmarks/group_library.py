@@ -8,7 +8,7 @@ from functools import partial
 
 from tests.benchmarks.harness import Bench, Contender, Figures, Group
 
-EVENTS = {1: 6_000, 100: 100_000, 1_000: 150_000}
+EVENTS = {1: 5_000, 100: 60_000, 1_000: 100_000}
 ROWS = 100_000
 
 

@@ -108,7 +108,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Group:
-    """Contenders that are measured in turns. `needs` says why they cannot run yet, or None."""
+    """Contenders that are measured in turns, `rounds` times, after a round that does not count."""
 
     name: str
     open: Callable[[Bench], AbstractContextManager[Mapping[str, Contender]]]
