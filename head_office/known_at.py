@@ -51,15 +51,8 @@ class Cut:
         if not self.hides_releases:
             return None
 
-        def in_quarantine(location_id: ColumnElement[str], sequence: ColumnElement[int]) -> ColumnElement[bool]:
-            held = QUARANTINE.alias()
-            return exists().where(
-                held.c.location_id == location_id,
-                held.c.sequence == sequence,
-                held.c.released_at > literal(self.known_at, BigInteger),
-            )
-
-        return in_quarantine
+        moment = literal(self.known_at, BigInteger)
+        return lambda location_id, sequence: in_quarantine(location_id, sequence, moment)
 
     def quarantined(self) -> ColumnElement[bool]:
         """Of a row of `quarantine`, within the cut: whether it was in quarantine at the moment."""
@@ -67,6 +60,14 @@ class Cut:
         if self.known_at is None:
             return held
         return or_(held, QUARANTINE.c.released_at > literal(self.known_at, BigInteger))
+
+
+def in_quarantine(
+    location_id: ColumnElement[str], sequence: ColumnElement[int], known_at: ColumnElement[int]
+) -> ColumnElement[bool]:
+    """Whether the event of that place came out of quarantine only after a moment."""
+    held = QUARANTINE.alias()
+    return exists().where(held.c.location_id == location_id, held.c.sequence == sequence, held.c.released_at > known_at)
 
 
 def take_cut(connection: Connection, known_at: int | None = None, location_ids: Collection[str] | None = None) -> Cut:

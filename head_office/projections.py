@@ -6,12 +6,13 @@ Works inside the transaction that holds the location's head. The rules of stock 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from typing import Any, Final
 
 from psycopg import Cursor
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, Text, bindparam, cast, column, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from head_office.arrays import TEXT, unnest
 from head_office.packed_arrays import bigints, booleans, texts
 from head_office.schema import LOG
 from shared.events import Event, EventType
@@ -76,9 +77,18 @@ def refold_items(connection: Connection, location_id: str, items: Collection[str
     """What stands of items that have events, folded afresh from the log."""
     if not items:
         return {}
-    # Named outright, not looked for among the events: an item may have tens of thousands of them.
-    pairs = unnest("pairs", (("location_id", TEXT), ("item_id", TEXT)), [(location_id, item) for item in sorted(items)])
-    return {row.item_id: standing_of(row) for row in connection.execute(balances(LOG, pairs))}
+    rows = connection.execute(_refold(), {"location_id": location_id, "items": sorted(items)})
+    return {row.item_id: standing_of(row) for row in rows}
+
+
+@cache
+def _refold() -> Select[Any]:
+    # The items are named outright, not looked for among the events: one may have tens of thousands of them.
+    item = func.unnest(bindparam("items", type_=ARRAY(Text))).table_valued(column("item_id", Text), name="item")
+    pairs = select(cast(bindparam("location_id"), Text).label("location_id"), item.render_derived().c.item_id).subquery(
+        "pairs"
+    )
+    return balances(LOG, pairs)
 
 
 def store_units(cursor: Cursor[Any], location_id: str, units: Mapping[str, tuple[str, int]]) -> None:

@@ -6,28 +6,16 @@ Quantities are thousandths, moments microseconds UTC. Works inside the transacti
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Connection,
-    Row,
-    Select,
-    case,
-    cast,
-    func,
-    literal,
-    select,
-    tuple_,
-)
+from sqlalchemy import Connection, Row
 
 from head_office.flags import incomplete, unit_conflicts
 from head_office.known_at import Cut, take_cut
-from head_office.schema import EVENT, HEAD, ITEM_UNIT, LOG, STOCK, now
-from head_office.schema_office import ITEM, ITEM_ALIAS
-from shared.projection import balances
+from head_office.schema import now
+from head_office.stock_queries import Shape, current, past
 from shared.stock import BEGINNING
 
 
@@ -116,120 +104,47 @@ def stock(
 
     A moment `known_at` in the future is taken as now; with one it waits for the ingests in flight, see `take_cut`.
     """
-    pairs = _pairs(connection, location_ids, item_ids)
+    shape = Shape(location_ids is not None, item_ids is not None, after is not None, limit is not None)
+    given: dict[str, Any] = {
+        "location_ids": None if location_ids is None else list(location_ids),
+        "item_ids": None if item_ids is None else list(item_ids),
+        "limit": None if limit is None else limit + 1,
+    }
     if after is not None:
-        pairs = pairs.where(tuple_(_GROUP_ITEM, STOCK.c.location_id, STOCK.c.item_id) > tuple_(*after))
-    if limit is not None:
-        pairs = pairs.limit(limit + 1)
+        given |= {"after_item": after.item_id, "after_location": after.location_id, "after_code": after.recorded_as}
     if as_of is None and known_at is None:
-        found = connection.execute(_current(pairs, now(connection))).all()
+        found = connection.execute(current(shape), given).all()
         cut = Cut(None, {row.location_id: row.sequence for row in found})
+        quarantined = bool(found) and found[0].quarantined
     else:
         cut = take_cut(connection, known_at, location_ids)
-        found = connection.execute(_past(pairs, cut, as_of, now(connection))).all()
+        given |= _of_the_past(connection, cut, as_of)
+        found = connection.execute(past(shape, as_of is not None, cut.hides_releases), given).all()
+        quarantined = True
     rows = found[:limit]
     last = rows[-1] if len(rows) < len(found) else None
+    known = [row for row in rows if row.latest_at != BEGINNING.occurred_at]
+    touched = incomplete(connection, cut, as_of) if quarantined else set()
     return StockReport(
         as_of=as_of,
         cut=cut,
-        rows=_rows(connection, [row for row in rows if row.latest_at != BEGINNING.occurred_at], cut, as_of),
+        rows=_rows(known, touched, unit_conflicts(connection, {row.group_item for row in known})),
         next=None if last is None else Place(last.group_item, last.location_id, last.item_id),
     )
 
 
-_GROUP_ITEM: Final = func.coalesce(ITEM_ALIAS.c.item_id, STOCK.c.item_id)
+def _of_the_past(connection: Connection, cut: Cut, as_of: int | None) -> dict[str, Any]:
+    moment = cut.known_at if as_of is None else as_of
+    return {
+        "cut_locations": list(cut.sequences),
+        "cut_sequences": list(cut.sequences.values()),
+        "known_at": cut.known_at,
+        "as_of": as_of,
+        "expired_by": now(connection) if moment is None else moment,
+    }
 
 
-def _pairs(
-    connection: Connection, location_ids: Collection[str] | None, item_ids: Collection[str] | None
-) -> Select[Any]:
-    """The projection's rows with the group's item, its name and its unit there, in order."""
-    query = (
-        select(STOCK, _GROUP_ITEM.label("group_item"), ITEM.c.name, ITEM_UNIT.c.unit)
-        .select_from(
-            STOCK.outerjoin(
-                ITEM_ALIAS,
-                (ITEM_ALIAS.c.location_id == STOCK.c.location_id) & (ITEM_ALIAS.c.alias == STOCK.c.item_id),
-            )
-            .outerjoin(ITEM, ITEM.c.item_id == _GROUP_ITEM)
-            .outerjoin(
-                ITEM_UNIT,
-                (ITEM_UNIT.c.location_id == STOCK.c.location_id) & (ITEM_UNIT.c.item_id == STOCK.c.item_id),
-            )
-        )
-        .order_by(_GROUP_ITEM, STOCK.c.location_id, STOCK.c.item_id)
-    )
-    if location_ids is not None:
-        query = query.where(STOCK.c.location_id.in_(location_ids))
-    if item_ids is not None:
-        aliases = select(ITEM_ALIAS.c.alias).where(ITEM_ALIAS.c.item_id.in_(item_ids))
-        codes = {*item_ids, *connection.execute(aliases).scalars()}
-        query = query.where(STOCK.c.item_id.in_(codes), _GROUP_ITEM.in_(item_ids))
-    return query
-
-
-def _current(pairs: Select[Any], moment: int) -> Select[Any]:
-    page = pairs.subquery("page")
-    promise = EVENT.alias("promise")
-    left = (
-        select(func.sum(promise.c.reserved_change).label("left_over"))
-        .where(
-            promise.c.location_id == page.c.location_id,
-            promise.c.item_id == page.c.item_id,
-            promise.c.reservation_id.is_not(None),
-        )
-        .group_by(promise.c.reservation_id)
-        .having(func.coalesce(func.max(promise.c.expires_at), _NEVER) > literal(moment, BigInteger))
-        .correlate(page)
-        .subquery("left")
-    )
-    unexpired = select(cast(func.coalesce(func.sum(left.c.left_over), 0), BigInteger)).correlate(page)
-    return (
-        select(
-            page.c.group_item,
-            page.c.location_id,
-            page.c.item_id,
-            page.c.name,
-            page.c.unit,
-            page.c.on_hand,
-            # A reservation stops counting at its expiry, whether its event is here or not.
-            case((page.c.reserved == 0, 0), else_=unexpired.scalar_subquery()).label("reserved"),
-            page.c.counted_at,
-            page.c.latest_at,
-            page.c.recount,
-            HEAD.c.sequence,
-        )
-        .select_from(page.join(HEAD, HEAD.c.location_id == page.c.location_id))
-        .order_by(page.c.group_item, page.c.location_id, page.c.item_id)
-    )
-
-
-_NEVER: Final = literal(2**62, BigInteger)
-
-
-def _past(pairs: Select[Any], cut: Cut, as_of: int | None, present: int) -> Select[Any]:
-    page, known = pairs.subquery("page"), cut.table()
-    wanted = (
-        select(page, known.c.sequence.label("known_through"))
-        .select_from(page.join(known, known.c.location_id == page.c.location_id))
-        .subquery("pairs")
-    )
-    told = balances(
-        LOG,
-        wanted,
-        moment=None if as_of is None else literal(as_of, BigInteger),
-        known_through=wanted.c.known_through,
-        unknown=cut.unknown(),
-        expired_by=literal(as_of or cut.known_at or present, BigInteger),
-    )
-    return told.add_columns(wanted.c.group_item, wanted.c.name, wanted.c.unit).order_by(
-        wanted.c.group_item, wanted.c.location_id, wanted.c.item_id
-    )
-
-
-def _rows(connection: Connection, found: Sequence[Row[Any]], cut: Cut, as_of: int | None) -> list[StockRow]:
-    touched = incomplete(connection, cut, as_of)
-    conflicts = unit_conflicts(connection, {row.group_item for row in found})
+def _rows(found: Sequence[Row[Any]], touched: Set[tuple[str, str | None]], conflicts: Set[str]) -> list[StockRow]:
     return [
         StockRow(
             item_id=row.group_item,
