@@ -17,6 +17,7 @@ from branch_node.pages import add_pages
 from branch_node.settings import BranchSettings
 from branch_node.store import Store
 from shared.runtime.clock import Clock, IdFactory, SystemClock
+from shared.runtime.database import wait_for_database
 from shared.runtime.server import run
 from shared.runtime.telemetry import configure_logging, get_logger
 
@@ -54,6 +55,7 @@ def build(
 def serve(settings: BranchSettings, say: Callable[[str], None]) -> int:
     """Run the node until it is told to stop or one of its threads dies; the exit code."""
     configure_logging(file=settings.dir / "logs" / "branch.log", level=settings.log_level)
+    _wait_for_postgresql(settings)
     node = build(settings)
     try:
         node.open(patience=PATIENCE_SECONDS)
@@ -67,3 +69,14 @@ def serve(settings: BranchSettings, say: Callable[[str], None]) -> int:
     finally:
         running.withdraw(settings.dir)
         node.stop()
+
+
+def _wait_for_postgresql(settings: BranchSettings) -> None:
+    """After a power cut the database may come up later than the node. Raises Problem where it does not come."""
+    store = Store(settings.database_url, settings.dir)
+    if not store.on_sqlite:
+        engine = store.writing_engine()
+        try:
+            wait_for_database(engine)
+        finally:
+            engine.dispose()

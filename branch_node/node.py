@@ -76,16 +76,8 @@ class Node:
             self.clock = NodeClock(clock, last_recorded_at(connection))
         self.authenticator = Authenticator(BranchKeys(store, local_key), self.clock)
         self.writer = Writer(store, self.clock, new_id)
-        kept = self.log_reader.sync_state()
         state = ShippingState.NO_HEAD_OFFICE if settings.head_office is None else ShippingState.STOPPED
-        self.board = StatusBoard(
-            ShippingStatus(
-                state=state,
-                acknowledged=kept.acknowledged,
-                last_contact_at=kept.last_contact_at,
-                head_office=settings.head_office,
-            )
-        )
+        self.board = StatusBoard(ShippingStatus(state=state, head_office=settings.head_office))
         add_gauges(self.telemetry, self.board, self.writer, self.clock, self.unshipped)
         self.app: FastAPI
         """The API and the pages; given by `main.build`."""
@@ -110,6 +102,9 @@ class Node:
         AlreadyWriting, SettingsError, WitnessUnusable, DatabaseVersionError or Problem.
         """
         self._become_writer(patience)
+        # Only now: opening brought the schema up to date.
+        kept = self.log_reader.sync_state()
+        self.board.change(acknowledged=kept.acknowledged, last_contact_at=kept.last_contact_at)
         self._opened = True
         finding = self._ask_witness()
         if finding is Finding.ROLLED_BACK:

@@ -169,6 +169,7 @@ def test_a_wrong_key_is_told_and_facts_go_on(node: Node, office: OfficeServer) -
     assert "UNAUTHORIZED" in done.stdout
 
 
+@pytest.mark.slow
 def test_killed_while_shipping_nothing_is_lost_or_doubled(node: Node, office: OfficeServer) -> None:
     """SIGKILL again and again, a batch in flight each time, the answers to some of them lost for good."""
     chance = random.Random(20260101)
@@ -274,3 +275,29 @@ def test_a_second_writer_behind_its_back_ends_the_process(node: Node) -> None:
     assert node.process is not None
     assert node.process.wait(30) == 1
     assert len(node.lines()) == 2
+
+
+def test_a_node_on_postgresql(tmp_path: Path, office: OfficeServer, pg_database: str) -> None:
+    folder = tmp_path / "pg"
+    made = run_larder("branch", "init", "--dir", folder, "--location", "BEY-01", "--database", pg_database, "--json")
+    assert made.returncode == 0, made.stderr
+    node = Node(folder)
+    try:
+        node.join(office)
+        node.serve()
+        refused = run_larder("branch", "init", "--dir", folder, "--new-key")
+        assert refused.returncode == 1
+        assert "already writes" in refused.stderr
+        node.key = json.loads(made.stdout)["key"]
+        node.http.headers["Authorization"] = f"Bearer {node.key}"
+        node.define("milk")
+        node.deliver(5)
+        wait_until(lambda: len(office.office.lines) == 2, 20)
+        assert node.command("stock", "milk")["on_hand"] == 5
+        assert node.command("verify", "--deep")["true"]
+        assert node.stop() == 0
+        assert node.command("record", "delivery", "milk", "1")["on_hand_after"] == 6
+    finally:
+        node.http.close()
+        if node.process is not None and node.process.returncode is None:
+            node.kill()
