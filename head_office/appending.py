@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 from psycopg import Cursor
 from sqlalchemy import Connection
 
-from head_office.copy_rows import HEADER, ON_HAND_SIGN, TRAILER, EventRows, segment_rows
+from head_office.copy_rows import HEADER, ON_HAND_SIGN, TRAILER, EventRows
 from head_office.decoding import Decoded, read_what_can_be
 from head_office.gather import Situation, gather, target_of
 from head_office.judge import Known, why_not
@@ -26,9 +26,9 @@ from shared.events import Event
 from shared.stock import Movement, movement
 
 _COPY_EVENTS: Final = f"COPY event ({', '.join(LEAN_COLUMNS)}) FROM STDIN (FORMAT binary)"
-_COPY_SEGMENTS: Final = (
-    "COPY log_segment (location_id, first_sequence, last_sequence, frame) FROM STDIN (FORMAT binary)"
-)
+_KEEP_SEGMENT: Final = """
+INSERT INTO log_segment (location_id, first_sequence, last_sequence, frame) VALUES (%s, %s, %s, %b)
+"""
 _QUARANTINE: Final = """
 INSERT INTO quarantine (location_id, sequence, hash, reason, type, item_id, transfer_id, occurred_at, received_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
@@ -128,15 +128,19 @@ class Appender:
         """Wait until the rows of the last `append` have arrived; then the connection is free for other statements."""
         self._copying.close()
 
-    def write_beside(self) -> None:
-        """Write what is kept beside the events: units, voids, stock, transfer lines; tell who waits for facts."""
+    def complete(self) -> None:
+        """After the last `append`: units, voids, and what must be folded afresh from the log."""
         self.finish_rows()
-        cursor, location_id, fold = self.cursor, self._location_id, self._situation.fold
-        store_units(cursor, location_id, self.known.new_units)
-        store_voids(cursor, location_id, self._voids)
+        fold = self._situation.fold
+        store_units(self.cursor, self._location_id, self.known.new_units)
+        store_voids(self.cursor, self._location_id, self._voids)
         fold.settle()
         refold = fold.touched if self._late else fold.refold
-        fold.standings.update(refold_items(self._connection, location_id, refold))
+        fold.standings.update(refold_items(self._connection, self._location_id, refold))
+
+    def write_figures(self) -> None:
+        """After `complete`: stock and transfer lines; tells who waits for facts. Reads nothing: it may be pipelined."""
+        cursor, location_id, fold = self.cursor, self._location_id, self._situation.fold
         store_stock(cursor, location_id, {item: fold.standings[item] for item in sorted(fold.touched)})
         add_transfers(cursor, location_id, self._transfers)
         if self._transfers:
@@ -144,9 +148,9 @@ class Appender:
 
 
 def keep_segments(cursor: Cursor[Any], location_id: str, segments: Iterable[tuple[int, int, bytes]]) -> None:
-    """Keep frames as (first sequence, last sequence, frame)."""
-    with cursor.copy(_COPY_SEGMENTS) as copy:
-        copy.write(b"".join([HEADER, *segment_rows(location_id, segments), TRAILER]))
+    """Keep frames given as (first sequence, last sequence, frame)."""
+    for first, last, frame in segments:
+        cursor.execute(_KEEP_SEGMENT, (location_id, first, last, frame))
 
 
 def put_in_quarantine(cursor: Cursor[Any], location_id: str, unfit: Iterable[Unfit], received_at: int) -> None:

@@ -6,7 +6,7 @@ then for each row the number of fields (int16) and each field as its length (int
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
@@ -104,9 +104,3 @@ class EventRows:
                 bytes_field(digest),
             ]
         )
-
-
-def segment_rows(location_id: str, frames: Iterable[tuple[int, int, bytes]]) -> list[bytes]:
-    """Rows of log_segment for (first sequence, last sequence, frame)."""
-    start = _pack_count(4) + text_field(location_id)
-    return [start + _pack_bigint(8, first) + _pack_bigint(8, last) + bytes_field(body) for first, last, body in frames]

@@ -53,7 +53,10 @@ def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
         # Equal hashes prove equal logs before them, so nothing has to be unpacked.
         _same(connection, location_id, batch.last_sequence, header.last_hash)
         return _answer(head, _received_at(connection, location_id), 0, batch.last_sequence - header.first_sequence + 1)
-    _same(connection, location_id, header.first_sequence - 1, header.previous_hash)
+    if header.first_sequence <= head.sequence:
+        _same(connection, location_id, header.first_sequence - 1, header.previous_hash)
+    elif head.hash != bytes.fromhex(header.previous_hash):
+        raise Forked(head.sequence)
     with Appender(connection, location_id, head.epoch) as appender:
         segments: list[tuple[int, int, bytes]] = []
         digest = head.hash
@@ -64,10 +67,13 @@ def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
             segments.append((first_sequence, decoded.sequences[-1], frame))
         if digest != bytes.fromhex(header.last_hash):
             raise BadBatch("the lines of the batch do not have the hash that its header says")
-        appender.write_beside()
-        keep_segments(appender.cursor, location_id, segments)
+        appender.complete()
         after = Head(appender.known.epoch, segments[-1][1], digest)
-        received_at = _move_head(appender, segments[0][0], after)
+        with appender.cursor.connection.pipeline():
+            appender.write_figures()
+            keep_segments(appender.cursor, location_id, segments)
+            received_at = _move_head(appender, segments[0][0], after)
+        put_in_quarantine(appender.cursor, location_id, appender.unfit, received_at)
     return _answer(after, received_at, after.sequence - head.sequence, head.sequence + 1 - header.first_sequence)
 
 
@@ -97,9 +103,7 @@ def _move_head(appender: Appender, first_sequence: int, head: Head) -> int:
     row = appender.cursor.execute(_FINISH, finish).fetchone()
     if row is None:
         raise LookupError(f"the head of {location_id} is gone, though it is locked")
-    received_at = int(row[0])
-    put_in_quarantine(appender.cursor, location_id, appender.unfit, received_at)
-    return received_at
+    return int(row[0])
 
 
 class _NewFrame(NamedTuple):

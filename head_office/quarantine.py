@@ -126,7 +126,8 @@ def retry(connection: Connection, location_id: str) -> Retried:
                 appender.finish_rows()
                 _renew_reasons(connection, rows, unfit)
         if released:
-            appender.write_beside()
+            appender.complete()
+            appender.write_figures()
             _release(connection, location_id, released)
             epoch = max(head.epoch, appender.known.epoch)
             occurred_at = func.greatest(HEAD.c.occurred_at, appender.occurred_at)
