@@ -14,7 +14,8 @@ from branch_node.nearest import nearest_codes
 from branch_node.problems import INVALID_KEY, PROBLEMS, UNKNOWN_ITEM
 from branch_node.shipping_status import StatusBoard
 from branch_node.store import Store
-from branch_node.writer import Outcome, Writer
+from branch_node.waiting import Outcome
+from branch_node.writer import Writer
 from shared.events import code_fault
 from shared.runtime.auth import Authenticator, Principal, Role
 from shared.runtime.clock import NodeClock

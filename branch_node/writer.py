@@ -7,7 +7,6 @@ committed; after a commit that failed in doubt it reads it again.
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 import threading
 from asyncio import AbstractEventLoop
@@ -23,9 +22,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from branch_node.commands import Command, Item, Location
 from branch_node.group import Group, Memory
-from branch_node.problems import BUSY, NOT_WRITING, STRICT_ITEM
+from branch_node.problems import NOT_WRITING, STRICT_ITEM
 from branch_node.schema import LOG
 from branch_node.store import DirectoryLock, Store, WritingConnection, load_location
+from branch_node.waiting import Outcome, Waiting, WaitingRoom
 from shared.chain import Head
 from shared.event_log import StaleHead, read_head
 from shared.runtime.clock import NodeClock
@@ -35,53 +35,11 @@ from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.writer")
 
-QUEUE_ENTRIES: Final = 1_024
-GROUP_COMMANDS: Final = 256
-GROUP_EVENTS: Final = 2_000
 STRICT_GUARD: Final = "larder: strict item below zero"
 """What the database's trigger says."""
 
-Outcome = Any
-"""A command's answer, or the exception that refused or stopped it."""
-
 CommitListener = Callable[[Head], None]
 _HOPELESS: Final = frozenset({DISK_FULL.code, DATABASE_UNAVAILABLE.code, DATABASE_BUSY.code})
-
-
-class _Waiting:
-    """One entry of the queue: commands to be decided in order, and whom to tell."""
-
-    __slots__ = ("commands", "future", "loop", "many", "outcomes", "size")
-
-    def __init__(
-        self,
-        commands: Sequence[Command],
-        future: Future[Any] | LoopFuture[Any],
-        *,
-        loop: AbstractEventLoop | None,
-        many: bool,
-    ) -> None:
-        self.commands = commands
-        self.future = future
-        self.loop = loop
-        self.many = many
-        self.size = sum(command.size for command in commands)
-        self.outcomes: list[Outcome] = []
-
-    def settle(self) -> None:
-        if self.future.done():
-            return  # whoever asked has gone; what was recorded stays, and its key finds it
-        if self.many:
-            self.future.set_result(self.outcomes)
-        elif isinstance(self.outcomes[0], BaseException):
-            self.future.set_exception(self.outcomes[0])
-        else:
-            self.future.set_result(self.outcomes[0])
-
-
-def _settle_all(entries: list[_Waiting]) -> None:
-    for entry in entries:
-        entry.settle()
 
 
 class Writer:
@@ -99,8 +57,7 @@ class Writer:
         self._clock = clock
         self._new_id = new_id
         self._on_death = on_death
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._held_over: _Waiting | None = None
+        self._room = WaitingRoom()
         self._listeners: list[CommitListener] = []
         self._lock = DirectoryLock(store.directory)
         self._writing: WritingConnection | None = None
@@ -190,7 +147,7 @@ class Writer:
         self._taking = False
         self._stopping = True
         if self._thread is not None:
-            self._queue.put(None)
+            self._room.wake()
             self._thread.join(timeout)
 
     def problem(self) -> str | None:
@@ -198,8 +155,8 @@ class Writer:
         return None if self._failure is None else f"the writer ended: {self._failure!r}"
 
     def waiting(self) -> int:
-        """How many entries the queue holds, roughly."""
-        return self._queue.qsize()
+        """How many requests wait or are being committed, roughly."""
+        return len(self._room)
 
     def new_key(self) -> str:
         """A key for a command whose caller sent none."""
@@ -207,35 +164,35 @@ class Writer:
 
     def submit(self, command: Command) -> Future[Any]:
         """Queue one command. The future gives its answer or raises its Problem. Raises 503 `busy` at once when full."""
+        self._check_taking()
         future: Future[Any] = Future()
-        self._put(_Waiting((command,), future, loop=None, many=False))
+        self._room.enter(Waiting((command,), future, loop=None, many=False))
         return future
 
     def submit_all(self, commands: Sequence[Command]) -> Future[list[Outcome]]:
         """Queue commands to be decided in order in one transaction; the future gives an outcome for each."""
+        self._check_taking()
         future: Future[list[Outcome]] = Future()
-        self._put(_Waiting(tuple(commands), future, loop=None, many=True))
+        self._room.enter(Waiting(tuple(commands), future, loop=None, many=True))
         return future
 
     def submit_from(self, loop: AbstractEventLoop, commands: Sequence[Command], *, many: bool) -> LoopFuture[Any]:
-        """As `submit` or `submit_all`, for an asyncio future: one wake-up of its loop serves a whole group."""
+        """As `submit` or `submit_all`, from the thread of an event loop, with a future of its own."""
+        self._check_taking()
         future: LoopFuture[Any] = loop.create_future()
-        self._put(_Waiting(commands, future, loop=loop, many=many))
+        self._room.enter_from(loop, Waiting(commands, future, loop=loop, many=many))
         return future
 
-    def _put(self, entry: _Waiting) -> None:
+    def _check_taking(self) -> None:
         if self._refuse is not None:
             raise self._refuse()
         if not self._taking:
             raise NOT_WRITING("the writer is not taking commands", headers={"Retry-After": "1"})
-        if self._queue.qsize() >= QUEUE_ENTRIES:
-            raise BUSY(f"{QUEUE_ENTRIES} requests wait already", headers={"Retry-After": "1"})
-        self._queue.put(entry)
 
     def _run(self) -> None:
         try:
-            while not (self._stopping and self._queue.empty() and self._held_over is None):
-                self.step(block_for=60.0)
+            while not (self._stopping and self._room.empty):
+                self.step(block_for=1.0 if self._stopping else 60.0)
         except BaseException as error:
             self._failure = error
             log.exception("the writer ends", error=type(error).__name__)
@@ -246,54 +203,26 @@ class Writer:
 
     def _refuse_waiting(self) -> None:
         refused = NOT_WRITING("the writer has ended")
-        while (entry := self._next(block_for=0)) is not None:
-            entry.outcomes = [refused for _ in entry.commands]
-            self._deliver([entry])
+        while group := self._room.take(block_for=0):
+            for entry in group:
+                entry.outcomes = [refused for _ in entry.commands]
+            self._room.answer(group)
 
     def step(self, block_for: float) -> bool:
         """Commit one group of what waits, waiting up to `block_for` seconds for the first; whether there was any."""
-        entry = self._next(block_for)
-        if entry is None:
+        group = self._room.take(block_for)
+        if not group:
             return False
-        entries, commands, events = [entry], len(entry.commands), entry.size
-        while (entry := self._next(block_for=0)) is not None:
-            commands += len(entry.commands)
-            events += entry.size
-            if commands > GROUP_COMMANDS or events > GROUP_EVENTS:
-                self._held_over = entry
-                break
-            entries.append(entry)
+        commands = [command for entry in group for command in entry.commands]
+        outcomes: list[Outcome] = [NOT_WRITING("the writer has ended")] * len(commands)
         try:
-            outcomes = iter(self.commit([command for entry in entries for command in entry.commands]))
-        except BaseException:
-            outcomes = iter([NOT_WRITING("the writer has ended")] * commands)
-            raise
+            outcomes = self.commit(commands)
         finally:
-            for entry in entries:
-                entry.outcomes = [next(outcomes) for _ in entry.commands]
-            self._deliver(entries)
+            following = iter(outcomes)
+            for entry in group:
+                entry.outcomes = [next(following) for _ in entry.commands]
+            self._room.answer(group)
         return True
-
-    def _next(self, block_for: float) -> _Waiting | None:
-        if self._held_over is not None:
-            held, self._held_over = self._held_over, None
-            return held
-        try:
-            return self._queue.get(timeout=block_for) if block_for > 0 else self._queue.get_nowait()
-        except queue.Empty:
-            return None
-
-    @staticmethod
-    def _deliver(entries: list[_Waiting]) -> None:
-        by_loop: dict[AbstractEventLoop, list[_Waiting]] = {}
-        for entry in entries:
-            if entry.loop is None:
-                entry.settle()
-            else:
-                by_loop.setdefault(entry.loop, []).append(entry)
-        for loop, some in by_loop.items():
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_settle_all, some)
 
     # Committing.
 

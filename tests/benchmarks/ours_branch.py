@@ -21,7 +21,8 @@ from branch_node.importer import Import
 from branch_node.inputs import Entry
 from branch_node.schema import LOG
 from branch_node.store import Store
-from branch_node.writer import QUEUE_ENTRIES, Writer
+from branch_node.waiting import QUEUE_ENTRIES
+from branch_node.writer import Writer
 from shared.chain import canonical
 from shared.event_log import verify_log
 from shared.events import Event, EventType

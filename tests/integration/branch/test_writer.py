@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, text, update
 
-from branch_node import writer as writer_module
+from branch_node import waiting
 from branch_node.commands import Command, Decision, View
 from branch_node.schema import LOG
 from branch_node.store import AlreadyWriting, Store
@@ -138,7 +138,7 @@ def test_whoever_waits_is_committed_together_and_answered_apart(running: Branch)
 
 
 def test_a_full_queue_is_told_at_once(running: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "QUEUE_ENTRIES", 3)
+    monkeypatch.setattr(waiting, "QUEUE_ENTRIES", 4)  # the one being decided, and three
     gate = Gate()
     running.writer.submit(gate)
     assert gate.reached.wait(20)
@@ -151,7 +151,7 @@ def test_a_full_queue_is_told_at_once(running: Branch, monkeypatch: pytest.Monke
 
 
 def test_groups_are_bounded(running: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "GROUP_COMMANDS", 4)
+    monkeypatch.setattr(waiting, "GROUP_COMMANDS", 4)
     gate = Gate()
     running.writer.submit(gate)
     assert gate.reached.wait(20)
@@ -311,11 +311,10 @@ def test_a_hot_item_under_32_threads_loses_nothing(running: Branch) -> None:
     each, threads = 40, 32
 
     def sell(number: int) -> list[Any]:
-        futures = [
-            running.writer.submit(running.event_command("ORDER_DEDUCTION", "milk", 1, key=f"{number}-{place}"))
-            for place in range(each)
+        commands = [
+            running.event_command("ORDER_DEDUCTION", "milk", 1, key=f"{number}-{place}") for place in range(each)
         ]
-        return [future.result(60) for future in futures]
+        return [running.writer.submit(command).result(60) for command in commands]
 
     with ThreadPoolExecutor(threads) as pool:
         answers = [answer for some in pool.map(sell, range(threads)) for answer in some]
