@@ -59,7 +59,7 @@ KINDS: Final = {
     ),
     Kind.WASTE: KindWords(
         "Waste",
-        "How much was thrown away",
+        "How much waste",
         "Record the waste",
         ((EventType.WASTE_RECORDED, "Waste"),),
         (

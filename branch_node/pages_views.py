@@ -104,13 +104,15 @@ def stock_rows(items: Sequence[Item], records: Iterable[StockRecord], show: Show
     """The given items with what stands of them, zero where nothing was recorded yet, in the order given."""
     by_id = {record.item_id: record for record in records}
     rows = [_stock_row(item, by_id.get(item.item_id)) for item in items]
-    keep = {
-        Show.ALL: lambda _row: True,
-        Show.LOOK: lambda row: bool(row.flags),
-        Show.LOW: lambda row: LOW in row.flags,
-        Show.THERE: lambda row: row.on_hand != 0,
-    }[show]
-    return [row for row in rows if keep(row)]
+    return [row for row in rows if _wanted(row, show)]
+
+
+def _wanted(row: StockRow, show: Show) -> bool:
+    if show is Show.LOOK:
+        return bool(row.flags)
+    if show is Show.LOW:
+        return LOW in row.flags
+    return show is Show.ALL or row.on_hand != 0
 
 
 def _stock_row(item: Item, record: StockRecord | None) -> StockRow:
@@ -141,6 +143,7 @@ _SHIPPING: Final = {
     ShippingState.SUPERSEDED: "Head office has a newer log of this branch. Nothing is sent until it is recovered.",
     ShippingState.ROLLED_BACK: "This database is older than what was recorded before. It must be recovered.",
     ShippingState.FORKED: "This branch's log and head office's copy differ. Nothing is sent until it is recovered.",
+    ShippingState.DAMAGED: "This branch's own log is damaged. Nothing is sent until it is repaired.",
     ShippingState.UPGRADE_REQUIRED: "One side is too old for the other. Go on working, and have it upgraded.",
 }
 
