@@ -24,6 +24,7 @@ from tests.support.waiting import wait_until
 
 KILLS = 10
 TRANSFERS = 200
+BATCH = 100
 AWAY = "HEL"
 ENDS = frozenset({"COMPLETED", "REVERSED", "REJECTED"})
 
@@ -69,7 +70,7 @@ class Story:
 
     def _recording(self, name: str, branch: Target) -> Any:
         events = self.coffee.made_up(STORES[name])
-        batches = [events[start : start + 500] for start in range(0, len(events), 500)]
+        batches = [events[start : start + BATCH] for start in range(0, len(events), BATCH)]
         turns = cycle(range(len(batches)))
         told: dict[int, list[str]] = {}
         self.told_batches = getattr(self, "told_batches", {}) | {name: (told, len(batches))}
