@@ -122,6 +122,20 @@ def test_locations_take_turns(office: Engine) -> None:
     assert rest == [f"busy-{number}" for number in range(1, 10)]
 
 
+def test_a_full_page_ends_where_it_is_full(office: Engine) -> None:
+    """What comes after the first transfer that no longer fits is left for the next page, known transfers included."""
+    one, other = BranchLog("BEY-01"), BranchLog("BEY-02")
+    for name in ("a", "c", "a"):
+        one.record("TRANSFER_IN", transfer_id=name, **LINE)
+    other.record("TRANSFER_IN", transfer_id="b", **LINE)
+    one.ship_now(office)
+    other.ship_now(office)
+    page = read_changes(office, None, 2)
+    assert names(page) == ["a", "b"]
+    assert page.more
+    assert "c" in names(read_changes(office, page.next, 2))
+
+
 def test_a_restored_head_office_tells_again_what_it_gets_again(office: Engine) -> None:
     branch = BranchLog("BEY-01")
     branch.record("TRANSFER_IN", transfer_id="t", **LINE)
