@@ -21,11 +21,12 @@ _facts: Final = msgspec.json.Decoder(tuple[Fact, ...]).decode
 
 
 class Existing(msgspec.Struct, frozen=True):
-    """A transfer that is there already: its digest (hex; None: adopted), and the caller's key it came under."""
+    """A transfer that is there: its digest (hex; None: adopted), and who holds its lease until when."""
 
     record: Record
     digest: str | None
-    command_key: str | None
+    holder: str | None
+    expires_at: int
 
 
 _RECORD: Final = """
@@ -81,7 +82,8 @@ def _existing(row: Row[Any]) -> Existing:
         due_at=row.due_at,
         facts=_facts(row.facts or "[]"),
     )
-    return Existing(record, None if row.digest is None else bytes(row.digest).hex(), row.command_key)
+    digest = None if row.digest is None else bytes(row.digest).hex()
+    return Existing(record, digest, row.lease_holder, row.lease_expires_at or 0)
 
 
 def read_feed(connection: Connection, name: str) -> tuple[str, str] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -25,11 +25,8 @@ from transfer_coordinator.inbox import Answer, Cancel, Create, Page, Work
 from transfer_coordinator.plan import SECOND, Entry, Move, Policy, Record, merged, plan
 from transfer_coordinator.problems import KEY_REUSED
 from transfer_coordinator.saga import State, contradiction
-from transfer_coordinator.schema import now as database_now
 
 log = get_logger("larder.saga")
-
-FACTS_FEED: Final = "facts"
 
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")
@@ -46,14 +43,29 @@ class Held(msgspec.Struct, frozen=True):
     told: int | None = None
 
 
+class Stranger(NamedTuple):
+    """A transfer that is not held: what was told of it, and how it stood in the database before, None: not at all."""
+
+    heard: TransferFacts
+    known: Existing | None
+
+
 class Round:
     """The draft of one round. After the commit: what is held now, what to send, whom to tell.
 
     `careful`: every transfer in a savepoint of its own, so that one that the database refuses stops no other.
+    `doubtful`: the last round failed, and whether it was committed is not known.
     """
 
     def __init__(
-        self, connection: Connection, holder: str, policy: Policy, held: Mapping[str, Held], *, careful: bool = False
+        self,
+        connection: Connection,
+        holder: str,
+        policy: Policy,
+        held: Mapping[str, Held],
+        *,
+        careful: bool = False,
+        doubtful: bool = False,
     ) -> None:
         self._connection = connection
         self._holder = holder
@@ -61,7 +73,8 @@ class Round:
         self._length = int(policy.lease * SECOND)
         self._held = held
         self._careful = careful
-        self.now = database_now(connection)
+        self._doubtful = doubtful
+        self.now = 0  # the database's, from the first statement on
         self.changed: dict[str, Held | None] = {}  # None: held no longer
         self.instructions: dict[str, Instruction] = {}
         self.looks: dict[str, None] = {}
@@ -72,20 +85,32 @@ class Round:
 
     def run(self, work: Work, *, sweep: bool) -> None:
         """Do everything. `sweep`: also what is due by the clock."""
+        if self._doubtful:
+            self._read_again()
+        strangers = self._hear(work.pages)
         self._create(work.creates)
         wanted = self._cancel(work.cancels)
-        wanted |= self._look_up(self._hear(work.pages))
+        wanted |= self._look_up(strangers)
         self._answered(work.answers)
         self._take(sorted(each for each in wanted if self._at(each) is None), sweep)
         if sweep:
             self._renew()
         self._decide(sweep)
-        for page in work.pages:
-            if page.cursor is not None:
-                store.move_feed(self._connection, FACTS_FEED, page.cursor, self.now)
         for each in work.cancels:
             existing = load(self._connection, [each.transfer_id]).get(each.transfer_id)
             self.told.append((each.future, None if existing is None else existing.record))
+
+    def _read_again(self) -> None:
+        """Believe the database where it and the memory may differ."""
+        existing = load(self._connection, list(self._held))
+        for name, held in self._held.items():
+            found = existing.get(name)
+            if found is None or found.holder != self._holder:
+                self.changed[name] = None
+                if found is not None and found.record.ended:
+                    self.ended.append(found.record)
+            else:
+                self.changed[name] = Held(found.record, found.expires_at, held.told)
 
     def _at(self, transfer_id: str) -> Held | None:
         return self.changed[transfer_id] if transfer_id in self.changed else self._held.get(transfer_id)
@@ -108,7 +133,7 @@ class Round:
             except DBAPIError as error:
                 if problem_of(error) is not None:
                     raise
-                log.exception("the database refuses a transfer", thing=repr(thing)[:500])
+                log.error("the database refuses a transfer", why=str(error.orig), thing=repr(thing)[:500])
         return found
 
     # Callers
@@ -200,38 +225,35 @@ class Round:
 
     # Head office
 
-    def _hear(self, pages: Iterable[Page]) -> dict[str, TransferFacts]:
-        """Take in what concerns held transfers; the facts of all others, by id. All of it is kept."""
+    def _hear(self, pages: Sequence[Page]) -> dict[str, Stranger]:
+        """Keep all that was told, and take in what concerns held transfers; the others by id."""
         strangers: dict[str, TransferFacts] = {}
-        mine: list[TransferFacts] = []
-        for page in pages:
-            for each in page.transfers:
-                held = self._at(each.transfer_id)
-                if held is None:
-                    strangers[each.transfer_id] = each
-                    continue
-                mine.append(each)
+        heard = [each for page in pages for each in page.transfers]
+        for each in heard:
+            held = self._at(each.transfer_id)
+            if held is None:
+                strangers[each.transfer_id] = each
+            else:
                 record = merged(held.record, each.facts)
                 self.changed[each.transfer_id] = Held(record, held.expires_at, each.highest_token)
-        self._keep(mine)
-        return strangers
+        known = load(self._connection, list(strangers))  # as it was before this round told more
+        cursor = next((page.cursor for page in reversed(pages) if page.cursor is not None), None)
+        if self._careful:
+            self._write(heard, self._keep)
+            heard = []
+        self.now = store.hear(self._connection, heard, cursor)
+        return {name: Stranger(each, known.get(name)) for name, each in strangers.items()}
 
-    def _keep(self, heard: Sequence[TransferFacts]) -> None:
-        def keep(some: Sequence[TransferFacts]) -> dict[str, None]:
-            store.hear(self._connection, some)
-            return {}
+    def _keep(self, heard: Sequence[TransferFacts]) -> dict[str, None]:
+        store.hear(self._connection, heard)
+        return {}
 
-        self._write(heard, keep)
-
-    def _look_up(self, strangers: Mapping[str, TransferFacts]) -> set[str]:
-        """Sort out the facts of what is not held; the open ones of which something new is known."""
-        existing = load(self._connection, list(strangers))
-        self._keep(list(strangers.values()))
+    def _look_up(self, strangers: Mapping[str, Stranger]) -> set[str]:
+        """Sort out what is not held; the open ones of which something new is known."""
         conflicts: dict[str, str] = {}
         news: list[store.New] = []
         names: set[str] = set()
-        for transfer_id, heard in strangers.items():
-            found = existing.get(transfer_id)
+        for transfer_id, (heard, found) in strangers.items():
             if found is None:
                 new = adopt(heard, self.now, self._policy) if heard.facts else None
                 if new is not None:

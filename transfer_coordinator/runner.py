@@ -73,8 +73,9 @@ class Runner:
     def stop(self) -> None:
         """End the threads after what they are at, and give the leases back."""
         self._stopping.set()
-        if self._scheduler is not None:
-            self._scheduler.shutdown(wait=False)
+        scheduler, self._scheduler = self._scheduler, None
+        if scheduler is not None:
+            scheduler.shutdown(wait=False)
         self._worker.inbox.close()
         self._worker.outbox.close()
         for name in ("decide", "ask"):
@@ -99,9 +100,9 @@ class Runner:
         except BaseException as error:
             if self._stopping.is_set():
                 return  # its client or its database was closed under it, which is how a long poll ends
-            self._failure = f"the {name} thread ended: {type(error).__name__}: {error}"
+            # Told by `problem`, which ends the process.
             log.exception("a thread of the coordinator ends", thread=name)
-            raise
+            self._failure = f"the {name} thread ended: {type(error).__name__}: {error}"
 
     def _decide(self) -> None:
         self._worker.inbox.wait(IDLE)

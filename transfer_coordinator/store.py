@@ -16,7 +16,9 @@ from sqlalchemy.dialects.postgresql import insert
 from shared.messages import TransferFacts
 from transfer_coordinator import lease
 from transfer_coordinator.plan import Entry, Move, Record
-from transfer_coordinator.schema import FEED, STRAY, TRANSFER
+from transfer_coordinator.schema import FEED, STRAY, TRANSFER, now
+
+FACTS_FEED: Final = "facts"
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -204,16 +206,26 @@ def _journal(transfer_id: str, entries: Sequence[Entry]) -> list[dict[str, objec
 
 
 _HEAR: Final = text("""
-INSERT INTO fact (transfer_id, location_id, sequence, type, item_id, quantity, reason, occurred_at, received_at)
-SELECT * FROM json_to_recordset(CAST(:facts AS json)) AS f (transfer_id text, location_id text, sequence bigint,
-    type text, item_id text, quantity bigint, reason text, occurred_at bigint, received_at bigint)
-ORDER BY transfer_id, location_id, sequence
-ON CONFLICT DO NOTHING
+WITH kept AS (
+    INSERT INTO fact (transfer_id, location_id, sequence, type, item_id, quantity, reason, occurred_at, received_at)
+    SELECT * FROM json_to_recordset(CAST(:facts AS json)) AS f (transfer_id text, location_id text, sequence bigint,
+        type text, item_id text, quantity bigint, reason text, occurred_at bigint, received_at bigint)
+    ORDER BY transfer_id, location_id, sequence
+    ON CONFLICT DO NOTHING
+), moved AS (
+    INSERT INTO feed (name, cursor, hash, moved_at)
+    SELECT :name, CAST(:cursor AS text), '', larder_now() WHERE CAST(:cursor AS text) IS NOT NULL
+    ON CONFLICT (name) DO UPDATE SET cursor = excluded.cursor, moved_at = excluded.moved_at
+)
+SELECT larder_now()
 """)
 
 
-def hear(connection: Connection, heard: Iterable[TransferFacts]) -> None:
-    """Keep what head office told of the logs. A fact that is known already stays as it is."""
+def hear(connection: Connection, heard: Iterable[TransferFacts], cursor: str | None = None) -> int:
+    """Keep what head office told of the logs, and how far its feed was read; the time of the database.
+
+    A fact that is known already stays as it is. One statement, as every round begins with it.
+    """
     rows = [
         {
             "transfer_id": each.transfer_id,
@@ -229,8 +241,9 @@ def hear(connection: Connection, heard: Iterable[TransferFacts]) -> None:
         for each in heard
         for fact in each.facts
     ]
-    if rows:
-        connection.execute(_HEAR, {"facts": _json(rows)})
+    if not rows and cursor is None:
+        return now(connection)
+    return int(connection.execute(_HEAR, {"facts": _json(rows), "name": FACTS_FEED, "cursor": cursor}).scalar_one())
 
 
 _CANCEL: Final = text("""

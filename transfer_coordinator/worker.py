@@ -11,7 +11,7 @@ import threading
 from concurrent.futures import Future, InvalidStateError
 from typing import Any, Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.messages import Instruction, InstructionOutcome
@@ -26,7 +26,8 @@ from transfer_coordinator.gather import read_feed, read_strays
 from transfer_coordinator.inbox import MOST_SENT, Answer, Inbox, Letters, Outbox, Page, Work
 from transfer_coordinator.office import HeadOffice
 from transfer_coordinator.plan import Policy, Record
-from transfer_coordinator.rounds import FACTS_FEED, Held, Round
+from transfer_coordinator.rounds import Held, Round
+from transfer_coordinator.store import FACTS_FEED
 from transfer_coordinator.waiters import Waiters
 
 log = get_logger("larder.worker")
@@ -64,6 +65,9 @@ class CoordinatorWorker:
         # Rounds come one at a time: usually from one thread, else from whoever waits for what they decide.
         self._deciding = threading.Lock()
         self._held: dict[str, Held] = {}
+        # Kept between the rounds: taking one from the pool costs a round trip each time.
+        self._connection: Connection | None = None
+        self._doubtful = False
         self._cursor: str | None = None
         self.hearing = Backoff(clock.monotonic)
         self.sending = Backoff(clock.monotonic)
@@ -154,7 +158,7 @@ class CoordinatorWorker:
                 self._abandon(work, problem)
                 raise problem from error
             # One transfer that the database refuses must not stop the others: once more, each by itself.
-            log.exception("a round was refused; doing it one by one")
+            log.error("a round was refused; doing it one by one", why=str(error.__cause__ or error))
             draft = self._carefully(work, sweep)
         except BaseException:
             self._abandon(work, INTERNAL_ERROR("the coordinator failed"))
@@ -166,9 +170,21 @@ class CoordinatorWorker:
         return done
 
     def _run(self, work: Work, sweep: bool, *, careful: bool) -> Round:
-        with self._engine.begin() as connection:
-            draft = Round(connection, self.holder, self._policy, self._held, careful=careful)
-            draft.run(work, sweep=sweep)
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        try:
+            with self._connection.begin():
+                draft = Round(
+                    self._connection, self.holder, self._policy, self._held, careful=careful, doubtful=self._doubtful
+                )
+                draft.run(work, sweep=sweep)
+        except BaseException:
+            # Whatever state it is in: the next round takes one that the pool has tried, and looks what was committed.
+            self._doubtful = True
+            connection, self._connection = self._connection, None
+            connection.close()
+            raise
+        self._doubtful = False
         return draft
 
     def _carefully(self, work: Work, sweep: bool) -> Round:
@@ -272,6 +288,9 @@ class CoordinatorWorker:
             lease.release(connection, self.holder, tokens)
 
     def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         self._listening.close()
         self._asking.close()
 

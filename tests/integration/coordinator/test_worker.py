@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from shared.runtime.problems import Problem
 from tests.integration.coordinator.conftest import Bench, a_transfer, cancel, create
@@ -251,3 +255,72 @@ def test_what_the_logs_say_against_an_end_is_noted(bench: Bench) -> None:
     bench.office.work()
     bench.settle(worker)
     assert (bench.state(), bench.record().conflict) == ("COMPLETED", "received-more-than-sent")
+
+
+def test_a_commit_whose_answer_was_lost_is_looked_up(bench: Bench) -> None:
+    """The database committed and the connection broke: what was written is found, not written twice."""
+    worker = bench.worker()
+    create(worker)
+    worker.step()
+    bench.office.work()
+    dialect: Any = bench.engine.dialect
+    commit = dialect.do_commit
+
+    def lost(connection: Any) -> None:
+        commit(connection)
+        dialect.do_commit = commit
+        raise OperationalError("COMMIT", {}, psycopg.OperationalError("the connection is lost"))
+
+    dialect.do_commit = lost
+    worker.poll(0)
+    with pytest.raises(Problem) as failed:
+        worker.round(sweep=True)
+    assert failed.value.code == "database-unavailable"
+    assert [state for _, state, _ in bench.journal()] == ["REQUESTED", "OUT_PENDING", "IN_PENDING"]
+    bench.clock.turn(6)
+    bench.settle(worker)
+    assert [state for _, state, _ in bench.journal()] == ["REQUESTED", "OUT_PENDING", "IN_PENDING", "COMPLETED"]
+
+
+def test_the_database_goes_away_and_comes_back(bench: Bench) -> None:
+    worker = bench.worker()
+    create(worker)
+    worker.step()
+    others = "pid <> pg_backend_pid() AND datname = current_database()"
+    with bench.engine.connect() as connection:
+        connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    wish = create(worker, a_transfer("t2", 1_000))
+    with pytest.raises(Problem):
+        worker.step()
+    refused = wish.future.exception(0)
+    assert isinstance(refused, Problem)
+    assert refused.status == 503
+    again = create(worker, a_transfer("t2", 1_000))
+    bench.settle(worker)
+    assert again.future.result(0).state == "OUT_PENDING"
+    assert (bench.state(), bench.state("t2")) == ("COMPLETED", "COMPLETED")
+
+
+def test_one_that_the_database_refuses_stops_no_other(bench: Bench) -> None:
+    """A row that breaks a constraint nobody thought of: the others go on, and its caller is told."""
+    worker = bench.worker()
+    good, bad = create(worker, a_transfer("good", 1_000)), create(worker, a_transfer("bad", 1_000), digest="ab")
+    worker.step()
+    assert good.future.result(0).state == "OUT_PENDING"
+    refused = bad.future.exception(0)
+    assert isinstance(refused, Problem)
+    assert refused.code == "internal-error"
+    # one that cannot be written any more, among others
+    with bench.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION stuck() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+            "IF NEW.transfer_id = 'stuck' AND NEW.state = 'IN_PENDING' THEN RAISE 'never' USING ERRCODE = '23000'; "
+            "END IF; RETURN NEW; END $$"
+        )
+        connection.exec_driver_sql("CREATE TRIGGER s BEFORE UPDATE ON transfer FOR EACH ROW EXECUTE FUNCTION stuck()")
+    create(worker, a_transfer("stuck", 1_000))
+    create(worker, a_transfer("free", 1_000))
+    bench.settle(worker)
+    assert {name: bench.state(name) for name in ("good", "free", "stuck")} == {
+        "good": "COMPLETED", "free": "COMPLETED", "stuck": "OUT_PENDING",
+    }  # fmt: skip
