@@ -157,6 +157,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
     )
     async def read_instructions(
         request: Request,
+        *,
         after: Version = 0,
         wait: Wait = 0,
         limit: Limit = MAX_LIMIT,

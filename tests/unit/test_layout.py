@@ -30,7 +30,8 @@ TOP_LEVEL = {
     *("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
 }
 # What tools leave behind; .gitignore keeps it out of the repository.
-LEFT_BEHIND = (".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", ".schemathesis")
+TOOLS = (".hypothesis", ".schemathesis", ".*_cache", "__pycache__")
+LEFT_BEHIND = (".git", ".venv", "build", "dist", "*.egg-info", *TOOLS)
 LEFT_BEHIND_BY_US = ("larder-demo", "bench-results*.json")
 # Besides every settings.py: what PostgreSQL's programs are given of our environment.
 READS_ENVIRONMENT = {"shared/runtime/postgres_binaries.py"}
