@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from branch_node.api_imports import import_routes
 from branch_node.api_read import reading_routes
-from branch_node.api_record import BODY_LIMITS, MAX_BODY, recording_routes
-from branch_node.api_support import ApiNode
+from branch_node.api_record import BODY_LIMITS, MAX_BODY, HotHandlers, recording_routes
+from branch_node.api_support import ApiNode, Asking
+from branch_node.fast_lane import FastLane
 from branch_node.problems import PROBLEMS
 from shared.runtime.app import Hook, build_app
 
@@ -28,7 +30,11 @@ def build_api(node: ApiNode, *, on_start: Sequence[Hook] = (), on_stop: Sequence
         on_start=on_start,
         on_stop=on_stop,
     )
-    app.include_router(recording_routes(node))
+    asking = Asking(node)
+    hot = HotHandlers(asking)
+    app.include_router(recording_routes(asking, hot))
     app.include_router(import_routes(node))
     app.include_router(reading_routes(node))
+    # At the end of the list is innermost.
+    app.user_middleware.append(Middleware(FastLane, routes=hot.routes))
     return app

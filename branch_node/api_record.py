@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from branch_node.api_support import MANAGERS, RECORDERS, ApiNode, Asking, actor_of, body_of, problems
+from branch_node.api_support import MANAGERS, RECORDERS, Asking, actor_of, body_of, problems
 from branch_node.by_hand import EventAnswer, RecordEvent
 from branch_node.corrections import ReviewEvent, VoidEvent
 from branch_node.counts import CountAnswer, RecordCount
@@ -27,6 +27,7 @@ from branch_node.documents import (
     review_of,
     void_of,
 )
+from branch_node.fast_lane import Answered, Given, HotRoute, given_of, response_of
 from branch_node.inputs import BatchEventInput, BatchInput, EventInput, entry_of
 from branch_node.items import DefineItem, ItemRecord
 from branch_node.orders import CancelOrder, OrderAnswer, RecordOrder
@@ -88,6 +89,9 @@ _KEY_HEADER: Final = {
 }
 
 
+_encode: Final = msgspec.json.Encoder().encode
+
+
 class BatchAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What became of one event of a batch: `event` where it was recorded, else `problem`."""
 
@@ -103,49 +107,48 @@ class BatchAnswers(msgspec.Struct, kw_only=True):
     items: list[BatchAnswer]
 
 
-def recording_routes(node: ApiNode) -> APIRouter:
-    """The POST and PUT routes of a node."""
-    router = APIRouter(prefix="/v1")
-    asking = Asking(node)
-    _event_routes(router, asking)
-    _document_routes(router, asking)
-    _correction_routes(router, asking)
-    return router
+class HotHandlers:
+    """The handlers of the routes that tills call all day."""
 
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._read_event = StrictDecoder(EventInput, max_bytes=MAX_BODY)
+        self._read_batch = StrictDecoder(BatchInput, max_bytes=MAX_BATCH_BODY)
+        self._read_order = StrictDecoder(OrderInput, max_bytes=MAX_BODY)
 
-def _event_routes(router: APIRouter, asking: Asking) -> None:
-    read_event = StrictDecoder(EventInput, max_bytes=MAX_BODY)
-    read_batch = StrictDecoder(BatchInput, max_bytes=MAX_BATCH_BODY)
+    @property
+    def routes(self) -> dict[str, HotRoute]:
+        """By exact path, for the fast lane."""
+        hot = (
+            HotRoute("/v1/events", self.event),
+            HotRoute("/v1/orders", self.order),
+            HotRoute("/v1/events/batch", self.batch),
+        )
+        return {route.path: route for route in hot}
 
-    @router.post(
-        "/events",
-        status_code=201,
-        tags=["recording"],
-        summary="Record one event by hand",
-        responses=problems(*_KEY, INVALID_EVENT, *_EVENT, *_WRITER)
-        | {201: documented_answer(EventAnswer, "The event as recorded")},
-        openapi_extra=documented_body(EventInput) | _KEY_HEADER,
-    )
-    async def record_event(request: Request) -> Response:
-        principal = await asking.who(request, RECORDERS)
-        command = _command(principal, read_event(await body_of(request)), asking.key(request))
-        return json_response(await asking.ask(command), 201)
+    async def event(self, given: Given) -> Answered:
+        asking = self._asking
+        principal = await asking.holder(given, RECORDERS)
+        key = asking.key_or_none(given.idempotency_key) or asking.new_key()
+        command = _command(principal, self._read_event(given.body), key)
+        return Answered(201, _encode(await asking.ask(command)))
 
-    @router.post(
-        "/events/batch",
-        tags=["recording"],
-        summary="Record up to 1,000 events, each under a key and with an answer of its own",
-        responses=problems(*_WRITER) | {200: documented_answer(BatchAnswers, "One answer for each event")},
-        openapi_extra=documented_body(BatchInput),
-    )
-    async def record_batch(request: Request) -> Response:
-        principal = await asking.who(request, RECORDERS)
-        given = read_batch(await body_of(request)).events
+    async def order(self, given: Given) -> Answered:
+        asking = self._asking
+        principal = await asking.holder(given, RECORDERS)
+        key = asking.key_or_none(given.idempotency_key)
+        content = order_of(self._read_order(given.body))
+        command = RecordOrder(content, key=key, actor=actor_of(principal, content.person))
+        return Answered(201, _encode(await asking.ask(command)))
+
+    async def batch(self, given: Given) -> Answered:
+        asking = self._asking
+        principal = await asking.holder(given, RECORDERS)
+        events = self._read_batch(given.body).events
+        keys = [each.key or asking.new_key() for each in events]
         commands: list[RecordEvent] = []
-        # None where a command stands in `commands`.
-        refused: list[Problem | None] = []
-        keys = [each.key or asking.new_key() for each in given]
-        for each, key in zip(given, keys, strict=True):
+        refused: list[Problem | None] = []  # None where a command stands in `commands`
+        for each, key in zip(events, keys, strict=True):
             try:
                 commands.append(_batch_command(asking, principal, each, key))
                 refused.append(None)
@@ -157,7 +160,55 @@ def _event_routes(router: APIRouter, asking: Asking) -> None:
         for problem in unknown[:HELPED]:
             await asking.help_with(problem)
         answers = [_batch_answer(key, result) for key, result in zip(keys, results, strict=True)]
-        return json_response(BatchAnswers(items=answers))
+        return Answered(200, _encode(BatchAnswers(items=answers)))
+
+
+def recording_routes(asking: Asking, hot: HotHandlers) -> APIRouter:
+    """The POST and PUT routes of a node."""
+    router = APIRouter(prefix="/v1")
+    _hot_routes(router, hot)
+    _document_routes(router, asking)
+    _correction_routes(router, asking)
+    return router
+
+
+def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
+    @router.post(
+        "/events",
+        status_code=201,
+        tags=["recording"],
+        summary="Record one event by hand",
+        responses=problems(*_KEY, INVALID_EVENT, *_EVENT, *_WRITER)
+        | {201: documented_answer(EventAnswer, "The event as recorded")},
+        openapi_extra=documented_body(EventInput) | _KEY_HEADER,
+    )
+    async def record_event(request: Request) -> Response:
+        return response_of(await hot.event(await given_of(request)))
+
+    @router.post(
+        "/events/batch",
+        tags=["recording"],
+        summary="Record up to 1,000 events, each under a key and with an answer of its own",
+        responses=problems(*_WRITER) | {200: documented_answer(BatchAnswers, "One answer for each event")},
+        openapi_extra=documented_body(BatchInput),
+    )
+    async def record_batch(request: Request) -> Response:
+        return response_of(await hot.batch(await given_of(request)))
+
+    @router.post(
+        "/orders",
+        status_code=201,
+        tags=["recording"],
+        summary="Record an order, all lines or none; a higher revision states it anew",
+        responses=problems(
+            *_KEY, INVALID_QUANTITY, INVALID_TIME, FUTURE_DATE, UNKNOWN_ITEM, UNIT_DIFFERS, STRICT_ITEM,
+            ORDER_SUPERSEDED, ORDER_CANCELLED, *_WRITER,
+        )
+        | {201: documented_answer(OrderAnswer, "What this statement of the order recorded")},
+        openapi_extra=documented_body(OrderInput) | _KEY_HEADER,
+    )  # fmt: skip
+    async def record_order(request: Request) -> Response:
+        return response_of(await hot.order(await given_of(request)))
 
 
 def _command(principal: Principal, given: EventInput, key: str) -> RecordEvent:
@@ -181,27 +232,8 @@ def _batch_answer(key: str, result: Any) -> BatchAnswer:
 
 
 def _document_routes(router: APIRouter, asking: Asking) -> None:
-    read_order = StrictDecoder(OrderInput, max_bytes=MAX_BODY)
     read_cancel = StrictDecoder(CancelInput, max_bytes=MAX_BODY)
     read_count = StrictDecoder(CountInput, max_bytes=MAX_BODY)
-
-    @router.post(
-        "/orders",
-        status_code=201,
-        tags=["recording"],
-        summary="Record an order, all lines or none; a higher revision states it anew",
-        responses=problems(
-            *_KEY, INVALID_QUANTITY, INVALID_TIME, FUTURE_DATE, UNKNOWN_ITEM, UNIT_DIFFERS, STRICT_ITEM,
-            ORDER_SUPERSEDED, ORDER_CANCELLED, *_WRITER,
-        )
-        | {201: documented_answer(OrderAnswer, "What this statement of the order recorded")},
-        openapi_extra=documented_body(OrderInput) | _KEY_HEADER,
-    )  # fmt: skip
-    async def record_order(request: Request) -> Response:
-        principal = await asking.who(request, RECORDERS)
-        content = order_of(read_order(await body_of(request)))
-        actor = actor_of(principal, content.person)
-        return json_response(await asking.ask(RecordOrder(content, key=asking.given_key(request), actor=actor)), 201)
 
     @router.post(
         "/orders/{order_id}/cancel",

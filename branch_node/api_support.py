@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from branch_node.commands import Command
+from branch_node.fast_lane import Given
 from branch_node.nearest import nearest_codes
 from branch_node.problems import INVALID_KEY, PROBLEMS, UNKNOWN_ITEM
 from branch_node.shipping_status import StatusBoard
@@ -17,7 +18,7 @@ from branch_node.store import Store
 from branch_node.waiting import Outcome
 from branch_node.writer import Writer
 from shared.events import code_fault
-from shared.runtime.auth import Authenticator, Principal, Role
+from shared.runtime.auth import Authenticator, Principal, Role, unauthenticated
 from shared.runtime.clock import NodeClock
 from shared.runtime.problems import (
     BODY_TOO_LARGE,
@@ -74,7 +75,19 @@ class Asking:
 
     async def who(self, request: Request, roles: Sequence[Role]) -> Principal:
         """The holder of the request's key, if it may do this here. Raises 401, 403."""
-        principal = await self._authenticator.principal(request)
+        return self._allowed(await self._authenticator.principal(request), roles)
+
+    async def holder(self, given: Given, roles: Sequence[Role]) -> Principal:
+        """As `who`, of what a hot route was given."""
+        scheme, _, text = given.authorization.partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            raise unauthenticated("there is no 'Authorization: Bearer ...' header")
+        principal = self._authenticator.cached(text)
+        if principal is None:
+            principal = await run_in_threadpool(self._authenticator.authenticate, text.strip(), given.address)
+        return self._allowed(principal, roles)
+
+    def _allowed(self, principal: Principal, roles: Sequence[Role]) -> Principal:
         if principal.role not in roles:
             principal.check_role(*roles)
         if principal.location_id is not None and principal.location_id != self._location_id:
@@ -83,7 +96,10 @@ class Asking:
 
     def given_key(self, request: Request) -> str | None:
         """The caller's Idempotency-Key, None where it sent none. Raises 422 `invalid-idempotency-key`."""
-        key = request.headers.get("idempotency-key")
+        return self.key_or_none(request.headers.get("idempotency-key"))
+
+    def key_or_none(self, key: str | None) -> str | None:
+        """A header's key, checked. Raises 422 `invalid-idempotency-key`."""
         return None if key is None else self.check_key(key)
 
     def check_key(self, key: str) -> str:
