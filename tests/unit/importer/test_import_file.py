@@ -36,7 +36,7 @@ def test_the_same_rows_however_they_are_kept(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert records(a_file(tmp_path / "a.csv", plain)) == expected
     assert records(a_file(tmp_path / "b.csv", b"\xef\xbb\xbf" + plain)) == expected
-    assert records(a_file(tmp_path / "c.csv.gz", gzip.compress(plain))) == expected
+    assert records(a_file(tmp_path / "c.csv.gz", gzip.compress(plain, mtime=0))) == expected
     assert records(a_file(tmp_path / "d.csv", plain.rstrip(b"\n"))) == expected
     crlf = records(a_file(tmp_path / "e.csv", plain.replace(b"\n", b"\r\n")))
     assert [(each.line, each.cells[0]) for each in crlf] == [(each.line, each.cells[0]) for each in expected]
@@ -44,7 +44,10 @@ def test_the_same_rows_however_they_are_kept(tmp_path: Path) -> None:
 
 def test_packing_a_file_does_not_make_it_another(tmp_path: Path) -> None:
     content = b"id\n" + b"1\n" * 50_000
-    plain, packed = a_file(tmp_path / "sales.csv", content), a_file(tmp_path / "sales.csv.gz", gzip.compress(content))
+    plain, packed = (
+        a_file(tmp_path / "sales.csv", content),
+        a_file(tmp_path / "sales.csv.gz", gzip.compress(content, mtime=0)),
+    )
     assert fingerprint(plain) == fingerprint(packed) == Fingerprint(len(content), hashlib.sha256(content).hexdigest())
     with ImportFile(plain) as one, ImportFile(packed) as other:
         assert one.name == other.name == "sales.csv"
@@ -52,7 +55,7 @@ def test_packing_a_file_does_not_make_it_another(tmp_path: Path) -> None:
 
 
 def test_progress_ends_at_the_end(tmp_path: Path) -> None:
-    path = a_file(tmp_path / "a.csv.gz", gzip.compress(b"1,2\n" * 300_000))
+    path = a_file(tmp_path / "a.csv.gz", gzip.compress(b"1,2\n" * 300_000, mtime=0))
     told: list[int] = []
     with ImportFile(path) as file:
         file.fingerprint(told.append)
@@ -68,8 +71,8 @@ def test_progress_ends_at_the_end(tmp_path: Path) -> None:
     ("name", "content", "why"),
     [
         ("a.csv", "id\n1\n".encode("utf-16"), "UTF-16"),
-        ("a.csv.gz", gzip.compress(b"id\n" * 9_999)[:-20], "damaged, perhaps cut short"),
-        ("a.csv.gz", gzip.compress(b"id\n" * 9_999)[:-4] + b"\0\0\0\0", "damaged"),
+        ("a.csv.gz", gzip.compress(b"id\n" * 9_999, mtime=0)[:-20], "damaged, perhaps cut short"),
+        ("a.csv.gz", gzip.compress(b"id\n" * 9_999, mtime=0)[:-4] + b"\0\0\0\0", "damaged"),
         ("a.csv", b"x" * (3 << 20), "line of more than"),
         ("a\u200b.csv", b"id\n", "zero-width"),
     ],
@@ -115,7 +118,7 @@ def test_what_was_written_is_read_with_its_lines(
         lines.append(text.getvalue().count("\n") + 1)
         writer.writerow(each)
     content = text.getvalue().encode()
-    path = a_file(tmp_path / "a.csv", gzip.compress(content) if packed else content)
+    path = a_file(tmp_path / "a.csv", gzip.compress(content, mtime=0) if packed else content)
     assert [(each.line, each.cells) for each in records(path, delimiter)] == list(zip(lines, written, strict=True))
 
 
