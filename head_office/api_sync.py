@@ -48,7 +48,7 @@ from shared.runtime.auth import Principal, Role
 from shared.runtime.problems import BODY_TOO_LARGE, OVERLOADED, WRONG_LOCATION
 
 HELLO_EVERY_SECONDS: Final = 30
-BODIES_BYTES: Final = 2 * wire.MAX_BATCH_BYTES
+BODIES_BYTES: Final = wire.MAX_BATCH_BYTES
 MAX_SMALL: Final = 2**31 - 1
 
 EVENTS_PATH: Final = "/v1/sync/events"

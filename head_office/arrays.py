@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, BindParameter, LargeBinary, TableValuedAlias, Text, bindparam, column, func
+from sqlalchemy import BigInteger, BindParameter, TableValuedAlias, Text, bindparam, column, func
 from sqlalchemy.dialects.postgresql import ARRAY
 
 TEXT = Text()
 BIGINT = BigInteger()
-BYTES = LargeBinary()
 
-Kind = Text | BigInteger | LargeBinary
+Kind = Text | BigInteger
 
 
 def array(values: Sequence[Any], kind: Kind = TEXT) -> BindParameter[Any]:

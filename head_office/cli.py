@@ -9,7 +9,7 @@ import typer
 from sqlalchemy import select
 
 from head_office import keys
-from head_office.cli_base import DatabaseUrl, Dir, Json, fail, office, print_json, say_next
+from head_office.cli_base import DatabaseUrl, Dir, Json, fail, fitting, office, print_json, say_next
 from head_office.cli_items import items_app
 from head_office.cli_locations import keys_app, locations_app
 from head_office.cli_log import rebuild_projections, verify_logs
@@ -82,4 +82,5 @@ def serve(
         "ingests": ingests,
         "log_level": log_level,
     }
-    raise typer.Exit(main.serve(settings_of(folder, **flags), typer.echo))
+    with fitting():
+        raise typer.Exit(main.serve(settings_of(folder, **flags), typer.echo))

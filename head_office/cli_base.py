@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Engine
 from head_office.api_base import translated
 from head_office.database import opened
 from head_office.settings import settings_of
-from shared.runtime.clock import format_rfc3339
 from shared.runtime.migrations import DatabaseVersionError
 
 REFUSED = 1
@@ -35,9 +34,15 @@ Json = Annotated[bool, typer.Option("--json", help="JSON for machines instead of
 @contextmanager
 def office(folder: Path | None, database_url: str | None) -> Iterator[Engine]:
     """Head office's database: attached to where it runs, else started for the command."""
+    with fitting(), translated(), opened(settings_of(folder, database_url=database_url)) as engine:
+        yield engine
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """Tell in one line where the database is of a newer Larder."""
     try:
-        with translated(), opened(settings_of(folder, database_url=database_url)) as engine:
-            yield engine
+        yield
     except DatabaseVersionError as error:
         fail(str(error))
 
@@ -84,11 +89,6 @@ def pages(read: Callable[[Any], Sequence[Any]], after: Callable[[Any], Any], beg
         found.extend(page)
         beginning = after(page[-1])
     return found
-
-
-def when(micros: int | None) -> str | None:
-    """A moment for people and machines, UTC."""
-    return None if micros is None else format_rfc3339(micros)
 
 
 def say_next(*lines: str) -> None:

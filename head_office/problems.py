@@ -12,7 +12,10 @@ UNKNOWN_LOCATION: Final = PROBLEMS.declare(
     "unknown-location", 404, "There is no such location", "See GET /v1/locations; an admin adds one with POST."
 )
 LOCATION_EXISTS: Final = PROBLEMS.declare(
-    "location-exists", 409, "The location is there already", "Choose another id, or change it with PUT."
+    "location-exists",
+    409,
+    "The location is there already",
+    "Choose another id, or change it with PUT. A key that got lost is replaced with POST /v1/keys.",
 )
 UNKNOWN_ITEM: Final = PROBLEMS.declare(
     "unknown-item", 404, "There is no such item", "See GET /v1/items; a manager of the group adds one with PUT."

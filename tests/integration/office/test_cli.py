@@ -169,6 +169,13 @@ def test_verify_and_rebuild(run: Run, office: Engine) -> None:
     assert "unknown-location" in run("rebuild", "--location", "NO", exit_code=1).stderr
 
 
+def test_a_database_of_a_newer_larder(run: Run, office: Engine) -> None:
+    with office.begin() as connection:
+        connection.execute(text("UPDATE head_office_version SET version_num = '9999'"))
+    for arguments in (("stock",), ("serve", "--port", "0")):
+        assert "newer Larder" in run(*arguments, exit_code=1).stderr
+
+
 def test_a_folder_that_is_no_head_office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LARDER_DIR", raising=False)
