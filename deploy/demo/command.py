@@ -107,7 +107,7 @@ def _stay(group: Group, console: Console) -> int:
             day.open()
         finally:
             day.close()
-    console.print(_addresses_table(group))
+    _print_addresses(group, console)
     first = next(iter(group.branches.values()))
     console.print(
         "\nTry this:\n"
@@ -118,6 +118,7 @@ def _stay(group: Group, console: Console) -> int:
         "--line tomato=2 --wait\n"
         "  · cut a branch off, record there, and join it again:",
         markup=False,
+        soft_wrap=True,
     )
     commands: dict[str, Callable[[str], None]] = {
         "cut": lambda name: group.branches[name].link.cut(),
@@ -137,15 +138,14 @@ def _stay(group: Group, console: Console) -> int:
     return 0
 
 
-def _addresses_table(group: Group) -> Table:
-    table = Table(title="Running", title_justify="left")
-    for heading in ("service", "address", "key", "folder"):
-        table.add_column(heading, overflow="fold")
-    table.add_row("head office", group.head_office.url, group.admin_key, str(group.head_office.folder))
-    table.add_row("transfer coordinator", group.coordinator.url, "(head office's)", str(group.coordinator.folder))
-    for branch in group.branches.values():
-        table.add_row(f"{branch.name}  {branch.location.name}", branch.url, branch.key, str(branch.folder))
-    return table
+def _print_addresses(group: Group, console: Console) -> None:
+    """One line a service, unwrapped: people copy the keys."""
+    rows = [("head office", group.head_office, group.admin_key), ("transfer coordinator", group.coordinator, "")]
+    rows += [(f"{each.name}, {each.location.name}", each, each.key) for each in group.branches.values()]
+    console.print("\nRunning:")
+    for name, service, key in rows:
+        line = f"  {name:<26} {service.url:<23} {key or 'takes the keys of head office'}"
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _group_table(on_hand: dict[str, dict[str, int]]) -> Table:
