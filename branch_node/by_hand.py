@@ -33,12 +33,12 @@ class RecordEvent(KeyedCommand):
         item = known_item(view, entry.item_id, entry.unit)
         at = moment_of(view, entry.occurred_at)
         if entry.type is EventType.STOCKTAKE:
-            fields = detail_of(entry)
-            fields |= {"reason": entry.reason, "reference": entry.reference}
+            fields: dict[str, Any] = {"reason": entry.reason, "reference": entry.reference}
             count = stocktake(
                 view, item, counted=entry.counted or 0, at=at, actor=self.actor, source=entry.source, fields=fields
             )
-            return Decision(events=[count])
+            add_detail(count, entry)
+            return Decision(events=(count,))
         event = unplaced(
             view,
             entry.type,
@@ -51,8 +51,10 @@ class RecordEvent(KeyedCommand):
             reference=entry.reference,
             reason=entry.reason,
             transfer_id=entry.transfer_id,
-            **detail_of(entry),
         )
+        add_detail(event, entry)
+        if not item.strict and not entry.used:
+            return Decision(events=(event,))
         guard = StrictGuard(view)
         guard.add(item, event)
         return Decision(events=[event, *(self._used(view, guard, line, at) for line in entry.used)])
@@ -69,8 +71,8 @@ class RecordEvent(KeyedCommand):
             quantity=line.quantity,
             unit=item.unit,
             reference=self.entry.reference,
-            **detail_of(line),
         )
+        add_detail(event, line)
         guard.add(item, event)
         return event
 
@@ -82,8 +84,7 @@ class RecordEvent(KeyedCommand):
         return record
 
 
-def detail_of(line: Line) -> dict[str, Any]:
-    """The fields that few lines carry; only those that are there."""
-    found = {"note": line.note, "cost": line.cost, "entered": line.entered, "lot": line.lot}
-    found |= {"area": line.area, "expires_on": line.expires_on}
-    return {name: value for name, value in found.items() if value is not None}
+def add_detail(event: Event, line: Line) -> None:
+    """Give an event the fields that few lines carry."""
+    event.note, event.cost, event.entered = line.note, line.cost, line.entered
+    event.lot, event.area, event.expires_on = line.lot, line.area, line.expires_on

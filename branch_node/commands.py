@@ -135,13 +135,13 @@ class Decision(msgspec.Struct, kw_only=True):
     fail.
     """
 
-    events: list[Event] = []
-    writes: list[Write] = []
-    items: list[Item] = []
+    events: Sequence[Event] = ()
+    writes: Sequence[Write] = ()
+    items: Sequence[Item] = ()
     location: Location | None = None
     order: OrderState | None = None
     answer: object = None
-    after_commit: list[Callable[[], None]] = []
+    after_commit: Sequence[Callable[[], None]] = ()
 
 
 class Recorded(msgspec.Struct, frozen=True):

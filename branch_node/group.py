@@ -102,7 +102,7 @@ class Group:
         except Problem as problem:
             raise RuntimeError("a command may refuse only while it decides") from problem
 
-    def _seal(self, command: Command, events: list[Event]) -> list[Sealed]:
+    def _seal(self, command: Command, events: Sequence[Event]) -> list[Sealed]:
         head, now, lines = self._head, self.now, len(events)
         sealed: list[Sealed] = []
         for line, event in enumerate(events, start=1):

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from branch_node.by_hand import detail_of
+from branch_node.by_hand import add_detail
 from branch_node.commands import Decision, OrderState, Recorded, View, unplaced
 from branch_node.corrections import void_event
 from branch_node.documents import CancelContent, OrderContent, OrderLine
@@ -168,8 +168,8 @@ class RecordOrder(_OrderCommand):
                 quantity=line.quantity,
                 unit=item.unit,
                 reference=self._reference(content.revision, place, line.product),
-                **detail_of(line),
             )
+            add_detail(event, line)
             guard.add(item, event)
             events.append(event)
         return events

@@ -13,7 +13,7 @@ import msgspec
 
 from shared.chain import Sealed
 from shared.events import Definition, Event, EventType, Parent, Reference, Tail, quantity_json
-from shared.runtime.clock import format_rfc3339
+from shared.runtime.clock import MINUTE, SECOND, format_rfc3339
 from shared.stock import Standing
 
 Number = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "number"})]
@@ -129,10 +129,19 @@ def flags_of(standing: Standing) -> tuple[str, ...]:
     )
 
 
-@lru_cache(maxsize=4_096)
 def time_text(micros: int, offset: int = 0) -> str:
-    """RFC 3339 at an offset in minutes."""
-    return format_rfc3339(micros, offset)
+    """RFC 3339 at an offset in minutes, with microseconds only where there are any."""
+    minute, rest = divmod(micros, MINUTE)
+    head, zone = _minute_text(minute, offset)
+    seconds, fraction = divmod(rest, SECOND)
+    return f"{head}{seconds:02d}.{fraction:06d}{zone}" if fraction else f"{head}{seconds:02d}{zone}"
+
+
+@lru_cache(maxsize=4_096)
+def _minute_text(minute: int, offset: int) -> tuple[str, str]:
+    """What stands before the seconds and after them, the same for every moment of a minute."""
+    text = format_rfc3339(minute * MINUTE, offset)
+    return text[:17], text[19:]
 
 
 R = TypeVar("R", bound=EventRecord)
