@@ -20,15 +20,9 @@ from head_office.settings import SERVICE, settings_of
 from shared.runtime.auth import Role
 from shared.runtime.settings import FILE_NAME, write_settings_file
 
-app = typer.Typer(no_args_is_help=True, help="Head office: locations, items, keys, stock of the group, reports.")
-app.add_typer(locations_app, name="locations")
-app.add_typer(items_app, name="items")
-app.add_typer(keys_app, name="keys")
-app.add_typer(quarantine_app, name="quarantine")
-app.command()(stock)
-app.command()(log)
-app.command("verify")(verify_logs)
-app.command("rebuild")(rebuild_projections)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Head office: locations, items, keys, stock of the group, reports."
+)
 
 
 @app.command()
@@ -84,3 +78,13 @@ def serve(
     }
     with fitting():
         raise typer.Exit(main.serve(settings_of(folder, **flags), typer.echo))
+
+
+app.add_typer(locations_app, name="locations")
+app.add_typer(items_app, name="items")
+app.add_typer(keys_app, name="keys")
+app.add_typer(quarantine_app, name="quarantine")
+app.command()(stock)
+app.command()(log)
+app.command("verify")(verify_logs)
+app.command("rebuild")(rebuild_projections)
