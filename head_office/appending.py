@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from psycopg import Cursor
+from psycopg import Copy, Cursor
 from sqlalchemy import Connection
 
 from head_office.copy_rows import HEADER, ON_HAND_SIGN, TRAILER, EventRows
 from head_office.decoding import Decoded, read_what_can_be
-from head_office.gather import Situation, gather, target_of
+from head_office.gather import Situation, gather, load_location, target_of
 from head_office.judge import Known, why_not
 from head_office.packed_arrays import take_packed_arrays
 from head_office.projections import add_transfers, refold_items, store_stock, store_units, store_voids
@@ -58,6 +58,7 @@ class Appender:
         self._situation = Situation(self.known)
         self._rows = EventRows(location_id)
         self._copying = ExitStack()
+        self._copy: Copy | None = None
         self._late = False
         self._voids: dict[int, int] = {}
         self._transfers: list[Event] = []
@@ -71,22 +72,29 @@ class Appender:
         self._copying.__exit__(kind, error, trace)
         self.cursor.close()
 
+    def expect_many(self) -> None:
+        """Before the first `append`, where many events come: read everything at once, so that the rows flow on."""
+        load_location(self.cursor, self._situation)
+
     def append(self, decoded: Decoded, *, late: bool = False) -> None:
         """Judge events and add those that are accepted; the others are in `unfit`. Returns while the rows still travel.
 
         `late`: they do not come after everything that is in the log, so their items are folded afresh.
         """
-        self.finish_rows()
-        gather(self.cursor, self._situation, decoded)
+        if self._situation.wants(decoded):
+            self.finish_rows()
+            gather(self.cursor, self._situation, decoded)
         rows = self._judge(decoded)
-        if len(rows) > 1:
-            rows.append(TRAILER)
-            self._copying.enter_context(self.cursor.copy(_COPY_EVENTS)).write(b"".join(rows))
+        if rows:
+            if self._copy is None:
+                self._copy = self._copying.enter_context(self.cursor.copy(_COPY_EVENTS))
+                self._copy.write(HEADER)
+            self._copy.write(b"".join(rows))
         self._late = self._late or late
 
     def _judge(self, decoded: Decoded) -> list[bytes]:
         known, fold, pack = self.known, self._situation.fold, self._rows.pack
-        rows = [HEADER]
+        rows: list[bytes] = []
         here = {each.voided_sequence for each in decoded.looked_up}
         latest = self.occurred_at or 0
         for sequence, line, event, event_id, previous, digest in zip(
@@ -125,7 +133,10 @@ class Appender:
         return self.known.targets[event.voided_sequence].movement
 
     def finish_rows(self) -> None:
-        """Wait until the rows of the last `append` have arrived; then the connection is free for other statements."""
+        """Wait until all rows have arrived; then the connection is free for other statements."""
+        if self._copy is not None:
+            self._copy.write(TRAILER)
+            self._copy = None
         self._copying.close()
 
     def complete(self) -> None:

@@ -18,12 +18,20 @@ from head_office.packed_arrays import bigints, texts
 from shared.events import Event
 from shared.stock import Movement, Place, Standing, movement
 
+MAX_ITEMS: Final = 5_000
+
 _STANDINGS: Final = """
 SELECT wanted, s.on_hand, s.reserved, s.counted_at, s.counted_sequence, s.latest_at, s.latest_sequence, s.recount,
     u.unit
 FROM unnest(%s::text[]) AS wanted
     LEFT JOIN stock AS s ON s.location_id = %s AND s.item_id = wanted
     LEFT JOIN item_unit AS u ON u.location_id = %s AND u.item_id = wanted
+"""
+_WHOLE_LOCATION: Final = """
+SELECT s.item_id, s.on_hand, s.reserved, s.counted_at, s.counted_sequence, s.latest_at, s.latest_sequence, s.recount,
+    u.unit
+FROM stock AS s LEFT JOIN item_unit AS u ON u.location_id = s.location_id AND u.item_id = s.item_id
+WHERE s.location_id = %s LIMIT %s
 """
 # LATERAL … OFFSET 0 makes each of them one index probe a value: without statistics, as after a first backlog, the
 # planner would rather walk another index of the location from end to end.
@@ -58,25 +66,36 @@ class Situation:
     known: Known
     fold: StockFold = field(default_factory=StockFold)
     loaded: set[str | None] = field(default_factory=lambda: {None})
+    whole: bool = False  # everything that stands at the location is loaded
+
+    def wants(self, decoded: Decoded) -> bool:
+        """Whether something must be read before these events can be judged."""
+        return bool(decoded.looked_up) or not (self.whole or decoded.items <= self.loaded)
+
+
+def load_location(cursor: Cursor[Any], situation: Situation) -> None:
+    """Bring in everything that stands at the location, unless that is more than MAX_ITEMS: worth it for many events."""
+    cursor.execute(_WHOLE_LOCATION, (situation.known.location_id, MAX_ITEMS + 1))
+    rows = cursor.fetchall()
+    _take(situation, rows)
+    situation.loaded.update(row[0] for row in rows)
+    situation.whole = len(rows) <= MAX_ITEMS
 
 
 def gather(cursor: Cursor[Any], situation: Situation, decoded: Decoded) -> None:
     """Bring into `situation` whatever the events of `decoded` touch or refer to."""
-    load_items(cursor, situation, decoded.items)
+    wanted = [item for item in decoded.items if item is not None and item not in situation.loaded]
+    if wanted and not situation.whole:
+        location_id = situation.known.location_id
+        _take(situation, cursor.execute(_STANDINGS, (texts(wanted), location_id, location_id)))
+        situation.loaded.update(wanted)
     if decoded.looked_up:
         _look_up(cursor, situation.known, decoded)
 
 
-def load_items(cursor: Cursor[Any], situation: Situation, items: Iterable[str | None]) -> None:
-    """What stands of the items, and their units, unless loaded before."""
-    wanted = [item for item in items if item is not None and item not in situation.loaded]
-    if not wanted:
-        return
-    situation.loaded.update(wanted)
+def _take(situation: Situation, rows: Iterable[tuple[Any, ...]]) -> None:
     known = situation.known
-    location_id = known.location_id
-    cursor.execute(_STANDINGS, (texts(wanted), location_id, location_id))
-    for item_id, on_hand, reserved, counted_at, counted_sequence, at, sequence, recount, unit in cursor:
+    for item_id, on_hand, reserved, counted_at, counted_sequence, at, sequence, recount, unit in rows:
         if unit is not None:
             known.units[item_id] = unit
         if on_hand is not None:

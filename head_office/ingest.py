@@ -18,7 +18,7 @@ from head_office.segments import hash_at
 from shared import event_log
 from shared.chain import Head, follow
 from shared.messages import EventsAnswer, HeadMessage
-from shared.wire import BadBatch, Batch, frame_lines, pack_frame
+from shared.wire import FRAME_LINES, BadBatch, Batch, frame_lines, pack_frame
 
 LOCK_WAIT: Final = "20s"
 
@@ -58,6 +58,8 @@ def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
     elif head.hash != bytes.fromhex(header.previous_hash):
         raise Forked(head.sequence)
     with Appender(connection, location_id, head.epoch) as appender:
+        if batch.last_sequence - head.sequence > FRAME_LINES:
+            appender.expect_many()
         segments: list[tuple[int, int, bytes]] = []
         digest = head.hash
         for first_sequence, lines, frame in _new_frames(batch, head):
