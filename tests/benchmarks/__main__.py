@@ -11,6 +11,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -20,10 +21,11 @@ from tests.benchmarks.group_library import LIBRARY_GROUP
 from tests.benchmarks.group_ship import BATCHES_GROUP, SHIP_GROUP
 from tests.benchmarks.group_transfers import TRANSFERS_GROUP
 from tests.benchmarks.harness import Bench, Group, Measured, Outcome, run_group
-from tests.benchmarks.machine import describe, fdatasync_seconds
+from tests.benchmarks.machine import describe, fdatasync_seconds, noise
 from tests.benchmarks.report import as_json, print_table, print_yardsticks
 from tests.benchmarks.rows import MEMORY_ROWS, ROWS, SLOWEST, USUAL, Row, read, slow_yardsticks
 
+NOISY = 1.25
 GROUPS: tuple[Group, ...] = (HTTP_GROUP, LIBRARY_GROUP, HOT_GROUP, SHIP_GROUP, BATCHES_GROUP, TRANSFERS_GROUP)
 
 
@@ -47,24 +49,30 @@ def main() -> int:
 
 
 def _run(console: Console, folder: Path, rows: list[Row], options: argparse.Namespace) -> int:
-    machine = describe(folder)
+    machine: dict[str, Any] = describe(folder)
     console.print(" · ".join(f"{name} {value}" for name, value in machine.items()), highlight=False)
     begin, sync = time.monotonic(), fdatasync_seconds(folder)
-    outcomes = _measure(console, folder, rows, options)
+    outcomes, spins = _measure(console, folder, rows, options)
     machine["seconds"] = round(time.monotonic() - begin)
     machine["quick"] = options.quick
+    machine["noise"] = round(noise(spins), 2)
     readings = [read(_goal_here(row), outcomes.get(row.group, Outcome())) for row in rows]
     shares = slow_yardsticks(outcomes, min(sync, fdatasync_seconds(folder)))
     too_slow = [name for name, (_, share) in shares.items() if share < SLOWEST]
     if not options.yardsticks:
         print_table(console, readings)
-    print_yardsticks(console, shares)
+    if shares:
+        print_yardsticks(console, shares)
     if options.json:
         text = json.dumps(as_json(machine, readings, shares, failed=too_slow), indent=2)
         if options.json == "-":
             print(text)
         else:
             Path(options.json).write_text(text + "\n")
+    if machine["noise"] > NOISY:
+        console.print(
+            f"Others used the machine: it was {machine['noise']} times as slow as at its best.", style="yellow"
+        )
     verdicts = [reading.met for reading in readings if reading.met is not None]
     if not options.yardsticks:
         console.print(f"{sum(verdicts)} of {len(verdicts)} goals met, in {machine['seconds']} s", highlight=False)
@@ -73,8 +81,10 @@ def _run(console: Console, folder: Path, rows: list[Row], options: argparse.Name
     return 1 if too_slow else 0
 
 
-def _measure(console: Console, folder: Path, rows: list[Row], options: argparse.Namespace) -> dict[str, Outcome]:
-    """Every group that the rows need, and the memory that the services took over all of them."""
+def _measure(
+    console: Console, folder: Path, rows: list[Row], options: argparse.Namespace
+) -> tuple[dict[str, Outcome], list[float]]:
+    """Every group that the rows need and the memory that the services took over all of them; how quiet it was."""
 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False)
@@ -90,7 +100,7 @@ def _measure(console: Console, folder: Path, rows: list[Row], options: argparse.
         outcomes["memory"] = Outcome(
             {service: Measured([{"megabytes": peak / 1e6}]) for service, peak in bench.memory.items()}
         )
-    return outcomes
+    return outcomes, bench.spins
 
 
 def _wanted(group: Group, rows: list[Row], *, yardsticks_only: bool) -> set[str]:

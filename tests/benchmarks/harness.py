@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.runtime import postgres
-from tests.benchmarks.machine import peak_memory
+from tests.benchmarks.machine import peak_memory, spin_seconds
 from tests.support.processes import ROOT, clean_environment
 
 Figures = dict[str, float]
@@ -48,6 +48,7 @@ class Bench:
         self.quick = quick
         self.say = say
         self.memory: dict[str, int] = {}
+        self.spins: list[float] = []
         self._stack = ExitStack()
         self._clusters: dict[str, postgres.Cluster] = {}
         self._numbers = 0
@@ -143,6 +144,7 @@ def run_group(bench: Bench, group: Group, wanted: Iterable[str], rounds: int) ->
             for name in names:
                 if name in outcome.failed:
                     continue
+                bench.spins.append(spin_seconds())
                 begin = time.perf_counter()
                 try:
                     figures = contenders[name]()

@@ -61,6 +61,20 @@ def fdatasync_seconds(folder: Path) -> float:
     return statistics.median(taken)
 
 
+def spin_seconds() -> float:
+    """How long a fixed piece of arithmetic takes now: longer than the shortest ever seen means that others ran."""
+    begin = time.perf_counter()
+    total = 0
+    for number in range(300_000):
+        total += number
+    return time.perf_counter() - begin
+
+
+def noise(spins: list[float]) -> float:
+    """How much slower than at its best the machine was, in the median while nothing of ours ran: 1 is quiet."""
+    return statistics.median(spins) / min(spins) if spins else 1.0
+
+
 def peak_memory(pid: int) -> int:
     """The most resident memory (bytes) that the process and its living children had; a database server not counted."""
     total = 0
