@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
+from head_office import gather
+from head_office import ingest as ingesting
 from head_office.ingest import ingest
 from head_office.refusals import Forked, GapRefused, Superseded, UnknownLocation
 from head_office.schema import EVENT, HEAD, INGEST_BATCH, STOCK
@@ -24,6 +26,7 @@ from tests.support.consolidation import (
     quarantined,
 )
 from tests.support.events import MINUTE, NOON, an_event, whole_event
+from tests.support.groups import groups
 from tests.support.histories import histories
 
 
@@ -133,6 +136,32 @@ def test_any_delivery_gives_the_same_log_and_figures(
             assert log_of(connection) == branch.lines
             assert figures(connection) == expected
             piecemeal.rollback()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(groups(max_size=24), st.integers(3, 6), st.sampled_from([0, 1, 5_000]))
+def test_frames_of_any_size_and_items_of_any_number(
+    office: Engine, logs: dict[str, list[Event]], frame: int, items: int
+) -> None:
+    """What an event refers to may stand in the same frame, in one before it, or in a batch before."""
+    branches = [Branch(place).record(log) for place, log in logs.items() if log]
+    with office.connect() as connection:
+        connection.begin()
+        open_location(connection, "BEY-02")
+        whole = connection.begin_nested()
+        for branch in branches:
+            ingest(connection, wire.unpack(branch.pack(1, len(branch.lines))))
+        expected = figures(connection)
+        whole.rollback()
+        with pytest.MonkeyPatch.context() as small:
+            for module in (wire, ingesting):
+                small.setattr(module, "FRAME_LINES", frame)
+            small.setattr(gather, "MAX_ITEMS", items)
+            for branch in branches:
+                ingest(connection, wire.unpack(branch.pack(1, len(branch.lines))))
+        assert figures(connection) == expected
+        assert_projection_is_the_fold(connection)
+        connection.rollback()
 
 
 def test_frames_overlap_anywhere(office: Engine) -> None:
