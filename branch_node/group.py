@@ -68,7 +68,7 @@ class Group:
         self._sealed: list[Sealed] = []
         self._flushed = 0
         self._standings: dict[str, Standing] = {}
-        self._unstored: set[str] = set()
+        self._stored: dict[str, Standing] = {}
         self._voids: dict[int, int] = {}
         self._items: dict[str, Item] = {}
         self._orders: dict[OrderKey, OrderState | None] = {}
@@ -96,28 +96,38 @@ class Group:
                 )
             return command.answer(self.recorded_at(first.sequence))
         decision = command.decide(self)
-        sealed = self._seal(command, decision.events)
+        sealed, head = self._seal(command, decision.events)
         try:
-            return self._take_over(command, decision, sealed)
+            if decision.writes or decision.items or decision.order or decision.location or decision.after_commit:
+                self._take_rows(decision)
+            if not sealed:
+                return decision.answer
+            self._sealed += sealed
+            self._head = head
+            if command.key is not None:
+                self._first_events[command.key] = sealed[0].event
+            return command.answer(Recorded(sealed, self._fold(sealed), False, self._look))
         except Problem as problem:
             raise RuntimeError("a command may refuse only while it decides") from problem
 
-    def _seal(self, command: Command, events: Sequence[Event]) -> list[Sealed]:
-        head, now, lines = self._head, self.now, len(events)
+    def _seal(self, command: Command, events: Sequence[Event]) -> tuple[list[Sealed], Head]:
+        head, now, line, lines = self._head, self.now, 0, len(events)
         sealed: list[Sealed] = []
-        for line, event in enumerate(events, start=1):
-            event.line, event.lines = line, lines
-            if line == 1:
-                event.command_key, event.command_digest = command.key, command.digest
-            try:
+        if events:
+            events[0].command_key, events[0].command_digest = command.key, command.digest
+        try:
+            for event in events:
+                line += 1
+                event.line, event.lines = line, lines
                 each = seal(event, head, now)
-            except EventNotUnderstood as error:
-                raise INVALID_EVENT(error.reason) from error
-            head = Head(event.epoch, event.sequence, each.hash)
-            sealed.append(each)
-        return sealed
+                head = Head(event.epoch, event.sequence, each.hash)
+                sealed.append(each)
+        except EventNotUnderstood as error:
+            raise INVALID_EVENT(error.reason) from error
+        return sealed, head
 
-    def _take_over(self, command: Command, decision: Decision, sealed: list[Sealed]) -> object:
+    def _take_rows(self, decision: Decision) -> None:
+        """Take over what a decision changes beside the log."""
         for item in decision.items:
             self._items[item.item_id] = item
         if decision.order is not None:
@@ -129,15 +139,6 @@ class Group:
             self._wrote = True
             write(self._connection)
         self.after_commit.extend(decision.after_commit)
-        if not sealed:
-            return decision.answer
-        first, last = sealed[0].event, sealed[-1]
-        self._sealed.extend(sealed)
-        self._head = Head(last.event.epoch, last.event.sequence, last.hash)
-        if command.key is not None:
-            self._first_events[command.key] = first
-        standings = self._right_after(self._fold(sealed))
-        return command.answer(Recorded(sealed, standings, False, lambda: self.connection))
 
     def _move_to(self, location: Location) -> None:
         self.location = location
@@ -152,6 +153,7 @@ class Group:
         """Fold new events into what stands; the items they name, with what stands of them now."""
         touched: dict[str, Standing] = {}
         again: set[str] = set()
+        promised = False
         for each in sealed:
             event = each.event
             item_id = event.item_id
@@ -166,18 +168,16 @@ class Group:
                 again.add(item_id)
                 after = NOTHING
             touched[item_id] = self._standings[item_id] = after
-        self._unstored.update(touched)
+            promised = promised or after.reserved != 0
         if again:
             self._put_events()
             fresh = refold(self._connection, LOG, self.location.location_id, again)
             self._standings.update(fresh)
             touched.update(fresh)
-        return touched
-
-    def _right_after(self, touched: dict[str, Standing]) -> dict[str, Standing]:
-        for item_id, standing in touched.items():
-            if standing.reserved:
-                touched[item_id] = msgspec.structs.replace(standing, reserved=self._promised(item_id))
+        if promised or again:
+            for item_id, standing in touched.items():
+                if standing.reserved:
+                    touched[item_id] = msgspec.structs.replace(standing, reserved=self._promised(item_id))
         return touched
 
     def recorded_at(self, sequence: int) -> Recorded:
@@ -195,7 +195,7 @@ class Group:
                     promised = self._then(item_id, last.sequence, last.recorded_at).reserved
                     standing = msgspec.structs.replace(standing, reserved=promised)
                 standings[item_id] = standing
-        return Recorded(sealed, standings, True, lambda: self.connection)
+        return Recorded(sealed, standings, True, self._look)
 
     def _then(self, item_id: str, known_through: int, moment: int | None = None) -> Standing:
         place = self.location.location_id
@@ -216,10 +216,14 @@ class Group:
     def put(self) -> None:
         """Put everything decided so far into the tables. Raises StaleHead where somebody else has written."""
         self._put_events()
-        if self._unstored:
-            changed = {item_id: self._standings[item_id] for item_id in self._unstored}
+        changed = {
+            item_id: standing
+            for item_id, standing in self._standings.items()
+            if self._stored.get(item_id) is not standing
+        }
+        if changed:
             store_standings(self._connection, STOCK, self.location.location_id, changed)
-            self._unstored.clear()
+            self._stored.update(changed)
         if self._items:
             rows = [msgspec.structs.astuple(item) for item in self._items.values()]
             upsert_rows(self._connection, ITEM, _ITEM_COLUMNS, rows)
@@ -252,6 +256,9 @@ class Group:
     def connection(self) -> Connection:
         self.put()
         return self._connection
+
+    def _look(self) -> Connection:
+        return self.connection
 
     def new_id(self) -> str:
         return str(self._make_id(self.now))

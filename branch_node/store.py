@@ -25,7 +25,7 @@ from shared.runtime.migrations import migrate
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 LOCK_FILE: Final = "writer.lock"
 READERS: Final = 8
-CHECKPOINT_PAGES: Final = 4_000
+CHECKPOINT_PAGES: Final = 2_000
 CACHE_KIB: Final = 16_000
 
 

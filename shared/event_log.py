@@ -243,6 +243,12 @@ def _insert_sql(table: Table, columns: tuple[str, ...], dialect: str, *, replace
 
 
 @lru_cache(maxsize=64)
+def _hold_head_sql(head: Table, dialect: str) -> str:
+    here = (head.c.location_id == bindparam("at"), head.c.sequence == bindparam("remembered"))
+    return driver_sql(update(head).where(*here).values(epoch=head.c.epoch), dialect)
+
+
+@lru_cache(maxsize=64)
 def _move_head_sql(head: Table, dialect: str) -> str:
     statement = (
         update(head)
@@ -263,20 +269,21 @@ def append(connection: Connection, tables: LogTables, sealed: Sequence[Sealed]) 
     if not sealed:
         return
     first, last = sealed[0].event, sealed[-1]
+    dialect, before = connection.dialect.name, (first.location_id, first.sequence - 1)
     cursor = connection.connection.cursor()
     try:
-        cursor.execute(
-            _move_head_sql(tables.head, connection.dialect.name),
-            (last.event.epoch, last.event.sequence, last.hash, first.location_id, first.sequence - 1),
-        )
+        # First, so that of two writers one waits; the head moves last, when a trigger on it can see what was appended.
+        cursor.execute(_hold_head_sql(tables.head, dialect), before)
         if cursor.rowcount != 1:
             raise StaleHead(first.sequence - 1)
+        record_voids(connection, tables, (each.event for each in sealed))
+        rows = [(*lean_row(each.event, each.hash), each.event.command_key, each.line) for each in sealed]
+        insert_rows(connection, tables.event, BRANCH_COLUMNS, rows)
+        cursor.execute(
+            _move_head_sql(tables.head, dialect), (last.event.epoch, last.event.sequence, last.hash, *before)
+        )
     finally:
         cursor.close()
-    # Voids first, so that a trigger on the events knows what no longer counts when a later one is appended.
-    record_voids(connection, tables, (each.event for each in sealed))
-    rows = [(*lean_row(each.event, each.hash), each.event.command_key, each.line) for each in sealed]
-    insert_rows(connection, tables.event, BRANCH_COLUMNS, rows)
 
 
 def record_voids(connection: Connection, tables: LogTables, events: Iterable[Event]) -> None:

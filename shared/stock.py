@@ -288,7 +288,8 @@ def advance(standing: Standing, each: Movement, voided: Movement | None = None) 
     `voided` is the movement that `each` voids or reverses. Agrees with `fold` over the same events (a property in the
     tests). It asks for a refold only when a count is voided or a count arrives late: all else is arithmetic.
     """
-    latest = max(standing.latest, each.place)
+    place = each.place
+    latest = max(standing.latest, place)
     last_count = standing.last_count
     on_hand, reserved, recount = standing.on_hand, standing.reserved, standing.recount
     if each.voided_sequence is not None:
@@ -300,12 +301,12 @@ def advance(standing: Standing, each: Movement, voided: Movement | None = None) 
             recount = True
         return Standing(on_hand, reserved - (voided.reserved_change or 0), last_count, latest, recount)
     if each.counted is not None:
-        if last_count is not None and each.place < last_count:
+        if last_count is not None and place < last_count:
             return Standing(on_hand, reserved, last_count, latest, recount)
-        if each.place < standing.latest:
+        if place < standing.latest:
             return None
-        return Standing(each.counted, reserved, each.place, latest, False)
-    if last_count is None or each.place > last_count:
+        return Standing(each.counted, reserved, place, latest, False)
+    if last_count is None or place > last_count:
         on_hand += each.on_hand_change or 0
     elif each.type == EventType.TRANSFER_IN:
         recount = True
