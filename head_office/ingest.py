@@ -67,8 +67,10 @@ def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
             appender.append(decoded)
             digest = decoded.digests[-1]
             segments.append((first_sequence, decoded.sequences[-1], frame))
+        # Chained on to our head, the new lines lead to the branch's last hash only if its log passes through our head:
+        # so lines that are here already need not be hashed, or even unpacked.
         if digest != bytes.fromhex(header.last_hash):
-            raise BadBatch("the lines of the batch do not have the hash that its header says")
+            raise _does_not_verify(batch, head)
         appender.complete()
         after = Head(appender.known.epoch, segments[-1][1], digest)
         with appender.cursor.connection.pipeline():
@@ -115,19 +117,26 @@ class _NewFrame(NamedTuple):
 
 
 def _new_frames(batch: Batch, head: Head) -> Iterator[_NewFrame]:
-    """What of the batch comes after the head; what comes before it must lead to its hash. Raises Forked, BadBatch."""
-    digest = bytes.fromhex(batch.header.previous_hash)
+    """What of the batch comes after the head. Raises BadBatch."""
     for frame in batch.frames:
-        lines = frame_lines(frame)
         old = head.sequence + 1 - frame.first_sequence
         if old <= 0:
-            yield _NewFrame(frame.first_sequence, lines, frame.body)
-            continue
-        digest = follow(digest, lines[:old])[-1]
-        if old <= len(lines) and digest != head.hash:
-            raise Forked(head.sequence)
-        if old < len(lines):
-            yield _NewFrame(head.sequence + 1, lines[old:], pack_frame(lines[old:]))
+            yield _NewFrame(frame.first_sequence, frame_lines(frame), frame.body)
+        elif frame.last_sequence > head.sequence:
+            lines = frame_lines(frame)[old:]
+            yield _NewFrame(head.sequence + 1, lines, pack_frame(lines))
+
+
+def _does_not_verify(batch: Batch, head: Head) -> Forked | BadBatch:
+    """Why new lines that were chained on to the head did not lead to the hash in the header."""
+    digest = bytes.fromhex(batch.header.previous_hash)
+    for frame in batch.frames:
+        old = head.sequence + 1 - frame.first_sequence
+        if old > 0:
+            digest = follow(digest, frame_lines(frame)[:old])[-1]
+    if digest != head.hash:
+        return Forked(head.sequence)
+    return BadBatch("the lines of the batch do not have the hash that its header says")
 
 
 def _same(connection: Connection, location_id: str, sequence: int, theirs: str) -> None:
