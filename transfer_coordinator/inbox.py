@@ -140,6 +140,15 @@ class Inbox:
             woken, self._woken = self._woken, False
             return woken
 
+    def gather(self, enough: float, seconds: float) -> None:
+        """Let work gather until it concerns so many transfers, or the time is over."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._closed or self._concerned() >= enough, seconds)
+
+    def _concerned(self) -> int:
+        told = sum(len(page.transfers) for page in self._pages)
+        return len(self._creates) + len(self._cancels) + len(self._answers) + told
+
     def close(self) -> None:
         """Take no more commands, and let nobody wait any longer."""
         with self._condition:
