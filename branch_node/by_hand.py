@@ -12,7 +12,7 @@ from branch_node.rules import KeyedCommand, StrictGuard, known_item, moment_of
 from shared.events import Event, EventType
 
 
-class EventAnswer(EventRecord, kw_only=True):
+class EventAnswer(EventRecord, kw_only=True, gc=False):
     """The recorded event; with a production, the events of what it used."""
 
     used: tuple[EventRecord, ...] = ()

@@ -51,7 +51,7 @@ Source = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z", descrip
 Revision = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 
-class StrictInput(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class StrictInput(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Unknown fields are refused: a misspelt one must not be lost in silence."""
 
 
@@ -117,7 +117,7 @@ class BatchInput(StrictInput, kw_only=True):
     events: Annotated[list[BatchEventInput], msgspec.Meta(min_length=1, max_length=MAX_LINES)]
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A `LineInput` read: quantity in thousandths of the base unit. Encodes to the same bytes for the same content."""
 
     item_id: str
@@ -131,7 +131,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     area: str | None = None
 
 
-class Entry(Line, frozen=True, kw_only=True, omit_defaults=True):
+class Entry(Line, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An `EventInput` read. `occurred_at` is None where the caller left it to the node's clock."""
 
     type: EventType

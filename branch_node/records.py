@@ -20,7 +20,7 @@ Number = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "number"
 """A quantity, written as a JSON number."""
 
 
-class _Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
+class _Answer(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Fields that say nothing are left out."""
 
 
@@ -37,7 +37,7 @@ class CostRecord(_Answer, kw_only=True):
     currency: str
 
 
-class EventRecord(_Answer, kw_only=True):
+class EventRecord(_Answer, kw_only=True, gc=False):
     """One event of the log, whole."""
 
     event_id: str

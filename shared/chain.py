@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Event).decode
 
 
-class Head(msgspec.Struct, frozen=True):
+class Head(msgspec.Struct, frozen=True, gc=False):
     """The last event of a log: its epoch, its sequence, its hash (32 bytes). An empty log stands at EMPTY."""
 
     epoch: int
@@ -31,7 +31,7 @@ class Head(msgspec.Struct, frozen=True):
 EMPTY: Final = Head(1, 0, GENESIS)
 
 
-class Sealed(msgspec.Struct, frozen=True):
+class Sealed(msgspec.Struct, frozen=True, gc=False):
     """An event with its place, its canonical line (no newline) and its hash."""
 
     event: Event

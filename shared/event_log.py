@@ -180,7 +180,7 @@ def lean_row(event: Event, digest: bytes) -> tuple[object, ...]:
         event.location_id,
         event.sequence,
         bytes.fromhex(event.event_id.replace("-", "")),
-        event.type.value,
+        event.type._value_,  # the plain text; `value` is a call
         event.item_id,
         does.on_hand_change,
         does.counted,

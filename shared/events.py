@@ -64,18 +64,18 @@ class EventType(StrEnum):
     EPOCH_OPENED = "EPOCH_OPENED"
 
 
-class _Part(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class _Part(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """A nested part of the envelope. Fields stand in alphabetical order: that order is the canonical one."""
 
 
-class Cost(_Part, frozen=True, kw_only=True):
+class Cost(_Part, frozen=True, kw_only=True, gc=False):
     """What the whole line cost. `amount` is a decimal string, `currency` an ISO 4217 code."""
 
     amount: Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
     currency: Annotated[str, msgspec.Meta(min_length=3, max_length=3)]
 
 
-class Entered(_Part, frozen=True, kw_only=True):
+class Entered(_Part, frozen=True, kw_only=True, gc=False):
     """The quantity as a person entered it: `quantity` × `factor` base units, both in thousandths."""
 
     factor: Quantity
@@ -83,7 +83,7 @@ class Entered(_Part, frozen=True, kw_only=True):
     unit: Code
 
 
-class Definition(_Part, frozen=True, kw_only=True):
+class Definition(_Part, frozen=True, kw_only=True, gc=False):
     """An item that a branch defined by itself."""
 
     barcode: Code | None = None
@@ -93,7 +93,7 @@ class Definition(_Part, frozen=True, kw_only=True):
     unit: Code
 
 
-class Parent(_Part, frozen=True, kw_only=True):
+class Parent(_Part, frozen=True, kw_only=True, gc=False):
     """Where an epoch begins: the last event of the epoch before it."""
 
     epoch: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQUENCE)]
@@ -101,7 +101,7 @@ class Parent(_Part, frozen=True, kw_only=True):
     sequence: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQUENCE)]
 
 
-class Reference(_Part, frozen=True, kw_only=True):
+class Reference(_Part, frozen=True, kw_only=True, gc=False):
     """The paper behind the event: `kind` (order, delivery, count …), its id, its line, the dish sold.
 
     `revision` is set by the orders' commands alone: which statement of the order the event comes from.
@@ -114,19 +114,20 @@ class Reference(_Part, frozen=True, kw_only=True):
     revision: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
 
 
-class Tail(_Part, frozen=True, kw_only=True):
+class Tail(_Part, frozen=True, kw_only=True, gc=False):
     """What only the forked branch had: how many events, and the last hash of them."""
 
     digest: HexHash
     size: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQUENCE)]
 
 
-class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One line of a location's log.
 
     The fields stand in alphabetical order and absent ones are None, so that msgspec's encoding of the struct is the
     canonical line (no field has a default that is itself a legal value). A command builds an event *unplaced*, with
-    epoch, sequence and recorded_at still at zero; only `chain.seal` writes those three.
+    epoch, sequence and recorded_at still at zero; only `chain.seal` writes those three. No cycle can lead through an
+    event, so the garbage collector is spared looking at it (`gc=False`, here and in what else is made by the million).
     """
 
     actor: Id
@@ -265,7 +266,7 @@ class EventNotUnderstood(ValueError):
         self.reason = reason
 
 
-class Effect(msgspec.Struct, frozen=True):
+class Effect(msgspec.Struct, frozen=True, gc=False):
     """What one event does to its item at its location, in thousandths; None where it does nothing."""
 
     on_hand_change: int | None

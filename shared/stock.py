@@ -26,7 +26,7 @@ class Place(NamedTuple):
 BEGINNING = Place(-1, -1)
 
 
-class Movement(msgspec.Struct, frozen=True, kw_only=True):
+class Movement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the fold needs of one event: quantities in thousandths, times in microseconds UTC."""
 
     sequence: int
@@ -266,7 +266,7 @@ def fold(movements: Iterable[Movement], *, as_of: int | None = None, known_throu
     return explain(movements, as_of=as_of, known_through=known_through).balance
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """What the projection keeps of one item at one location, enough to fold the next event without reading the others.
 
     `reserved` is the raw sum, before expiry; `latest` is a bound on the place of every event folded so far.
