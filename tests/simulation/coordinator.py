@@ -122,7 +122,7 @@ class SimulatedCoordinator:
             process = self.random.choice(self.sleepers)
             self.injected["sleeper woke"] += 1
             self._step(process)
-            if self.random.random() < 0.3:
+            if process in self.sleepers and self.random.random() < 0.3:
                 self.sleepers.remove(process)
                 process.engine.dispose()
 
