@@ -129,6 +129,7 @@ def flags_of(standing: Standing) -> tuple[str, ...]:
     )
 
 
+@lru_cache(maxsize=1_024)
 def time_text(micros: int, offset: int = 0) -> str:
     """RFC 3339 at an offset in minutes, with microseconds only where there are any."""
     minute, rest = divmod(micros, MINUTE)
