@@ -20,13 +20,13 @@ from shared.runtime.clock import Clock
 from shared.runtime.database import problem_of, translate_driver_errors
 from shared.runtime.problems import INTERNAL_ERROR, Problem
 from shared.runtime.telemetry import Telemetry, get_logger
-from transfer_coordinator import lease
+from transfer_coordinator import lease, rounds
 from transfer_coordinator.backoff import Backoff
+from transfer_coordinator.draft import Draft, Held
 from transfer_coordinator.gather import read_feed, read_strays
 from transfer_coordinator.inbox import MOST_SENT, Answer, Inbox, Letters, Outbox, Page, Work
 from transfer_coordinator.office import HeadOffice
 from transfer_coordinator.plan import Policy, Record
-from transfer_coordinator.rounds import Held, Round
 from transfer_coordinator.store import FACTS_FEED
 from transfer_coordinator.waiters import Waiters
 
@@ -169,15 +169,13 @@ class CoordinatorWorker:
             self._rounds.inc()
         return done
 
-    def _run(self, work: Work, sweep: bool, *, careful: bool) -> Round:
+    def _run(self, work: Work, sweep: bool, *, careful: bool) -> Draft:
         if self._connection is None:
             self._connection = self._engine.connect()
         try:
             with self._connection.begin():
-                draft = Round(
-                    self._connection, self.holder, self._policy, self._held, careful=careful, doubtful=self._doubtful
-                )
-                draft.run(work, sweep=sweep)
+                draft = Draft(self._connection, self.holder, self._policy, self._held, careful=careful)
+                rounds.run(draft, work, sweep=sweep, doubtful=self._doubtful)
         except BaseException:
             # Whatever state it is in: the next round takes one that the pool has tried, and looks what was committed.
             self._doubtful = True
@@ -187,7 +185,7 @@ class CoordinatorWorker:
         self._doubtful = False
         return draft
 
-    def _carefully(self, work: Work, sweep: bool) -> Round:
+    def _carefully(self, work: Work, sweep: bool) -> Draft:
         try:
             return self._run(work, sweep, careful=True)
         except BaseException as error:
@@ -202,7 +200,7 @@ class CoordinatorWorker:
         for cancel in work.cancels:
             _set(cancel.future, problem)
 
-    def _take_over(self, draft: Round) -> None:
+    def _take_over(self, draft: Draft) -> None:
         for name, held in draft.changed.items():
             if held is None:
                 self._held.pop(name, None)
