@@ -75,7 +75,7 @@ class EventRows:
         )  # fmt: skip
 
     def _prepare(self, kind: EventType, item_id: str) -> tuple[bytes, Callable[..., bytes]]:
-        named = text_field(kind.value) + text_field(item_id) + _LENGTH_8
+        named = text_field(kind._value_) + text_field(item_id) + _LENGTH_8
         pack = self._packers.get(len(named))
         if pack is None:
             pack = Struct(f">{len(self._start)}sqi16s{len(named)}sq{len(_PLAIN_GAP)}sqi32s").pack
@@ -90,7 +90,7 @@ class EventRows:
                 self._start[:-4],
                 _pack_bigint(8, event.sequence),
                 bytes_field(event_id),
-                text_field(event.type.value),
+                text_field(event.type._value_),
                 _text(event.item_id),
                 _bigint(does.on_hand_change),
                 _bigint(does.counted),

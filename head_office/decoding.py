@@ -90,9 +90,13 @@ def decode_lines(
         try:
             event = understand(line)
             event_id = id_bytes(event.event_id)
-            if event.item_id not in items or event.type in _NAMING:
-                _storable(event)
-                items.add(event.item_id)
+            item_id = event.item_id
+            if item_id not in items:
+                _check_storable("item_id", item_id)
+                items.add(item_id)
+            if event.type in _NAMING:
+                _check_storable("transfer_id", event.transfer_id)
+                _check_storable("reservation_id", event.reservation_id)
                 if event.type in LOOKED_UP:
                     looked_up.append(event)
         except EventNotUnderstood as error:
@@ -116,10 +120,10 @@ def id_bytes(event_id: str) -> bytes:
     return raw
 
 
-def _storable(event: Event) -> None:
-    for name in ("item_id", "transfer_id", "reservation_id"):
-        if "\x00" in (getattr(event, name) or ""):
-            raise EventNotUnderstood(f"its {name} contains the character U+0000")
+def _check_storable(name: str, value: str | None) -> None:
+    """Raise EventNotUnderstood for what a text column of PostgreSQL cannot hold."""
+    if value is not None and "\x00" in value:
+        raise EventNotUnderstood(f"its {name} contains the character U+0000")
 
 
 def read_what_can_be(line: bytes) -> Readable:
