@@ -1,0 +1,138 @@
+"""Whatever the branch's OpenAPI document allows, and much that it does not, is answered as it says: never by a 5xx."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from requests import Request
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.transport import Response
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+
+from branch_node.fast_lane import FastLane
+from tests.support.branch_api import Caller, a_caller
+
+EVENT = {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 5}
+
+
+def test_a_document_for_every_route(caller: Caller) -> None:
+    document = caller.get("/openapi.json").json()
+    paths = [path for path in document["paths"] if path.startswith("/v1/")]
+    assert {"/v1/events", "/v1/events/batch", "/v1/orders", "/v1/counts", "/v1/stock/{item_id}/explain"} <= set(paths)
+    for path in paths:
+        for method, operation in document["paths"][path].items():
+            where = f"{method} {path}"
+            assert operation["summary"], where
+            assert operation["security"] == [{"key": []}], where
+            good = [status for status in operation["responses"] if status.startswith("2")]
+            assert good, where
+            for status in good:
+                schema = operation["responses"][status]["content"]["application/json"]["schema"]
+                assert schema.get("properties"), where
+            assert "application/problem+json" in json.dumps(operation["responses"]), where
+            if method in {"put", "post"}:
+                assert operation["requestBody"]["content"]["application/json"]["schema"]["properties"], where
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_no_request_is_answered_by_a_fault(any_caller: Caller, mode: GenerationMode) -> None:
+    any_caller.post("/v1/events", EVENT)
+    any_caller.post("/v1/counts", {"count_id": "1", "lines": [{"item_id": "milk", "counted": 4}]})
+    any_caller.post("/v1/orders", {"order_id": "1", "lines": [{"item_id": "milk", "quantity": 1}]})
+    any_caller.send("PUT", "/v1/items/0", {"name": "0", "unit": "0"})
+    schema = schemathesis.openapi.from_dict(any_caller.app.openapi())
+    tried = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if operation.path.startswith("/v1/"):
+            tried += 1
+            try_out(any_caller, operation.as_strategy(generation_mode=mode))
+    assert tried > 14
+
+
+def try_out(caller: Caller, cases: st.SearchStrategy[Case]) -> None:
+    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=cases)
+    def check(case: Case) -> None:
+        case.validate_response(
+            ask(caller, case), checks=[not_a_server_error, content_type_conformance, response_schema_conformance]
+        )
+
+    check()
+
+
+def ask(caller: Caller, case: Case) -> Response:
+    """What a case asks for, through the application in this process."""
+    told: dict[str, Any] = case.as_transport_kwargs(base_url="http://branch")
+    names = ("method", "url", "headers", "params", "json", "data", "cookies")
+    prepared = Request(**{name: told[name] for name in names if name in told}).prepare()
+    parts = urlsplit(str(prepared.url))
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    body = prepared.body or b""
+    raw = body.encode() if isinstance(body, str) else body
+    headers = {name: value for name, value in prepared.headers.items() if name.lower() != "content-length"}
+    answer = caller.send(str(prepared.method), path, raw=raw, headers=headers)
+    return Response(
+        status_code=answer.status_code,
+        headers={name: [value] for name, value in answer.headers.items()},
+        content=answer.content,
+        request=prepared,
+        elapsed=0.0,
+        verify=False,
+    )
+
+
+def test_the_fast_lane_and_the_router_answer_alike(tmp_path: Path) -> None:
+    requests: list[tuple[str, Any, dict[str, Any]]] = [
+        ("/v1/events", EVENT, {"key": "a"}),
+        ("/v1/events", EVENT, {"key": "a"}),
+        ("/v1/events", EVENT | {"quantity": 6}, {"key": "a"}),
+        ("/v1/events", EVENT | {"item_id": "mlk"}, {"key": "b"}),
+        ("/v1/events", EVENT, {"role": "viewer"}),
+        ("/v1/events", EVENT, {"role": None}),
+        ("/v1/events", EVENT, {"headers": {"content-encoding": "gzip"}}),
+        ("/v1/events", {}, {}),
+        ("/v1/orders", {"order_id": "1", "lines": [{"item_id": "milk", "quantity": 1}]}, {}),
+        ("/v1/orders", {"order_id": "1", "lines": []}, {}),
+        ("/v1/events/batch", {"events": [EVENT | {"key": "k"}, EVENT | {"key": "l", "item_id": "x"}]}, {}),
+    ]
+    told = []
+    for name, lane in (("fast", True), ("router", False)):
+        with a_caller(tmp_path / name) as caller:
+            if not lane:
+                caller.app.user_middleware = [each for each in caller.app.user_middleware if each.cls is not FastLane]
+            told.append([_shape(caller.post(path, body, **more)) for path, body, more in requests])
+    assert told[0] == told[1]
+    assert {status for status, *_ in told[0]} == {200, 201, 401, 403, 409, 415, 422}
+
+
+def _shape(answer: Any) -> tuple[int, str, str, Any]:
+    """An answer without what is new each time: ids, hashes and the caller's key, which a detail may name."""
+    body = answer.json()
+    return answer.status_code, answer.headers["content-type"], answer.headers["cache-control"], _without(body)
+
+
+NEW = {"event_id", "hash", "actor", "detail"}
+
+
+def _without(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(each) for name, each in value.items() if name not in NEW}
+    return [_without(each) for each in value] if isinstance(value, list) else value
+
+
+def test_the_statistics_name_the_hot_routes(caller: Caller) -> None:
+    caller.post("/v1/events", EVENT)
+    caller.get("/v1/stock")
+    counts = caller.node.telemetry.requests.counts()
+    assert counts["POST", "/v1/events", 201] == 1
+    assert counts["GET", "/v1/stock", 200] == 1
