@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
@@ -13,6 +14,7 @@ from shared.runtime.client import ServiceClient
 from shared.runtime.database import postgres_engine
 from shared.runtime.migrations import migrate
 from shared.runtime.telemetry import Telemetry
+from tests.integration.coordinator.api_world import World, a_world
 from tests.integration.coordinator.office_model import OfficeModel
 from transfer_coordinator.gather import load
 from transfer_coordinator.inbox import Cancel, Create
@@ -114,6 +116,12 @@ class Bench:
             if not worker.step() and before == [len(site.log) for site in self.office.sites.values()]:
                 return
         raise AssertionError(f"still something to do after {rounds} rounds")
+
+
+@pytest.fixture
+def world(coordinator_url: str, tmp_path: Path) -> Iterator[World]:
+    with a_world(coordinator_url, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
