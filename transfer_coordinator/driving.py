@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from transfer_coordinator import lease, store
 from transfer_coordinator.draft import Draft, Held
 from transfer_coordinator.gather import load
 from transfer_coordinator.plan import Move, plan
+
+MOST_TAKEN: Final = 1_000
+"""Transfers taken in one round, so that a backlog does not become one endless transaction."""
 
 
 def read_again(draft: Draft) -> None:
@@ -25,7 +29,7 @@ def read_again(draft: Draft) -> None:
 
 def take(draft: Draft, names: Sequence[str], *, sweep: bool) -> None:
     """Acquire those of the named that are free and, sweeping, what is due."""
-    room = draft.room()
+    room = min(draft.room(), MOST_TAKEN)
     taken = lease.acquire(draft.connection, draft.holder, draft.length, names[:room])
     if sweep and room > len(taken):
         taken |= lease.acquire_due(draft.connection, draft.holder, draft.length, room - len(taken))

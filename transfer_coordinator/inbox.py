@@ -23,6 +23,7 @@ from transfer_coordinator.saga import Transfer
 MOST_COMMANDS: Final = 2_000
 MOST_PAGES: Final = 4
 MOST_SENT: Final = 1_000
+MOST_UNSENT: Final = 20_000
 MOST_LINES: Final = 8_000  # of one request's instructions: what head office reads at once has a bound in bytes
 
 
@@ -167,7 +168,10 @@ class Letters(msgspec.Struct, frozen=True):
 
 
 class Outbox:
-    """What waits to be sent. Thread-safe; it holds at most one instruction and one look for each transfer."""
+    """What waits to be sent. Thread-safe; it holds at most one instruction and one look for each transfer.
+
+    Of what comes while 20,000 wait (head office is away) nothing is kept: it is journalled, and asked again when due.
+    """
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -180,8 +184,9 @@ class Outbox:
         with self._condition:
             for instruction in instructions:
                 self._instructions.pop(instruction.transfer_id, None)
-                self._instructions[instruction.transfer_id] = instruction
-            self._looks.update(dict.fromkeys(looks))
+                if len(self._instructions) < MOST_UNSENT:
+                    self._instructions[instruction.transfer_id] = instruction
+            self._looks.update(dict.fromkeys(looks[: max(0, MOST_UNSENT - len(self._looks))]))
             self._condition.notify_all()
 
     def take(self) -> Letters:

@@ -10,7 +10,17 @@ from shared.messages import Instruction, InstructionLine, InstructionStep
 from shared.runtime.problems import Problem
 from tests.support.waiting import wait_until
 from transfer_coordinator.backoff import Backoff
-from transfer_coordinator.inbox import MOST_COMMANDS, MOST_LINES, MOST_PAGES, Cancel, Inbox, Letters, Outbox, Page
+from transfer_coordinator.inbox import (
+    MOST_COMMANDS,
+    MOST_LINES,
+    MOST_PAGES,
+    MOST_UNSENT,
+    Cancel,
+    Inbox,
+    Letters,
+    Outbox,
+    Page,
+)
 
 
 def instruction(name: str, step: InstructionStep = InstructionStep.OUT, lines: int = 1) -> Instruction:
@@ -102,6 +112,18 @@ def test_one_request_is_bounded_in_lines() -> None:
     assert sum(len(each.lines) for each in first) == MOST_LINES
     assert len(outbox.take().instructions) == MOST_LINES // 200
     assert len(outbox.take().instructions) == 100 - 2 * (MOST_LINES // 200)
+
+
+def test_a_full_outbox_lets_newer_instructions_take_their_place_and_no_others() -> None:
+    outbox = Outbox()
+    outbox.put([instruction(f"t{number}") for number in range(MOST_UNSENT + 5)], ["a"] * 3)
+    outbox.put([instruction("t0", InstructionStep.REFUSE_OUT), instruction("more")], [])
+    waiting: dict[str, str] = {}
+    while letters := outbox.take():
+        waiting |= {each.transfer_id: each.step.value for each in letters.instructions}
+    assert len(waiting) == MOST_UNSENT
+    assert waiting["t0"] == "refuse-out"
+    assert "more" not in waiting
 
 
 def test_a_thread_that_waits_to_send_is_woken() -> None:
