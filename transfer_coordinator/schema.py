@@ -90,6 +90,7 @@ TRANSFER: Final = Table(
     UniqueConstraint("command_key", name="transfer_command_key"),
     Index("transfer_due", "due_at", postgresql_where=_OPEN),
     Index("transfer_listed", "created_at", "transfer_id"),
+    Index("transfer_state_listed", "state", "created_at", "transfer_id"),
     Index("transfer_source", "source", "created_at", "transfer_id"),
     Index("transfer_destination", "destination", "created_at", "transfer_id"),
 )

@@ -50,6 +50,7 @@ CREATE TABLE transfer (
 ) WITH (fillfactor = 70);
 CREATE INDEX transfer_due ON transfer (due_at) WHERE ended_at IS NULL;
 CREATE INDEX transfer_listed ON transfer (created_at, transfer_id);
+CREATE INDEX transfer_state_listed ON transfer (state, created_at, transfer_id);
 CREATE INDEX transfer_source ON transfer (source, created_at, transfer_id);
 CREATE INDEX transfer_destination ON transfer (destination, created_at, transfer_id);
 
