@@ -32,7 +32,7 @@ from shared.event_log import append, read_head, upsert_rows
 from shared.events import Event, EventNotUnderstood
 from shared.projection import load_standings, movements_of, refold, store_standings
 from shared.runtime.problems import Problem
-from shared.stock import NOTHING, Movement, Standing, advance, movement
+from shared.stock import NOTHING, Movement, Standing, advance_event, movement
 
 OrderKey = tuple[str, str]
 _ITEM_COLUMNS = tuple(column.name for column in ITEM.columns)
@@ -163,7 +163,7 @@ class Group:
             if event.voided_sequence is not None:
                 self._voids[event.voided_sequence] = event.sequence
                 target = movement(self.events_at([event.voided_sequence])[0])
-            after = advance(self.standing(item_id), movement(event), target)
+            after = advance_event(self.standing(item_id), event, target)
             if after is None:
                 again.add(item_id)
                 after = NOTHING

@@ -313,6 +313,19 @@ def advance(standing: Standing, each: Movement, voided: Movement | None = None) 
     return Standing(on_hand, reserved + (each.reserved_change or 0), last_count, latest, recount)
 
 
+def advance_event(standing: Standing, event: Event, voided: Movement | None = None) -> Standing | None:
+    """`advance` by a placed event; the plain ones, which are nearly all, without making a movement of them."""
+    kind = event.type
+    if event.voided_sequence is not None or event.counted is not None or kind is EventType.TRANSFER_IN:
+        return advance(standing, movement(event), voided)
+    does, place = effect(event), Place(event.occurred_at, event.sequence)
+    on_hand, last_count, latest = standing.on_hand, standing.last_count, standing.latest
+    if last_count is None or place > last_count:
+        on_hand += does.on_hand_change or 0
+    reserved = standing.reserved + (does.reserved_change or 0)
+    return Standing(on_hand, reserved, last_count, place if place > latest else latest, standing.recount)
+
+
 def strict_breach(movements: Iterable[Movement], new: Movement) -> Place | None:
     """Where a hand-recorded decrease would take a strict item below zero: the first such place, or None.
 
