@@ -229,7 +229,10 @@ def _content_of_event(event: Event) -> tuple[object, ...]:
 def derive(events: Iterable[Event]) -> dict[tuple[str, str], OrderState]:
     """The state of every order, by (order id, source), read from a whole log in order. For rebuilds and checks."""
     states: dict[tuple[str, str], OrderState] = {}
+    voided: set[int] = set()
     for event in events:
+        if event.voided_sequence is not None:
+            voided.add(event.voided_sequence)
         reference = event.reference
         if reference is None or reference.revision is None or reference.kind not in {ORDER, CANCEL}:
             continue
@@ -244,10 +247,11 @@ def derive(events: Iterable[Event]) -> dict[tuple[str, str], OrderState]:
             sequences=(),
         )
         sequences = state.sequences
+        if reference.kind == ORDER:
+            # A revision keeps no line that is voided by then, by itself or by a manager.
+            sequences = tuple(each for each in sequences if each not in voided)
         if event.type is EventType.ORDER_DEDUCTION:
             sequences = (*sequences, event.sequence)
-        elif event.voided_sequence is not None and reference.kind == ORDER:
-            sequences = tuple(each for each in sequences if each != event.voided_sequence)
         states[place] = msgspec.structs.replace(
             state,
             revision=reference.revision,

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.support.processes import RunningProcess, free_port, larder, run_larder
 
@@ -86,6 +86,7 @@ class Visit:
         self.open("/")
         self.page.get_by_label("Key").fill(key)
         self.page.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
 
     def open(self, path: str) -> Page:
         self.page.goto(self.address + path)

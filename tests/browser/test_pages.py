@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,8 @@ def test_a_day_at_the_branch_and_at_head_office(group: Group, browser: Browser) 
         office.open("/stock?as_of=2020-01-01T00:00&zone=UTC")
         expect(page.get_by_text("No branch has recorded anything yet, as of then.")).to_be_visible()
         assert occurred is not None
-        office.open(f"/explain?location_id=BEY-01&item_id=milk&zone=UTC&as_of={occurred[:19]}")
+        before = (datetime.fromisoformat(occurred) - timedelta(microseconds=1)).astimezone(UTC).replace(tzinfo=None)
+        office.open(f"/explain?location_id=BEY-01&item_id=milk&zone=UTC&as_of={before.isoformat()}")
         counted, changes = explained(page)
         assert page.locator("#figure").inner_text() == "43.25"
         assert (counted, changes) == (0, 43.25)
@@ -188,9 +190,12 @@ def test_how_the_pages_look(group: Group, browser: Browser, tmp_path: Path) -> N
 def prepared(branch: Visit) -> str:
     """Record what makes the pages full, and give the id of an event."""
     branch.open("/record/delivery")
+    confirmation = branch.page.get_by_role("status")
     record(branch.page, "Record the delivery", "odd", "123456.789")
+    expect(confirmation).to_be_visible()
     branch.open("/record/deduction")
     record(branch.page, "Record the deduction", "milk", "1")
+    expect(confirmation).to_be_visible()
     assert branch.page.evaluate(MEASURE) == []
     return branch.page.url.partition("done=")[2]
 

@@ -15,12 +15,11 @@ from sqlalchemy import text
 import branch_node.group
 import branch_node.log_reader
 import head_office.appending
-import head_office.projections
-import shared.projection
 import transfer_coordinator.lease
 import transfer_coordinator.saga
 import transfer_coordinator.store
 from shared import stock
+from shared.events import Event
 from tests.simulation.invariants import RuleBroken
 from tests.simulation.playing import play
 from tests.support.databases import Databases
@@ -45,38 +44,32 @@ def writer_forgets_what_stands(patch: pytest.MonkeyPatch) -> None:
 
 def fold_adds_what_a_count_has_seen(patch: pytest.MonkeyPatch) -> None:
     """A sale backdated to before a count changes the stock after it."""
-    right = stock.advance
+    right = stock.advance_event
 
-    def wrong(standing: stock.Standing, each: stock.Movement, voided: stock.Movement | None = None) -> Any:
-        after = right(standing, each, voided)
-        if after is None or each.on_hand_change is None or after.on_hand != standing.on_hand:
+    def wrong(standing: stock.Standing, event: Event, voided: stock.Movement | None = None) -> Any:
+        after, change = right(standing, event, voided), stock.effect(event).on_hand_change
+        if after is None or change is None or after.on_hand != standing.on_hand:
             return after
-        return stock.Standing(
-            after.on_hand + each.on_hand_change, after.reserved, after.last_count, after.latest, after.recount
-        )
+        return stock.Standing(after.on_hand + change, after.reserved, after.last_count, after.latest, after.recount)
 
-    for module in (branch_node.group, shared.projection, head_office.projections, head_office.appending):
-        if hasattr(module, "advance"):
-            patch.setattr(module, "advance", wrong)
+    patch.setattr(branch_node.group, "advance_event", wrong)
 
 
 def ingest_forgets_the_projection_of_a_single_event(patch: pytest.MonkeyPatch) -> None:
     """A batch of one event is appended, and the stock is not brought up to it."""
-    write_beside = head_office.appending.Appender.write_beside
-    append = head_office.appending.Appender.append
+    append, complete = head_office.appending.Appender.append, head_office.appending.Appender.complete
 
-    def counting(appender: Any, decoded: Any) -> None:
+    def counting(appender: Any, decoded: Any, **named: Any) -> None:
         appender.taken = getattr(appender, "taken", 0) + len(decoded.sequences)
-        append(appender, decoded)
+        append(appender, decoded, **named)
 
-    def skipping(appender: Any) -> None:
+    def forgetting(appender: Any) -> None:
+        complete(appender)
         if appender.taken == 1:
-            appender.finish_rows()
-        else:
-            write_beside(appender)
+            appender._situation.fold.touched.clear()
 
     patch.setattr(head_office.appending.Appender, "append", counting)
-    patch.setattr(head_office.appending.Appender, "write_beside", skipping)
+    patch.setattr(head_office.appending.Appender, "complete", forgetting)
 
 
 def agent_encodes_lines_anew(patch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from branch_node.lookups import orders_named
 from branch_node.orders import derive
 from shared.events import EventType
 from shared.runtime.problems import Problem
@@ -139,6 +140,15 @@ def test_cancelling_when_every_line_was_voided_by_hand(any_branch: Branch) -> No
     assert answer.voided == []
     assert any_branch.cancel("1") == answer
     assert derive(any_branch.events())["1", "api"].cancelled
+
+
+def test_a_revision_after_a_line_was_voided_by_hand(any_branch: Branch) -> None:
+    any_branch.void(any_branch.order("1", LATTE[:1]).recorded[0].event_id)
+    any_branch.order("1", LATTE[:1], revision=2)
+    assert any_branch.on_hand("milk") == -250
+    with any_branch.store.reading() as connection:
+        (stored,) = orders_named(connection, ["1"])
+    assert derive(any_branch.events()) == {("1", "api"): stored}
 
 
 def test_an_order_and_its_revision_in_one_group(any_branch: Branch) -> None:
