@@ -17,8 +17,8 @@ from branch_node.lookups import (
     ORDER_COLUMNS,
     event_by_id,
     events_of_transfer,
+    first_by_key,
     highest_token,
-    lines_by_key,
     order_row,
     orders_named,
     sealed_where,
@@ -26,6 +26,7 @@ from branch_node.lookups import (
     voids_of,
 )
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
+from branch_node.rewind import MOST, Rewind
 from branch_node.schema import ITEM, LOCATION, LOG, SALE_ORDER, STOCK
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append, read_head, upsert_rows
@@ -74,27 +75,34 @@ class Group:
         self._orders: dict[OrderKey, OrderState | None] = {}
         self._changed_orders: dict[OrderKey, OrderState] = {}
         self._wrote = False
-        self._first_events: dict[str, Event] = {}
+        self._first: dict[str, Sealed] = {}
+        self._rewind: Rewind | None = None
         self._seen: dict[int, Event] = {}
 
     def gather(self, commands: Sequence[Command]) -> None:
         """Look up in one statement each what the whole group needs: keys already used, orders already known."""
-        self._first_events = lines_by_key(
-            self._connection, [command.key for command in commands if command.key is not None]
-        )
+        self._first = first_by_key(self._connection, [command.key for command in commands if command.key is not None])
+        self._look_back()
         orders = {command.order: None for command in commands if command.order is not None}
         self._orders.update(orders)
         for state in orders_named(self._connection, [order_id for order_id, _ in orders]):
             self._orders[state.order_id, state.source] = state
 
+    def _look_back(self) -> None:
+        """Where commands are repeated, read what came since the oldest of them that is recent."""
+        head = self._memory.head.sequence
+        oldest = head - MOST
+        recent = [last for each in self._first.values() if (last := _last_sequence(each)) >= oldest]
+        if recent:
+            self._rewind = Rewind(self._connection, self._memory.standings, min(recent), head)
+
     def run(self, command: Command) -> object:
         """Decide one command and take over what it decided; its answer. Raises Problem: then nothing has changed."""
-        if command.key is not None and (first := self._first_events.get(command.key)) is not None:
-            if first.command_digest != command.digest:
-                raise KEY_REUSED(
-                    f"the key {command.key!r} recorded something else at {first.sequence}", sequence=first.sequence
-                )
-            return command.answer(self.recorded_at(first.sequence))
+        if command.key is not None and (first := self._first.get(command.key)) is not None:
+            sequence = first.event.sequence
+            if first.event.command_digest != command.digest:
+                raise KEY_REUSED(f"the key {command.key!r} recorded something else at {sequence}", sequence=sequence)
+            return command.answer(self._recorded(first))
         decision = command.decide(self)
         sealed, head = self._seal(command, decision.events)
         try:
@@ -105,7 +113,7 @@ class Group:
             self._sealed += sealed
             self._head = head
             if command.key is not None:
-                self._first_events[command.key] = sealed[0].event
+                self._first[command.key] = sealed[0]
             return command.answer(Recorded(sealed, self._fold(sealed), False, self._look))
         except Problem as problem:
             raise RuntimeError("a command may refuse only while it decides") from problem
@@ -181,21 +189,30 @@ class Group:
         return touched
 
     def recorded_at(self, sequence: int) -> Recorded:
-        # What stood then is folded from the log alone, so that the answer is the same however often it is asked for.
         self._put_events()
-        (first,) = self.events_at([sequence])
-        span = LOG.event.c.sequence.between(first.sequence, first.sequence + first.lines - 1)
-        sealed = sealed_where(self._connection, span)
-        last = sealed[-1].event
-        standings: dict[str, Standing] = {}
-        for item_id in {each.event.item_id for each in sealed}:
-            if item_id is not None:
-                standing = self._then(item_id, last.sequence)
-                if standing.reserved:
-                    promised = self._then(item_id, last.sequence, last.recorded_at).reserved
-                    standing = msgspec.structs.replace(standing, reserved=promised)
-                standings[item_id] = standing
-        return Recorded(sealed, standings, True, self._look)
+        (first,) = sealed_where(self._connection, LOG.event.c.sequence == sequence)
+        return self._recorded(first)
+
+    def _recorded(self, first: Sealed) -> Recorded:
+        # What stood then is folded from the log alone, so that the answer is the same however often it is asked for.
+        sealed, last = [first], _last_sequence(first)
+        if last > first.event.sequence:
+            self._put_events()
+            sealed = sealed_where(self._connection, LOG.event.c.sequence.between(first.event.sequence, last))
+        items = {each.event.item_id for each in sealed if each.event.item_id is not None}
+        then = {item_id: self._stood(item_id, last, sealed[-1].event.recorded_at) for item_id in items}
+        return Recorded(sealed, then, True, self._look)
+
+    def _stood(self, item_id: str, sequence: int, recorded_at: int) -> Standing:
+        """What stood of an item once an event was recorded, with what was reserved at that moment."""
+        if self._rewind is not None and (standing := self._rewind.standing(item_id, sequence)) is not None:
+            return standing
+        self._put_events()
+        standing = self._then(item_id, sequence)
+        if standing.reserved:
+            promised = self._then(item_id, sequence, recorded_at).reserved
+            standing = msgspec.structs.replace(standing, reserved=promised)
+        return standing
 
     def _then(self, item_id: str, known_through: int, moment: int | None = None) -> Standing:
         place = self.location.location_id
@@ -316,3 +333,8 @@ class Group:
             known = orders_named(self._connection, [order_id])
             self._orders[order_id, source] = next((each for each in known if each.source == source), None)
         return self._orders[order_id, source]
+
+
+def _last_sequence(first: Sealed) -> int:
+    """The sequence of a command's last event."""
+    return first.event.sequence + first.event.lines - 1

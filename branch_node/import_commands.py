@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select
 
 from branch_node.by_hand import RecordEvent
 from branch_node.commands import Command, Decision, Recorded, View
-from branch_node.lookups import lines_by_key
+from branch_node.lookups import first_by_key
 from branch_node.problems import IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, KEY_REUSED
 from branch_node.schema import IMPORT_FILE
 from shared.events import SCHEMA_VERSION, Event
@@ -159,15 +159,15 @@ class ImportEvent(RecordEvent):
 def recorded_before(connection: Connection, commands: Sequence[ImportEvent]) -> list[Outcome | None]:
     """What is known of each row from the log alone: ALREADY, Refused where its key has other content, None if new.
 
-    One query for all; the writer, asked to repeat a command, would fold the stock of that moment for each.
+    One query for all; the writer, asked to repeat a command long after, would fold the stock of that moment for each.
     """
-    there = lines_by_key(connection, [command.key for command in commands if command.key is not None])
+    there = first_by_key(connection, [command.key for command in commands if command.key is not None])
     found: list[Outcome | None] = []
     for command in commands:
         first = there.get(command.key or "")
         if first is None:
             found.append(None)
-        elif first.command_digest == command.digest:
+        elif first.event.command_digest == command.digest:
             found.append(ALREADY)
         else:
             found.append(reused())

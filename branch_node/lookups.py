@@ -105,13 +105,13 @@ def recorded_by(connection: Connection, moment: int) -> int:
     return low
 
 
-def lines_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Event]:
+def first_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Sealed]:
     """The first event of each command recorded under one of these keys."""
     found = {}
-    for (line,) in _rows(connection, _by_key_sql, keys):
+    for line, digest in _rows(connection, _by_key_sql, keys):
         event = understand(bytes(line))
         if event.command_key is not None:
-            found[event.command_key] = event
+            found[event.command_key] = Sealed(event, bytes(line), bytes(digest))
     return found
 
 
@@ -157,7 +157,7 @@ def _rows(connection: Connection, sql: Callable[[int, str], str], values: Sequen
 def _by_key_sql(places: int, dialect: str) -> str:
     event = LOG.event
     wanted: list[BindParameter[str]] = [bindparam(f"key_{place}") for place in range(places)]
-    return driver_sql(select(event.c.line).where(event.c.command_key.in_(wanted)), dialect)
+    return driver_sql(select(event.c.line, event.c.hash).where(event.c.command_key.in_(wanted)), dialect)
 
 
 @lru_cache(maxsize=32)

@@ -20,7 +20,7 @@ from branch_node.api_support import MANAGERS, RECORDERS, ApiNode, actor_of
 from branch_node.by_hand import RecordEvent
 from branch_node.commands import Command
 from branch_node.corrections import INSTEAD, VoidEvent
-from branch_node.lookups import event_by_id, lines_by_key, sealed_where, voids_of
+from branch_node.lookups import event_by_id, first_by_key, sealed_where, voids_of
 from branch_node.pages_forms import (
     KINDS,
     VOID_REASONS,
@@ -182,8 +182,8 @@ class _Pages:
 
     def _recorded_under(self, key: str) -> str | None:
         with self._node.store.reading() as connection:
-            found = lines_by_key(connection, [key])
-        return found[key].event_id if key in found else None
+            found = first_by_key(connection, [key])
+        return found[key].event.event_id if key in found else None
 
     def _form(self, request: Request, kind: Kind, form: FormView, *, status: int = 200) -> Response:
         items = self._node.writer.items

@@ -117,6 +117,17 @@ def test_a_group_is_one_transaction(any_branch: Branch) -> None:
     assert any_branch.writer.head.sequence == 50
 
 
+def test_repeats_old_and_new_in_one_group_are_answered_as_before(any_branch: Branch) -> None:
+    old = any_branch.event_command("PURCHASE_RECEIVED", "milk", 5)
+    before = any_branch.run(old)
+    any_branch.event("ORDER_DEDUCTION", "milk", 1)
+    new, other = (any_branch.event_command(kind, "milk", 2) for kind in ("ORDER_DEDUCTION", "PURCHASE_RECEIVED"))
+    old_again, first, _, first_again, old_once_more = any_branch.writer.commit([old, new, other, new, old])
+    assert old_again == old_once_more == before
+    assert first_again == first
+    assert float(bytes(first.on_hand_after)) == 2
+
+
 def test_whoever_waits_is_committed_together_and_answered_apart(running: Branch) -> None:
     gate = Gate()
     held = running.writer.submit(gate)
