@@ -49,7 +49,7 @@ soak: $(READY)
 	$(BIN)/python -m tests.simulation $(SOAK_ARGS)
 
 acceptance: $(READY)
-	$(BIN)/python -m pytest -m acceptance -s $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m acceptance -s -o faulthandler_timeout=1800 $(PYTEST_ARGS)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)

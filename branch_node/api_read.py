@@ -151,7 +151,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
             return json_response(queries.low_stock(connection, now=node.clock.now(), after=after, limit=limit))
 
     @router.get(
-        "/stock/{item_id}",
+        "/stock/{item_id:code}",
         tags=["reading"],
         summary="What stands of one item, now or as of a moment",
         responses=_documented(StockRecord, "Its stock", ITEM_NOT_FOUND, INVALID_TIME),
@@ -165,7 +165,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
             raise _helped(node, problem) from None
 
     @router.get(
-        "/stock/{item_id}/explain",
+        "/stock/{item_id:code}/explain",
         tags=["reading"],
         summary="Why the figure is what it is",
         responses=_documented(ExplanationRecord, "The figure taken apart", ITEM_NOT_FOUND, INVALID_TIME),
@@ -209,7 +209,7 @@ def _status(router: APIRouter, node: ApiNode) -> None:
                 recording=shipping.recording and node.writer.problem() is None,
                 head=_head(head),
                 acknowledged=None if acknowledged is None else _head(acknowledged),
-                unshipped=head.sequence - (acknowledged.sequence if acknowledged else 0),
+                unshipped=max(head.sequence - (acknowledged.sequence if acknowledged else 0), 0),
                 last_contact_at=_time(shipping.last_contact_at),
                 waiting=node.writer.waiting(),
                 shipping=ShippingRecord(

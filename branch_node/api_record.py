@@ -236,7 +236,7 @@ def _document_routes(router: APIRouter, asking: Asking) -> None:
     read_count = StrictDecoder(CountInput, max_bytes=MAX_BODY)
 
     @router.post(
-        "/orders/{order_id}/cancel",
+        "/orders/{order_id:code}/cancel",
         tags=["recording"],
         summary="Take a whole order back",
         responses=problems(*_KEY, UNKNOWN_ORDER, ORDER_CANCELLED, *_WRITER)
@@ -302,7 +302,7 @@ def _correction_routes(router: APIRouter, asking: Asking) -> None:
         return json_response(await asking.ask(command), 201)
 
     @router.put(
-        "/items/{item_id}",
+        "/items/{item_id:code}",
         tags=["recording"],
         summary="Define an item that head office does not have yet",
         responses=problems(*_KEY, ITEM_OF_GROUP, UNIT_FIXED, *_WRITER)

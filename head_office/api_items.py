@@ -138,7 +138,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         return json_response(listed(found, limit, lambda item: write_after(item.item_id)))
 
     @app.get(
-        "/v1/items/{item_id}",
+        "/v1/items/{item_id:code}",
         tags=["catalogue"],
         summary="One item",
         responses={200: documented_answer(CatalogueItem, "The item"), **PROBLEMS.responses(UNKNOWN_ITEM)},
@@ -149,7 +149,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
             return json_response(items.read(connection, item_id))
 
     @app.put(
-        "/v1/items/{item_id}",
+        "/v1/items/{item_id:code}",
         tags=["catalogue"],
         summary="Add an item, or change one; its unit is fixed after its first event",
         openapi_extra=documented_body(ItemBody),
@@ -175,7 +175,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
             return json_response(items.read(connection, item_id), 201 if outcome is items.Outcome.ADDED else 200)
 
     @app.get(
-        "/v1/reorder-levels/{location_id}",
+        "/v1/reorder-levels/{location_id:code}",
         tags=["catalogue"],
         summary="The reorder levels of a location",
         responses={
@@ -198,7 +198,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         return json_response({**page, "items": [_reorder_out(each) for each in page["items"]]})
 
     @app.put(
-        "/v1/reorder-levels/{location_id}/{item_id}",
+        "/v1/reorder-levels/{location_id:code}/{item_id:code}",
         tags=["catalogue"],
         summary="Say when an item wants ordering at a location",
         openapi_extra=documented_body(ReorderBody),
@@ -243,7 +243,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         return json_response({**page, "items": [_waiting_out(each) for each in page["items"]]})
 
     @app.post(
-        "/v1/items-waiting/{location_id}/{item_id}/accept",
+        "/v1/items-waiting/{location_id:code}/{item_id:code}/accept",
         status_code=201,
         tags=["catalogue"],
         summary="Make a branch's item one of the group",
@@ -258,7 +258,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
             return json_response(waiting.accept(connection, location_id, item_id), 201)
 
     @app.put(
-        "/v1/items-waiting/{location_id}/{item_id}/map",
+        "/v1/items-waiting/{location_id:code}/{item_id:code}/map",
         tags=["catalogue"],
         summary="Say which item of the group a branch's item is",
         openapi_extra=documented_body(MapBody),

@@ -165,7 +165,7 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
         return json_response(out, 201)
 
     @app.put(
-        "/v1/locations/{location_id}",
+        "/v1/locations/{location_id:code}",
         tags=["locations"],
         summary="Change a location; what is recorded keeps its business dates",
         openapi_extra=documented_body(LocationBody),

@@ -180,7 +180,7 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
         return json_response({**page, "items": [quarantined_out(each) for each in page["items"]]})
 
     @app.post(
-        "/v1/quarantine/{location_id}/retry",
+        "/v1/quarantine/{location_id:code}/retry",
         tags=["quarantine"],
         summary="Fold what can be folded by now, as after an upgrade",
         responses={

@@ -108,7 +108,7 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         return json_response(StockPage(items=items, next=following, **told(report.cut, report.as_of)))
 
     @app.get(
-        "/v1/stock/{item_id}",
+        "/v1/stock/{item_id:code}",
         tags=["stock"],
         summary="Stock of one item: the totals of the group, and each location",
         responses={
@@ -134,7 +134,7 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         return json_response(ItemStock(item_id=item_id, totals=sums, items=items, **told(report.cut, report.as_of)))
 
     @app.get(
-        "/v1/stock/{item_id}/explain",
+        "/v1/stock/{item_id:code}/explain",
         tags=["stock"],
         summary="Why a figure is what it is: its last count, each event after it, and what does not count",
         responses={

@@ -46,7 +46,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
             return put(connection, instructions)
 
     @app.put(
-        "/v1/instructions/{transfer_id}/{step}",
+        "/v1/instructions/{transfer_id:code}/{step}",
         tags=["transfers"],
         summary="Ask a branch to record one step of a transfer",
         openapi_extra=documented_body(Instruction),

@@ -267,7 +267,7 @@ def add_routes(app: FastAPI, api: Api) -> None:
         return json_response(TransferPage(page.items, None if page.next is None else _write_place(page.next)))
 
     @app.get(
-        "/v1/transfers/{transfer_id}",
+        "/v1/transfers/{transfer_id:code}",
         tags=["transfers"],
         summary="One transfer, what the logs say of it, and its journal",
         responses={200: documented_answer(TransferDetail, _ANSWER), **_responses(UNKNOWN_TRANSFER)},
@@ -288,7 +288,7 @@ def add_routes(app: FastAPI, api: Api) -> None:
         return json_response(await run_in_threadpool(read))
 
     @app.post(
-        "/v1/transfers/{transfer_id}/cancel",
+        "/v1/transfers/{transfer_id:code}/cancel",
         status_code=202,
         tags=["transfers"],
         summary="Call a transfer back, as long as nothing of it was received",

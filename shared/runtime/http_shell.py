@@ -14,6 +14,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.runtime.paths import shelter
 from shared.runtime.problems import BAD_REQUEST, BODY_TOO_LARGE, INTERNAL_ERROR, Problem, problem_response
 from shared.runtime.telemetry import RequestStatistics, get_logger
 
@@ -100,6 +101,8 @@ class HttpShell:
             self._record(scope, status, time.perf_counter() - started, request_id)
 
     def _limit(self, scope: Scope, receive: Receive) -> tuple[Problem | None, Receive]:
+        if not shelter(scope):
+            return BAD_REQUEST("the address holds the character U+E000"), receive
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             # No database takes it in a text.
             return BAD_REQUEST("the address holds the character U+0000"), receive
@@ -117,7 +120,8 @@ class HttpShell:
         return None, _counting(receive, limit) if streamed else receive
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
-        route = getattr(scope.get("route"), "path", "(none)")
+        found = scope.get("route")
+        route: str = getattr(found, "path_format", "") or getattr(found, "path", "(none)")
         self._statistics.observe(scope["method"], route, status, seconds)
         if status >= 500 or (seconds >= SLOW_SECONDS and not scope.get("larder.waits")):
             log.warning(

@@ -30,7 +30,7 @@ class Target:
         self._command = (*command, "--dir", folder, "--port", str(self.port))
         self._process: RunningProcess | None = None
         self._in_flight = 0
-        self._lock = threading.Lock()
+        self._change = threading.Condition()
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
@@ -48,17 +48,12 @@ class Target:
 
     def kill(self) -> None:
         """SIGKILL, at a moment when a request is in flight if one comes within a second."""
-        deadline = threading.Event()
-        timer = threading.Timer(1.0, deadline.set)
-        timer.start()
-        while not self._in_flight and not deadline.is_set():
-            pass
-        timer.cancel()
         assert self._process is not None
-        in_flight = self._in_flight
-        self._process.kill()
-        self.kills += 1
-        self.in_flight_at_kills += in_flight
+        with self._change:
+            self._change.wait_for(lambda: self._in_flight > 0, 1.0)
+            self._process.kill()
+            self.kills += 1
+            self.in_flight_at_kills += self._in_flight
 
     def stop(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -66,13 +61,14 @@ class Target:
 
     def request(self, client: httpx.Client, method: str, path: str, key: str, **more: Any) -> httpx.Response:
         """One request, counted while it is in flight. Raises httpx.TransportError."""
-        with self._lock:
+        with self._change:
             self._in_flight += 1
+            self._change.notify_all()
         try:
             headers = {"Authorization": f"Bearer {key}", **more.pop("headers", {})}
             return client.request(method, self.url + path, headers=headers, **more)
         finally:
-            with self._lock:
+            with self._change:
                 self._in_flight -= 1
 
 

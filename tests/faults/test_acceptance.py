@@ -24,6 +24,11 @@ from tests.support.waiting import wait_until
 
 KILLS = 10
 TRANSFERS = 200
+WORKERS = 4
+MONTHS = 6
+CANCELLED = 0.5
+"""Of those to a branch that is away, how many are cancelled by who asked for them."""
+MORE_THAN_THERE_IS = 1_000_000
 BATCH = 100
 AWAY = "HEL"
 ENDS = frozenset({"COMPLETED", "REVERSED", "REJECTED"})
@@ -47,6 +52,9 @@ class Story:
         self.ends: dict[str, str] = {}
         self.wanted: dict[str, dict[str, Any]] = {}
         self.imports_killed = 0
+        self.month = 0
+        self.away: str | None = None
+        self.asked_while_away = 0
 
     def define_items(self) -> None:
         for product, name in self.coffee.products.items():
@@ -65,7 +73,7 @@ class Story:
         for name, branch in self.group.branches.items():
             self.traffic[name] = Traffic(name, self._recording(name, branch))
         self.traffic["office"] = Traffic("office", self._looking)
-        for number in range(4):
+        for number in range(WORKERS):
             self.traffic[f"transfers {number}"] = Traffic(f"transfers {number}", self._moving(number))
 
     def _recording(self, name: str, branch: Target) -> Any:
@@ -94,16 +102,17 @@ class Story:
         assert answer.status_code in (200, 429, 503), answer.text[:500]
 
     def _moving(self, worker: int) -> Any:
-        numbers = iter(range(worker, TRANSFERS, 4))
+        """Asks for every fourth of the transfers, a sixth of them a month; each is asked for until it is answered."""
+        next_number = [worker]
         current: list[dict[str, Any]] = []
 
         def act(client: httpx.Client) -> None:
             if not current:
-                number = next(numbers, None)
-                if number is None:
+                if next_number[0] >= TRANSFERS * self.month / MONTHS:
                     self._look_at_transfers(client)
                     return
-                current.append(self._a_transfer(number))
+                current.append(self._a_transfer(next_number[0]))
+                next_number[0] += WORKERS
             body = current[0]
             answer = self.group.coordinator.request(
                 client, "POST", "/v1/transfers", self.group.admin, json=body, params={"wait": 2}
@@ -114,9 +123,18 @@ class Story:
             state = answer.json()["state"]
             if state in ENDS:
                 self.ends[body["transfer_id"]] = state
+            elif body["destination"] == self.away:
+                self.asked_while_away += 1
+                if self.random.random() < CANCELLED:
+                    self._cancel(client, body["transfer_id"])
             current.clear()
 
         return act
+
+    def _cancel(self, client: httpx.Client, transfer_id: str) -> None:
+        path = f"/v1/transfers/{transfer_id}/cancel"
+        answer = self.group.coordinator.request(client, "POST", path, self.group.admin)
+        assert answer.status_code in (200, 202, 409, 429, 503), answer.text[:500]
 
     def _look_at_transfers(self, client: httpx.Client) -> None:
         answer = self.group.coordinator.request(client, "GET", "/v1/transfers", self.group.admin, params={"limit": 10})
@@ -125,8 +143,9 @@ class Story:
     def _a_transfer(self, number: int) -> dict[str, Any]:
         random = Random(number)
         source, destination = random.sample(list(STORES), 2)
+        most = 6 if number % 10 else MORE_THAN_THERE_IS
         lines = [
-            {"item_id": product, "quantity": random.randint(1, 6)}
+            {"item_id": product, "quantity": random.randint(1, 6) if most == 6 else most}
             for product in random.sample(sorted(self.coffee.products), random.randint(1, 3))
         ]
         body = {
@@ -140,29 +159,45 @@ class Story:
         return body
 
     def import_month(self, month: int) -> None:
-        """Import a month at every branch, killing the import and everything else, until each import ends by itself."""
+        """Import a month at every branch, with everything killed meanwhile, until each import ends by itself."""
         path = self.coffee.month_file(self.folder, month)
-        away = month in (2, 4)
-        if away:
-            self.group.branches[AWAY].kill()
-        names = [name for name in STORES if not (away and name == AWAY)]
-        imports = {name: self._import(name, path) for name in names}
-        for _ in range(2):
-            for target in self.group.targets:
-                if away and target.name == AWAY:
-                    continue
-                target.kill()
-                target.start()
-            for name in names:
-                if imports[name].returncode is None:
-                    imports[name].kill()
-                    self.imports_killed += 1
-                    imports[name] = self._import(name, path)
-        if away:
-            self.group.branches[AWAY].start()
-            imports[AWAY] = self._import(AWAY, path)
-        for name, process in imports.items():
-            self._finish(name, path, process)
+        self.away = AWAY if month in (2, 4) else None
+        if self.away:
+            self.group.branches[self.away].kill()
+        self.month, asked_before = month, self.asked_while_away
+        for name in STORES:
+            if name != self.away:
+                self._import_under_fire(name, path)
+        if self.away:
+            wait_until(lambda: self.asked_while_away >= asked_before + 3, 60, what=f"transfers to {AWAY}, away")
+            self.group.branches[self.away].start()
+            self.away = None
+            self._import_under_fire(AWAY, path)
+
+    def _import_under_fire(self, name: str, path: Path) -> None:
+        """The import dies while it works, then the node does, then head office and coordinator."""
+        process = self._moving_import(name, path)
+        self.imports_killed += process.returncode is None
+        process.kill()
+        process = self._moving_import(name, path)
+        for target in (self.group.branches[name], self.group.office, self.group.coordinator):
+            target.kill()
+            target.start()
+        self._finish(name, path, process)
+
+    def _moving_import(self, name: str, path: Path) -> RunningProcess:
+        """An import that has recorded something, or has ended."""
+        before = self._sales(name)
+        process = self._import(name, path)
+        wait_until(lambda: self._sales(name) > before or process.returncode is not None, 120, interval=0.005)
+        return process
+
+    def _sales(self, name: str) -> int:
+        """The sequence of the last sale in a branch's log, 0 for none among the last thousand events."""
+        with sqlite3.connect(f"file:{self.folder / name / 'branch.db'}?mode=ro", uri=True) as db:
+            last = "SELECT sequence, type FROM event ORDER BY sequence DESC LIMIT 1000"
+            query = f"SELECT coalesce(max(sequence), 0) FROM ({last}) WHERE type = 'ORDER_DEDUCTION'"
+            return int(db.execute(query).fetchone()[0])
 
     def _import(self, name: str, path: Path) -> RunningProcess:
         (self.folder / f"{name}.toml").write_text(MAP.format(store=STORES[name]), encoding="utf-8")
@@ -254,7 +289,7 @@ def test_half_a_year_of_three_shops(tmp_path: Path) -> None:
     try:
         story.define_items()
         story.begin_traffic()
-        for month in range(1, 7):
+        for month in range(1, MONTHS + 1):
             story.import_month(month)
         for target in story.group.targets:
             while target.kills < KILLS:
@@ -272,7 +307,9 @@ def _report(story: Story) -> None:
         print(f"{target.name}: killed {target.kills} times, {target.in_flight_at_kills} requests in flight")
         assert target.kills >= KILLS
         assert target.in_flight_at_kills > 0, f"no request was in flight at any death of {target.name}"
-    print(f"imports killed: {story.imports_killed}")
+    print(f"imports: killed {story.imports_killed} times")
+    assert story.imports_killed >= KILLS
+    print(f"transfers asked for to a branch that was away: {story.asked_while_away}")
     print(f"transfers: {dict(Counter(story.ends.values()))}")
     print(f"traffic: { {name: dict(each.counts) for name, each in story.traffic.items()} }")
     assert len(story.ends) == TRANSFERS

@@ -21,7 +21,7 @@ PACKAGES = ("shared", *SERVICES, "deploy")
 SHARED = {"chain", "event_log", "events", "messages", "projection", "stock", "wire"}
 RUNTIME = {
     *("app", "auth", "client", "clock", "database", "postgres", "problems", "settings", "telemetry"),
-    *("compression", "docs_page", "http_shell", "migrations", "pages", "server", "sessions", "strict_json"),
+    *("compression", "docs_page", "http_shell", "migrations", "pages", "paths", "server", "sessions", "strict_json"),
     *("postgres_binaries", "postgres_folder", "postgres_supervisor"),
 }
 TOP_LEVEL = {

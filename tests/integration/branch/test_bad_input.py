@@ -276,6 +276,17 @@ def test_texts_that_a_database_may_stumble_over(any_caller: Caller) -> None:
     assert any_caller.send("PUT", "/v1/items/%00", {"name": "x", "unit": "l"}).status_code in {400, 422}
 
 
+def test_codes_with_a_slash(caller: Caller) -> None:
+    half = "/v1/items/1%2F2%20pint"
+    assert caller.send("PUT", half, {"name": "Half a pint", "unit": "pcs"}).status_code == 200
+    order = {"order_id": "2026/17", "lines": [{"item_id": "1/2 pint", "quantity": 2}]}
+    assert caller.post("/v1/orders", order).status_code == 201
+    assert caller.get("/v1/stock/1%2F2%20pint").json()["on_hand"] == -2
+    assert caller.get("/v1/stock/1%2f2%20pint/explain").json()["stock"]["on_hand"] == -2
+    assert caller.post("/v1/orders/2026%2F17/cancel", {}).status_code in {200, 201}
+    assert caller.get("/v1/stock/1%2F2%20pint").json()["on_hand"] == 0
+
+
 def test_nearest_codes(caller: Caller) -> None:
     for wrong, right in {"mlk": "milk", "MILK": "milk", "bean": "beans", "coffee beans": "beans"}.items():
         problem = refused(caller, caller.post("/v1/events", GOOD | {"item_id": wrong}), 422, "unknown-item")

@@ -56,6 +56,16 @@ def get(api: Api, path: str, who: str = "viewer") -> Any:
     return json.loads(answer.content, parse_float=Decimal)
 
 
+def test_a_code_with_a_slash(api: Api) -> None:
+    body = {"name": "Half a pint", "unit": "pcs"}
+    assert api.call("admin", "PUT", "/v1/items/1%2F2%20pint", body).status_code in {200, 201}
+    assert get(api, "/v1/items/1%2F2%20pint")["name"] == "Half a pint"
+    level = {"level": "2", "target": "5"}
+    assert api.call("admin", "PUT", "/v1/reorder-levels/BEY-01/1%2F2%20pint", level).status_code == 200
+    unknown = api.call("viewer", "GET", "/v1/stock/1%2F2%20pint").json()
+    assert (unknown["code"], unknown["item_id"]) == ("nothing-known", "1/2 pint")
+
+
 def test_stock_of_the_group_with_its_freshness(api: Api, office: Engine) -> None:
     a_day(office)
     report = get(api, "/v1/stock")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -95,6 +96,10 @@ def app(state: dict[str, Any]) -> FastAPI:
 
         return StreamingResponse(parts())
 
+    @router.get("/codes/{code:code}/{verb}")
+    async def code(code: str, verb: str) -> dict[str, str]:
+        return {"code": code, "verb": verb}
+
     @router.get("/field")
     async def field() -> None:
         invalid_request("lines[0].quantity", "has four decimals")
@@ -172,6 +177,19 @@ def test_what_fastapi_would_take_or_choke_on(client: TestClient, path: str, text
 @pytest.mark.parametrize("path", ["/v1/nowhere%00", "/v1/field?a=b%00"])
 def test_a_nul_in_the_address(client: TestClient, path: str) -> None:
     problem(client.get(path), 400, "bad-request")
+
+
+@pytest.mark.parametrize("code", ["a/b", "/", "a/b/c d?é#ل"])
+def test_a_code_with_a_slash_is_one_segment(client: TestClient, code: str) -> None:
+    assert client.get(f"/v1/codes/{quote(code, safe='')}/look").json() == {"code": code, "verb": "look"}
+    assert client.get("/v1/codes/a/b/look").status_code == 404
+    metrics = client.get("/metrics").text
+    assert 'route="/v1/codes/{code}/{verb}"' in metrics
+    assert "/v1/codes/{code}/{verb}" in client.get("/openapi.json").json()["paths"]
+
+
+def test_what_stands_for_a_slash_stands_for_nothing_else(client: TestClient) -> None:
+    problem(client.get("/v1/codes/a%EE%80%80b/look"), 400, "bad-request")
 
 
 @pytest.mark.parametrize("path", ["/v1/%ff", "/v1/%ed%a0%80", "/v1/field?a=%ff%ed%a0%80", "/" + "x" * 20_000])
