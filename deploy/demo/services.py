@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
 LARDER = (sys.executable, "-m", "deploy.cli")
+ON_A_LEASH = (sys.executable, "-m", "deploy.demo.leash")
 
 
 class DemoFailed(Exception):
@@ -61,7 +61,7 @@ class Service:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "serve.log"
-        self._arguments = [*LARDER, *arguments, "--dir", str(folder), "--port", str(port)]
+        self._arguments = [*ON_A_LEASH, *arguments, "--dir", str(folder), "--port", str(port)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -78,9 +78,10 @@ class Service:
     def start(self) -> None:
         """Start it and wait until it is ready. Raises DemoFailed."""
         with self.log.open("ab") as log:
-            # A session of its own: Ctrl-C in the terminal is the demo's, which stops its services in order.
+            # A session of its own: Ctrl-C in the terminal is the demo's, which stops its services in order. The pipe is
+            # never written to; it ends with us, however we end.
             self._process = subprocess.Popen(
-                self._arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                self._arguments, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -100,14 +101,14 @@ class Service:
     def stop(self) -> None:
         """Stop it in order; by force where it does not end in time."""
         process, self._process = self._process, None
-        if process is None or process.poll() is not None:
+        if process is None:
             return
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_SECONDS)
+        with process:  # closes its end of the leash
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 class Branch(Service):

@@ -85,7 +85,7 @@ def deductions(count: int, *, location_id: str = LOCATION, seed: int = 1, items:
             actor="lk_3f9c2a71",
             business_date=day,
             command_digest=digest,
-            command_key=f"{chance.getrandbits(128):032x}",
+            command_key=str(uuid7(moment, chance)),
             epoch=0,
             event_id=str(uuid7(moment, chance)),
             item_id=names[chance.randrange(items)],
