@@ -25,11 +25,12 @@ LONG_POLL: Final = 20.0
 SWEEP_SECONDS: Final = 0.5
 """How often to look for what is due by the clock."""
 CATALOGUE_SECONDS: Final = 10.0
-LINGER: Final = 0.006
-"""How long at most to let work gather before a round, while more than one transfer is open: every round, and what it
-sets going at head office and at the branches, costs much the same for one transfer as for twenty."""
+LINGER: Final = 0.03
+"""How long at most to let work gather before a round, while more than one transfer moves: see `tempo`."""
 ENOUGH: Final = 0.9
-"""The share of the open transfers for which nobody lingers any longer."""
+"""The share of the expected transfers for which nobody lingers any longer."""
+BETWEEN_POLLS: Final = 0.006
+"""How long to leave head office alone between two polls, while more than one transfer moves."""
 DATABASE_TROUBLE_WAIT: Final = 1.0
 IDLE: Final = 1.0
 QUICK: Final = 0.05
@@ -110,8 +111,9 @@ class Runner:
     def _decide(self) -> None:
         inbox = self._worker.inbox
         inbox.wait(IDLE)
-        if self._worker.open_transfers > 1:
-            inbox.gather(ENOUGH * self._worker.open_transfers, LINGER)
+        expected = self._worker.expected()
+        if expected > 1:
+            inbox.gather(ENOUGH * expected, LINGER)
         moment = time.monotonic()
         sweep = moment - self._swept_at >= SWEEP_SECONDS
         if sweep:
@@ -127,8 +129,8 @@ class Runner:
         began = time.monotonic()
         if worker.poll(LONG_POLL) == 0 and time.monotonic() - began < QUICK:
             self._stopping.wait(QUICK)  # a head office that answers "nothing" without waiting
-        elif worker.open_transfers > 1:
-            time.sleep(LINGER)
+        elif worker.expected() > 1:
+            time.sleep(BETWEEN_POLLS)
 
     def _ask(self) -> None:
         worker = self._worker

@@ -28,6 +28,7 @@ from transfer_coordinator.inbox import MOST_SENT, Answer, Inbox, Letters, Outbox
 from transfer_coordinator.office import HeadOffice
 from transfer_coordinator.plan import Policy, Record
 from transfer_coordinator.store import FACTS_FEED
+from transfer_coordinator.tempo import Tempo
 from transfer_coordinator.waiters import Waiters
 
 log = get_logger("larder.worker")
@@ -69,6 +70,8 @@ class CoordinatorWorker:
         self._connection: Connection | None = None
         self._doubtful = False
         self._cursor: str | None = None
+        self._monotonic = clock.monotonic
+        self._tempo = Tempo()
         self.hearing = Backoff(clock.monotonic)
         self.sending = Backoff(clock.monotonic)
         self._ended = telemetry.counter("transfers_ended", "Transfers ended here", ["state"])
@@ -84,6 +87,10 @@ class CoordinatorWorker:
     def open_transfers(self) -> int:
         """How many transfers this process drives now."""
         return len(self._held)
+
+    def expected(self) -> int:
+        """How many of them may be expected to move next, at one time: see `tempo`."""
+        return self._tempo.expected(self._monotonic())
 
     def step(self) -> int:
         """One bounded bit of everything: hear, decide, ask. How much there was to do.
@@ -206,6 +213,7 @@ class CoordinatorWorker:
                 self._held.pop(name, None)
             else:
                 self._held[name] = held
+        self._tempo.note(draft.changed, self._monotonic())
         self.outbox.put(list(draft.instructions.values()), list(draft.looks))
         self.waiters.ended(draft.ended)
         for future, answer in draft.told:
