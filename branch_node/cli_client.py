@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from branch_node import running
 from branch_node.settings import BranchSettings, load
+from shared.runtime import running
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.settings import SettingsError
 

@@ -9,13 +9,13 @@ from uuid import UUID
 
 import httpx
 
-from branch_node import running
 from branch_node.api import build_api
 from branch_node.keys import new_local_key
 from branch_node.node import NAME, Node
 from branch_node.pages import add_pages
 from branch_node.settings import BranchSettings
 from branch_node.store import Store
+from shared.runtime import running
 from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database import wait_for_database
 from shared.runtime.server import run

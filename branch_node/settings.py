@@ -11,10 +11,16 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr
 
 from shared.events import code_fault
-from shared.runtime.settings import FILE_NAME, ServiceSettings, SettingsError, load_settings
+from shared.runtime.settings import (
+    FILE_NAME,
+    LOCALHOST,
+    HeadOfficeAddress,
+    ServiceSettings,
+    SettingsError,
+    load_settings,
+)
 
 DEFAULT_PORT: Final = 8101
-LOCALHOST: Final = "127.0.0.1"
 _DAY_START: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
 
@@ -41,13 +47,6 @@ def _day_start(text: str) -> str:
     return text
 
 
-def _head_office(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("head office's address is like https://office.example:8000")
-    return text.rstrip("/")
-
-
 class BranchSettings(ServiceSettings):
     """One location's node. `timezone` and `day_start` hold until head office tells its own for the location.
 
@@ -59,7 +58,7 @@ class BranchSettings(ServiceSettings):
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     day_start: Annotated[str, AfterValidator(_day_start)] = "04:00"
     database: str | None = None
-    head_office: Annotated[str, AfterValidator(_head_office)] | None = None
+    head_office: HeadOfficeAddress | None = None
     key: SecretStr | None = None
     witness: Path | None = None
     host: str = LOCALHOST

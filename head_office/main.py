@@ -21,7 +21,7 @@ from head_office.api_reports import add_report_routes
 from head_office.api_stock import add_stock_routes
 from head_office.api_sync import EVENTS_PATH, add_sync_routes
 from head_office.api_transfers import INSTRUCTIONS_PATH, add_transfer_routes
-from head_office.database import database, listener
+from head_office.database import DATABASE, listener
 from head_office.keys import DatabaseKeys
 from head_office.pages import add_pages
 from head_office.problems import PROBLEMS
@@ -123,7 +123,7 @@ def _schema_fits(engine: Engine) -> str | None:
 def serve(settings: HeadOfficeSettings, say: Callable[[str], None]) -> int:
     """Run head office until it is told to stop; the exit code."""
     configure_logging(file=settings.dir / "logs" / "head-office.log", level=settings.log_level)
-    with database(settings, serving=True) as url:
+    with DATABASE.opened(settings, serving=True) as url:
         office = build(settings.model_copy(update={"database_url": SecretStr(url)}), SystemClock())
         return run(
             office.app,

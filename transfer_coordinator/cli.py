@@ -66,11 +66,11 @@ def init(
         "database_url": database_url,
         "port": port,
     }
-    from transfer_coordinator.database import database  # all of SQL, which most commands do without
+    from transfer_coordinator.database import DATABASE  # all of SQL, which most commands do without
 
     settings = load_settings(CoordinatorSettings, flags)
     reached = _try_key(settings)
-    with database(settings):
+    with DATABASE.opened(settings):
         kept = {name: value for name, value in flags.items() if name != "dir" and value is not None}
         write_settings_file(
             folder,

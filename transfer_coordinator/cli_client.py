@@ -16,8 +16,8 @@ from typing import Any, Final
 import httpx
 from pydantic import SecretStr
 
+from shared.runtime import running
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
-from transfer_coordinator import running
 from transfer_coordinator.cli_output import Refused
 from transfer_coordinator.settings import settings_of
 
@@ -73,10 +73,10 @@ def coordinator(folder: Path | None, url: str | None, key: str | None) -> Iterat
         with ServiceClient(found.url, key=key or found.key, user_agent=AGENT) as client:
             yield Reached(client)
         return
-    from transfer_coordinator.database import database  # the whole service, where no other process is it
+    from transfer_coordinator.database import DATABASE  # the whole service, where no other process is it
     from transfer_coordinator.main import build
 
-    with database(settings) as address:
+    with DATABASE.opened(settings) as address:
         built = build(settings.model_copy(update={"database_url": SecretStr(address)}))
         transport = InProcess(built.app)
         try:

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
+from shared.runtime import running
 from shared.runtime.app import build_app
 from shared.runtime.auth import Authenticator
 from shared.runtime.client import ServiceClient
@@ -24,10 +25,9 @@ from shared.runtime.migrations import pending_upgrade
 from shared.runtime.server import run
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, configure_logging
-from transfer_coordinator import running
 from transfer_coordinator.api import Api, add_routes
 from transfer_coordinator.catalogue import LOCAL, Catalogue
-from transfer_coordinator.database import database
+from transfer_coordinator.database import DATABASE
 from transfer_coordinator.office import HeadOffice
 from transfer_coordinator.plan import Policy
 from transfer_coordinator.problems import PROBLEMS
@@ -133,7 +133,7 @@ def _catalogue_known(catalogue: Catalogue) -> str | None:
 def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
     """Run the coordinator until it is told to stop or one of its threads dies; the exit code."""
     configure_logging(file=settings.dir / "logs" / "transfer.log", level=settings.log_level)
-    with database(settings, serving=True) as url:
+    with DATABASE.opened(settings, serving=True) as url:
         built = build(settings.model_copy(update={"database_url": SecretStr(url)}))
         built.catalogue.refresh()
 

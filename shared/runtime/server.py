@@ -11,12 +11,11 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from shared.runtime.settings import SettingsError
+from shared.runtime.settings import LOCALHOST, SettingsError
 from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.server")
 
-LOCALHOST = "127.0.0.1"
 GRACE_SECONDS = 10
 BACKLOG = 2_048
 Watch = Callable[[], str | None]

@@ -12,12 +12,14 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 FILE_NAME = "settings.toml"
+LOCALHOST: Final = "127.0.0.1"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -69,6 +71,61 @@ def _explain(kind: type[ServiceSettings], found: Any) -> str:
         known = ", ".join(sorted(kind.model_fields))
         return f"there is no setting {name!r}: remove it from {FILE_NAME}; known are {known}"
     return f"the setting {name!r} is wrong ({found['msg']}): correct {flag}, {variable} or {FILE_NAME} in --dir"
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("head office's address is like https://office.example:8000")
+    return text.rstrip("/")
+
+
+HeadOfficeAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+def _postgres(secret: SecretStr) -> SecretStr:
+    from sqlalchemy import make_url  # here, as most commands do without it
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        backend = make_url(secret.get_secret_value()).get_backend_name()
+    except (ArgumentError, ValueError) as error:
+        raise ValueError("a database's address is like postgresql://user:password@host/database") from error
+    if backend not in {"postgresql", "postgres"}:
+        raise ValueError("this runs on PostgreSQL only: postgresql://user:password@host/database")
+    return secret
+
+
+class PostgresSettings(ServiceSettings):
+    """Base of the settings of a service on PostgreSQL; without a `database_url` it runs one of its own in `dir`."""
+
+    database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = None
+
+    @property
+    def postgres_folder(self) -> Path:
+        """Where the PostgreSQL of our own keeps its files."""
+        return self.dir.absolute() / "postgres"
+
+
+def postgres_binaries() -> Path | None:
+    """LARDER_PG_BIN: the folder of PostgreSQL's programs, or None to look for them."""
+    folder = environment("PG_BIN")
+    return Path(folder) if folder else None
+
+
+def find_here(service: str) -> Path | None:
+    """The current folder or one in it, where exactly one of them is such a service's."""
+    here = Path()
+    folders = [here, *sorted(each for each in here.iterdir() if (each / FILE_NAME).is_file())]
+    found = [each for each in folders if _is_of(service, each)]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_of(service: str, folder: Path) -> bool:
+    try:
+        return read_settings_file(folder).get("service") == service
+    except SettingsError:
+        return False  # somebody else's file of that name
 
 
 def read_settings_file(directory: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import pytest
 from tests.faults.coffee import DATA, LINES, MAP, MONTH_ENDS, STORES, ZONE, Coffee, end_of_business
 from tests.faults.hostile_group import HostileGroup, Target, Traffic
 from tests.support.processes import RunningProcess, larder
+from tests.support.strict_skips import NO_SHARED
 from tests.support.waiting import wait_until
 
 KILLS = 10
@@ -35,7 +36,7 @@ ENDS = frozenset({"COMPLETED", "REVERSED", "REJECTED"})
 
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.skipif(not DATA.exists(), reason="../shared is absent: the coffee-shop data set is not here"),
+    pytest.mark.skipif(not DATA.exists(), reason=NO_SHARED),
 ]
 
 

@@ -11,14 +11,14 @@ from shared.events import EventType
 from shared.messages import InstructionStep
 from shared.runtime.auth import generate_key
 from shared.runtime.problems import Problem
-from shared.runtime.settings import SettingsError, write_settings_file
+from shared.runtime.settings import SettingsError, find_here, write_settings_file
 from tests.unit.coordinator.test_plan import NEW, NOW, TRANSFER, fact
 from transfer_coordinator.catalogue import Known
 from transfer_coordinator.documents import detail, document, why
 from transfer_coordinator.plan import Record
 from transfer_coordinator.requests import Wanted, read_body, transfer_of, wanted
 from transfer_coordinator.saga import Conflict, State
-from transfer_coordinator.settings import find_here, settings_of
+from transfer_coordinator.settings import SERVICE, settings_of
 
 BODY = b'{"source":"A","destination":"B","mode":"immediate","lines":[%s]}'
 
@@ -125,5 +125,5 @@ def test_the_only_coordinator_here_is_found(tmp_path: Path, monkeypatch: pytest.
     write_settings_file(
         tmp_path / "t", {"service": "transfer-coordinator", "head_office": "http://o", "key": generate_key().text}
     )
-    assert find_here() == Path("t")
+    assert find_here(SERVICE) == Path("t")
     assert settings_of(None).dir == Path("t")

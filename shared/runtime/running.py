@@ -1,4 +1,4 @@
-"""How commands on the same machine find the coordinator that serves: `running.json` in its --dir, mode 0600.
+"""How commands on the same machine find the one that serves: `running.json` in its --dir, mode 0600.
 
 It holds the address and a key made at each start. It may be left behind by one that was killed, so whoever reads it
 asks the address before believing it.
@@ -16,7 +16,7 @@ FILE_NAME: Final = "running.json"
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the coordinator answers, the key of this machine's commands, and its process."""
+    """Where the service answers, the key of this machine's commands, and its process."""
 
     url: str
     key: str
