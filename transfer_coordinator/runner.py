@@ -25,8 +25,9 @@ LONG_POLL: Final = 20.0
 SWEEP_SECONDS: Final = 0.5
 """How often to look for what is due by the clock."""
 CATALOGUE_SECONDS: Final = 10.0
-LINGER: Final = 0.03
-"""How long at most to let work gather before a round, while more than one transfer moves: see `tempo`."""
+LINGER: Final = 0.002
+LONGEST_LINGER: Final = 0.03
+"""How long at most to let work gather before a round, for each transfer that moves and for all: see `tempo`."""
 ENOUGH: Final = 0.9
 """The share of the expected transfers for which nobody lingers any longer."""
 BETWEEN_POLLS: Final = 0.006
@@ -113,7 +114,7 @@ class Runner:
         inbox.wait(IDLE)
         expected = self._worker.expected()
         if expected > 1:
-            inbox.gather(ENOUGH * expected, LINGER)
+            inbox.gather(ENOUGH * expected, min(LINGER * expected, LONGEST_LINGER))
         moment = time.monotonic()
         sweep = moment - self._swept_at >= SWEEP_SECONDS
         if sweep:
