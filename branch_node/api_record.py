@@ -35,6 +35,7 @@ from branch_node.problems import (
     ALREADY_VOIDED,
     AREA_DIFFERS,
     BUSY,
+    COUNT_POSTED,
     FUTURE_DATE,
     INVALID_EVENT,
     INVALID_KEY,
@@ -255,7 +256,15 @@ def _document_routes(router: APIRouter, asking: Asking) -> None:
         tags=["recording"],
         summary="Record a count, by item and area",
         responses=problems(
-            *_KEY, INVALID_QUANTITY, INVALID_TIME, FUTURE_DATE, UNKNOWN_ITEM, UNIT_DIFFERS, AREA_DIFFERS, *_WRITER
+            *_KEY,
+            INVALID_QUANTITY,
+            INVALID_TIME,
+            FUTURE_DATE,
+            UNKNOWN_ITEM,
+            UNIT_DIFFERS,
+            AREA_DIFFERS,
+            COUNT_POSTED,
+            *_WRITER,
         )
         | {201: documented_answer(CountAnswer, "What was posted, and what waits")},
         openapi_extra=documented_body(CountInput) | _KEY_HEADER,
@@ -273,7 +282,7 @@ def _correction_routes(router: APIRouter, asking: Asking) -> None:
     read_item = StrictDecoder(ItemInput, max_bytes=MAX_BODY)
 
     @router.post(
-        "/events/{event_id}/void",
+        "/events/{event_id:code}/void",
         status_code=201,
         tags=["recording"],
         summary="Take an event out of every figure",
@@ -288,7 +297,7 @@ def _correction_routes(router: APIRouter, asking: Asking) -> None:
         return json_response(await asking.ask(command), 201)
 
     @router.post(
-        "/events/{event_id}/review",
+        "/events/{event_id:code}/review",
         status_code=201,
         tags=["recording"],
         summary="Say that an event was looked at",

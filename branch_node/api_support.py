@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from branch_node.commands import Command
-from branch_node.fast_lane import Given
+from branch_node.fast_lane import Given, key_header
 from branch_node.nearest import nearest_codes
 from branch_node.problems import INVALID_KEY, PROBLEMS, UNKNOWN_ITEM
 from branch_node.shipping_status import StatusBoard
@@ -96,7 +96,7 @@ class Asking:
 
     def given_key(self, request: Request) -> str | None:
         """The caller's Idempotency-Key, None where it sent none. Raises 422 `invalid-idempotency-key`."""
-        return self.key_or_none(request.headers.get("idempotency-key"))
+        return self.key_or_none(key_header(request))
 
     def key_or_none(self, key: str | None) -> str | None:
         """A header's key, checked. Raises 422 `invalid-idempotency-key`."""

@@ -131,8 +131,9 @@ class Decision(msgspec.Struct, kw_only=True):
     `events` are unplaced, without command_key, command_digest, line, lines: the writer stamps those. `writes` change
     side tables, in the same transaction, in order; they may not refuse. `items`, `location` and `order` replace what
     was known under the same id, in the table and in the writer's memory. `answer` is what a decision without events
-    answers. `after_commit` runs on the writer's thread once all is on disk, before the answer goes out; it may not
-    fail.
+    answers; `kept` is that answer as JSON where it takes effect all the same: it is kept under the command's key, for
+    `Command.again`. `after_commit` runs on the writer's thread once all is on disk, before the answer goes out; it may
+    not fail.
     """
 
     events: Sequence[Event] = ()
@@ -141,6 +142,7 @@ class Decision(msgspec.Struct, kw_only=True):
     location: Location | None = None
     order: OrderState | None = None
     answer: object = None
+    kept: bytes | None = None
     after_commit: Sequence[Callable[[], None]] = ()
 
 
@@ -177,6 +179,10 @@ class Command:
     def answer(self, recorded: Recorded) -> object:
         """The answer, from the recorded events alone. Called only where there are any."""
         return recorded.sealed
+
+    def again(self, kept: bytes) -> object:
+        """The answer once more, from what `Decision.kept` was."""
+        return msgspec.Raw(kept)
 
 
 def unplaced(

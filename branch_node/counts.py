@@ -1,7 +1,8 @@
 """Counts: what was on the shelf, item by item, several areas of one item summed when the last of them is in.
 
 A count stands at the moment it was counted. What was expected then is kept beside it; a line nobody counted is not a
-zero. While a count is `open` its areas wait in a table of their own, and nothing is in the log yet.
+zero. While a count is `open` its areas wait in a table of their own, and nothing is in the log yet. Once an item is
+posted, a further area of it under the same count is refused: it would pass for the whole.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, and_, select
 
-from branch_node.commands import Decision, Item, Recorded, View, unplaced
+from branch_node.commands import Decision, Item, Recorded, View, Write, unplaced
 from branch_node.documents import CountContent, CountLine
 from branch_node.lookups import recorded_by, sealed_where, standing_then
-from branch_node.problems import AREA_DIFFERS, INVALID_QUANTITY
+from branch_node.problems import AREA_DIFFERS, COUNT_POSTED, INVALID_QUANTITY
 from branch_node.records import EventRecord, Number, record_of
 from branch_node.rules import KeyedCommand, known_item, moment_of
 from branch_node.schema import COUNT_AREA, LOG
@@ -36,6 +37,7 @@ class AreaCounted(msgspec.Struct, frozen=True, kw_only=True):
     area: str
     counted: int
     occurred_at: int
+    posted_sequence: int | None = None
 
 
 class AreaRecord(msgspec.Struct, kw_only=True):
@@ -107,38 +109,56 @@ class RecordCount(KeyedCommand):
     def decide(self, view: View) -> Decision:
         content = self.content
         items = {line.item_id: known_item(view, line.item_id, line.unit) for line in content.lines}
-        areas = _held(view.connection, content.count_id)
-        new: list[AreaCounted] = []
+        areas = self._waiting_areas(view)
+        changed: list[AreaCounted] = []
         for place, line in enumerate(content.lines):
             area = _area(view, line, f"lines[{place}].")
             before = areas.get((area.item_id, area.area))
-            if before is not None and before.counted != area.counted:
+            if before is not None and before.counted != area.counted and not line.replace:
                 raise AREA_DIFFERS(
                     f"{line.area or 'the whole'} of {line.item_id} was counted as {quantity_text(before.counted)}",
                     item_id=line.item_id,
                     area=line.area or None,
                 )
-            if before is None:
+            if before is None or line.replace:
                 areas[area.item_id, area.area] = area
-                new.append(area)
+                changed.append(area)
         if content.open:
-            rows = [(content.count_id, each.item_id, each.area, each.counted, each.occurred_at) for each in new]
-            waiting = CountAnswer(count_id=content.count_id, items=[], waiting=_waiting(areas.values()))
-            return Decision(
-                writes=[lambda connection: upsert_rows(connection, COUNT_AREA, _COLUMNS, rows)] if rows else [],
-                answer=waiting,
-            )
+            answer = CountAnswer(count_id=content.count_id, items=[], waiting=_waiting(areas.values()))
+            return Decision(writes=[self._writing(changed)], answer=answer, kept=msgspec.json.encode(answer))
         by_item: dict[str, list[AreaCounted]] = {}
         for area in areas.values():
             by_item.setdefault(area.item_id, []).append(area)
-        events = [
-            self._summed(view, items.get(item_id) or known_item(view, item_id, None), counted)
-            for item_id, counted in sorted(by_item.items())
-        ]
-        return Decision(events=events, writes=[self._forget_areas])
+        events, posted = [], []
+        for sequence, (item_id, counted) in enumerate(sorted(by_item.items()), start=view.head.sequence + 1):
+            item = items.get(item_id) or known_item(view, item_id, None)
+            events.append(self._summed(view, item, counted))
+            posted += [msgspec.structs.replace(area, posted_sequence=sequence) for area in counted]
+        return Decision(events=events, writes=[self._writing(posted)])
 
-    def _forget_areas(self, connection: Connection) -> None:
-        connection.execute(delete(COUNT_AREA).where(COUNT_AREA.c.count_id == self.content.count_id))
+    def _waiting_areas(self, view: View) -> dict[tuple[str, str], AreaCounted]:
+        """The areas of this count that wait. Raises 409 `count-posted` where an item counted now is posted already."""
+        held = _held(view.connection, self.content.count_id)
+        counted = {line.item_id for line in self.content.lines}
+        posted = {
+            area.posted_sequence: area.item_id
+            for area in held.values()
+            if area.posted_sequence is not None and area.item_id in counted
+        }
+        for sequence in posted.keys() - view.voided_by(list(posted)).keys():
+            raise COUNT_POSTED(
+                f"the count {self.content.count_id!r} of {posted[sequence]} is event {sequence}",
+                item_id=posted[sequence],
+                sequence=sequence,
+            )
+        return {place: area for place, area in held.items() if area.posted_sequence is None}
+
+    def _writing(self, areas: list[AreaCounted]) -> Write:
+        count_id = self.content.count_id
+        rows = [
+            (count_id, each.item_id, each.area, each.counted, each.occurred_at, each.posted_sequence) for each in areas
+        ]
+        return lambda connection: upsert_rows(connection, COUNT_AREA, _COLUMNS, rows) if rows else None
 
     def _summed(self, view: View, item: Item, areas: list[AreaCounted]) -> Event:
         total = sum(each.counted for each in areas)
@@ -158,6 +178,9 @@ class RecordCount(KeyedCommand):
             fields["note"] = "\n".join(notes)[:1_000]
         return stocktake(view, item, counted=total, at=at, actor=self.actor, source=self.content.source, fields=fields)
 
+    def again(self, kept: bytes) -> CountAnswer:
+        return msgspec.json.decode(kept, type=CountAnswer)
+
     def answer(self, recorded: Recorded) -> CountAnswer:
         since: dict[int, int] = {}
         seen = {line.item_id: line.seen_at for line in self.content.lines}
@@ -169,12 +192,13 @@ class RecordCount(KeyedCommand):
 
 def _area(view: View, line: CountLine, path: str) -> AreaCounted:
     at = moment_of(view, line.occurred_at, f"{path}occurred_at")
+    moment_of(view, line.seen_at, f"{path}seen_at")  # refuses what is ahead of the clock
     return AreaCounted(item_id=line.item_id, area=line.area, counted=line.counted, occurred_at=at)
 
 
 def _held(connection: Connection, count_id: str) -> dict[tuple[str, str], AreaCounted]:
     rows = connection.execute(
-        select(COUNT_AREA.c.item_id, COUNT_AREA.c.area, COUNT_AREA.c.counted, COUNT_AREA.c.occurred_at)
+        select(*(COUNT_AREA.c[name] for name in AreaCounted.__struct_fields__))
         .where(COUNT_AREA.c.count_id == count_id)
         .order_by(COUNT_AREA.c.item_id, COUNT_AREA.c.area)
     )
@@ -200,7 +224,8 @@ def _counted(sealed: Sealed, recorded: Recorded, seen_at: int | None, since: dic
     if seen_at is not None:
         connection, before = recorded.look(), recorded.sealed[0].event.sequence
         if seen_at not in since:
-            since[seen_at] = recorded_by(connection, seen_at)
+            # A tablet's clock may be ahead of ours: what came after the count has not moved under the counter.
+            since[seen_at] = min(recorded_by(connection, seen_at), before - 1)
         after = since[seen_at]
         column = LOG.event.c
         moved = sealed_where(

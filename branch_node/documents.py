@@ -112,7 +112,10 @@ def cancel_of(order_id: str, given: CancelInput) -> CancelContent:
 
 
 class CountLineInput(StrictInput, kw_only=True):
-    """What was counted of an item, in one area or altogether; `seen_at` is when the counter saw the book's figure."""
+    """What was counted of an item, in one area or altogether; `seen_at` is when the counter saw the book's figure.
+
+    `replace`: it stands instead of what was said of this area before, while that waits for the rest of its count.
+    """
 
     item_id: Id
     area: Code | None = None
@@ -120,6 +123,7 @@ class CountLineInput(StrictInput, kw_only=True):
     unit: Code | None = None
     occurred_at: Moment | None = None
     seen_at: Moment | None = None
+    replace: bool = False
     note: Text | None = None
 
 
@@ -143,6 +147,7 @@ class CountLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unit: str | None = None
     occurred_at: int | None = None
     seen_at: int | None = None
+    replace: bool = False
     note: str | None = None
 
 
@@ -186,6 +191,7 @@ def _count_line(given: CountLineInput, path: str) -> CountLine:
         unit=given.unit,
         occurred_at=moment(given.occurred_at, f"{path}occurred_at"),
         seen_at=moment(given.seen_at, f"{path}seen_at"),
+        replace=given.replace,
         note=given.note,
     )
 

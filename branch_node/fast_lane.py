@@ -7,13 +7,17 @@ run the same handler. It is the innermost middleware: body limits, headers, stat
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from branch_node.problems import INVALID_KEY
 from shared.runtime.problems import UNSUPPORTED_MEDIA_TYPE, Problem, problem_response
+
+TWO_KEYS: Final = partial(INVALID_KEY, "the header stands twice in the request")
 
 
 class Given(NamedTuple):
@@ -48,7 +52,15 @@ async def given_of(request: Request) -> Given:
     if headers.get("content-encoding", "identity") != "identity":
         raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
     address = request.client.host if request.client is not None else ""
-    return Given(headers.get("authorization", ""), headers.get("idempotency-key"), address, await request.body())
+    return Given(headers.get("authorization", ""), key_header(request), address, await request.body())
+
+
+def key_header(request: Request) -> str | None:
+    """The Idempotency-Key as sent, None where there is none. Raises 422 `invalid-idempotency-key` for two."""
+    sent = request.headers.getlist("idempotency-key")
+    if len(sent) > 1:
+        raise TWO_KEYS()
+    return sent[0] if sent else None
 
 
 def response_of(answered: Answered) -> Response:
@@ -89,6 +101,8 @@ async def _read(scope: Scope, receive: Receive) -> Given:
         if name == b"authorization":
             authorization = value.decode("latin-1")
         elif name == b"idempotency-key":
+            if key is not None:
+                raise TWO_KEYS()
             key = value.decode("latin-1")
         elif name == b"content-encoding" and value != b"identity":
             raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")

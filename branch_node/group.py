@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from branch_node.commands import Command, Decision, Item, Location, OrderState, Recorded
 from branch_node.lookups import (
@@ -19,6 +19,7 @@ from branch_node.lookups import (
     events_of_transfer,
     first_by_key,
     highest_token,
+    kept_answers,
     order_row,
     orders_named,
     sealed_where,
@@ -27,7 +28,7 @@ from branch_node.lookups import (
 )
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
 from branch_node.rewind import MOST, Rewind
-from branch_node.schema import ITEM, LOCATION, LOG, SALE_ORDER, STOCK
+from branch_node.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append, read_head, upsert_rows
 from shared.events import Event, EventNotUnderstood
@@ -49,6 +50,8 @@ class Memory:
         self.location = location
         self.head = head
         self.standings = load_standings(connection, STOCK, location.location_id)
+        # Few branches keep any, and the others need not be asked for every group.
+        self.keeps_answers = bool(kept_answers(connection, None))
         self.items = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
 
 
@@ -76,12 +79,16 @@ class Group:
         self._changed_orders: dict[OrderKey, OrderState] = {}
         self._wrote = False
         self._first: dict[str, Sealed] = {}
+        self._kept: dict[str, tuple[str, bytes]] = {}
         self._rewind: Rewind | None = None
         self._seen: dict[int, Event] = {}
 
     def gather(self, commands: Sequence[Command]) -> None:
         """Look up in one statement each what the whole group needs: keys already used, orders already known."""
-        self._first = first_by_key(self._connection, [command.key for command in commands if command.key is not None])
+        keys = [command.key for command in commands if command.key is not None]
+        self._first = first_by_key(self._connection, keys)
+        if self._memory.keeps_answers:
+            self._kept = kept_answers(self._connection, keys)
         self._look_back()
         orders = {command.order: None for command in commands if command.order is not None}
         self._orders.update(orders)
@@ -103,12 +110,18 @@ class Group:
             if first.event.command_digest != command.digest:
                 raise KEY_REUSED(f"the key {command.key!r} recorded something else at {sequence}", sequence=sequence)
             return command.answer(self._recorded(first))
+        if command.key is not None and (kept := self._kept.get(command.key)) is not None:
+            if kept[0] != command.digest:
+                raise KEY_REUSED(f"the key {command.key!r} was used for something else")
+            return command.again(kept[1])
         decision = command.decide(self)
         sealed, head = self._seal(command, decision.events)
         try:
             if decision.writes or decision.items or decision.order or decision.location or decision.after_commit:
                 self._take_rows(decision)
             if not sealed:
+                if decision.kept is not None:
+                    self._keep(command, decision.kept)
                 return decision.answer
             self._sealed += sealed
             self._head = head
@@ -147,6 +160,14 @@ class Group:
             self._wrote = True
             write(self._connection)
         self.after_commit.extend(decision.after_commit)
+
+    def _keep(self, command: Command, answer: bytes) -> None:
+        if command.key is None or command.digest is None:
+            raise ValueError("an answer is kept under a key")
+        row = (command.key, command.digest, answer)
+        self._connection.execute(insert(KEPT_ANSWER), dict(zip(KEPT_ANSWER.columns.keys(), row, strict=True)))
+        self._kept[command.key] = row[1:]
+        self._wrote = True
 
     def _move_to(self, location: Location) -> None:
         self.location = location
@@ -259,6 +280,7 @@ class Group:
         memory = self._memory
         memory.head = self._head
         memory.location = self.location
+        memory.keeps_answers = memory.keeps_answers or bool(self._kept)
         memory.standings.update(self._standings)
         if self._items:
             memory.items = {**memory.items, **self._items}  # a new one, as readers on other threads walk the old

@@ -259,6 +259,7 @@ def _product(entered: Entered, field: str, lowest: int) -> int:
     return product
 
 
+FIRST_YEAR: Final = 2000
 _MONEY: Final = re.compile(rb'"?([0-9]{1,15}(?:\.[0-9]{1,6})?)"?')
 
 
@@ -271,10 +272,12 @@ def _cost(raw: msgspec.Raw, path: str) -> str:
 
 def _day(text: str, field: str) -> str:
     try:
-        day = datetime.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+        day = datetime.date.fromisoformat(text)
     except ValueError:
         invalid_request(field, "not a date such as 2026-01-31")
-    return day.isoformat()
+    if day.isoformat() != text or day.year < FIRST_YEAR:
+        invalid_request(field, "not a date such as 2026-01-31")  # 20260131 and 2026-W05-6 are dates elsewhere
+    return text
 
 
 def _reference(given: ReferenceInput) -> Reference:

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, Select, Text, bindparam, func, select
 
 from branch_node.commands import OrderState
-from branch_node.schema import LOG, SALE_ORDER, TRANSFER_TOKEN
+from branch_node.schema import KEPT_ANSWER, LOG, SALE_ORDER, TRANSFER_TOKEN
 from shared.chain import Sealed, understand
 from shared.event_log import driver_sql
 from shared.events import Event
@@ -113,6 +113,14 @@ def first_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Seale
         if event.command_key is not None:
             found[event.command_key] = Sealed(event, bytes(line), bytes(digest))
     return found
+
+
+def kept_answers(connection: Connection, keys: Sequence[str] | None) -> dict[str, tuple[str, bytes]]:
+    """(digest, answer) of commands that took effect without an event, by their key; None: of any one, if there is."""
+    kept = KEPT_ANSWER.c
+    query = select(kept.command_key, kept.command_digest, kept.answer)
+    query = query.limit(1) if keys is None else query.where(kept.command_key.in_(keys))
+    return {row.command_key: (row.command_digest, bytes(row.answer)) for row in connection.execute(query)}
 
 
 def orders_named(connection: Connection, order_ids: Sequence[str]) -> list[OrderState]:

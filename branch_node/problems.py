@@ -91,7 +91,13 @@ AREA_DIFFERS: Final = _declare(
     "area-already-counted",
     409,
     "This area was counted under this count already, with another figure",
-    "Count again under a new count id, or send the same figure.",
+    'Send the same figure, or the right one with "replace": true.',
+)
+COUNT_POSTED: Final = _declare(
+    "count-posted",
+    409,
+    "This count of the item is posted already",
+    "Count every area of the item again under a new count id; or void the posted count first, and count them again.",
 )
 UNIT_FIXED: Final = _declare(
     "unit-fixed", 409, "The item's base unit is fixed", "Define another item in the new unit and adjust both."

@@ -128,7 +128,17 @@ COUNT_AREA: Final = Table(
     Column("area", Text, nullable=False),  # '' where none was named
     Column("counted", BigInteger, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
+    Column("posted_sequence", BigInteger),  # of the count's event; NULL while the area waits for the rest of its count
     PrimaryKeyConstraint("count_id", "item_id", "area"),
+)
+
+# What was answered to commands that took effect without an event, which would carry their key.
+KEPT_ANSWER: Final = Table(
+    "kept_answer",
+    metadata,
+    Column("command_key", Text, primary_key=True),
+    Column("command_digest", Text, nullable=False),
+    Column("answer", LargeBinary, nullable=False),  # JSON
 )
 
 IMPORT_FILE: Final = Table(

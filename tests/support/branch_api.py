@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class Caller:
 
     def send(
         self, method: str, path: str, body: Any = None, *, role: str | None = "manager", raw: bytes | None = None,
-        key: str | None = None, headers: dict[str, str] | None = None, **params: Any,
+        key: str | None = None, headers: Mapping[str, str] | list[tuple[str, str]] | None = None, **params: Any,
     ) -> httpx.Response:  # fmt: skip
         return self._loop.run_until_complete(
             self.send_async(method, path, body, role=role, raw=raw, key=key, headers=headers, **params)
@@ -77,9 +77,9 @@ class Caller:
 
     async def send_async(
         self, method: str, path: str, body: Any = None, *, role: str | None = "manager", raw: bytes | None = None,
-        key: str | None = None, headers: dict[str, str] | None = None, **params: Any,
+        key: str | None = None, headers: Mapping[str, str] | list[tuple[str, str]] | None = None, **params: Any,
     ) -> httpx.Response:  # fmt: skip
-        sent = dict(headers or {})
+        sent = httpx.Headers(headers)
         if role is not None:
             sent["Authorization"] = f"Bearer {self.keys.text.get(role, role)}"
         if key is not None:

@@ -107,6 +107,11 @@ def with_field(field: bytes) -> bytes:
         (with_field(b'"occurred_at":"1999-12-31T23:59:59Z"'), 422, "invalid-time"),
         (with_field(b'"occurred_at":1767268800'), 422, "invalid-request"),
         (with_field(b'"expires_on":"31.01.2026"'), 422, "invalid-request"),
+        (with_field(b'"expires_on":"2026-1-3"'), 422, "invalid-request"),
+        (with_field(b'"expires_on":"2026-01- 5"'), 422, "invalid-request"),
+        (with_field(b'"expires_on":"20260131"'), 422, "invalid-request"),
+        (with_field(b'"expires_on":"0001-01-01"'), 422, "invalid-request"),
+        (with_field('"expires_on":"٢٠٢٦-01-01"'.encode()), 422, "invalid-request"),
         (with_field(b'"cost":{"amount":"1e3","currency":"USD"}'), 422, "invalid-request"),
         (with_field(b'"cost":{"amount":1,"currency":"usd"}'), 422, "invalid-request"),
         (with_field(b'"source":"a:b"'), 422, "invalid-request"),
@@ -274,6 +279,15 @@ def test_texts_that_a_database_may_stumble_over(any_caller: Caller) -> None:
         assert answer.status_code < 500, (path, answer.text)
     assert any_caller.post("/v1/events/%00/void", {"reason": "x"}).status_code in {400, 404}
     assert any_caller.send("PUT", "/v1/items/%00", {"name": "x", "unit": "l"}).status_code in {400, 422}
+
+
+def test_two_idempotency_keys_in_one_request(caller: Caller) -> None:
+    headers = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    for path, body in (
+        ("/v1/events", GOOD),
+        ("/v1/counts", {"count_id": "c", "lines": [{"item_id": "milk", "counted": 1}]}),
+    ):
+        refused(caller, caller.send("POST", path, body, headers=headers), 422, "invalid-idempotency-key")
 
 
 def test_codes_with_a_slash(caller: Caller) -> None:

@@ -88,9 +88,79 @@ def test_an_open_count_waits_for_its_last_area(any_branch: Branch) -> None:
     done = any_branch.count("c1", [{"item_id": "milk", "area": "cellar", "counted": 5}])
     assert [number(each.counted) for each in done.items] == [7]
     assert any_branch.on_hand() == 7_000
-    # What was posted waits no longer: the same id counts anew.
-    again = any_branch.count("c1", [{"item_id": "milk", "area": "bar", "counted": 1}])
-    assert number(again.items[0].counted) == 1
+    assert any_branch.count("c1", first, open=True) == answer
+    assert any_branch.on_hand() == 7_000
+
+
+@pytest.mark.parametrize("open_", [False, True])
+def test_an_area_that_comes_when_the_count_is_posted_is_refused(any_branch: Branch, open_: bool) -> None:
+    any_branch.count("c1", [{"item_id": "milk", "area": "cellar", "counted": 10}])
+    for counted in (3, 10):
+        with pytest.raises(Problem) as caught:
+            any_branch.count("c1", [{"item_id": "milk", "area": "bar", "counted": counted}], open=open_)
+        assert (caught.value.code, caught.value.extras["sequence"]) == ("count-posted", 1)
+    assert any_branch.on_hand() == 10_000
+    # The rest of the count goes on, and a count that was taken back is counted anew.
+    any_branch.count("c1", [{"item_id": "cup", "counted": 4}])
+    any_branch.void(any_branch.events()[0].event_id)
+    any_branch.count("c1", [{"item_id": "milk", "area": area, "counted": 4} for area in ("bar", "attic")])
+    assert (any_branch.on_hand("cup"), any_branch.on_hand()) == (4_000, 8_000)
+    with pytest.raises(Problem):
+        any_branch.count("c1", [{"item_id": "milk", "area": "roof", "counted": 1}])
+
+
+def test_a_request_of_an_open_count_has_one_effect_and_one_answer(any_branch: Branch) -> None:
+    def area(name: str, counted: int, key: str, **more: Any) -> Any:
+        return any_branch.count("c1", [{"item_id": "milk", "area": name, "counted": counted}], key=key, **more)
+
+    first = area("bar", 10, "a", open=True)
+    assert area("bar", 10, "a", open=True) == first
+    with pytest.raises(Problem) as caught:
+        area("cellar", 5, "a", open=True)
+    assert caught.value.code == "key-reused"
+    with pytest.raises(Problem) as caught:
+        any_branch.event("ORDER_DEDUCTION", "milk", 1, key="a")
+    assert caught.value.code == "key-reused"
+    assert number(area("cellar", 5, "b").items[0].counted) == 15
+    assert area("bar", 10, "a", open=True) == first
+    any_branch.count("c1", [{"item_id": "cup", "counted": 1}], key="c")
+    assert any_branch.on_hand() == 15_000
+
+
+def test_repeats_of_an_open_count_are_known_after_a_restart(any_branch: Branch) -> None:
+    first = any_branch.count("c1", [{"item_id": "milk", "area": "bar", "counted": 10}], key="a", open=True)
+    any_branch.writer.close()
+    again = Branch(any_branch.store, any_branch.clock, seed=2)
+    again.writer.open()
+    try:
+        assert again.count("c1", [{"item_id": "milk", "area": "bar", "counted": 10}], key="a", open=True) == first
+    finally:
+        again.writer.close()
+
+
+def test_a_waiting_area_can_be_put_right(any_branch: Branch) -> None:
+    def area(counted: int, **more: Any) -> Any:
+        return any_branch.count("c1", [{"item_id": "milk", "area": "bar", "counted": counted, **more}], open=True)
+
+    area(900_000_000)
+    with pytest.raises(Problem) as caught:
+        area(9)
+    assert "replace" in caught.value.hint
+    assert [number(each.counted) for each in area(9, replace=True).waiting] == [9]
+    any_branch.count("c1", [{"item_id": "milk", "area": "cellar", "counted": 900_000_000}])
+    assert any_branch.on_hand() == 900_000_009_000
+
+
+def test_a_figure_seen_ahead_of_our_clock(any_branch: Branch) -> None:
+    any_branch.event("PURCHASE_RECEIVED", "milk", 10)
+    lines = [{"item_id": "milk", "counted": 4, "seen_at": "2026-01-01T12:00:20Z"}]
+    answer = any_branch.count("c1", lines, key="c")
+    assert (number(answer.items[0].moved_quantity), answer.items[0].moved) == (0, [])
+    any_branch.event("PURCHASE_RECEIVED", "milk", 7)
+    assert any_branch.count("c1", lines, key="c") == answer
+    with pytest.raises(Problem) as caught:
+        any_branch.count("c2", [{"item_id": "milk", "counted": 4, "seen_at": "2030-01-01T12:00:00Z"}])
+    assert caught.value.code == "future-date"
 
 
 def test_the_same_count_sent_twice_is_one(any_branch: Branch) -> None:
