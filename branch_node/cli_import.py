@@ -15,12 +15,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 
 from branch_node.cli_client import opened, serving
 from branch_node.cli_output import REFUSED, AsJson, Directory, Refused, number, print_json, print_line, print_table
-from branch_node.import_file import FileRefused, ImportFile, Rejects
+from branch_node.import_file import Conflicts, FileRefused, ImportFile, Rejects
 from branch_node.import_http import HttpRecorder
 from branch_node.import_map import MapError, parse_map
 from branch_node.import_recorders import DirectRecorder, DryRecorder
 from branch_node.import_rows import HeaderError
-from branch_node.importer import Import, Recorder, Summary, rejects_path
+from branch_node.importer import CONFLICTS_HELP, Import, Recorder, Summary, conflicts_path, rejects_path
 from branch_node.keys import LOCAL
 from branch_node.settings import BranchSettings, load
 from branch_node.store import Store
@@ -60,25 +60,28 @@ def import_file(
     """Import a till's CSV. Run it again whenever it was cut off: each row is recorded exactly once.
 
     A row's key is the map's source, the file's name and the row's own id (or its line), so another file under the same
-    name is refused. Rows that cannot be recorded are written to the rejects file with line and reason, and the exit
-    code is 1; the others are recorded all the same.
+    name is refused. Rows that cannot be recorded are written to the rejects file with line and reason, rows whose id
+    recorded something else to the conflicts file beside it, and the exit code is 1; the others are recorded all the
+    same.
     """
     del example_map  # acts by its callback
     try:
         found = parse_map(map_file.read_bytes(), str(map_file))
+        path = rejects_path(file, rejects)
         with (
             ImportFile(file, found.delimiter) as opened_file,
-            Rejects(rejects_path(file, rejects), found.delimiter) as opened_rejects,
+            Rejects(path, found.delimiter) as opened_rejects,
+            Conflicts(conflicts_path(file, path), found.delimiter) as conflicts,
             _recorder(load(directory), dry_run=dry_run) as recorder,
             _Bar(opened_file.bytes_on_disk) as bar,
         ):
-            summary = Import(opened_file, found, recorder, opened_rejects, dry_run=dry_run).run(bar)
+            summary = Import(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run).run(bar)
     except (MapError, HeaderError) as error:
         raise typer.BadParameter(str(error), param_hint="--map") from error
     except FileRefused as error:
         raise Refused(str(error)) from error
     _report(summary, as_json)
-    if summary.rejected:
+    if summary.rejected or summary.conflicting:
         raise typer.Exit(REFUSED)
 
 
@@ -148,6 +151,7 @@ def _report(summary: Summary, as_json: bool) -> None:
         ("filtered out ([where])", summary.filtered),
         ("skipped, as the map says", summary.skipped),
         (f"{would} rejected".strip(), summary.rejected),
+        (f"{would} in conflict with what is recorded".strip(), summary.conflicting),
     ]
     print_table(f"{summary.file} from {summary.source}", ("", "Rows#"), rows)
     print_table(
@@ -160,3 +164,6 @@ def _report(summary: Summary, as_json: bool) -> None:
         print_line(f"{number(summary.items_defined)} items{would or ' were'} defined.")
     if summary.rejects:
         print_line(f"[bold red]{number(summary.rejected)} rejected:[/] see {escape(summary.rejects)}")
+    if summary.conflicts:
+        print_line(f"[bold red]{number(summary.conflicting)} in conflict:[/] see {escape(summary.conflicts)}")
+        print_line(f"Do not import that file: {CONFLICTS_HELP}.")

@@ -69,6 +69,13 @@ BY_LINE: Final = "line"
 RECORDED: Final = "recorded"
 ALREADY: Final = "already recorded"
 
+
+class Conflict(Refused, frozen=True):
+    """Under the row's key something else is recorded: at `sequence`, None where a dry run only foresees it."""
+
+    sequence: int | None
+
+
 Outcome = str | Refused
 """RECORDED, ALREADY or Refused."""
 
@@ -170,14 +177,14 @@ def recorded_before(connection: Connection, commands: Sequence[ImportEvent]) -> 
         elif first.event.command_digest == command.digest:
             found.append(ALREADY)
         else:
-            found.append(reused())
+            found.append(reused(first.event.sequence))
     return found
 
 
-def reused() -> Refused:
-    """Under the row's key something else is recorded."""
+def reused(sequence: int | None) -> Conflict:
+    """Under the row's key something else is recorded, at `sequence` where that is known."""
     why = "its id recorded something else: it stands twice in the file, or the map has changed since"
-    return Refused(f"{why} ({KEY_REUSED.code})")
+    return Conflict(f"{why} ({KEY_REUSED.code})", sequence)
 
 
 def refused(problem: Problem) -> Refused:
@@ -185,5 +192,5 @@ def refused(problem: Problem) -> Refused:
     if problem.status >= 500:
         raise problem
     if problem.code == KEY_REUSED.code:
-        return reused()
+        return reused(problem.extras.get("sequence"))
     return Refused(f"{problem.detail or problem.title} ({problem.code})")

@@ -217,6 +217,8 @@ class Rejects:
     leaves no file, unless one of an earlier run is there: that is replaced.
     """
 
+    _FIRST: Sequence[str] = ("line", "reason")
+
     def __init__(self, path: Path, delimiter: str = ",") -> None:
         self.path = path
         self.count = 0
@@ -228,11 +230,14 @@ class Rejects:
             raise self._refused("the folder cannot be written to")
 
     def begin(self, header: Sequence[str]) -> None:
-        self._header = ["line", "reason", *header]
+        self._header = [*self._FIRST, *header]
 
     def add(self, line: int, reason: str, cells: Sequence[str]) -> None:
+        self._add(line, reason, *cells)
+
+    def _add(self, *cells: object) -> None:
         self.count += 1
-        self._write(self._opened(), [line, reason, *cells])
+        self._write(self._opened(), cells)
 
     def finish(self) -> bool:
         """Put the file in its place; whether it says anything."""
@@ -268,3 +273,20 @@ class Rejects:
         if self._file is not None and not self._file.closed:
             self._file.close()
             self._draft.unlink(missing_ok=True)
+
+
+class Conflicts(Rejects):
+    """Rows whose id recorded something else, apart from the rejects: imported again, they would count twice.
+
+    So the file says by its first columns what it is, and `is_one` knows it however it is called.
+    """
+
+    _FIRST = ("conflict_line", "recorded_sequence", "conflict")
+
+    def put(self, line: int, sequence: int | None, reason: str, cells: Sequence[str]) -> None:
+        self._add(line, sequence, reason, *cells)
+
+    @classmethod
+    def is_one(cls, first: Sequence[str]) -> bool:
+        """Whether a file with this first row holds conflicts."""
+        return [name.strip() for name in first[: len(cls._FIRST)]] == list(cls._FIRST)

@@ -49,6 +49,7 @@ class _Problem(msgspec.Struct):
     code: str
     title: str = ""
     detail: str = ""
+    sequence: int | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -160,7 +161,7 @@ def _outcome(answer: _Answer, seen: set[int]) -> Outcome:
     if answer.status >= 500:
         raise RemoteProblem(answer.status, problem.code, title=problem.title, detail=problem.detail, extras={})
     if problem.code == KEY_REUSED.code:
-        return reused()
+        return reused(problem.sequence)
     return Refused(f"{problem.detail or problem.title} ({problem.code})")
 
 

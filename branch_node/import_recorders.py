@@ -139,14 +139,14 @@ class DryRecorder:
 
     def _foresee(self, event: ImportEvent) -> Outcome:
         entry = event.entry
+        if self._own_ids:
+            seen = self._seen.execute("SELECT digest FROM seen WHERE key = ?", (event.key,)).fetchone()
+            if seen is not None:
+                return ALREADY if seen == (event.digest,) else reused(None)
         if entry.item_id not in self._items:
             return refused(UNKNOWN_ITEM(f"there is no item {entry.item_id!r}"))
         if entry.occurred_at is not None and entry.occurred_at > self._now + AHEAD:
             return refused(FUTURE_DATE(f"{format_rfc3339(entry.occurred_at)} is ahead of now"))
-        if not self._own_ids:
-            return RECORDED
-        inserted = self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (event.key, event.digest)).rowcount
-        if inserted:
-            return RECORDED
-        (digest,) = self._seen.execute("SELECT digest FROM seen WHERE key = ?", (event.key,)).fetchone()
-        return ALREADY if digest == event.digest else reused()
+        if self._own_ids:
+            self._seen.execute("INSERT INTO seen VALUES (?, ?)", (event.key, event.digest))
+        return RECORDED

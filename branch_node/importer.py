@@ -1,12 +1,14 @@
 """Import of a till's CSV: read by a map, recorded in chunks, each row exactly once however often the run is killed.
 
 A row's key is made of the map's source, the file's name and the row's own id or line, so running again finds what is
-recorded. What may not be recorded goes to the rejects file; the run goes on. Memory is bounded by one chunk.
+recorded. What may not be recorded goes to the rejects file, and what recorded something else to the conflicts file; the
+run goes on. Memory is bounded by one chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -14,8 +16,8 @@ import msgspec
 
 from branch_node.documents import ItemContent
 from branch_node.import_cells import RowRejected
-from branch_node.import_commands import BY_LINE, RECORDED, Outcome, Refused, Registration, key_part
-from branch_node.import_file import FileRefused, ImportFile, Record, Rejects, read_lookup
+from branch_node.import_commands import BY_LINE, RECORDED, Conflict, Outcome, Refused, Registration, key_part
+from branch_node.import_file import Conflicts, FileRefused, ImportFile, Record, Rejects, read_lookup
 from branch_node.import_rows import FILTERED, Joined, RowReader
 from branch_node.import_tables import ImportMap
 from branch_node.inputs import Entry
@@ -23,6 +25,13 @@ from shared.events import quantity_json
 
 CHUNK: Final = 1_000
 """Rows recorded in one transaction, and held at a time."""
+
+REJECTS: Final = ".rejects.csv"
+CONFLICTS_HELP: Final = (
+    "what its rows' ids recorded stands in the log, and importing them would count them twice. For each row that is "
+    "right, first void the event of its 'recorded_sequence' (on the node's page of the log), then import the row from "
+    "a file of its own, with the columns of the first file"
+)
 
 CHECKING: Final = "checking"
 IMPORTING: Final = "importing"
@@ -76,7 +85,7 @@ class Tally(msgspec.Struct, kw_only=True):
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """What became of the file's rows; `rows` is the sum of the five after it.
+    """What became of the file's rows; `rows` is the sum of the six after it.
 
     `by_type` is of the rows that are in the log now, whichever run recorded them; it does not change when run again.
     """
@@ -90,9 +99,11 @@ class Summary(msgspec.Struct, kw_only=True):
     filtered: int = 0
     skipped: int = 0
     rejected: int = 0
+    conflicting: int = 0
     items_defined: int = 0
     by_type: dict[str, Tally] = {}
     rejects: str | None = None
+    conflicts: str | None = None
 
     def document(self) -> dict[str, Any]:
         """For `--json`: quantities as JSON numbers."""
@@ -108,12 +119,20 @@ class Import:
     """One run over one file. Make it, call `run` once."""
 
     def __init__(
-        self, file: ImportFile, found: ImportMap, recorder: Recorder, rejects: Rejects, *, dry_run: bool = False
+        self,
+        file: ImportFile,
+        found: ImportMap,
+        recorder: Recorder,
+        rejects: Rejects,
+        conflicts: Conflicts,
+        *,
+        dry_run: bool = False,
     ) -> None:
         self._file = file
         self._map = found
         self._recorder = recorder
         self._rejects = rejects
+        self._conflicts = conflicts
         self._summary = Summary(source=found.source, file=file.name, dry_run=dry_run, by_type={})
         self._prefix = f"import/{found.source}/{key_part(file.name)}/"
         self._rows: list[Row] = []
@@ -126,7 +145,10 @@ class Import:
         """Import the file. Raises FileRefused, HeaderError, or whatever the recorder raises; what is in stays in."""
         fingerprint = self._file.fingerprint(lambda size: progress(CHECKING, size))
         records = self._file.records(lambda size: progress(IMPORTING, size))
-        header = self._header(records)
+        first = next(records, None)
+        header = self._header(first)
+        if first is not None and self._map.header is not None:
+            records = chain((first,), records)
         reader = RowReader(self._map, header, self._lookups())
         column = self._map.columns.id
         self._recorder.register(
@@ -139,6 +161,7 @@ class Import:
             )
         )
         self._rejects.begin(header)
+        self._conflicts.begin(header)
         for record in records:
             self._summary.rows += 1
             self._take(reader, record, len(header))
@@ -148,12 +171,15 @@ class Import:
         self._settle()
         if self._rejects.finish():
             self._summary.rejects = str(self._rejects.path)
+        if self._conflicts.finish():
+            self._summary.conflicts = str(self._conflicts.path)
         return self._summary
 
-    def _header(self, records: Iterator[Record]) -> list[str]:
+    def _header(self, first: Record | None) -> list[str]:
+        if first is not None and Conflicts.is_one(first.cells):
+            raise FileRefused(f"{self._file.path} holds conflicts: {CONFLICTS_HELP}")
         if self._map.header is not None:
             return self._map.header
-        first = next(records, None)
         if first is None:
             raise FileRefused(f"{self._file.path} is empty")
         if first.fault is not None:
@@ -214,6 +240,10 @@ class Import:
         (rows, bad, settle), self._under_way = self._under_way, None
         summary = self._summary
         for row, outcome in zip(rows, settle(), strict=True):
+            if isinstance(outcome, Conflict):
+                self._conflicts.put(row.line, outcome.sequence, outcome.why, row.cells)
+                summary.conflicting += 1
+                continue
             if isinstance(outcome, Refused):
                 bad.append((row.line, outcome.why, row.cells))
                 continue
@@ -234,7 +264,16 @@ class Import:
 
 def rejects_path(file: Path, given: Path | None) -> Path:
     """Where the rejects go. Raises FileRefused where that is the imported file itself."""
-    path = file.with_name(file.name + ".rejects.csv") if given is None else given
+    return _another(file, file.with_name(file.name + REJECTS) if given is None else given)
+
+
+def conflicts_path(file: Path, rejects: Path) -> Path:
+    """Where the conflicts go: beside the rejects. Raises FileRefused where that is the imported file itself."""
+    name = rejects.name.removesuffix(REJECTS) + ".conflicts.csv"
+    return _another(file, rejects.with_name(name))
+
+
+def _another(file: Path, path: Path) -> Path:
     if path.exists() and path.samefile(file):
         raise FileRefused(f"{path} is the file to import: give another --rejects PATH")
     return path

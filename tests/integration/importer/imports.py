@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from branch_node.commands import Command
-from branch_node.import_file import ImportFile, Rejects
+from branch_node.import_file import Conflicts, ImportFile, Rejects
 from branch_node.import_map import parse_map
 from branch_node.import_recorders import DirectRecorder, DryRecorder
-from branch_node.importer import Import, Recorder, Summary, rejects_path
+from branch_node.importer import Import, Recorder, Summary, conflicts_path, rejects_path
 from tests.support.branch import Branch
 
 MAPS = Path(__file__).parent / "maps"
@@ -62,8 +62,13 @@ def run(
     recorder: Recorder, file: Path, map_text: str, *, dry_run: bool = False, rejects: Path | None = None
 ) -> Summary:
     found = parse_map(map_text.encode(), "map.toml")
-    with ImportFile(file, found.delimiter) as opened, Rejects(rejects_path(file, rejects), found.delimiter) as rejected:
-        return Import(opened, found, recorder, rejected, dry_run=dry_run).run(lambda _phase, _size: None)
+    path = rejects_path(file, rejects)
+    with (
+        ImportFile(file, found.delimiter) as opened,
+        Rejects(path, found.delimiter) as rejected,
+        Conflicts(conflicts_path(file, path), found.delimiter) as conflicts,
+    ):
+        return Import(opened, found, recorder, rejected, conflicts, dry_run=dry_run).run(lambda _phase, _size: None)
 
 
 def import_file(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None) -> Summary:
@@ -79,6 +84,14 @@ def rejected(file: Path) -> list[tuple[int, str]]:
     """Line and reason of each reject."""
     with file.with_name(file.name + ".rejects.csv").open(newline="", encoding="utf-8") as text:
         return [(int(row["line"]), row["reason"]) for row in csv.DictReader(text)]
+
+
+def conflicting(file: Path) -> list[tuple[int, int, str]]:
+    """Line, sequence of what is recorded, and reason of each row whose id recorded something else."""
+    with file.with_name(file.name + ".conflicts.csv").open(newline="", encoding="utf-8") as text:
+        return [
+            (int(row["conflict_line"]), int(row["recorded_sequence"]), row["conflict"]) for row in csv.DictReader(text)
+        ]
 
 
 def keys(branch: Branch) -> Counter[str]:

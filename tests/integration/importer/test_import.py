@@ -17,6 +17,7 @@ from tests.integration.importer.imports import (
     TILL,
     WITH_IDS,
     a_till_file,
+    conflicting,
     direct,
     dry_run,
     import_file,
@@ -117,10 +118,14 @@ def test_an_id_that_comes_twice(branch: Branch, tmp_path: Path) -> None:
     file = a_till_file(tmp_path / "sales.csv", rows)
     foreseen = dry_run(branch, file, WITH_IDS, rejects=tmp_path / "r.csv")
     for summary in (foreseen, import_file(branch, file, WITH_IDS)):
-        assert (summary.recorded, summary.already_recorded, summary.rejected) == (2, 1, 1)
+        assert (summary.recorded, summary.already_recorded, summary.conflicting) == (2, 1, 1)
+        assert (summary.rejected, summary.rejects) == (0, None)
     again = import_file(branch, file, WITH_IDS)
-    assert (again.recorded, again.already_recorded, again.rejected) == (0, 3, 1)
-    assert [line for line, why in rejected(file) if "stands twice" in why] == [4]
+    assert (again.recorded, again.already_recorded, again.conflicting) == (0, 3, 1)
+    assert again.conflicts == str(file) + ".conflicts.csv"
+    [(line, sequence, why)] = conflicting(file)
+    assert (line, sequence) == (4, branch.events()[0].sequence)
+    assert "stands twice" in why
     assert keys(branch) == {"import/till-7/sales.csv/7": 1, "import/till-7/sales.csv/8": 1}
 
 
@@ -216,9 +221,37 @@ def test_a_map_that_changed_does_not_record_again(branch: Branch, tmp_path: Path
     file = a_till_file(tmp_path / "sales.csv", sales(4))
     import_file(branch, file)
     changed = import_file(branch, file, TILL.replace("Beirut", "Dubai"))
-    assert (changed.recorded, changed.already_recorded, changed.rejected) == (0, 0, 4)
-    assert "the map has changed since" in rejected(file)[0][1]
+    assert (changed.recorded, changed.already_recorded, changed.conflicting) == (0, 0, 4)
+    assert [sequence for _, sequence, _ in conflicting(file)] == [event.sequence for event in branch.events()]
+    assert "the map has changed since" in conflicting(file)[0][2]
     assert len(branch.events()) == 4
+
+
+def test_importing_what_a_run_left_over_doubles_nothing(branch: Branch, tmp_path: Path) -> None:
+    file = a_till_file(tmp_path / "sales.csv", [*sales(3), "4,mlik,1,2025-12-31 12:00"])
+    import_file(branch, file, WITH_IDS)
+    changed = WITH_IDS.replace("Beirut", "Dubai")
+    summary = import_file(branch, file, changed)
+    assert (summary.conflicting, summary.rejected) == (3, 1)
+    assert [line for line, _ in rejected(file)] == [5]
+    rejects, conflicts = (tmp_path / f"sales.csv.{name}.csv" for name in ("rejects", "conflicts"))
+    rejects.write_text(rejects.read_text().replace("mlik", "milk"))
+    assert import_file(branch, rejects, changed).recorded == 1
+    renamed = tmp_path / "mended.csv"
+    renamed.write_bytes(conflicts.read_bytes())
+    headless = changed.replace("[columns]", f"header = {conflicts.read_text().splitlines()[0].split(',')}\n[columns]")
+    for path, mapped in ((conflicts, changed), (renamed, changed), (renamed, headless)):
+        for attempt in (import_file, dry_run):
+            with pytest.raises(FileRefused, match="would count them twice"):
+                attempt(branch, path, mapped)
+    assert branch.on_hand("milk") == -4_000
+
+
+def test_the_first_row_of_a_file_without_header_counts(branch: Branch, tmp_path: Path) -> None:
+    file = tmp_path / "sales.csv"
+    file.write_text("\n".join(sales(3)))
+    mapped = TILL.replace("[columns]", 'header = ["id", "code", "qty", "at"]\n[columns]')
+    assert import_file(branch, file, mapped).recorded == 3
 
 
 class Interrupted(Exception):

@@ -24,6 +24,7 @@ from tests.integration.importer.imports import (
     TILL,
     WITH_IDS,
     a_till_file,
+    conflicting,
     import_file,
     rejected,
     run,
@@ -145,8 +146,10 @@ def test_an_id_twice_in_one_batch(caller: Caller, tmp_path: Path) -> None:
     rows = ["7,milk,1,2025-12-31 12:00", "7,milk,1,2025-12-31 12:00", "7,milk,2,2025-12-31 12:00"]
     file = a_till_file(tmp_path / "sales.csv", rows)
     summary = import_over(caller, file, WITH_IDS, InProcess(caller.app))
-    assert (summary.recorded, summary.already_recorded, summary.rejected) == (1, 1, 1)
-    assert "stands twice" in rejected(file)[0][1]
+    assert (summary.recorded, summary.already_recorded, summary.conflicting) == (1, 1, 1)
+    [(line, sequence, why)] = conflicting(file)
+    assert (line, sequence) == (4, log_of(caller)[0].sequence)
+    assert "stands twice" in why
 
 
 def test_rows_too_long_for_one_body(caller: Caller, tmp_path: Path) -> None:

@@ -161,6 +161,12 @@ def test_what_the_command_says(node: Path, tmp_path: Path) -> None:
     code, said = run("--rejects", good)
     assert code == 1
     assert "is the file to import" in said
+    map_file.write_text(CREATING.replace("Beirut", "Dubai"))
+    code, said = run()
+    assert code == 1
+    assert "3 in conflict" in said
+    assert "Do not import that file" in said
+    map_file.write_text(CREATING)
     a_till_file(good, sales(4))
     code, said = run()
     assert code == 1

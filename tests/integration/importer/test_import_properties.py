@@ -78,8 +78,10 @@ def test_cut_off_anywhere_and_run_again(
                 continue
         summary = run(direct(branch), file, mapped)
         assert summary.rows == len(given_rows)
-        assert summary.rows == summary.recorded + summary.already_recorded + summary.rejected
-        assert (summary.by_type, summary.rejected) == (foreseen.by_type, foreseen.rejected)
+        assert summary.rows == summary.recorded + summary.already_recorded + summary.rejected + summary.conflicting
+        assert (summary.by_type, summary.rejected, summary.conflicting) == (
+            foreseen.by_type, foreseen.rejected, foreseen.conflicting
+        )  # fmt: skip
         expected = good(given_rows, by_id=by_id)
         assert keys(branch) == dict.fromkeys(expected, 1)
         sold: Counter[str] = Counter()
