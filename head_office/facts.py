@@ -1,5 +1,8 @@
 """What head office's copy of the logs says of transfers, and which transfers got something new to say.
 
+With them goes what was asked, from the instructions that are kept: a coordinator that never heard of a transfer learns
+from it between which locations it is.
+
 A fact is an event that names a transfer; one that was voided since (a reversed TRANSFER_OUT) remains a fact. The cursor
 of `changes` holds a sequence for each location: a location's events are committed in that order under the lock of its
 head, whatever order the transactions of several locations end in, so nothing is ever passed over. Events that came out
@@ -19,7 +22,7 @@ from sqlalchemy import Connection, Row, text
 
 from head_office.segments import read_lines
 from shared.events import EventType, Id, code_fault
-from shared.messages import ChangesPage, Fact, TransferFacts
+from shared.messages import ChangesPage, Fact, InstructionLine, InstructionStep, TransferFacts
 
 MAX_PAGE: Final = 1_000
 MAX_CURSOR: Final = 60_000
@@ -39,6 +42,35 @@ class _Reason(msgspec.Struct):
 
 
 _decode_reason: Final = msgspec.json.Decoder(_Reason).decode
+
+
+class _Asked(msgspec.Struct):
+    source: Id
+    destination: Id
+    lines: tuple[InstructionLine, ...]
+
+
+_decode_asked: Final = msgspec.json.Decoder(_Asked).decode
+
+# The first two name the goods as they were asked for, the others as they left.
+_TELLING: Final = (
+    InstructionStep.OUT,
+    InstructionStep.REFUSE_OUT,
+    InstructionStep.REFUSE_IN,
+    InstructionStep.IN,
+    InstructionStep.REVERSE,
+)
+_ASKED: Final = text(
+    f"""
+    SELECT asked.transfer_id, kept.body
+    FROM unnest(CAST(:transfer_ids AS text[])) AS asked (transfer_id)
+    CROSS JOIN LATERAL (
+        SELECT body FROM instruction WHERE instruction.transfer_id = asked.transfer_id
+        ORDER BY array_position(ARRAY[{", ".join(f"'{step}'" for step in _TELLING)}], step), token DESC, location_id
+        LIMIT 1
+    ) AS kept
+    """
+)
 
 
 # OFFSET 0 keeps the planner from turning the look-ups by transfer into a scan of the whole log, whatever it guesses.
@@ -72,17 +104,30 @@ _FACTS: Final = text(
 
 
 def facts(connection: Connection, transfer_ids: Sequence[str]) -> list[TransferFacts]:
-    """Everything the logs say of each transfer, in the order asked; facts by location and sequence."""
+    """Everything the logs say of each transfer, and what was asked of it, in the order of `transfer_ids`.
+
+    Facts are by location and sequence.
+    """
     if not transfer_ids:
         return []
     asked = list(dict.fromkeys(transfer_ids))
+    # Before the facts: what is swept out between the two is over by then, and the facts say so.
+    kept = {row.transfer_id: _decode_asked(row.body) for row in connection.execute(_ASKED, {"transfer_ids": asked})}
     rows = connection.execute(_FACTS, {"transfer_ids": asked}).all()
     reasons = _reasons(connection, rows)
     found: dict[str, TransferFacts] = {}
     for row in rows:
         about = found.get(row.transfer_id)
         if about is None:
-            about = TransferFacts(transfer_id=row.transfer_id, highest_token=row.highest or 0, facts=[])
+            said = kept.get(row.transfer_id)
+            about = TransferFacts(
+                transfer_id=row.transfer_id,
+                highest_token=row.highest or 0,
+                facts=[],
+                source=None if said is None else said.source,
+                destination=None if said is None else said.destination,
+                lines=() if said is None else said.lines,
+            )
             found[row.transfer_id] = about
         if row.sequence is not None:
             about.facts.append(

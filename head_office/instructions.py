@@ -1,4 +1,7 @@
-"""What the coordinator asks branches to record: kept until a fact answers it, fenced by the transfer's highest token.
+"""What the coordinator asks branches to record: open until a fact answers it, fenced by the transfer's highest token.
+
+Answered ones are kept until nothing of their transfer is on its way: a coordinator that lost its database knows from
+them alone where goods in transit are going.
 
 Works inside the transaction of the Connection it is given. Locks are taken in one order everywhere, tokens by
 (transfer, source) and then locations by id, so that two batches never wait for each other.
@@ -92,7 +95,13 @@ _STORE: Final = text(
     """
 )
 
-_SWEEP: Final = text(f"DELETE FROM instruction WHERE location_id = :location_id AND {_ANSWERED}")
+# Of a transfer that one log tells of and the other not yet, more or less than nothing is on its way.
+_ON_ITS_WAY: Final = (
+    "coalesce((SELECT true FROM transfer_line AS line WHERE line.transfer_id = instruction.transfer_id"
+    " GROUP BY line.item_id HAVING sum(line.sent - line.reversed - line.received - line.lost) <> 0 LIMIT 1), false)"
+)
+
+_SWEEP: Final = text(f"DELETE FROM instruction WHERE location_id = :location_id AND {_ANSWERED} AND NOT {_ON_ITS_WAY}")
 
 # One statement, so one moment: numbers are committed in order, so none up to the last one can still appear.
 _PAGE: Final = text(
@@ -179,7 +188,8 @@ def _store(connection: Connection, instructions: Sequence[Instruction]) -> None:
         },
     )
     for location_id, count in counts.items():
-        # Answered ones are of no more use; swept now and then, under the location's lock, they cost next to nothing.
+        # Those of transfers that are over are of no more use; swept now and then, under the location's lock, they cost
+        # next to nothing.
         if last[location_id] % SWEEP_EVERY < count:
             connection.execute(_SWEEP, {"location_id": location_id})
 

@@ -119,7 +119,8 @@ INSTRUCTION: Final = Table(
     Column("number", BigInteger, nullable=False),
     Column("token", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),  # the Instruction as JSON, its number left out
-    PrimaryKeyConstraint("location_id", "transfer_id", "step"),
+    # By transfer first: with its facts goes what was asked of it, whoever was asked.
+    PrimaryKeyConstraint("transfer_id", "location_id", "step"),
     Index("instruction_number", "location_id", "number", unique=True),
 )
 

@@ -27,10 +27,11 @@ from tests.simulation.office import ITEMS, KEYS, LOCATIONS, give_virtual_clock, 
 from transfer_coordinator.inbox import Cancel, Create
 from transfer_coordinator.office import HeadOffice
 from transfer_coordinator.saga import Transfer
-from transfer_coordinator.schema import MIGRATIONS, VERSION_TABLE
+from transfer_coordinator.schema import MIGRATIONS, VERSION_TABLE, metadata
 from transfer_coordinator.worker import CoordinatorWorker
 
 HOST = "coordinator"
+INSTRUCTIONS_PATH = "/v1/instructions"
 MOST_SLEEPERS = 2
 
 
@@ -82,6 +83,7 @@ class SimulatedCoordinator:
     told_states: dict[str, str] = field(default_factory=dict)
     told_tokens: dict[str, int] = field(default_factory=dict)
     told_journal: dict[str, int] = field(default_factory=dict)
+    told_ends: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.looking = create_engine(self.url, isolation_level="AUTOCOMMIT")
@@ -115,6 +117,26 @@ class SimulatedCoordinator:
             return
         self.injected["coordinator crashed"] += 1
         process.engine.dispose()
+
+    def replace(self) -> None:
+        """The machine is gone with its processes and its database: what starts next has an empty one.
+
+        Callers look up what they asked for; what ended they have seen end, of what else is not found they ask again.
+        """
+        self.injected["coordinator replaced"] += 1
+        for process in [*self.sleepers, *([self.process] if self.process else [])]:
+            process.engine.dispose()
+        self.sleepers, self.process = [], None
+        tables = ", ".join(table.name for table in metadata.sorted_tables)
+        with create_engine(self.url).begin() as connection:
+            connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            connection.exec_driver_sql(f"TRUNCATE {tables}")
+            connection.engine.dispose()
+        # Nobody takes a new machine into service while what the old one sent is still on its way.
+        self.network.late = [each for each in self.network.late if each.request.url.path != INSTRUCTIONS_PATH]
+        for name, wish in self.wishes.items():
+            wish.taken = name in self.told_ends
+        self.told_states, self.told_tokens, self.told_journal = {}, {}, {}
 
     def wake(self) -> None:
         """A sleeper goes on as if nothing had happened, for a step; then it may really die."""
@@ -196,6 +218,8 @@ class SimulatedCoordinator:
                 name, before = row.transfer_id, self.told_states.get(row.transfer_id)
                 if before in ENDED and row.state != before:
                     raise RuleBroken(10, f"{name} ended as {before} and is {row.state}")
+                if row.state in ENDED and self.told_ends.setdefault(name, row.state) != row.state:
+                    raise RuleBroken(10, f"{name} ended as {self.told_ends[name]}, and once more as {row.state}")
                 if row.token < self.told_tokens.get(name, 0):
                     raise RuleBroken(12, f"the token of {name} fell from {self.told_tokens[name]} to {row.token}")
                 if row.journal_length < self.told_journal.get(name, 0):
@@ -222,6 +246,11 @@ class SimulatedCoordinator:
             raise RuleBroken(11, f"entries written under a token that was no longer the newest: {out_of_order}")
         self.told_states = states
         return states
+
+    def strays(self) -> list[str]:
+        """The transfers that cannot be adopted."""
+        with self.looking.connect() as connection:
+            return list(connection.execute(text("SELECT transfer_id FROM stray ORDER BY transfer_id")).scalars())
 
     def close(self) -> None:
         for process in [*self.sleepers, *([self.process] if self.process else [])]:

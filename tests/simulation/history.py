@@ -86,10 +86,10 @@ class History:
             branch.start()
             self.branches[name] = branch
         if self.random.random() < 0.85:
-            self._quiet_morning()
+            self.quiet_morning()
         return self
 
-    def _quiet_morning(self) -> None:
+    def quiet_morning(self) -> None:
         """Before the faults: the catalogue arrives, and a first delivery. Some histories begin without."""
         faults, self.network.faults = self.network.faults, {}
         for branch in self.branches.values():
@@ -124,7 +124,7 @@ class History:
     # What happens
 
     def _one_step(self) -> None:
-        actions: list[tuple[int, Callable[[], None]]] = [
+        actions: list[tuple[float, Callable[[], None]]] = [
             (30, self._record),
             (24, self._ship),
             (24, self._pull),
@@ -133,6 +133,7 @@ class History:
             (1, self._call_back),
             (20, self._coordinate),
             (2, self._kill_coordinator),
+            (0.5, self._replace_coordinator),
             (3, self.coordinator.wake),
             (2, self._crash_branch),
             (1, self._crash_office),
@@ -235,6 +236,10 @@ class History:
     def _kill_coordinator(self) -> None:
         self.trace.add("the coordinator is killed")
         self.coordinator.kill()
+
+    def _replace_coordinator(self) -> None:
+        self.trace.add("the coordinator is replaced by one with an empty database")
+        self.coordinator.replace()
 
     def _crash_branch(self) -> None:
         running = self._running()
@@ -353,6 +358,7 @@ class History:
                   if len(self.there[n].lines) != len(self.here[n].lines)]  # fmt: skip
         behind += [f"{name} is {state}" for name, state in self.coordinator.told_states.items() if state not in ENDED]
         behind += [f"{wish.transfer_id} was never taken" for wish in self.coordinator.wishes.values() if not wish.taken]
+        behind += [f"{name} cannot be adopted" for name in self.coordinator.strays()]
         return behind + [f"{wish.name} was never answered" for wish in self.callers.waiting]
 
     def _last_look(self) -> None:

@@ -33,6 +33,7 @@ EXPECTED = frozenset(
         "coordinator crashed",
         "coordinator crashed in a commit",
         "coordinator fell asleep",
+        "coordinator replaced",
         "sleeper woke",
     }
 )

@@ -39,6 +39,15 @@ OUT, IN, LOST, REVERSED, REFUSED = (
     EventType.TRANSFER_REFUSED,
 )
 
+TELLING = (
+    InstructionStep.OUT,
+    InstructionStep.REFUSE_OUT,
+    InstructionStep.REFUSE_IN,
+    InstructionStep.IN,
+    InstructionStep.REVERSE,
+)
+"""Of what is kept of a transfer, the first of these goes with its facts, as the real head office tells it."""
+
 
 @dataclass
 class Site:
@@ -210,8 +219,8 @@ class OfficeModel:
 
     def facts(self, transfer_id: str) -> TransferFacts:
         facts = [fact for site in self.sites.values() for name, fact in site.log[: site.shipped] if name == transfer_id]
-        out = [each for each in self.kept.values() if each.transfer_id == transfer_id]
-        told = out[0] if out and self.tells_sites else None
+        kept = [each for each in self.kept.values() if each.transfer_id == transfer_id]
+        told = min(kept, key=lambda each: TELLING.index(each.step), default=None) if self.tells_sites else None
         return TransferFacts(
             transfer_id=transfer_id,
             highest_token=self.tokens.get(transfer_id, 0),

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, event, text
 
 from head_office import decoding, instructions, quarantine
 from head_office.facts import BadCursor, changes, facts, read_cursor, write_cursor
-from shared.messages import ChangesPage, Fact, Instruction, InstructionStep
+from shared.messages import ChangesPage, Fact, Instruction, InstructionLine, InstructionStep, TransferFacts
 from tests.support.branch_log import BranchLog
 from tests.support.consolidation import OldVersion
 from tests.support.events import MINUTE, NOON
@@ -60,6 +60,67 @@ def test_the_facts_of_a_transfer_that_was_sent_refused_and_reversed(office: Engi
     assert [each.sequence for each in found.facts] == [1, 1, 3]
     assert found.facts[1].received_at == first.received_at
     assert found.facts[2].received_at == last.received_at > first.received_at
+
+
+def test_what_was_asked_goes_with_the_facts(office: Engine) -> None:
+    """As it was asked first, whichever steps were asked since; also where the source was never heard to be asked."""
+    log = BranchLog("WH-1")
+    asked: list[Instruction] = []
+    for name, steps in {
+        "sent": ("in", "reverse", "out"),
+        "late": ("in",),
+        "refused": ("refuse-in", "refuse-out"),
+    }.items():
+        for step in steps:
+            at_source = step in ("out", "refuse-out", "reverse")
+            quantity = 2_500 if step in ("out", "refuse-out") else 100
+            asked.append(
+                Instruction(
+                    transfer_id=name, step=InstructionStep(step), token=len(asked) + 1, source="WH-1",
+                    destination="BEY-01", location_id="WH-1" if at_source else "BEY-01",
+                    lines=(InstructionLine(7, "milk", quantity, "l"), InstructionLine(9, "rice", quantity, "kg")),
+                )
+            )  # fmt: skip
+        log.record("TRANSFER_OUT", transfer_id=name, quantity=2_500, **LINE)
+    log.record("TRANSFER_OUT", transfer_id="by hand", quantity=2_500, **LINE)
+    log.ship_now(office)
+    with office.begin() as connection:
+        instructions.put(connection, asked)
+        named = facts(connection, ["refused", "sent", "never", "late", "by hand"])
+        told = changes(connection, None).transfers
+
+    def said(
+        found: Sequence[TransferFacts],
+    ) -> dict[str, tuple[str | None, str | None, list[tuple[int, str, int, str]]]]:
+        return {
+            each.transfer_id: (
+                each.source,
+                each.destination,
+                [(line.line, line.item_id, line.quantity, line.unit) for line in each.lines],
+            )
+            for each in found
+        }
+
+    first = ("WH-1", "BEY-01", [(7, "milk", 2_500, "l"), (9, "rice", 2_500, "kg")])
+    left = ("WH-1", "BEY-01", [(7, "milk", 100, "l"), (9, "rice", 100, "kg")])
+    nothing: tuple[None, None, list[tuple[int, str, int, str]]] = (None, None, [])
+    known = {"sent": first, "late": left, "refused": first, "by hand": nothing}
+    assert said(told) == known
+    assert said(named) == known | {"never": nothing}
+    assert [each.highest_token for each in named] == [6, 3, 0, 4, 0]
+
+
+@pytest.mark.parametrize("many", [1, 200])
+def test_a_page_takes_as_many_statements_whatever_it_holds(office: Engine, many: int) -> None:
+    log = BranchLog("WH-1")
+    for number in range(many):
+        log.record("TRANSFER_OUT", transfer_id=f"t-{number}", **LINE)
+    log.ship_now(office)
+    ran: list[str] = []
+    with office.connect() as connection:
+        event.listen(office, "before_cursor_execute", lambda _c, _k, statement, *_more: ran.append(statement))
+        assert len(changes(connection, None).transfers) == many
+    assert len(ran) == 3
 
 
 def test_the_facts_of_a_transfer_received_in_parts(office: Engine) -> None:

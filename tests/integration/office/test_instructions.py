@@ -219,15 +219,62 @@ def test_any_interleaving_of_instructions_and_facts(office: Engine, operations: 
 
 def test_answered_ones_are_swept_out_and_open_ones_stay(office: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instructions, "SWEEP_EVERY", 5)
-    log = BranchLog(SOURCE)
+    log, other = BranchLog(SOURCE), BranchLog(DESTINATION)
     put(office, ask("open", "out", 1))
     for number in range(20):
         put(office, ask(f"t-{number}", "out", 1))
-        record_fact(log, f"t-{number}", "TRANSFER_OUT")
+        record_fact(log, f"t-{number}", ("TRANSFER_OUT", "TRANSFER_REVERSED", "TRANSFER_REFUSED")[number % 3])
         log.ship_now(office)
+        if number % 3 == 0:
+            record_fact(other, f"t-{number}", "TRANSFER_IN" if number % 2 else "TRANSFER_LOST")
+            other.ship_now(office)
     with office.connect() as connection:
         assert connection.execute(select(func.count()).select_from(INSTRUCTION)).scalar_one() <= 6
     assert open_at(office, SOURCE)[0] == [("open", "out", 1)]
+
+
+def test_answered_ones_are_kept_while_goods_are_on_their_way(office: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instructions, "SWEEP_EVERY", 1)
+    source, destination = BranchLog(SOURCE), BranchLog(DESTINATION)
+
+    def kept() -> list[tuple[str, str]]:
+        put(office, ask("another", "out", 1), ask("another", "in", 1))
+        with office.connect() as connection:
+            rows = connection.execute(
+                select(INSTRUCTION.c.transfer_id, INSTRUCTION.c.step).where(INSTRUCTION.c.transfer_id != "another")
+            )
+            return sorted((row.transfer_id, row.step) for row in rows)
+
+    for name in ("received", "reversed"):
+        put(office, ask(name, "out", 1), ask(name, "in", 1))
+        sent = source.record("TRANSFER_OUT", transfer_id=name, transfer_line=1, quantity=1_000)
+    source.ship_now(office)
+    everything = [(name, step) for name in ("received", "reversed") for step in ("in", "out")]
+    assert kept() == everything
+    destination.record("TRANSFER_IN", transfer_id="received", transfer_line=1, quantity=400)
+    destination.record("TRANSFER_REFUSED", transfer_id="reversed", reason="no-room")
+    destination.ship_now(office)
+    assert kept() == everything
+    destination.record("TRANSFER_LOST", transfer_id="received", transfer_line=1, quantity=600, reason="broken")
+    destination.ship_now(office)
+    assert kept() == everything[2:]
+    undo = {"voided_event_id": sent.event_id, "voided_sequence": sent.sequence}
+    source.record("TRANSFER_REVERSED", transfer_id="reversed", transfer_line=1, quantity=1_000, **undo)
+    source.ship_now(office)
+    assert kept() == []
+
+
+def test_those_of_a_transfer_that_is_received_before_its_sender_is_heard_are_kept(
+    office: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instructions, "SWEEP_EVERY", 1)
+    destination = BranchLog(DESTINATION)
+    put(office, ask("t", "in", 1))
+    record_fact(destination, "t", "TRANSFER_IN")
+    destination.ship_now(office)
+    put(office, ask("another", "in", 1))
+    with office.connect() as connection:
+        assert facts(connection, ["t"])[0].destination == DESTINATION
 
 
 def test_batches_that_overlap_in_any_order_do_not_lock_each_other_out(office: Engine) -> None:
