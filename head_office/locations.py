@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Final
 from zoneinfo import available_timezones
 
 from sqlalchemy import Connection, insert, select, update
@@ -111,6 +112,10 @@ def _check(location: CatalogueLocation) -> None:
         invalid_request("day_start", "minutes after midnight, 0 to 1439")
 
 
+# Some systems keep these beside the zones: the machine's own zone, what POSIX falls back on, what was never set.
+_NO_ZONES: Final = frozenset({"localtime", "posixrules", "Factory"})
+
+
 @lru_cache(maxsize=1)
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones() - _NO_ZONES)

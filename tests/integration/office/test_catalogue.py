@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zoneinfo
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -112,6 +115,31 @@ def test_a_location_that_cannot_be_is_refused(office: Engine, location: Catalogu
     with office.begin() as connection, pytest.raises(Problem) as refused:
         locations.add(connection, location)
     assert refused.value.code == "invalid-request"
+
+
+@pytest.fixture
+def a_system_with_more_than_zones(tmp_path: Path) -> Iterator[None]:
+    for name in ("localtime", "posixrules", "Factory"):
+        (tmp_path / name).write_bytes(b"TZif")
+    zoneinfo.reset_tzpath([*zoneinfo.TZPATH, str(tmp_path)])
+    locations._zones.cache_clear()
+    yield
+    zoneinfo.reset_tzpath()
+    locations._zones.cache_clear()
+
+
+@pytest.mark.usefixtures("a_system_with_more_than_zones")
+@pytest.mark.parametrize("timezone", ["localtime", "posixrules", "Factory", "", "asia/beirut", "Asia", "posix/UTC"])
+def test_what_is_no_zone_of_its_own_is_refused(office: Engine, timezone: str) -> None:
+    """Whatever the system keeps in the folder of its zones."""
+    with office.begin() as connection:
+        old = locations.read(connection, "BEY-01")
+        for act, location_id in ((locations.add, "NEW"), (locations.change, "BEY-01")):
+            with pytest.raises(Problem) as refused:
+                act(connection, msgspec.structs.replace(old, location_id=location_id, timezone=timezone))
+            assert refused.value.code == "invalid-request"
+            assert "no time zone" in msgspec.json.encode(refused.value.body()).decode()
+        locations.change(connection, msgspec.structs.replace(old, timezone="Etc/GMT-3"))
 
 
 def test_a_location_is_added_once_and_changed(office: Engine) -> None:
