@@ -77,10 +77,15 @@ class TotalOut(msgspec.Struct, frozen=True):
 
 
 class _Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What every report tells: what it was asked for, and its cut, the last sequence known of each location."""
+    """What every report tells: what it was asked for, and its cut, the last sequence known of each location.
+
+    `known_at_holds_since`: the locations for which that moment is before head office was restored from a backup; from
+    the time beside them on, what was known at a moment is told whole.
+    """
 
     as_of: Moment | None = None
     known_at: Moment | None = None
+    known_at_holds_since: Mapping[str, Moment] = {}
     cut: Mapping[str, int]
 
 

@@ -133,7 +133,8 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
             following = write_after(str(at.occurred_at), at.location_id, str(at.sequence))
         items = [variance_out(row) for row in report.rows]
         about = told(report.cut, None)
-        return json_response({"items": items, "next": following, "known_at": about["known_at"], "cut": about["cut"]})
+        del about["as_of"]
+        return json_response({"items": items, "next": following, **about})
 
     _add_quarantine_routes(app, office)
 

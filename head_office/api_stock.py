@@ -230,6 +230,7 @@ def told(cut: Cut, as_of: int | None) -> dict[str, Any]:
     return {
         "as_of": None if as_of is None else moment_text(as_of),
         "known_at": None if cut.known_at is None else moment_text(cut.known_at),
+        "known_at_holds_since": {name: moment_text(at) for name, at in cut.holds_since.items()},
         "cut": cut.sequences,
     }
 

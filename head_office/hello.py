@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func
 from sqlalchemy.dialects.postgresql import insert
 
 from head_office.refusals import UnknownLocation
@@ -101,8 +101,8 @@ def _note(connection: Connection, message: Hello, verdict: Verdict, moment: int)
         protocol=message.protocol,
         schema=message.schema,
         software=message.software,
+        rewound_at=moment if verdict is Verdict.REWIND else None,
     )
-    figures = [column.name for column in CONTACT.columns if not column.primary_key]
-    connection.execute(
-        seen.on_conflict_do_update(index_elements=["location_id"], set_={name: seen.excluded[name] for name in figures})
-    )
+    changes = {column.name: seen.excluded[column.name] for column in CONTACT.columns if not column.primary_key}
+    changes["rewound_at"] = func.coalesce(seen.excluded.rewound_at, CONTACT.c.rewound_at)
+    connection.execute(seen.on_conflict_do_update(index_elements=["location_id"], set_=changes))

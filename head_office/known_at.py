@@ -8,7 +8,7 @@ took a moment up to K has ended by then, and nothing can take one up to K any mo
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import (
     BigInteger,
@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from head_office.arrays import BIGINT, TEXT, unnest
-from head_office.schema import HEAD, INGEST_BATCH, QUARANTINE
+from head_office.schema import CONTACT, HEAD, INGEST_BATCH, QUARANTINE
 
 Unknown = Callable[[ColumnElement[str], ColumnElement[int]], ColumnElement[bool]]
 
@@ -36,11 +36,14 @@ class Cut:
 
     `known_at` (microseconds UTC) is the moment it holds for, None for everything that is here. `hides_releases`: events
     that came out of quarantine after that moment are not known, though their sequences are within the cut.
+    `holds_since`: of locations whose events the database had lost at or after that moment, because it was restored from
+    a backup, since when what was known holds; before that, more may have been known than the cut says.
     """
 
     known_at: int | None
     sequences: Mapping[str, int]
     hides_releases: bool = False
+    holds_since: Mapping[str, int] = field(default_factory=dict)
 
     def table(self) -> TableValuedAlias:
         """The cut as a table (location_id, sequence) to join."""
@@ -96,7 +99,17 @@ def take_cut(connection: Connection, known_at: int | None = None, location_ids: 
     if location_ids is not None:
         query = query.where(HEAD.c.location_id.in_(location_ids))
     rows = connection.execute(query.order_by(HEAD.c.location_id)).all()
-    return Cut(known_at, {row.location_id: row.sequence for row in rows}, _hides_releases(connection, known_at))
+    sequences = {row.location_id: row.sequence for row in rows}
+    if known_at is None:
+        return Cut(None, sequences)
+    return Cut(known_at, sequences, _hides_releases(connection, known_at), _rewound(connection, known_at, sequences))
+
+
+def _rewound(connection: Connection, known_at: int, location_ids: Collection[str]) -> dict[str, int]:
+    query = select(CONTACT.c.location_id, CONTACT.c.rewound_at).where(
+        CONTACT.c.rewound_at >= literal(known_at, BigInteger), CONTACT.c.location_id.in_(location_ids)
+    )
+    return {row.location_id: row.rewound_at for row in connection.execute(query)}
 
 
 def settle(connection: Connection, known_at: int) -> int:
@@ -104,8 +117,6 @@ def settle(connection: Connection, known_at: int) -> int:
     return int(connection.execute(select(func.larder_settle(literal(known_at, BigInteger)))).scalar_one())
 
 
-def _hides_releases(connection: Connection, known_at: int | None) -> bool:
-    if known_at is None:
-        return False
+def _hides_releases(connection: Connection, known_at: int) -> bool:
     later = exists().where(and_(QUARANTINE.c.released_at > literal(known_at, BigInteger)))
     return bool(connection.execute(select(later)).scalar_one())

@@ -150,6 +150,8 @@ CONTACT: Final = Table(
     Column("protocol", Integer, nullable=False),
     Column("schema", Integer, nullable=False),
     Column("software", Text, nullable=False),
+    # When this database was last found to have lost events that it had acknowledged: it was restored from a backup.
+    Column("rewound_at", BigInteger),
 )
 
 APPEND_ONLY: Final = ("event", "voided", "log_segment", "ingest_batch", "item_unit")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from sqlalchemy import Engine
 
 from head_office.freshness import freshness
 from head_office.hello import hello
+from head_office.known_at import take_cut
 from head_office.refusals import UnknownLocation
 from shared.messages import HeadMessage, Hello, HelloAnswer, Verdict
 from tests.support.consolidation import PLACE, Branch
@@ -56,3 +59,24 @@ def freshness_of(office: Engine):
 def test_a_location_that_nobody_added(office: Engine) -> None:
     with pytest.raises(UnknownLocation):
         say(office, Branch("NOWHERE"), 0)
+
+
+def test_after_a_restore_it_is_known_since_when_known_at_holds(office: Engine) -> None:
+    """The database is as a backup would be: it holds three of the six events that it once acknowledged."""
+    branch = Branch().record([an_event(seed=n) for n in range(1, 7)])
+    branch.ship(office, 1, 3)
+    before = say(office, branch, 6, acknowledged=3).time
+    assert holds_since(office, before) == {}
+    restored = say(office, branch, 6, acknowledged=6)
+    assert restored.verdict is Verdict.REWIND
+    branch.ship(office)
+    healed = say(office, branch, 6, acknowledged=6)
+    assert healed.verdict is Verdict.OK
+    assert holds_since(office, before) == {PLACE: restored.time}
+    assert holds_since(office, healed.time) == {}
+    assert holds_since(office, None) == {}
+
+
+def holds_since(office: Engine, known_at: int | None) -> Mapping[str, int]:
+    with office.begin() as connection:
+        return take_cut(connection, known_at).holds_since
