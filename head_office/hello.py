@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func
+from sqlalchemy import ColumnElement, Connection, func
 from sqlalchemy.dialects.postgresql import insert
 
 from head_office.refusals import UnknownLocation
@@ -103,6 +103,8 @@ def _note(connection: Connection, message: Hello, verdict: Verdict, moment: int)
         software=message.software,
         rewound_at=moment if verdict is Verdict.REWIND else None,
     )
-    changes = {column.name: seen.excluded[column.name] for column in CONTACT.columns if not column.primary_key}
+    changes: dict[str, ColumnElement[Any]] = {
+        column.name: seen.excluded[column.name] for column in CONTACT.columns if not column.primary_key
+    }
     changes["rewound_at"] = func.coalesce(seen.excluded.rewound_at, CONTACT.c.rewound_at)
     connection.execute(seen.on_conflict_do_update(index_elements=["location_id"], set_=changes))
