@@ -59,8 +59,10 @@ def listed(
         wanted.append("(source = :location_id OR destination = :location_id)")
     parts = [f"SELECT transfer_id, created_at, NULL AS why FROM transfer WHERE {' AND '.join(wanted)}"]
     if location_id is None and state in {None, UNADOPTABLE}:
+        # Whoever asked for it may ask again; then it is a transfer like others.
+        unknown = "NOT EXISTS (SELECT FROM transfer WHERE transfer.transfer_id = s.transfer_id)"
         strays = "(SELECT transfer_id, heard_at AS created_at, why FROM stray) AS s"
-        parts.append(f"SELECT transfer_id, created_at, why FROM {strays} WHERE {at}")
+        parts.append(f"SELECT transfer_id, created_at, why FROM {strays} WHERE {at} AND {unknown}")
     order = "ORDER BY created_at DESC, transfer_id DESC LIMIT :most"
     # Each part is bounded by itself, so that neither is read whole.
     both = " UNION ALL ".join(f"({part} {order})" for part in parts)

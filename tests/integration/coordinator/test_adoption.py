@@ -9,6 +9,7 @@ from shared.messages import InstructionStep
 from tests.integration.coordinator.conftest import Bench, a_transfer, cancel, create
 from tests.integration.coordinator.office_model import IN, LOST, OUT, REFUSED, REVERSED
 from tests.integration.coordinator.test_crashes import fresh
+from transfer_coordinator.queries import FIRST, listed
 
 
 def lose_the_database(bench: Bench) -> None:
@@ -126,3 +127,26 @@ def test_a_stray_is_adopted_once_head_office_tells_more(bench: Bench) -> None:
     bench.settle(bench.worker("three"))  # started again, it asks once more
     assert strays(bench) == []
     assert bench.state() == "COMPLETED"
+
+
+def test_a_stray_that_is_asked_for_again_is_a_transfer_like_others(bench: Bench) -> None:
+    first = bench.worker("one")
+    create(first)
+    first.step()
+    bench.office.work()
+    lose_the_database(bench)
+    bench.office.tells_sites = False
+    new = bench.worker("two")
+    bench.settle(new)
+
+    def states() -> list[str]:
+        with bench.engine.connect() as connection:
+            page = listed(connection, state=None, location_id=None, after=FIRST, limit=10, now=bench.clock.now())
+            return [each.state for each in page.items]
+
+    assert states() == ["UNADOPTABLE"]
+    create(new)
+    for _ in range(4):
+        bench.settle(new)
+        bench.clock.turn(6)
+    assert states() == ["COMPLETED"]
