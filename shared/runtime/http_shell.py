@@ -5,6 +5,8 @@ One layer rather than five, as each costs a hot route a few microseconds.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import secrets
 import time
@@ -21,7 +23,11 @@ from shared.runtime.telemetry import RequestStatistics, get_logger
 log = get_logger("larder.http")
 
 SLOW_SECONDS: Final = 1.0
-_HEADERS: Final = (
+# What is read of a refused body and thrown away. To close with bytes unread resets the connection: most callers send
+# everything before they read, and would never see why they were refused.
+DISCARD_BYTES: Final = 8 * 1024 * 1024
+DISCARD_SECONDS: Final = 5.0
+HEADERS: Final = (
     (
         b"content-security-policy",
         b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
@@ -29,15 +35,16 @@ _HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
 )
-_NO_STORE: Final = (b"cache-control", b"no-store")
+NO_STORE: Final = (b"cache-control", b"no-store")
 
 
 class HttpShell:
     """Wraps an ASGI application. ``body_limits`` gives single paths another limit than ``max_body`` (both in bytes).
 
     A body beyond its limit is answered 413 ``body-too-large``: before it is read where Content-Length says so, while it
-    is read otherwise. An exception that nothing below answered is logged and becomes 500 ``internal-error`` with the
-    request's id as ``incident``. Requests over a second are logged too; those that wait on purpose set
+    is read otherwise. What the caller still sends then is thrown away, up to ``DISCARD_BYTES`` and ``DISCARD_SECONDS``,
+    and the connection closed. An exception that nothing below answered is logged and becomes 500 ``internal-error``
+    with the request's id as ``incident``. Requests over a second are logged too; those that wait on purpose set
     ``scope["larder.waits"] = True``.
     """
 
@@ -60,16 +67,21 @@ class HttpShell:
         request_id = f"{self._prefix}{next(self._count):x}"
         scope["larder.request_id"] = request_id
         status = 0
+        unfinished = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, unfinished
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message["headers"] = list(message.get("headers", ()))
                 if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append(_NO_STORE)
-                headers.extend(_HEADERS)
+                    headers.append(NO_STORE)
+                headers.extend(HEADERS)
                 headers.append((b"x-request-id", request_id.encode("ascii")))
+            elif status == 413 and "larder.unread" in scope and not message.get("more_body", False):
+                # The server closes with the last part of an answer.
+                unfinished = True
+                message = {**message, "more_body": True}
             await send(message)
 
         try:
@@ -99,6 +111,9 @@ class HttpShell:
             await problem_response(unforeseen)(scope, receive, send_with_headers)
         finally:
             self._record(scope, status, time.perf_counter() - started, request_id)
+        if unfinished:
+            await _throw_away(receive)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _limit(self, scope: Scope, receive: Receive) -> tuple[Problem | None, Receive]:
         if not shelter(scope):
@@ -114,10 +129,11 @@ class HttpShell:
                     return BAD_REQUEST("the Content-Length header is not a number"), receive
                 # Compared by length first, as int() refuses absurdly long numbers.
                 if len(value) > 18 or int(value) > limit:
+                    scope["larder.unread"] = True
                     return _too_large(limit), receive
             elif name == b"transfer-encoding":
                 streamed = True
-        return None, _counting(receive, limit) if streamed else receive
+        return None, _counting(scope, receive, limit) if streamed else receive
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         found = scope.get("route")
@@ -135,11 +151,11 @@ class HttpShell:
 
 
 def _too_large(limit: int) -> Problem:
-    # What the caller is still sending will not be read, so the connection is of no more use.
+    # What the caller is still sending may be more than is thrown away, so the connection is of no more use.
     return BODY_TOO_LARGE(f"at most {limit} bytes are read here", max_bytes=limit, headers={"Connection": "close"})
 
 
-def _counting(receive: Receive, limit: int) -> Receive:
+def _counting(scope: Scope, receive: Receive, limit: int) -> Receive:
     read = 0
 
     async def counted() -> Message:
@@ -148,7 +164,20 @@ def _counting(receive: Receive, limit: int) -> Receive:
         if message["type"] == "http.request":
             read += len(message.get("body", b""))
             if read > limit:
+                if message.get("more_body", False):
+                    scope["larder.unread"] = True
                 raise _too_large(limit)
         return message
 
     return counted
+
+
+async def _throw_away(receive: Receive) -> None:
+    left = DISCARD_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while left > 0:
+                message = await receive()
+                if not message.get("more_body", False):
+                    return
+                left -= len(message["body"])

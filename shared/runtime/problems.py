@@ -161,6 +161,9 @@ NOT_FOUND = _declare("not-found", 404, "There is nothing here", "The addresses o
 METHOD_NOT_ALLOWED = _declare(
     "method-not-allowed", 405, "This address does not take that method", "See the Allow header, or /docs."
 )
+REQUEST_TIMEOUT = _declare(
+    "request-timeout", 408, "The request did not come to its end in time", "Send the request again, in one go."
+)
 CONFLICT = _declare("conflict", 409, "The request contradicts what is recorded", "Read the present state, then decide.")
 BODY_TOO_LARGE = _declare("body-too-large", 413, "The body is too large", "Send less at a time.")
 UNSUPPORTED_MEDIA_TYPE = _declare(
@@ -171,6 +174,9 @@ INVALID_REQUEST = _declare(
 )
 TOO_MANY_ATTEMPTS = _declare(
     "too-many-attempts", 429, "Too many failed attempts", "Check the key, wait as Retry-After says, try again."
+)
+HEADERS_TOO_LARGE = _declare(
+    "headers-too-large", 431, "The address and headers are too long", "Send a shorter address and fewer headers."
 )
 INTERNAL_ERROR = _declare(
     "internal-error",
@@ -199,11 +205,13 @@ _BY_STATUS = {
         FORBIDDEN,
         NOT_FOUND,
         METHOD_NOT_ALLOWED,
+        REQUEST_TIMEOUT,
         CONFLICT,
         BODY_TOO_LARGE,
         UNSUPPORTED_MEDIA_TYPE,
         INVALID_REQUEST,
         TOO_MANY_ATTEMPTS,
+        HEADERS_TOO_LARGE,
     )
 }
 

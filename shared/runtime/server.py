@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gc
+import resource
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from shared.runtime.http_protocol import ConnectionLimits, protocol_within
 from shared.runtime.settings import LOCALHOST, SettingsError
 from shared.runtime.telemetry import get_logger
 
@@ -29,30 +32,32 @@ def run(
     name: str,
     say: Callable[[str], None] | None = None,
     watch: Watch | None = None,
+    limits: ConnectionLimits | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Port 0 takes a free one.
 
     Once requests are taken, ``say`` (by default standard output) gets one line:
     ``larder <name> ready on http://127.0.0.1:8000``. ``watch`` is asked about every second; where it returns why the
-    process cannot go on (a thread died), the server stops with exit code 1. Raises SettingsError where the port cannot
-    be had.
+    process cannot go on (a thread died), the server stops with exit code 1. ``limits`` bounds every connection
+    and how many there are. Raises SettingsError where the port cannot be had.
     """
     listener = _bind(host, port)
     bound = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
+    limits = _affordable(limits or ConnectionLimits())
     config = uvicorn.Config(
         app,
         host=host,
         port=bound,
         loop="auto",
-        http="httptools",
+        http=protocol_within(limits),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=75,
+        timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = _Server(config, app, lambda: (say or _say)(f"larder {name} ready on http://{shown}:{bound}"), watch)
@@ -77,6 +82,14 @@ def _bind(host: str, port: int) -> socket.socket:
         raise SettingsError(
             f"{host}:{port} cannot be listened on ({reason}): choose another --port, or stop what uses it"
         ) from error
+
+
+def _affordable(limits: ConnectionLimits) -> ConnectionLimits:
+    # A file of the database must still open when every connection is taken.
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return limits
+    return replace(limits, connections=min(limits.connections, max(1, files * 3 // 4)))
 
 
 class _Server(uvicorn.Server):

@@ -22,7 +22,7 @@ SHARED = {"chain", "event_log", "events", "messages", "projection", "stock", "wi
 RUNTIME = {
     *("app", "auth", "client", "clock", "database", "postgres", "problems", "settings", "telemetry"),
     *("compression", "docs_page", "http_shell", "migrations", "pages", "paths", "server", "sessions", "strict_json"),
-    *("postgres_binaries", "postgres_folder", "postgres_service", "postgres_supervisor", "running"),
+    *("postgres_binaries", "postgres_folder", "postgres_service", "postgres_supervisor", "running", "http_protocol"),
 }
 TOP_LEVEL = {
     *PACKAGES,
