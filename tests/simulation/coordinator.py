@@ -121,7 +121,8 @@ class SimulatedCoordinator:
     def replace(self) -> None:
         """The machine is gone with its processes and its database: what starts next has an empty one.
 
-        Callers look up what they asked for; what ended they have seen end, of what else is not found they ask again.
+        Callers look up what they asked for. What ended they have seen end; of the others that are not found some ask
+        again, and some leave it at that: then head office alone knows of the transfer.
         """
         self.injected["coordinator replaced"] += 1
         for process in [*self.sleepers, *([self.process] if self.process else [])]:
@@ -135,7 +136,7 @@ class SimulatedCoordinator:
         # Nobody takes a new machine into service while what the old one sent is still on its way.
         self.network.late = [each for each in self.network.late if each.request.url.path != INSTRUCTIONS_PATH]
         for name, wish in self.wishes.items():
-            wish.taken = name in self.told_ends
+            wish.taken = name in self.told_ends or (wish.taken and self.random.random() < 0.5)
         self.told_states, self.told_tokens, self.told_journal = {}, {}, {}
 
     def wake(self) -> None:

@@ -358,6 +358,7 @@ class History:
                   if len(self.there[n].lines) != len(self.here[n].lines)]  # fmt: skip
         behind += [f"{name} is {state}" for name, state in self.coordinator.told_states.items() if state not in ENDED]
         behind += [f"{wish.transfer_id} was never taken" for wish in self.coordinator.wishes.values() if not wish.taken]
+        behind += [f"{item} of {name} is on its way" for name, item in +invariants.in_transit(self.there)]
         behind += [f"{name} cannot be adopted" for name in self.coordinator.strays()]
         return behind + [f"{wish.name} was never answered" for wish in self.callers.waiting]
 

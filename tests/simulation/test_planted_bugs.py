@@ -1,4 +1,4 @@
-"""Six bugs, planted one at a time where they would hurt most: the simulation finds each of them.
+"""Seven bugs, planted one at a time where they would hurt most: the simulation finds each of them.
 
 A simulation that lets one of these through proves nothing about the others.
 """
@@ -15,6 +15,7 @@ from sqlalchemy import text
 import branch_node.group
 import branch_node.log_reader
 import head_office.appending
+import head_office.facts
 import transfer_coordinator.lease
 import transfer_coordinator.saga
 import transfer_coordinator.store
@@ -113,6 +114,12 @@ def lease_does_not_fence(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(lease, name, text(same))
 
 
+def head_office_keeps_to_itself_what_was_asked(patch: pytest.MonkeyPatch) -> None:
+    """The facts of a transfer do not say between which locations it is."""
+    nothing = str(head_office.facts._ASKED) + " WHERE false"
+    patch.setattr(head_office.facts, "_ASKED", text(nothing))
+
+
 @pytest.mark.parametrize(
     ("plant", "rules"),
     [
@@ -122,6 +129,7 @@ def lease_does_not_fence(patch: pytest.MonkeyPatch) -> None:
         (agent_encodes_lines_anew, {17}),
         (saga_takes_silence_for_a_refusal, {8, 9, 10}),
         (lease_does_not_fence, {10, 11, 12}),
+        (head_office_keeps_to_itself_what_was_asked, {17}),
     ],
 )
 def test_the_simulation_finds_it(
