@@ -20,7 +20,7 @@ from branch_node.settings import DEFAULT_PORT, BranchSettings, load
 from branch_node.store import AlreadyWriting, DirectoryLock, Store, load_location
 from branch_node.sync_commands import read_sync_state
 from shared.runtime.database import translate_driver_errors
-from shared.runtime.settings import read_settings_file, write_settings_file
+from shared.runtime.settings import command_line, read_settings_file, write_settings_file
 
 
 def register(app: typer.Typer) -> None:
@@ -115,12 +115,10 @@ def _keep(settings: BranchSettings) -> dict[str, Any]:
 
 
 def _report(settings: BranchSettings, key: str | None, *, began: bool, as_json: bool) -> None:
-    serve_command = f"larder branch serve --dir {settings.dir}"
-    next_steps = [serve_command]
+    next_steps = [command_line("branch", "serve", "--dir", settings.dir)]
     if settings.head_office is None:
-        next_steps.append(
-            f"larder branch init --dir {settings.dir} --head-office URL --key KEY   (any time later, then serve again)"
-        )
+        again = command_line("branch", "init", "--dir", settings.dir, "--head-office", "URL", "--key", "KEY")
+        next_steps.append(f"{again}   (any time later, then serve again)")
     if as_json:
         print_json(
             {

@@ -18,7 +18,7 @@ from head_office.cli_stock import log, stock
 from head_office.schema_office import API_KEY
 from head_office.settings import SERVICE, settings_of
 from shared.runtime.auth import Role
-from shared.runtime.settings import FILE_NAME, write_settings_file
+from shared.runtime.settings import FILE_NAME, command_line, write_settings_file
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Head office: locations, items, keys, stock of the group, reports."
@@ -49,8 +49,13 @@ def init(
         return
     typer.echo(f"Head office is in {folder}. Its admin key, shown this once:\n\n  {made.text}")
     say_next(
-        f"larder head-office serve --dir {folder} --port 8000",
-        f'larder head-office locations add BEY-01 --name "Beirut, Hamra" --timezone Asia/Beirut --dir {folder}',
+        command_line(
+            "head-office", "serve", "--dir", folder, "--port", settings_of(folder, database_url=database_url).port
+        ),
+        command_line(
+            *("head-office", "locations", "add", "BEY-01", "--name", "Beirut, Hamra", "--timezone", "Asia/Beirut"),
+            *("--dir", folder),
+        ),
     )
 
 

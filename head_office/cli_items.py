@@ -25,6 +25,7 @@ from head_office.cli_base import (
 )
 from head_office.item_files import BadFile, import_items, read_items
 from shared.messages import CatalogueItem
+from shared.runtime.settings import command_line
 
 items_app = typer.Typer(no_args_is_help=True, help="Items of the group: list, add, import, waiting, accept, map.")
 
@@ -131,8 +132,8 @@ def list_waiting(*, folder: Dir = None, database_url: DatabaseUrl = None, as_jso
     if found:
         first = found[0]
         say_next(
-            f"larder head-office items accept {first.location_id} {first.item_id}",
-            f"larder head-office items map {first.location_id} {first.item_id} ITEM-OF-THE-GROUP",
+            command_line("head-office", "items", "accept", first.location_id, first.item_id),
+            command_line("head-office", "items", "map", first.location_id, first.item_id, "ITEM-OF-THE-GROUP"),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,8 +11,10 @@ import typer
 from head_office import keys, locations
 from head_office.api_locations import key_out
 from head_office.cli_base import DatabaseUrl, Dir, Json, pages, print_json, print_table, say_next, transaction
+from head_office.settings import settings_of
 from shared.messages import CatalogueLocation
 from shared.runtime.auth import Role
+from shared.runtime.settings import command_line
 
 locations_app = typer.Typer(no_args_is_help=True, help="Locations of the group: list, add, change.")
 keys_app = typer.Typer(no_args_is_help=True, help="API keys of the whole group: list, add, revoke.")
@@ -73,9 +76,11 @@ def add_location(
     typer.echo(f"Added {location_id}. The key of its branch, shown this once:\n\n  {made.text}")
     say_next(
         "on the branch's machine:",
-        f"larder branch init --dir DIR --location {location_id} --timezone {timezone} "
-        f"--head-office http://THIS-MACHINE:8000 --key {made.text}",
-        "larder branch serve --dir DIR --port 8101",
+        command_line(
+            *("branch", "init", "--dir", "DIR", "--location", location_id, "--timezone", timezone),
+            *("--head-office", _address(folder, database_url), "--key", made.text),
+        ),
+        command_line("branch", "serve", "--dir", "DIR", "--port", 8101),
     )
 
 
@@ -138,8 +143,10 @@ def add_key(
     typer.echo(f"A key with the role {role}, shown this once:\n\n  {made.text}")
     if role is Role.COORDINATOR:
         say_next(
-            f"larder transfer init --dir DIR --head-office http://THIS-MACHINE:8000 --key {made.text}",
-            "larder transfer serve --dir DIR --port 8001",
+            command_line(
+                "transfer", "init", "--dir", "DIR", "--head-office", _address(folder, database_url), "--key", made.text
+            ),
+            command_line("transfer", "serve", "--dir", "DIR", "--port", 8001),
         )
 
 
@@ -157,6 +164,11 @@ def revoke_key(
         print_json(revoked)
     else:
         typer.echo(f"{key_id} ({revoked.role}) is revoked since {revoked.revoked_at}")
+
+
+def _address(folder: Path | None, database_url: str | None) -> str:
+    """Head office's address, but for the machine's name, which is for the reader to say."""
+    return f"http://THIS-MACHINE:{settings_of(folder, database_url=database_url).port}"
 
 
 def _as_dict(location: CatalogueLocation) -> dict[str, object]:

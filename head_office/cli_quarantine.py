@@ -10,6 +10,7 @@ from head_office import quarantine
 from head_office.answers import quarantined_out
 from head_office.cli_base import DatabaseUrl, Dir, Json, office, pages, print_json, print_table, say_next, transaction
 from head_office.locations import check_locations
+from shared.runtime.settings import command_line
 
 quarantine_app = typer.Typer(no_args_is_help=True, help="Events that could not be folded: list, retry.")
 
@@ -41,7 +42,7 @@ def list_quarantine(
     rows = [(each.location_id, each.sequence, each.type, each.item_id, each.received_at, each.reason) for each in shown]
     print_table("Quarantine", ("location", "sequence", "type", "item", "received", "why"), rows, right=("sequence",))
     if shown and not released:
-        say_next("after an upgrade of head office:", "larder head-office quarantine retry")
+        say_next("after an upgrade of head office:", command_line("head-office", "quarantine", "retry"))
 
 
 @quarantine_app.command("retry")

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import IdFactory, SystemClock
-from shared.runtime.settings import load_settings, read_settings_file, write_settings_file
+from shared.runtime.settings import command_line, load_settings, read_settings_file, write_settings_file
 from transfer_coordinator.cli_client import AGENT, Reached, coordinator
 from transfer_coordinator.cli_output import (
     REFUSED,
@@ -76,7 +76,7 @@ def init(
             folder,
             {**read_settings_file(folder), **kept, "service": settings.service, "head_office": settings.head_office},
         )
-    next_step = f"larder transfer serve --dir {folder} --port {settings.port}"
+    next_step = command_line("transfer", "serve", "--dir", folder, "--port", settings.port)
     if as_json:
         print_json({"dir": str(folder), "head_office": settings.head_office, "reached": reached, "next": [next_step]})
         return

@@ -23,9 +23,11 @@ from deploy.demo.day import Day
 from deploy.demo.gathering import gather
 from deploy.demo.services import DemoFailed, Group
 from shared.events import quantity_text
+from shared.runtime.settings import command_line
 
 app = typer.Typer(add_completion=False)
 SEED = 20_260_101
+EXAMPLE = ("--source", "BEY-01", "--destination", "BEY-02", "--line", "tomato=2", "--wait")
 REFUSED = 1
 
 
@@ -38,6 +40,8 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="With --once: the result as JSON.")] = False,
 ) -> None:
     """Head office, a transfer coordinator and three branches on this machine, with sample data."""
+    if as_json and not once:
+        raise typer.BadParameter("it is for the result of --once: give both, or none", param_hint="--json")
     console = Console(stderr=as_json, highlight=False)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -113,21 +117,21 @@ def _stay(group: Group, console: Console) -> int:
         "\nTry this:\n"
         f"  · open {first.url} in a browser, give the key above, and record a deduction\n"
         f"  · open {group.head_office.url} the same way: the stock of the group, with the freshness of every figure\n"
-        f"  · larder branch stock --dir {first.folder}\n"
-        f"  · larder transfer create --dir {group.coordinator.folder} --source BEY-01 --destination BEY-02 "
-        "--line tomato=2 --wait\n"
-        "  · cut a branch off, record there, and join it again:",
+        f"  · {command_line('branch', 'stock', '--dir', first.folder)}\n"
+        f"  · {command_line('transfer', 'create', '--dir', group.coordinator.folder, *EXAMPLE)}",
         markup=False,
         soft_wrap=True,
     )
+    if not sys.stdin.isatty():
+        console.print("\nCtrl-C stops everything")
+        while True:
+            signal.pause()
+    console.print("  · cut a branch off, record there, and join it again:", markup=False)
     commands: dict[str, Callable[[str], None]] = {
         "cut": lambda name: group.branches[name].link.cut(),
         "join": lambda name: group.branches[name].link.join(),
     }
     console.print(f"    type: cut {first.name}   or: join {first.name}      Ctrl-C stops everything", markup=False)
-    if not sys.stdin.isatty():
-        while True:
-            signal.pause()
     for line in sys.stdin:
         verb, _, name = line.strip().partition(" ")
         if verb in commands and name in group.branches:

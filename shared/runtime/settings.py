@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import stat
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,6 +114,19 @@ def postgres_binaries() -> Path | None:
     """LARDER_PG_BIN: the folder of PostgreSQL's programs, or None to look for them."""
     folder = environment("PG_BIN")
     return Path(folder) if folder else None
+
+
+def command_line(*words: object) -> str:
+    """A command of ours to be typed as it stands: `larder` as this process was called, and the words, quoted."""
+    return shlex.join([_program(), *map(str, words)])
+
+
+def _program() -> str:
+    called = Path(sys.argv[0])
+    found = shutil.which("larder")
+    if called.name != "larder" or (found is not None and Path(found).absolute() == called.absolute()):
+        return "larder"
+    return str(called)
 
 
 def find_here(service: str) -> Path | None:

@@ -112,3 +112,10 @@ def test_the_traceback_is_there_for_the_asking(failing: Path) -> None:
     done = run(failing, "--debug", "fail", "bug")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
+
+
+def test_a_demo_that_stays_has_no_result(tmp_path: Path) -> None:
+    done = run_larder("demo", "--json", "--dir", tmp_path / "demo")
+    assert done.returncode == 2
+    assert "--once" in done.stderr
+    assert not (tmp_path / "demo").exists()

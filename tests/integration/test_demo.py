@@ -20,6 +20,7 @@ def test_nothing_outlives_the_demo(tmp_path: Path, by: signal.Signals) -> None:
         demo.wait_for("Ctrl-C", timeout=120)
         started = descendants(demo.pid)
         assert len(started) >= 5
+        assert "type: cut" not in demo.text()  # its standard input is no terminal
         demo.signal(by)
         wait_gone([demo.pid, *started], 60)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,16 @@ def test_a_head_office_is_made_once(run: Run, tmp_path: Path) -> None:
     assert [(each["role"], each["key_id"]) for each in listed] == [("admin", made["key_id"])]
 
 
-def test_locations_and_keys(run: Run) -> None:
+def test_locations_and_keys(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     made = as_json(run, "locations", "add", "TRI-01", "--name", "Tripoli", "--timezone", "Asia/Beirut")
     assert made["key"].startswith("lk_")
     assert made["day_start"] == 240
     assert "TRI-01" in run("locations", "list").stdout
     assert "larder branch init" in run("locations", "add", "TRI-02", "--name", "X", "--timezone", "UTC").stdout
+    odd = run("locations", "add", "A $B'C", "--name", "X", "--timezone", "UTC").stdout
+    [line] = [line for line in odd.splitlines() if "larder branch init" in line]
+    words = shlex.split(line)
+    assert words[words.index("--location") + 1] == "A $B'C"
     assert (
         "location-exists" in run("locations", "add", "TRI-01", "--name", "X", "--timezone", "UTC", exit_code=1).stderr
     )
@@ -73,6 +78,9 @@ def test_locations_and_keys(run: Run) -> None:
     assert as_json(run, "keys", "revoke", key["key_id"])["revoked_at"]
     assert "unknown-key" in run("keys", "revoke", "nothing", exit_code=1).stderr
     assert "larder transfer init" in run("keys", "add", "--role", "coordinator").stdout
+    monkeypatch.setenv("LARDER_PORT", "8765")
+    assert "http://THIS-MACHINE:8765 " in run("keys", "add", "--role", "coordinator").stdout
+    assert ":8765 " in run("locations", "add", "TRI-04", "--name", "X", "--timezone", "UTC").stdout
 
 
 def test_items_from_a_file(run: Run, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from shared.runtime.settings import (
     ServiceSettings,
     SettingsError,
+    command_line,
     environment,
     load_settings,
     read_settings_file,
@@ -27,6 +28,20 @@ class Example(ServiceSettings):
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DIR", "PORT", "DATABASE_URL", "KEY", "OTHER"):
         monkeypatch.delenv(f"LARDER_{name}", raising=False)
+
+
+def test_a_command_is_printed_as_it_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "larder"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.argv", [str(program)])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert command_line("branch", "stock", "--dir", Path("my shop")) == f"{program} branch stock --dir 'my shop'"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert command_line("branch") == "larder branch"
+    monkeypatch.setattr("sys.argv", ["/somewhere/cli.py"])
+    assert command_line("branch") == "larder branch"
 
 
 def complaint(flags: dict[str, object]) -> str:
