@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import msgspec
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -90,6 +91,7 @@ def build_app(
         # A redirect loses the body of a POST and the key of a careless client.
         redirect_slashes=False,
         strict_content_type=False,
+        dependencies=[Depends(_check_query)],
     )
     app.router.route_class = StrictRoute
     app.state.stopping = asyncio.Event()
@@ -118,6 +120,28 @@ class StrictRoute(APIRoute):
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return strict
+
+
+async def _check_query(request: Request) -> None:
+    """Refuse a query parameter that the route does not know: `?location=` for `?location_id=` would answer for all."""
+    if not request.scope["query_string"]:
+        return
+    route = request.scope["route"]
+    if not route.include_in_schema:
+        return  # a page, which takes what an older link says
+    known = set(_query_names(route.dependant))
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        names = [name[:100].encode("utf-8", "replace").decode() for name in unknown[:50]]
+        which = f"known are {', '.join(sorted(known))}" if known else "it takes none"
+        errors = [{"field": f"query.{name}", "message": "unknown query parameter"} for name in names]
+        raise INVALID_REQUEST(f"there is no query parameter {names[0]!r} here: {which}", errors=errors)
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _query_names(inner)
 
 
 class _StrictRequest(Request):

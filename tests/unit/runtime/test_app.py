@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -401,3 +401,26 @@ def test_ascii_json_of_anything() -> None:
     found = json.loads(text, parse_constant=pytest.fail)["a\ufffd"]
     assert found[:7] == [1.25, 3, "NaN", "-inf", True, None, [1]]
     assert len(found[7]) < 3_000
+
+
+def test_an_unknown_query_parameter_is_refused_by_name(app: FastAPI) -> None:
+    router = APIRouter(prefix="/v1")
+
+    def paging(limit: int = 10) -> int:
+        return limit
+
+    @router.get("/things")
+    async def things(limit: Annotated[int, Depends(paging)], location_id: str | None = None) -> str:
+        return f"{limit} of {location_id}"
+
+    app.include_router(router)
+    with TestClient(app) as client:
+        assert client.get("/v1/things?location_id=A&limit=3").json() == "3 of A"
+        refused = client.get("/v1/things?location=A&limit=3&%ff=1")
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid-request")
+        assert "'location'" in refused.json()["detail"]
+        assert "limit, location_id" in refused.json()["detail"]
+        assert refused.json()["errors"][0]["field"] == "query.location"
+        assert client.get("/v1/things?location_id=A&Location_id=B").status_code == 422
+        assert client.get("/healthz?x=1").status_code == 422
+        assert client.get("/metrics?x=1").status_code == 200
