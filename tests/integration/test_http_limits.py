@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import signal
 import socket
 import sys
 import time
@@ -115,9 +114,7 @@ def read_problem(connection: socket.socket, status: int, code: str) -> dict[str,
     assert headers["cache-control"] == "no-store"
     assert headers["connection"] == "close"
     assert document["type"] == f"/problems/{code}"
-    assert document["title"]
-    assert document["detail"]
-    assert document["hint"]
+    assert all(document[member] for member in ("title", "detail", "hint"))
     assert connection.recv(1) == b""
     return document
 
@@ -328,11 +325,7 @@ def test_connections_are_bounded(start: Start) -> None:
     held[2].sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
     assert read_answer(held[2])[0] == 200, "those that are there are served"
     held[0].close()
-
-    def served() -> bool:
-        return read_answer(service.connect(b"GET /healthz HTTP/1.1\r\n\r\n"))[0] == 200
-
-    wait_until(served, what="room for one more")
+    wait_until(lambda: is_served(service), what="room for one more")
 
 
 def test_refused_connections_that_stay_are_cut_off(start: Start) -> None:
@@ -393,8 +386,7 @@ def test_half_requests_do_not_hold_the_end(start: Start) -> None:
     read_answer(service.connect(b"BREW / HTTP/1.1\r\n\r\n"))
     assert is_served(service)
     began = time.monotonic()
-    service.process.signal(signal.SIGTERM)
-    assert service.process.wait() == 0
+    assert service.process.stop() == 0
     assert time.monotonic() - began < 5
 
 
