@@ -210,7 +210,13 @@ def _waits(record: Record, names: dict[str, str]) -> str:
 def _end(record: Record, names: dict[str, str]) -> str:
     names = names | {"reason": record.end_reason or ""}
     if record.state is State.COMPLETED:
-        text = "All that left {source} was received at {destination} or recorded there as lost."
+        known = sums(record)
+        if not known.lost:
+            text = "All that left {source} was received at {destination}."
+        elif known.received:
+            text = "A part of what left {source} was received at {destination}, the rest was recorded there as lost."
+        else:
+            text = "All that left {source} was recorded at {destination} as lost."
     elif record.state is State.REVERSED:
         text = "{destination} refused it ({reason}); the goods are back at {source}."
     elif record.end_reason == NEVER_ASKED:

@@ -50,6 +50,10 @@ def test_units_come_from_the_catalogue() -> None:
     assert refused.value.code == "unknown-item"
 
 
+SENT = fact("A", EventType.TRANSFER_OUT)
+LOST = fact("B", EventType.TRANSFER_LOST)
+
+
 def record(state: State, **changes: object) -> Record:
     return msgspec.structs.replace(NEW, state=state, **changes)
 
@@ -72,6 +76,9 @@ def record(state: State, **changes: object) -> Record:
         ),
         (record(State.CANCEL_PENDING), "B is asked not to receive"),
         (record(State.REVERSE_PENDING), "A is asked to take them back"),
+        (record(State.COMPLETED, facts=(SENT, fact("B", EventType.TRANSFER_IN))), "was received at B."),
+        (record(State.COMPLETED, facts=(SENT, LOST), end_reason="lost"), "All that left A was recorded at B as lost."),
+        (record(State.COMPLETED, facts=(SENT, fact("B", EventType.TRANSFER_IN), LOST)), "the rest was recorded there"),
         (record(State.REVERSED, end_reason="no-room"), "B refused it (no-room); the goods are back at A"),
         (record(State.REJECTED, end_reason="insufficient-stock"), "A refused to send it (insufficient-stock)"),
         (record(State.REJECTED, end_reason="never-asked"), "before anybody was asked"),
