@@ -252,6 +252,7 @@ def test_bodies_that_are_too_much(caller: Caller) -> None:
         ("/v1/stock/nothing/explain", {}, 404, "item-not-found"),
         ("/v1/stock/milk", {"as_of": "2026-01-01T10:00:00"}, 422, "invalid-time"),
         ("/v1/stock/milk", {"as_of": "now"}, 422, "invalid-time"),
+        ("/v1/stock", {"as_of": "2026-01-01T10:00:00Z"}, 422, "invalid-request"),
         ("/v1/events", {"after": "x"}, 422, "invalid-request"),
         ("/v1/events", {"after": "9" * 40}, 422, "invalid-request"),
         ("/v1/events", {"after": "-1"}, 422, "invalid-request"),
