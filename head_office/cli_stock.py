@@ -61,9 +61,13 @@ def stock(
         told = {name: freshness_out(found) for name, found in fresh.items()}
         print_json({"items": [stock_out(row, figure_at, told[row.location_id]) for row in rows], **about})
         return
+    # When a branch was heard says nothing of a moment in the past: there, the last event known then does.
+    then = cut.known_at is not None
+    freshness_column = "known to" if then else "heard"
+    title = f"Stock at {figure_at}" + (f", as known at {_text(cut.known_at)}" if then else "")
     print_table(
-        f"Stock at {figure_at}",
-        ("item", "name", "location", "on hand", "reserved", "available", "unit", "received", "beware"),
+        title,
+        ("item", "name", "location", "on hand", "reserved", "available", "unit", freshness_column, "beware"),
         [
             (
                 _code(row),
@@ -73,7 +77,7 @@ def stock(
                 quantity_text(row.reserved),
                 quantity_text(row.available),
                 row.unit,
-                _heard(fresh[row.location_id]),
+                f"event {cut.sequences[row.location_id]}" if then else _heard(fresh[row.location_id]),
                 " ".join(row.flags),
             )
             for row in rows
@@ -170,5 +174,5 @@ def _code(row: reports.StockRow) -> str:
 
 
 def _heard(found: Freshness) -> str:
-    received = "never" if found.received_at is None else moment_text(found.received_at // 1_000_000 * 1_000_000)
-    return f"{received}, {found.behind} behind" if found.behind else received
+    heard = "never" if found.heard_at is None else moment_text(found.heard_at // 1_000_000 * 1_000_000)
+    return f"{heard}, {found.behind} behind" if found.behind else heard
