@@ -79,7 +79,8 @@ class Caller:
         self, method: str, path: str, body: Any = None, *, role: str | None = "manager", raw: bytes | None = None,
         key: str | None = None, headers: Mapping[str, str] | list[tuple[str, str]] | None = None, **params: Any,
     ) -> httpx.Response:  # fmt: skip
-        sent = httpx.Headers(headers)
+        pairs = list(headers.items()) if isinstance(headers, Mapping) else headers or []
+        sent = httpx.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs])
         if role is not None:
             sent["Authorization"] = f"Bearer {self.keys.text.get(role, role)}"
         if key is not None:
