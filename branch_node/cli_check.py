@@ -106,6 +106,10 @@ def sync(
         raise typer.Exit(REFUSED)
 
 
+FINAL: Final = frozenset({ShippingState.UNAUTHORIZED, ShippingState.REFUSED})
+"""States that waiting does not mend."""
+
+
 def _told(state: str, unshipped: int, detail: str | None, hint: str | None) -> dict[str, Any]:
     return {"state": state, "unshipped": unshipped, "detail": detail, "hint": hint}
 
@@ -121,7 +125,7 @@ def _drive(node: Node, deadline: float) -> dict[str, Any]:
         while time.monotonic() < deadline:
             result = shipper.step()
             bar.advance(bar.task_ids[0], result.count)
-            if result.outcome is Outcome.STOPPED:
+            if result.outcome is Outcome.STOPPED or node.board.read().state in FINAL:
                 break
             if result.outcome is Outcome.IDLE:
                 if pulled:
@@ -152,7 +156,7 @@ def _watch(client: ServiceClient, deadline: float) -> dict[str, Any]:
             shipping = status["shipping"]
             bar.update(bar.task_ids[0], completed=(bar.tasks[0].total or 0) - status["unshipped"])
             done = status["unshipped"] == 0 and shipping["state"] == ShippingState.OK
-            if done or time.monotonic() >= deadline:
+            if done or shipping["state"] in FINAL or time.monotonic() >= deadline:
                 return _told(shipping["state"], status["unshipped"], shipping.get("detail"), shipping.get("hint"))
             time.sleep(POLL_SECONDS)
             status = client.get("/v1/status")

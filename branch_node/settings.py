@@ -12,11 +12,14 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from shared.events import code_fault
 from shared.runtime.settings import (
+    BRANCH,
     FILE_NAME,
     LOCALHOST,
     HeadOfficeAddress,
     ServiceSettings,
     SettingsError,
+    check_folder,
+    environment,
     load_settings,
 )
 
@@ -94,6 +97,8 @@ class BranchSettings(ServiceSettings):
 
 def load(directory: Path | None, **flags: Any) -> BranchSettings:
     """The settings of the node in a directory; flags that are None were not given. Raises SettingsError."""
+    named = directory or Path(environment("DIR") or ".")
+    check_folder(BRANCH, named)
     try:
         return load_settings(BranchSettings, {"dir": directory, **flags})
     except SettingsError as error:

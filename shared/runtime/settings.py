@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 FILE_NAME = "settings.toml"
 LOCALHOST: Final = "127.0.0.1"
+BRANCH: Final = "branch"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -135,6 +136,17 @@ def find_here(service: str) -> Path | None:
     folders = [here, *sorted(each for each in here.iterdir() if (each / FILE_NAME).is_file())]
     found = [each for each in folders if _is_of(service, each)]
     return found[0] if len(found) == 1 else None
+
+
+def check_folder(service: str, folder: Path) -> None:
+    """Refuse a folder whose settings are another service's, before what is in them is taken for wrong. SettingsError.
+
+    A branch's do not name a service.
+    """
+    kept = read_settings_file(folder)
+    found = kept.get("service", BRANCH) if kept else service
+    if found != service:
+        raise SettingsError(f"{folder} is the folder of another service ({found}): name the right one with --dir")
 
 
 def _is_of(service: str, folder: Path) -> bool:
