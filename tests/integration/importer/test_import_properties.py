@@ -79,9 +79,14 @@ def test_cut_off_anywhere_and_run_again(
         summary = run(direct(branch), file, mapped)
         assert summary.rows == len(given_rows)
         assert summary.rows == summary.recorded + summary.already_recorded + summary.rejected + summary.conflicting
-        assert (summary.by_type, summary.rejected, summary.conflicting) == (
-            foreseen.by_type, foreseen.rejected, foreseen.conflicting
-        )  # fmt: skip
+        assert summary.by_type == foreseen.by_type
+        if cuts:
+            # A row that may not be recorded is a conflict once a run before recorded a later one under its id.
+            moved = summary.conflicting - foreseen.conflicting
+            assert 0 <= moved == foreseen.rejected - summary.rejected
+            assert by_id or moved == 0
+        else:
+            assert (summary.rejected, summary.conflicting) == (foreseen.rejected, foreseen.conflicting)
         expected = good(given_rows, by_id=by_id)
         assert keys(branch) == dict.fromkeys(expected, 1)
         sold: Counter[str] = Counter()

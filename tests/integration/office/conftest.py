@@ -20,6 +20,7 @@ from shared.runtime.auth import Role
 from shared.runtime.clock import SystemClock
 from shared.runtime.database import postgres_engine
 from shared.runtime.migrations import migrate
+from tests.support.waiting import wait_until
 
 PLACES = ("BEY-01", "BEY-02", "WH-1")
 
@@ -85,4 +86,6 @@ def api(office_url: str, office: Engine, tmp_path: Path) -> Iterator[Api]:
         issued = {who: keys.issue(connection, role, place).text for who, (role, place) in WHO.items()}
     settings = HeadOfficeSettings(dir=tmp_path, database_url=SecretStr(office_url), threads=4, ingests=2)
     with TestClient(build(settings, SystemClock()).app, raise_server_exceptions=False) as client:
+        # Once it listens it wakes everybody, as something may have been missed before.
+        wait_until(lambda: client.get("/readyz").status_code == 200)
         yield Api(client, issued)

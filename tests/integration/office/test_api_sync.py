@@ -29,7 +29,6 @@ from shared.messages import (
 )
 from tests.integration.office.conftest import Api
 from tests.support.branch_log import BranchLog
-from tests.support.waiting import wait_until
 
 HELLO: dict[str, Any] = {
     "location_id": "BEY-01",
@@ -240,8 +239,6 @@ def test_the_catalogue_is_pulled_and_verifies(api: Api, office: Engine) -> None:
 
 def soon(api: Api, request: Callable[[], Any], cause: Callable[[], Any]) -> Any:
     """The answer to a request that waits until `cause` is called; far sooner than its wait."""
-    # Once it listens, it wakes everybody, as something may have been missed before.
-    wait_until(lambda: api.client.get("/readyz").status_code == 200)
     with ThreadPoolExecutor(1) as pool:
         started = time.monotonic()
         waiting = pool.submit(request)
