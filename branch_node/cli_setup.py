@@ -16,7 +16,7 @@ from branch_node.commands import Location
 from branch_node.keys import has_own_key, issue_manager_key
 from branch_node.main import serve as run_node
 from branch_node.schema import LOCATION
-from branch_node.settings import DEFAULT_PORT, BranchSettings, load
+from branch_node.settings import DEFAULT_PORT, SERVICE, BranchSettings, load
 from branch_node.store import AlreadyWriting, DirectoryLock, Store, load_location
 from branch_node.sync_commands import read_sync_state
 from shared.runtime.database import translate_driver_errors
@@ -68,7 +68,7 @@ def init(
             "Give --key with the text that 'larder head-office locations add' printed for this location.",
         )
     made_key = _set_up(settings, new_key=new_key, changed=timezone is not None or day_start is not None)
-    write_settings_file(settings.dir, {**kept, **_keep(settings)})
+    write_settings_file(settings.dir, {"service": SERVICE, **kept, **_keep(settings)})
     _report(settings, made_key, began=not kept, as_json=as_json)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -12,17 +12,15 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from shared.events import code_fault
 from shared.runtime.settings import (
-    BRANCH,
     FILE_NAME,
     LOCALHOST,
     HeadOfficeAddress,
     ServiceSettings,
     SettingsError,
-    check_folder,
-    environment,
     load_settings,
 )
 
+SERVICE: Final = "branch"
 DEFAULT_PORT: Final = 8101
 _DAY_START: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
@@ -57,6 +55,7 @@ class BranchSettings(ServiceSettings):
     at head office. `witness` is a file outside the database's folder; by default it stands beside `dir`.
     """
 
+    service: Literal["branch"] = SERVICE
     location: Annotated[str, AfterValidator(_location)]
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
     day_start: Annotated[str, AfterValidator(_day_start)] = "04:00"
@@ -97,8 +96,6 @@ class BranchSettings(ServiceSettings):
 
 def load(directory: Path | None, **flags: Any) -> BranchSettings:
     """The settings of the node in a directory; flags that are None were not given. Raises SettingsError."""
-    named = directory or Path(environment("DIR") or ".")
-    check_folder(BRANCH, named)
     try:
         return load_settings(BranchSettings, {"dir": directory, **flags})
     except SettingsError as error:

@@ -12,7 +12,6 @@ from shared.runtime.settings import (
     LOCALHOST,
     PostgresSettings,
     SettingsError,
-    check_folder,
     environment,
     find_here,
     load_settings,
@@ -45,8 +44,6 @@ def settings_of(folder: Path | None, **flags: Any) -> HeadOfficeSettings:
         folder = find_here(SERVICE)
         if folder is None:
             raise SettingsError("which head office? Give --dir, or set LARDER_DIR")
-    else:
-        check_folder(SERVICE, folder or Path(environment("DIR") or "."))
     settings = load_settings(HeadOfficeSettings, {"dir": folder, **flags})
     if settings.database_url is None and not (settings.dir / FILE_NAME).exists():
         raise SettingsError(

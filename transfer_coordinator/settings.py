@@ -14,7 +14,6 @@ from shared.runtime.settings import (
     HeadOfficeAddress,
     PostgresSettings,
     SettingsError,
-    check_folder,
     environment,
     find_here,
     load_settings,
@@ -55,8 +54,6 @@ def settings_of(folder: Path | None, **flags: Any) -> CoordinatorSettings:
         folder = find_here(SERVICE)
         if folder is None:
             raise SettingsError("which coordinator? Give --dir, or set LARDER_DIR")
-    else:
-        check_folder(SERVICE, folder or Path(environment("DIR") or "."))
     try:
         return load_settings(CoordinatorSettings, {"dir": folder, **flags})
     except SettingsError as error:

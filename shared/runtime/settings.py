@@ -23,7 +23,6 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 FILE_NAME = "settings.toml"
 LOCALHOST: Final = "127.0.0.1"
-BRANCH: Final = "branch"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -34,7 +33,8 @@ class SettingsError(Exception):
 class ServiceSettings(BaseSettings):
     """Base of a service's settings; ``dir`` holds its settings file, database and logs.
 
-    Read with ``load_settings``. Fields are flat: text, numbers, booleans. Secrets are declared ``SecretStr``.
+    Read with ``load_settings``. Fields are flat: text, numbers, booleans. Secrets are declared ``SecretStr``. A field
+    ``service`` has the service's name as its default; a folder whose file names another one is refused.
     """
 
     model_config = SettingsConfigDict(env_prefix="LARDER_", extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -52,6 +52,12 @@ class ServiceSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         directory = init_settings().get("dir") or env_settings().get("dir")
         kept = read_settings_file(Path(directory)) if directory else {}
+        own = settings_cls.model_fields.get("service")
+        if own is not None and (found := kept.get("service", own.default)) != own.default:
+            # Before what is in them is taken for wrong, and somebody told to remove it.
+            raise SettingsError(
+                f"{directory} is the folder of another service ({found}): name the right one with --dir"
+            )
         return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=kept)
 
 
@@ -136,17 +142,6 @@ def find_here(service: str) -> Path | None:
     folders = [here, *sorted(each for each in here.iterdir() if (each / FILE_NAME).is_file())]
     found = [each for each in folders if _is_of(service, each)]
     return found[0] if len(found) == 1 else None
-
-
-def check_folder(service: str, folder: Path) -> None:
-    """Refuse a folder whose settings are another service's, before what is in them is taken for wrong. SettingsError.
-
-    A branch's do not name a service.
-    """
-    kept = read_settings_file(folder)
-    found = kept.get("service", BRANCH) if kept else service
-    if found != service:
-        raise SettingsError(f"{folder} is the folder of another service ({found}): name the right one with --dir")
 
 
 def _is_of(service: str, folder: Path) -> bool:

@@ -10,7 +10,6 @@ from pydantic import SecretStr
 from shared.runtime.settings import (
     ServiceSettings,
     SettingsError,
-    check_folder,
     command_line,
     environment,
     load_settings,
@@ -129,16 +128,23 @@ def test_what_is_written_is_read(
     assert read_settings_file(folder) == written
 
 
+class One(ServiceSettings):
+    service: str = "one"
+    only_here: int = 1
+
+
+class Other(ServiceSettings):
+    service: str = "other"
+
+
 def test_the_folder_of_another_service_is_named_as_such(tmp_path: Path) -> None:
     """Nobody is told to remove what belongs in it."""
-    kept = {"branch": {"location": "BEY-01"}, "head-office": {"service": "head-office"}, "none": {}}
-    for name, values in kept.items():
-        write_settings_file(tmp_path / name, values)
-    check_folder("branch", tmp_path / "branch")
-    check_folder("head-office", tmp_path / "head-office")
-    for name in ("branch", "head-office"):
-        check_folder(name, tmp_path / "none")
-        check_folder(name, tmp_path / "nowhere")
-    for service, other in (("head-office", "branch"), ("branch", "head-office"), ("transfer-coordinator", "branch")):
-        with pytest.raises(SettingsError, match=f"the folder of another service \\({other}\\)"):
-            check_folder(service, tmp_path / other)
+    write_settings_file(tmp_path / "one", {"service": "one", "only_here": 2})
+    write_settings_file(tmp_path / "by hand", {"only_here": 3})
+    write_settings_file(tmp_path / "none", {})
+    assert load_settings(One, {"dir": tmp_path / "one"}).only_here == 2
+    assert load_settings(One, {"dir": tmp_path / "by hand"}).only_here == 3
+    for folder in ("none", "nowhere"):
+        assert load_settings(Other, {"dir": tmp_path / folder}).service == "other"
+    with pytest.raises(SettingsError, match="the folder of another service \\(one\\)"):
+        load_settings(Other, {"dir": tmp_path / "one"})
