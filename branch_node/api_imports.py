@@ -9,7 +9,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from branch_node.api_support import RECORDERS, ApiNode, Asking, body_of, problems
+from branch_node.api_support import RECORDERS, ApiNode, Asking, problems
+from branch_node.fast_lane import body_of
 from branch_node.import_commands import Claim, ClaimFile, Registration
 from branch_node.inputs import Source, StrictInput, codes
 from branch_node.problems import BUSY, IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, NOT_WRITING

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from branch_node.api_support import MANAGERS, RECORDERS, Asking, actor_of, body_of, problems
+from branch_node.api_support import MANAGERS, RECORDERS, Asking, actor_of, problems
 from branch_node.by_hand import EventAnswer, RecordEvent
 from branch_node.corrections import ReviewEvent, VoidEvent
 from branch_node.counts import CountAnswer, RecordCount
@@ -27,7 +27,7 @@ from branch_node.documents import (
     review_of,
     void_of,
 )
-from branch_node.fast_lane import Answered, Given, HotRoute, given_of, response_of
+from branch_node.fast_lane import Answered, Given, HotRoute, body_of, given_of, response_of
 from branch_node.inputs import BatchEventInput, BatchInput, EventInput, entry_of
 from branch_node.items import DefineItem, ItemRecord
 from branch_node.orders import CancelOrder, OrderAnswer, RecordOrder

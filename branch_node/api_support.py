@@ -142,13 +142,6 @@ def actor_of(principal: Principal, person: str | None) -> str:
     return principal.key_id if person is None else f"{principal.key_id}/{person}"
 
 
-async def body_of(request: Request) -> bytes:
-    """The body as sent. Raises 415 for a packed one."""
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
-    return await request.body()
-
-
 def problems(*kinds: ProblemKind, body: bool = True) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: its own problems and those that every one has."""
     return PROBLEMS.responses(*ALWAYS, *(BODY if body else ()), *kinds)

@@ -46,13 +46,18 @@ class HotRoute(NamedTuple):
     handler: Handler
 
 
+async def body_of(request: Request) -> bytes:
+    """The body as sent. Raises 415 for a packed one."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
+    return await request.body()
+
+
 async def given_of(request: Request) -> Given:
     """What the application's own routes hand to the same handlers. Raises 415 for a packed body."""
-    headers = request.headers
-    if headers.get("content-encoding", "identity") != "identity":
-        raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
+    body = await body_of(request)
     address = request.client.host if request.client is not None else ""
-    return Given(headers.get("authorization", ""), key_header(request), address, await request.body())
+    return Given(request.headers.get("authorization", ""), key_header(request), address, body)
 
 
 def key_header(request: Request) -> str | None:
