@@ -6,7 +6,7 @@ tests holds the two together. Works inside the transaction of the Connection it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 
 from shared.event_log import LogTables, upsert_rows
-from shared.stock import BEGINNING, Movement, Place, Standing, advance
+from shared.stock import BEGINNING, Movement, Place, Standing
 
 MOVEMENT_COLUMNS = (
     "sequence", "occurred_at", "type", "on_hand_change", "counted", "reserved_change", "reservation_id", "expires_at",
@@ -92,40 +92,6 @@ def store_standings(connection: Connection, stock: Table, location_id: str, stan
         figures = (standing.on_hand, standing.reserved, counted_at, counted_sequence, *standing.latest)
         rows.append((location_id, item_id, *figures, standing.recount))
     upsert_rows(connection, stock, STOCK_COLUMNS, rows)
-
-
-def advance_all(
-    standings: dict[str, Standing], movements: Iterable[tuple[str, Movement]], voided: Mapping[int, Movement]
-) -> set[str]:
-    """Fold new (item, movement) pairs, in sequence order, into `standings`, in place.
-
-    `voided` holds the movements that they void, by sequence. Returns the items that must be refolded from the log once
-    the events are in it: `refold` them and put the result in `standings`.
-    """
-    refold_items: set[str] = set()
-    for item_id, each in movements:
-        if item_id in refold_items:
-            continue
-        target = voided.get(each.voided_sequence) if each.voided_sequence is not None else None
-        after = advance(standings.get(item_id, Standing()), each, target)
-        if after is None:
-            refold_items.add(item_id)
-        else:
-            standings[item_id] = after
-    return refold_items
-
-
-def movements_at(
-    connection: Connection, tables: LogTables, location_id: str, sequences: Sequence[int]
-) -> dict[int, Movement]:
-    """The movements of single events of a location, by sequence."""
-    if not sequences:
-        return {}
-    event = tables.event
-    query = select(*(event.c[name] for name in MOVEMENT_COLUMNS)).where(
-        event.c.location_id == location_id, event.c.sequence.in_(sequences)
-    )
-    return {row.sequence: Movement(**row._mapping) for row in connection.execute(query)}
 
 
 def movements_of(connection: Connection, tables: LogTables, location_id: str, item_id: str) -> list[Movement]:

@@ -12,7 +12,6 @@ from shared import stock
 from shared.event_log import append, create_head, log_tables
 from shared.events import Event
 from shared.projection import (
-    advance_all,
     balances,
     load_standings,
     moment_literal,
@@ -20,6 +19,7 @@ from shared.projection import (
     stock_table,
     store_standings,
 )
+from tests.support.advancing import advance_all
 from tests.support.events import MINUTE, NOON, seal_all
 from tests.support.histories import histories
 

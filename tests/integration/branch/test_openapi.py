@@ -5,21 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from requests import Request
-from schemathesis import Case
-from schemathesis.checks import not_a_server_error
-from schemathesis.core.transport import Response
 from schemathesis.generation import GenerationMode
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from branch_node.fast_lane import FastLane
 from tests.support.branch_api import Caller, a_caller
+from tests.support.openapi import try_out
 
 EVENT = {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 5}
 
@@ -55,40 +48,12 @@ def test_no_request_is_answered_by_a_fault(any_caller: Caller, mode: GenerationM
         operation = found.ok()
         if operation.path.startswith("/v1/"):
             tried += 1
-            try_out(any_caller, operation.as_strategy(generation_mode=mode))
+            try_out(
+                operation.as_strategy(generation_mode=mode),
+                lambda method, path, headers, body: any_caller.send(method, path, raw=body, headers=headers),
+                examples=12,
+            )
     assert tried > 14
-
-
-def try_out(caller: Caller, cases: st.SearchStrategy[Case]) -> None:
-    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(case=cases)
-    def check(case: Case) -> None:
-        case.validate_response(
-            ask(caller, case), checks=[not_a_server_error, content_type_conformance, response_schema_conformance]
-        )
-
-    check()
-
-
-def ask(caller: Caller, case: Case) -> Response:
-    """What a case asks for, through the application in this process."""
-    told: dict[str, Any] = case.as_transport_kwargs(base_url="http://branch")
-    names = ("method", "url", "headers", "params", "json", "data", "cookies")
-    prepared = Request(**{name: told[name] for name in names if name in told}).prepare()
-    parts = urlsplit(str(prepared.url))
-    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-    body = prepared.body or b""
-    raw = body.encode() if isinstance(body, str) else body
-    headers = {name: value for name, value in prepared.headers.items() if name.lower() != "content-length"}
-    answer = caller.send(str(prepared.method), path, raw=raw, headers=headers)
-    return Response(
-        status_code=answer.status_code,
-        headers={name: [value] for name, value in answer.headers.items()},
-        content=answer.content,
-        request=prepared,
-        elapsed=0.0,
-        verify=False,
-    )
 
 
 def test_the_fast_lane_and_the_router_answer_alike(tmp_path: Path) -> None:

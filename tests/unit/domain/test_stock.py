@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events import Event
-from shared.projection import advance_all
 from shared.stock import Movement, Place, Standing, explain, fold, movement, strict_breach
+from tests.support.advancing import advance_all
 from tests.support.events import MINUTE, NOON, an_event, seal_all
 from tests.support.histories import histories
 

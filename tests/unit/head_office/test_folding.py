@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from head_office.copy_rows import ON_HAND_SIGN
 from head_office.folding import StockFold
 from shared.events import Event
-from shared.projection import advance_all
 from shared.stock import NOTHING, Movement, Place, Standing, movement
+from tests.support.advancing import advance_all
 from tests.support.events import seal_all
 from tests.support.histories import histories
 
