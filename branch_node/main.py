@@ -9,16 +9,16 @@ from uuid import UUID
 
 import httpx
 
-from branch_node.api import build_api
-from branch_node.keys import new_local_key
+from branch_node.api.router import build_api
+from branch_node.database.api_keys import new_local_key
+from branch_node.database.store import Store
 from branch_node.node import NAME, Node
-from branch_node.pages import add_pages
+from branch_node.pages.page_routes import add_pages
 from branch_node.settings import BranchSettings
-from branch_node.store import Store
-from shared.runtime import running
+from shared.runtime.cli import running_file
 from shared.runtime.clock import Clock, IdFactory, SystemClock
-from shared.runtime.database import wait_for_database
-from shared.runtime.server import run
+from shared.runtime.database.engine import wait_for_database
+from shared.runtime.http.server import run
 from shared.runtime.telemetry import configure_logging, get_logger
 
 log = get_logger("larder.branch")
@@ -62,12 +62,12 @@ def serve(settings: BranchSettings, say: Callable[[str], None]) -> int:
         node.start()
 
         def ready(line: str) -> None:
-            running.announce(settings.dir, line.rpartition(" ")[2], node.local_key)
+            running_file.announce(settings.dir, line.rpartition(" ")[2], node.local_key)
             say(line)
 
         return run(node.app, host=settings.host, port=settings.port, name=NAME, say=ready, watch=node.problem)
     finally:
-        running.withdraw(settings.dir)
+        running_file.withdraw(settings.dir)
         node.stop()
 
 

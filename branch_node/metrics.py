@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from branch_node.shipping_status import ShippingState, StatusBoard
-from branch_node.writer import Writer
+from branch_node.sync.shipping_status import ShippingState, StatusBoard
+from branch_node.writer.writer import Writer
 from shared.runtime.clock import SECOND, NodeClock
 from shared.runtime.problems import Problem
 from shared.runtime.telemetry import Telemetry

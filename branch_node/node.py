@@ -15,25 +15,25 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from fastapi import FastAPI
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
-from branch_node import witness
-from branch_node.keys import BranchKeys
-from branch_node.log_reader import LogReader
+from branch_node.database import witness
+from branch_node.database.api_keys import BranchKeys
+from branch_node.database.store import AlreadyWriting, Store, last_recorded_at
+from branch_node.database.witness import Finding, Witness
 from branch_node.metrics import add_gauges
 from branch_node.problems import ROLLED_BACK
-from branch_node.puller import LONG_POLL, Puller
 from branch_node.settings import BranchSettings
-from branch_node.shipper import Shipper
-from branch_node.shipping_status import ShippingState, ShippingStatus, StatusBoard
-from branch_node.store import AlreadyWriting, Store, last_recorded_at
-from branch_node.sync_agent import SyncAgent
-from branch_node.sync_steps import Backoff, QueuedRecorder
-from branch_node.witness import Finding, Witness
-from branch_node.writer import Writer
+from branch_node.sync.log_reader import LogReader
+from branch_node.sync.puller import LONG_POLL, Puller
+from branch_node.sync.shipper import Shipper
+from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
+from branch_node.sync.sync_agent import SyncAgent
+from branch_node.sync.sync_steps import Backoff, QueuedRecorder
+from branch_node.writer.writer import Writer
 from shared.chain import Head
 from shared.messages import HelloAnswer, Verdict
-from shared.runtime.auth import Authenticator
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import Clock, NodeClock
+from shared.runtime.http.auth import Authenticator
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, get_logger
 

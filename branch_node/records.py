@@ -105,6 +105,20 @@ class StockRecord(_Answer, kw_only=True):
     flags: tuple[str, ...] = ()
 
 
+class ItemRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One item of the catalogue; `defined_here` where head office does not know it yet."""
+
+    item_id: str
+    name: str
+    unit: str
+    category: str | None = None
+    barcode: str | None = None
+    strict: bool = False
+    defined_here: bool = False
+    reorder_level: Number | None = None
+    reorder_target: Number | None = None
+
+
 T = TypeVar("T")
 
 

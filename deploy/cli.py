@@ -11,9 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 # The module of each command, with its typer app in `app`, and what `larder --help` says of it.
 COMMANDS = {
     "demo": ("deploy.demo.command", "Head office, coordinator and three branches on this machine, to try."),
-    "branch": ("branch_node.cli", "A branch's node: record, count, import, serve, ship."),
-    "head-office": ("head_office.cli", "Head office: locations, items, keys, stock of the group, reports."),
-    "transfer": ("transfer_coordinator.cli", "The transfer coordinator: move stock between locations."),
+    "branch": ("branch_node.cli.app", "A branch's node: record, count, import, serve, ship."),
+    "head-office": ("head_office.cli.app", "Head office: locations, items, keys, stock of the group, reports."),
+    "transfer": ("transfer_coordinator.cli.app", "The transfer coordinator: move stock between locations."),
 }
 REFUSED = 1
 WRONG_USAGE = 2
@@ -70,7 +70,7 @@ def main() -> None:
 
 def _explain(error: Exception) -> tuple[str, int]:
     """What to tell the user, and the exit code. Imported here: the errors of a command come with what it imported."""
-    from shared.runtime.postgres_binaries import PostgresError
+    from shared.runtime.postgres.binaries import PostgresError
     from shared.runtime.problems import Problem
     from shared.runtime.settings import SettingsError
 

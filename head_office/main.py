@@ -14,27 +14,27 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
-from head_office.api_base import MAX_BODY, Office
-from head_office.api_items import add_item_routes
-from head_office.api_locations import add_location_routes
-from head_office.api_reports import add_report_routes
-from head_office.api_stock import add_stock_routes
-from head_office.api_sync import EVENTS_PATH, add_sync_routes
-from head_office.api_transfers import INSTRUCTIONS_PATH, add_transfer_routes
-from head_office.database import DATABASE, listener
-from head_office.keys import DatabaseKeys
-from head_office.pages import add_pages
+from head_office.api.coordinator_routes import INSTRUCTIONS_PATH, add_transfer_routes
+from head_office.api.dependencies import MAX_BODY, Office
+from head_office.api.item_routes import add_item_routes
+from head_office.api.location_routes import add_location_routes
+from head_office.api.report_routes import add_report_routes
+from head_office.api.stock_routes import add_stock_routes
+from head_office.api.sync_routes import EVENTS_PATH, add_sync_routes
+from head_office.catalogue.api_keys import DatabaseKeys
+from head_office.database.connections import DATABASE, listener
+from head_office.database.notifications import Wakeups
+from head_office.database.office_schema import CATALOGUE_CHANNEL, INSTRUCTIONS_CHANNEL
+from head_office.database.schema import FACTS_CHANNEL, MIGRATIONS, VERSION_TABLE
+from head_office.pages.page_routes import add_pages
 from head_office.problems import PROBLEMS
-from head_office.schema import FACTS_CHANNEL, MIGRATIONS, VERSION_TABLE
-from head_office.schema_office import CATALOGUE_CHANNEL, INSTRUCTIONS_CHANNEL
 from head_office.settings import HeadOfficeSettings
-from head_office.wakeup import Wakeups
-from shared.runtime.app import build_app
-from shared.runtime.auth import Authenticator
 from shared.runtime.clock import Clock, SystemClock
-from shared.runtime.database import postgres_engine
-from shared.runtime.migrations import pending_upgrade
-from shared.runtime.server import run
+from shared.runtime.database.engine import postgres_engine
+from shared.runtime.database.migrations import pending_upgrade
+from shared.runtime.http.application import build_app
+from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.server import run
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, configure_logging
 from shared.wire import MAX_BATCH_BYTES

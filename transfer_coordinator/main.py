@@ -15,26 +15,26 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from shared.runtime import running
-from shared.runtime.app import build_app
-from shared.runtime.auth import Authenticator
+from shared.runtime.cli import running_file
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import Clock, IdFactory, SystemClock
-from shared.runtime.database import postgres_engine
-from shared.runtime.migrations import pending_upgrade
-from shared.runtime.server import run
+from shared.runtime.database.engine import postgres_engine
+from shared.runtime.database.migrations import pending_upgrade
+from shared.runtime.http.application import build_app
+from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.server import run
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, configure_logging
-from transfer_coordinator.api import Api, add_routes
-from transfer_coordinator.catalogue import LOCAL, Catalogue
-from transfer_coordinator.database import DATABASE
-from transfer_coordinator.office import HeadOffice
-from transfer_coordinator.plan import Policy
+from transfer_coordinator.api.transfer_routes import Api, add_routes
+from transfer_coordinator.database.connections import DATABASE
+from transfer_coordinator.database.schema import MIGRATIONS, VERSION_TABLE
+from transfer_coordinator.office.group_catalogue import LOCAL, Catalogue
+from transfer_coordinator.office.head_office_client import HeadOffice
 from transfer_coordinator.problems import PROBLEMS
-from transfer_coordinator.runner import Runner
-from transfer_coordinator.schema import MIGRATIONS, VERSION_TABLE
+from transfer_coordinator.saga.planner import Policy
 from transfer_coordinator.settings import CoordinatorSettings
-from transfer_coordinator.worker import CoordinatorWorker
+from transfer_coordinator.worker.runner import Runner
+from transfer_coordinator.worker.worker import CoordinatorWorker
 
 NAME: Final = "transfer"
 POOL: Final = 12
@@ -138,7 +138,7 @@ def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
         built.catalogue.refresh()
 
         def ready(line: str) -> None:
-            running.announce(settings.dir, line.rpartition(" ")[2], built.local_key)
+            running_file.announce(settings.dir, line.rpartition(" ")[2], built.local_key)
             say(line)
 
         try:
@@ -151,4 +151,4 @@ def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
                 watch=built.runner.problem,
             )
         finally:
-            running.withdraw(settings.dir)
+            running_file.withdraw(settings.dir)

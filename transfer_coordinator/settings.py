@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from shared.runtime.auth import key_id_of
+from shared.runtime.http.auth import key_id_of
 from shared.runtime.settings import (
     FILE_NAME,
     LOCALHOST,

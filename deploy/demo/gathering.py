@@ -5,14 +5,14 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import Any
 
-from branch_node.schema import LOG, STOCK
+from branch_node.database.schema import LOG, STOCK
 from deploy.demo.checks import LogCopy, Snapshot
 from deploy.demo.day import Api, Day, Tally, listed
 from deploy.demo.services import Branch, Group
 from shared.event_log import read_after
 from shared.events import parse_quantity
 from shared.projection import load_standings
-from shared.runtime.database import sqlite_engine
+from shared.runtime.database.engine import sqlite_engine
 
 PAGE = 1_000
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.runtime import postgres
+from shared.runtime.postgres import launcher
 from tests.benchmarks.machine import peak_memory, spin_seconds
 from tests.support.processes import ROOT, clean_environment
 
@@ -50,7 +50,7 @@ class Bench:
         self.memory: dict[str, int] = {}
         self.spins: list[float] = []
         self._stack = ExitStack()
-        self._clusters: dict[str, postgres.Cluster] = {}
+        self._clusters: dict[str, launcher.Cluster] = {}
         self._numbers = 0
 
     def __enter__(self) -> Bench:
@@ -69,16 +69,16 @@ class Bench:
         path.mkdir()
         return path
 
-    def cluster(self, name: str) -> postgres.Cluster:
+    def cluster(self, name: str) -> launcher.Cluster:
         """A PostgreSQL of that name, fsync on, started once and stopped with the bench."""
         if name not in self._clusters:
             override = os.environ.get("LARDER_PG_BIN")
-            binaries = postgres.find_binaries(Path(override) if override else None)
-            started = postgres.start(self.folder / f"postgres-{name}", binaries=binaries, options=POSTGRES)
+            binaries = launcher.find_binaries(Path(override) if override else None)
+            started = launcher.start(self.folder / f"postgres-{name}", binaries=binaries, options=POSTGRES)
             self._clusters[name] = self._stack.enter_context(started)
         return self._clusters[name]
 
-    def database(self, cluster: postgres.Cluster, name: str) -> str:
+    def database(self, cluster: launcher.Cluster, name: str) -> str:
         """A fresh database; its name."""
         self._numbers += 1
         unique = f"{name}_{self._numbers}"

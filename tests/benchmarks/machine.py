@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from shared.runtime import postgres
+from shared.runtime.postgres import launcher
 
 SYNCS = 300
 
@@ -37,7 +37,7 @@ def describe(folder: Path) -> dict[str, object]:
 
 
 def _postgresql() -> str:
-    binaries = postgres.find_binaries(Path(os.environ["LARDER_PG_BIN"]) if "LARDER_PG_BIN" in os.environ else None)
+    binaries = launcher.find_binaries(Path(os.environ["LARDER_PG_BIN"]) if "LARDER_PG_BIN" in os.environ else None)
     return os.popen(f"'{binaries}/postgres' --version").read().split()[-1]
 
 

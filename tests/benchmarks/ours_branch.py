@@ -12,17 +12,17 @@ from pathlib import Path
 
 import uvloop
 
-from branch_node.by_hand import RecordEvent
-from branch_node.commands import Command, Decision, Item, Location, Recorded, View
-from branch_node.import_file import ImportFile, Rejects
-from branch_node.import_map import parse_map
-from branch_node.import_recorders import DirectRecorder
-from branch_node.importer import Import
-from branch_node.inputs import Entry
-from branch_node.schema import LOG
-from branch_node.store import Store
-from branch_node.waiting import QUEUE_ENTRIES
-from branch_node.writer import Writer
+from branch_node.commands.event_commands import RecordEvent
+from branch_node.commands.event_inputs import Entry
+from branch_node.database.schema import LOG
+from branch_node.database.store import Store
+from branch_node.imports.importer import Import
+from branch_node.imports.local_recorders import DirectRecorder
+from branch_node.imports.map_file import parse_map
+from branch_node.imports.source_file import ImportFile, Rejects
+from branch_node.model import Command, Decision, Item, Location, Recorded, View
+from branch_node.writer.command_queue import QUEUE_ENTRIES
+from branch_node.writer.writer import Writer
 from shared.chain import canonical
 from shared.event_log import verify_log
 from shared.events import Event, EventType

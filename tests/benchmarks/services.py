@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from shared.runtime import postgres
+from shared.runtime.postgres import launcher
 from tests.benchmarks.harness import Bench
 from tests.benchmarks.sample import ITEMS, LOCATION, item_ids
 from tests.support.processes import RunningProcess, larder, run_larder
@@ -99,7 +99,7 @@ class Office:
     """A head office that serves, and its database."""
 
     service: Service
-    cluster: postgres.Cluster
+    cluster: launcher.Cluster
     database: str
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from shared.runtime import postgres
+from shared.runtime.postgres import launcher
 from tests.benchmarks.harness import Bench, Figures
 from tests.support.processes import clean_environment
 
@@ -19,7 +19,7 @@ START = 1_000_000_000
 
 def binaries() -> Path:
     override = os.environ.get("LARDER_PG_BIN")
-    return postgres.find_binaries(Path(override) if override else None)
+    return launcher.find_binaries(Path(override) if override else None)
 
 
 class HotRow:

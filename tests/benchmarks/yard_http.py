@@ -18,7 +18,7 @@ from fastapi import FastAPI, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.event_log import BRANCH_COLUMNS
-from shared.runtime.postgres_supervisor import free_port
+from shared.runtime.postgres.supervisor import free_port
 from tests.benchmarks import yard_sqlite
 
 

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from branch_node.schema import LOG
+from branch_node.database.schema import LOG
 from shared.chain import EMPTY, BrokenChain, Head, canonical, seal, understand
 from shared.event_log import APPEND_ONLY, StaleHead, append, hash_at, read_after, read_head, verify_log
-from shared.runtime.database import problem_of
+from shared.runtime.database.engine import problem_of
 from tests.support.branch import PLACE, branch_store
 from tests.support.events import an_event, seal_all
 

@@ -21,10 +21,10 @@ from tests.support.waiting import wait_until
 SERVICE = """
 import asyncio, json, sys
 from fastapi import Request
-from shared.runtime.app import build_app
+from shared.runtime.http.application import build_app
 from shared.runtime.http_protocol import ConnectionLimits
 from shared.runtime.problems import ProblemCatalogue
-from shared.runtime.server import run
+from shared.runtime.http.server import run
 from shared.runtime.telemetry import Telemetry, configure_logging
 
 configure_logging()

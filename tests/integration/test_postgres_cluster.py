@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from shared.runtime import postgres, postgres_supervisor
-from shared.runtime.postgres import PostgresError
+from shared.runtime.postgres import launcher, supervisor
+from shared.runtime.postgres.launcher import PostgresError
 from tests.support.processes import ROOT, descendants, wait_gone
 from tests.support.waiting import wait_until
 
@@ -23,11 +23,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def binaries() -> Path:
-    return postgres.find_binaries()
+    return launcher.find_binaries()
 
 
 def test_databases_are_made_once(folder: Path, binaries: Path) -> None:
-    with postgres.start(folder, binaries=binaries, options={"fsync": "off"}) as cluster:
+    with launcher.start(folder, binaries=binaries, options={"fsync": "off"}) as cluster:
         for name in ("kitchen", "kitchen", 'od"d näme'):
             cluster.create_database(name)
             with psycopg.connect(cluster.conninfo(name)) as connection:
@@ -39,32 +39,32 @@ def test_databases_are_made_once(folder: Path, binaries: Path) -> None:
 
 
 def test_others_attach_and_leave_it_running(folder: Path, binaries: Path) -> None:
-    assert postgres.attach(folder) is None
-    with postgres.start(folder, binaries=binaries) as cluster:
-        with postgres.attach_or_start(folder, binaries=binaries) as attached:
+    assert launcher.attach(folder) is None
+    with launcher.start(folder, binaries=binaries) as cluster:
+        with launcher.attach_or_start(folder, binaries=binaries) as attached:
             assert (attached.url("x"), attached.owned, cluster.owned) == (cluster.url("x"), False, True)
             assert attached.running()
         with psycopg.connect(attached.conninfo()) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
-        with pytest.raises(postgres.PostgresBusyError, match=str(os.getpid())):
-            postgres.start(folder, binaries=binaries, wait=0.1)
+        with pytest.raises(launcher.PostgresBusyError, match=str(os.getpid())):
+            launcher.start(folder, binaries=binaries, wait=0.1)
         assert cluster.running()
     assert not attached.running()
-    assert postgres.attach(folder) is None
+    assert launcher.attach(folder) is None
 
 
 def test_commands_take_turns_and_do_not_lean_on_each_other(folder: Path, binaries: Path) -> None:
-    with postgres.attach_or_start(folder, binaries=binaries) as first:
+    with launcher.attach_or_start(folder, binaries=binaries) as first:
         assert first.owned
-        assert postgres.attach(folder) is None
-        with pytest.raises(postgres.PostgresBusyError):
-            postgres.attach_or_start(folder, binaries=binaries, wait=0.1)
-    with postgres.attach_or_start(folder, binaries=binaries) as second:
+        assert launcher.attach(folder) is None
+        with pytest.raises(launcher.PostgresBusyError):
+            launcher.attach_or_start(folder, binaries=binaries, wait=0.1)
+    with launcher.attach_or_start(folder, binaries=binaries) as second:
         assert second.owned
 
 
 def test_a_start_waits_for_a_short_command_to_end(folder: Path, binaries: Path) -> None:
-    first = postgres.attach_or_start(folder, binaries=binaries)
+    first = launcher.attach_or_start(folder, binaries=binaries)
     program = (
         "import sys; from pathlib import Path; from shared.runtime import postgres\n"
         "print('waiting', flush=True)\n"
@@ -81,18 +81,18 @@ def test_a_start_waits_for_a_short_command_to_end(folder: Path, binaries: Path) 
 
 
 def test_a_server_that_dies_is_noticed_and_can_be_started_again(folder: Path, binaries: Path) -> None:
-    with postgres.start(folder, binaries=binaries) as cluster:
+    with launcher.start(folder, binaries=binaries) as cluster:
         postmaster = int((folder / "pgdata" / "postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGKILL)
         wait_until(lambda: not cluster.running())
-        assert postgres.attach(folder) is None
-    with postgres.start(folder, binaries=binaries) as cluster, psycopg.connect(cluster.conninfo()) as connection:
+        assert launcher.attach(folder) is None
+    with launcher.start(folder, binaries=binaries) as cluster, psycopg.connect(cluster.conninfo()) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_server_that_will_not_stop_is_made_to(folder: Path, binaries: Path) -> None:
     before = set(descendants(os.getpid()))
-    cluster = postgres.start(folder, binaries=binaries, stop_seconds=0.5)
+    cluster = launcher.start(folder, binaries=binaries, stop_seconds=0.5)
     with closing(psycopg.connect(cluster.conninfo())) as stuck:
         os.kill(stuck.info.backend_pid, signal.SIGSTOP)
         everything = [pid for pid in descendants(os.getpid()) if pid not in before]
@@ -103,50 +103,50 @@ def test_a_server_that_will_not_stop_is_made_to(folder: Path, binaries: Path) ->
 
 def test_a_refused_setting_says_why_and_leaves_nothing(folder: Path, binaries: Path) -> None:
     with pytest.raises(PostgresError, match='invalid value for parameter "shared_buffers"'):
-        postgres.start(folder, binaries=binaries, options={"shared_buffers": "many"})
+        launcher.start(folder, binaries=binaries, options={"shared_buffers": "many"})
     with pytest.raises(ValueError, match="listen_addresses"):
-        postgres.start(folder, binaries=binaries, options={"listen_addresses": "*"})
+        launcher.start(folder, binaries=binaries, options={"listen_addresses": "*"})
     with pytest.raises(ValueError, match="x y"):
-        postgres.start(folder, binaries=binaries, options={"x y": "*"})
-    with postgres.start(folder, binaries=binaries, wait=0):
+        launcher.start(folder, binaries=binaries, options={"x y": "*"})
+    with launcher.start(folder, binaries=binaries, wait=0):
         pass
 
 
 def test_a_start_that_takes_too_long_is_given_up_whole(folder: Path, binaries: Path) -> None:
     before = set(descendants(os.getpid()))
     with pytest.raises(PostgresError, match="took no connections within 0 seconds"):
-        postgres.start(folder, binaries=binaries, timeout=0)
+        launcher.start(folder, binaries=binaries, timeout=0)
     assert set(descendants(os.getpid())) <= before
-    with postgres.start(folder, binaries=binaries, wait=0):
+    with launcher.start(folder, binaries=binaries, wait=0):
         pass
 
 
 def test_data_of_another_version_is_refused(folder: Path, binaries: Path) -> None:
-    with postgres.start(folder, binaries=binaries):
+    with launcher.start(folder, binaries=binaries):
         pass
     (folder / "pgdata" / "PG_VERSION").write_text("14\n")
     with pytest.raises(PostgresError, match="made by PostgreSQL 14"):
-        postgres.start(folder, binaries=binaries)
+        launcher.start(folder, binaries=binaries)
 
 
 def test_a_server_that_was_started_by_hand_is_not_run_over(folder: Path, binaries: Path) -> None:
-    with postgres.start(folder, binaries=binaries):
+    with launcher.start(folder, binaries=binaries):
         pass
     by_hand = ["sleep", "60"]  # any process that works in the data folder
     with subprocess.Popen(by_hand, cwd=folder / "pgdata") as other:
         (folder / "pgdata" / "postmaster.pid").write_text(f"{other.pid}\n")
-        with pytest.raises(postgres.PostgresBusyError, match=str(other.pid)):
-            postgres.start(folder, binaries=binaries)
+        with pytest.raises(launcher.PostgresBusyError, match=str(other.pid)):
+            launcher.start(folder, binaries=binaries)
         other.kill()
 
 
 def test_a_lost_password_is_named(folder: Path, binaries: Path) -> None:
-    with postgres.start(folder, binaries=binaries):
+    with launcher.start(folder, binaries=binaries):
         pass
     (folder / "password").unlink()
     before = set(descendants(os.getpid()))
     with pytest.raises(PostgresError, match="password is missing"):
-        postgres.start(folder, binaries=binaries)
+        launcher.start(folder, binaries=binaries)
     assert set(descendants(os.getpid())) <= before
 
 
@@ -154,10 +154,10 @@ def test_the_log_is_bounded(tmp_path: Path) -> None:
     log = tmp_path / "postgres.log"
     with log.open("ab", buffering=0) as server:
         server.write(b"x" * 100)
-        postgres_supervisor.bound_log(log, limit=100)
+        supervisor.bound_log(log, limit=100)
         assert log.stat().st_size == 100
         server.write(b"y")
-        postgres_supervisor.bound_log(log, limit=100)
+        supervisor.bound_log(log, limit=100)
         server.write(b"z")
     assert log.read_bytes() == b"z"
     assert (tmp_path / "postgres.log.old").read_bytes() == b"x" * 100 + b"y"

@@ -20,7 +20,7 @@ import psutil
 import psycopg
 import pytest
 
-from shared.runtime import postgres
+from shared.runtime.postgres import launcher
 from tests.support.processes import ROOT, alive, descendants, kill_all, wait_gone
 from tests.support.unprivileged import AS_ROOT, Installation, installation_for_nobody
 from tests.support.waiting import wait_until
@@ -34,7 +34,7 @@ def installation(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
             yield made
     else:
         home = tmp_path_factory.mktemp("home")  # below a folder of mode 0700
-        yield Installation(Path(sys.executable), {"PYTHONPATH": str(ROOT)}, postgres.find_binaries(), home, user=None)
+        yield Installation(Path(sys.executable), {"PYTHONPATH": str(ROOT)}, launcher.find_binaries(), home, user=None)
 
 
 @dataclass
@@ -216,8 +216,8 @@ def test_the_next_start_waits_for_a_killed_servers_last_backend(installation: In
         kill_all(others)
         wait_gone(others)
     try:
-        with pytest.raises(postgres.PostgresBusyError):
-            postgres.start(directory, binaries=installation.binaries, wait=0.1)
+        with pytest.raises(launcher.PostgresBusyError):
+            launcher.start(directory, binaries=installation.binaries, wait=0.1)
     finally:
         os.kill(backend, signal.SIGKILL)
     with owner(installation, directory) as second:

@@ -8,14 +8,14 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
-from branch_node.commands import Command, Location
-from branch_node.log_reader import LogReader
-from branch_node.puller import Puller
-from branch_node.shipper import Shipper
-from branch_node.shipping_status import ShippingState, ShippingStatus, StatusBoard
-from branch_node.store import Store
-from branch_node.sync_steps import Backoff, DirectRecorder, StepResult
-from branch_node.writer import Writer
+from branch_node.database.store import Store
+from branch_node.model import Command, Location
+from branch_node.sync.log_reader import LogReader
+from branch_node.sync.puller import Puller
+from branch_node.sync.shipper import Shipper
+from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
+from branch_node.sync.sync_steps import Backoff, DirectRecorder, StepResult
+from branch_node.writer.writer import Writer
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import IdFactory, NodeClock
 from tests.simulation.clock import VirtualClock

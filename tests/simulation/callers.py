@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from branch_node.by_hand import RecordEvent
-from branch_node.commands import Command
-from branch_node.corrections import ReviewEvent, VoidEvent
-from branch_node.counts import RecordCount
-from branch_node.documents import (
+from branch_node.commands.command_inputs import (
     CancelContent,
     CorrectionContent,
     CountContent,
@@ -19,8 +15,12 @@ from branch_node.documents import (
     OrderContent,
     OrderLine,
 )
-from branch_node.inputs import Entry
-from branch_node.orders import CancelOrder, RecordOrder
+from branch_node.commands.corrections import ReviewEvent, VoidEvent
+from branch_node.commands.counts import RecordCount
+from branch_node.commands.event_commands import RecordEvent
+from branch_node.commands.event_inputs import Entry
+from branch_node.commands.orders import CancelOrder, RecordOrder
+from branch_node.model import Command
 from shared.events import EventType
 from shared.runtime.problems import Problem
 from tests.simulation.invariants import RuleBroken

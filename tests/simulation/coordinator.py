@@ -16,7 +16,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from shared.messages import InstructionLine
 from shared.runtime.client import ServiceClient
-from shared.runtime.migrations import migrate
+from shared.runtime.database.migrations import migrate
 from shared.runtime.problems import Problem
 from shared.runtime.telemetry import Telemetry
 from tests.simulation.branch import OFFICE, Crashed
@@ -24,11 +24,11 @@ from tests.simulation.clock import VirtualClock
 from tests.simulation.invariants import RuleBroken
 from tests.simulation.network import Network
 from tests.simulation.office import ITEMS, KEYS, LOCATIONS, give_virtual_clock, tripwire
-from transfer_coordinator.inbox import Cancel, Create
-from transfer_coordinator.office import HeadOffice
-from transfer_coordinator.saga import Transfer
-from transfer_coordinator.schema import MIGRATIONS, VERSION_TABLE, metadata
-from transfer_coordinator.worker import CoordinatorWorker
+from transfer_coordinator.database.schema import MIGRATIONS, VERSION_TABLE, metadata
+from transfer_coordinator.office.head_office_client import HeadOffice
+from transfer_coordinator.saga.saga import Transfer
+from transfer_coordinator.worker.mailboxes import Cancel, Create
+from transfer_coordinator.worker.worker import CoordinatorWorker
 
 HOST = "coordinator"
 INSTRUCTIONS_PATH = "/v1/instructions"

@@ -11,9 +11,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from branch_node.schema import LOG as BRANCH_LOG
-from branch_node.schema import STOCK as BRANCH_STOCK
-from head_office.schema import STOCK as OFFICE_STOCK
+from branch_node.database.schema import LOG as BRANCH_LOG
+from branch_node.database.schema import STOCK as BRANCH_STOCK
+from head_office.database.schema import STOCK as OFFICE_STOCK
 from shared.runtime.clock import SECOND
 from tests.simulation import invariants
 from tests.simulation.branch import Crashed, SimulatedBranch

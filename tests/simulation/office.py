@@ -9,14 +9,14 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
-from head_office import items, keys, locations
+from head_office.catalogue import api_keys, items, locations
+from head_office.database.log_segments import segments
+from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.main import build
-from head_office.schema import MIGRATIONS, VERSION_TABLE
-from head_office.segments import segments
 from head_office.settings import HeadOfficeSettings
 from shared.messages import CatalogueItem, CatalogueLocation
-from shared.runtime.auth import Role
-from shared.runtime.migrations import migrate
+from shared.runtime.database.migrations import migrate
+from shared.runtime.http.auth import Role
 from tests.simulation.branch import Crashed
 from tests.simulation.clock import VirtualClock
 from tests.simulation.invariants import Copy, RuleBroken
@@ -56,12 +56,12 @@ def prepare_office(url: str) -> None:
             locations.add(
                 connection, CatalogueLocation(location_id=name, name=f"Branch {name}", timezone="UTC", day_start=240)
             )
-            KEYS[name] = keys.issue(connection, Role.BRANCH, name).text
+            KEYS[name] = api_keys.issue(connection, Role.BRANCH, name).text
         items.put(
             connection, [CatalogueItem(item_id=item, name=item.title(), unit=unit) for item, unit in ITEMS.items()]
         )
-        KEYS["coordinator"] = keys.issue(connection, Role.COORDINATOR).text
-        KEYS["admin"] = keys.issue(connection, Role.ADMIN).text
+        KEYS["coordinator"] = api_keys.issue(connection, Role.COORDINATOR).text
+        KEYS["admin"] = api_keys.issue(connection, Role.ADMIN).text
     engine.dispose()
 
 

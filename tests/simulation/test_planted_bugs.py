@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-import branch_node.group
-import branch_node.log_reader
-import head_office.appending
-import head_office.facts
-import transfer_coordinator.lease
-import transfer_coordinator.saga
-import transfer_coordinator.store
+import branch_node.sync.log_reader
+import branch_node.writer.command_group
+import head_office.log.appender
+import head_office.transfers.transfer_facts
+import transfer_coordinator.database.lease
+import transfer_coordinator.database.transfer_writer
+import transfer_coordinator.saga.saga
 from shared import stock
 from shared.events import Event
 from tests.simulation.invariants import RuleBroken
 from tests.simulation.playing import play
 from tests.support.databases import Databases
-from transfer_coordinator.saga import REFUSED_AT_DESTINATION, InstructionStep, State
+from transfer_coordinator.saga.saga import REFUSED_AT_DESTINATION, InstructionStep, State
 
 MOST_HISTORIES = 30
 STEPS = 150
@@ -34,13 +34,13 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 def writer_forgets_what_stands(patch: pytest.MonkeyPatch) -> None:
     """The writer's memory of stock does not follow a commit."""
-    remember = branch_node.group.Group.remember
+    remember = branch_node.writer.command_group.Group.remember
 
     def forgetful(group: Any) -> None:
         group._standings.clear()
         remember(group)
 
-    patch.setattr(branch_node.group.Group, "remember", forgetful)
+    patch.setattr(branch_node.writer.command_group.Group, "remember", forgetful)
 
 
 def fold_adds_what_a_count_has_seen(patch: pytest.MonkeyPatch) -> None:
@@ -53,12 +53,12 @@ def fold_adds_what_a_count_has_seen(patch: pytest.MonkeyPatch) -> None:
             return after
         return stock.Standing(after.on_hand + change, after.reserved, after.last_count, after.latest, after.recount)
 
-    patch.setattr(branch_node.group, "advance_event", wrong)
+    patch.setattr(branch_node.writer.command_group, "advance_event", wrong)
 
 
 def ingest_forgets_the_projection_of_a_single_event(patch: pytest.MonkeyPatch) -> None:
     """A batch of one event is appended, and the stock is not brought up to it."""
-    append, complete = head_office.appending.Appender.append, head_office.appending.Appender.complete
+    append, complete = head_office.log.appender.Appender.append, head_office.log.appender.Appender.complete
 
     def counting(appender: Any, decoded: Any, **named: Any) -> None:
         appender.taken = getattr(appender, "taken", 0) + len(decoded.sequences)
@@ -69,25 +69,25 @@ def ingest_forgets_the_projection_of_a_single_event(patch: pytest.MonkeyPatch) -
         if appender.taken == 1:
             appender._situation.fold.touched.clear()
 
-    patch.setattr(head_office.appending.Appender, "append", counting)
-    patch.setattr(head_office.appending.Appender, "complete", forgetting)
+    patch.setattr(head_office.log.appender.Appender, "append", counting)
+    patch.setattr(head_office.log.appender.Appender, "complete", forgetting)
 
 
 def agent_encodes_lines_anew(patch: pytest.MonkeyPatch) -> None:
     """The line is not shipped verbatim: blanks come into it."""
-    pack = branch_node.log_reader.wire.pack
+    pack = branch_node.sync.log_reader.wire.pack
 
     def anew(*arguments: Any, **named: Any) -> bytes:
         *before, lines = arguments
         again = [json.dumps(json.loads(line), ensure_ascii=False).encode() for line in lines]
         return pack(*before, again, **named)
 
-    patch.setattr(branch_node.log_reader.wire, "pack", anew)
+    patch.setattr(branch_node.sync.log_reader.wire, "pack", anew)
 
 
 def saga_takes_silence_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
     """A cancelled transfer is reversed without asking the destination, which has not answered."""
-    saga = transfer_coordinator.saga
+    saga = transfer_coordinator.saga.saga
     on_the_way = saga._on_the_way
 
     def impatient(transfer: Any, sums: Any, now: int) -> Any:
@@ -104,7 +104,7 @@ def saga_takes_silence_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
 
 def lease_does_not_fence(patch: pytest.MonkeyPatch) -> None:
     """A lease is taken without a new token, and writes do not ask who holds it."""
-    lease, store = transfer_coordinator.lease, transfer_coordinator.store
+    lease, store = transfer_coordinator.database.lease, transfer_coordinator.database.transfer_writer
     loose = "t.token = given.token"
     patch.setattr(store, "_APPLY", text(str(store._APPLY).replace(lease.MINE, loose)))
     for name in ("_RENEW", "_RELEASE", "_RAISE"):
@@ -116,8 +116,8 @@ def lease_does_not_fence(patch: pytest.MonkeyPatch) -> None:
 
 def head_office_keeps_to_itself_what_was_asked(patch: pytest.MonkeyPatch) -> None:
     """The facts of a transfer do not say between which locations it is."""
-    nothing = str(head_office.facts._ASKED) + " WHERE false"
-    patch.setattr(head_office.facts, "_ASKED", text(nothing))
+    nothing = str(head_office.transfers.transfer_facts._ASKED) + " WHERE false"
+    patch.setattr(head_office.transfers.transfer_facts, "_ASKED", text(nothing))
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,7 @@ from typing import Any
 
 import msgspec
 
-from branch_node.by_hand import RecordEvent
-from branch_node.commands import Command, Decision, Item, Location, View
-from branch_node.corrections import ReviewEvent, VoidEvent
-from branch_node.counts import RecordCount
-from branch_node.documents import (
+from branch_node.commands.command_inputs import (
     CancelInput,
     CountInput,
     ItemInput,
@@ -29,12 +25,16 @@ from branch_node.documents import (
     review_of,
     void_of,
 )
-from branch_node.inputs import EventInput, entry_of
-from branch_node.items import DefineItem
-from branch_node.orders import CancelOrder, RecordOrder
-from branch_node.schema import LOG, STOCK
-from branch_node.store import Store
-from branch_node.writer import Writer
+from branch_node.commands.corrections import ReviewEvent, VoidEvent
+from branch_node.commands.counts import RecordCount
+from branch_node.commands.event_commands import RecordEvent
+from branch_node.commands.event_inputs import EventInput, entry_of
+from branch_node.commands.item_definitions import DefineItem
+from branch_node.commands.orders import CancelOrder, RecordOrder
+from branch_node.database.schema import LOG, STOCK
+from branch_node.database.store import Store
+from branch_node.model import Command, Decision, Item, Location, View
+from branch_node.writer.writer import Writer
 from shared.chain import understand
 from shared.event_log import read_after
 from shared.events import Event

@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx
 
-from branch_node.api import build_api
-from branch_node.shipping_status import ShippingState, ShippingStatus, StatusBoard
-from branch_node.store import Store
-from branch_node.writer import Writer
-from shared.runtime.auth import Authenticator, Role, StoredKey, generate_key
+from branch_node.api.router import build_api
+from branch_node.database.store import Store
+from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
+from branch_node.writer.writer import Writer
 from shared.runtime.clock import IdFactory, NodeClock
+from shared.runtime.http.auth import Authenticator, Role, StoredKey, generate_key
 from shared.runtime.telemetry import Telemetry
 from tests.support.branch import ITEMS, PLACE, PutItems, TestClock, branch_store
 

@@ -6,7 +6,7 @@ import itertools
 
 from sqlalchemy import Connection, Engine
 
-from head_office.ingest import ingest
+from head_office.log.ingest import ingest
 from shared import wire
 from shared.chain import EMPTY, Head, Sealed, seal
 from shared.events import Event

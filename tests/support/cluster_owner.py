@@ -13,13 +13,13 @@ from pathlib import Path
 
 import psycopg
 
-from shared.runtime import postgres
+from shared.runtime.postgres import launcher
 
 
 def main() -> None:
     directory, binaries = Path(sys.argv[1]), Path(sys.argv[2])
     signal.signal(signal.SIGINT, lambda *_: None)
-    with postgres.start(directory, binaries=binaries) as cluster:
+    with launcher.start(directory, binaries=binaries) as cluster:
         cluster.create_database("kitchen")
         with psycopg.connect(cluster.conninfo("kitchen")) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS shelf (jars int)")

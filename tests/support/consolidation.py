@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, select, text
 
-from head_office.ingest import ingest
-from head_office.schema import EVENT, HEAD, LOCATION, LOG, QUARANTINE, STOCK
-from head_office.segments import segments
+from head_office.database.log_segments import segments
+from head_office.database.schema import EVENT, HEAD, LOCATION, LOG, QUARANTINE, STOCK
+from head_office.log.ingest import ingest
 from shared import chain, event_log, stock, wire
 from shared.chain import EMPTY, GENESIS, follow
 from shared.events import Event, EventNotUnderstood

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
-from shared.runtime import postgres
+from shared.runtime.postgres import launcher
 from tests.support.strict_skips import docker_answers
 
 ENVIRONMENT = "LARDER_TEST_DATABASE_URL"
@@ -89,8 +89,8 @@ def database_server(folder: Path) -> Iterator[Databases]:
             yield Databases(url, fast=True)
     else:
         override = os.environ.get("LARDER_PG_BIN")
-        binaries = postgres.find_binaries(Path(override) if override else None)
-        with postgres.start(folder, binaries=binaries, options=FAST | OPTIONS) as cluster:
+        binaries = launcher.find_binaries(Path(override) if override else None)
+        with launcher.start(folder, binaries=binaries, options=FAST | OPTIONS) as cluster:
             yield Databases(cluster.url(), fast=True)
         shutil.rmtree(folder)
 

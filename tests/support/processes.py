@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil
 
-from shared.runtime.postgres_supervisor import free_port
+from shared.runtime.postgres.supervisor import free_port
 from tests.support.waiting import wait_until
 
 __all__ = [

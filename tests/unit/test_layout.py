@@ -19,11 +19,61 @@ SERVICES = ("branch_node", "head_office", "transfer_coordinator")
 PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {"chain", "event_log", "events", "messages", "projection", "stock", "wire"}
-RUNTIME = {
-    *("app", "auth", "client", "clock", "database", "postgres", "problems", "settings", "telemetry"),
-    *("compression", "docs_page", "http_shell", "migrations", "pages", "paths", "server", "sessions", "strict_json"),
-    *("postgres_binaries", "postgres_folder", "postgres_service", "postgres_supervisor", "running", "http_protocol"),
+RUNTIME = {"client", "clock", "problems", "settings", "telemetry", "http", "database", "postgres", "cli", "pages"}
+# For each package its folders and the modules beside them, from what everything else may use up to what uses everything
+# else. A line may import from the lines above it and from itself; folders of one line do not import each other.
+LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "shared": (
+        ("runtime",),
+        ("events",),
+        ("chain", "messages", "stock"),
+        ("event_log", "wire"),
+        ("projection",),
+    ),
+    "shared/runtime": (
+        ("clock", "problems", "settings", "telemetry"),
+        ("client", "database"),
+        ("http", "postgres"),
+        ("cli", "pages"),
+    ),
+    "branch_node": (
+        ("problems", "settings"),
+        ("records",),
+        ("model",),
+        ("database",),
+        ("commands", "writer"),
+        ("imports", "sync"),
+        ("metrics",),
+        ("node",),
+        ("api",),
+        ("pages",),
+        ("main",),
+        ("cli",),
+    ),
+    "head_office": (
+        ("problems", "settings"),
+        ("database",),
+        ("catalogue", "log"),
+        ("transfers",),
+        ("reports",),
+        ("problem_translation",),
+        ("api",),
+        ("pages",),
+        ("main",),
+        ("cli",),
+    ),
+    "transfer_coordinator": (
+        ("problems", "settings"),
+        ("saga",),
+        ("database",),
+        ("office",),
+        ("worker",),
+        ("api",),
+        ("main",),
+        ("cli",),
+    ),
 }
+MOST_MODULES = 16
 TOP_LEVEL = {
     *PACKAGES,
     *("tests", ".ci", ".gitignore", "Makefile", "pyproject.toml", "requirements.lock"),
@@ -34,7 +84,7 @@ TOOLS = (".hypothesis", ".schemathesis", ".*_cache", "__pycache__")
 LEFT_BEHIND = (".git", ".venv", "build", "dist", "*.egg-info", *TOOLS)
 LEFT_BEHIND_BY_US = ("larder-demo", "bench-results*.json")
 # Besides every settings.py: what PostgreSQL's programs are given of our environment.
-READS_ENVIRONMENT = {"shared/runtime/postgres_binaries.py"}
+READS_ENVIRONMENT = {"shared/runtime/postgres/binaries.py"}
 LONGEST = 400
 
 
@@ -96,6 +146,58 @@ def wrong_imports(root: Path) -> list[str]:
     return breaches
 
 
+def room(package: str, module: str) -> str:
+    """The folder of a package, or the module beside its folders, that a dotted name is in; empty: none."""
+    parts = module.split(".")[len(package.split("/")) :]
+    return parts[0] if parts else ""
+
+
+def against_the_layers(root: Path) -> list[str]:
+    """Imports from a lower layer to a higher one, or between two rooms of one layer: without them there is no circle."""
+    breaches = []
+    for package, layers in LAYERS.items():
+        place = {name: number for number, layer in enumerate(layers) for name in layer}
+        dotted = package.replace("/", ".")
+        for module, path in sources(root):
+            own = room(package, module) if module.startswith(f"{dotted}.") else ""
+            if not own:
+                continue
+            if own not in place:
+                breaches.append(f"{path.relative_to(root)} is in no layer of {package}")
+                continue
+            for line, name in imported(module, path):
+                target = room(package, name) if name.startswith(f"{dotted}.") else own
+                if target in place and target != own and place[target] >= place[own]:
+                    breaches.append(f"{path.relative_to(root)}:{line} imports {name}, {own} may not import {target}")
+    return breaches
+
+
+def crowded_folders(root: Path) -> list[str]:
+    """Folders with more modules than a person takes in at a glance. Migrations are a history, not modules."""
+    counts: dict[Path, int] = {}
+    for _, path in sources(root):
+        if path.name != "__init__.py" and path.parent.name != "versions":
+            counts[path.parent] = counts.get(path.parent, 0) + 1
+    return [
+        f"{folder.relative_to(root)} has {count} modules" for folder, count in counts.items() if count > MOST_MODULES
+    ]
+
+
+def unexplained_folders(root: Path) -> list[str]:
+    """Folders whose `__init__.py` does not say in a sentence what belongs there, or does more than that."""
+    breaches = []
+    for folder in sorted({path.parent for _, path in sources(root)}):
+        if "migrations" in folder.parts:
+            continue
+        init = folder / "__init__.py"
+        body = ast.parse(init.read_text()).body if init.exists() else []
+        if len(body) != 1 or not (
+            isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and body[0].value.value
+        ):
+            breaches.append(f"{folder.relative_to(root)}/__init__.py is not one sentence")
+    return breaches
+
+
 def unknown_modules(root: Path) -> list[str]:
     breaches = []
     for folder, known in ((root / "shared", SHARED | {"runtime"}), (root / "shared" / "runtime", RUNTIME)):
@@ -144,7 +246,16 @@ def long_files(root: Path) -> list[str]:
     return [f"{path.relative_to(root)} has {length} lines" for path, length in lengths if length > LONGEST]
 
 
-RULES = (wrong_imports, unknown_modules, unknown_at_the_top, environment_reads, long_files)
+RULES = (
+    wrong_imports,
+    against_the_layers,
+    unknown_modules,
+    crowded_folders,
+    unexplained_folders,
+    unknown_at_the_top,
+    environment_reads,
+    long_files,
+)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -157,13 +268,13 @@ def tree(tmp_path: Path) -> Path:
     """A small project in which all is well."""
     for package in (*PACKAGES, "shared/runtime"):
         (tmp_path / package).mkdir(exist_ok=True)
-        (tmp_path / package / "__init__.py").write_text("")
+        (tmp_path / package / "__init__.py").write_text('"""What belongs here."""')
     for name in SHARED:
         (tmp_path / "shared" / f"{name}.py").write_text("from shared.runtime import clock\n")
     for name in RUNTIME:
-        (tmp_path / "shared" / "runtime" / f"{name}.py").write_text("import os\nfrom . import clock\n")
+        (tmp_path / "shared" / "runtime" / f"{name}.py").write_text(f"import os\nfrom . import {name}\n")
     for service in SERVICES:
-        (tmp_path / service / "api.py").write_text("from shared import events\nfrom . import api\nimport httpx\n")
+        (tmp_path / service / "api.py").write_text("from shared import events\nfrom . import problems\nimport httpx\n")
     (tmp_path / "deploy" / "demo.py").write_text("import branch_node.api, head_office\n")
     (tmp_path / "shared" / "runtime" / "settings.py").write_text("import os\nHERE = os.environ\n")
     (tmp_path / "README.md").write_text("")
@@ -179,18 +290,21 @@ def test_a_good_tree_passes(rule, tree: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("branch_node/api.py", "import head_office.api"),
-        ("branch_node/api.py", "def later():\n    from transfer_coordinator import saga"),
+        ("branch_node/api/router.py", "import head_office.api"),
+        ("branch_node/api/router.py", "def later():\n    from transfer_coordinator import saga"),
         ("head_office/pages/views.py", "from deploy.cli import main"),
-        ("transfer_coordinator/api.py", "import importlib\nimportlib.import_module('branch_node.api')"),
+        (
+            "transfer_coordinator/api/transfer_routes.py",
+            "import importlib\nimportlib.import_module('branch_node.api.router')",
+        ),
         ("head_office/api.py", "from tests.support import waiting"),
         ("shared/stock.py", "import branch_node"),
         ("shared/stock.py", "from deploy import cli"),
-        ("shared/runtime/auth.py", "from shared import events"),
-        ("shared/runtime/auth.py", "import shared.events"),
-        ("shared/runtime/auth.py", "from .. import events"),
+        ("shared/runtime/http/auth.py", "from shared import events"),
+        ("shared/runtime/http/auth.py", "import shared.events"),
+        ("shared/runtime/http/auth.py", "from ... import events"),
         ("shared/runtime/__init__.py", "from ..events import Event"),
-        ("shared/runtime/auth.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import head_office"),
+        ("shared/runtime/http/auth.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import head_office"),
     ],
 )
 def test_a_wrong_import_is_found(tree: Path, path: str, line: str) -> None:
@@ -198,6 +312,61 @@ def test_a_wrong_import_is_found(tree: Path, path: str, line: str) -> None:
     (tree / path).write_text(line)
     (breach,) = wrong_imports(tree)
     assert breach.startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "breach"),
+    [
+        (
+            "branch_node/database/store.py",
+            "from branch_node.commands.orders import RecordOrder",
+            "may not import commands",
+        ),
+        ("branch_node/database/store.py", "from branch_node import node", "may not import node"),
+        ("branch_node/model.py", "def later():\n    import branch_node.writer.writer", "may not import writer"),
+        ("branch_node/imports/rows.py", "from ..sync import shipper", "may not import sync"),
+        ("head_office/cli/app.py", "from head_office.cli import support\nimport head_office.problems", None),
+        ("head_office/log/ingest.py", "from head_office.catalogue import items", "may not import catalogue"),
+        ("shared/runtime/http/auth.py", "from shared.runtime.cli import output", "may not import cli"),
+        ("transfer_coordinator/saga/saga.py", "import transfer_coordinator.database.lease", "may not import database"),
+        ("transfer_coordinator/helpers.py", "", "is in no layer"),
+        ("head_office/things/one.py", "", "is in no layer"),
+    ],
+)
+def test_an_import_against_the_layers_is_found(tree: Path, path: str, line: str, breach: str | None) -> None:
+    (tree / path).parent.mkdir(exist_ok=True)
+    (tree / path).write_text(line)
+    found = against_the_layers(tree)
+    assert [breach in each for each in found] == [True] if breach else found == []
+
+
+def test_a_command_of_head_office_may_not_import_a_route() -> None:
+    """Both use what lies below; `cli` is above `api` only because `main` and its serve command are."""
+    routes = [
+        f"{path.name}:{line} imports {name}"
+        for module, path in sources(ROOT)
+        if module.startswith("head_office.cli")
+        for line, name in imported(module, path)
+        if name.startswith(("head_office.api", "head_office.pages"))
+    ]
+    assert routes == []
+
+
+def test_a_crowded_folder_is_found(tree: Path) -> None:
+    (tree / "head_office" / "log").mkdir()
+    for number in range(MOST_MODULES + 1):
+        assert crowded_folders(tree) == []
+        (tree / "head_office" / "log" / f"module_{number}.py").write_text("")
+    assert crowded_folders(tree) == [f"head_office/log has {MOST_MODULES + 1} modules"]
+
+
+@pytest.mark.parametrize("text", [None, "", "import os", '"""A sentence."""\nfrom x import y', "1 + 1"])
+def test_a_folder_that_does_not_say_what_belongs_there_is_found(tree: Path, text: str | None) -> None:
+    (tree / "head_office" / "log").mkdir()
+    (tree / "head_office" / "log" / "ingest.py").write_text("")
+    if text is not None:
+        (tree / "head_office" / "log" / "__init__.py").write_text(text)
+    assert unexplained_folders(tree) == ["head_office/log/__init__.py is not one sentence"]
 
 
 @pytest.mark.parametrize("path", ["shared/helpers.py", "shared/runtime/utils.py", "shared/extra/__init__.py"])

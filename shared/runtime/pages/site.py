@@ -16,12 +16,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from shared.runtime.auth import Role, address_of
 from shared.runtime.clock import Clock
+from shared.runtime.http.auth import Role, address_of
 from shared.runtime.pages import words
 from shared.runtime.pages.forms import CSRF_FIELD, Form, read_form
+from shared.runtime.pages.sessions import Session, Sessions, check_csrf
 from shared.runtime.problems import NOT_FOUND, Problem
-from shared.runtime.sessions import Session, Sessions, check_csrf
 
 PEOPLE: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
 SIGN_IN: Final = "/sign-in"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from branch_node.store import Store
+from branch_node.database.store import Store
 from tests.support.branch import Branch, a_branch, branch_store
 from tests.support.branch_api import Caller, a_caller
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from branch_node.schema import LOG, STOCK
-from branch_node.store import Store
+from branch_node.database.schema import LOG, STOCK
+from branch_node.database.store import Store
 from shared.chain import understand
 from shared.event_log import read_after, verify_log
 from shared.events import EventType

@@ -10,7 +10,7 @@ import pytest
 import schemathesis
 from schemathesis.generation import GenerationMode
 
-from branch_node.fast_lane import FastLane
+from branch_node.api.hot_routes import FastLane
 from tests.support.branch_api import Caller, a_caller
 from tests.support.openapi import try_out
 

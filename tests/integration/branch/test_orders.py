@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from branch_node.lookups import orders_named
-from branch_node.orders import derive
+from branch_node.commands.orders import derive
+from branch_node.database.lookups import orders_named
 from shared.events import EventType
 from shared.runtime.problems import Problem
 from tests.support.branch import Branch
@@ -152,8 +152,8 @@ def test_a_revision_after_a_line_was_voided_by_hand(any_branch: Branch) -> None:
 
 
 def test_an_order_and_its_revision_in_one_group(any_branch: Branch) -> None:
-    from branch_node.documents import OrderInput, order_of
-    from branch_node.orders import RecordOrder
+    from branch_node.commands.command_inputs import OrderInput, order_of
+    from branch_node.commands.orders import RecordOrder
     from tests.support.branch import read
 
     commands = [

@@ -15,10 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, select
 
-from branch_node.commands import Command, Decision, View
-from branch_node.corrections import VoidEvent
-from branch_node.counts import RecordCount
-from branch_node.documents import (
+from branch_node.commands.command_inputs import (
     CancelInput,
     CountInput,
     OrderInput,
@@ -28,10 +25,13 @@ from branch_node.documents import (
     order_of,
     void_of,
 )
-from branch_node.lookups import orders_named
-from branch_node.orders import CancelOrder, RecordOrder, derive
-from branch_node.schema import LOG, STOCK
-from branch_node.store import Store
+from branch_node.commands.corrections import VoidEvent
+from branch_node.commands.counts import RecordCount
+from branch_node.commands.orders import CancelOrder, RecordOrder, derive
+from branch_node.database.lookups import orders_named
+from branch_node.database.schema import LOG, STOCK
+from branch_node.database.store import Store
+from branch_node.model import Command, Decision, View
 from shared.chain import understand
 from shared.event_log import read_after, verify_log
 from shared.events import Event

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from branch_node.commands import Command, Decision, Item, View
-from branch_node.schema import LOG
+from branch_node.database.schema import LOG
+from branch_node.model import Command, Decision, Item, View
 from shared.chain import understand
 from shared.event_log import append
 from shared.events import BY_HAND, RULES, Event, EventType

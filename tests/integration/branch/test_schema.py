@@ -11,10 +11,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, text
 
-from branch_node.schema import VERSION_TABLE, metadata
-from branch_node.store import LocationDiffers, Store
+from branch_node.database.schema import VERSION_TABLE, metadata
+from branch_node.database.store import LocationDiffers, Store
 from shared.event_log import append_only_ddl
-from shared.runtime.migrations import pending_upgrade
+from shared.runtime.database.migrations import pending_upgrade
 from tests.support.branch import HERE, branch_store
 
 
@@ -77,7 +77,7 @@ def test_the_log_is_guarded_as_the_domain_says(any_store: Store) -> None:
 def test_setting_up_again_changes_nothing(any_store: Store, tmp_path: Path) -> None:
     branch_store(tmp_path, any_store.url).close()
     engine = any_store.writing_engine()
-    from branch_node.store import MIGRATIONS
+    from branch_node.database.store import MIGRATIONS
 
     assert not pending_upgrade(engine, MIGRATIONS, VERSION_TABLE)
     engine.dispose()

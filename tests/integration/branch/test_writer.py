@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, text, update
 
-from branch_node import waiting
-from branch_node.commands import Command, Decision, View
-from branch_node.schema import LOG
-from branch_node.store import AlreadyWriting, Store
-from branch_node.writer import Writer
+from branch_node.database.schema import LOG
+from branch_node.database.store import AlreadyWriting, Store
+from branch_node.model import Command, Decision, View
+from branch_node.writer import command_queue
+from branch_node.writer.writer import Writer
 from shared.chain import Head
 from shared.event_log import read_head, verify_log
 from shared.runtime.clock import IdFactory, NodeClock
@@ -149,7 +149,7 @@ def test_whoever_waits_is_committed_together_and_answered_apart(running: Branch)
 
 
 def test_a_full_queue_is_told_at_once(running: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "QUEUE_ENTRIES", 4)  # the one being decided, and three
+    monkeypatch.setattr(command_queue, "QUEUE_ENTRIES", 4)  # the one being decided, and three
     gate = Gate()
     running.writer.submit(gate)
     assert gate.reached.wait(20)
@@ -162,7 +162,7 @@ def test_a_full_queue_is_told_at_once(running: Branch, monkeypatch: pytest.Monke
 
 
 def test_groups_are_bounded(running: Branch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "GROUP_COMMANDS", 4)
+    monkeypatch.setattr(command_queue, "GROUP_COMMANDS", 4)
     gate = Gate()
     running.writer.submit(gate)
     assert gate.reached.wait(20)

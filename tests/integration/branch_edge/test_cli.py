@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from branch_node.keys import LOCAL
+from branch_node.database.api_keys import LOCAL
 from deploy.cli import app
 from tests.support.processes import RunningProcess, larder, run_larder
 
@@ -197,7 +197,7 @@ def test_a_key_of_ones_own_acts_once(branch: Branch) -> None:
 
 
 def test_a_command_whose_answer_was_lost_is_known_again(branch: Branch) -> None:
-    from branch_node.cli_pending import FILE_NAME
+    from branch_node.cli.pending import FILE_NAME
 
     branch.with_milk()
     before = branch.json("record", "delivery", "milk", "1")

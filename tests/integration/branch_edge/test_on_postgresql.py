@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from branch_node.shipping_status import ShippingState
-from branch_node.verify import verify_chain, verify_projection
+from branch_node.database.verification import verify_chain, verify_projection
+from branch_node.sync.shipping_status import ShippingState
 from shared.messages import CatalogueItem, CatalogueKey, Instruction, InstructionLine, InstructionStep, ReorderLevel
 from tests.support.branch_rig import BranchRig
 

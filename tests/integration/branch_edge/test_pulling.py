@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from branch_node.schema import API_KEY, REORDER_LEVEL, TRANSFER_TOKEN
-from branch_node.transfers import KeepTokens, StepTaken, TakeStep
+from branch_node.commands.transfer_commands import KeepTokens, StepTaken, TakeStep
+from branch_node.database.schema import API_KEY, REORDER_LEVEL, TRANSFER_TOKEN
 from shared.messages import (
     CatalogueItem,
     CatalogueKey,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from branch_node.shipping_status import ShippingState
+from branch_node.sync.shipping_status import ShippingState
 from shared.chain import EMPTY, follow
 from shared.messages import CatalogueItem, Instruction, InstructionLine, InstructionStep
 from tests.support.branch_rig import BranchRig

@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from branch_node.witness import read as read_witness
+from branch_node.database.witness import read as read_witness
 from shared.messages import CatalogueItem, CatalogueKey, Instruction, InstructionLine, InstructionStep
-from shared.runtime.auth import generate_key
+from shared.runtime.http.auth import generate_key
 from tests.support.fake_head_office import FakeHeadOffice
 from tests.support.office_server import OfficeServer
 from tests.support.processes import RunningProcess, larder, run_larder

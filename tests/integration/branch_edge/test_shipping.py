@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from branch_node.log_reader import BATCH_EVENTS, Packed
-from branch_node.shipping_status import ShippingState
+from branch_node.sync.log_reader import BATCH_EVENTS, Packed
+from branch_node.sync.shipping_status import ShippingState
 from shared.chain import Head
 from shared.messages import EventsAnswer, HeadMessage, Verdict
 from tests.support.branch_rig import BranchRig

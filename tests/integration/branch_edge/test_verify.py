@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from branch_node import verify
-from branch_node.verify import Finding, count_events, count_items, verify_chain, verify_projection
+from branch_node.database import verification
+from branch_node.database.verification import Finding, count_events, count_items, verify_chain, verify_projection
 from tests.support.branch_rig import BranchRig
 
 HERE = "BEY-01"
@@ -17,8 +17,8 @@ HERE = "BEY-01"
 
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BranchRig]:
-    monkeypatch.setattr(verify, "PAGE", 7)
-    monkeypatch.setattr(verify, "ITEMS", 2)
+    monkeypatch.setattr(verification, "PAGE", 7)
+    monkeypatch.setattr(verification, "ITEMS", 2)
     made = BranchRig(tmp_path)
     made.define("milk", "cream", "tea", "salt", "gin")
     for item_id in ("milk", "cream", "tea", "salt", "gin"):

@@ -9,13 +9,14 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 
-from branch_node.cli_client import InProcess
-from branch_node.shipping_status import ShippingState
-from head_office import facts, instructions, items, keys, locations
-from head_office.api_sync import read_page
+from branch_node.cli.node_client import InProcess
+from branch_node.sync.shipping_status import ShippingState
+from head_office.api.sync_routes import read_page
+from head_office.catalogue import api_keys, items, locations
+from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.main import build
-from head_office.schema import MIGRATIONS, VERSION_TABLE
 from head_office.settings import HeadOfficeSettings
+from head_office.transfers import instructions, transfer_facts
 from shared.messages import (
     CatalogueItem,
     CatalogueLocation,
@@ -24,9 +25,9 @@ from shared.messages import (
     InstructionOutcome,
     InstructionStep,
 )
-from shared.runtime.auth import Role
 from shared.runtime.clock import SystemClock
-from shared.runtime.migrations import migrate
+from shared.runtime.database.migrations import migrate
+from shared.runtime.http.auth import Role
 from tests.support.branch_rig import BranchRig
 from tests.support.fake_head_office import FakeHeadOffice
 
@@ -54,7 +55,7 @@ class Group:
         self.engine: Engine = self.head_office.engine
         self.transport = InProcess(self.head_office.app)
         with self.engine.begin() as connection:
-            texts = {place: keys.issue(connection, Role.BRANCH, place).text for place in (A, B)}
+            texts = {place: api_keys.issue(connection, Role.BRANCH, place).text for place in (A, B)}
         self.texts = texts
         self.branches = {
             place: BranchRig(folder / place, FakeHeadOffice(place), transport=self.transport, key=texts[place])
@@ -80,7 +81,7 @@ class Group:
 
     def facts(self, transfer_id: str = "t1") -> list[tuple[str, str]]:
         with self.engine.connect() as connection:
-            (found,) = facts.facts(connection, [transfer_id])
+            (found,) = transfer_facts.facts(connection, [transfer_id])
         return sorted((fact.location_id, fact.type.removeprefix("TRANSFER_")) for fact in found.facts)
 
     def logs_are_equal(self, place: str) -> bool:

@@ -11,18 +11,18 @@ from sqlalchemy import Engine, create_engine, text
 
 from shared.messages import InstructionLine
 from shared.runtime.client import ServiceClient
-from shared.runtime.database import postgres_engine
-from shared.runtime.migrations import migrate
+from shared.runtime.database.engine import postgres_engine
+from shared.runtime.database.migrations import migrate
 from shared.runtime.telemetry import Telemetry
 from tests.integration.coordinator.api_world import World, a_world
 from tests.integration.coordinator.office_model import OfficeModel
-from transfer_coordinator.gather import load
-from transfer_coordinator.inbox import Cancel, Create
-from transfer_coordinator.office import HeadOffice
-from transfer_coordinator.plan import Policy, Record
-from transfer_coordinator.saga import Transfer
-from transfer_coordinator.schema import MIGRATIONS, VERSION_TABLE
-from transfer_coordinator.worker import CoordinatorWorker
+from transfer_coordinator.database.schema import MIGRATIONS, VERSION_TABLE
+from transfer_coordinator.database.transfer_reader import load
+from transfer_coordinator.office.head_office_client import HeadOffice
+from transfer_coordinator.saga.planner import Policy, Record
+from transfer_coordinator.saga.saga import Transfer
+from transfer_coordinator.worker.mailboxes import Cancel, Create
+from transfer_coordinator.worker.worker import CoordinatorWorker
 
 # clock_timestamp() still runs underneath: a test only ever turns the clock forward.
 CLOCK = """

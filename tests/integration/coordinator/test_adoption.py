@@ -9,7 +9,7 @@ from shared.messages import InstructionStep
 from tests.integration.coordinator.conftest import Bench, a_transfer, cancel, create
 from tests.integration.coordinator.office_model import IN, LOST, OUT, REFUSED, REVERSED
 from tests.integration.coordinator.test_crashes import fresh
-from transfer_coordinator.queries import FIRST, listed
+from transfer_coordinator.api.transfer_queries import FIRST, listed
 
 
 def lose_the_database(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from shared.messages import CatalogueItem, CatalogueKey, CatalogueLocation
-from shared.runtime.auth import Role, generate_key
+from shared.runtime.http.auth import Role, generate_key
 from tests.integration.coordinator.api_world import BODY, World
 from tests.integration.coordinator.conftest import migrated
 from tests.integration.coordinator.office_model import IN, OUT, OfficeModel

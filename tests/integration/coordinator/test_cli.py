@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from shared.messages import CatalogueItem, CatalogueLocation
-from shared.runtime.auth import generate_key
+from shared.runtime.http.auth import generate_key
 from tests.integration.coordinator.office_model import OfficeModel
 from tests.support.processes import RunningProcess, larder, run_larder
 from tests.support.waiting import wait_until

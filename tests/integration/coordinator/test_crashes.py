@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.coordinator.conftest import Bench, a_transfer, cancel, create
-from transfer_coordinator.worker import CoordinatorWorker
+from transfer_coordinator.worker.worker import CoordinatorWorker
 
 
 class Killed(BaseException):

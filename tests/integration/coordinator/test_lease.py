@@ -11,8 +11,8 @@ from sqlalchemy import text
 from shared.messages import InstructionStep
 from tests.integration.coordinator.conftest import Bench, a_transfer, cancel, create
 from tests.support.waiting import wait_until
-from transfer_coordinator import lease, store
-from transfer_coordinator.plan import Policy, plan
+from transfer_coordinator.database import lease, transfer_writer
+from transfer_coordinator.saga.planner import Policy, plan
 
 LENGTH = 10_000_000
 
@@ -87,7 +87,7 @@ def test_the_holder_of_a_lost_lease_writes_nothing(bench: Bench) -> None:
         assert lease.acquire(connection, "two", LENGTH, ["t1"])["t1"].token == 2
     journal = bench.journal()
     with bench.engine.begin() as connection:
-        assert store.apply(connection, "one", LENGTH, bench.clock.now(), [move]) == {}
+        assert transfer_writer.apply(connection, "one", LENGTH, bench.clock.now(), [move]) == {}
         assert lease.renew(connection, "one", LENGTH, {"t1": 1}) == {}
         assert lease.go_above(connection, "one", LENGTH, {"t1": (1, 7)}) == {}
         lease.release(connection, "one", {"t1": 1})
@@ -113,7 +113,7 @@ def test_the_race_forced_the_old_holder_writes_while_it_is_being_taken_over(benc
 
     def old_holder() -> None:
         with bench.engine.begin() as connection:
-            written.append(store.apply(connection, "one", LENGTH, bench.clock.now(), [move]))
+            written.append(transfer_writer.apply(connection, "one", LENGTH, bench.clock.now(), [move]))
 
     with bench.engine.begin() as taking:
         assert lease.acquire(taking, "two", LENGTH, ["t1"])["t1"].token == 2

@@ -10,7 +10,7 @@ import schemathesis
 from schemathesis import Case
 from schemathesis.generation import GenerationMode
 
-from shared.runtime.auth import Role
+from shared.runtime.http.auth import Role
 from tests.integration.coordinator.api_world import BODY, World
 from tests.support.openapi import try_out
 

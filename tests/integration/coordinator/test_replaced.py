@@ -13,7 +13,7 @@ from tests.simulation.history import History
 from tests.simulation.invariants import conserved, in_transit
 from tests.simulation.office import prepare_office
 from tests.support.databases import Databases
-from transfer_coordinator.saga import Transfer
+from transfer_coordinator.saga.saga import Transfer
 
 LINES = (InstructionLine(4, "salt", 1_000, "kg"), InstructionLine(9, "milk", 2_500, "l"))
 SOURCE, DESTINATION = "A", "B"
@@ -128,7 +128,7 @@ def test_an_open_transfer_is_adopted_and_ends(
     group: Group, stand: Callable[[Group], str], ends: set[str], swept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if swept:
-        monkeypatch.setattr("head_office.instructions.SWEEP_EVERY", 1)
+        monkeypatch.setattr("head_office.transfers.instructions.SWEEP_EVERY", 1)
     group.open()
     state = stand(group)
     assert group.state() == state

@@ -10,9 +10,9 @@ import pytest
 from shared.runtime.problems import DATABASE_BUSY
 from tests.integration.coordinator.conftest import Bench, create
 from tests.support.waiting import wait_until
-from transfer_coordinator.catalogue import Catalogue
-from transfer_coordinator.runner import Runner
-from transfer_coordinator.worker import CoordinatorWorker
+from transfer_coordinator.office.group_catalogue import Catalogue
+from transfer_coordinator.worker.runner import Runner
+from transfer_coordinator.worker.worker import CoordinatorWorker
 
 
 class NoCatalogue(Catalogue):

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from tests.integration.coordinator.conftest import Bench, create
-from transfer_coordinator.schema import APPEND_ONLY, MIGRATIONS, VERSION_TABLE, metadata
+from transfer_coordinator.database.schema import APPEND_ONLY, MIGRATIONS, VERSION_TABLE, metadata
 
 
 def test_the_migrations_make_what_the_metadata_says(database: Engine) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from shared.runtime.problems import Problem
 from tests.integration.coordinator.conftest import Bench, a_transfer, cancel, create
 from tests.integration.coordinator.office_model import IN
-from transfer_coordinator.plan import Policy
+from transfer_coordinator.saga.planner import Policy
 
 
 def test_the_straight_way(bench: Bench) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy import Engine
 
-from head_office.schema import MIGRATIONS, VERSION_TABLE
-from shared.runtime.database import postgres_engine
-from shared.runtime.migrations import migrate
+from head_office.database.schema import MIGRATIONS, VERSION_TABLE
+from shared.runtime.database.engine import postgres_engine
+from shared.runtime.database.migrations import migrate
 from tests.support.consolidation import open_location
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import pytest
 from sqlalchemy import Engine
 
-from head_office.freshness import freshness
-from head_office.hello import hello
-from head_office.known_at import take_cut
-from head_office.refusals import UnknownLocation
+from head_office.log.hello_answer import hello
+from head_office.log.refusals import UnknownLocation
+from head_office.reports.freshness import freshness
+from head_office.reports.known_at import take_cut
 from shared.messages import HeadMessage, Hello, HelloAnswer, Verdict
 from tests.support.consolidation import PLACE, Branch
 from tests.support.events import an_event

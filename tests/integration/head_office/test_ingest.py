@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
-from head_office import gather
-from head_office import ingest as ingesting
-from head_office.ingest import ingest
-from head_office.refusals import Forked, GapRefused, Superseded, UnknownLocation
-from head_office.schema import EVENT, HEAD, INGEST_BATCH, STOCK
+from head_office.database.schema import EVENT, HEAD, INGEST_BATCH, STOCK
+from head_office.log import ingest as ingesting
+from head_office.log import ingest_context
+from head_office.log.ingest import ingest
+from head_office.log.refusals import Forked, GapRefused, Superseded, UnknownLocation
 from shared import wire
 from shared.chain import Head
 from shared.event_log import LEAN_COLUMNS, lean_row
@@ -156,7 +156,7 @@ def test_frames_of_any_size_and_items_of_any_number(
         with pytest.MonkeyPatch.context() as small:
             for module in (wire, ingesting):
                 small.setattr(module, "FRAME_LINES", frame)
-            small.setattr(gather, "MAX_ITEMS", items)
+            small.setattr(ingest_context, "MAX_ITEMS", items)
             for branch in branches:
                 ingest(connection, wire.unpack(branch.pack(1, len(branch.lines))))
         assert figures(connection) == expected

@@ -13,12 +13,12 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import Engine, text
 
-from head_office import decoding
-from head_office.ingest import ingest
-from head_office.known_at import Cut, settle, take_cut
-from head_office.quarantine import retry
-from head_office.refusals import Forked
-from head_office.schema import now
+from head_office.database.schema import now
+from head_office.log import decoder
+from head_office.log.ingest import ingest
+from head_office.log.quarantine import retry
+from head_office.log.refusals import Forked
+from head_office.reports.known_at import Cut, settle, take_cut
 from shared import wire
 from shared.messages import EventsAnswer
 from tests.support.consolidation import PLACE, Branch, OldVersion, assert_projection_is_the_fold, log_of, open_location
@@ -147,7 +147,7 @@ def test_a_location_asked_for_alone(office: Engine, branch: Branch) -> None:
 def test_what_came_out_of_quarantine_is_known_from_then_on(office: Engine) -> None:
     branch = Branch().record([an_event(), an_event(seed=2, note="new")])
     with pytest.MonkeyPatch.context() as old:
-        old.setattr(decoding, "understand", OldVersion.understand)
+        old.setattr(decoder, "understand", OldVersion.understand)
         received_at = branch.ship(office).received_at
     with office.begin() as connection:
         retry(connection, PLACE)
@@ -159,7 +159,7 @@ def test_what_came_out_of_quarantine_is_known_from_then_on(office: Engine) -> No
 def test_who_asks_waits_for_a_retry(office: Engine) -> None:
     branch = Branch().record([an_event(note="new")])
     with pytest.MonkeyPatch.context() as old:
-        old.setattr(decoding, "understand", OldVersion.understand)
+        old.setattr(decoder, "understand", OldVersion.understand)
         branch.ship(office)
     with ThreadPoolExecutor() as pool, office.connect() as retrying:
         transaction = retrying.begin()

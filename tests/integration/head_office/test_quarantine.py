@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select, text
 
-from head_office import decoding, quarantine
-from head_office.ingest import ingest
-from head_office.quarantine import Retried, retry
-from head_office.refusals import UnknownLocation
-from head_office.schema import EVENT, HEAD, QUARANTINE
+from head_office.database.schema import EVENT, HEAD, QUARANTINE
+from head_office.log import decoder, quarantine
+from head_office.log.ingest import ingest
+from head_office.log.quarantine import Retried, retry
+from head_office.log.refusals import UnknownLocation
 from shared import wire
 from shared.chain import canonical
 from shared.events import Parent
@@ -228,7 +228,7 @@ def test_after_an_upgrade_everything_is_as_if_it_had_never_waited(office: Engine
             transaction.rollback()
         with connection.begin() as transaction:
             with pytest.MonkeyPatch.context() as old:
-                old.setattr(decoding, "understand", OldVersion.understand)
+                old.setattr(decoder, "understand", OldVersion.understand)
                 split = data.draw(st.integers(1, len(events)), "split")
                 for first, last in ((1, split), (split + 1, len(events))):
                     if first <= last:
@@ -256,7 +256,7 @@ def test_a_new_epoch_that_had_to_wait(office: Engine) -> None:
     parent = Parent(epoch=1, sequence=1, hash=branch.hashes[1].hex())
     branch.record([an_event("EPOCH_OPENED", seed=2, parent=parent, note="new"), an_event(seed=3)], epoch=2)
     with pytest.MonkeyPatch.context() as old:
-        old.setattr(decoding, "understand", OldVersion.understand)
+        old.setattr(decoder, "understand", OldVersion.understand)
         assert branch.ship(office, epoch=2).head.epoch == 1
     with office.begin() as connection:
         assert set(quarantined(connection)) == {2, 3}

@@ -9,16 +9,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, select
 
-from head_office import decoding, explanations, reports
-from head_office.conservation import conservation
-from head_office.event_list import events as list_events
-from head_office.freshness import freshness
-from head_office.in_transit import in_transit
-from head_office.ingest import ingest
-from head_office.quarantine import retry
-from head_office.schema import EVENT, ITEM_UNIT, now
-from head_office.schema_office import ITEM, ITEM_ALIAS
-from head_office.variances import variances
+from head_office.database.office_schema import ITEM, ITEM_ALIAS
+from head_office.database.schema import EVENT, ITEM_UNIT, now
+from head_office.log import decoder
+from head_office.log.ingest import ingest
+from head_office.log.quarantine import retry
+from head_office.reports import explanations, group_stock
+from head_office.reports.conservation import conservation
+from head_office.reports.event_list import events as list_events
+from head_office.reports.freshness import freshness
+from head_office.reports.in_transit import in_transit
+from head_office.reports.variances import variances
 from shared import stock, wire
 from shared.events import Event
 from shared.stock import Movement
@@ -68,7 +69,7 @@ def test_stock_agrees_with_the_fold(pair: Engine, logs: dict[str, list[Event]], 
         told = stories(connection)
         for moment, cut in known:
             for as_of in moments:
-                report = reports.stock(connection, as_of=as_of, known_at=moment)
+                report = group_stock.stock(connection, as_of=as_of, known_at=moment)
                 assert (report.cut.known_at, report.cut.sequences) == (moment, cut)
                 rows = {(row.location_id, row.item_id): row for row in report.rows}
                 assert len(rows) == len(report.rows)
@@ -108,8 +109,8 @@ def test_goods_are_conserved(pair: Engine, logs: dict[str, list[Event]], as_of: 
 def test_now_is_the_past_up_to_now(pair: Engine, logs: dict[str, list[Event]]) -> None:
     with pair.connect() as connection, connection.begin() as transaction:
         shipped(connection, logs)
-        current = reports.stock(connection)
-        past = reports.stock(connection, known_at=now(connection))
+        current = group_stock.stock(connection)
+        past = group_stock.stock(connection, known_at=now(connection))
         assert current.rows == past.rows
         assert {each.transfer_id: each.in_transit for each in in_transit(connection).rows} == {
             each.transfer_id: each.in_transit for each in in_transit(connection, known_at=now(connection)).rows
@@ -135,21 +136,21 @@ def test_pages_of_stock(pair: Engine) -> None:
     for place in PLACES:
         Branch(place).record([an_event(seed=n, item_id=f"item-{n}") for n in range(1, 8)]).ship(pair)
     with pair.connect() as connection:
-        whole = reports.stock(connection)
+        whole = group_stock.stock(connection)
         assert [(row.item_id, row.location_id) for row in whole.rows] == [
             (f"item-{n}", place) for n in range(1, 8) for place in PLACES
         ]
         for past in (None, now(connection)):
             rows, after = [], None
             while True:
-                page = reports.stock(connection, after=after, limit=5, known_at=past)
+                page = group_stock.stock(connection, after=after, limit=5, known_at=past)
                 rows += page.rows
                 after = page.next
                 if after is None:
                     break
             assert rows == whole.rows
-        assert [row.location_id for row in reports.stock(connection, item_ids=["item-3"]).rows] == list(PLACES)
-        assert len(reports.stock(connection, location_ids=["BEY-02"], item_ids=["item-3", "item-4"]).rows) == 2
+        assert [row.location_id for row in group_stock.stock(connection, item_ids=["item-3"]).rows] == list(PLACES)
+        assert len(group_stock.stock(connection, location_ids=["BEY-02"], item_ids=["item-3", "item-4"]).rows) == 2
 
 
 def test_what_is_in_quarantine_marks_the_figures_it_may_touch(pair: Engine) -> None:
@@ -159,12 +160,12 @@ def test_what_is_in_quarantine_marks_the_figures_it_may_touch(pair: Engine) -> N
     received = branch.ship(pair).received_at
     Branch("BEY-02").record([an_event(item_id="milk")]).scrawl([b"?"]).ship(pair)
     with pair.connect() as connection:
-        rows = {(row.location_id, row.item_id): row for row in reports.stock(connection).rows}
+        rows = {(row.location_id, row.item_id): row for row in group_stock.stock(connection).rows}
         assert rows[PLACE, "milk"].flags == ("negative", "incomplete")
         assert rows[PLACE, "bread"].flags == ("negative",)
         assert rows["BEY-02", "milk"].incomplete
-        assert not any(row.incomplete for row in reports.stock(connection, location_ids=[PLACE], as_of=NOON).rows)
-        at = reports.stock(connection, known_at=received)
+        assert not any(row.incomplete for row in group_stock.stock(connection, location_ids=[PLACE], as_of=NOON).rows)
+        at = group_stock.stock(connection, known_at=received)
         assert {(row.location_id, row.item_id) for row in at.rows if row.incomplete} == {(PLACE, "milk")}
         why = explanations.explain(connection, PLACE, "milk")
         assert why is not None
@@ -183,14 +184,14 @@ def test_what_came_out_of_quarantine_counts_from_then_on(office: Engine) -> None
         [an_event("PURCHASE_RECEIVED"), waits, an_event("EVENT_VOIDED", reason="x", note="new", **gone)]
     )
     with pytest.MonkeyPatch.context() as old:
-        old.setattr(decoding, "understand", OldVersion.understand)
+        old.setattr(decoder, "understand", OldVersion.understand)
         before = branch.ship(office).received_at
     with office.begin() as connection:
         retry(connection, PLACE)
     with office.connect() as connection:
         after = now(connection)
         for known_at, incomplete in ((before, True), (after, False)):
-            (row,) = reports.stock(connection, known_at=known_at).rows
+            (row,) = group_stock.stock(connection, known_at=known_at).rows
             assert (row.on_hand, row.incomplete) == (1_000 if incomplete else 2_000, incomplete)
             why = explanations.explain(connection, PLACE, "milk", known_at=known_at)
             assert why is not None
@@ -206,7 +207,7 @@ def test_only_equal_units_are_added(pair: Engine) -> None:
         [an_event("PURCHASE_RECEIVED", unit="crate"), an_event("PURCHASE_RECEIVED", seed=2, item_id="tea")]
     ).ship(pair)
     with pair.connect() as connection:
-        totals = {(each.item_id, each.unit): each for each in reports.totals(reports.stock(connection).rows)}
+        totals = {(each.item_id, each.unit): each for each in group_stock.totals(group_stock.stock(connection).rows)}
         assert {key: each.on_hand for key, each in totals.items()} == {
             ("milk", "l"): 1_000,
             ("milk", "crate"): 1_000,
@@ -228,13 +229,13 @@ def test_a_branchs_own_code_counts_as_the_item_it_is_mapped_to(pair: Engine) -> 
         connection.execute(ITEM.insert().values(item_id="milk", name="Milk", unit="l", strict_at=[]))
         connection.execute(ITEM_ALIAS.insert().values(location_id=PLACE, alias="own-7", item_id="milk"))
     with pair.connect() as connection:
-        report = reports.stock(connection, item_ids=["milk"])
+        report = group_stock.stock(connection, item_ids=["milk"])
         assert [(row.item_id, row.recorded_as, row.name) for row in report.rows] == [
             ("milk", "own-7", "Milk"),
             ("milk", "milk", "Milk"),
         ]
-        assert reports.stock(connection, item_ids=["own-7"]).rows == []
-        assert [each.on_hand for each in reports.totals(report.rows)] == [2_000]
+        assert group_stock.stock(connection, item_ids=["own-7"]).rows == []
+        assert [each.on_hand for each in group_stock.totals(report.rows)] == [2_000]
         assert conservation(connection, item_ids=["milk"]).items[0].on_hand == 2_000
         assert explanations.codes_at(connection, PLACE, "milk") == ["milk", "own-7"]
         assert explanations.codes_at(connection, PLACE, "own-7") == []
@@ -246,9 +247,9 @@ def test_a_reservation_stops_counting_at_its_expiry(office: Engine) -> None:
         office
     )
     with office.connect() as connection:
-        assert reports.stock(connection).rows[0].reserved == 0
-        assert reports.stock(connection, as_of=NOON + MINUTE).rows[0].reserved == 3_000
-        assert reports.stock(connection, as_of=NOON + 2 * MINUTE).rows[0].reserved == 0
+        assert group_stock.stock(connection).rows[0].reserved == 0
+        assert group_stock.stock(connection, as_of=NOON + MINUTE).rows[0].reserved == 3_000
+        assert group_stock.stock(connection, as_of=NOON + 2 * MINUTE).rows[0].reserved == 0
 
 
 def test_events_page_by_page_and_filtered(pair: Engine) -> None:

@@ -6,8 +6,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, UniqueConstraint, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-import head_office.schema_office  # noqa: F401 - adds its tables to the metadata
-from head_office.schema import APPEND_ONLY, VERSION_TABLE, metadata
+import head_office.database.office_schema  # noqa: F401 - adds its tables to the metadata
+from head_office.database.schema import APPEND_ONLY, VERSION_TABLE, metadata
 
 # These grow with what the group decides, not with events.
 CATALOGUE = {"item", "api_key", "catalogue_head", "catalogue_entry"}

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from head_office.ingest import ingest
-from head_office.rebuild import Rebuilt, rebuild
-from head_office.refusals import UnknownLocation
-from head_office.verify import snapshot, verify
+from head_office.log.ingest import ingest
+from head_office.log.rebuild import Rebuilt, rebuild
+from head_office.log.refusals import UnknownLocation
+from head_office.reports.verification import snapshot, verify
 from shared import wire
 from shared.events import Event
 from tests.support.consolidation import PLACE, Branch, assert_projection_is_the_fold, figures, open_location

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from branch_node.commands import Command
-from branch_node.import_file import Conflicts, ImportFile, Rejects
-from branch_node.import_map import parse_map
-from branch_node.import_recorders import DirectRecorder, DryRecorder
-from branch_node.importer import Import, Recorder, Summary, conflicts_path, rejects_path
+from branch_node.imports.importer import Import, Recorder, Summary, conflicts_path, rejects_path
+from branch_node.imports.local_recorders import DirectRecorder, DryRecorder
+from branch_node.imports.map_file import parse_map
+from branch_node.imports.source_file import Conflicts, ImportFile, Rejects
+from branch_node.model import Command
 from tests.support.branch import Branch
 
 MAPS = Path(__file__).parent / "maps"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from branch_node.commands import Location
-from branch_node.import_recorders import DryRecorder
-from branch_node.importer import Summary, Tally
-from branch_node.schema import LOG
-from branch_node.store import Store
+from branch_node.database.schema import LOG
+from branch_node.database.store import Store
+from branch_node.imports.importer import Summary, Tally
+from branch_node.imports.local_recorders import DryRecorder
+from branch_node.model import Location
 from shared.runtime.clock import SystemClock
 from tests.integration.importer.imports import MAPS, import_file, run
 from tests.support.branch import PLACE, Branch, TestClock

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from branch_node.import_file import FileRefused
-from branch_node.import_rows import HeaderError
-from branch_node.importer import CHUNK, Summary, Tally, rejects_path
+from branch_node.imports.importer import CHUNK, Summary, Tally, rejects_path
+from branch_node.imports.rows import HeaderError
+from branch_node.imports.source_file import FileRefused
 from shared.runtime.problems import Problem
 from tests.integration.importer.imports import (
     CREATING,

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from branch_node import importer
-from branch_node.cli_client import InProcess
-from branch_node.import_http import HttpRecorder
-from branch_node.schema import LOG
+from branch_node.cli.node_client import InProcess
+from branch_node.database.schema import LOG
+from branch_node.imports import importer
+from branch_node.imports.http_recorder import HttpRecorder
 from shared.chain import understand
 from shared.event_log import read_after
 from shared.events import Event

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node import importer
-from branch_node.by_hand import RecordEvent
-from branch_node.commands import Command, Decision, View
-from branch_node.import_commands import ImportEvent
-from branch_node.inputs import Entry
+from branch_node.commands.event_commands import RecordEvent
+from branch_node.commands.event_inputs import Entry
+from branch_node.imports import importer
+from branch_node.imports.import_commands import ImportEvent
+from branch_node.model import Command, Decision, View
 from shared.events import Cost, EventType, Reference
 from tests.integration.importer.imports import TILL, WITH_IDS, a_till_file, direct, dry_run, keys, rejected, run
 from tests.support.branch import Branch, a_branch

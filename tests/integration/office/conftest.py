@@ -11,15 +11,15 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 from starlette.testclient import TestClient
 
-from head_office import keys, locations
+from head_office.catalogue import api_keys, locations
+from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.main import build
-from head_office.schema import MIGRATIONS, VERSION_TABLE
 from head_office.settings import HeadOfficeSettings
 from shared.messages import CatalogueLocation
-from shared.runtime.auth import Role
 from shared.runtime.clock import SystemClock
-from shared.runtime.database import postgres_engine
-from shared.runtime.migrations import migrate
+from shared.runtime.database.engine import postgres_engine
+from shared.runtime.database.migrations import migrate
+from shared.runtime.http.auth import Role
 from tests.support.waiting import wait_until
 
 PLACES = ("BEY-01", "BEY-02", "WH-1")
@@ -56,7 +56,7 @@ class Api:
 
     def __init__(self, client: TestClient, keys: dict[str, str]) -> None:
         self.client = client
-        self.keys = keys
+        self.keys = api_keys
 
     def call(self, who: str, method: str, path: str, body: Any = None, **options: Any) -> Response:
         """One request with the key of `who`; `body` is sent as JSON, or as it is where it is bytes."""
@@ -83,7 +83,7 @@ WHO: dict[str, tuple[Role, str | None]] = {
 @pytest.fixture
 def api(office_url: str, office: Engine, tmp_path: Path) -> Iterator[Api]:
     with office.begin() as connection:
-        issued = {who: keys.issue(connection, role, place).text for who, (role, place) in WHO.items()}
+        issued = {who: api_keys.issue(connection, role, place).text for who, (role, place) in WHO.items()}
     settings = HeadOfficeSettings(dir=tmp_path, database_url=SecretStr(office_url), threads=4, ingests=2)
     with TestClient(build(settings, SystemClock()).app, raise_server_exceptions=False) as client:
         # Once it listens it wakes everybody, as something may have been missed before.

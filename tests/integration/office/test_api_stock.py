@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from head_office import items
+from head_office.catalogue import items
 from shared.events import Definition
 from shared.messages import CatalogueItem
 from shared.runtime.clock import format_rfc3339

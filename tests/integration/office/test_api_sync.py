@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from sqlalchemy import Engine
 
-from head_office import items
+from head_office.catalogue import items
 from shared import wire
 from shared.messages import (
     CATALOGUE_START,

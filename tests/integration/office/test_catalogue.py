@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from head_office import catalogue, items, keys, locations
-from head_office.schema import ITEM_UNIT
+from head_office.catalogue import api_keys, catalogue_history, items, locations
+from head_office.database.schema import ITEM_UNIT
 from shared.messages import (
     CATALOGUE_START,
     CatalogueDiverged,
@@ -25,7 +25,7 @@ from shared.messages import (
     ReorderLevel,
     read_catalogue_page,
 )
-from shared.runtime.auth import Role
+from shared.runtime.http.auth import Role
 from shared.runtime.problems import Problem
 
 
@@ -39,7 +39,7 @@ def pull(office: Engine, location: str | None, limit: int = 1_000) -> tuple[list
     told: list[CatalogueEntry] = []
     while True:
         with office.connect() as connection:
-            sent = msgspec.json.encode(catalogue.page(connection, version, limit, location))
+            sent = msgspec.json.encode(catalogue_history.page(connection, version, limit, location))
         page = read_catalogue_page(sent, version, digest)
         told += page.entries
         if page.entries:
@@ -55,13 +55,13 @@ def contents(told: list[CatalogueEntry]) -> list[object]:
 def test_putting_the_same_item_again_makes_no_version(office: Engine) -> None:
     with office.begin() as connection:
         assert items.put(connection, [milk(), milk(item_id="rice", unit="kg")]) == ["added", "added"]
-        before = catalogue.read_head(connection)
+        before = catalogue_history.read_head(connection)
         assert items.put(connection, [milk()]) == ["unchanged"]
-        assert catalogue.read_head(connection) == before
+        assert catalogue_history.read_head(connection) == before
         assert items.put(connection, [milk(strict_at=("WH-1", "BEY-01", "WH-1"))]) == ["changed"]
         assert items.read(connection, "milk").strict_at == ("BEY-01", "WH-1")
-        assert catalogue.read_head(connection).version == before.version + 1
-        assert catalogue.verify(connection) == before.version + 1
+        assert catalogue_history.read_head(connection).version == before.version + 1
+        assert catalogue_history.verify(connection) == before.version + 1
 
 
 def test_a_unit_is_fixed_after_the_first_event(office: Engine) -> None:
@@ -151,9 +151,9 @@ def test_a_location_is_added_once_and_changed(office: Engine) -> None:
         new = CatalogueLocation(location_id="BEY-01", name="Hamra", timezone="Europe/Paris", day_start=0)
         locations.change(connection, new)
         assert locations.read(connection, "BEY-01") == new
-        version = catalogue.read_head(connection).version
+        version = catalogue_history.read_head(connection).version
         locations.change(connection, new)
-        assert catalogue.read_head(connection).version == version
+        assert catalogue_history.read_head(connection).version == version
 
 
 def test_a_branch_is_told_what_is_for_it_and_nothing_else(office: Engine) -> None:
@@ -162,7 +162,7 @@ def test_a_branch_is_told_what_is_for_it_and_nothing_else(office: Engine) -> Non
         levels = [ReorderLevel(location_id=place, item_id="milk", level=1, target=2) for place in ("BEY-01", "BEY-02")]
         items.put_reorder_levels(connection, levels)
         made = {
-            name: keys.issue(connection, role, place).key_id
+            name: api_keys.issue(connection, role, place).key_id
             for name, role, place in (
                 ("admin", Role.ADMIN, None),
                 ("manager", Role.MANAGER, None),
@@ -173,8 +173,8 @@ def test_a_branch_is_told_what_is_for_it_and_nothing_else(office: Engine) -> Non
                 ("coordinator", Role.COORDINATOR, None),
             )
         }
-        keys.revoke(connection, made["own"])
-        newest = catalogue.read_head(connection)
+        api_keys.revoke(connection, made["own"])
+        newest = catalogue_history.read_head(connection)
     for limit in (1, 2, 1_000):
         told, version, digest = pull(office, "BEY-01", limit)
         assert (version, digest) == newest
@@ -195,8 +195,8 @@ def test_a_restored_catalogue_is_noticed(office: Engine) -> None:
         items.put(connection, [milk()])
     _, version, digest = pull(office, "BEY-01")
     with office.connect() as connection:
-        assert catalogue.page(connection, version + 1, 10, "BEY-01").previous is None
-        behind = msgspec.json.encode(catalogue.page(connection, version, 10, "BEY-01"))
+        assert catalogue_history.page(connection, version + 1, 10, "BEY-01").previous is None
+        behind = msgspec.json.encode(catalogue_history.page(connection, version, 10, "BEY-01"))
     assert read_catalogue_page(behind, version, digest).entries == []
     with pytest.raises(CatalogueDiverged):
         read_catalogue_page(behind, version, "ab" * 32)
@@ -210,8 +210,8 @@ def test_its_history_cannot_be_changed_and_a_change_would_be_found(office: Engin
     with office.begin() as connection:
         connection.execute(text("ALTER TABLE catalogue_entry DISABLE TRIGGER ALL"))
         connection.execute(text("UPDATE catalogue_entry SET content = replace(content, 'Milk', 'Silk')"))
-        with pytest.raises(catalogue.CatalogueBroken) as broken:
-            catalogue.verify(connection)
+        with pytest.raises(catalogue_history.CatalogueBroken) as broken:
+            catalogue_history.verify(connection)
         assert broken.value.version == 4
 
 
@@ -221,12 +221,12 @@ def test_changes_at_the_same_time_make_one_chain(office: Engine) -> None:
             if number % 3:
                 items.put(connection, [milk(item_id=f"item-{number}"), milk(item_id="shared", name=f"N{number}")])
             else:
-                keys.issue(connection, Role.STAFF, "BEY-02")
+                api_keys.issue(connection, Role.STAFF, "BEY-02")
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(change, range(30)))
     with office.connect() as connection:
-        assert catalogue.verify(connection) == 3 + 20 * 2 + 10
+        assert catalogue_history.verify(connection) == 3 + 20 * 2 + 10
     assert pull(office, "BEY-02", 7)[1] == 53
 
 
@@ -246,8 +246,8 @@ def test_any_split_into_pages_tells_the_same(office: Engine, data: st.DataObject
                     connection, [ReorderLevel(location_id=place, item_id="rice", level=0, target=target)]
                 )
             else:
-                keys.issue(connection, Role.STAFF, "BEY-01" if choice == "key" else "BEY-02")
-        newest = catalogue.read_head(connection)
+                api_keys.issue(connection, Role.STAFF, "BEY-01" if choice == "key" else "BEY-02")
+        newest = catalogue_history.read_head(connection)
     whole = [each for each in contents(pull(office, "BEY-01")[0]) if each is not None]
     for limit in (1, 3):
         told, version, digest = pull(office, "BEY-01", limit)

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from deploy.cli import _explain
-from head_office.cli import app
+from head_office.cli.app import app
 from shared.events import Definition
 from tests.support.branch_log import BranchLog
 from tests.support.events import MINUTE, NOON

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event, text
 
-from head_office import decoding, instructions, quarantine
-from head_office.facts import BadCursor, changes, facts, read_cursor, write_cursor
+from head_office.log import decoder, quarantine
+from head_office.transfers import instructions
+from head_office.transfers.transfer_facts import BadCursor, changes, facts, read_cursor, write_cursor
 from shared.messages import ChangesPage, Fact, Instruction, InstructionLine, InstructionStep, TransferFacts
 from tests.support.branch_log import BranchLog
 from tests.support.consolidation import OldVersion
@@ -217,7 +218,7 @@ def test_what_comes_out_of_quarantine_is_told_though_its_sequence_is_old(office:
         branch.record("ORDER_DEDUCTION", note="new")
     branch.record("TRANSFER_IN", transfer_id="known", **LINE)
     with pytest.MonkeyPatch.context() as old:
-        old.setattr(decoding, "understand", OldVersion.understand)
+        old.setattr(decoder, "understand", OldVersion.understand)
         branch.ship_now(office)
     page = read_changes(office, None)
     assert names(page) == ["known"]

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select, text
 
-from head_office import instructions
-from head_office.facts import facts
-from head_office.schema_office import INSTRUCTION
+from head_office.database.office_schema import INSTRUCTION
+from head_office.transfers import instructions
+from head_office.transfers.transfer_facts import facts
 from shared.messages import Instruction, InstructionLine, InstructionOutcome, InstructionStep
 from tests.support.branch_log import BranchLog
 from tests.support.waiting import wait_until

@@ -11,8 +11,9 @@ import pytest
 from httpx2 import Response
 from sqlalchemy import Engine
 
-from head_office import instructions, items, locations
-from head_office.schema import CONTACT
+from head_office.catalogue import items, locations
+from head_office.database.schema import CONTACT
+from head_office.transfers import instructions
 from shared.messages import CatalogueItem, CatalogueLocation, Instruction, InstructionLine, InstructionStep
 from shared.runtime.clock import MINUTE
 from shared.runtime.pages.words import clock_text, local_field
@@ -247,7 +248,7 @@ def test_items_are_found_by_every_word(told: Visitor) -> None:
 
 
 def test_many_items_come_page_by_page_and_none_is_lost(told: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("head_office.pages.ROWS", 3)
+    monkeypatch.setattr("head_office.pages.page_routes.ROWS", 3)
     seen, address = [], "/stock"
     for _ in range(5):
         page = told.open(address)
@@ -344,7 +345,7 @@ def test_what_is_in_transit_and_who_is_waited_for(told: Visitor, office: Engine)
 def test_events_in_quarantine_make_a_figure_incomplete(
     visitor: Visitor, office: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("head_office.decoding.understand", OldVersion.understand)
+    monkeypatch.setattr("head_office.log.decoder.understand", OldVersion.understand)
     Story("BEY-01").record("PURCHASE_RECEIVED", 2).record("ORDER_DEDUCTION", 1, note="new kind").log.ship(office)
     page = visitor.open("/stock")
     assert "incomplete: an event is in quarantine" in rows(page.first("table"))[0][2]

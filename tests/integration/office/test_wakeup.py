@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine, text
 
-from head_office.database import listener
-from head_office.wakeup import Wakeups
+from head_office.database.connections import listener
+from head_office.database.notifications import Wakeups
 from tests.support.waiting import wait_until
 
 

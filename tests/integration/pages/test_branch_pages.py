@@ -14,17 +14,17 @@ from httpx2 import Response
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
-from branch_node.commands import Item, Location
-from branch_node.keys import issue_manager_key
+from branch_node.database.api_keys import issue_manager_key
+from branch_node.database.schema import API_KEY, LOG
+from branch_node.database.store import Store
 from branch_node.main import build
+from branch_node.model import Item, Location
 from branch_node.node import Agent, Node
-from branch_node.schema import API_KEY, LOG
 from branch_node.settings import BranchSettings
-from branch_node.shipping_status import ShippingState
-from branch_node.store import Store
+from branch_node.sync.shipping_status import ShippingState
 from shared.chain import Head
 from shared.event_log import read_after
-from shared.runtime.auth import Role
+from shared.runtime.http.auth import Role
 from tests.support.branch import PLACE, PutItems
 from tests.support.html import Element, faults, form_fields, parse, rows
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from branch_node.hello import SHIPPING, WHAT_TO_DO, judge
+from branch_node.sync.hello_verdict import SHIPPING, WHAT_TO_DO, judge
 from shared.chain import EMPTY, Head
 from shared.messages import HeadMessage, HelloAnswer, Verdict
 

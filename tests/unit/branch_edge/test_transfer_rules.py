@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.transfer_rules import ItemStock, Past, WrongLocation, answer, check_site, past_of
+from branch_node.commands.transfer_decisions import ItemStock, Past, WrongLocation, answer, check_site, past_of
 from shared.chain import EMPTY, Head, seal
 from shared.events import MAX_QUANTITY, Event, EventType
 from shared.messages import Instruction, InstructionLine, InstructionStep

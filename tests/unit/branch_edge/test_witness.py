@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.witness import SLOT, Finding, Record, Witness, WitnessUnusable, compare, read
+from branch_node.database.witness import SLOT, Finding, Record, Witness, WitnessUnusable, compare, read
 from shared.chain import Head
 
 

@@ -9,8 +9,8 @@ import pytest
 from shared.messages import Instruction, InstructionLine, InstructionStep
 from shared.runtime.problems import Problem
 from tests.support.waiting import wait_until
-from transfer_coordinator.backoff import Backoff
-from transfer_coordinator.inbox import (
+from transfer_coordinator.office.retry import Backoff
+from transfer_coordinator.worker.mailboxes import (
     MOST_COMMANDS,
     MOST_LINES,
     MOST_PAGES,

@@ -6,8 +6,8 @@ import msgspec
 
 from shared.events import EventType
 from shared.messages import Fact, InstructionLine, InstructionStep
-from transfer_coordinator.plan import Move, Policy, Record, merged, plan
-from transfer_coordinator.saga import State, Transfer
+from transfer_coordinator.saga.planner import Move, Policy, Record, merged, plan
+from transfer_coordinator.saga.saga import State, Transfer
 
 SECOND = 1_000_000
 NOW = 1_740_000_000 * SECOND

@@ -9,15 +9,15 @@ import pytest
 
 from shared.events import EventType
 from shared.messages import InstructionStep
-from shared.runtime.auth import generate_key
+from shared.runtime.http.auth import generate_key
 from shared.runtime.problems import Problem
 from shared.runtime.settings import SettingsError, find_here, write_settings_file
 from tests.unit.coordinator.test_plan import NEW, NOW, TRANSFER, fact
-from transfer_coordinator.catalogue import Known
-from transfer_coordinator.documents import detail, document, why
-from transfer_coordinator.plan import Record
-from transfer_coordinator.requests import Wanted, read_body, transfer_of, wanted
-from transfer_coordinator.saga import Conflict, State
+from transfer_coordinator.api.transfer_records import detail, document, why
+from transfer_coordinator.api.transfer_requests import Wanted, read_body, transfer_of, wanted
+from transfer_coordinator.office.group_catalogue import Known
+from transfer_coordinator.saga.planner import Record
+from transfer_coordinator.saga.saga import Conflict, State
 from transfer_coordinator.settings import SERVICE, settings_of
 
 BODY = b'{"source":"A","destination":"B","mode":"immediate","lines":[%s]}'

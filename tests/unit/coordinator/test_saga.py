@@ -9,7 +9,7 @@ import pytest
 
 from shared.events import EventType
 from shared.messages import Fact, InstructionLine, InstructionStep, TransferFacts
-from transfer_coordinator.saga import (
+from transfer_coordinator.saga.saga import (
     ENDED,
     Conflict,
     Decision,

@@ -19,7 +19,7 @@ import pytest
 
 from shared.events import EventType
 from shared.messages import Fact, InstructionLine, InstructionStep, TransferFacts
-from transfer_coordinator.saga import CALLING_BACK, ENDED, Decision, State, Transfer, next_step
+from transfer_coordinator.saga.saga import CALLING_BACK, ENDED, Decision, State, Transfer, next_step
 
 OUT, REFUSE_OUT, IN, REFUSE_IN, REVERSE = (
     InstructionStep.OUT,

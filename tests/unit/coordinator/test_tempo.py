@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transfer_coordinator.tempo import WINDOW, Tempo
+from transfer_coordinator.worker.batching import WINDOW, Tempo
 
 
 def test_those_that_move_are_expected_to_move_on() -> None:

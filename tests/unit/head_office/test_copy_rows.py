@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from head_office.copy_rows import ON_HAND_SIGN, EventRows
-from head_office.decoding import decode, id_bytes
+from head_office.database.binary_copy import ON_HAND_SIGN, EventRows
+from head_office.log.decoder import decode, id_bytes
 from shared.event_log import LEAN_COLUMNS, lean_row
 from shared.events import Event, EventNotUnderstood, EventType
 from tests.support.events import seal_all, whole_event

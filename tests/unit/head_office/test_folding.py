@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from head_office.copy_rows import ON_HAND_SIGN
-from head_office.folding import StockFold
+from head_office.database.binary_copy import ON_HAND_SIGN
+from head_office.log.stock_fold import StockFold
 from shared.events import Event
 from shared.stock import NOTHING, Movement, Place, Standing, movement
 from tests.support.advancing import advance_all

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from head_office.hello import judge
+from head_office.log.hello_answer import judge
 from shared.chain import Head
 from shared.events import SCHEMA_VERSION
 from shared.messages import PROTOCOL_VERSION, HeadMessage, Hello, Verdict

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from branch_node.import_file import FileRefused, Fingerprint, ImportFile, Record, Rejects, read_lookup
+from branch_node.imports.source_file import FileRefused, Fingerprint, ImportFile, Record, Rejects, read_lookup
 
 
 def a_file(path: Path, content: bytes) -> Path:

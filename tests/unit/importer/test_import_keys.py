@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.import_commands import KEY_PART, key_part
+from branch_node.imports.import_commands import KEY_PART, key_part
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=90)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.cli_import import EXAMPLE
-from branch_node.import_map import MAX_MAP_BYTES, MapError, parse_map
-from branch_node.import_tables import Columns, Condition, Constants, Formats, ImportMap, Lookup, NewItems, Rule
+from branch_node.cli.import_command import EXAMPLE
+from branch_node.imports.map_file import MAX_MAP_BYTES, MapError, parse_map
+from branch_node.imports.map_tables import Columns, Condition, Constants, Formats, ImportMap, Lookup, NewItems, Rule
 
 MINIMAL = """\
 source = "till-7"

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.documents import ItemContent
-from branch_node.import_cells import Numbers, RowRejected, amount_text
-from branch_node.import_map import parse_map
-from branch_node.import_rows import FILTERED, SKIPPED, HeaderError, Joined, RowReader
-from branch_node.inputs import Entry
+from branch_node.commands.command_inputs import ItemContent
+from branch_node.commands.event_inputs import Entry
+from branch_node.imports.cells import Numbers, RowRejected, amount_text
+from branch_node.imports.map_file import parse_map
+from branch_node.imports.rows import FILTERED, SKIPPED, HeaderError, Joined, RowReader
 from shared.events import MAX_QUANTITY, BadQuantity, Cost, Definition, EventType, Reference, parse_quantity
 
 MAP = """

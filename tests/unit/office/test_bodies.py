@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from head_office import bodies
-from head_office.bodies import Bodies
+from head_office.api import body_budget
+from head_office.api.body_budget import Bodies
 from shared.runtime.problems import Problem
 
 
@@ -66,8 +66,8 @@ def test_one_that_announces_nothing_counts_as_the_largest() -> None:
 
 
 def test_no_room_in_time_and_a_body_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "ROOM_SECONDS", 0.01)
-    monkeypatch.setattr(bodies, "READ_SECONDS", 0.01)
+    monkeypatch.setattr(body_budget, "ROOM_SECONDS", 0.01)
+    monkeypatch.setattr(body_budget, "READ_SECONDS", 0.01)
 
     async def run() -> None:
         room, end = Bodies(100, 100), asyncio.Event()

@@ -4,8 +4,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from branch_node.commands import Item
-from branch_node.pages_forms import (
+from branch_node.model import Item
+from branch_node.pages.page_forms import (
     FIELDS,
     MAX_NOTE,
     Kind,

@@ -16,9 +16,9 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from shared.runtime.app import StrictRoute, build_app, documented_answer, documented_body, json_response
+from shared.runtime.http.application import StrictRoute, build_app, documented_answer, documented_body, json_response
+from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import COMMON, ProblemCatalogue, ascii_json, invalid_request
-from shared.runtime.strict_json import StrictDecoder
 from shared.runtime.telemetry import Telemetry
 
 CATALOGUE = ProblemCatalogue()

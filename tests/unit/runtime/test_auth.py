@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from starlette.requests import Request
 
-from shared.runtime.auth import (
+from shared.runtime.http.auth import (
     Authenticator,
     NewKey,
     Principal,

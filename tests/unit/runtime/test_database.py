@@ -11,7 +11,7 @@ import psycopg_pool
 import pytest
 import sqlalchemy as sa
 
-from shared.runtime.database import (
+from shared.runtime.database.engine import (
     database_engine,
     postgres_engine,
     problem_of,
@@ -19,7 +19,7 @@ from shared.runtime.database import (
     translate_driver_errors,
     wait_for_database,
 )
-from shared.runtime.migrations import migrate, pending_upgrade
+from shared.runtime.database.migrations import migrate, pending_upgrade
 from shared.runtime.problems import Problem
 from tests.unit.runtime.test_migrations import ENV, add
 

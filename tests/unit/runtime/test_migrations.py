@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from shared.runtime.database import sqlite_engine
-from shared.runtime.migrations import DatabaseVersionError, migrate, pending_upgrade
+from shared.runtime.database.engine import sqlite_engine
+from shared.runtime.database.migrations import DatabaseVersionError, migrate, pending_upgrade
 
 ENV = """
 import sqlalchemy as sa
-from shared.runtime.migrations import run_environment
+from shared.runtime.database.migrations import run_environment
 run_environment(sa.MetaData())
 """
 REVISION = """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.runtime.server import run
+from shared.runtime.http.server import run
 from shared.runtime.settings import SettingsError
 from tests.support.processes import RunningProcess
 
@@ -17,9 +17,9 @@ SERVICE = """
 import asyncio, sys, time
 from pathlib import Path
 from fastapi import Request
-from shared.runtime.app import build_app
+from shared.runtime.http.application import build_app
 from shared.runtime.problems import ProblemCatalogue
-from shared.runtime.server import run
+from shared.runtime.http.server import run
 from shared.runtime.telemetry import Telemetry, configure_logging
 
 configure_logging()

@@ -7,9 +7,9 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.runtime.auth import Authenticator, Role
+from shared.runtime.http.auth import Authenticator, Role
+from shared.runtime.pages.sessions import Session, Sessions, check_csrf
 from shared.runtime.problems import Problem
-from shared.runtime.sessions import Session, Sessions, check_csrf
 from tests.unit.runtime.test_auth import Keys, Seconds
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shared.runtime.http.strict_json import StrictDecoder, decimal_text, parse_json
 from shared.runtime.problems import Problem
-from shared.runtime.strict_json import StrictDecoder, decimal_text, parse_json
 
 
 class Inner(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

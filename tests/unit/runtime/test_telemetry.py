@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.runtime.auth import generate_key
+from shared.runtime.http.auth import generate_key
 from shared.runtime.telemetry import RequestStatistics, Telemetry, configure_logging, get_logger, redact
 
 

@@ -1,0 +1,147 @@
+"""What the routes of a branch share: who asks, under which key, in which body, and how the writer is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from branch_node.api.hot_routes import Given, key_header
+from branch_node.database.nearest_codes import nearest_codes
+from branch_node.database.store import Store
+from branch_node.model import Command
+from branch_node.problems import INVALID_KEY, PROBLEMS, UNKNOWN_ITEM
+from branch_node.sync.shipping_status import StatusBoard
+from branch_node.writer.command_queue import Outcome
+from branch_node.writer.writer import Writer
+from shared.events import code_fault
+from shared.runtime.clock import NodeClock
+from shared.runtime.http.auth import Authenticator, Principal, Role, unauthenticated
+from shared.runtime.problems import (
+    BODY_TOO_LARGE,
+    FORBIDDEN,
+    INVALID_REQUEST,
+    MALFORMED_JSON,
+    UNAUTHENTICATED,
+    UNSUPPORTED_MEDIA_TYPE,
+    WRONG_LOCATION,
+    Problem,
+    ProblemKind,
+)
+from shared.runtime.telemetry import Telemetry
+
+RECORDERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF)
+MANAGERS: Final = (Role.ADMIN, Role.MANAGER)
+READERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
+
+MAX_KEY: Final = 200
+RESERVED: Final = ("transfer:", "larder:")
+"""Beginnings of keys that the node makes itself."""
+
+ALWAYS: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION)
+"""What every route may answer."""
+BODY: Final = (MALFORMED_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST)
+"""What every route with a body may answer."""
+
+
+class ApiNode(Protocol):
+    """The parts of a node that its routes use; `node.Node` is one."""
+
+    location_id: str
+    store: Store
+    writer: Writer
+    clock: NodeClock
+    authenticator: Authenticator
+    board: StatusBoard
+    telemetry: Telemetry
+
+    def unshipped(self) -> int:
+        """How many events head office has not acknowledged."""
+
+    def not_ready(self) -> str | None:
+        """Why the node is not ready to record, or None."""
+
+
+class Asking:
+    """Asks the node's writer on behalf of requests."""
+
+    def __init__(self, node: ApiNode) -> None:
+        self._node = node
+        self._authenticator = node.authenticator
+        self._location_id = node.location_id
+
+    async def who(self, request: Request, roles: Sequence[Role]) -> Principal:
+        """The holder of the request's key, if it may do this here. Raises 401, 403."""
+        return self._allowed(await self._authenticator.principal(request), roles)
+
+    async def holder(self, given: Given, roles: Sequence[Role]) -> Principal:
+        """As `who`, of what a hot route was given."""
+        scheme, _, text = given.authorization.partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            raise unauthenticated("there is no 'Authorization: Bearer ...' header")
+        principal = self._authenticator.cached(text)
+        if principal is None:
+            principal = await run_in_threadpool(self._authenticator.authenticate, text.strip(), given.address)
+        return self._allowed(principal, roles)
+
+    def _allowed(self, principal: Principal, roles: Sequence[Role]) -> Principal:
+        if principal.role not in roles:
+            principal.check_role(*roles)
+        if principal.location_id is not None and principal.location_id != self._location_id:
+            principal.check_location(self._location_id)
+        return principal
+
+    def given_key(self, request: Request) -> str | None:
+        """The caller's Idempotency-Key, None where it sent none. Raises 422 `invalid-idempotency-key`."""
+        return self.key_or_none(key_header(request))
+
+    def key_or_none(self, key: str | None) -> str | None:
+        """A header's key, checked. Raises 422 `invalid-idempotency-key`."""
+        return None if key is None else self.check_key(key)
+
+    def check_key(self, key: str) -> str:
+        """A key as a caller may give it. Raises 422 `invalid-idempotency-key`."""
+        if not 1 <= len(key) <= MAX_KEY or not key.isascii() or code_fault(key) is not None:
+            raise INVALID_KEY("it is not 1 to 200 printable ASCII characters")
+        if key.startswith(RESERVED):
+            raise INVALID_KEY(f"keys that begin with {' or '.join(RESERVED)} are made by the node itself")
+        return key
+
+    def key(self, request: Request) -> str:
+        """The caller's key, else a new one."""
+        return self.given_key(request) or self._node.writer.new_key()
+
+    def new_key(self) -> str:
+        return self._node.writer.new_key()
+
+    async def ask(self, command: Command) -> Any:
+        """The command's answer once it is on disk. Raises its Problem."""
+        try:
+            return await self._node.writer.submit_from(asyncio.get_running_loop(), (command,), many=False)
+        except Problem as problem:
+            if problem.code == UNKNOWN_ITEM.code:
+                await self.help_with(problem)
+            raise
+
+    async def ask_all(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Each command's answer, or what refused it; all on disk."""
+        outcomes: list[Outcome] = await self._node.writer.submit_from(asyncio.get_running_loop(), commands, many=True)
+        return outcomes
+
+    async def help_with(self, problem: Problem) -> None:
+        """Add the nearest codes to an `unknown-item`."""
+        items = self._node.writer.items
+        problem.extras["nearest"] = await run_in_threadpool(nearest_codes, problem.extras["item_id"], items.values())
+
+
+def actor_of(principal: Principal, person: str | None) -> str:
+    """Who did it, as the log keeps it: the key, and the person that whoever holds the key named."""
+    return principal.key_id if person is None else f"{principal.key_id}/{person}"
+
+
+def problems(*kinds: ProblemKind, body: bool = True) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route: its own problems and those that every one has."""
+    return PROBLEMS.responses(*ALWAYS, *(BODY if body else ()), *kinds)

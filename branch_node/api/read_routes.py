@@ -1,0 +1,230 @@
+"""The routes that only read: plain functions, each on a read-only connection of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from branch_node.api.dependencies import READERS, ApiNode, Asking, problems
+from branch_node.commands.event_inputs import moment
+from branch_node.database import queries
+from branch_node.database.explanations import ExplanationRecord, explanation
+from branch_node.database.nearest_codes import nearest_codes
+from branch_node.database.queries import TransferRecord
+from branch_node.database.schema import LOG
+from branch_node.problems import INVALID_TIME, ITEM_NOT_FOUND
+from branch_node.records import EventRecord, ItemRecord, Page, StockRecord, time_text
+from shared.chain import EMPTY, Head
+from shared.event_log import read_head
+from shared.events import EventType
+from shared.messages import HeadMessage
+from shared.runtime.http.application import documented_answer, json_response
+from shared.runtime.problems import (
+    DATABASE_BUSY,
+    DATABASE_UNAVAILABLE,
+    INVALID_REQUEST,
+    OVERLOADED,
+    Problem,
+    invalid_request,
+)
+
+Limit = Annotated[int, Query(ge=1, le=queries.MAX_PAGE, description="How many at most")]
+After = Annotated[str | None, Query(max_length=64, description="The `next` of the page before")]
+AsOf = Annotated[str | None, Query(max_length=40, description="RFC 3339 with offset; now if left out")]
+
+_READ = (INVALID_REQUEST, DATABASE_BUSY, DATABASE_UNAVAILABLE, OVERLOADED)
+
+
+class ShippingRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How shipping stands. `state` is OK while it works; `hint` says what a person should do."""
+
+    state: str
+    head_office: str | None = None
+    detail: str | None = None
+    hint: str | None = None
+    next_try_at: str | None = None
+
+
+class StatusRecord(msgspec.Struct, kw_only=True):
+    """The node at a glance."""
+
+    location_id: str
+    name: str
+    timezone: str
+    now: str
+    clock_confirmed: bool
+    recording: bool
+    head: HeadMessage
+    acknowledged: HeadMessage | None
+    unshipped: int
+    last_contact_at: str | None
+    waiting: int
+    shipping: ShippingRecord
+
+
+def reading_routes(node: ApiNode) -> APIRouter:
+    """The GET routes of a node."""
+    asking = Asking(node)
+
+    async def allowed(request: Request) -> None:
+        await asking.who(request, READERS)
+
+    router = APIRouter(prefix="/v1", dependencies=[Depends(allowed)])
+    _lists(router, node)
+    _stock(router, node)
+    _status(router, node)
+    return router
+
+
+def _documented(kind: Any, description: str, *own: Any) -> dict[int | str, dict[str, Any]]:
+    return problems(*_READ, *own, body=False) | {200: documented_answer(kind, description)}
+
+
+def _sequence(after: str | None) -> int:
+    if after is None:
+        return 0
+    if not (after.isascii() and after.isdigit() and len(after) <= 16):
+        invalid_request("after", "it is not the 'next' of a page of this list")
+    return int(after)
+
+
+def _lists(router: APIRouter, node: ApiNode) -> None:
+    @router.get(
+        "/items", tags=["reading"], summary="The catalogue", responses=_documented(Page[ItemRecord], "Items by code")
+    )
+    def items(after: After = None, limit: Limit = 100) -> Response:
+        with node.store.reading() as connection:
+            return json_response(queries.items(connection, after=after, limit=limit))
+
+    @router.get(
+        "/events",
+        tags=["reading"],
+        summary="The log, in the order it was recorded",
+        responses=_documented(Page[EventRecord], "Events by sequence"),
+    )
+    def events(
+        item_id: Annotated[str | None, Query(max_length=64)] = None,
+        kind: Annotated[EventType | None, Query(alias="type")] = None,
+        after: After = None,
+        limit: Limit = 100,
+    ) -> Response:
+        start = _sequence(after)
+        with node.store.reading() as connection:
+            return json_response(queries.events(connection, item_id=item_id, kind=kind, after=start, limit=limit))
+
+    @router.get(
+        "/transfers",
+        tags=["reading"],
+        summary="The transfers that this site's log knows",
+        responses=_documented(Page[TransferRecord], "Transfers, in the order first heard of"),
+    )
+    def transfers(after: After = None, limit: Limit = 100) -> Response:
+        start = _sequence(after)
+        with node.store.reading() as connection:
+            return json_response(queries.transfers(connection, after=start, limit=limit))
+
+
+def _stock(router: APIRouter, node: ApiNode) -> None:
+    @router.get(
+        "/stock",
+        tags=["reading"],
+        summary="What stands of every item",
+        responses=_documented(Page[StockRecord], "Stock by item code"),
+    )
+    def stock(after: After = None, limit: Limit = 100) -> Response:
+        with node.store.reading() as connection:
+            return json_response(queries.stock(connection, now=node.clock.now(), after=after, limit=limit))
+
+    @router.get(
+        "/stock/low",
+        tags=["reading"],
+        summary="What is at or below its reorder level",
+        responses=_documented(Page[StockRecord], "Stock by item code"),
+    )
+    def low(after: After = None, limit: Limit = 100) -> Response:
+        with node.store.reading() as connection:
+            return json_response(queries.low_stock(connection, now=node.clock.now(), after=after, limit=limit))
+
+    @router.get(
+        "/stock/{item_id:code}",
+        tags=["reading"],
+        summary="What stands of one item, now or as of a moment",
+        responses=_documented(StockRecord, "Its stock", ITEM_NOT_FOUND, INVALID_TIME),
+    )
+    def stock_of(item_id: str, as_of: AsOf = None) -> Response:
+        at = moment(as_of, "as_of")
+        try:
+            with node.store.reading() as connection:
+                return json_response(queries.stock_of(connection, item_id, now=node.clock.now(), as_of=at))
+        except Problem as problem:
+            raise _helped(node, problem) from None
+
+    @router.get(
+        "/stock/{item_id:code}/explain",
+        tags=["reading"],
+        summary="Why the figure is what it is",
+        responses=_documented(ExplanationRecord, "The figure taken apart", ITEM_NOT_FOUND, INVALID_TIME),
+    )
+    def explain(item_id: str, as_of: AsOf = None) -> Response:
+        at = moment(as_of, "as_of")
+        try:
+            with node.store.reading() as connection:
+                told = explanation(connection, node.location_id, item_id, now=node.clock.now(), as_of=at)
+                return json_response(told)
+        except Problem as problem:
+            raise _helped(node, problem) from None
+
+
+def _helped(node: ApiNode, problem: Problem) -> Problem:
+    if problem.code == ITEM_NOT_FOUND.code:
+        problem.extras["nearest"] = nearest_codes(problem.extras["item_id"], node.writer.items.values())
+    return problem
+
+
+def _status(router: APIRouter, node: ApiNode) -> None:
+    @router.get(
+        "/status",
+        tags=["reading"],
+        summary="Where the log ends, what waits to be shipped, how shipping stands",
+        responses=_documented(StatusRecord, "The node at a glance"),
+    )
+    def status() -> Response:
+        shipping = node.board.read()
+        with node.store.reading() as connection:
+            location = queries.location_of(connection)
+            head = read_head(connection, LOG, node.location_id) or EMPTY
+        acknowledged = shipping.acknowledged
+        return json_response(
+            StatusRecord(
+                location_id=location.location_id,
+                name=location.name,
+                timezone=location.timezone,
+                now=_time(node.clock.now()) or "",
+                clock_confirmed=node.clock.confirmed,
+                recording=shipping.recording and node.writer.problem() is None,
+                head=_head(head),
+                acknowledged=None if acknowledged is None else _head(acknowledged),
+                unshipped=max(head.sequence - (acknowledged.sequence if acknowledged else 0), 0),
+                last_contact_at=_time(shipping.last_contact_at),
+                waiting=node.writer.waiting(),
+                shipping=ShippingRecord(
+                    state=shipping.state.value,
+                    head_office=shipping.head_office,
+                    detail=shipping.detail,
+                    hint=shipping.hint,
+                    next_try_at=_time(shipping.next_try_at),
+                ),
+            )
+        )
+
+
+def _head(head: Head) -> HeadMessage:
+    return HeadMessage(head.epoch, head.sequence, head.hash.hex())
+
+
+def _time(micros: int | None) -> str | None:
+    return None if micros is None else time_text(micros)

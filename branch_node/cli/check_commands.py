@@ -1,0 +1,153 @@
+"""`larder branch verify` and `sync`."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.markup import escape
+
+from branch_node.cli.node_client import opened, serving
+from branch_node.cli.output import REFUSED, AsJson, Directory, Refused, print_json, print_line, print_table, progress
+from branch_node.database.store import Store
+from branch_node.database.verification import Finding, count_events, count_items, verify_chain, verify_projection
+from branch_node.node import Node
+from branch_node.settings import load
+from branch_node.sync.shipping_status import ShippingState
+from branch_node.sync.sync_steps import Outcome
+from shared.runtime.client import ServiceClient
+
+POLL_SECONDS: Final = 0.1
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(verify)
+    app.command()(sync)
+
+
+def verify(
+    directory: Directory = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Also compare every line with the columns beside it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Verify the log's chain from its first event, and that every figure kept is the fold of the log.
+
+    Reads only, on one snapshot; the node may run meanwhile.
+    """
+    settings = load(directory)
+    if not settings.has_database:
+        raise Refused(f"there is no database in {settings.dir}", "Run 'larder branch init' first.")
+    place = settings.location
+    with closing(Store(settings.database_url, settings.dir)) as store, store.reading() as connection:
+        events, items = count_events(connection, place), count_items(connection, place)
+        with progress("Chain", events) as bar:
+            broken = verify_chain(connection, place, lambda more: bar.advance(bar.task_ids[0], more), deep=deep)
+        with progress("Projection", items) as bar:
+            findings = verify_projection(connection, place, lambda more: bar.advance(bar.task_ids[0], more))
+    found = ([broken] if broken else []) + findings
+    if as_json:
+        told = [_plain(each) for each in found]
+        print_json({"location_id": place, "events": events, "items": items, "true": not found, "findings": told})
+    elif found:
+        columns = ("What", "Event#", "Item", "Recorded", "Computed")
+        rows = [(each.what, each.sequence, each.item_id, each.recorded, each.computed) for each in found]
+        print_table(f"{place}: not true", columns, rows)
+    else:
+        print_line(f"[green]{escape(place)}: {events} events verify, and {items} items are the fold of them.[/]")
+    if found:
+        raise typer.Exit(REFUSED)
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(finding).items() if value is not None}
+
+
+def sync(
+    directory: Directory = None,
+    seconds: Annotated[float, typer.Option("--wait", help="How long to try.")] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Ship everything that waits, take what head office has for this location, and say how it ended."""
+    settings = load(directory)
+    if settings.head_office is None:
+        raise Refused(
+            "no head office is set",
+            f"Run: larder branch init --dir {settings.dir} --head-office URL --key KEY",
+        )
+    deadline = time.monotonic() + seconds
+    client = serving(settings.dir)
+    if client is not None:
+        with client:
+            told = _watch(client, deadline)
+    else:
+        with opened(settings, stepped=True) as node:
+            told = _drive(node, deadline)
+    if as_json:
+        print_json(told)
+    elif told["unshipped"] == 0 and told["state"] == ShippingState.OK:
+        print_line("[green]Head office has everything.[/]")
+    else:
+        print_line(f"[bold red]{told['state']}[/]: {told['unshipped']} events wait. {escape(told['detail'] or '')}")
+        if told["hint"]:
+            print_line(f"[yellow]{escape(told['hint'])}[/]")
+    if told["unshipped"] or told["state"] != ShippingState.OK:
+        raise typer.Exit(REFUSED)
+
+
+FINAL: Final = frozenset({ShippingState.UNAUTHORIZED, ShippingState.REFUSED})
+"""States that waiting does not mend."""
+
+
+def _told(state: str, unshipped: int, detail: str | None, hint: str | None) -> dict[str, Any]:
+    return {"state": state, "unshipped": unshipped, "detail": detail, "hint": hint}
+
+
+def _drive(node: Node, deadline: float) -> dict[str, Any]:
+    """Step the agent of a node that is this process until nothing waits, it is stopped, or time is up."""
+    shipper, puller = node.shipper, node.puller
+    if shipper is None or puller is None:
+        status = node.board.read()
+        return _told(status.state, node.unshipped(), status.detail, status.hint)
+    pulled = False
+    with progress("Shipping", node.unshipped()) as bar:
+        while time.monotonic() < deadline:
+            result = shipper.step()
+            bar.advance(bar.task_ids[0], result.count)
+            if result.outcome is Outcome.STOPPED or node.board.read().state in FINAL:
+                break
+            if result.outcome is Outcome.IDLE:
+                if pulled:
+                    break
+                # What is asked of this site makes new events, so ship once more after it.
+                pulled = _pull(node, deadline)
+            elif result.wait:
+                time.sleep(max(0.0, min(result.wait, deadline - time.monotonic())))
+    status = node.board.read()
+    return _told(status.state, node.unshipped(), status.detail, status.hint)
+
+
+def _pull(node: Node, deadline: float) -> bool:
+    while node.puller is not None and time.monotonic() < deadline:
+        result = node.puller.step()
+        if result.outcome in {Outcome.IDLE, Outcome.WAITING}:
+            return True
+        if result.outcome is Outcome.FAILED:
+            return False
+    return True
+
+
+def _watch(client: ServiceClient, deadline: float) -> dict[str, Any]:
+    """Watch the running node ship, which it does by itself."""
+    status = client.get("/v1/status")
+    with progress("Shipping", status["unshipped"]) as bar:
+        while True:
+            shipping = status["shipping"]
+            bar.update(bar.task_ids[0], completed=(bar.tasks[0].total or 0) - status["unshipped"])
+            done = status["unshipped"] == 0 and shipping["state"] == ShippingState.OK
+            if done or shipping["state"] in FINAL or time.monotonic() >= deadline:
+                return _told(shipping["state"], status["unshipped"], shipping.get("detail"), shipping.get("hint"))
+            time.sleep(POLL_SECONDS)
+            status = client.get("/v1/status")

@@ -1,0 +1,169 @@
+"""`larder branch import`: a till's CSV, by a map, each row exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from branch_node.cli.node_client import opened, serving
+from branch_node.cli.output import REFUSED, AsJson, Directory, Refused, number, print_json, print_line, print_table
+from branch_node.database.api_keys import LOCAL
+from branch_node.database.store import Store
+from branch_node.imports.http_recorder import HttpRecorder
+from branch_node.imports.importer import CONFLICTS_HELP, Import, Recorder, Summary, conflicts_path, rejects_path
+from branch_node.imports.local_recorders import DirectRecorder, DryRecorder
+from branch_node.imports.map_file import MapError, parse_map
+from branch_node.imports.rows import HeaderError
+from branch_node.imports.source_file import Conflicts, FileRefused, ImportFile, Rejects
+from branch_node.settings import BranchSettings, load
+from shared.events import quantity_text
+from shared.runtime.clock import SystemClock
+from shared.runtime.settings import SettingsError
+
+EXAMPLE: Final = Path(__file__).parent / "import_map_example.toml"
+_A_FILE: Final = {"exists": True, "dir_okay": False, "readable": True}
+
+
+def register(app: typer.Typer) -> None:
+    app.command("import")(import_file)
+
+
+def _print_example(wanted: bool) -> None:
+    if wanted:
+        typer.echo(EXAMPLE.read_text(encoding="utf-8"), nl=False)
+        raise typer.Exit
+
+
+def import_file(
+    *,
+    file: Annotated[Path, typer.Argument(help="CSV in UTF-8, plain or .gz.", **_A_FILE)],
+    map_file: Annotated[Path, typer.Option("--map", help="TOML that says what the columns are.", **_A_FILE)],
+    directory: Directory = None,
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where rows go that cannot be recorded; FILE.rejects.csv if not given.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Record nothing; say what would be.")] = False,
+    as_json: AsJson = False,
+    example_map: Annotated[
+        bool,
+        typer.Option("--example-map", is_eager=True, callback=_print_example, help="Print a map that says it all."),
+    ] = False,
+) -> None:
+    """Import a till's CSV. Run it again whenever it was cut off: each row is recorded exactly once.
+
+    A row's key is the map's source, the file's name and the row's own id (or its line), so another file under the same
+    name is refused. Rows that cannot be recorded are written to the rejects file with line and reason, rows whose id
+    recorded something else to the conflicts file beside it, and the exit code is 1; the others are recorded all the
+    same.
+    """
+    del example_map  # acts by its callback
+    try:
+        found = parse_map(map_file.read_bytes(), str(map_file))
+        path = rejects_path(file, rejects)
+        with (
+            ImportFile(file, found.delimiter) as opened_file,
+            Rejects(path, found.delimiter) as opened_rejects,
+            Conflicts(conflicts_path(file, path), found.delimiter) as conflicts,
+            _recorder(load(directory), dry_run=dry_run) as recorder,
+            _Bar(opened_file.bytes_on_disk) as bar,
+        ):
+            summary = Import(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run).run(bar)
+    except (MapError, HeaderError) as error:
+        raise typer.BadParameter(str(error), param_hint="--map") from error
+    except FileRefused as error:
+        raise Refused(str(error)) from error
+    _report(summary, as_json)
+    if summary.rejected or summary.conflicting:
+        raise typer.Exit(REFUSED)
+
+
+@contextmanager
+def _recorder(settings: BranchSettings, *, dry_run: bool) -> Iterator[Recorder]:
+    """To the node that serves this --dir where there is one; else this process is the node while it imports."""
+    client = None if dry_run else serving(settings.dir)
+    if client is None and not dry_run:
+        with opened(settings) as node:
+            yield DirectRecorder(node.writer, node.store, LOCAL)
+        return
+    if not settings.has_database:
+        folder = settings.dir
+        raise SettingsError(f"there is no node in {folder}: run 'larder branch init --dir {folder}' first")
+    store = Store(settings.database_url, settings.dir)
+    try:
+        if client is None:
+            with DryRecorder(store, SystemClock().now()) as dry:
+                yield dry
+        else:
+            with client, HttpRecorder(client, store) as remote:
+                yield remote
+    finally:
+        store.close()
+
+
+class _Bar:
+    """A progress bar by the file's bytes, on standard error, where that is a terminal."""
+
+    def __init__(self, total: int) -> None:
+        console = Console(stderr=True)
+        self._total = total
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, phase: str, size: int) -> None:
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(phase, total=self._total)
+        self._progress.update(self._tasks[phase], completed=size)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._progress.stop()
+
+
+def _report(summary: Summary, as_json: bool) -> None:
+    if as_json:
+        document: Any = msgspec.json.decode(msgspec.json.encode(summary.document()))
+        print_json(document)
+        return
+    would = " would be" if summary.dry_run else ""
+    rows = [
+        ("in the file", summary.rows),
+        (f"{would} recorded".strip(), summary.recorded),
+        ("recorded before", summary.already_recorded),
+        ("filtered out ([where])", summary.filtered),
+        ("skipped, as the map says", summary.skipped),
+        (f"{would} rejected".strip(), summary.rejected),
+        (f"{would} in conflict with what is recorded".strip(), summary.conflicting),
+    ]
+    print_table(f"{summary.file} from {summary.source}", ("", "Rows#"), rows)
+    print_table(
+        "",
+        ("Type", "Rows#", "Quantity#"),
+        [(kind, tally.rows, quantity_text(tally.quantity)) for kind, tally in sorted(summary.by_type.items())],
+        empty="Nothing of it moves stock.",
+    )
+    if summary.items_defined:
+        print_line(f"{number(summary.items_defined)} items{would or ' were'} defined.")
+    if summary.rejects:
+        print_line(f"[bold red]{number(summary.rejected)} rejected:[/] see {escape(summary.rejects)}")
+    if summary.conflicts:
+        print_line(f"[bold red]{number(summary.conflicting)} in conflict:[/] see {escape(summary.conflicts)}")
+        print_line(f"Do not import that file: {CONFLICTS_HELP}.")

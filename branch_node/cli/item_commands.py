@@ -1,0 +1,132 @@
+"""`larder branch items`: the catalogue of this branch, and items of its own."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+from branch_node.cli.node_client import node_at
+from branch_node.cli.output import REFUSED, AsJson, Directory, Refused, print_json, print_line, print_table, progress
+from branch_node.cli.read_commands import pages
+from shared.runtime.client import RemoteProblem, ServiceClient
+
+COLUMNS: Final = ("item_id", "name", "unit", "category", "barcode", "strict")
+_TRUE: Final = frozenset({"1", "true", "yes", "y"})
+
+
+def register(app: typer.Typer) -> None:
+    items = typer.Typer(invoke_without_command=True, help="List the items known here; add or import items.")
+    items.callback()(list_items)
+    items.command("list")(list_items_too)
+    items.command("add")(add)
+    items.command("import")(import_items)
+    app.add_typer(items, name="items")
+
+
+def list_items(ctx: typer.Context, directory: Directory = None, as_json: AsJson = False) -> None:
+    """List the items known here, or add and import items of this branch's own."""
+    if ctx.invoked_subcommand is None:
+        _list(directory, as_json)
+
+
+def list_items_too(directory: Directory = None, as_json: AsJson = False) -> None:
+    """List the items known here."""
+    _list(directory, as_json)
+
+
+def _list(directory: Path | None, as_json: bool) -> None:
+    with node_at(directory) as node:
+        found = list(pages(node, "/v1/items"))
+    if as_json:
+        print_json({"items": found})
+        return
+    rows = [
+        (
+            item["item_id"],
+            item["name"],
+            item["unit"],
+            item.get("category"),
+            "strict" if item.get("strict") else "",
+            "here" if item.get("defined_here") else "head office",
+        )
+        for item in found
+    ]
+    print_table(
+        "", ("Item", "Name", "Unit", "Category", "", "Defined"), rows,
+        empty="No items yet: they come from head office, or add one with 'larder branch items add'.",
+    )  # fmt: skip
+
+
+def add(
+    *,
+    item: Annotated[str, typer.Argument(help="The item's code.")],
+    name: Annotated[str, typer.Option(help="What people call it.")],
+    unit: Annotated[str, typer.Option(help="Its base unit: kg, l, pc … Fixed after the first event.")],
+    directory: Directory = None,
+    category: Annotated[str | None, typer.Option()] = None,
+    barcode: Annotated[str | None, typer.Option()] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Never let the book fall below zero.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Define an item of this branch's own. It waits for head office, and can be mapped there."""
+    body = {"name": name, "unit": unit, "category": category, "barcode": barcode, "strict": strict or None}
+    with node_at(directory) as node:
+        answer = _put(node, item, body)
+    if as_json:
+        print_json(answer)
+    else:
+        print_line(f"[green]{item} is defined.[/]")
+
+
+def import_items(
+    file: Annotated[Path, typer.Argument(help=f"CSV with the columns {', '.join(COLUMNS)}; the first three needed.")],
+    directory: Directory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Define items from a CSV file. Items that are there already with the same figures are left as they are."""
+    rows = list(_rows(file))
+    refused: list[dict[str, object]] = []
+    with node_at(directory) as node, progress("Items", len(rows)) as bar:
+        for line, item_id, body in rows:
+            try:
+                _put(node, item_id, body)
+            except RemoteProblem as problem:
+                refused.append({"line": line, "item_id": item_id, "code": problem.code, "detail": problem.detail})
+            bar.advance(bar.task_ids[0])
+    if as_json:
+        print_json({"defined": len(rows) - len(refused), "refused": refused})
+    else:
+        print_line(f"[green]{len(rows) - len(refused)} items defined.[/]")
+        columns = ("Line#", "Item", "Code", "Why")
+        if refused:
+            print_table("Refused", columns, [tuple(each.values()) for each in refused])
+    if refused:
+        raise typer.Exit(REFUSED)
+
+
+def _put(node: ServiceClient, item_id: str, body: dict[str, Any]) -> Any:
+    given = {name: value for name, value in body.items() if value is not None}
+    return node.put(f"/v1/items/{quote(item_id, safe='')}", given, tries=3)
+
+
+def _rows(file: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    with file.open(newline="", encoding="utf-8-sig") as opened:
+        reader = csv.DictReader(opened)
+        unknown = set(reader.fieldnames or ()) - set(COLUMNS)
+        missing = {"item_id", "name", "unit"} - set(reader.fieldnames or ())
+        if unknown or missing:
+            raise Refused(
+                f"{file} has the columns {', '.join(reader.fieldnames or ()) or '(none)'}",
+                f"The first line must name item_id, name, unit, and may name {', '.join(COLUMNS[3:])}; no others.",
+            )
+        for row in reader:
+            filled = {name: value.strip() for name, value in row.items() if name and value and value.strip()}
+            body: dict[str, Any] = {name: value for name, value in filled.items() if name != "item_id"}
+            if "strict" in body:
+                body["strict"] = body["strict"].lower() in _TRUE
+            yield reader.line_num, filled.get("item_id", ""), body

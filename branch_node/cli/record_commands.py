@@ -1,0 +1,207 @@
+"""`larder branch record`, `order` and `count`: what happened, as at a till or a tablet."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+from branch_node.cli.node_client import node_at
+from branch_node.cli.output import AsJson, Directory, flags, print_json, print_table
+from branch_node.cli.pending import post, send, send_named
+from shared.events import BY_HAND
+
+ALIASES: Final = {
+    "delivery": "PURCHASE_RECEIVED",
+    "purchase": "PURCHASE_RECEIVED",
+    "sale": "ORDER_DEDUCTION",
+    "deduction": "ORDER_DEDUCTION",
+    "return": "CUSTOMER_RETURN",
+    "use": "INTERNAL_USE",
+    "waste": "WASTE_RECORDED",
+    "count": "STOCKTAKE",
+}
+_OCCURRED = typer.Option("--occurred-at", help="RFC 3339 with offset; now if not given.")
+_KEY = typer.Option("--key", help="Idempotency key; made and kept for you if not given.")
+_LINES = typer.Argument(metavar="ITEM=QUANTITY…", help="Such as milk=2.5")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(record)
+    app.command()(order)
+    app.command()(count)
+
+
+def record(
+    *,
+    event_type: Annotated[str, typer.Argument(metavar="TYPE", help=f"{', '.join(ALIASES)} or a full name.")],
+    item: Annotated[str, typer.Argument(help="The item's code.")],
+    quantity: Annotated[str, typer.Argument(help="In the item's base unit, at most three decimals.")],
+    directory: Directory = None,
+    reason: Annotated[str | None, typer.Option(help="A code: spoiled, broken, correction …")] = None,
+    note: Annotated[str | None, typer.Option()] = None,
+    occurred_at: Annotated[str | None, _OCCURRED] = None,
+    unit: Annotated[str | None, typer.Option(help="The base unit, to be sure of it.")] = None,
+    cost: Annotated[str | None, typer.Option(metavar="'AMOUNT CUR'", help="Of the whole line: '12.50 USD'.")] = None,
+    reference: Annotated[str | None, typer.Option(metavar="KIND:ID", help="The paper, as delivery:4711.")] = None,
+    area: Annotated[str | None, typer.Option()] = None,
+    lot: Annotated[str | None, typer.Option()] = None,
+    expires_on: Annotated[str | None, typer.Option(help="YYYY-MM-DD")] = None,
+    transfer: Annotated[str | None, typer.Option(help="For an adjustment: the transfer it is about.")] = None,
+    key: Annotated[str | None, _KEY] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record one event: a delivery, a sale, waste, internal use, a return, an adjustment, a count."""
+    kind = _kind(event_type)
+    body: dict[str, Any] = {
+        "type": kind,
+        "item_id": item,
+        "counted" if kind == "STOCKTAKE" else "quantity": quantity,
+        "reason": reason,
+        "note": note,
+        "occurred_at": occurred_at,
+        "unit": unit,
+        "cost": _cost(cost),
+        "reference": _reference(reference),
+        "area": area,
+        "lot": lot,
+        "expires_on": expires_on,
+        "transfer_id": transfer,
+    }
+    with node_at(directory) as node:
+        if key is not None:
+            answer = post(node, "/v1/events", _given(body), key=key)
+        else:
+            answer = send(node, directory, "/v1/events", _given(body))
+    if as_json:
+        print_json(answer)
+    else:
+        _table("Recorded", [answer, *answer.get("used", [])])
+
+
+def order(
+    *,
+    order_id: Annotated[str, typer.Argument()],
+    lines: Annotated[list[str] | None, _LINES] = None,
+    directory: Directory = None,
+    revision: Annotated[int | None, typer.Option(help="Higher than the last: states the whole order anew.")] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the order: its deductions are voided.")] = False,
+    occurred_at: Annotated[str | None, _OCCURRED] = None,
+    source: Annotated[str | None, typer.Option(help="Which till or system says so.")] = None,
+    reason: Annotated[str | None, typer.Option(help="With --cancel: why, as a code.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record an order, all its lines or none; state it anew with a higher --revision; or --cancel it.
+
+    An order is known by its id, source and revision: given again, it is recorded once.
+    """
+    if cancel == bool(lines):
+        raise typer.BadParameter("give the order's lines as ITEM=QUANTITY, or --cancel")
+    if cancel:
+        path = f"/v1/orders/{quote(order_id, safe='')}/cancel"
+        body: dict[str, Any] = {"source": source, "reason": reason}
+    else:
+        path = "/v1/orders"
+        parsed = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in _pairs(lines or [])]
+        body = {"order_id": order_id, "revision": revision, "lines": parsed, "source": source}
+        body |= {"occurred_at": occurred_at}
+    with node_at(directory) as node:
+        answer = post(node, path, _given(body))
+    if as_json:
+        print_json(answer)
+        return
+    _table("Recorded", answer["recorded"], empty=not answer["voided"])
+    if answer["voided"]:
+        _table("Taken back", answer["voided"])
+
+
+def count(
+    *,
+    lines: Annotated[list[str], _LINES],
+    directory: Directory = None,
+    count_id: Annotated[str | None, typer.Option(help="Names the stocktake; made for you if not given.")] = None,
+    area: Annotated[str | None, typer.Option(help="Where was counted; areas of one item are summed.")] = None,
+    occurred_at: Annotated[str | None, _OCCURRED] = None,
+    more: Annotated[bool, typer.Option("--more", help="More areas of this --count-id follow.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Record what was counted. An item that is not named was not counted; it is not zero."""
+    given = [
+        _given({"item_id": item_id, "counted": counted, "area": area, "occurred_at": occurred_at})
+        for item_id, counted in _pairs(lines)
+    ]
+    body = _given({"count_id": count_id, "lines": given, "open": more or None})
+    with node_at(directory) as node:
+        if count_id is not None:
+            answer = post(node, "/v1/counts", body)
+        else:
+            answer = send_named(node, directory, "/v1/counts", body, "count_id")
+    if as_json:
+        print_json(answer)
+        return
+    rows = [
+        (each["item_id"], each["counted"], each["expected"], each["variance"], each.get("moved_quantity"))
+        for each in answer["items"]
+    ]
+    columns = ("Item", "Counted#", "Expected#", "Variance#", "Moved since seen#")
+    print_table(f"Count {answer['count_id']}", columns, rows, empty="Nothing is posted yet.")
+    if answer["waiting"]:
+        waiting = [(each["item_id"], each.get("area"), each["counted"]) for each in answer["waiting"]]
+        print_table("Waits for the other areas", ("Item", "Area", "Counted#"), waiting)
+
+
+def _kind(text: str) -> str:
+    kind = ALIASES.get(text.lower(), text.upper().replace("-", "_"))
+    if kind not in BY_HAND:
+        raise typer.BadParameter(
+            f"{text!r} is not recorded by hand; types are {', '.join(ALIASES)} and {', '.join(sorted(BY_HAND))}"
+        )
+    return kind
+
+
+def _pairs(lines: list[str]) -> list[tuple[str, str]]:
+    pairs = [line.rpartition("=") for line in lines]
+    for item_id, equals, quantity in pairs:
+        if not (item_id and equals and quantity):
+            raise typer.BadParameter(f"a line is ITEM=QUANTITY, such as milk=2.5, not {item_id + equals + quantity!r}")
+    return [(item_id, quantity) for item_id, _, quantity in pairs]
+
+
+def _cost(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    amount, _, currency = text.strip().partition(" ")
+    if not currency:
+        raise typer.BadParameter("a cost is an amount and a currency, such as '12.50 USD'")
+    return {"amount": amount, "currency": currency.strip().upper()}
+
+
+def _reference(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    kind, colon, paper = text.partition(":")
+    if not (kind and colon and paper):
+        raise typer.BadParameter("a reference is KIND:ID, such as delivery:4711")
+    return {"kind": kind, "id": paper}
+
+
+def _given(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _table(title: str, events: list[dict[str, Any]], *, empty: bool = True) -> None:
+    rows = [
+        (
+            event["sequence"],
+            event["type"],
+            event.get("item_id"),
+            event.get("counted", event.get("quantity")),
+            event.get("unit"),
+            event.get("on_hand_after"),
+            flags(event.get("flags")),
+        )
+        for event in events
+    ]
+    columns = ("No.#", "Type", "Item", "Quantity#", "Unit", "On hand#", "Look at")
+    print_table(title, columns, rows, empty="Nothing new." if empty else "")

@@ -1,0 +1,240 @@
+"""Counts: what was on the shelf, item by item, several areas of one item summed when the last of them is in.
+
+A count stands at the moment it was counted. What was expected then is kept beside it; a line nobody counted is not a
+zero. While a count is `open` its areas wait in a table of their own, and nothing is in the log yet. Once an item is
+posted, a further area of it under the same count is refused: it would pass for the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, and_, select
+
+from branch_node.commands.command_inputs import CountContent, CountLine
+from branch_node.commands.preconditions import KeyedCommand, known_item, moment_of
+from branch_node.database.lookups import recorded_by, sealed_where, standing_then
+from branch_node.database.schema import COUNT_AREA, LOG
+from branch_node.model import Decision, Item, Recorded, View, Write, unplaced
+from branch_node.problems import AREA_DIFFERS, COUNT_POSTED, INVALID_QUANTITY
+from branch_node.records import EventRecord, Number, record_of
+from shared.chain import Sealed
+from shared.event_log import upsert_rows
+from shared.events import MAX_QUANTITY, Event, EventType, Reference, quantity_json, quantity_text
+from shared.stock import fold
+
+OPENING: Final = "opening"
+MOVED_SHOWN: Final = 100
+_COLUMNS: Final = tuple(column.name for column in COUNT_AREA.columns)
+
+
+class AreaCounted(msgspec.Struct, frozen=True, kw_only=True):
+    """One area of an item as counted; `area` is empty where none was named."""
+
+    item_id: str
+    area: str
+    counted: int
+    occurred_at: int
+    posted_sequence: int | None = None
+
+
+class AreaRecord(msgspec.Struct, kw_only=True):
+    """An area that waits for the rest of its count."""
+
+    item_id: str
+    area: str | None
+    counted: Number
+
+
+class CountedItem(msgspec.Struct, kw_only=True):
+    """One item of a posted count. `moved` are the events recorded since the counter saw the book's figure (the newest
+    hundred of them), `moved_quantity` is by how much they changed it."""
+
+    item_id: str
+    counted: Number
+    expected: Number
+    variance: Number
+    event: EventRecord
+    moved_quantity: Number | None = None
+    moved: list[EventRecord] = []
+
+
+class CountAnswer(msgspec.Struct, kw_only=True):
+    """What was posted, and what waits for the rest of the count."""
+
+    count_id: str
+    items: list[CountedItem]
+    waiting: list[AreaRecord] = []
+
+
+def stocktake(
+    view: View, item: Item, *, counted: int, at: int, actor: str, source: str, fields: dict[str, Any]
+) -> Event:
+    """The event of a count at a moment, with what the book expects there; a first count has the reason `opening`."""
+    standing = view.standing(item.item_id)
+    if at >= standing.latest.occurred_at:
+        expected = standing.on_hand
+    else:
+        expected = fold(view.movements(item.item_id), as_of=at).on_hand
+    if standing.last_count is None and fields.get("reason") is None:
+        fields = fields | {"reason": OPENING}
+    return unplaced(
+        view,
+        EventType.STOCKTAKE,
+        actor=actor,
+        source=source,
+        occurred_at=at,
+        item_id=item.item_id,
+        counted=counted,
+        expected=max(-MAX_QUANTITY, min(expected, MAX_QUANTITY)),
+        unit=item.unit,
+        **fields,
+    )
+
+
+class RecordCount(KeyedCommand):
+    """A count, whole or in goes. Answered with a `CountAnswer`."""
+
+    kind = "count"
+
+    def __init__(self, content: CountContent, *, key: str | None, actor: str) -> None:
+        super().__init__(content, key=key or "", actor=actor)
+        # Without a key of the caller's: the same count sent twice is one, another go of it is not.
+        self.key = key or f"larder:count:{content.count_id}:{(self.digest or '')[:32]}"
+        self.content = content
+        self.size = len(content.lines)
+
+    def decide(self, view: View) -> Decision:
+        content = self.content
+        items = {line.item_id: known_item(view, line.item_id, line.unit) for line in content.lines}
+        areas = self._waiting_areas(view)
+        changed: list[AreaCounted] = []
+        for place, line in enumerate(content.lines):
+            area = _area(view, line, f"lines[{place}].")
+            before = areas.get((area.item_id, area.area))
+            if before is not None and before.counted != area.counted and not line.replace:
+                raise AREA_DIFFERS(
+                    f"{line.area or 'the whole'} of {line.item_id} was counted as {quantity_text(before.counted)}",
+                    item_id=line.item_id,
+                    area=line.area or None,
+                )
+            if before is None or line.replace:
+                areas[area.item_id, area.area] = area
+                changed.append(area)
+        if content.open:
+            answer = CountAnswer(count_id=content.count_id, items=[], waiting=_waiting(areas.values()))
+            return Decision(writes=[self._writing(changed)], answer=answer, kept=msgspec.json.encode(answer))
+        by_item: dict[str, list[AreaCounted]] = {}
+        for area in areas.values():
+            by_item.setdefault(area.item_id, []).append(area)
+        events, posted = [], []
+        for sequence, (item_id, counted) in enumerate(sorted(by_item.items()), start=view.head.sequence + 1):
+            item = items.get(item_id) or known_item(view, item_id, None)
+            events.append(self._summed(view, item, counted))
+            posted += [msgspec.structs.replace(area, posted_sequence=sequence) for area in counted]
+        return Decision(events=events, writes=[self._writing(posted)])
+
+    def _waiting_areas(self, view: View) -> dict[tuple[str, str], AreaCounted]:
+        """The areas of this count that wait. Raises 409 `count-posted` where an item counted now is posted already."""
+        held = _held(view.connection, self.content.count_id)
+        counted = {line.item_id for line in self.content.lines}
+        posted = {
+            area.posted_sequence: area.item_id
+            for area in held.values()
+            if area.posted_sequence is not None and area.item_id in counted
+        }
+        for sequence in posted.keys() - view.voided_by(list(posted)).keys():
+            raise COUNT_POSTED(
+                f"the count {self.content.count_id!r} of {posted[sequence]} is event {sequence}",
+                item_id=posted[sequence],
+                sequence=sequence,
+            )
+        return {place: area for place, area in held.items() if area.posted_sequence is None}
+
+    def _writing(self, areas: list[AreaCounted]) -> Write:
+        count_id = self.content.count_id
+        rows = [
+            (count_id, each.item_id, each.area, each.counted, each.occurred_at, each.posted_sequence) for each in areas
+        ]
+        return lambda connection: upsert_rows(connection, COUNT_AREA, _COLUMNS, rows) if rows else None
+
+    def _summed(self, view: View, item: Item, areas: list[AreaCounted]) -> Event:
+        total = sum(each.counted for each in areas)
+        if total > MAX_QUANTITY:
+            raise INVALID_QUANTITY(f"the areas of {item.item_id} come to more than {quantity_text(MAX_QUANTITY)}")
+        at = max(each.occurred_at for each in areas)
+        fields: dict[str, Any] = {"reference": Reference(id=self.content.count_id, kind="count")}
+        if self.content.reason is not None:
+            fields["reason"] = self.content.reason
+        notes = [line.note for line in self.content.lines if line.item_id == item.item_id and line.note]
+        if len(areas) > 1:
+            # The figure of each area would be lost otherwise.
+            notes.insert(0, "; ".join(f"{each.area or '-'} {quantity_text(each.counted)}" for each in areas))
+        elif areas[0].area:
+            fields["area"] = areas[0].area
+        if notes:
+            fields["note"] = "\n".join(notes)[:1_000]
+        return stocktake(view, item, counted=total, at=at, actor=self.actor, source=self.content.source, fields=fields)
+
+    def again(self, kept: bytes) -> CountAnswer:
+        return msgspec.json.decode(kept, type=CountAnswer)
+
+    def answer(self, recorded: Recorded) -> CountAnswer:
+        since: dict[int, int] = {}
+        seen = {line.item_id: line.seen_at for line in self.content.lines}
+        return CountAnswer(
+            count_id=self.content.count_id,
+            items=[_counted(each, recorded, seen.get(each.event.item_id or ""), since) for each in recorded.sealed],
+        )
+
+
+def _area(view: View, line: CountLine, path: str) -> AreaCounted:
+    at = moment_of(view, line.occurred_at, f"{path}occurred_at")
+    moment_of(view, line.seen_at, f"{path}seen_at")  # refuses what is ahead of the clock
+    return AreaCounted(item_id=line.item_id, area=line.area, counted=line.counted, occurred_at=at)
+
+
+def _held(connection: Connection, count_id: str) -> dict[tuple[str, str], AreaCounted]:
+    rows = connection.execute(
+        select(*(COUNT_AREA.c[name] for name in AreaCounted.__struct_fields__))
+        .where(COUNT_AREA.c.count_id == count_id)
+        .order_by(COUNT_AREA.c.item_id, COUNT_AREA.c.area)
+    )
+    return {(row.item_id, row.area): AreaCounted(**row._mapping) for row in rows}
+
+
+def _waiting(areas: Iterable[AreaCounted]) -> list[AreaRecord]:
+    return [
+        AreaRecord(item_id=each.item_id, area=each.area or None, counted=quantity_json(each.counted)) for each in areas
+    ]
+
+
+def _counted(sealed: Sealed, recorded: Recorded, seen_at: int | None, since: dict[int, int]) -> CountedItem:
+    event = sealed.event
+    item_id, counted, expected = event.item_id or "", event.counted or 0, event.expected or 0
+    answer = CountedItem(
+        item_id=item_id,
+        counted=quantity_json(counted),
+        expected=quantity_json(expected),
+        variance=quantity_json(counted - expected),
+        event=record_of(sealed, recorded.standings[item_id]),
+    )
+    if seen_at is not None:
+        connection, before = recorded.look(), recorded.sealed[0].event.sequence
+        if seen_at not in since:
+            # A tablet's clock may be ahead of ours: what came after the count has not moved under the counter.
+            since[seen_at] = min(recorded_by(connection, seen_at), before - 1)
+        after = since[seen_at]
+        column = LOG.event.c
+        moved = sealed_where(
+            connection, and_(column.item_id == item_id, column.sequence > after, column.sequence < before)
+        )
+        book = [
+            standing_then(connection, event.location_id, item_id, known_through=sequence).on_hand
+            for sequence in (after, before - 1)
+        ]
+        answer.moved_quantity = quantity_json(book[1] - book[0])
+        answer.moved = [record_of(each) for each in moved[-MOVED_SHOWN:]]
+    return answer

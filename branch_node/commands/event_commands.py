@@ -1,0 +1,90 @@
+"""Recording what happened: one event by hand, or a production with all it used, as one command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from branch_node.commands.counts import stocktake
+from branch_node.commands.event_inputs import Entry, Line
+from branch_node.commands.preconditions import KeyedCommand, StrictGuard, known_item, moment_of
+from branch_node.model import Decision, Recorded, View, unplaced
+from branch_node.records import EventRecord, record_into, record_of
+from shared.events import Event, EventType
+
+
+class EventAnswer(EventRecord, kw_only=True, gc=False):
+    """The recorded event; with a production, the events of what it used."""
+
+    used: tuple[EventRecord, ...] = ()
+
+
+class RecordEvent(KeyedCommand):
+    """One event of a type that is recorded by hand. Answered with an `EventAnswer`."""
+
+    kind = "event"
+
+    def __init__(self, entry: Entry, *, key: str, actor: str) -> None:
+        super().__init__(entry, key=key, actor=actor)
+        self.entry = entry
+        self.size = 1 + len(entry.used)
+
+    def decide(self, view: View) -> Decision:
+        entry = self.entry
+        item = known_item(view, entry.item_id, entry.unit)
+        at = moment_of(view, entry.occurred_at)
+        if entry.type is EventType.STOCKTAKE:
+            fields: dict[str, Any] = {"reason": entry.reason, "reference": entry.reference}
+            count = stocktake(
+                view, item, counted=entry.counted or 0, at=at, actor=self.actor, source=entry.source, fields=fields
+            )
+            add_detail(count, entry)
+            return Decision(events=(count,))
+        event = unplaced(
+            view,
+            entry.type,
+            actor=self.actor,
+            source=entry.source,
+            occurred_at=at,
+            item_id=item.item_id,
+            quantity=entry.quantity,
+            unit=item.unit,
+            reference=entry.reference,
+            reason=entry.reason,
+            transfer_id=entry.transfer_id,
+        )
+        add_detail(event, entry)
+        if not item.strict and not entry.used:
+            return Decision(events=(event,))
+        guard = StrictGuard(view)
+        guard.add(item, event)
+        return Decision(events=[event, *(self._used(view, guard, line, at) for line in entry.used)])
+
+    def _used(self, view: View, guard: StrictGuard, line: Line, at: int) -> Event:
+        item = known_item(view, line.item_id, line.unit)
+        event = unplaced(
+            view,
+            EventType.PRODUCTION_USED,
+            actor=self.actor,
+            source=self.entry.source,
+            occurred_at=at,
+            item_id=item.item_id,
+            quantity=line.quantity,
+            unit=item.unit,
+            reference=self.entry.reference,
+        )
+        add_detail(event, line)
+        guard.add(item, event)
+        return event
+
+    def answer(self, recorded: Recorded) -> EventRecord:
+        first, *used = recorded.sealed
+        record = record_into(EventAnswer, first, recorded.standings[first.event.item_id or ""])
+        if used:
+            record.used = tuple(record_of(each, recorded.standings[each.event.item_id or ""]) for each in used)
+        return record
+
+
+def add_detail(event: Event, line: Line) -> None:
+    """Give an event the fields that few lines carry."""
+    event.note, event.cost, event.entered = line.note, line.cost, line.entered
+    event.lot, event.area, event.expires_on = line.lot, line.area, line.expires_on

@@ -1,0 +1,66 @@
+"""Items that a branch defines for itself, until head office's catalogue has them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from branch_node.commands.command_inputs import ItemContent
+from branch_node.commands.event_inputs import DEFAULT_SOURCE
+from branch_node.commands.preconditions import KeyedCommand
+from branch_node.database.lookups import item_used
+from branch_node.model import Decision, Item, Recorded, View, unplaced
+from branch_node.problems import ITEM_OF_GROUP, UNIT_FIXED
+from branch_node.records import ItemRecord
+from shared.events import Definition, EventType
+
+
+class DefineItem(KeyedCommand):
+    """Define an item, or change the branch's own definition of it. Answered with an `ItemRecord`."""
+
+    kind = "item"
+
+    def __init__(self, content: ItemContent, *, key: str, actor: str) -> None:
+        super().__init__(content, key=key, actor=actor)
+        self.content = content
+
+    def decide(self, view: View) -> Decision:
+        item_id, definition = self.content.item_id, self.content.definition
+        item = _item(item_id, definition)
+        known = view.item(item_id)
+        if known is not None:
+            if known == msgspec.structs.replace(item, defined_here=known.defined_here):
+                return Decision(answer=item_record(known))
+            if not known.defined_here:
+                raise ITEM_OF_GROUP(f"{item_id} is head office's item {known.name!r}", item_id=item_id)
+            if known.unit != item.unit and item_used(view.connection, item_id):
+                raise UNIT_FIXED(f"events of {item_id} are recorded in {known.unit}", item_id=item_id, unit=known.unit)
+        event = unplaced(
+            view,
+            EventType.ITEM_DEFINED,
+            actor=self.actor,
+            source=DEFAULT_SOURCE,
+            item_id=item_id,
+            definition=definition,
+        )
+        return Decision(events=[event], items=[item])
+
+    def answer(self, recorded: Recorded) -> ItemRecord:
+        event = recorded.sealed[0].event
+        return item_record(_item(event.item_id or "", event.definition or self.content.definition))
+
+
+def _item(item_id: str, definition: Definition) -> Item:
+    return Item(
+        item_id=item_id,
+        name=definition.name,
+        unit=definition.unit,
+        category=definition.category,
+        barcode=definition.barcode,
+        strict=bool(definition.strict),
+        defined_here=True,
+    )
+
+
+def item_record(item: Item) -> ItemRecord:
+    """An item as it is answered, without its reorder level."""
+    return ItemRecord(**msgspec.structs.asdict(item))

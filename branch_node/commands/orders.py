@@ -1,0 +1,262 @@
+"""Orders: all lines or none; a higher revision states the whole order anew and records the difference; cancelling.
+
+An order is known by its id and the source that speaks of it. Everything is in the log: each event of an order refers to
+it with its revision, and `derive` reads the orders' state from there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from branch_node.commands.command_inputs import CancelContent, OrderContent, OrderLine
+from branch_node.commands.corrections import void_event
+from branch_node.commands.event_commands import add_detail
+from branch_node.commands.preconditions import KeyedCommand, StrictGuard, known_item, known_items, moment_of
+from branch_node.model import Decision, OrderState, Recorded, View, unplaced
+from branch_node.problems import ORDER_CANCELLED, ORDER_SUPERSEDED, UNKNOWN_ORDER
+from branch_node.records import EventRecord, record_of
+from shared.events import Event, EventType, Reference
+
+ORDER: Final = "order"
+CANCEL: Final = "order-cancel"
+"""The kinds of reference that orders' commands make, always with a revision, which nobody else can give."""
+REVISED: Final = "order-revised"
+CANCELLED: Final = "order-cancelled"
+UNCHANGED: Final = "order-unchanged"
+
+
+class OrderAnswer(msgspec.Struct, kw_only=True):
+    """What this statement of the order recorded: the lines that are new, and the voids of those that no longer hold."""
+
+    order_id: str
+    source: str
+    revision: int
+    cancelled: bool
+    recorded: list[EventRecord]
+    voided: list[EventRecord]
+
+
+class _OrderCommand(KeyedCommand):
+    content: OrderContent | CancelContent
+    reference_kind = ORDER
+
+    def _reference(self, revision: int, line: int | None = None, product: str | None = None) -> Reference:
+        return Reference(
+            id=self.content.order_id, kind=self.reference_kind, line=line, product=product, revision=revision
+        )
+
+    def answer(self, recorded: Recorded) -> OrderAnswer:
+        records = [record_of(each, recorded.standings.get(each.event.item_id or "")) for each in recorded.sealed]
+        lines = [each for each in records if each.type is EventType.ORDER_DEDUCTION]
+        voids = [each for each in records if each.type is EventType.EVENT_VOIDED]
+        first = recorded.sealed[0].event
+        return OrderAnswer(
+            order_id=self.content.order_id,
+            source=self.content.source,
+            revision=1 if first.reference is None else first.reference.revision or 1,
+            cancelled=isinstance(self.content, CancelContent),
+            recorded=lines,
+            voided=voids,
+        )
+
+    def _standing_lines(self, view: View, state: OrderState) -> list[Event]:
+        gone = view.voided_by(state.sequences)
+        return view.events_at([sequence for sequence in state.sequences if sequence not in gone])
+
+    def _voids(self, view: View, lines: Iterable[Event], revision: int, reason: str, note: str | None) -> list[Event]:
+        voids = []
+        for line in lines:
+            void = void_event(view, line, actor=self.actor, source=self.content.source, reason=reason, note=note)
+            void.reference = self._reference(revision, line.reference.line if line.reference else None)
+            voids.append(void)
+        return voids
+
+    def _nothing(self, view: View, state: OrderState, revision: int, reason: str, note: str | None) -> Event:
+        """The command changes no line, and yet the log must know that it was said."""
+        (first,) = view.events_at(state.sequences[:1])
+        return unplaced(
+            view,
+            EventType.EVENT_REVIEWED,
+            actor=self.actor,
+            source=self.content.source,
+            item_id=first.item_id,
+            reason=reason,
+            note=note,
+            reviewed_event_id=first.event_id,
+            reference=self._reference(revision),
+        )
+
+
+class RecordOrder(_OrderCommand):
+    """An order, or its next revision. Answered with an `OrderAnswer`."""
+
+    kind = "order"
+
+    def __init__(self, content: OrderContent, *, key: str | None, actor: str) -> None:
+        made = f"larder:order:{content.source}:{content.order_id}:{content.revision}"
+        super().__init__(content, key=key or made, actor=actor)
+        self.content: OrderContent = content
+        self.order = (content.order_id, content.source)
+        self.size = len(content.lines)
+
+    def decide(self, view: View) -> Decision:
+        content = self.content
+        state = view.order(content.order_id, content.source)
+        if state is None:
+            at = moment_of(view, content.occurred_at)
+            events = self._lines(view, enumerate(content.lines, start=1), at, StrictGuard(view))
+            return self._decision(view, events, kept=(), at=at)
+        if state.cancelled:
+            raise ORDER_CANCELLED(f"the order {content.order_id} of {content.source} was cancelled")
+        if content.revision <= state.revision:
+            return self._said_before(view, state)
+        return self._revise(view, state)
+
+    def _said_before(self, view: View, state: OrderState) -> Decision:
+        """The newest revision once more, under another key, is answered as it was; anything else is refused."""
+        if self.content.revision == state.revision:
+            before = view.recorded_at(state.stated_at)
+            if before.sealed[0].event.command_digest == self.digest:
+                return Decision(answer=self.answer(before))
+        raise ORDER_SUPERSEDED(
+            f"revision {state.revision} of the order {self.content.order_id} is recorded, with other content",
+            revision=state.revision,
+        )
+
+    def _revise(self, view: View, state: OrderState) -> Decision:
+        content = self.content
+        wanted = Counter(_content_of(line) for line in content.lines)
+        kept, dropped = [], []
+        for event in self._standing_lines(view, state):
+            stated = _content_of_event(event)
+            if wanted[stated] > 0:
+                wanted[stated] -= 1
+                kept.append(event.sequence)
+            else:
+                dropped.append(event)
+        new: list[tuple[int, OrderLine]] = []
+        for place, line in enumerate(content.lines, start=1):
+            stated = _content_of(line)
+            if wanted[stated] > 0:
+                wanted[stated] -= 1
+                new.append((place, line))
+        voids = self._voids(view, dropped, content.revision, REVISED, None)
+        guard = StrictGuard(view)
+        for void in voids:
+            guard.add(known_item(view, void.item_id or "", None), void)
+        events = [*voids, *self._lines(view, new, state.occurred_at, guard)]
+        events = events or [self._nothing(view, state, content.revision, UNCHANGED, None)]
+        return self._decision(view, events, kept=tuple(kept), at=state.occurred_at)
+
+    def _lines(self, view: View, lines: Iterable[tuple[int, OrderLine]], at: int, guard: StrictGuard) -> list[Event]:
+        content, numbered = self.content, list(lines)
+        items = known_items(view, [(f"lines[{place - 1}]", line.item_id, line.unit) for place, line in numbered])
+        events = []
+        for place, line in numbered:
+            item = items[line.item_id]
+            event = unplaced(
+                view,
+                EventType.ORDER_DEDUCTION,
+                actor=self.actor,
+                source=content.source,
+                occurred_at=at,
+                item_id=item.item_id,
+                quantity=line.quantity,
+                unit=item.unit,
+                reference=self._reference(content.revision, place, line.product),
+            )
+            add_detail(event, line)
+            guard.add(item, event)
+            events.append(event)
+        return events
+
+    def _decision(self, view: View, events: list[Event], *, kept: tuple[int, ...], at: int) -> Decision:
+        content, first = self.content, view.head.sequence + 1
+        new = tuple(first + place for place, event in enumerate(events) if event.type is EventType.ORDER_DEDUCTION)
+        state = OrderState(
+            order_id=content.order_id,
+            source=content.source,
+            revision=content.revision,
+            cancelled=False,
+            occurred_at=at,
+            stated_at=first,
+            sequences=(*kept, *new),
+        )
+        return Decision(events=events, order=state)
+
+
+class CancelOrder(_OrderCommand):
+    """Take a whole order back. Answered with an `OrderAnswer`."""
+
+    kind = "order-cancel"
+    reference_kind = CANCEL
+
+    def __init__(self, content: CancelContent, *, key: str | None, actor: str) -> None:
+        super().__init__(content, key=key or f"larder:order:{content.source}:{content.order_id}:cancel", actor=actor)
+        self.content: CancelContent = content
+        self.order = (content.order_id, content.source)
+
+    def decide(self, view: View) -> Decision:
+        content = self.content
+        state = view.order(content.order_id, content.source)
+        if state is None:
+            raise UNKNOWN_ORDER(f"there is no order {content.order_id!r} of {content.source}")
+        if state.cancelled:
+            raise ORDER_CANCELLED(f"the order {content.order_id} of {content.source} was cancelled before")
+        reason = content.reason or CANCELLED
+        events = self._voids(view, self._standing_lines(view, state), state.revision, reason, content.note)
+        events = events or [self._nothing(view, state, state.revision, reason, content.note)]
+        ended = msgspec.structs.replace(state, cancelled=True, stated_at=view.head.sequence + 1)
+        return Decision(events=events, order=ended)
+
+
+def _content_of(line: OrderLine) -> tuple[object, ...]:
+    """What makes two lines of an order the same line; where it stands in the list does not matter."""
+    money = (line.cost, line.entered, line.lot, line.area, line.expires_on)
+    return (line.item_id, line.quantity, line.product, line.note, *money)
+
+
+def _content_of_event(event: Event) -> tuple[object, ...]:
+    product = None if event.reference is None else event.reference.product
+    money = (event.cost, event.entered, event.lot, event.area, event.expires_on)
+    return (event.item_id, event.quantity, product, event.note, *money)
+
+
+def derive(events: Iterable[Event]) -> dict[tuple[str, str], OrderState]:
+    """The state of every order, by (order id, source), read from a whole log in order. For rebuilds and checks."""
+    states: dict[tuple[str, str], OrderState] = {}
+    voided: set[int] = set()
+    for event in events:
+        if event.voided_sequence is not None:
+            voided.add(event.voided_sequence)
+        reference = event.reference
+        if reference is None or reference.revision is None or reference.kind not in {ORDER, CANCEL}:
+            continue
+        place = (reference.id, event.source)
+        state = states.get(place) or OrderState(
+            order_id=reference.id,
+            source=event.source,
+            revision=reference.revision,
+            cancelled=False,
+            occurred_at=event.occurred_at,
+            stated_at=event.sequence,
+            sequences=(),
+        )
+        sequences = state.sequences
+        if reference.kind == ORDER:
+            # A revision keeps no line that is voided by then, by itself or by a manager.
+            sequences = tuple(each for each in sequences if each not in voided)
+        if event.type is EventType.ORDER_DEDUCTION:
+            sequences = (*sequences, event.sequence)
+        states[place] = msgspec.structs.replace(
+            state,
+            revision=reference.revision,
+            cancelled=reference.kind == CANCEL,
+            stated_at=event.sequence if event.line == 1 else state.stated_at,
+            sequences=sequences,
+        )
+    return states

@@ -1,0 +1,106 @@
+"""What every command asks before it records: the item and its unit, the time, whether a strict item would suffer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from branch_node.model import Command, Item, View
+from branch_node.problems import FUTURE_DATE, STRICT_ITEM, UNIT_DIFFERS, UNKNOWN_ITEM
+from shared.events import Event, quantity_text
+from shared.runtime.clock import MINUTE, format_rfc3339
+from shared.stock import Movement, Place, movement, strict_breach
+
+AHEAD: Final = 5 * MINUTE
+"""How far ahead of the node's now a time may be, in microseconds."""
+
+
+def digest_of(kind: str, content: msgspec.Struct) -> str:
+    """SHA-256, hex, of a command's canonical content: what must be the same under the same key."""
+    return sha256(kind.encode("ascii") + msgspec.json.encode(content)).hexdigest()
+
+
+class KeyedCommand(Command):
+    """A command of a person or a till: under a key, by an actor, with content that the key stands for."""
+
+    kind: str
+
+    def __init__(self, content: msgspec.Struct, *, key: str, actor: str) -> None:
+        self.key = key
+        self.actor = actor
+        self.digest = digest_of(self.kind, content)
+
+
+def moment_of(view: View, occurred_at: int | None, field: str = "occurred_at") -> int:
+    """When it happened: as told, else now. Raises 422 `future-date`, unless the node's own clock is in doubt."""
+    if occurred_at is None:
+        return view.now
+    if occurred_at > view.now + AHEAD and not view.clock_unconfirmed:
+        told, now = format_rfc3339(occurred_at), format_rfc3339(view.now)
+        raise FUTURE_DATE(f"{field}: {told} is ahead of this node's {now}", now=now)
+    return occurred_at
+
+
+def known_item(view: View, item_id: str, unit: str | None) -> Item:
+    """The item, asked about in its own unit. Raises 422 `unknown-item` or `unit-differs`."""
+    item = view.item(item_id)
+    if item is None:
+        raise UNKNOWN_ITEM(f"there is no item {item_id!r}", item_id=item_id)
+    if unit is not None and unit != item.unit:
+        raise UNIT_DIFFERS(f"{item_id} is kept in {item.unit}, not in {unit}", item_id=item_id, unit=item.unit)
+    return item
+
+
+def known_items(view: View, named: Sequence[tuple[str, str, str | None]]) -> dict[str, Item]:
+    """The items of several lines, given as (path of the line, item code, unit). Names every line that is unknown."""
+    unknown = [(path, item_id) for path, item_id, _ in named if view.item(item_id) is None]
+    if unknown:
+        item_id = unknown[0][1]
+        raise UNKNOWN_ITEM(
+            f"there is no item {item_id!r}" + (f", nor {len(unknown) - 1} others" if len(unknown) > 1 else ""),
+            item_id=item_id,
+            errors=[{"field": f"{path}.item_id", "message": f"there is no item {name!r}"} for path, name in unknown],
+        )
+    return {item_id: known_item(view, item_id, unit) for _, item_id, unit in named}
+
+
+class StrictGuard:
+    """Refuses what would take a strict item below zero, counting in the other events of the same command."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._sequence = view.head.sequence
+        self._own: dict[str, list[Movement]] = {}
+
+    def add(self, item: Item, event: Event) -> None:
+        """Look at the command's next event. Raises 409 `strict-item-below-zero`."""
+        self._sequence += 1
+        if not item.strict:
+            return
+        event.sequence = self._sequence
+        new = movement(event)
+        event.sequence = 0
+        own = self._own.setdefault(item.item_id, [])
+        if new.on_hand_change is not None and new.on_hand_change < 0:
+            breach = self._breach(item, new, own)
+            if breach is not None:
+                self._refuse(item, new, breach)
+        own.append(new)
+
+    def _breach(self, item: Item, new: Movement, own: list[Movement]) -> Place | None:
+        standing = self._view.standing(item.item_id)
+        if not own and new.place > standing.latest:
+            return new.place if standing.on_hand + (new.on_hand_change or 0) < 0 else None
+        return strict_breach([*self._view.movements(item.item_id), *own], new)
+
+    def _refuse(self, item: Item, new: Movement, breach: Place) -> None:
+        at = format_rfc3339(breach.occurred_at)
+        recorded = breach.sequence <= self._view.head.sequence
+        raise STRICT_ITEM(
+            f"{item.item_id} would be below zero at {at}, after taking {quantity_text(-(new.on_hand_change or 0))}",
+            item_id=item.item_id,
+            below_zero_at={"occurred_at": at, "sequence": breach.sequence if recorded else None},
+        )

@@ -1,0 +1,120 @@
+"""The steps of a transfer as commands: what head office asks this site to record.
+
+The outcome is the event in the log, never an answer over HTTP; so an instruction that is not carried out (fenced,
+answered before) simply records nothing. Idempotent by key `transfer:{transfer_id}:{step}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final, Literal
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from branch_node.commands.transfer_decisions import ItemStock, WrongLocation, answer, check_site, past_of
+from branch_node.database.schema import TRANSFER_TOKEN
+from branch_node.model import Command, Decision, Recorded, View, Write, unplaced
+from shared.events import Event
+from shared.messages import Instruction, InstructionStep
+from shared.runtime.problems import WRONG_LOCATION
+
+ACTOR: Final = "coordinator"
+SOURCE: Final = "transfer"
+
+
+class StepTaken(msgspec.Struct, frozen=True):
+    """What became of an instruction here. `fenced`: its token is older than the highest seen, `highest_token`."""
+
+    outcome: Literal["recorded", "answered-before", "fenced"]
+    events: tuple[str, ...] = ()
+    highest_token: int = 0
+
+
+class TakeStep(Command):
+    """Carry one instruction out, or pass it over."""
+
+    def __init__(self, instruction: Instruction) -> None:
+        self.instruction = instruction
+        self.key = f"transfer:{instruction.transfer_id}:{instruction.step}"
+        self.digest = _digest(instruction)
+        self.size = max(1, len(instruction.lines))
+
+    def decide(self, view: View) -> Decision:
+        asked = self.instruction
+        try:
+            check_site(asked, view.location.location_id)
+        except WrongLocation as astray:
+            raise WRONG_LOCATION(str(astray), transfer_id=asked.transfer_id) from astray
+        highest = view.transfer_token(asked.transfer_id)
+        if asked.token < highest:
+            return Decision(answer=StepTaken("fenced", (), highest))
+        drafts = answer(asked, past_of(view.transfer_events(asked.transfer_id)), lambda item_id: _stock(view, item_id))
+        events: list[Event] = [
+            unplaced(
+                view,
+                draft.type,
+                actor=ACTOR,
+                source=SOURCE,
+                transfer_id=asked.transfer_id,
+                item_id=draft.item_id,
+                quantity=draft.quantity,
+                unit=draft.unit,
+                transfer_line=draft.transfer_line,
+                reason=draft.reason,
+                voided_event_id=draft.voided_event_id,
+                voided_sequence=draft.voided_sequence,
+            )
+            for draft in drafts
+        ]
+        writes: list[Write] = [] if asked.token == highest else [_keep({asked.transfer_id: asked.token})]
+        return Decision(events=events, writes=writes, answer=StepTaken("answered-before", (), asked.token))
+
+    def answer(self, recorded: Recorded) -> StepTaken:
+        kinds = tuple(each.event.type.value for each in recorded.sealed)
+        return StepTaken("answered-before" if recorded.repeated else "recorded", kinds, self.instruction.token)
+
+
+class KeepTokens(Command):
+    """Remember the highest token of each transfer, also of those whose step is answered by its key alone."""
+
+    def __init__(self, instructions: Iterable[Instruction]) -> None:
+        self.tokens: dict[str, int] = {}
+        for each in instructions:
+            self.tokens[each.transfer_id] = max(each.token, self.tokens.get(each.transfer_id, 0))
+
+    def decide(self, view: View) -> Decision:  # noqa: ARG002 - it depends on nothing but the rows it writes
+        return Decision(writes=[_keep(self.tokens)])
+
+
+def _stock(view: View, item_id: str) -> ItemStock | None:
+    item = view.item(item_id)
+    return None if item is None else ItemStock(item.unit, view.available(item_id))
+
+
+def _digest(instruction: Instruction) -> str:
+    """What must be the same in every repetition. Token, number and the reason of a refusal may differ."""
+    moves = instruction.step in {InstructionStep.OUT, InstructionStep.IN}
+    content = (
+        instruction.step,
+        instruction.source,
+        instruction.destination,
+        sorted((line.line, line.item_id, line.quantity, line.unit) for line in instruction.lines) if moves else [],
+    )
+    return sha256(msgspec.json.encode(content)).hexdigest()
+
+
+def _keep(tokens: Mapping[str, int]) -> Write:
+    def write(connection: Connection) -> None:
+        make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        upsert: Any = make(TRANSFER_TOKEN)
+        upsert = upsert.on_conflict_do_update(
+            index_elements=[TRANSFER_TOKEN.c.transfer_id],
+            set_={"token": upsert.excluded.token},
+            where=TRANSFER_TOKEN.c.token < upsert.excluded.token,
+        )
+        connection.execute(upsert, [{"transfer_id": each, "token": token} for each, token in sorted(tokens.items())])
+
+    return write

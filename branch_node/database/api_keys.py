@@ -1,0 +1,58 @@
+"""Who may call this node: keys issued here, keys told by head office, and the key of this machine's own commands."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from sqlalchemy import Connection, insert, select
+
+from branch_node.database.schema import API_KEY
+from branch_node.database.store import Store
+from shared.runtime.http.auth import NewKey, Role, StoredKey, digest_of, generate_key
+
+LOCAL: Final = "localcli"
+"""The key id, and so the actor, of `larder branch …` commands on the node's own machine."""
+
+
+class BranchKeys:
+    """A `KeyStore` over the node's database; `local_key` is the text of the machine's own key."""
+
+    def __init__(self, store: Store, local_key: str) -> None:
+        self._store = store
+        self._local = StoredKey(LOCAL, digest_of(local_key), Role.MANAGER)
+
+    def lookup(self, key_id: str) -> StoredKey | None:
+        if key_id == LOCAL:
+            return self._local
+        with self._store.reading() as connection:
+            row = connection.execute(select(API_KEY).where(API_KEY.c.key_id == key_id)).one_or_none()
+        if row is None:
+            return None
+        return StoredKey(row.key_id, row.key_hash, Role(row.role), row.location_id, row.revoked_at is not None)
+
+
+def new_local_key() -> str:
+    """A new key for the machine's own commands: it lives as long as the process that serves."""
+    return f"lk_{LOCAL}_{secrets.token_urlsafe(32)}"
+
+
+def has_own_key(connection: Connection) -> bool:
+    """Whether a key was issued here before."""
+    return connection.execute(select(API_KEY.c.key_id).where(API_KEY.c.issued_here).limit(1)).first() is not None
+
+
+def issue_manager_key(connection: Connection, location_id: str) -> NewKey:
+    """Issue a manager's key for the node's own API; its text is known to nobody else."""
+    key = generate_key()
+    connection.execute(
+        insert(API_KEY).values(
+            key_id=key.key_id,
+            key_hash=key.digest,
+            role=Role.MANAGER.value,
+            location_id=location_id,
+            revoked_at=None,
+            issued_here=True,
+        )
+    )
+    return key

@@ -1,0 +1,109 @@
+"""A figure taken apart for a person: the count it starts from, each event after it, and what does not count and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection
+
+from branch_node.database.lookups import sealed_where
+from branch_node.database.queries import item_row, stock_record
+from branch_node.database.schema import LOG
+from branch_node.problems import ITEM_NOT_FOUND
+from branch_node.records import EventRecord, Number, StockRecord, record_of
+from shared.events import quantity_json
+from shared.projection import movements_of
+from shared.stock import Movement, ReasonNotCounted, Standing, Step, explain
+
+SHOWN: Final = 1_000
+_CHUNK: Final = 500
+
+
+class ExplainedStep(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One event, and the figures after it; on a count also what was expected there, as the fold gives it."""
+
+    event: EventRecord
+    on_hand: Number
+    reserved: Number
+    expected: Number | None = None
+    variance: Number | None = None
+
+
+class LeftOut(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An event that does not count in the figure; `by_sequence` is the void or the count that is why."""
+
+    event: EventRecord
+    reason: ReasonNotCounted
+    by_sequence: int | None = None
+
+
+class ExplanationRecord(msgspec.Struct, kw_only=True):
+    """An item's stock and how it came about. Of `steps` and `not_counted` the newest thousand are shown; how many older
+    ones there are stands beside them, and the first step shown carries the figures that those came to."""
+
+    stock: StockRecord
+    variance: Number
+    start: ExplainedStep | None
+    steps: list[ExplainedStep]
+    older_steps: int
+    not_counted: list[LeftOut]
+    older_not_counted: int
+
+
+def explanation(
+    connection: Connection, location_id: str, item_id: str, *, now: int, as_of: int | None
+) -> ExplanationRecord:
+    """Explain what stands of an item, now or as of a moment. Raises 404 `item-not-found` where nobody ever named it."""
+    item = item_row(connection, item_id)
+    movements = movements_of(connection, LOG, location_id, item_id)
+    if item is None and not movements:
+        raise ITEM_NOT_FOUND(f"there is no item {item_id!r}", item_id=item_id)
+    if as_of is None:
+        # As the projection counts: everything recorded. A reservation is over at its expiry all the same.
+        moment = max(now, max((each.occurred_at for each in movements), default=now))
+        told = explain(movements, as_of=moment)
+    else:
+        moment = as_of
+        told = explain(movements, as_of=as_of)
+    dropped = sorted(told.not_counted, key=lambda each: each.movement.sequence)
+    steps, left_out = told.steps[-SHOWN:], dropped[-SHOWN:]
+    shown = [*([told.start] if told.start is not None else []), *steps]
+    records = _records(connection, [*(each.movement for each in shown), *(each.movement for each in left_out)])
+    balance = told.balance
+    standing = Standing(balance.on_hand, balance.reserved, balance.last_count, recount=balance.recount)
+    return ExplanationRecord(
+        stock=stock_record(item_id, standing, now if as_of is None else as_of, item),
+        variance=quantity_json(balance.variance),
+        start=_step(told.start, records) if told.start is not None else None,
+        steps=[_step(each, records) for each in steps],
+        older_steps=len(told.steps) - len(steps),
+        not_counted=[
+            LeftOut(event=records[each.movement.sequence], reason=each.reason, by_sequence=each.by_sequence)
+            for each in left_out
+        ],
+        older_not_counted=len(dropped) - len(left_out),
+    )
+
+
+def _records(connection: Connection, movements: Iterable[Movement]) -> dict[int, EventRecord]:
+    sequences = sorted({each.sequence for each in movements})
+    found: dict[int, EventRecord] = {}
+    for begin in range(0, len(sequences), _CHUNK):
+        some: list[Any] = sequences[begin : begin + _CHUNK]
+        for sealed in sealed_where(connection, LOG.event.c.sequence.in_(some)):
+            found[sealed.event.sequence] = record_of(sealed)
+    return found
+
+
+def _step(step: Step, records: dict[int, EventRecord]) -> ExplainedStep:
+    shown = ExplainedStep(
+        event=records[step.movement.sequence],
+        on_hand=quantity_json(step.on_hand),
+        reserved=quantity_json(step.reserved),
+    )
+    if step.expected is not None and step.movement.counted is not None:
+        shown.expected = quantity_json(step.expected)
+        shown.variance = quantity_json(step.movement.counted - step.expected)
+    return shown

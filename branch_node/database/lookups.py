@@ -1,0 +1,209 @@
+"""Reading a branch's log by what commands and pages ask for: single events, a transfer's, a balance in the past.
+
+Each works on the Connection it is given. The writer uses them inside its transaction, the GET routes on a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, Select, Text, bindparam, func, select
+
+from branch_node.database.schema import KEPT_ANSWER, LOG, SALE_ORDER, TRANSFER_TOKEN
+from branch_node.model import OrderState
+from shared.chain import Sealed, understand
+from shared.event_log import driver_sql
+from shared.events import Event
+from shared.projection import balances
+from shared.stock import Standing
+
+ORDER_COLUMNS = tuple(column.name for column in SALE_ORDER.columns)
+
+
+def sealed_where(connection: Connection, condition: ColumnElement[bool], limit: int | None = None) -> list[Sealed]:
+    """The events that fit a condition on the event table, in order of sequence."""
+    event = LOG.event
+    query = select(event.c.line, event.c.hash).where(condition).order_by(event.c.sequence).limit(limit)
+    return [_sealed(row) for row in connection.execute(query)]
+
+
+def _sealed(row: Any) -> Sealed:
+    line = bytes(row.line)
+    return Sealed(understand(line), line, bytes(row.hash))
+
+
+def event_by_id(connection: Connection, event_id: str) -> Sealed | None:
+    """One event by its id; None where there is none, or where the text is no id."""
+    try:
+        wanted = bytes.fromhex(event_id.replace("-", ""))
+    except ValueError:
+        return None
+    found = sealed_where(connection, LOG.event.c.event_id == wanted)
+    return found[0] if found else None
+
+
+def voids_of(connection: Connection, sequences: Sequence[int]) -> dict[int, int]:
+    """Which of these events are voided or reversed: sequence -> sequence of the void."""
+    if not sequences:
+        return {}
+    voided = LOG.voided
+    rows = connection.execute(
+        select(voided.c.sequence, voided.c.by_sequence).where(voided.c.sequence.in_(list(sequences)))
+    )
+    return {row.sequence: row.by_sequence for row in rows}
+
+
+def standing_then(
+    connection: Connection, location_id: str, item_id: str, *, known_through: int, moment: int | None = None
+) -> Standing:
+    """What stood of an item once the event `known_through` was recorded, folded from the log.
+
+    With `moment` (microseconds UTC): as of it, expired reservations not counted.
+    """
+    given = {"location_id": location_id, "item_id": item_id, "known_through": known_through, "moment": moment}
+    if moment is None:
+        del given["moment"]
+    row = connection.execute(_standing_query(as_of_moment=moment is not None), given).one()
+    return Standing(on_hand=row.on_hand, reserved=row.reserved, recount=bool(row.recount))
+
+
+@lru_cache(maxsize=2)
+def _standing_query(*, as_of_moment: bool) -> Select[Any]:
+    # Built once: it costs ten times as much to build as to run, and a repeated batch asks it for every event.
+    pair = select(
+        bindparam("location_id", type_=Text).label("location_id"), bindparam("item_id", type_=Text).label("item_id")
+    ).subquery("pairs")
+    return balances(
+        LOG,
+        pair,
+        moment=bindparam("moment", type_=BigInteger) if as_of_moment else None,
+        known_through=bindparam("known_through", type_=BigInteger),
+    )
+
+
+def item_used(connection: Connection, item_id: str) -> bool:
+    """Whether any event but its own definitions names the item: its base unit is fixed then."""
+    event = LOG.event
+    query = select(event.c.sequence).where(event.c.item_id == item_id, event.c.type != "ITEM_DEFINED").limit(1)
+    return connection.execute(query).first() is not None
+
+
+def recorded_by(connection: Connection, moment: int) -> int:
+    """The last sequence recorded at or before a moment (microseconds UTC), 0 where there is none."""
+    event = LOG.event
+    low, high = 0, connection.execute(select(func.max(event.c.sequence))).scalar_one() or 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        line = connection.execute(select(event.c.line).where(event.c.sequence == middle)).scalar_one()
+        if understand(bytes(line)).recorded_at <= moment:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def first_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Sealed]:
+    """The first event of each command recorded under one of these keys."""
+    found = {}
+    for line, digest in _rows(connection, _by_key_sql, keys):
+        event = understand(bytes(line))
+        if event.command_key is not None:
+            found[event.command_key] = Sealed(event, bytes(line), bytes(digest))
+    return found
+
+
+def kept_answers(connection: Connection, keys: Sequence[str] | None) -> dict[str, tuple[str, bytes]]:
+    """(digest, answer) of commands that took effect without an event, by their key; None: of any one, if there is."""
+    kept = KEPT_ANSWER.c
+    query = select(kept.command_key, kept.command_digest, kept.answer)
+    query = query.limit(1) if keys is None else query.where(kept.command_key.in_(keys))
+    return {row.command_key: (row.command_digest, bytes(row.answer)) for row in connection.execute(query)}
+
+
+def orders_named(connection: Connection, order_ids: Sequence[str]) -> list[OrderState]:
+    """The orders with these ids, of whatever source."""
+    return [
+        OrderState(
+            order_id=order_id,
+            source=source,
+            revision=revision,
+            cancelled=bool(cancelled),
+            occurred_at=occurred_at,
+            stated_at=stated_at,
+            sequences=tuple(msgspec.json.decode(sequences, type=list[int])),
+        )
+        for order_id, source, revision, cancelled, occurred_at, stated_at, sequences in _rows(
+            connection, _orders_sql, order_ids
+        )
+    ]
+
+
+def order_row(state: OrderState) -> tuple[object, ...]:
+    """An order as the row of its table, in the order of ORDER_COLUMNS."""
+    sequences = msgspec.json.encode(state.sequences).decode("ascii")
+    place = (state.order_id, state.source)
+    return (*place, state.revision, state.cancelled, state.occurred_at, state.stated_at, sequences)
+
+
+def _rows(connection: Connection, sql: Callable[[int, str], str], values: Sequence[str]) -> list[Any]:
+    if not values:
+        return []
+    # As few different statements as can be: the places are filled up to the next power of two.
+    places = 1 << (len(values) - 1).bit_length()
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql(places, connection.dialect.name), [*values, *[values[-1]] * (places - len(values))])
+        return list(cursor.fetchall())
+    finally:
+        cursor.close()
+
+
+@lru_cache(maxsize=32)
+def _by_key_sql(places: int, dialect: str) -> str:
+    event = LOG.event
+    wanted: list[BindParameter[str]] = [bindparam(f"key_{place}") for place in range(places)]
+    return driver_sql(select(event.c.line, event.c.hash).where(event.c.command_key.in_(wanted)), dialect)
+
+
+@lru_cache(maxsize=32)
+def _orders_sql(places: int, dialect: str) -> str:
+    wanted: list[BindParameter[str]] = [bindparam(f"order_{place}") for place in range(places)]
+    return driver_sql(select(SALE_ORDER).where(SALE_ORDER.c.order_id.in_(wanted)), dialect)
+
+
+def events_of_transfer(connection: Connection, transfer_id: str) -> list[Event]:
+    """Every event of a transfer in the log, in order. Asked for each instruction, so on the driver's cursor."""
+    return [
+        understand(bytes(row[0])) for row in _rows_of(connection, _transfer_sql(connection.dialect.name), transfer_id)
+    ]
+
+
+def highest_token(connection: Connection, transfer_id: str) -> int:
+    """The highest fencing token seen for a transfer, 0 if none."""
+    rows = _rows_of(connection, _token_sql(connection.dialect.name), transfer_id)
+    return int(rows[0][0]) if rows else 0
+
+
+def _rows_of(connection: Connection, sql: str, parameter: str) -> Sequence[Any]:
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql, (parameter,))
+        return cursor.fetchall()
+    finally:
+        cursor.close()
+
+
+@lru_cache(maxsize=4)
+def _transfer_sql(dialect: str) -> str:
+    event = LOG.event
+    its = event.c.transfer_id == bindparam("transfer_id")
+    return driver_sql(select(event.c.line).where(its).order_by(event.c.sequence), dialect)
+
+
+@lru_cache(maxsize=4)
+def _token_sql(dialect: str) -> str:
+    its = TRANSFER_TOKEN.c.transfer_id == bindparam("transfer_id")
+    return driver_sql(select(TRANSFER_TOKEN.c.token).where(its), dialect)

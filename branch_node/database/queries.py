@@ -1,0 +1,263 @@
+"""What the GET routes and pages read, on a read-only connection: items, events, stock, transfers.
+
+Quantities inside are thousandths, times microseconds UTC; a reservation that has expired never counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Select, case, func, select
+
+from branch_node.database.lookups import sealed_where, voids_of
+from branch_node.database.schema import ITEM, LOCATION, LOG, REORDER_LEVEL, STOCK
+from branch_node.model import Location
+from branch_node.problems import ITEM_NOT_FOUND
+from branch_node.records import EventRecord, ItemRecord, Page, StockRecord, flags_of, record_of, time_text
+from shared.events import Event, EventType, quantity_json
+from shared.projection import balances, moment_literal
+from shared.stock import Place, Standing
+
+MAX_PAGE: Final = 1_000
+
+
+def location_of(connection: Connection) -> Location:
+    """The location whose log this is."""
+    row = connection.execute(select(LOCATION)).one()
+    return Location(location_id=row.location_id, name=row.name, timezone=row.timezone, day_start=row.day_start)
+
+
+def items(connection: Connection, *, after: str | None, limit: int) -> Page[ItemRecord]:
+    """The catalogue in order of code, with this location's reorder levels."""
+    query = (
+        select(ITEM, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target)
+        .join_from(ITEM, REORDER_LEVEL, ITEM.c.item_id == REORDER_LEVEL.c.item_id, isouter=True)
+        .order_by(ITEM.c.item_id)
+        .limit(limit + 1)
+    )
+    if after is not None:
+        query = query.where(ITEM.c.item_id > after)
+    found = [_item(row) for row in connection.execute(query)]
+    return _page(found, limit, lambda last: last.item_id)
+
+
+def _item(row: Any) -> ItemRecord:
+    return ItemRecord(
+        item_id=row.item_id,
+        name=row.name,
+        unit=row.unit,
+        category=row.category,
+        barcode=row.barcode,
+        strict=bool(row.strict),
+        defined_here=bool(row.defined_here),
+        reorder_level=None if row.level is None else quantity_json(row.level),
+        reorder_target=None if row.target is None else quantity_json(row.target),
+    )
+
+
+def _page(found: list[Any], limit: int, cursor: Any) -> Page[Any]:
+    more = len(found) > limit
+    shown = found[:limit]
+    return Page(items=shown, next=str(cursor(shown[-1])) if more else None)
+
+
+def events(
+    connection: Connection, *, item_id: str | None, kind: EventType | None, after: int, limit: int
+) -> Page[EventRecord]:
+    """The log in order of sequence, each event with the void that takes it out, if any."""
+    event = LOG.event
+    condition = event.c.sequence > after
+    if item_id is not None:
+        condition &= event.c.item_id == item_id
+    if kind is not None:
+        condition &= event.c.type == kind.value
+    found = sealed_where(connection, condition, limit + 1)
+    voids = voids_of(connection, [each.event.sequence for each in found])
+    records = [record_of(each, voided_by=voids.get(each.event.sequence)) for each in found]
+    return _page(records, limit, lambda last: last.sequence)
+
+
+_STOCK_QUERY: Final = select(
+    STOCK, ITEM.c.name, ITEM.c.unit, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target
+).select_from(
+    STOCK.join(ITEM, ITEM.c.item_id == STOCK.c.item_id, isouter=True).join(
+        REORDER_LEVEL, REORDER_LEVEL.c.item_id == STOCK.c.item_id, isouter=True
+    )
+)
+
+
+def stock(connection: Connection, *, now: int, after: str | None, limit: int) -> Page[StockRecord]:
+    """What stands now of every item that has events, in order of code."""
+    query = _STOCK_QUERY.order_by(STOCK.c.item_id).limit(limit + 1)
+    if after is not None:
+        query = query.where(STOCK.c.item_id > after)
+    return _page(_stock_records(connection, query, now), limit, lambda last: last.item_id)
+
+
+def low_stock(connection: Connection, *, now: int, after: str | None, limit: int) -> Page[StockRecord]:
+    """The items available at or below their reorder level, in order of code, those without events too."""
+    level = REORDER_LEVEL.c.level
+    zero = func.coalesce(STOCK.c.on_hand, 0)
+    query = (
+        select(
+            REORDER_LEVEL.c.item_id, level, REORDER_LEVEL.c.target, ITEM.c.name, ITEM.c.unit,
+            zero.label("on_hand"), func.coalesce(STOCK.c.reserved, 0).label("reserved"),
+            STOCK.c.counted_at, STOCK.c.counted_sequence, func.coalesce(STOCK.c.recount, False).label("recount"),
+        )
+        .select_from(
+            REORDER_LEVEL.join(ITEM, ITEM.c.item_id == REORDER_LEVEL.c.item_id, isouter=True).join(
+                STOCK, STOCK.c.item_id == REORDER_LEVEL.c.item_id, isouter=True
+            )
+        )
+        # Where something is reserved, Python decides: what has expired no longer counts.
+        .where(case((func.coalesce(STOCK.c.reserved, 0) > 0, True), else_=zero <= level))
+        .order_by(REORDER_LEVEL.c.item_id)
+    )  # fmt: skip
+    if after is not None:
+        query = query.where(REORDER_LEVEL.c.item_id > after)
+    rows = connection.execute(query).all()
+    promised = _promised(connection, [row.item_id for row in rows if row.reserved], now)
+    low = [row for row in rows if row.on_hand - promised.get(row.item_id, 0) <= row.level]
+    return _page([_stock_record(row, promised, now) for row in low[: limit + 1]], limit, lambda last: last.item_id)
+
+
+def _stock_records(connection: Connection, query: Select[Any], now: int) -> list[StockRecord]:
+    rows = connection.execute(query).all()
+    promised = _promised(connection, [row.item_id for row in rows if row.reserved], now)
+    return [_stock_record(row, promised, now) for row in rows]
+
+
+def _promised(connection: Connection, item_ids: Sequence[str], now: int) -> dict[str, int]:
+    """What is reserved of these items and has not expired."""
+    if not item_ids:
+        return {}
+    pairs = select(STOCK.c.location_id, STOCK.c.item_id).where(STOCK.c.item_id.in_(item_ids)).subquery("pairs")
+    rows = connection.execute(balances(LOG, pairs, moment=moment_literal(now)))
+    return {row.item_id: row.reserved for row in rows}
+
+
+def _stock_record(row: Any, promised: dict[str, int], now: int) -> StockRecord:
+    last_count = None if row.counted_at is None else Place(row.counted_at, row.counted_sequence)
+    standing = Standing(row.on_hand, promised.get(row.item_id, 0), last_count, recount=bool(row.recount))
+    return stock_record(row.item_id, standing, now, row)
+
+
+def stock_record(item_id: str, standing: Standing, as_of: int, item: Any) -> StockRecord:
+    """What stands of an item, as it is answered; `item` is its `item_row`, `reserved` leaves out what has expired."""
+    record = StockRecord(
+        item_id=item_id,
+        name=None if item is None else item.name,
+        unit=None if item is None else item.unit,
+        on_hand=quantity_json(standing.on_hand),
+        reserved=quantity_json(standing.reserved),
+        available=quantity_json(standing.on_hand - standing.reserved),
+        as_of=time_text(as_of),
+        counted_at=None if standing.last_count is None else time_text(standing.last_count.occurred_at),
+        flags=flags_of(standing),
+    )
+    if item is not None and item.level is not None:
+        record.reorder_level, record.reorder_target = quantity_json(item.level), quantity_json(item.target)
+    return record
+
+
+def item_row(connection: Connection, item_id: str) -> Any:
+    """Name, unit, level and target of an item; None where the catalogue does not have it."""
+    query = (
+        select(ITEM.c.name, ITEM.c.unit, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target)
+        .join_from(ITEM, REORDER_LEVEL, ITEM.c.item_id == REORDER_LEVEL.c.item_id, isouter=True)
+        .where(ITEM.c.item_id == item_id)
+    )
+    return connection.execute(query).one_or_none()
+
+
+def stock_of(connection: Connection, item_id: str, *, now: int, as_of: int | None) -> StockRecord:
+    """What stands of one item now, or as of a moment. Raises 404 `item-not-found` where nobody ever named it."""
+    if as_of is None:
+        row = connection.execute(_STOCK_QUERY.where(STOCK.c.item_id == item_id)).one_or_none()
+        if row is not None:
+            return _stock_record(row, _promised(connection, [item_id] if row.reserved else [], now), now)
+    item = item_row(connection, item_id)
+    pairs = select(STOCK.c.location_id, STOCK.c.item_id).where(STOCK.c.item_id == item_id).subquery("pairs")
+    moment = now if as_of is None else as_of
+    found = connection.execute(balances(LOG, pairs, moment=moment_literal(moment))).one_or_none()
+    if found is None and item is None:
+        raise ITEM_NOT_FOUND(f"there is no item {item_id!r}", item_id=item_id)
+    standing = Standing()
+    if found is not None:
+        last_count = None if found.counted_at is None else Place(found.counted_at, found.counted_sequence)
+        standing = Standing(found.on_hand, found.reserved, last_count, recount=bool(found.recount))
+    return stock_record(item_id, standing, moment, item)
+
+
+class TransferLine(msgspec.Struct, kw_only=True):
+    """One item of a transfer as this site's log has it, in its base unit."""
+
+    item_id: str
+    unit: str | None
+    sent: msgspec.Raw
+    received: msgspec.Raw
+    lost: msgspec.Raw
+
+
+class TransferRecord(msgspec.Struct, kw_only=True):
+    """What this site's log says of one transfer."""
+
+    transfer_id: str
+    lines: list[TransferLine]
+    refused: str | None
+    reversed: bool
+    first_sequence: int
+    first_recorded_at: str
+    last_recorded_at: str
+
+
+def transfers(connection: Connection, *, after: int, limit: int) -> Page[TransferRecord]:
+    """The transfers that this log knows, in the order it first heard of them."""
+    event = LOG.event
+    first = func.min(event.c.sequence)
+    heard = connection.execute(
+        select(event.c.transfer_id, first.label("first"))
+        .where(event.c.transfer_id.is_not(None))
+        .group_by(event.c.transfer_id)
+        .having(first > after)
+        .order_by(first)
+        .limit(limit + 1)
+    ).all()
+    by_id: dict[str, list[Event]] = {row.transfer_id: [] for row in heard}
+    for each in sealed_where(connection, event.c.transfer_id.in_(list(by_id))):
+        by_id[each.event.transfer_id or ""].append(each.event)
+    found = [_transfer(transfer_id, told) for transfer_id, told in by_id.items()]
+    return _page(found, limit, lambda last: last.first_sequence)
+
+
+_TOLD: Final = {EventType.TRANSFER_OUT: 0, EventType.TRANSFER_IN: 1, EventType.TRANSFER_LOST: 2}
+
+
+def _transfer(transfer_id: str, told: Iterable[Event]) -> TransferRecord:
+    events = list(told)
+    sums: dict[tuple[str, str | None], list[int]] = {}
+    for event in events:
+        column = _TOLD.get(event.type)
+        if column is not None:
+            sums.setdefault((event.item_id or "", event.unit), [0, 0, 0])[column] += event.quantity or 0
+    refusal = next((event for event in events if event.type is EventType.TRANSFER_REFUSED), None)
+    return TransferRecord(
+        transfer_id=transfer_id,
+        lines=[
+            TransferLine(
+                item_id=item_id,
+                unit=unit,
+                sent=quantity_json(sent),
+                received=quantity_json(received),
+                lost=quantity_json(lost),
+            )
+            for (item_id, unit), (sent, received, lost) in sums.items()
+        ],
+        refused=None if refusal is None else refusal.reason,
+        reversed=any(event.type is EventType.TRANSFER_REVERSED for event in events),
+        first_sequence=events[0].sequence,
+        first_recorded_at=time_text(events[0].recorded_at, events[0].utc_offset),
+        last_recorded_at=time_text(events[-1].recorded_at, events[-1].utc_offset),
+    )

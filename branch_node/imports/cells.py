@@ -1,0 +1,135 @@
+"""Single cells of an import: numbers, texts, conditions. Pure; what is wrong is a RowRejected that says why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import date
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final
+
+from branch_node.imports.map_tables import Condition
+from shared.events import BadQuantity, code_fault, parse_quantity, text_fault
+
+Cells = Sequence[str]
+Test = Callable[[Cells], bool]
+
+_MILLIONTH: Final = Decimal("0.000001")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CURRENCY: Final = re.compile(r"[A-Z]{3}")
+
+
+class RowRejected(ValueError):
+    """A row that cannot be recorded; the text says why."""
+
+
+class Numbers:
+    """Numbers as the file writes them: `.5`, `+3` and `2.5000` are read (zeros are all that is lost), not `1,000`."""
+
+    def __init__(self, *, decimal_comma: bool) -> None:
+        self._decimal_comma = decimal_comma
+
+    def quantity(self, text: str) -> int:
+        """Thousandths, exact."""
+        if not text.strip():
+            raise RowRejected("there is no quantity")
+        try:
+            return parse_quantity(self._plain(text))
+        except BadQuantity as error:
+            raise RowRejected(f"the quantity {text.strip()[:40]!r}: {error}") from error
+
+    def number(self, text: str) -> Decimal:
+        written = self._plain(text)
+        if _NUMBER.fullmatch(written) is None:
+            raise RowRejected(f"{text.strip()[:40]!r} is no number such as 12.5")
+        return Decimal(written)
+
+    def _plain(self, text: str) -> str:
+        text = text.strip()
+        if self._decimal_comma:
+            if "." in text:
+                raise RowRejected(f"{text[:40]!r} is no number: the map says that decimals come after a comma")
+            text = text.replace(",", ".")
+        if text[:1] == "+" and text[1:2].isdigit():
+            text = text[1:]
+        whole, point, decimals = text.partition(".")
+        if not (point and decimals.isascii() and decimals.isdigit()):
+            return text
+        decimals = decimals.rstrip("0")
+        whole = whole + "0" if whole in ("", "-") else whole
+        return f"{whole}.{decimals}" if decimals else whole
+
+
+def amount_text(amount: Decimal) -> str:
+    """The shortest text of a cost, rounded half to even at six decimals (a price times a weight has more)."""
+    if amount.copy_abs() >= 10**15:
+        raise RowRejected(f"the cost {amount:f} has more than 15 digits")
+    text = format(amount.quantize(_MILLIONTH, ROUND_HALF_EVEN), "f")
+    return text.rstrip("0").rstrip(".")
+
+
+def good_code(text: str) -> str:
+    return _good(text, 64, code_fault(text))
+
+
+def good_person(text: str) -> str:
+    return _good(text, 40, code_fault(text))
+
+
+def good_id(text: str) -> str:
+    return _good(text, 200, code_fault(text))
+
+
+def good_text(text: str) -> str:
+    return _good(text, 1_000, text_fault(text))
+
+
+def good_currency(text: str) -> str:
+    return _good(text, 3, None if _CURRENCY.fullmatch(text) else "it is no currency such as USD")
+
+
+def good_day(text: str) -> str:
+    return _good(text, 10, None if _is_day(text) else "it is no day such as 2026-01-31")
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return _DAY.fullmatch(text) is not None and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _good(text: str, longest: int, fault: str | None) -> str:
+    if len(text) > longest:
+        raise RowRejected(f"{text[:40]!r}… has {len(text)} characters, at most {longest} are kept")
+    if fault is not None:
+        raise RowRejected(f"{text[:40]!r}: {fault}")
+    return text
+
+
+def tests_of(place: int, said: Condition, number: Callable[[str], Decimal]) -> list[Test]:
+    """What the cell at `place` must pass; all of them. Blanks around it do not count."""
+    tests: list[Test] = []
+    if said.equals is not None:
+        wanted = frozenset([said.equals] if isinstance(said.equals, str) else said.equals)
+        tests.append(lambda cells: cells[place].strip() in wanted)
+    if said.not_equals is not None:
+        unwanted = frozenset([said.not_equals] if isinstance(said.not_equals, str) else said.not_equals)
+        tests.append(lambda cells: cells[place].strip() not in unwanted)
+    if said.starts is not None:
+        starts = said.starts if isinstance(said.starts, str) else tuple(said.starts)
+        tests.append(lambda cells: cells[place].strip().startswith(starts))
+    if said.ends is not None:
+        ends = said.ends if isinstance(said.ends, str) else tuple(said.ends)
+        tests.append(lambda cells: cells[place].strip().endswith(ends))
+    if said.empty is not None:
+        empty = said.empty
+        tests.append(lambda cells: (not cells[place].strip()) is empty)
+    if said.below is not None:
+        below = Decimal(said.below)
+        tests.append(lambda cells: number(cells[place]) < below)
+    if said.above is not None:
+        above = Decimal(said.above)
+        tests.append(lambda cells: number(cells[place]) > above)
+    return tests

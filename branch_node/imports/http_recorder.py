@@ -1,0 +1,208 @@
+"""Where the rows of an import go when a node serves this --dir: to that node over HTTP, in batches, one under way.
+
+What is recorded already is looked up in the node's database, which is on this machine: the node would answer each
+repeated row with the stock of its moment, and that is slow for a whole file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Self
+from urllib.parse import quote
+
+import msgspec
+from sqlalchemy import select
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from branch_node.commands.command_inputs import ItemContent
+from branch_node.database.schema import ITEM
+from branch_node.database.store import Store
+from branch_node.imports.import_commands import (
+    ALREADY,
+    RECORDED,
+    ImportEvent,
+    Outcome,
+    Refused,
+    Registration,
+    item_key,
+    recorded_before,
+    reused,
+)
+from branch_node.imports.importer import Row, Settle
+from branch_node.problems import KEY_REUSED
+from shared.events import quantity_json
+from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
+from shared.runtime.clock import format_rfc3339
+
+TRIES: Final = 6
+MAX_BODY: Final = 3 * 1024 * 1024
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+class _Event(msgspec.Struct):
+    sequence: int
+
+
+class _Problem(msgspec.Struct):
+    code: str
+    title: str = ""
+    detail: str = ""
+    sequence: int | None = None
+
+
+class _Answer(msgspec.Struct):
+    status: int
+    event: _Event | None = None
+    problem: _Problem | None = None
+
+
+class _Answers(msgspec.Struct):
+    items: list[_Answer]
+
+
+class HttpRecorder:
+    """Records through the node behind `client`; `store` reads that node's database. `sleep` is used between tries."""
+
+    def __init__(self, client: ServiceClient, store: Store, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._client = client
+        self._store = store
+        self._sleep = sleep
+        self._source = ""
+        # One thread, so that batches arrive in order and the client serves one thread at a time.
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="larder-import")
+        with store.reading() as connection:
+            self._items = set(connection.execute(select(ITEM.c.item_id)).scalars())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._sender.shutdown(wait=True, cancel_futures=True)
+
+    def register(self, registration: Registration) -> None:
+        self._source = registration.source
+        self._client.post("/v1/imports", msgspec.structs.asdict(registration), tries=TRIES)
+
+    def knows(self, item_id: str) -> bool:
+        return item_id in self._items
+
+    def record(self, items: Sequence[ItemContent], rows: Sequence[Row]) -> Settle:
+        return self._sender.submit(self._record, items, rows).result
+
+    def _record(self, items: Sequence[ItemContent], rows: Sequence[Row]) -> list[Outcome]:
+        for item in items:
+            self._define(item)
+        events = [ImportEvent(row.entry, key=row.key, actor="") for row in rows]
+        outcomes = self._look_up(events)
+        bodies = {place: _body(rows[place]) for place, outcome in enumerate(outcomes) if outcome is None}
+        for batch in _batches(bodies):
+            self._send(batch, bodies, events, outcomes)
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _define(self, item: ItemContent) -> None:
+        headers = {"Idempotency-Key": item_key(self._source, item.item_id), **_JSON}
+        body = msgspec.json.encode(item.definition)
+        self._client.request(
+            "PUT", f"/v1/items/{quote(item.item_id, safe='')}", content=body, headers=headers, tries=TRIES
+        )
+        self._items.add(item.item_id)
+
+    def _look_up(self, events: Sequence[ImportEvent]) -> list[Outcome | None]:
+        with self._store.reading() as connection:
+            return recorded_before(connection, events)
+
+    def _send(
+        self,
+        places: Sequence[int],
+        bodies: Mapping[int, bytes],
+        events: Sequence[ImportEvent],
+        outcomes: list[Outcome | None],
+    ) -> None:
+        """Send rows until each has its outcome. What a lost answer leaves open is looked up before it is sent again."""
+        asked = False
+        for attempt in Retrying(
+            retry=retry_if_exception(_worth_another_try),
+            wait=wait_random_exponential(multiplier=0.2, max=5.0),
+            stop=stop_after_attempt(TRIES),
+            reraise=True,
+            sleep=self._sleep,
+        ):
+            with attempt:
+                if asked:
+                    for place, found in zip(places, self._look_up([events[each] for each in places]), strict=True):
+                        outcomes[place] = RECORDED if found is ALREADY else found
+                asked = True
+                still_open = [place for place in places if outcomes[place] is None]
+                if still_open:
+                    answers = self._post([bodies[place] for place in still_open])
+                    for place, outcome in zip(still_open, answers, strict=True):
+                        outcomes[place] = outcome
+
+    def _post(self, bodies: Sequence[bytes]) -> list[Outcome]:
+        content = b'{"events":[' + b",".join(bodies) + b"]}"
+        answer = self._client.request("POST", "/v1/events/batch", content=content, headers=_JSON)
+        try:
+            items = msgspec.json.decode(answer.body, type=_Answers).items
+        except msgspec.MsgspecError as error:
+            raise Unreachable(f"the answer is not a branch's: {error}") from error
+        seen: set[int] = set()
+        return [_outcome(item, seen) for item in items]
+
+
+def _outcome(answer: _Answer, seen: set[int]) -> Outcome:
+    if answer.event is not None:
+        if answer.event.sequence in seen:
+            return ALREADY  # the same id and content twice in one batch
+        seen.add(answer.event.sequence)
+        return RECORDED
+    problem = answer.problem or _Problem(code="no-answer")
+    if answer.status >= 500:
+        raise RemoteProblem(answer.status, problem.code, title=problem.title, detail=problem.detail, extras={})
+    if problem.code == KEY_REUSED.code:
+        return reused(problem.sequence)
+    return Refused(f"{problem.detail or problem.title} ({problem.code})")
+
+
+def _worth_another_try(error: BaseException) -> bool:
+    return isinstance(error, Unreachable) or (isinstance(error, RemoteProblem) and error.temporary)
+
+
+def _batches(bodies: Mapping[int, bytes]) -> Iterator[list[int]]:
+    """The rows' places in batches whose bodies the node takes."""
+    batch: list[int] = []
+    size = 0
+    for place, body in bodies.items():
+        if batch and size + len(body) > MAX_BODY:
+            yield batch
+            batch, size = [], 0
+        batch.append(place)
+        size += len(body) + 1
+    if batch:
+        yield batch
+
+
+def _body(row: Row) -> bytes:
+    """A row as one event of a batch. Read by the node, it is the very `Entry` that the row holds."""
+    entry = row.entry
+    said: dict[str, Any] = {
+        "key": row.key,
+        "type": entry.type,
+        "item_id": entry.item_id,
+        "occurred_at": None if entry.occurred_at is None else format_rfc3339(entry.occurred_at),
+        "reference": entry.reference,
+        "reason": entry.reason,
+        "note": entry.note,
+        "cost": entry.cost,
+        "source": entry.source,
+        "actor": entry.person,
+        "lot": entry.lot,
+        "expires_on": entry.expires_on,
+        "area": entry.area,
+    }
+    if entry.quantity is not None:
+        said["quantity"] = quantity_json(entry.quantity)
+    if entry.counted is not None:
+        said["counted"] = quantity_json(entry.counted)
+    return msgspec.json.encode({name: value for name, value in said.items() if value is not None})

@@ -1,0 +1,174 @@
+"""What must hold between the keys of an import map, so that what passed can be done, the file's columns aside."""
+
+from __future__ import annotations
+
+import re
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from branch_node.imports import cells as cell
+from branch_node.imports.cells import RowRejected
+from branch_node.imports.map_tables import Condition, Constants, ImportMap, MapFault, Path
+from branch_node.imports.wall_clock import FormatError, TimeFormat
+from shared.events import BY_HAND, RULES, EventType
+
+
+def check_map(found: ImportMap) -> None:
+    """What must hold between the keys of a map."""
+    _check_top(found)
+    _check_time(found)
+    _check_rules(found)
+    _check_items(found)
+    columns, constants = found.columns, found.constants
+    if columns.quantity is None:
+        raise MapFault(("columns", "quantity"), "is missing: which column says how many")
+    for one, other in (("product", "reference"), ("reference_line", "reference")):
+        if getattr(columns, one) is not None and getattr(columns, other) is None:
+            raise MapFault(("columns", one), f"is part of the reference: columns.{other} must be there too")
+    if columns.cost is not None and columns.unit_cost is not None:
+        raise MapFault(("columns", "unit_cost"), "is given as well as columns.cost: which one is it")
+    if (columns.cost or columns.unit_cost) and not (columns.currency or constants.currency):
+        raise MapFault(("constants", "currency"), "is missing: a cost has a currency, such as USD")
+    for field in msgspec.structs.fields(Constants):
+        _check_text(("constants", field.name), getattr(constants, field.name))
+        if getattr(constants, field.name) is not None and getattr(columns, field.name, None) is not None:
+            raise MapFault(("constants", field.name), f"is also a column: remove it or columns.{field.name}")
+
+
+_GOOD = {
+    "item": cell.good_code,
+    "reference_kind": cell.good_code,
+    "product": cell.good_text,
+    "reason": cell.good_code,
+    "note": cell.good_text,
+    "currency": cell.good_currency,
+    "area": cell.good_code,
+    "unit": cell.good_code,
+}
+
+
+def _check_text(path: Path, text: str | None) -> None:
+    """Texts of the map that go into events are as good as those of the file."""
+    good = _GOOD.get(str(path[-1]))
+    if text is None or good is None:
+        return
+    try:
+        good(text)
+    except RowRejected as error:
+        raise MapFault(path, str(error)) from error
+
+
+def _check_top(found: ImportMap) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", found.source):
+        raise MapFault(("source",), "must be 1 to 40 letters, digits, dots, dashes or underscores, as in till-7")
+    if len(found.delimiter) != 1 or found.delimiter in '"\r\n\0' or not found.delimiter.isascii():
+        raise MapFault(("delimiter",), "must be one ASCII character, such as ',' ';' '|' or a tab")
+    if found.decimal == found.delimiter == ",":
+        # Legal where the file quotes its numbers, but then nothing here can tell "1,5" from two cells of a bad row.
+        raise MapFault(("decimal",), "is also the delimiter")
+    if found.header is not None and (not found.header or len(set(found.header)) != len(found.header)):
+        raise MapFault(("header",), "must name each column once")
+
+
+def _check_time(found: ImportMap) -> None:
+    columns, formats, constants = found.columns, found.formats, found.constants
+    if (columns.occurred_at is None) == (columns.date is None):
+        raise MapFault(("columns", "occurred_at"), "is missing: give either it, or date with time")
+    if columns.occurred_at is not None:
+        if columns.time is not None or constants.time is not None:
+            raise MapFault(("columns", "occurred_at"), "has the time of day in it: remove time")
+        zoned = _format(formats.occurred_at, "occurred_at", date=True, time=True).zoned
+    else:
+        if (columns.time is None) == (constants.time is None):
+            raise MapFault(("columns", "time"), "is missing: give it, or constants.time such as 12:00:00")
+        date = _format(formats.date, "date", date=True, time=False)
+        time = _format(formats.time, "time", date=False, time=True)
+        zoned = date.zoned or time.zoned
+        if constants.time is not None:
+            try:
+                time.read(constants.time)
+            except ValueError as error:
+                raise MapFault(("constants", "time"), str(error)) from error
+    for name in ("occurred_at", "date", "time"):
+        if getattr(formats, name) is not None and not (getattr(columns, name) or getattr(constants, name, None)):
+            raise MapFault(("formats", name), f"has no column: there is no columns.{name}")
+    _check_zone(found, zoned=zoned)
+
+
+def _check_zone(found: ImportMap, *, zoned: bool) -> None:
+    if zoned and found.time_zone is not None:
+        raise MapFault(("time_zone",), "is not needed: the file's times carry their offset")
+    if not zoned and found.time_zone is None:
+        raise MapFault(("time_zone",), "is missing: an IANA name such as Asia/Beirut")
+    if found.time_zone is not None:
+        try:
+            ZoneInfo(found.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise MapFault(("time_zone",), f"{found.time_zone!r} is no IANA name such as Asia/Beirut") from error
+    elif found.fold is not None:
+        raise MapFault(("fold",), "is not needed: the file's times carry their offset")
+
+
+def _format(said: str | None, name: str, *, date: bool, time: bool) -> TimeFormat:
+    if said is None:
+        raise MapFault(("formats", name), "is missing: how is it written, such as %Y-%m-%d %H:%M:%S")
+    try:
+        made = TimeFormat(said)
+    except FormatError as error:
+        raise MapFault(("formats", name), str(error)) from error
+    if made.has_date != date or made.has_time != time:
+        wanted = " and ".join(word for word, needed in (("the date", date), ("the time of day", time)) if needed)
+        raise MapFault(("formats", name), f"must give {wanted}, and nothing else")
+    return made
+
+
+def _check_rules(found: ImportMap) -> None:
+    for path, conditions in (
+        (("where",), found.where),
+        *((("rules", index, "when"), rule.when) for index, rule in enumerate(found.rules)),
+    ):
+        for column, condition in conditions.items():
+            said = [getattr(condition, field.name) for field in msgspec.structs.fields(Condition)]
+            if all(each is None for each in said):
+                raise MapFault((*path, column), "says nothing: give equals, starts, ends, empty, below or above")
+            if any(each in ([], "") and each is not None for each in said):
+                raise MapFault((*path, column), 'holds an empty text or list; for an empty cell say "empty = true"')
+    for index, rule in enumerate(found.rules):
+        path = ("rules", index)
+        if not rule.when:
+            raise MapFault((*path, "when"), "is missing: under which conditions does the rule apply")
+        if (rule.type is not None) + rule.skip + (rule.reject is not None) != 1:
+            raise MapFault(path, 'must say one of: type = "...", skip = true, reject = "why"')
+        for name in ("reason", "note", "reference_kind"):
+            _check_text((*path, name), getattr(rule, name))
+        if rule.type is not None:
+            _check_type(found, rule.type, (*path, "type"), reason=rule.reason)
+        elif rule.sign != "as-written" or rule.reason or rule.note or rule.reference_kind:
+            raise MapFault(path, "records nothing: sign, reason, note and reference_kind belong to a rule with a type")
+    if found.type is not None:
+        _check_type(found, found.type, ("type",), reason=None)
+    elif not any(rule.type for rule in found.rules):
+        raise MapFault(("type",), "is missing: what are the rows, such as ORDER_DEDUCTION")
+
+
+def _check_type(found: ImportMap, kind: EventType, path: Path, *, reason: str | None) -> None:
+    if kind not in BY_HAND:
+        raise MapFault(path, f"{kind} is not recorded by import; these are: {', '.join(sorted(BY_HAND))}")
+    if "reason" in RULES[kind].required and not (reason or found.constants.reason or found.columns.reason):
+        raise MapFault(path, f"{kind} needs a reason: in the rule, in constants or in columns")
+
+
+def _check_items(found: ImportMap) -> None:
+    if (found.columns.item is None) == (found.constants.item is None):
+        raise MapFault(("columns", "item"), "is missing: which column is the item's code")
+    if found.unknown_items == "reject":
+        if found.new_items is not None:
+            raise MapFault(("new_items",), 'is for unknown_items = "create" only')
+        return
+    new = found.new_items
+    if new is None:
+        raise MapFault(("new_items",), 'is missing: unknown_items = "create" needs the unit of a new item')
+    if (new.unit is None) == (new.unit_column is None):
+        raise MapFault(("new_items", "unit"), "is missing: give it, or unit_column")
+    _check_text(("new_items", "unit"), new.unit)

@@ -1,0 +1,296 @@
+"""What a row of the file is, as the map says: filtered, skipped, rejected, or a movement of stock to be recorded.
+
+Pure. A map and a header make a RowReader once; everything that can be looked up or remembered is prepared then, as a
+till's year has a million rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from branch_node.commands.command_inputs import ItemContent
+from branch_node.commands.event_inputs import Entry
+from branch_node.imports import cells as cell
+from branch_node.imports.cells import Cells, Numbers, RowRejected, Test, tests_of
+from branch_node.imports.map_tables import Condition, ImportMap, Rule, Sign
+from branch_node.imports.wall_clock import MOMENTS, Memo, TimeFormat, WallClock
+from shared.events import MAX_LINES, RULES, Cost, Definition, EventType, Reference, quantity_text
+
+FILTERED: Final = "filtered"
+SKIPPED: Final = "skipped"
+
+
+class HeaderError(ValueError):
+    """The file lacks a column that the map names; the text says which, and what there is."""
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """A lookup file, read: its columns, and its rows by key."""
+
+    columns: Sequence[str]
+    rows: Mapping[str, Sequence[str]]
+    file: str
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """What a rule, or the map itself, makes of a row."""
+
+    type: EventType
+    sign: Sign
+    signed: bool
+    counts: bool
+    reason: str | None
+    note: str | None
+    reference_kind: str
+
+
+Read = Callable[[Cells], str | None]
+
+
+class RowReader:
+    """Reads rows of one header by one map. Raises HeaderError where the map names a column that is not there."""
+
+    def __init__(self, found: ImportMap, header: Sequence[str], lookups: Mapping[str, Joined] | None = None) -> None:
+        self._places = {name: index for index, name in enumerate(header)}
+        if len(self._places) != len(header):
+            twice = next(name for index, name in enumerate(header) if name in header[:index])
+            raise HeaderError(f"the file has the column {twice!r} twice")
+        self._joins = [self._join(name, said.on, (lookups or {})[name]) for name, said in found.lookup.items()]
+        numbers = Numbers(decimal_comma=found.decimal == ",")
+        self._quantities: Memo[str, int] = Memo(numbers.quantity)
+        self._numbers: Memo[str, Decimal] = Memo(numbers.number)
+        # A text comes again and again, right or wrong is decided once.
+        self._codes, self._texts = Memo(cell.good_code), Memo(cell.good_text)
+        self._source = found.source
+        self._where = self._tests(found.where)
+        self._skip = frozenset(found.skip_items)
+        columns, constants = found.columns, found.constants
+        self._reference_kind = constants.reference_kind or "order"
+        self._rules = [(self._tests(rule.when), rule, self._kind_of(rule)) for rule in found.rules]
+        self._default = None if found.type is None else self._kind(found.type, found.sign)
+        self._item = self._text(columns.item, constants.item)
+        self._quantity = self._place(columns.quantity or "")
+        self._moment = self._moments(found)
+        self._id = self._text(columns.id)
+        self._paper = self._text(columns.reference)
+        self._papers = Memo(cell.good_id)
+        self._paper_line = self._text(columns.reference_line)
+        self._product = self._text(columns.product, constants.product)
+        self._reason = self._checked(self._codes, columns.reason, constants.reason)
+        self._note = self._checked(self._texts, columns.note, constants.note)
+        self._cost = self._text(columns.cost or columns.unit_cost)
+        self._cost_of_unit = columns.unit_cost is not None
+        self._currency = self._checked(Memo(cell.good_currency), columns.currency, constants.currency)
+        self._person = self._checked(Memo(cell.good_person), columns.actor)
+        self._lot = self._checked(self._codes, columns.lot)
+        self._expires_on = self._checked(Memo(cell.good_day), columns.expires_on)
+        self._area = self._checked(self._codes, columns.area, constants.area)
+        new = found.new_items
+        self._unit = self._checked(self._codes, new.unit_column, new.unit) if new else None
+        self._name = self._checked(self._texts, new.name_column) if new else None
+        self._category = self._checked(self._texts, new.category_column) if new else None
+
+    def widen(self, cells: list[str]) -> list[str]:
+        """The row with what its lookups lend it. Raises RowRejected where a lookup has no such key."""
+        for place, joined in self._joins:
+            key = cells[place].strip()
+            lent = joined.rows.get(key)
+            if lent is None:
+                raise RowRejected(f"there is no {key[:64]!r} in {joined.file}")
+            cells = [*cells, *lent]
+        return cells
+
+    def read(self, cells: Cells) -> Entry | str:
+        """The event to record, or FILTERED or SKIPPED, of a row as wide as the header, widened. Raises RowRejected."""
+        for test in self._where:
+            if not test(cells):
+                return FILTERED
+        item_id = self._item(cells) if self._item else None
+        if item_id in self._skip:
+            return SKIPPED
+        kind = self._default
+        for tests, rule, made in self._rules:
+            for test in tests:
+                if not test(cells):
+                    break
+            else:
+                if rule.skip:
+                    return SKIPPED
+                if rule.reject is not None:
+                    raise RowRejected(rule.reject)
+                kind = made
+                break
+        if kind is None:
+            raise RowRejected("no rule of the map says what this row is")
+        if item_id is None:
+            raise RowRejected("there is no item")
+        quantity = self._signed(kind, cells[self._quantity])
+        reason = kind.reason or (self._reason(cells) if self._reason else None)
+        if reason is None and "reason" in RULES[kind.type].required:
+            raise RowRejected(f"{kind.type} needs a reason")
+        return Entry(
+            type=kind.type,
+            item_id=item_id,
+            quantity=None if kind.counts else quantity,
+            counted=quantity if kind.counts else None,
+            occurred_at=self._moment(cells),
+            reference=self._read_reference(kind, cells) if self._paper else None,
+            reason=reason,
+            note=kind.note or (self._note(cells) if self._note else None),
+            cost=self._read_cost(kind, cells, quantity) if self._cost else None,
+            source=self._source,
+            person=self._person(cells) if self._person else None,
+            lot=self._lot(cells) if self._lot else None,
+            expires_on=self._expires_on(cells) if self._expires_on else None,
+            area=self._area(cells) if self._area else None,
+        )
+
+    def own_id(self, cells: Cells) -> str | None:
+        """The row's own id; None where the map names none. Raises RowRejected where it is empty or cannot be an id."""
+        if self._id is None:
+            return None
+        own_id = self._id(cells)
+        if own_id is None:
+            raise RowRejected("the row's own id is empty")
+        return cell.good_id(own_id)
+
+    def new_item(self, item_id: str, cells: Cells) -> ItemContent:
+        """How the row describes its item, for `unknown_items = "create"`. Raises RowRejected."""
+        unit = self._unit(cells) if self._unit else None
+        if unit is None:
+            raise RowRejected(f"the item {item_id!r} is not known, and the row gives no unit to define it with")
+        name = self._name(cells) if self._name else None
+        category = self._category(cells) if self._category else None
+        definition = Definition(category=category, name=name or item_id, unit=unit)
+        return ItemContent(item_id=cell.good_code(item_id), definition=definition)
+
+    # What a map names, found once.
+
+    def _join(self, name: str, on: str, joined: Joined) -> tuple[int, Joined]:
+        place = self._place(on)
+        width = max(self._places.values()) + 1
+        for index, column in enumerate(joined.columns):
+            self._places.setdefault(f"{name}.{column}", width + index)
+        return place, joined
+
+    def _place(self, column: str) -> int:
+        if column not in self._places:
+            raise HeaderError(f"the file has no column {column!r}; it has {', '.join(self._places)}")
+        return self._places[column]
+
+    def _text(self, column: str | None, constant: str | None = None) -> Read | None:
+        """How to read a column, blanks around it left out, None where it is empty; None where nothing is mapped."""
+        if column is None:
+            return None if constant is None else lambda _: constant
+        place = self._place(column)
+        return lambda cells: cells[place].strip() or None
+
+    def _checked(self, good: Memo[str, str], column: str | None, constant: str | None = None) -> Read | None:
+        if column is None:
+            return None if constant is None else lambda _: constant
+        place = self._place(column)
+
+        def read(cells: Cells) -> str | None:
+            text = cells[place].strip()
+            return good[text] if text else None
+
+        return read
+
+    def _moments(self, found: ImportMap) -> Callable[[Cells], int]:
+        columns, formats = found.columns, found.formats
+        clock = WallClock(found.time_zone, found.fold)
+        if columns.occurred_at is not None:
+            place = self._place(columns.occurred_at)
+            whole = TimeFormat(formats.occurred_at or "")
+            moments: Memo[str, int] = Memo(lambda text: clock.moment(whole.read(text)), MOMENTS)
+            return _rejecting(lambda cells: moments[cells[place].strip()])
+        date_place = self._place(columns.date or "")
+        dates: Memo[str, int] = Memo(TimeFormat(formats.date or "").read)
+        times: Memo[str, int] = Memo(TimeFormat(formats.time or "").read, MOMENTS)
+        constant = found.constants.time
+        if constant is not None:
+            fixed = times[constant]
+            return _rejecting(lambda cells: clock.moment(dates[cells[date_place].strip()] + fixed))
+        time_place = self._place(columns.time or "")
+        return _rejecting(
+            lambda cells: clock.moment(dates[cells[date_place].strip()] + times[cells[time_place].strip()])
+        )
+
+    def _kind_of(self, rule: Rule) -> _Kind | None:
+        return None if rule.type is None else self._kind(rule.type, rule.sign, rule)
+
+    def _kind(self, kind: EventType, sign: Sign, rule: Rule | None = None) -> _Kind:
+        return _Kind(
+            type=kind,
+            sign=sign,
+            signed=RULES[kind].signed,
+            counts=kind == EventType.STOCKTAKE,
+            reason=rule.reason if rule else None,
+            note=rule.note if rule else None,
+            reference_kind=(rule.reference_kind if rule else None) or self._reference_kind,
+        )
+
+    def _tests(self, conditions: Mapping[str, Condition]) -> list[Test]:
+        number = self._numbers.__getitem__
+        return [test for column, said in conditions.items() for test in tests_of(self._place(column), said, number)]
+
+    # What a row holds.
+
+    def _signed(self, kind: _Kind, text: str) -> int:
+        quantity = self._quantities[text]
+        if kind.sign != "as-written":
+            quantity = abs(quantity) if kind.sign == "absolute" else -quantity
+        if quantity > 0 or (quantity == 0 and kind.counts) or (quantity < 0 and kind.signed):
+            return quantity
+        if quantity == 0:
+            raise RowRejected(f"{kind.type} of nothing: the quantity is 0")
+        raise RowRejected(
+            f"{kind.type} of {quantity_text(quantity)}: below zero, and no rule of the map says what it is"
+        )
+
+    def _read_reference(self, kind: _Kind, cells: Cells) -> Reference | None:
+        paper = self._paper(cells) if self._paper else None
+        if paper is None:
+            return None
+        line = self._paper_line(cells) if self._paper_line else None
+        if line is not None and not (line.isascii() and line.isdigit() and 1 <= int(line[:5]) <= MAX_LINES):
+            raise RowRejected(f"the line {line[:20]!r} is no number from 1 to {MAX_LINES}")
+        product = self._product(cells) if self._product else None
+        return Reference(
+            id=self._papers[paper],
+            kind=kind.reference_kind,
+            line=None if line is None else int(line),
+            product=None if product is None else self._texts[product],
+        )
+
+    def _read_cost(self, kind: _Kind, cells: Cells, quantity: int) -> Cost | None:
+        text = self._cost(cells) if self._cost else None
+        if text is None:
+            return None
+        currency = self._currency(cells) if self._currency else None
+        if currency is None:
+            raise RowRejected("the cost has no currency")
+        amount = self._numbers[text]
+        if self._cost_of_unit:
+            amount *= Decimal(abs(quantity)) / 1_000
+        elif kind.sign != "as-written":
+            amount = abs(amount) if kind.sign == "absolute" else -amount
+        if amount < 0:
+            raise RowRejected(f"the cost {text[:40]} is below zero")
+        return Cost(amount=cell.amount_text(amount), currency=currency)
+
+
+def _rejecting(read: Callable[[Cells], int]) -> Callable[[Cells], int]:
+    def moment(cells: Cells) -> int:
+        try:
+            return read(cells)
+        except RowRejected:
+            raise
+        except ValueError as error:
+            raise RowRejected(str(error)) from error
+
+    return moment

@@ -1,0 +1,292 @@
+"""The file of an import: its fingerprint, its rows one by one, its rejects. Nothing is held whole in memory.
+
+CSV in UTF-8, with or without byte order mark, LF or CRLF, plain or gzip. The name that makes the rows' keys leaves out
+`.gz`, and the fingerprint is of the unpacked bytes: packing a file does not make it another one.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import os
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, NamedTuple, Self, cast
+
+from branch_node.imports.rows import Joined
+from shared.events import code_fault
+
+MAX_LOOKUP_ROWS: Final = 300_000
+_CHUNK: Final = 1 << 20
+_BOM: Final = b"\xef\xbb\xbf"
+
+Progress = Callable[[int], None]
+"""Told, now and then, how many of the file's bytes were read (of those on disk, so packed ones of a packed file)."""
+
+
+class FileRefused(Exception):
+    """The file cannot be imported as it is; the text says why and what to do."""
+
+
+class Fingerprint(NamedTuple):
+    """What tells one file from another: the size in bytes and the SHA-256, in hex, of its unpacked content."""
+
+    size: int
+    sha256: str
+
+
+class Record(NamedTuple):
+    """One row: the number of its first line in the file, its cells, and what is wrong with it as CSV, or None."""
+
+    line: int
+    cells: list[str]
+    fault: str | None
+
+
+class ImportFile:
+    """A CSV opened for reading, twice over the same descriptor: once for the fingerprint, once for the rows."""
+
+    def __init__(self, path: Path, delimiter: str = ",") -> None:
+        self.path = path
+        self._delimiter = delimiter
+        # Unbuffered, as its place in the file is shared with the duplicates that are read from.
+        self._disk = path.open("rb", buffering=0)
+        self._begin = os.fstat(self._disk.fileno())
+        self.bytes_on_disk = self._begin.st_size
+        magic = self._disk.read(3)
+        self._packed = magic[:2] == b"\x1f\x8b"
+        if magic[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise FileRefused(f"{path} is UTF-16: save it as CSV in UTF-8")
+        self.name = _logical_name(path, packed=self._packed)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._disk.close()
+
+    def fingerprint(self, progress: Progress) -> Fingerprint:
+        """Read the file through, which also finds out that a packed one is whole. Raises FileRefused."""
+        digest, size = hashlib.sha256(), 0
+        with self._unpacked() as unpacked:
+            while chunk := self._read(unpacked):
+                if len(chunk) == _CHUNK and b"\n" not in chunk and b"\r" not in chunk:
+                    raise FileRefused(f"{self.path} has a line of more than {_CHUNK} bytes: it is no CSV file")
+                digest.update(chunk)
+                size += len(chunk)
+                progress(self._disk.tell())
+        return Fingerprint(size, digest.hexdigest())
+
+    def records(self, progress: Progress) -> Iterator[Record]:
+        """The rows in order, the header's among them; empty lines are passed over. Raises FileRefused."""
+        with self._unpacked() as unpacked:
+            try:
+                if unpacked.read(3) != _BOM:
+                    unpacked.seek(0)
+                # A byte that is not UTF-8 becomes half a surrogate pair, which no check of a text lets through.
+                text = io.TextIOWrapper(unpacked, encoding="utf-8", errors="surrogateescape", newline="")
+                yield from _records(_Lines(text, lambda: progress(self._disk.tell())), self._delimiter)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise FileRefused(f"{self.path} is damaged: {error}") from error
+        now = os.fstat(self._disk.fileno())
+        if (now.st_size, now.st_mtime_ns) != (self._begin.st_size, self._begin.st_mtime_ns):
+            raise FileRefused(f"{self.path} changed while it was read: import a copy that nobody writes to")
+
+    def _unpacked(self) -> IO[bytes]:
+        self._disk.seek(0)
+        # A duplicate, as closing the reader must not close the file.
+        disk: IO[bytes] = os.fdopen(os.dup(self._disk.fileno()), "rb")
+        return cast("IO[bytes]", _Packed(disk)) if self._packed else disk
+
+    def _read(self, unpacked: IO[bytes]) -> bytes:
+        try:
+            return unpacked.read(_CHUNK)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FileRefused(f"{self.path} is damaged, perhaps cut short: {error}") from error
+
+
+class _Packed(gzip.GzipFile):
+    """A gzip reader that closes what it reads from."""
+
+    def __init__(self, disk: IO[bytes]) -> None:
+        super().__init__(fileobj=disk, mode="rb")
+        self._disk = disk
+
+    def close(self) -> None:
+        super().close()
+        self._disk.close()
+
+
+def _logical_name(path: Path, *, packed: bool) -> str:
+    name = path.name
+    if packed and name.lower().endswith(".gz"):
+        name = name[:-3]
+    name = unicodedata.normalize("NFC", name)
+    fault = code_fault(name)
+    if fault is not None:
+        raise FileRefused(f"{path} has a name that cannot be part of a row's key ({fault}): rename it")
+    return name
+
+
+class _Lines:
+    """The lines of a text, with those of the record being read kept, so that a broken record can be given back."""
+
+    def __init__(self, text: IO[str], progress: Callable[[], None]) -> None:
+        self._text = text
+        self._progress = progress
+        self.taken: list[str] = []
+        self._back: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        taken, back = self.taken, self._back
+        while True:
+            if back:
+                line = back.pop()
+                taken.append(line)
+                yield line
+                continue
+            for number, line in enumerate(self._text):
+                taken.append(line)
+                yield line
+                if not number & 0x3FF:
+                    self._progress()
+                if back:
+                    break
+            else:
+                return
+
+    def give_back(self) -> str:
+        """All lines of the record but its first; that one is returned."""
+        first = self.taken[0]
+        self._back.extend(reversed(self.taken[1:]))
+        self.taken.clear()
+        return first
+
+
+def _records(lines: _Lines, delimiter: str) -> Iterator[Record]:
+    number = 1
+    rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+    taken = lines.taken
+    while True:
+        try:
+            for cells in rows:
+                if cells:
+                    yield Record(number, cells, None)
+                number += len(taken)
+                taken.clear()
+            return
+        except csv.Error as error:
+            # An unclosed quote swallows the lines after it: only the first is bad, the others are read again.
+            yield Record(number, [lines.give_back().rstrip("\r\n")], f"not CSV: {error}")
+            number += 1
+            rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
+
+
+def read_lookup(path: Path, key: str, delimiter: str) -> Joined:
+    """A lookup file, whole, by its column `key`. Raises FileRefused: unreadable, a key twice, too many rows."""
+    try:
+        with ImportFile(path, delimiter) as file:
+            records = file.records(lambda _: None)
+            header = next(records, None)
+            if header is None or key not in header.cells:
+                raise FileRefused(f"{path} has no column {key!r}")
+            place, rows = header.cells.index(key), dict[str, Sequence[str]]()
+            for record in records:
+                if record.fault is not None or len(record.cells) != len(header.cells):
+                    raise FileRefused(f"{path} line {record.line}: {record.fault or 'not as many cells as the header'}")
+                if rows.setdefault(record.cells[place].strip(), record.cells) is not record.cells:
+                    raise FileRefused(f"{path} line {record.line}: the key {record.cells[place][:64]!r} a second time")
+                if len(rows) > MAX_LOOKUP_ROWS:
+                    raise FileRefused(f"{path} has more than {MAX_LOOKUP_ROWS} rows: split it and the file it is for")
+            return Joined(header.cells, rows, path.name)
+    except OSError as error:
+        raise FileRefused(f"{path} cannot be read: {error.strerror}") from error
+
+
+class Rejects:
+    """The rejects file: line, reason and the row as it was, written beside and put in its place whole.
+
+    It is a CSV as the imported one is, so what is mended in it can be imported by the same map. With nothing to say it
+    leaves no file, unless one of an earlier run is there: that is replaced.
+    """
+
+    _FIRST: Sequence[str] = ("line", "reason")
+
+    def __init__(self, path: Path, delimiter: str = ",") -> None:
+        self.path = path
+        self.count = 0
+        self._delimiter = delimiter
+        self._header: list[object] = []
+        self._draft = path.with_name(path.name + ".partial")
+        self._file: IO[str] | None = None
+        if not os.access(path.parent, os.W_OK):
+            raise self._refused("the folder cannot be written to")
+
+    def begin(self, header: Sequence[str]) -> None:
+        self._header = [*self._FIRST, *header]
+
+    def add(self, line: int, reason: str, cells: Sequence[str]) -> None:
+        self._add(line, reason, *cells)
+
+    def _add(self, *cells: object) -> None:
+        self.count += 1
+        self._write(self._opened(), cells)
+
+    def finish(self) -> bool:
+        """Put the file in its place; whether it says anything."""
+        if self.count or self.path.exists():
+            file = self._opened()
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            self._draft.replace(self.path)
+        return self.count > 0
+
+    def _opened(self) -> IO[str]:
+        if self._file is None:
+            try:
+                self._file = self._draft.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            except OSError as error:
+                raise self._refused(error.strerror or str(error)) from error
+            self._write(self._file, self._header)
+        return self._file
+
+    def _write(self, file: IO[str], cells: Sequence[object]) -> None:
+        csv.writer(file, delimiter=self._delimiter, lineterminator="\n").writerow(cells)
+
+    def _refused(self, why: str) -> FileRefused:
+        return FileRefused(f"the rejects cannot be written to {self.path} ({why}): give --rejects PATH")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None and not self._file.closed:
+            self._file.close()
+            self._draft.unlink(missing_ok=True)
+
+
+class Conflicts(Rejects):
+    """Rows whose id recorded something else, apart from the rejects: imported again, they would count twice.
+
+    So the file says by its first columns what it is, and `is_one` knows it however it is called.
+    """
+
+    _FIRST = ("conflict_line", "recorded_sequence", "conflict")
+
+    def put(self, line: int, sequence: int | None, reason: str, cells: Sequence[str]) -> None:
+        self._add(line, sequence, reason, *cells)
+
+    @classmethod
+    def is_one(cls, first: Sequence[str]) -> bool:
+        """Whether a file with this first row holds conflicts."""
+        return [name.strip() for name in first[: len(cls._FIRST)]] == list(cls._FIRST)

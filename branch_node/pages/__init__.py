@@ -1,0 +1,1 @@
+"""The branch's pages for people: record, stock, log."""

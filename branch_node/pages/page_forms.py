@@ -1,0 +1,284 @@
+"""The forms of the branch's page: what a person typed, read into commands as strictly as the API's bodies, and what was
+wrong with it in their words. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from branch_node.commands.command_inputs import CorrectionContent, VoidInput, void_of
+from branch_node.commands.event_inputs import Entry, EventInput, entry_of
+from branch_node.database.nearest_codes import NEAREST, nearest_codes
+from branch_node.model import Item
+from shared.events import EventType
+from shared.runtime.clock import format_rfc3339
+from shared.runtime.http.strict_json import StrictDecoder
+from shared.runtime.pages.words import BadLocalTime, local_moment
+from shared.runtime.problems import Problem
+
+SOURCE: Final = "page"
+"""The `source` of what is recorded on the page."""
+
+MAX_NOTE: Final = 1_000
+MAX_BODY: Final = 64 * 1024
+_decode: Final = StrictDecoder(EventInput, max_bytes=MAX_BODY)
+_decode_void: Final = StrictDecoder(VoidInput, max_bytes=MAX_BODY)
+
+
+class Kind(StrEnum):
+    """What can be recorded on the page; the value stands in its address."""
+
+    DEDUCTION = "deduction"
+    WASTE = "waste"
+    DELIVERY = "delivery"
+    COUNT = "count"
+
+
+class KindWords(NamedTuple):
+    """How the page speaks of a kind. `types` are its events, each with a name; the first unless another is chosen."""
+
+    name: str
+    amount: str
+    button: str
+    types: tuple[tuple[EventType, str], ...]
+    reasons: tuple[tuple[str, str], ...] = ()
+
+
+KINDS: Final = {
+    Kind.DEDUCTION: KindWords(
+        "Deduction",
+        "How much was taken",
+        "Record the deduction",
+        ((EventType.ORDER_DEDUCTION, "Sold"), (EventType.INTERNAL_USE, "Own use: staff meal, tasting")),
+    ),
+    Kind.WASTE: KindWords(
+        "Waste",
+        "How much waste",
+        "Record the waste",
+        ((EventType.WASTE_RECORDED, "Waste"),),
+        (
+            ("expired", "Past its date"),
+            ("spoiled", "Spoiled"),
+            ("broken", "Broken or spilled"),
+            ("kitchen-error", "Kitchen error, sent back"),
+            ("left-over", "Made and not sold"),
+            ("other", "Something else: see the note"),
+        ),
+    ),
+    Kind.DELIVERY: KindWords(
+        "Delivery", "How much came in", "Record the delivery", ((EventType.PURCHASE_RECEIVED, "Delivery"),)
+    ),
+    Kind.COUNT: KindWords("Count", "How much is there", "Record the count", ((EventType.STOCKTAKE, "Count"),)),
+}
+
+VOID_REASONS: Final = (
+    ("mistake", "Typed wrongly"),
+    ("duplicate", "Recorded twice"),
+    ("not-happened", "Did not happen"),
+    ("other", "Something else: see the note"),
+)
+
+
+class Fault(NamedTuple):
+    """What is wrong with a field or a form, and what to do."""
+
+    detail: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class FormView:
+    """A form as it is shown: what was typed, what was wrong, and which field has the focus.
+
+    `refused` concerns the whole form. `nearest` are items that may have been meant.
+    """
+
+    values: Mapping[str, str]
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    focus: str | None = None
+    refused: Fault | None = None
+    nearest: tuple[Item, ...] = ()
+
+
+class Refused(Exception):
+    """The form cannot be recorded as it is."""
+
+    def __init__(self, faults: Mapping[str, Fault], refused: Fault | None = None, nearest: Iterable[Item] = ()) -> None:
+        super().__init__(", ".join(faults) or (refused.detail if refused else ""))
+        self.faults = dict(faults)
+        self.refused = refused
+        self.nearest = tuple(nearest)
+
+    def view(self, values: Mapping[str, str]) -> FormView:
+        """The form again, with what was typed."""
+        focus = next((name for name in FIELDS if name in self.faults), None)
+        return FormView(values, self.faults, focus, self.refused, self.nearest)
+
+
+FIELDS: Final = ("item", "quantity", "unit", "type", "reason", "note", "when")
+"""The fields in the order they stand on the page."""
+
+# What a problem's `errors` call the fields, and where a problem without them belongs.
+_FIELD_OF: Final = {
+    "item_id": "item",
+    "quantity": "quantity",
+    "counted": "quantity",
+    "unit": "unit",
+    "type": "type",
+    "reason": "reason",
+    "note": "note",
+    "occurred_at": "when",
+}
+_FIELD_OF_CODE: Final = {
+    "unknown-item": "item",
+    "unit-differs": "unit",
+    "strict-item-below-zero": "quantity",
+    "future-date": "when",
+    "invalid-time": "when",
+}
+# Hints of the API that speak of JSON and addresses, said for somebody at a page.
+_HINTS: Final = {
+    "invalid-quantity": "Write it like 12 or 12.5, with at most three decimals.",
+    "unknown-item": "Choose one from the list; an item that is missing there is added by head office or a manager.",
+    "unit-differs": "Convert it, or choose the unit that the item is kept in.",
+    "invalid-request": "Correct it, then send the form again.",
+    "strict-item-below-zero": "Record the delivery or count that is missing first, then this again.",
+    "invalid-time": "Leave it empty for now.",
+    "busy": "Send the form again in a moment. It counts once.",
+    "not-writing": "The node is starting or stopping. Send the form again in a moment; it counts once.",
+    "database-busy": "Send the form again in a moment. It counts once.",
+    "database-unavailable": "Send the form again once the database is back. It counts once.",
+    "disk-full": "Make room on the disk, then send the form again. It counts once.",
+}
+
+
+def refused_by(problem: Problem) -> Refused:
+    """A refusal of the API's own functions, put beside the fields it is about."""
+    hint = _HINTS.get(problem.code, problem.hint)
+    faults: dict[str, Fault] = {}
+    for error in problem.extras.get("errors", ()):
+        name = _FIELD_OF.get(error["field"])
+        if name is not None:
+            faults.setdefault(name, Fault(_sentence(error["message"]), hint))
+    if not faults and problem.code in _FIELD_OF_CODE:
+        faults[_FIELD_OF_CODE[problem.code]] = Fault(_sentence(problem.detail), hint)
+    if faults:
+        return Refused(faults)
+    return Refused({}, Fault(_sentence(problem.detail or problem.title), hint))
+
+
+def read_record(kind: Kind, form: Mapping[str, str], items: Mapping[str, Item], zone: ZoneInfo) -> Entry:
+    """The content of the command that a form asks for. Raises Refused."""
+    said = KINDS[kind]
+    faults: dict[str, Fault] = {}
+    nearest: list[Item] = []
+    item = find_item(form["item"], items)
+    if not form["item"]:
+        faults["item"] = Fault("Which item?", "Choose one from the list, or type its name or code.")
+    elif item is None:
+        nearest = nearest_items(form["item"], items)
+        faults["item"] = Fault(f"There is no item “{form['item'][:100]}” here.", _HINTS["unknown-item"])
+    amount = form["quantity"]
+    if not amount:
+        faults["quantity"] = Fault("How much?", _HINTS["invalid-quantity"])
+    elif "," in amount:
+        amount = _with_point(amount, faults)
+    types = {kind.value: kind for kind, _ in said.types}
+    wanted = types.get(form["type"], said.types[0][0])
+    if said.reasons and not form["reason"]:
+        faults["reason"] = Fault("Why was it thrown away?", "Choose the reason that comes nearest.")
+    if len(form["note"]) > MAX_NOTE:
+        faults["note"] = Fault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")
+    when = _when(form["when"], zone, faults)
+    if faults or item is None:
+        raise Refused(faults, nearest=nearest)
+    body: dict[str, Any] = {
+        "type": wanted,
+        "item_id": item.item_id,
+        "counted" if kind is Kind.COUNT else "quantity": amount,
+        "source": SOURCE,
+    }
+    body |= {name: form[name] for name in ("unit", "note") if form[name]}
+    if said.reasons:
+        body["reason"] = form["reason"]
+    if when is not None:
+        body["occurred_at"] = when
+    try:
+        return entry_of(_decode(msgspec.json.encode(body)))
+    except Problem as problem:
+        raise refused_by(problem) from problem
+
+
+def read_void(event_id: str, form: Mapping[str, str]) -> CorrectionContent:
+    """The content of the void that a form asks for. Raises Refused."""
+    if not form["reason"]:
+        raise Refused({"reason": Fault("Why is it voided?", "Choose the reason that comes nearest.")})
+    if len(form["note"]) > MAX_NOTE:
+        raise Refused({"note": Fault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")})
+    body = {name: form[name] for name in ("reason", "note") if form[name]}
+    try:
+        return void_of(event_id, _decode_void(msgspec.json.encode(body)))
+    except Problem as problem:
+        raise refused_by(problem) from problem
+
+
+_AMBIGUOUS: Final = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}")
+
+
+def _with_point(amount: str, faults: dict[str, Fault]) -> str:
+    """A decimal comma as a point; some keyboards have no other. Not where it may be a separator of thousands."""
+    if _AMBIGUOUS.fullmatch(amount):
+        plain, point = amount.replace(",", ""), amount.replace(",", ".")
+        faults["quantity"] = Fault(f"{amount} can be read in two ways.", f"Write {plain} or {point}.")
+    elif "." in amount or amount.count(",") > 1:
+        faults["quantity"] = Fault(f"{amount[:40]} is not a figure.", _HINTS["invalid-quantity"])
+    return amount.replace(",", ".")
+
+
+def _when(text: str, zone: ZoneInfo, faults: dict[str, Fault]) -> str | None:
+    if not text:
+        return None
+    try:
+        return format_rfc3339(local_moment(text, zone))
+    except BadLocalTime as error:
+        faults["when"] = Fault(_sentence(str(error)), _HINTS["invalid-time"])
+        return None
+
+
+def find_item(text: str, items: Mapping[str, Item]) -> Item | None:
+    """The one item that a person means by its code or its name, in small or large letters; None where there is none."""
+    if text in items:
+        return items[text]
+    wanted = text.casefold()
+    found = [item for item in items.values() if wanted in (item.item_id.casefold(), item.name.casefold())]
+    return found[0] if len(found) == 1 else None
+
+
+def nearest_items(text: str, items: Mapping[str, Item]) -> list[Item]:
+    """Items that may have been meant: those with the text in their name or code, then those spelt alike."""
+    holding = [item.item_id for item in search_items(text, items.values())[:NEAREST]]
+    codes = dict.fromkeys([*holding, *nearest_codes(text, items.values())])
+    return [items[code] for code in codes][:NEAREST]
+
+
+def search_items(text: str, items: Iterable[Item]) -> list[Item]:
+    """The items with every word of the text in their code, name, category or barcode, by name."""
+    words = text.casefold().split()
+    found = []
+    for item in items:
+        held = " ".join(part for part in (item.item_id, item.name, item.category, item.barcode) if part).casefold()
+        if all(word in held for word in words):
+            found.append(item)
+    return sorted(found, key=lambda item: (item.name.casefold(), item.item_id))
+
+
+def _sentence(text: str) -> str:
+    """A problem's words as a sentence, without the name of the field in front."""
+    said = text.removesuffix(".")
+    return f"{said[:1].upper()}{said[1:]}."

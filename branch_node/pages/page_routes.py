@@ -1,0 +1,321 @@
+"""The branch's pages: record, stock, log. They call the same commands and queries as the API, and work offline."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from concurrent.futures import TimeoutError as TookTooLong
+from typing import Any, Final
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from branch_node.api.dependencies import MANAGERS, RECORDERS, ApiNode, actor_of
+from branch_node.commands.corrections import INSTEAD, VoidEvent
+from branch_node.commands.event_commands import RecordEvent
+from branch_node.database import queries
+from branch_node.database.lookups import event_by_id, first_by_key, sealed_where, voids_of
+from branch_node.database.schema import LOG
+from branch_node.model import Command
+from branch_node.pages.page_forms import (
+    KINDS,
+    VOID_REASONS,
+    Fault,
+    FormView,
+    Kind,
+    Refused,
+    find_item,
+    read_record,
+    read_void,
+    refused_by,
+    search_items,
+)
+from branch_node.pages.page_views import EventRow, Show, event_row, flag_words, shipping_view, stock_rows
+from branch_node.problems import BUSY, KEY_REUSED, UNKNOWN_EVENT
+from shared.chain import EMPTY, Head, Sealed
+from shared.event_log import read_head
+from shared.events import EventType, parse_quantity, quantity_text
+from shared.runtime.pages.forms import Form
+from shared.runtime.pages.sessions import Session, Sessions
+from shared.runtime.pages.site import Site, redirect
+from shared.runtime.pages.words import figure
+from shared.runtime.problems import BAD_REQUEST, NOT_FOUND, Problem
+
+LAST_EVENTS: Final = 12
+LOG_PAGE: Final = 50
+STOCK_SHOWN: Final = 1_000
+MOST_ITEMS: Final = 100_000
+ANSWER_SECONDS: Final = 30.0
+_OUR_KEY: Final = re.compile(r"page-[A-Za-z0-9_-]{24}")
+
+SECTIONS: Final = (("/record/deduction", "Record"), ("/stock", "Stock"), ("/log", "Log and shipping"))
+SHOWS: Final = (
+    (Show.ALL.value, "All items"),
+    (Show.THERE.value, "What the book has"),
+    (Show.LOOK.value, "What wants a look"),
+    (Show.LOW.value, "What is low"),
+)
+
+
+def add_pages(app: FastAPI, node: ApiNode) -> None:
+    """Mount the branch's pages on the node's application."""
+    _Pages(node).site.add_to(app)
+
+
+class _Pages:
+    def __init__(self, node: ApiNode) -> None:
+        self._node = node
+        # Browsers tell cookies apart by host, not by port, and one machine may run several nodes.
+        mark = hashlib.sha256(node.location_id.encode()).hexdigest()[:8]
+        self.site = Site(
+            package="branch_node.pages",
+            name=self._name,
+            sections=SECTIONS,
+            sessions=Sessions(node.authenticator, node.clock, cookie=f"larder-branch-{mark}"),
+            clock=node.clock,
+            check=lambda session: session.principal.check_location(node.location_id),
+        )
+        self.site.templates.filters |= {
+            "quantity": lambda thousandths: figure(quantity_text(thousandths)),
+            "change": lambda thousandths: figure(quantity_text(thousandths), signed=True),
+        }
+        self.site.get("/", self.first)
+        self.site.get("/record/{kind}", self.form)
+        self.site.post("/record/{kind}", self.record)
+        self.site.get("/stock", self.stock)
+        self.site.get("/log", self.log)
+        self.site.get("/void/{event_id}", self.ask_void)
+        self.site.post("/void/{event_id}", self.void)
+
+    def _name(self) -> str:
+        try:
+            return self._node.writer.location.name
+        except Problem:
+            return self._node.location_id  # the writer has lost its database; the page can still say so
+
+    # What every page needs
+
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self._node.writer.location.timezone)
+
+    def _show(self, request: Request, template: str, *, status: int = 200, **given: Any) -> Response:
+        session = self.site.session(request)
+        head = self._head()
+        return self.site.page(
+            request,
+            template,
+            status=status,
+            zone=self._zone(),
+            head=head,
+            shipping=shipping_view(self._node.board.read(), head.sequence),
+            kinds=[(kind.value, said.name) for kind, said in KINDS.items()],
+            may_record=session.principal.role in RECORDERS,
+            may_void=session.principal.role in MANAGERS,
+            **given,
+        )
+
+    def _head(self) -> Head:
+        with self._node.store.reading() as connection:
+            return read_head(connection, LOG, self._node.location_id) or EMPTY
+
+    def _rows(self, after: int, through: int) -> list[EventRow]:
+        """The events after one sequence, through another, the newest first."""
+        event = LOG.event
+        with self._node.store.reading() as connection:
+            found = sealed_where(connection, event.c.sequence.between(after + 1, through))
+            voids = voids_of(connection, [each.event.sequence for each in found])
+        return self._events(found[::-1], voids)
+
+    def _events(self, found: Sequence[Sealed], voids: dict[int, int]) -> list[EventRow]:
+        items = self._node.writer.items
+        return [event_row(each.event, items, voids.get(each.event.sequence)) for each in found]
+
+    def _commit(self, command: Command) -> Any:
+        try:
+            return self._node.writer.submit(command).result(ANSWER_SECONDS)
+        except TookTooLong as error:
+            raise BUSY("the node has not answered in time") from error
+
+    # Recording
+
+    def first(self, request: Request) -> Response:
+        viewer = self.site.session(request).principal.role not in RECORDERS
+        return redirect("/stock" if viewer else "/record/deduction")
+
+    def form(self, request: Request) -> Response:
+        kind = _kind(request)
+        values = Form(dict(request.query_params))
+        if values["key"]:
+            # The form of somebody who had to sign in again. What it recorded before that is not recorded twice.
+            recorded = self._recorded_under(values["key"])
+            if recorded is not None:
+                return redirect(f"/record/{kind}?{urlencode({'done': recorded})}")
+        return self._form(request, kind, FormView(_with_key(values), focus="item" if values["done"] else None))
+
+    def record(self, request: Request) -> Response:
+        kind, form = _kind(request), self.site.form(request)
+        principal = self.site.session(request).principal
+        principal.check_role(*RECORDERS)
+        try:
+            entry = read_record(kind, form, self._node.writer.items, self._zone())
+            answer = self._commit(RecordEvent(entry, key=_key(form), actor=actor_of(principal, None)))
+        except Refused as refused:
+            return self._form(request, kind, refused.view(form), status=422)
+        except Problem as problem:
+            if problem.code == KEY_REUSED.code:
+                return self._form(request, kind, self._used(form), status=problem.status)
+            return self._form(request, kind, refused_by(problem).view(form), status=problem.status)
+        return redirect(f"/record/{kind}?{urlencode({'done': answer.event_id})}")
+
+    def _used(self, form: Form) -> FormView:
+        """The form again, when its key has recorded something else: under a new key, once its sender has been told."""
+        said = Fault(
+            "This form recorded something else before, which stands.",
+            "Look at what was recorded last. Send the form again if this is to be recorded as well.",
+        )
+        return FormView(_with_key(form, new=True), refused=said)
+
+    def _recorded_under(self, key: str) -> str | None:
+        with self._node.store.reading() as connection:
+            found = first_by_key(connection, [key])
+        return found[key].event.event_id if key in found else None
+
+    def _form(self, request: Request, kind: Kind, form: FormView, *, status: int = 200) -> Response:
+        items = self._node.writer.items
+        head = self._head().sequence
+
+        def again(item_id: str) -> str:
+            return Form({**form.values, "item": item_id, "done": ""}).query()
+
+        return self._show(
+            request,
+            "record.html",
+            status=status,
+            here="/record/deduction",
+            kind=kind,
+            said=KINDS[kind],
+            form=form,
+            item=find_item(form.values["item"], items),
+            items=search_items("", items.values()),
+            units=[(unit, unit) for unit in sorted({item.unit for item in items.values()})],
+            again=again,
+            done=self._done(form.values["done"], self.site.session(request)),
+            rows=self._rows(max(0, head - LAST_EVENTS), head),
+        )
+
+    def _done(self, event_id: str, session: Session) -> dict[str, Any] | None:
+        """What was recorded a moment ago, and what stands of its item now."""
+        if not event_id:
+            return None
+        with self._node.store.reading() as connection:
+            found = event_by_id(connection, event_id)
+            if found is None:
+                return None
+            voids = voids_of(connection, [found.event.sequence])
+            if found.event.item_id is None:
+                return None
+            stands = queries.stock_of(connection, found.event.item_id, now=self.site.clock.now(), as_of=None)
+        (row,) = self._events([found], voids)
+        return {
+            "row": row,
+            "expected": found.event.expected,
+            "on_hand": parse_quantity(stands.on_hand),
+            "available": parse_quantity(stands.available),
+            "flags": [*flag_words(stands.flags), *row.flags],
+            "may_void": row.voidable and session.principal.role in MANAGERS,
+        }
+
+    # Looking
+
+    def stock(self, request: Request) -> Response:
+        asked = Form(dict(request.query_params))
+        show = Show(asked["show"]) if asked["show"] in set(Show) else Show.ALL
+        with self._node.store.reading() as connection:
+            stands = queries.stock(connection, now=self.site.clock.now(), after=None, limit=MOST_ITEMS)
+        rows = stock_rows(search_items(asked["q"], self._node.writer.items.values()), stands.items, show)
+        return self._show(
+            request,
+            "stock.html",
+            rows=rows[:STOCK_SHOWN],
+            count=len(rows),
+            q=asked["q"],
+            show=show.value,
+            shows=SHOWS,
+        )
+
+    def log(self, request: Request) -> Response:
+        head = self._head().sequence
+        asked = request.query_params.get("before", "")
+        before = min(int(asked), head + 1) if asked.isascii() and asked.isdigit() and len(asked) < 18 else head + 1
+        first = max(0, before - 1 - LOG_PAGE)
+        return self._show(
+            request,
+            "log.html",
+            rows=self._rows(first, before - 1),
+            older=first + 1 if first else None,
+            newer=before + LOG_PAGE if before <= head else None,
+        )
+
+    # Correcting
+
+    def ask_void(self, request: Request) -> Response:
+        self.site.session(request).principal.check_role(*MANAGERS)
+        return self._void(request, FormView(_with_key(Form(dict(request.query_params)))))
+
+    def void(self, request: Request) -> Response:
+        form, principal = self.site.form(request), self.site.session(request).principal
+        principal.check_role(*MANAGERS)
+        event_id = request.path_params["event_id"]
+        try:
+            content = read_void(event_id, form)
+            self._commit(VoidEvent(content, key=_key(form), actor=actor_of(principal, None)))
+        except Refused as refused:
+            return self._void(request, refused.view(form), status=422)
+        except Problem as problem:
+            return self._void(request, refused_by(problem).view(form), status=problem.status)
+        return redirect(f"/record/deduction?{urlencode({'done': event_id})}")
+
+    def _void(self, request: Request, form: FormView, *, status: int = 200) -> Response:
+        event_id = request.path_params["event_id"]
+        with self._node.store.reading() as connection:
+            found = event_by_id(connection, event_id)
+            if found is None:
+                raise UNKNOWN_EVENT(f"there is no event {event_id!r}", hint="The log's page lists the events.")
+            voids = voids_of(connection, [found.event.sequence])
+        (row,) = self._events([found], voids)
+        return self._show(
+            request,
+            "void.html",
+            status=status,
+            here="/log",
+            row=row,
+            form=form,
+            reasons=VOID_REASONS,
+            instead=INSTEAD.get(EventType(found.event.type), ""),
+        )
+
+
+def _kind(request: Request) -> Kind:
+    try:
+        return Kind(request.path_params["kind"])
+    except ValueError as error:
+        raise NOT_FOUND("there is no such form", hint="Begin at the first page.") from error
+
+
+def _with_key(form: Form, *, new: bool = False) -> Form:
+    """The form with the key that whatever it records is recorded under, once: its own, or a new one."""
+    if _OUR_KEY.fullmatch(form["key"]) and not new:
+        return form
+    return Form({**form, "key": f"page-{secrets.token_urlsafe(18)}"})
+
+
+def _key(form: Form) -> str:
+    """The key that the form came with. Raises Problem where it is none of ours."""
+    if not _OUR_KEY.fullmatch(form["key"]):
+        raise BAD_REQUEST("the form has no key of this page", hint="Load the page again and send its form.")
+    return form["key"]

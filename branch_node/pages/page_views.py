@@ -1,0 +1,176 @@
+"""What the branch's pages show, put into words: events, stock and the state of shipping. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from branch_node.model import Item
+from branch_node.records import NEGATIVE, RECOUNT, SHORT, UNCONFIRMED, StockRecord
+from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, ShippingStatus
+from shared.events import BY_HAND, Event, effect, parse_quantity
+from shared.runtime.clock import parse_rfc3339
+from shared.runtime.pages.words import Flag, in_words
+
+_FLAGS: Final = {
+    NEGATIVE: Flag("below zero", bad=True),
+    SHORT: Flag("short: more promised than there is", bad=True),
+    RECOUNT: Flag("count again: goods were booked behind the count"),
+    UNCONFIRMED: Flag("the clock was in doubt"),
+}
+
+
+LOW: Final = Flag("low: at or below its reorder level")
+
+
+def flag_words(flags: Iterable[str]) -> list[Flag]:
+    """The flags of a record in words."""
+    return [_FLAGS[flag] for flag in flags]
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One event as the page lists it: quantities in thousandths, times in microseconds UTC."""
+
+    event_id: str
+    sequence: int
+    what: str
+    item_id: str | None
+    name: str | None
+    unit: str | None
+    quantity: int | None
+    counted: int | None
+    change: int | None
+    reason: str | None
+    note: str | None
+    occurred_at: int
+    voided_by: int | None
+    voidable: bool
+    flags: tuple[Flag, ...]
+
+
+def event_row(event: Event, items: Mapping[str, Item], voided_by: int | None) -> EventRow:
+    """An event with its item's name, what it does to stock, and whether it may be voided."""
+    item = items.get(event.item_id or "")
+    what = in_words(event.type)
+    if event.voided_sequence is not None:
+        what = f"{what} ({event.voided_sequence})"
+    does = effect(event)
+    return EventRow(
+        event_id=event.event_id,
+        sequence=event.sequence,
+        what=what,
+        item_id=event.item_id,
+        name=item.name if item else event.item_id,
+        unit=event.unit,
+        quantity=event.quantity,
+        counted=does.counted,
+        change=does.on_hand_change,
+        reason=None if event.reason is None else event.reason.replace("-", " ").replace("_", " "),
+        note=event.note,
+        occurred_at=event.occurred_at,
+        voided_by=voided_by,
+        voidable=event.type in BY_HAND and voided_by is None,
+        flags=tuple(flag_words([UNCONFIRMED] if event.clock_unconfirmed else [])),
+    )
+
+
+@dataclass(frozen=True)
+class StockRow:
+    """What stands of one item, as the page lists it: quantities in thousandths, the time in microseconds UTC."""
+
+    item_id: str
+    name: str
+    unit: str
+    on_hand: int
+    reserved: int
+    available: int
+    counted_at: int | None
+    flags: tuple[Flag, ...]
+
+
+class Show(StrEnum):
+    """Which items the stock page lists; the value stands in its address."""
+
+    ALL = ""
+    LOOK = "look"
+    LOW = "low"
+    THERE = "there"
+
+
+def stock_rows(items: Sequence[Item], records: Iterable[StockRecord], show: Show) -> list[StockRow]:
+    """The given items with what stands of them, zero where nothing was recorded yet, in the order given."""
+    by_id = {record.item_id: record for record in records}
+    rows = [_stock_row(item, by_id.get(item.item_id)) for item in items]
+    return [row for row in rows if _wanted(row, show)]
+
+
+def _wanted(row: StockRow, show: Show) -> bool:
+    if show is Show.LOOK:
+        return bool(row.flags)
+    if show is Show.LOW:
+        return LOW in row.flags
+    return show is Show.ALL or row.on_hand != 0
+
+
+def _stock_row(item: Item, record: StockRecord | None) -> StockRow:
+    if record is None:
+        return StockRow(item.item_id, item.name, item.unit, 0, 0, 0, None, ())
+    available = parse_quantity(record.available)
+    low = record.reorder_level is not None and available <= parse_quantity(record.reorder_level)
+    return StockRow(
+        item_id=item.item_id,
+        name=item.name,
+        unit=item.unit,
+        on_hand=parse_quantity(record.on_hand),
+        reserved=parse_quantity(record.reserved),
+        available=available,
+        counted_at=None if record.counted_at is None else parse_rfc3339(record.counted_at)[0],
+        flags=(*flag_words(record.flags), *([LOW] if low else [])),
+    )
+
+
+_SHIPPING: Final = {
+    ShippingState.NO_HEAD_OFFICE: "This branch works by itself: no head office is set.",
+    ShippingState.STOPPED: "Shipping does not run.",
+    ShippingState.CONNECTING: "Looking for head office.",
+    ShippingState.OK: "Connected to head office.",
+    ShippingState.UNREACHABLE: "Head office cannot be reached. Go on working: everything is kept here and sent later.",
+    ShippingState.UNAUTHORIZED: "Head office does not take this branch's key. Go on working, and tell whoever runs it.",
+    ShippingState.REFUSED: "Head office refuses what this branch sends. Go on working, and tell whoever runs it.",
+    ShippingState.SUPERSEDED: "Head office has a newer log of this branch. Nothing is sent until it is recovered.",
+    ShippingState.ROLLED_BACK: "This database is older than what was recorded before. It must be recovered.",
+    ShippingState.FORKED: "This branch's log and head office's copy differ. Nothing is sent until it is recovered.",
+    ShippingState.DAMAGED: "This branch's own log is damaged. Nothing is sent until it is repaired.",
+    ShippingState.UPGRADE_REQUIRED: "One side is too old for the other. Go on working, and have it upgraded.",
+}
+
+
+@dataclass(frozen=True)
+class ShippingView:
+    """How shipping stands, in words. `waiting` events, from `first_waiting` on, are not acknowledged by head office.
+
+    `alone`: there is no head office to ship to. `urgent`: somebody must do something.
+    """
+
+    waiting: int
+    first_waiting: int
+    alone: bool
+    said: str
+    urgent: bool
+    status: ShippingStatus
+
+
+def shipping_view(status: ShippingStatus, head_sequence: int) -> ShippingView:
+    """What the agent's board and the log's head come to."""
+    acknowledged = status.acknowledged.sequence if status.acknowledged else 0
+    return ShippingView(
+        waiting=max(0, head_sequence - acknowledged),
+        first_waiting=acknowledged + 1,
+        alone=status.state is ShippingState.NO_HEAD_OFFICE,
+        said=_SHIPPING[status.state],
+        urgent=status.state in NEEDS_A_PERSON or not status.recording,
+        status=status,
+    )

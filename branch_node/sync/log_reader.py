@@ -1,0 +1,101 @@
+"""What the sync agent reads, on read-only connections, and the log packed for the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from sqlalchemy import bindparam, select
+
+from branch_node.database.schema import ITEM, LOG
+from branch_node.database.store import Store
+from branch_node.sync.sync_state import SyncState, read_sync_state
+from shared import event_log, wire
+from shared.chain import EMPTY, Head
+
+BATCH_EVENTS: Final = 5_000
+BATCH_BYTES: Final = wire.MAX_BATCH_BYTES // 2
+"""Lines of one batch before compression, in bytes: what cannot be compressed at all still fits the wire's limit."""
+
+
+class Packed(msgspec.Struct, frozen=True):
+    """A batch ready to be sent: the events after the sequence `after`, up to the one of `head`."""
+
+    after: int
+    head: Head
+    body: bytes
+    full: bool
+
+    @property
+    def events(self) -> int:
+        return self.head.sequence - self.after
+
+
+class LogReader:
+    """The database of one branch, as its agent reads it. Thread-safe: every call takes a connection of its own.
+
+    A database that is busy or away is a Problem (503).
+    """
+
+    def __init__(self, store: Store, location_id: str) -> None:
+        self._store = store
+        self._location_id = location_id
+        event = LOG.event
+        self._after = (
+            select(event.c.sequence, event.c.line, event.c.hash)
+            .where(event.c.sequence > bindparam("after"))
+            .order_by(event.c.sequence)
+            .limit(bindparam("most"))
+        )
+
+    def head(self) -> Head:
+        """The committed head."""
+        with self._store.reading() as connection:
+            return event_log.read_head(connection, LOG, self._location_id) or EMPTY
+
+    def hash_at(self, sequence: int) -> bytes | None:
+        """The hash of one event, 32 zero bytes at 0, None past the head."""
+        with self._store.reading() as connection:
+            return event_log.hash_at(connection, LOG, self._location_id, sequence)
+
+    def sync_state(self) -> SyncState:
+        with self._store.reading() as connection:
+            return read_sync_state(connection)
+
+    def units(self, item_ids: Iterable[str]) -> dict[str, str]:
+        """The base unit of each of these items that is known here."""
+        wanted = select(ITEM.c.item_id, ITEM.c.unit).where(ITEM.c.item_id.in_(sorted(set(item_ids))))
+        with self._store.reading() as connection:
+            return {row.item_id: row.unit for row in connection.execute(wanted)}
+
+    def pack(self, after: Head, limit: int) -> Packed | None:
+        """Up to `limit` events after `after`, packed; None where there are none."""
+        with self._store.reading() as connection:
+            rows = connection.execute(self._after, {"after": after.sequence, "most": limit}).all()
+            head = event_log.read_head(connection, LOG, self._location_id)
+        if not rows or head is None:
+            return None
+        size = 0
+        for count, row in enumerate(rows):
+            size += len(row[1])
+            whole = row[0] == after.sequence + count + 1
+            if not whole and count == 0:
+                raise LogHasHole(after.sequence)
+            if not whole or (size > BATCH_BYTES and count > 0):
+                rows = rows[:count]
+                break
+        last = rows[-1]
+        lines = [row[1] for row in rows]
+        # The epoch is that of who speaks now: head office takes a batch only from the newest incarnation.
+        reached = Head(head.epoch, last[0], bytes(last[2]))
+        first = after.sequence + 1
+        body = wire.pack(self._location_id, head.epoch, first, after.hash, lines, last_hash=reached.hash)
+        return Packed(after.sequence, reached, body, reached.sequence < head.sequence)
+
+
+class LogHasHole(RuntimeError):
+    """Events are missing in this branch's own log: the database is damaged."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__(f"the event {after + 1} is missing in this branch's own log")

@@ -1,0 +1,223 @@
+"""The puller: takes the catalogue and the instructions from head office (DESIGN 4.5 and 5).
+
+`step()` does one bounded piece of work. Nothing is pulled while shipping is stopped: a log that diverged must not be
+built upon, so instructions and receipts wait for the recovery. The cursor of the instructions lives in memory only:
+head office sends those that no fact answers yet, so beginning again at 0 costs little and heals everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from branch_node.commands.transfer_commands import KeepTokens, StepTaken, TakeStep
+from branch_node.commands.transfer_decisions import WrongLocation, check_site
+from branch_node.sync.log_reader import LogReader
+from branch_node.sync.shipping_status import ShippingState, StatusBoard
+from branch_node.sync.sync_state import ApplyCatalogue
+from branch_node.sync.sync_steps import Backoff, Outcome, Recorder, StepResult
+from shared.messages import (
+    CATALOGUE_START,
+    CatalogueDiverged,
+    CataloguePage,
+    Instruction,
+    InstructionPage,
+    read_catalogue_page,
+)
+from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
+from shared.runtime.clock import Clock
+from shared.runtime.problems import Problem
+from shared.runtime.telemetry import get_logger
+
+log = get_logger("larder.puller")
+
+LONG_POLL: Final = 25.0
+"""Seconds an instruction poll waits at head office."""
+LOOK_EVERY: Final = 1.0
+"""Seconds between looks at the catalogue while pages of instructions come fast."""
+PAUSE: Final = 0.5
+"""Seconds before the next poll where head office answers an empty one without waiting."""
+TOGETHER: Final = 250
+"""Instructions handed to the writer at once."""
+
+_page: Final = msgspec.json.Decoder(InstructionPage).decode
+
+
+class Puller:
+    """Pulls for one location. Not thread-safe, but `restart` may be called from the shipper's thread.
+
+    `long_poll` is 0 in the simulation. `trouble` is called when head office fails or refuses: the shipper's hello finds
+    out what it is. `keys_changed` is called when API keys changed.
+    """
+
+    def __init__(
+        self,
+        *,
+        location_id: str,
+        log_reader: LogReader,
+        client: ServiceClient,
+        clock: Clock,
+        recorder: Recorder,
+        board: StatusBoard,
+        backoff: Backoff,
+        long_poll: float = LONG_POLL,
+        trouble: Callable[[], None] | None = None,
+        keys_changed: Callable[[], None] | None = None,
+    ) -> None:
+        self._location_id = location_id
+        self._log = log_reader
+        self._client = client
+        self._clock = clock
+        self._recorder = recorder
+        self._board = board
+        self._backoff = backoff
+        self._long_poll = long_poll
+        self._trouble = trouble
+        self._keys_changed = keys_changed
+        kept = log_reader.sync_state()
+        self._version, self._hash = kept.catalogue_version, kept.catalogue_hash
+        self._keys_seen: set[str] | None = None
+        self._looked_at = clock.monotonic()
+        self._look = True
+        self._pause = 0.0
+        self._restart = True
+        self._cursor = 0
+        self._held: InstructionPage | None = None
+
+    def restart(self) -> None:
+        """Begin again with the next step: look at the catalogue, ask for every open instruction. After each hello."""
+        self._restart = True
+
+    def step(self) -> StepResult:
+        """Pull one page of the catalogue if it is time to look, else one page of instructions, and carry them out."""
+        if self._board.read().state is not ShippingState.OK:
+            self._held = None
+            return StepResult(Outcome.WAITING, 1.0)
+        if self._restart:
+            self._restart, self._look, self._cursor, self._held = False, True, 0, None
+        try:
+            if self._look:
+                return self._pull_catalogue()
+            if self._held is not None:
+                return self._carry_out(self._held)
+            return self._pull_instructions()
+        except (Unreachable, RemoteProblem) as error:
+            return self._failed(str(error))
+        except msgspec.MsgspecError as error:
+            return self._failed(f"{self._client.base_url}: no answer of a head office ({error})")
+
+    def _failed(self, why: str) -> StepResult:
+        log.warning("nothing can be pulled now", why=why)
+        if self._trouble is not None:
+            self._trouble()
+        return StepResult(Outcome.FAILED, self._backoff.next())
+
+    # The catalogue
+
+    def _pull_catalogue(self) -> StepResult:
+        answer = self._client.request("GET", "/v1/sync/catalogue", params={"after": self._version, "limit": 1_000})
+        try:
+            page = read_catalogue_page(answer.body, self._version, self._hash)
+        except CatalogueDiverged as diverged:
+            if self._version == 0:
+                return self._failed(f"the catalogue does not verify from its beginning: {diverged}")
+            log.warning("this catalogue is not the one this node has; pulling it from the beginning", why=str(diverged))
+            self._version, self._hash, self._keys_seen = 0, CATALOGUE_START, set()
+            return StepResult(Outcome.PULLED)
+        if page.entries or self._keys_seen is not None:
+            refused = self._apply(page)
+            if refused is not None:
+                return self._failed(str(refused))
+        self._backoff.success()
+        if page.more:
+            return StepResult(Outcome.PULLED, count=len(page.entries))
+        self._look = False
+        self._looked_at = self._clock.monotonic()
+        pause, self._pause = self._pause, 0.0
+        return StepResult(Outcome.PULLED, pause, count=len(page.entries))
+
+    def _apply(self, page: CataloguePage) -> BaseException | None:
+        """Have the page recorded; where that is refused the node stands where it stood."""
+        version, digest = self._version, self._hash
+        if page.entries:
+            version, digest = page.entries[-1].version, page.entries[-1].hash
+        keep: frozenset[str] | None = None
+        if self._keys_seen is not None:
+            self._keys_seen |= {entry.key.key_id for entry in page.entries if entry.key is not None}
+            keep = None if page.more else frozenset(self._keys_seen)
+        command = ApplyCatalogue(
+            page.entries, version=version, digest=digest, keep_keys=keep, keys_changed=self._keys_changed
+        )
+        (answer,) = self._recorder.record([command])
+        if isinstance(answer, BaseException):
+            return answer
+        self._version, self._hash = version, digest
+        if not page.more:
+            self._keys_seen = None
+        return None
+
+    # Instructions
+
+    def _pull_instructions(self) -> StepResult:
+        asked_at = self._clock.monotonic()
+        answer = self._client.request(
+            "GET",
+            "/v1/sync/instructions",
+            params={"after": self._cursor, "wait": int(self._long_poll), "catalogue_version": self._version},
+            wait=self._long_poll,
+        )
+        page = _page(answer.body)
+        self._backoff.success()
+        now = self._clock.monotonic()
+        if not page.instructions:
+            self._cursor = max(self._cursor, page.next)
+            # Woken without an instruction: the catalogue has changed, or nothing has for a while.
+            self._look = True
+            self._pause = PAUSE if now - asked_at < PAUSE else 0.0
+            return StepResult(Outcome.IDLE)
+        if self._strange(page.instructions):
+            # An item just made at head office must not be refused because this node has not heard of it yet.
+            self._held, self._look = page, True
+            return StepResult(Outcome.PULLED)
+        self._look = now - self._looked_at >= LOOK_EVERY
+        return self._carry_out(page)
+
+    def _strange(self, instructions: Sequence[Instruction]) -> bool:
+        lines = [line for each in instructions for line in each.lines]
+        units = self._log.units(line.item_id for line in lines)
+        return any(units.get(line.item_id) != line.unit for line in lines)
+
+    def _carry_out(self, page: InstructionPage) -> StepResult:
+        """Have the writer decide on them, many together so that they share a commit. The facts are the answer."""
+        mine = [each for each in page.instructions if self._for_here(each)]
+        recorded = 0
+        for start in range(0, len(mine), TOGETHER):
+            part = mine[start : start + TOGETHER]
+            answers = self._recorder.record([KeepTokens(part), *(TakeStep(each) for each in part)])[1:]
+            for instruction, answer in zip(part, answers, strict=True):
+                if isinstance(answer, Problem) and answer.status >= 500:
+                    self._held = None
+                    return self._failed(f"{instruction.transfer_id} {instruction.step}: {answer}")
+                if isinstance(answer, BaseException):
+                    # The others must not wait for it. It stays open at head office and comes again.
+                    log.error("an instruction was refused", **_named(instruction), why=repr(answer))
+                elif isinstance(answer, StepTaken) and answer.outcome == "recorded":
+                    recorded += 1
+                    log.info("transfer", **_named(instruction), recorded=answer.events[0])
+        self._held = None
+        self._cursor = max(self._cursor, page.next)
+        return StepResult(Outcome.PULLED, count=recorded)
+
+    def _for_here(self, instruction: Instruction) -> bool:
+        try:
+            check_site(instruction, self._location_id)
+        except WrongLocation as astray:
+            log.error("an instruction went astray", **_named(instruction), why=str(astray))
+            return False
+        return True
+
+
+def _named(instruction: Instruction) -> dict[str, object]:
+    return {"transfer_id": instruction.transfer_id, "step": instruction.step.value, "fencing": instruction.token}

@@ -1,0 +1,312 @@
+"""The shipper: says hello, ships the log in order, and understands every answer (DESIGN section 4).
+
+`step()` does one bounded piece of work, without a thread and without sleeping; `sync_agent` runs it in a loop, the
+simulation calls it. The position it ships from is head office's head as far as this node knows it; head office passes
+over what it has, so every doubt is settled by asking (hello) and sending again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Final
+
+import msgspec
+
+from branch_node.sync.hello_verdict import SHIPPING, WHAT_TO_DO, judge
+from branch_node.sync.log_reader import BATCH_EVENTS, LogHasHole, LogReader, Packed
+from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, StatusBoard
+from branch_node.sync.sync_state import KeepContact
+from branch_node.sync.sync_steps import Backoff, Outcome, Recorder, StepResult
+from shared import wire
+from shared.chain import EMPTY, Head
+from shared.events import SCHEMA_VERSION
+from shared.messages import PROTOCOL_VERSION, EventsAnswer, HeadMessage, Hello, HelloAnswer, Verdict
+from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
+from shared.runtime.clock import SECOND, NodeClock
+from shared.runtime.telemetry import get_logger
+
+log = get_logger("larder.shipper")
+
+KEEP_EVERY: Final = 1.0
+"""Seconds between writings of the acknowledged head: it is only ever needed to notice a restored head office."""
+HELLO_EVERY: Final = 30.0
+HELLO_BOUNDS: Final = (1.0, 3_600.0)
+EVENTS_TIMEOUT: Final = 30.0
+
+DAMAGED_HINT: Final = (
+    "Copy the whole folder away before anything else, then run 'larder branch verify'. Recording goes on meanwhile."
+)
+
+_VERDICTS: Final = {
+    "forked": Verdict.FORKED,
+    "superseded": Verdict.SUPERSEDED,
+    "rolled-back": Verdict.ROLLED_BACK,
+    "upgrade-required": Verdict.UPGRADE_REQUIRED,
+}
+_hello_answer: Final = msgspec.json.Decoder(HelloAnswer).decode
+_events_answer: Final = msgspec.json.Decoder(EventsAnswer).decode
+
+
+class Shipper:
+    """Ships one location's log. Not thread-safe: one thread, or the simulation, calls `step`.
+
+    `greeted` is called after each hello that lets the branch ship, with head office's answer. `prefetch` packs the next
+    batch while the last one is in flight; None (the simulation): batches are packed when they are sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        location_id: str,
+        log_reader: LogReader,
+        client: ServiceClient,
+        clock: NodeClock,
+        recorder: Recorder,
+        board: StatusBoard,
+        backoff: Backoff,
+        software: str,
+        prefetch: Executor | None = None,
+        greeted: Callable[[HelloAnswer, Verdict], None] | None = None,
+    ) -> None:
+        self._location_id = location_id
+        self._log = log_reader
+        self._client = client
+        self._clock = clock
+        self._recorder = recorder
+        self._board = board
+        self._backoff = backoff
+        self._software = software
+        self._executor = prefetch
+        self._greeted = greeted
+        self._acknowledged = board.read().acknowledged
+        self._position: Head | None = None
+        self._prefetched: Future[Packed | None] | None = None
+        self._limit = BATCH_EVENTS
+        self._hello_every = HELLO_EVERY
+        self._hello_at = clock.monotonic()
+        self._kept_at = clock.monotonic()
+        self._to_keep = False
+
+    def hello_soon(self) -> None:
+        """Say hello with the next step: something suggests that head office is back, gone, or not what it was."""
+        self._hello_at = self._clock.monotonic()
+
+    def step(self) -> StepResult:
+        """Say hello if it is due, else ship one batch."""
+        if self._clock.monotonic() >= self._hello_at:
+            return self._say_hello()
+        position = self._position
+        if position is None:
+            return StepResult(Outcome.WAITING, self._until_hello())
+        return self._ship(position)
+
+    # Hello
+
+    def _say_hello(self) -> StepResult:
+        head = self._log.head()
+        message = Hello(
+            location_id=self._location_id,
+            head=_message(head),
+            acknowledged=None if self._acknowledged is None else _message(self._acknowledged),
+            protocol=PROTOCOL_VERSION,
+            schema=SCHEMA_VERSION,
+            software=self._software,
+        )
+        asked_at = self._clock.monotonic()
+        try:
+            raw = self._client.request("POST", "/v1/sync/hello", content=msgspec.json.encode(message)).body
+            answer = _hello_answer(raw)
+            hash_there = bytes.fromhex(answer.head.hash)
+        except (Unreachable, RemoteProblem) as error:
+            return self._failed(error)
+        except (msgspec.MsgspecError, ValueError) as error:
+            return self._failed(Unreachable(f"{self._client.base_url}: no answer of a head office ({error})"))
+        self._clock.observe_head_office(answer.time, self._clock.monotonic() - asked_at)
+        self._backoff.success()
+        low, high = HELLO_BOUNDS
+        self._hello_every = min(max(float(answer.hello_every_seconds), low), high)
+        verdict = judge(answer, self._log.hash_at(answer.head.sequence), self._acknowledged)
+        if verdict not in SHIPPING:
+            return self._stop(verdict, answer.detail, answer.upgrade)
+        theirs = Head(answer.head.epoch, answer.head.sequence, hash_there)
+        if verdict is Verdict.REWIND:
+            log.warning("head office was restored; shipping again from its head", sequence=theirs.sequence)
+        self._position = theirs
+        self._acknowledge(theirs)
+        self._hello_at = self._clock.monotonic() + self._hello_every
+        self._change(ShippingState.OK, answer.detail, contact=True)
+        self._keep(answer.detail)
+        if self._greeted is not None:
+            self._greeted(answer, verdict)
+        return StepResult(Outcome.GREETED)
+
+    # Events
+
+    def _ship(self, position: Head) -> StepResult:
+        try:
+            packed = self._packed(position)
+        except LogHasHole as hole:
+            return self._damaged(hole)
+        if packed is None:
+            return self._idle()
+        if self._executor is not None and packed.full:
+            self._prefetched = self._executor.submit(self._log.pack, packed.head, self._limit)
+        try:
+            raw = self._client.request(
+                "POST",
+                "/v1/sync/events",
+                content=packed.body,
+                headers={"Content-Type": wire.CONTENT_TYPE},
+                wait=EVENTS_TIMEOUT,
+            ).body
+            answer = _events_answer(raw)
+        except RemoteProblem as problem:
+            return self._refused(problem, packed)
+        except Unreachable as error:
+            return self._failed(error)
+        except msgspec.MsgspecError as error:
+            return self._failed(Unreachable(f"{self._client.base_url}: no answer of a head office ({error})"))
+        return self._taken(position, packed, answer)
+
+    def _packed(self, position: Head) -> Packed | None:
+        waiting, self._prefetched = self._prefetched, None
+        if waiting is not None:
+            packed = waiting.result()
+            # What was packed ahead is of use only where head office took all that was in flight.
+            if packed is not None and packed.after == position.sequence:
+                return packed
+        return self._log.pack(position, self._limit)
+
+    def _taken(self, position: Head, packed: Packed, answer: EventsAnswer) -> StepResult:
+        head = answer.head
+        ours = packed.head.hash if head.sequence == packed.head.sequence else self._log.hash_at(head.sequence)
+        if ours is None:
+            return self._stop(Verdict.ROLLED_BACK, f"head office is at {head.sequence}, beyond this node's log", None)
+        if ours.hex() != head.hash:
+            return self._stop(Verdict.FORKED, f"head office has another event {head.sequence}", None)
+        if head.sequence <= position.sequence:
+            # A 2xx that moved nothing would have us send the same batch for ever.
+            return self._failed(Unreachable("head office took a batch and its head did not move"))
+        self._backoff.success()
+        self._limit = min(BATCH_EVENTS, self._limit * 2)
+        self._position = Head(head.epoch, head.sequence, ours)
+        self._acknowledge(self._position)
+        self._change(ShippingState.OK, self._board.read().detail, contact=True)
+        self._to_keep = True
+        if self._clock.monotonic() - self._kept_at >= KEEP_EVERY:
+            self._keep(self._board.read().detail)
+        return StepResult(Outcome.SHIPPED, count=head.sequence - position.sequence)
+
+    def _idle(self) -> StepResult:
+        wait = self._until_hello()
+        if self._to_keep:
+            left = self._kept_at + KEEP_EVERY - self._clock.monotonic()
+            if left <= 0:
+                self._keep(self._board.read().detail)
+            else:
+                wait = min(wait, left)
+        return StepResult(Outcome.IDLE, wait, wakes=True)
+
+    def _refused(self, problem: RemoteProblem, packed: Packed) -> StepResult:
+        if problem.code in _VERDICTS:
+            return self._stop(_VERDICTS[problem.code], problem.detail or problem.title, None)
+        if problem.code == "gap":
+            return self._gap(problem)
+        if problem.status in {408, 413} and packed.events > 1:
+            self._limit = max(1, packed.events // 2)
+            return StepResult(Outcome.FAILED)
+        return self._failed(problem)
+
+    def _gap(self, problem: RemoteProblem) -> StepResult:
+        """Head office lacks events before the batch. Go on from where it stands; hello, where that is a step back."""
+        expected = problem.extras.get("expected_sequence")
+        known = self._acknowledged or EMPTY
+        hash_there = self._log.hash_at(expected - 1) if isinstance(expected, int) and expected > 0 else None
+        if hash_there is None or not isinstance(expected, int) or expected - 1 < known.sequence:
+            self._position = None
+            self.hello_soon()
+            return StepResult(Outcome.FAILED, self._backoff.next())
+        moved = Head(known.epoch, expected - 1, hash_there)
+        if self._position is not None and moved.sequence == self._position.sequence:
+            return self._failed(problem)
+        self._position = moved
+        return StepResult(Outcome.FAILED)
+
+    # What becomes of it
+
+    def _stop(self, verdict: Verdict, detail: str | None, upgrade: str | None) -> StepResult:
+        """Shipping stops; facts go on being recorded. Hello goes on too, so that a cure is noticed."""
+        told = " ".join(part for part in (detail, f"To be upgraded: {upgrade}." if upgrade else None) if part)
+        self._position = None
+        self._hello_at = self._clock.monotonic() + self._hello_every
+        self._change(ShippingState(verdict.value), told or None, hint=WHAT_TO_DO[verdict], contact=True)
+        self._keep(told or None)
+        return StepResult(Outcome.STOPPED, self._until_hello())
+
+    def _damaged(self, hole: LogHasHole) -> StepResult:
+        """What was recorded before the hole is shipped, and recording goes on: staff must not pay for a bad disk."""
+        self._position = None
+        self._hello_at = self._clock.monotonic() + self._hello_every
+        self._change(ShippingState.DAMAGED, str(hole), hint=DAMAGED_HINT)
+        return StepResult(Outcome.STOPPED, self._until_hello())
+
+    def _failed(self, error: Unreachable | RemoteProblem) -> StepResult:
+        """No use in going on now. Whatever it was, hello comes first when it is tried again."""
+        wait = self._backoff.next()
+        state, hint = ShippingState.UNREACHABLE, None
+        if isinstance(error, RemoteProblem) and not error.temporary:
+            refused_us = error.status in {401, 403}
+            state = ShippingState.UNAUTHORIZED if refused_us else ShippingState.REFUSED
+            hint = error.hint or None
+            if refused_us:
+                hint = "Have head office issue a key for this location, and give it to 'larder branch init --key'."
+        if isinstance(error, RemoteProblem):
+            told = str(error.extras.get("retry_after", ""))
+            wait = max(wait, min(float(told), 300.0)) if told.isdigit() else wait
+        self._position = None
+        self._hello_at = self._clock.monotonic() + wait
+        self._change(state, str(error), hint=hint, next_try_at=self._clock.now() + int(wait * SECOND))
+        return StepResult(Outcome.FAILED, wait)
+
+    def _acknowledge(self, head: Head) -> None:
+        self._acknowledged = head
+
+    def _until_hello(self) -> float:
+        return max(0.0, self._hello_at - self._clock.monotonic())
+
+    def _change(
+        self,
+        state: ShippingState,
+        detail: str | None,
+        *,
+        hint: str | None = None,
+        next_try_at: int | None = None,
+        contact: bool = False,
+    ) -> None:
+        before = self._board.read()
+        fields: dict[str, object] = {"last_contact_at": self._clock.now()} if contact else {}
+        self._board.change(
+            state=state, detail=detail, hint=hint, acknowledged=self._acknowledged, next_try_at=next_try_at, **fields
+        )
+        if before.state is state:
+            return
+        if state in NEEDS_A_PERSON:
+            log.error("shipping stopped", state=state.value, detail=detail, hint=hint)
+        elif state is ShippingState.OK:
+            log.info("shipping", head_office=before.head_office)
+        else:
+            log.warning("head office cannot be reached", detail=detail)
+
+    def _keep(self, detail: str | None) -> None:
+        status = self._board.read()
+        at = status.last_contact_at or self._clock.now()
+        self._recorder.note(
+            KeepContact(acknowledged=self._acknowledged, at=at, verdict=status.state.value, detail=detail)
+        )
+        self._kept_at = self._clock.monotonic()
+        self._to_keep = False
+
+
+def _message(head: Head) -> HeadMessage:
+    return HeadMessage(head.epoch, head.sequence, head.hash.hex())

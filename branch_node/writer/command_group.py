@@ -1,0 +1,362 @@
+"""One transaction of the writer: commands decided one after another, each on what those before it decided.
+
+New events are sealed in memory and put into the tables once, at the end, or earlier when a command asks something that
+only SQL can answer. What the writer remembers changes only after the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, insert, select, update
+
+from branch_node.database.lookups import (
+    ORDER_COLUMNS,
+    event_by_id,
+    events_of_transfer,
+    first_by_key,
+    highest_token,
+    kept_answers,
+    order_row,
+    orders_named,
+    sealed_where,
+    standing_then,
+    voids_of,
+)
+from branch_node.database.past_standing import MOST, Rewind
+from branch_node.database.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
+from branch_node.model import Command, Decision, Item, Location, OrderState, Recorded
+from branch_node.problems import INVALID_EVENT, KEY_REUSED
+from shared.chain import Head, Sealed, seal
+from shared.event_log import append, read_head, upsert_rows
+from shared.events import Event, EventNotUnderstood
+from shared.projection import load_standings, movements_of, refold, store_standings
+from shared.runtime.problems import Problem
+from shared.stock import NOTHING, Movement, Standing, advance_event, movement
+
+OrderKey = tuple[str, str]
+_ITEM_COLUMNS = tuple(column.name for column in ITEM.columns)
+
+
+class Memory:
+    """What the writer knows without asking: the head, what stands of every item, the catalogue, as committed."""
+
+    def __init__(self, connection: Connection, location: Location) -> None:
+        head = read_head(connection, LOG, location.location_id)
+        if head is None:
+            raise LookupError(f"the database holds no log of {location.location_id}")
+        self.location = location
+        self.head = head
+        self.standings = load_standings(connection, STOCK, location.location_id)
+        # Few branches keep any, and the others need not be asked for every group.
+        self.keeps_answers = bool(kept_answers(connection, None))
+        self.items = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
+
+
+class Group:
+    """The `View` of one transaction, and the hand that writes what was decided. Used by one thread, once."""
+
+    def __init__(
+        self, connection: Connection, memory: Memory, now: int, clock_unconfirmed: bool, new_id: Callable[[int], UUID]
+    ) -> None:
+        self.now = now
+        self.clock_unconfirmed = clock_unconfirmed
+        self.location = memory.location
+        self.after_commit: list[Callable[[], None]] = []
+        self._connection = connection
+        self._memory = memory
+        self._make_id = new_id
+        self._head = memory.head
+        self._sealed: list[Sealed] = []
+        self._flushed = 0
+        self._standings: dict[str, Standing] = {}
+        self._stored: dict[str, Standing] = {}
+        self._voids: dict[int, int] = {}
+        self._items: dict[str, Item] = {}
+        self._orders: dict[OrderKey, OrderState | None] = {}
+        self._changed_orders: dict[OrderKey, OrderState] = {}
+        self._wrote = False
+        self._first: dict[str, Sealed] = {}
+        self._kept: dict[str, tuple[str, bytes]] = {}
+        self._rewind: Rewind | None = None
+        self._seen: dict[int, Event] = {}
+
+    def gather(self, commands: Sequence[Command]) -> None:
+        """Look up in one statement each what the whole group needs: keys already used, orders already known."""
+        keys = [command.key for command in commands if command.key is not None]
+        self._first = first_by_key(self._connection, keys)
+        if self._memory.keeps_answers:
+            self._kept = kept_answers(self._connection, keys)
+        self._look_back()
+        orders = {command.order: None for command in commands if command.order is not None}
+        self._orders.update(orders)
+        for state in orders_named(self._connection, [order_id for order_id, _ in orders]):
+            self._orders[state.order_id, state.source] = state
+
+    def _look_back(self) -> None:
+        """Where commands are repeated, read what came since the oldest of them that is recent."""
+        head = self._memory.head.sequence
+        oldest = head - MOST
+        recent = [last for each in self._first.values() if (last := _last_sequence(each)) >= oldest]
+        if recent:
+            self._rewind = Rewind(self._connection, self._memory.standings, min(recent), head)
+
+    def run(self, command: Command) -> object:
+        """Decide one command and take over what it decided; its answer. Raises Problem: then nothing has changed."""
+        if command.key is not None and (first := self._first.get(command.key)) is not None:
+            sequence = first.event.sequence
+            if first.event.command_digest != command.digest:
+                raise KEY_REUSED(f"the key {command.key!r} recorded something else at {sequence}", sequence=sequence)
+            return command.answer(self._recorded(first))
+        if command.key is not None and (kept := self._kept.get(command.key)) is not None:
+            if kept[0] != command.digest:
+                raise KEY_REUSED(f"the key {command.key!r} was used for something else")
+            return command.again(kept[1])
+        decision = command.decide(self)
+        sealed, head = self._seal(command, decision.events)
+        try:
+            if decision.writes or decision.items or decision.order or decision.location or decision.after_commit:
+                self._take_rows(decision)
+            if not sealed:
+                if decision.kept is not None:
+                    self._keep(command, decision.kept)
+                return decision.answer
+            self._sealed += sealed
+            self._head = head
+            if command.key is not None:
+                self._first[command.key] = sealed[0]
+            return command.answer(Recorded(sealed, self._fold(sealed), False, self._look))
+        except Problem as problem:
+            raise RuntimeError("a command may refuse only while it decides") from problem
+
+    def _seal(self, command: Command, events: Sequence[Event]) -> tuple[list[Sealed], Head]:
+        head, now, line, lines = self._head, self.now, 0, len(events)
+        sealed: list[Sealed] = []
+        if events:
+            events[0].command_key, events[0].command_digest = command.key, command.digest
+        try:
+            for event in events:
+                line += 1
+                event.line, event.lines = line, lines
+                each = seal(event, head, now)
+                head = Head(event.epoch, event.sequence, each.hash)
+                sealed.append(each)
+        except EventNotUnderstood as error:
+            raise INVALID_EVENT(error.reason) from error
+        return sealed, head
+
+    def _take_rows(self, decision: Decision) -> None:
+        """Take over what a decision changes beside the log."""
+        for item in decision.items:
+            self._items[item.item_id] = item
+        if decision.order is not None:
+            place = (decision.order.order_id, decision.order.source)
+            self._orders[place] = self._changed_orders[place] = decision.order
+        if decision.location is not None:
+            self._move_to(decision.location)
+        for write in decision.writes:
+            self._wrote = True
+            write(self._connection)
+        self.after_commit.extend(decision.after_commit)
+
+    def _keep(self, command: Command, answer: bytes) -> None:
+        if command.key is None or command.digest is None:
+            raise ValueError("an answer is kept under a key")
+        row = (command.key, command.digest, answer)
+        self._connection.execute(insert(KEPT_ANSWER), dict(zip(KEPT_ANSWER.columns.keys(), row, strict=True)))
+        self._kept[command.key] = row[1:]
+        self._wrote = True
+
+    def _move_to(self, location: Location) -> None:
+        self.location = location
+        self._wrote = True
+        self._connection.execute(
+            update(LOCATION)
+            .where(LOCATION.c.location_id == location.location_id)
+            .values(name=location.name, timezone=location.timezone, day_start=location.day_start)
+        )
+
+    def _fold(self, sealed: list[Sealed]) -> dict[str, Standing]:
+        """Fold new events into what stands; the items they name, with what stands of them now."""
+        touched: dict[str, Standing] = {}
+        again: set[str] = set()
+        promised = False
+        for each in sealed:
+            event = each.event
+            item_id = event.item_id
+            if item_id is None:
+                continue
+            target = None
+            if event.voided_sequence is not None:
+                self._voids[event.voided_sequence] = event.sequence
+                target = movement(self.events_at([event.voided_sequence])[0])
+            after = advance_event(self.standing(item_id), event, target)
+            if after is None:
+                again.add(item_id)
+                after = NOTHING
+            touched[item_id] = self._standings[item_id] = after
+            promised = promised or after.reserved != 0
+        if again:
+            self._put_events()
+            fresh = refold(self._connection, LOG, self.location.location_id, again)
+            self._standings.update(fresh)
+            touched.update(fresh)
+        if promised or again:
+            for item_id, standing in touched.items():
+                if standing.reserved:
+                    touched[item_id] = msgspec.structs.replace(standing, reserved=self._promised(item_id))
+        return touched
+
+    def recorded_at(self, sequence: int) -> Recorded:
+        self._put_events()
+        (first,) = sealed_where(self._connection, LOG.event.c.sequence == sequence)
+        return self._recorded(first)
+
+    def _recorded(self, first: Sealed) -> Recorded:
+        # What stood then is folded from the log alone, so that the answer is the same however often it is asked for.
+        sealed, last = [first], _last_sequence(first)
+        if last > first.event.sequence:
+            self._put_events()
+            sealed = sealed_where(self._connection, LOG.event.c.sequence.between(first.event.sequence, last))
+        items = {each.event.item_id for each in sealed if each.event.item_id is not None}
+        then = {item_id: self._stood(item_id, last, sealed[-1].event.recorded_at) for item_id in items}
+        return Recorded(sealed, then, True, self._look)
+
+    def _stood(self, item_id: str, sequence: int, recorded_at: int) -> Standing:
+        """What stood of an item once an event was recorded, with what was reserved at that moment."""
+        if self._rewind is not None and (standing := self._rewind.standing(item_id, sequence)) is not None:
+            return standing
+        self._put_events()
+        standing = self._then(item_id, sequence)
+        if standing.reserved:
+            promised = self._then(item_id, sequence, recorded_at).reserved
+            standing = msgspec.structs.replace(standing, reserved=promised)
+        return standing
+
+    def _then(self, item_id: str, known_through: int, moment: int | None = None) -> Standing:
+        place = self.location.location_id
+        return standing_then(self._connection, place, item_id, known_through=known_through, moment=moment)
+
+    def _promised(self, item_id: str) -> int:
+        """What is reserved of an item now, expired reservations not counted."""
+        self._put_events()
+        return self._then(item_id, self._head.sequence, self.now).reserved
+
+    def _put_events(self) -> None:
+        """Put the events decided so far into the log's tables."""
+        waiting = self._sealed[self._flushed :]
+        if waiting:
+            append(self._connection, LOG, waiting)
+            self._flushed = len(self._sealed)
+
+    def put(self) -> None:
+        """Put everything decided so far into the tables. Raises StaleHead where somebody else has written."""
+        self._put_events()
+        changed = {
+            item_id: standing
+            for item_id, standing in self._standings.items()
+            if self._stored.get(item_id) is not standing
+        }
+        if changed:
+            store_standings(self._connection, STOCK, self.location.location_id, changed)
+            self._stored.update(changed)
+        if self._items:
+            rows = [msgspec.structs.astuple(item) for item in self._items.values()]
+            upsert_rows(self._connection, ITEM, _ITEM_COLUMNS, rows)
+        if self._changed_orders:
+            rows = [order_row(state) for state in self._changed_orders.values()]
+            upsert_rows(self._connection, SALE_ORDER, ORDER_COLUMNS, rows)
+            self._changed_orders.clear()
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._sealed or self._wrote or self._items or self._changed_orders)
+
+    def remember(self) -> None:
+        """Once it is committed: let the writer's memory follow."""
+        memory = self._memory
+        memory.head = self._head
+        memory.location = self.location
+        memory.keeps_answers = memory.keeps_answers or bool(self._kept)
+        memory.standings.update(self._standings)
+        if self._items:
+            memory.items = {**memory.items, **self._items}  # a new one, as readers on other threads walk the old
+
+    # What commands ask (see View).
+
+    @property
+    def head(self) -> Head:
+        return self._head
+
+    @property
+    def connection(self) -> Connection:
+        self.put()
+        return self._connection
+
+    def _look(self) -> Connection:
+        return self.connection
+
+    def new_id(self) -> str:
+        return str(self._make_id(self.now))
+
+    def item(self, item_id: str) -> Item | None:
+        return self._items.get(item_id) or self._memory.items.get(item_id)
+
+    def standing(self, item_id: str) -> Standing:
+        return self._standings.get(item_id) or self._memory.standings.get(item_id) or NOTHING
+
+    def available(self, item_id: str) -> int:
+        standing = self.standing(item_id)
+        return standing.on_hand - (self._promised(item_id) if standing.reserved else 0)
+
+    def movements(self, item_id: str) -> list[Movement]:
+        self._put_events()
+        return movements_of(self._connection, LOG, self.location.location_id, item_id)
+
+    def event(self, event_id: str) -> Event | None:
+        for each in self._sealed[self._flushed :]:
+            if each.event.event_id == event_id:
+                return each.event
+        found = event_by_id(self._connection, event_id)
+        if found is None:
+            return None
+        self._seen[found.event.sequence] = found.event
+        return found.event
+
+    def events_at(self, sequences: Sequence[int]) -> list[Event]:
+        committed = self._memory.head.sequence
+        unseen = [sequence for sequence in sequences if sequence <= committed and sequence not in self._seen]
+        if unseen:
+            for each in sealed_where(self._connection, LOG.event.c.sequence.in_(unseen)):
+                self._seen[each.event.sequence] = each.event
+        found = {sequence: self._seen[sequence] for sequence in sequences if sequence in self._seen}
+        for sequence in sequences:
+            if committed < sequence <= self._head.sequence:
+                found[sequence] = self._sealed[sequence - committed - 1].event
+        return [found[sequence] for sequence in sorted(found)]
+
+    def voided_by(self, sequences: Sequence[int]) -> dict[int, int]:
+        known = voids_of(self._connection, sequences)
+        return known | {sequence: self._voids[sequence] for sequence in sequences if sequence in self._voids}
+
+    def transfer_events(self, transfer_id: str) -> list[Event]:
+        there = events_of_transfer(self._connection, transfer_id)
+        waiting = (each.event for each in self._sealed[self._flushed :] if each.event.transfer_id == transfer_id)
+        return [*there, *waiting]
+
+    def transfer_token(self, transfer_id: str) -> int:
+        return highest_token(self._connection, transfer_id)
+
+    def order(self, order_id: str, source: str) -> OrderState | None:
+        if (order_id, source) not in self._orders:
+            known = orders_named(self._connection, [order_id])
+            self._orders[order_id, source] = next((each for each in known if each.source == source), None)
+        return self._orders[order_id, source]
+
+
+def _last_sequence(first: Sealed) -> int:
+    """The sequence of a command's last event."""
+    return first.event.sequence + first.event.lines - 1

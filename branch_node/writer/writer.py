@@ -1,0 +1,300 @@
+"""The one writer of a location's log: a bounded queue, one thread, groups of commands in one transaction each.
+
+Whoever waits is answered once the transaction is on disk. A group that fails as a whole is redone one command at a
+time, so that one that cannot be recorded harms no other. What the writer remembers (head, stock, catalogue) is what is
+committed; after a commit that failed in doubt it reads it again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from asyncio import AbstractEventLoop
+from asyncio import Future as LoopFuture
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from sqlalchemy.exc import SQLAlchemyError
+
+from branch_node.database.schema import LOG
+from branch_node.database.store import DirectoryLock, Store, WritingConnection, load_location
+from branch_node.model import Command, Item, Location
+from branch_node.problems import NOT_WRITING, STRICT_ITEM
+from branch_node.writer.command_group import Group, Memory
+from branch_node.writer.command_queue import Outcome, Waiting, WaitingRoom
+from shared.chain import Head
+from shared.event_log import StaleHead, read_head
+from shared.runtime.clock import NodeClock
+from shared.runtime.database.engine import problem_of, translate_driver_errors
+from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, Problem
+from shared.runtime.telemetry import get_logger
+
+log = get_logger("larder.writer")
+
+STRICT_GUARD: Final = "larder: strict item below zero"
+"""What the database's trigger says."""
+
+CommitListener = Callable[[Head], None]
+_HOPELESS: Final = frozenset({DISK_FULL.code, DATABASE_UNAVAILABLE.code, DATABASE_BUSY.code})
+
+
+class Writer:
+    """See the module. `open` first; then either `start` its thread and `submit`, or `commit` in one's own thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: NodeClock,
+        new_id: Callable[[int], UUID],
+        *,
+        on_death: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._on_death = on_death
+        self._room = WaitingRoom()
+        self._listeners: list[CommitListener] = []
+        self._lock = DirectoryLock(store.directory)
+        self._writing: WritingConnection | None = None
+        self._memory: Memory | None = None
+        self._thread: threading.Thread | None = None
+        self._taking = False
+        self._stopping = False
+        self._failure: BaseException | None = None
+        self._refuse: Callable[[], Problem] | None = None
+        self.groups = 0
+        self.events = 0
+
+    def open(self) -> None:
+        """Take the lock for life, upgrade the schema, read what stands.
+
+        Raises AlreadyWriting, DatabaseVersionError, or Problem where the database is away.
+        """
+        self._lock.acquire()
+        try:
+            self._store.upgrade()
+            with translate_driver_errors():
+                self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> tuple[WritingConnection, Memory]:
+        if self._writing is None:
+            engine = self._store.writing_engine()
+            with engine.connect() as connection:
+                location = load_location(connection)
+            self._writing = WritingConnection(engine, location.location_id)
+            self._memory = None
+        if self._memory is None:
+            self._writing.begin()
+            self._memory = Memory(self._writing.connection, load_location(self._writing.connection))
+            self._writing.rollback()
+        return self._writing, self._memory
+
+    def close(self) -> None:
+        """Give the database and the lock back. The thread must have been stopped."""
+        self._disconnect()
+        self._lock.release()
+
+    def _disconnect(self) -> None:
+        writing, self._writing, self._memory = self._writing, None, None
+        if writing is not None:
+            writing.close()
+
+    @property
+    def head(self) -> Head:
+        """The committed head."""
+        return self._known().head
+
+    @property
+    def items(self) -> dict[str, Item]:
+        """The catalogue as committed; never changed in place."""
+        return self._known().items
+
+    @property
+    def location(self) -> Location:
+        return self._known().location
+
+    def _known(self) -> Memory:
+        if self._memory is None:
+            raise DATABASE_UNAVAILABLE("the writer has lost its database and is looking for it")
+        return self._memory
+
+    def on_commit(self, listener: CommitListener) -> None:
+        """Call `listener` with the new head after each commit of events, on the writer's thread, before the answers."""
+        self._listeners.append(listener)
+
+    def refuse_with(self, refuse: Callable[[], Problem]) -> None:
+        """Answer every command with this problem from now on: the database may be read, and nothing else."""
+        self._refuse = refuse
+
+    # The queue and the thread.
+
+    def start(self) -> None:
+        """Begin to take commands, on a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="larder-writer", daemon=True)
+        self._taking = True
+        self._thread.start()
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Take nothing more, commit what waits, end the thread."""
+        self._taking = False
+        self._stopping = True
+        if self._thread is not None:
+            self._room.wake()
+            self._thread.join(timeout)
+
+    def problem(self) -> str | None:
+        """Why the thread died, or None while it lives or was stopped."""
+        return None if self._failure is None else f"the writer ended: {self._failure!r}"
+
+    def waiting(self) -> int:
+        """How many requests wait or are being committed, roughly."""
+        return len(self._room)
+
+    def new_key(self) -> str:
+        """A key for a command whose caller sent none."""
+        return str(self._new_id(self._clock.now()))
+
+    def submit(self, command: Command) -> Future[Any]:
+        """Queue one command. The future gives its answer or raises its Problem. Raises 503 `busy` at once when full."""
+        self._check_taking()
+        future: Future[Any] = Future()
+        self._room.enter(Waiting((command,), future, loop=None, many=False))
+        return future
+
+    def submit_all(self, commands: Sequence[Command]) -> Future[list[Outcome]]:
+        """Queue commands to be decided in order in one transaction; the future gives an outcome for each."""
+        self._check_taking()
+        future: Future[list[Outcome]] = Future()
+        self._room.enter(Waiting(tuple(commands), future, loop=None, many=True))
+        return future
+
+    def submit_from(self, loop: AbstractEventLoop, commands: Sequence[Command], *, many: bool) -> LoopFuture[Any]:
+        """As `submit` or `submit_all`, from the thread of an event loop, with a future of its own."""
+        self._check_taking()
+        future: LoopFuture[Any] = loop.create_future()
+        self._room.enter_from(loop, Waiting(commands, future, loop=loop, many=many))
+        return future
+
+    def _check_taking(self) -> None:
+        if self._refuse is not None:
+            raise self._refuse()
+        if not self._taking:
+            raise NOT_WRITING("the writer is not taking commands", headers={"Retry-After": "1"})
+
+    def _run(self) -> None:
+        try:
+            while not (self._stopping and self._room.empty):
+                self.step(block_for=1.0 if self._stopping else 60.0)
+        except BaseException as error:
+            self._failure = error
+            log.exception("the writer ends", error=type(error).__name__)
+            self._taking = False
+            self._refuse_waiting()
+            if self._on_death is not None:
+                self._on_death(error)
+
+    def _refuse_waiting(self) -> None:
+        refused = NOT_WRITING("the writer has ended")
+        while group := self._room.take(block_for=0):
+            for entry in group:
+                entry.outcomes = [refused for _ in entry.commands]
+            self._room.answer(group)
+
+    def step(self, block_for: float) -> bool:
+        """Commit one group of what waits, waiting up to `block_for` seconds for the first; whether there was any."""
+        group = self._room.take(block_for)
+        if not group:
+            return False
+        commands = [command for entry in group for command in entry.commands]
+        outcomes: list[Outcome] = [NOT_WRITING("the writer has ended")] * len(commands)
+        try:
+            outcomes = self.commit(commands)
+        finally:
+            following = iter(outcomes)
+            for entry in group:
+                entry.outcomes = [next(following) for _ in entry.commands]
+            self._room.answer(group)
+        return True
+
+    # Committing.
+
+    def commit(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Decide and commit commands in order, in one transaction if it can be; an answer or exception for each.
+
+        Only one thread may commit. Raises StaleHead where another writer has written: this process must end.
+        """
+        try:
+            outcomes, tell = self._commit_group(commands)
+        except StaleHead:
+            raise
+        except Exception as error:
+            problem = self._recover(error)
+            if problem is not None and (problem.code in _HOPELESS or len(commands) == 1):
+                return [problem] * len(commands)
+            if len(commands) == 1:
+                log.exception("a command failed", command=type(commands[0]).__name__)
+                return [error]
+        else:
+            # Out of reach of the redoing: it is committed. A listener that fails is a mistake that ends the writer.
+            for each in tell:
+                each()
+            return outcomes
+        log.warning("a group is redone one by one", commands=len(commands))
+        return [outcome for command in commands for outcome in self.commit([command])]
+
+    def _commit_group(self, commands: Sequence[Command]) -> tuple[list[Outcome], list[Callable[[], None]]]:
+        """The outcomes, and whom to tell once they are on disk."""
+        writing, memory = self._connect()
+        now = self._clock.now()
+        group = Group(writing.connection, memory, now, not self._clock.confirmed, self._new_id)
+        outcomes: list[Outcome] = []
+        before = memory.head.sequence
+        writing.begin()
+        group.gather(commands)
+        for command in commands:
+            try:
+                outcomes.append(group.run(command))
+            except Problem as refusal:
+                outcomes.append(refusal)
+        if not group.changed:
+            writing.rollback()
+            return outcomes, []
+        group.put()
+        writing.commit()
+        group.remember()
+        self.groups += 1
+        self.events += memory.head.sequence - before
+        tell = group.after_commit
+        if memory.head.sequence > before:
+            tell.extend(partial(listener, memory.head) for listener in self._listeners)
+        return outcomes, tell
+
+    def _recover(self, error: Exception) -> Problem | None:
+        """Put the connection back in order after a failure; the Problem that the failure is, if it is one."""
+        problem = problem_of(error)
+        if problem is None and STRICT_GUARD in str(error):
+            problem = STRICT_ITEM("the database refused it")
+        if self._writing is None or self._memory is None:
+            self._disconnect()
+            return problem
+        try:
+            with translate_driver_errors():
+                self._writing.rollback()
+                # A commit whose answer was lost may have happened: what is remembered must be what is there.
+                self._writing.begin()
+                there = read_head(self._writing.connection, LOG, self._memory.location.location_id)
+                self._writing.rollback()
+                if there != self._memory.head:
+                    self._memory = None
+        except (Problem, SQLAlchemyError, sqlite3.Error, psycopg.Error) as second:
+            log.warning("the writer connects anew", reason=repr(second), first=repr(error))
+            self._disconnect()
+        return problem

@@ -1,0 +1,207 @@
+"""What head office's routes share: the service around them, who may call, parameters, bodies, lists, translations."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from anyio import CapacityLimiter
+from fastapi import Depends, Path, Query
+from pydantic import AfterValidator
+from sqlalchemy import Connection, Engine
+from starlette.requests import Request
+
+from head_office.database.notifications import Wakeups
+from head_office.problem_translation import translated
+from head_office.problems import BAD_CURSOR
+from shared.events import BadQuantity, code_fault, parse_quantity
+from shared.runtime.clock import parse_rfc3339
+from shared.runtime.http.auth import Authenticator, Principal, Role
+from shared.runtime.http.strict_json import parse_json, validation_problem
+from shared.runtime.problems import FORBIDDEN, INVALID_REQUEST, MALFORMED_JSON, WRONG_LOCATION, Problem
+
+MAX_LIMIT: Final = 1_000
+MAX_WAIT: Final = 30
+MAX_BODY: Final = 4 * 1024 * 1024
+
+PEOPLE: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
+MANAGERS: Final = (Role.ADMIN, Role.MANAGER)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Office:
+    """What a route works with. `ingests` bounds the batches that are taken in at the same time."""
+
+    engine: Engine
+    authenticator: Authenticator
+    wakeups: Wakeups
+    ingests: CapacityLimiter
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read with; refusals of the database and of ours become problems."""
+        with translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: committed at the end, rolled back by any exception, translated like `reading`."""
+        with translated(), self.engine.begin() as connection:
+            yield connection
+
+    def allow(self, *roles: Role) -> Any:
+        """A dependency: the caller, who must have one of these roles."""
+        return Depends(self.authenticator.require(*roles))
+
+
+# Who may see what
+
+
+def scoped(principal: Principal, location_id: str | None) -> str | None:
+    """The location to answer about: what was asked for, else the one the key is for, else None, all of them.
+
+    Raises Problem 403 `wrong-location` when the key is for another one.
+    """
+    if location_id is None:
+        return principal.location_id
+    principal.check_location(location_id)
+    return location_id
+
+
+def whole_group(principal: Principal) -> None:
+    """Raise Problem 403 unless the key is for the whole group."""
+    if principal.location_id is not None:
+        raise FORBIDDEN(
+            f"the key {principal.key_id} is for {principal.location_id} only, this concerns the whole group"
+        )
+
+
+def own_location(principal: Principal) -> str:
+    """The location of a branch's key."""
+    if principal.location_id is None:
+        raise WRONG_LOCATION("this key is for no location; a branch's key is needed")
+    return principal.location_id
+
+
+# Parameters
+
+
+def _code(text: str) -> str:
+    if fault := code_fault(text):
+        raise ValueError(fault)
+    return text
+
+
+def _moment(text: str) -> int:
+    # A plus sign that a careless client left as it is arrives as a blank.
+    return parse_rfc3339(text.replace(" ", "+"))[0]
+
+
+_CODE = (Query(min_length=1, max_length=64), AfterValidator(_code))
+_IN_PATH = (Path(min_length=1, max_length=64), AfterValidator(_code))
+
+LocationPath = Annotated[str, *_IN_PATH]
+ItemPath = Annotated[str, *_IN_PATH]
+CodePath = Annotated[str, *_IN_PATH]
+LocationQuery = Annotated[str | None, Query(min_length=1, max_length=64), AfterValidator(lambda x: x and _code(x))]
+ItemQuery = LocationQuery
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most")]
+# The alphabet is told and not checked here: another text is a `bad-cursor`, as is every cursor that is not ours.
+_CURSOR: Final = {"description": "`next` of the page before", "json_schema_extra": {"pattern": "^[A-Za-z0-9_-]*$"}}
+After = Annotated[str | None, Query(max_length=2_000, **_CURSOR)]
+ChangesAfter = Annotated[str | None, Query(**_CURSOR)]
+Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait where there is nothing yet")]
+
+
+def moment(name: str, text: str | None) -> int | None:
+    """Micros of an RFC 3339 parameter, or None where it was not given. Raises Problem 422 `invalid-request`."""
+    if text is None:
+        return None
+    try:
+        return _moment(text)
+    except ValueError as error:
+        raise INVALID_REQUEST(f"{name}: {error}", errors=[{"field": name, "message": str(error)}]) from error
+
+
+def read_after(after: str | None, parts: int) -> tuple[str, ...]:
+    """The texts that a list goes on after: empty ones at its beginning. Raises Problem 400 `bad-cursor`."""
+    if not after:
+        return ("",) * parts
+    try:
+        found = msgspec.json.decode(urlsafe_b64decode(after.encode("ascii") + b"=" * (-len(after) % 4)), type=list[str])
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise BAD_CURSOR("the cursor cannot be read") from error
+    if len(found) != parts or any("\0" in part for part in found):
+        raise BAD_CURSOR("the cursor is not one of this list")
+    return tuple(found)
+
+
+def write_after(*parts: str) -> str:
+    """The opaque text for `read_after`."""
+    return urlsafe_b64encode(msgspec.json.encode(parts)).rstrip(b"=").decode("ascii")
+
+
+def listed(found: list[T], limit: int, after: Callable[[T], str]) -> dict[str, Any]:
+    """`{items, next}` of a list read with one more than `limit`, which says whether there is a next page."""
+    page = found[:limit]
+    return {"items": page, "next": after(page[-1]) if len(found) > limit else None}
+
+
+# Bodies
+
+
+class Body(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """What people and tills send; read with a StrictDecoder."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A list's answer; `items` is added by each list."""
+
+    next: str | None
+
+
+async def _raw(request: Request) -> bytes:
+    return await request.body()
+
+
+RawBody = Annotated[bytes, Depends(_raw)]
+"""The body as it came, for routes that decode it themselves."""
+
+
+class Decoder:
+    """Reads messages of our own services, which may be newer and send fields that we do not know.
+
+    Raises Problem 400 `malformed-json` or 422 `invalid-request`.
+    """
+
+    def __init__(self, target: Any) -> None:
+        self._decode = msgspec.json.Decoder(target).decode
+
+    def __call__(self, raw: bytes) -> Any:
+        if b"\\u0000" in raw:
+            parse_json(raw, max_bytes=MAX_BODY)
+        try:
+            return self._decode(raw)
+        except msgspec.ValidationError as error:
+            raise validation_problem(error) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise MALFORMED_JSON(str(error)) from error
+
+
+def quantity(field: str, raw: msgspec.Raw) -> int:
+    """Thousandths of a quantity in a body. Raises Problem 422 `invalid-request`."""
+    try:
+        return parse_quantity(raw)
+    except BadQuantity as error:
+        raise out_of_range(field, str(error)) from error
+
+
+def out_of_range(field: str, why: str) -> Problem:
+    """422 `invalid-request` about one field."""
+    return INVALID_REQUEST(f"{field}: {why}", errors=[{"field": field, "message": why}])

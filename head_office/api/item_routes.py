@@ -1,0 +1,308 @@
+"""Items and reorder levels, and what branches defined by themselves."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import FastAPI
+from starlette.responses import Response
+
+from head_office.api.dependencies import (
+    MANAGERS,
+    MAX_BODY,
+    MAX_LIMIT,
+    PEOPLE,
+    After,
+    Body,
+    ItemPath,
+    Limit,
+    LocationPath,
+    Office,
+    Page,
+    RawBody,
+    listed,
+    quantity,
+    read_after,
+    whole_group,
+    write_after,
+)
+from head_office.catalogue import item_proposals, items, locations
+from head_office.problems import (
+    NOT_WAITING,
+    PROBLEMS,
+    UNIT_DIFFERS,
+    UNIT_FIXED,
+    UNKNOWN_ITEM,
+    UNKNOWN_LOCATION,
+)
+from shared.events import Code, Id, Text, quantity_json
+from shared.messages import CatalogueItem, ReorderLevel
+from shared.runtime.clock import format_rfc3339
+from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.auth import Principal, Role
+from shared.runtime.http.strict_json import StrictDecoder
+from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
+
+
+class ItemBody(Body, frozen=True):
+    """An item. `strict_at` names the locations where a decrease below zero by hand is refused."""
+
+    name: Text
+    unit: Code
+    category: Text | None = None
+    barcode: Code | None = None
+    strict_at: Annotated[tuple[Id, ...], msgspec.Meta(max_length=1_000)] = ()
+
+
+class ReorderBody(Body, frozen=True):
+    """Below `level` the item wants ordering, up to `target`; both zero: no level. Numbers or decimal strings."""
+
+    level: msgspec.Raw
+    target: msgspec.Raw
+
+
+class MapBody(Body, frozen=True):
+    """The group's item that a branch's own one is."""
+
+    item_id: Id
+
+
+class ReorderOut(msgspec.Struct, frozen=True):
+    """A reorder level."""
+
+    location_id: str
+    item_id: str
+    level: msgspec.Raw
+    target: msgspec.Raw
+
+
+class WaitingOut(msgspec.Struct, frozen=True):
+    """A branch's own item that waits for head office."""
+
+    location_id: str
+    item_id: str
+    name: str
+    unit: str
+    category: str | None
+    barcode: str | None
+    strict: bool
+    defined_at: str
+
+
+class AliasOut(msgspec.Struct, frozen=True):
+    """At this location, `alias` is the group's `item_id`."""
+
+    location_id: str
+    alias: str
+    item_id: str
+
+
+class ItemPage(Page, frozen=True):
+    items: list[CatalogueItem]
+
+
+class WaitingPage(Page, frozen=True):
+    items: list[WaitingOut]
+
+
+class ReorderPage(Page, frozen=True):
+    items: list[ReorderOut]
+
+
+class AliasPage(Page, frozen=True):
+    items: list[AliasOut]
+
+
+_item_body: Final = StrictDecoder(ItemBody, max_bytes=MAX_BODY)
+_reorder_body: Final = StrictDecoder(ReorderBody, max_bytes=MAX_BODY)
+_map_body: Final = StrictDecoder(MapBody, max_bytes=MAX_BODY)
+
+
+def add_item_routes(app: FastAPI, office: Office) -> None:
+    """Add the routes of items and reorder levels."""
+    reader = office.allow(*PEOPLE, Role.COORDINATOR)
+    manager = office.allow(*MANAGERS)
+
+    @app.get(
+        "/v1/items",
+        tags=["catalogue"],
+        summary="The items of the group",
+        responses={200: documented_answer(ItemPage, "Items in the order of their ids")},
+    )
+    def list_items(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = reader) -> Response:
+        del principal
+        (beginning,) = read_after(after, 1)
+        with office.reading() as connection:
+            found = items.list_items(connection, beginning, limit + 1)
+        return json_response(listed(found, limit, lambda item: write_after(item.item_id)))
+
+    @app.get(
+        "/v1/items/{item_id:code}",
+        tags=["catalogue"],
+        summary="One item",
+        responses={200: documented_answer(CatalogueItem, "The item"), **PROBLEMS.responses(UNKNOWN_ITEM)},
+    )
+    def read_item(item_id: ItemPath, principal: Principal = reader) -> Response:
+        del principal
+        with office.reading() as connection:
+            return json_response(items.read(connection, item_id))
+
+    @app.put(
+        "/v1/items/{item_id:code}",
+        tags=["catalogue"],
+        summary="Add an item, or change one; its unit is fixed after its first event",
+        openapi_extra=documented_body(ItemBody),
+        responses={
+            200: documented_answer(CatalogueItem, "The item"),
+            201: documented_answer(CatalogueItem, "The item, which is new"),
+            **PROBLEMS.responses(UNIT_FIXED, UNKNOWN_LOCATION, INVALID_REQUEST),
+        },
+    )
+    def put_item(item_id: ItemPath, raw: RawBody, principal: Principal = manager) -> Response:
+        whole_group(principal)
+        body = _item_body(raw)
+        item = CatalogueItem(
+            item_id=item_id,
+            name=body.name,
+            unit=body.unit,
+            category=body.category,
+            barcode=body.barcode,
+            strict_at=body.strict_at,
+        )
+        with office.writing() as connection:
+            (outcome,) = items.put(connection, [item])
+            return json_response(items.read(connection, item_id), 201 if outcome is items.Outcome.ADDED else 200)
+
+    @app.get(
+        "/v1/reorder-levels/{location_id:code}",
+        tags=["catalogue"],
+        summary="The reorder levels of a location",
+        responses={
+            200: documented_answer(ReorderPage, "Levels in the order of their items"),
+            **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION),
+        },
+    )
+    def list_reorder_levels(
+        location_id: LocationPath,
+        after: After = None,
+        limit: Limit = MAX_LIMIT,
+        principal: Principal = office.allow(*PEOPLE),  # noqa: B008 - evaluated once, on purpose
+    ) -> Response:
+        principal.check_location(location_id)
+        (beginning,) = read_after(after, 1)
+        with office.reading() as connection:
+            locations.check_locations(connection, [location_id])
+            found = items.reorder_levels(connection, location_id, beginning, limit + 1)
+        page = listed(found, limit, lambda level: write_after(level.item_id))
+        return json_response({**page, "items": [_reorder_out(each) for each in page["items"]]})
+
+    @app.put(
+        "/v1/reorder-levels/{location_id:code}/{item_id:code}",
+        tags=["catalogue"],
+        summary="Say when an item wants ordering at a location",
+        openapi_extra=documented_body(ReorderBody),
+        responses={
+            200: documented_answer(ReorderOut, "The level as it stands now"),
+            **PROBLEMS.responses(UNKNOWN_LOCATION, UNKNOWN_ITEM, WRONG_LOCATION, INVALID_REQUEST),
+        },
+    )
+    def put_reorder_level(
+        location_id: LocationPath, item_id: ItemPath, raw: RawBody, principal: Principal = manager
+    ) -> Response:
+        principal.check_location(location_id)
+        body = _reorder_body(raw)
+        level = ReorderLevel(
+            location_id=location_id,
+            item_id=item_id,
+            level=quantity("level", body.level),
+            target=quantity("target", body.target),
+        )
+        with office.writing() as connection:
+            items.put_reorder_levels(connection, [level])
+        return json_response(_reorder_out(level))
+
+    _add_waiting_routes(app, office)
+
+
+def _add_waiting_routes(app: FastAPI, office: Office) -> None:
+    manager = office.allow(*MANAGERS)
+
+    @app.get(
+        "/v1/items-waiting",
+        tags=["catalogue"],
+        summary="Items that branches defined by themselves and head office has not taken up",
+        responses={200: documented_answer(WaitingPage, "In the order of locations and items")},
+    )
+    def list_waiting(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = manager) -> Response:
+        whole_group(principal)
+        location_id, item_id = read_after(after, 2)
+        with office.reading() as connection:
+            found = item_proposals.list_waiting(connection, (location_id, item_id), limit + 1)
+        page = listed(found, limit, lambda each: write_after(each.location_id, each.item_id))
+        return json_response({**page, "items": [_waiting_out(each) for each in page["items"]]})
+
+    @app.post(
+        "/v1/items-waiting/{location_id:code}/{item_id:code}/accept",
+        status_code=201,
+        tags=["catalogue"],
+        summary="Make a branch's item one of the group",
+        responses={
+            201: documented_answer(CatalogueItem, "The item"),
+            **PROBLEMS.responses(NOT_WAITING, UNIT_FIXED),
+        },
+    )
+    def accept_waiting(location_id: LocationPath, item_id: ItemPath, principal: Principal = manager) -> Response:
+        whole_group(principal)
+        with office.writing() as connection:
+            return json_response(item_proposals.accept(connection, location_id, item_id), 201)
+
+    @app.put(
+        "/v1/items-waiting/{location_id:code}/{item_id:code}/map",
+        tags=["catalogue"],
+        summary="Say which item of the group a branch's item is",
+        openapi_extra=documented_body(MapBody),
+        responses={
+            200: documented_answer(AliasOut, "The mapping"),
+            **PROBLEMS.responses(NOT_WAITING, UNKNOWN_ITEM, UNIT_DIFFERS),
+        },
+    )
+    def map_waiting(
+        location_id: LocationPath, item_id: ItemPath, raw: RawBody, principal: Principal = manager
+    ) -> Response:
+        whole_group(principal)
+        body = _map_body(raw)
+        with office.writing() as connection:
+            return json_response(AliasOut(*item_proposals.map_to(connection, location_id, item_id, body.item_id)))
+
+    @app.get(
+        "/v1/items-mapped",
+        tags=["catalogue"],
+        summary="Which items of the group the branches' own ones are",
+        responses={200: documented_answer(AliasPage, "In the order of locations and their items")},
+    )
+    def list_mapped(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = manager) -> Response:
+        whole_group(principal)
+        location_id, alias = read_after(after, 2)
+        with office.reading() as connection:
+            found = item_proposals.list_aliases(connection, (location_id, alias), limit + 1)
+        page = listed(found, limit, lambda each: write_after(each.location_id, each.alias))
+        return json_response({**page, "items": [AliasOut(*each) for each in page["items"]]})
+
+
+def _reorder_out(level: ReorderLevel) -> ReorderOut:
+    return ReorderOut(level.location_id, level.item_id, quantity_json(level.level), quantity_json(level.target))
+
+
+def _waiting_out(each: item_proposals.Waiting) -> WaitingOut:
+    found = each.definition
+    return WaitingOut(
+        each.location_id,
+        each.item_id,
+        found.name,
+        found.unit,
+        found.category,
+        found.barcode,
+        bool(found.strict),
+        format_rfc3339(each.occurred_at),
+    )

@@ -1,0 +1,243 @@
+"""Locations and keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import FastAPI
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from head_office.api.dependencies import (
+    MAX_BODY,
+    MAX_LIMIT,
+    PEOPLE,
+    After,
+    Body,
+    CodePath,
+    Limit,
+    LocationPath,
+    Office,
+    Page,
+    RawBody,
+    listed,
+    read_after,
+    scoped,
+    write_after,
+)
+from head_office.catalogue import api_keys, locations
+from head_office.catalogue.api_keys import KeyRecord, key_record
+from head_office.problems import LAST_ADMIN_KEY, LOCATION_EXISTS, PROBLEMS, UNKNOWN_KEY, UNKNOWN_LOCATION
+from head_office.reports.freshness import freshness
+from head_office.reports.report_records import FreshnessOut, freshness_out
+from shared.events import Id, Text
+from shared.messages import CatalogueLocation, HeadMessage
+from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.auth import Principal, Role
+from shared.runtime.http.strict_json import StrictDecoder
+from shared.runtime.problems import INVALID_REQUEST
+
+DayStart = Annotated[int, msgspec.Meta(ge=0, le=1_439)]
+
+
+class LocationBody(Body, frozen=True):
+    """A location. `timezone` is an IANA name, `day_start` minutes after local midnight (240 is 04:00)."""
+
+    name: Text
+    timezone: Text
+    day_start: DayStart = locations.DAY_START
+
+
+class NewLocationBody(Body, frozen=True):
+    """A location to be added."""
+
+    location_id: Id
+    name: Text
+    timezone: Text
+    day_start: DayStart = locations.DAY_START
+
+
+class KeyBody(Body, frozen=True):
+    """A key to be issued: a role, and for `branch` (else optionally, but for admin and coordinator) a location."""
+
+    role: Role
+    location_id: Id | None = None
+    label: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+
+
+class NewKeyOut(msgspec.Struct, frozen=True):
+    """A key just issued. `key` is shown this once."""
+
+    key_id: str
+    key: str
+    role: str
+    location_id: str | None
+
+
+class NewLocationOut(msgspec.Struct, frozen=True):
+    """A location just added, and the key of its branch, shown this once."""
+
+    location_id: str
+    name: str
+    timezone: str
+    day_start: int
+    key_id: str
+    key: str
+
+
+class LocationOut(msgspec.Struct, frozen=True):
+    """A location, where head office's copy of its log ends, and how fresh that is."""
+
+    location_id: str
+    name: str
+    timezone: str
+    day_start: int
+    head: HeadMessage
+    freshness: FreshnessOut
+
+
+class LocationPage(Page, frozen=True):
+    items: list[LocationOut]
+
+
+class KeyPage(Page, frozen=True):
+    items: list[KeyRecord]
+
+
+_location_body: Final = StrictDecoder(LocationBody, max_bytes=MAX_BODY)
+_new_location_body: Final = StrictDecoder(NewLocationBody, max_bytes=MAX_BODY)
+_key_body: Final = StrictDecoder(KeyBody, max_bytes=MAX_BODY)
+
+
+def add_location_routes(app: FastAPI, office: Office) -> None:
+    """Add the routes of locations and keys."""
+    admin = office.allow(Role.ADMIN)
+
+    @app.get(
+        "/v1/locations",
+        tags=["locations"],
+        summary="The locations of the group",
+        responses={200: documented_answer(LocationPage, "In the order of their ids")},
+    )
+    def list_locations(
+        after: After = None,
+        limit: Limit = MAX_LIMIT,
+        principal: Principal = office.allow(*PEOPLE, Role.COORDINATOR),  # noqa: B008 - evaluated once, on purpose
+    ) -> Response:
+        (beginning,) = read_after(after, 1)
+        with office.reading() as connection:
+            found = locations.list_locations(
+                connection, after=beginning, limit=limit + 1, location_id=scoped(principal, None)
+            )
+            page = listed(found, limit, lambda each: write_after(each.location_id))
+            return json_response({**page, "items": _with_heads(connection, page["items"])})
+
+    @app.post(
+        "/v1/locations",
+        status_code=201,
+        tags=["locations"],
+        summary="Add a location; answers the key of its branch, once",
+        openapi_extra=documented_body(NewLocationBody),
+        responses={
+            201: documented_answer(NewLocationOut, "The location and its branch's key"),
+            **PROBLEMS.responses(LOCATION_EXISTS, INVALID_REQUEST),
+        },
+    )
+    def add_location(raw: RawBody, principal: Principal = admin) -> Response:
+        del principal
+        body = _new_location_body(raw)
+        with office.writing() as connection:
+            locations.add(connection, CatalogueLocation(**msgspec.structs.asdict(body)))
+            made = api_keys.issue(connection, Role.BRANCH, body.location_id, f"node of {body.location_id}")
+        out = NewLocationOut(body.location_id, body.name, body.timezone, body.day_start, made.key_id, made.text)
+        return json_response(out, 201)
+
+    @app.put(
+        "/v1/locations/{location_id:code}",
+        tags=["locations"],
+        summary="Change a location; what is recorded keeps its business dates",
+        openapi_extra=documented_body(LocationBody),
+        responses={
+            200: documented_answer(CatalogueLocation, "The location"),
+            **PROBLEMS.responses(UNKNOWN_LOCATION, INVALID_REQUEST),
+        },
+    )
+    def change_location(location_id: LocationPath, raw: RawBody, principal: Principal = admin) -> Response:
+        del principal
+        body = _location_body(raw)
+        location = CatalogueLocation(location_id=location_id, **msgspec.structs.asdict(body))
+        with office.writing() as connection:
+            locations.change(connection, location)
+        return json_response(location)
+
+    _add_key_routes(app, office)
+
+
+def _add_key_routes(app: FastAPI, office: Office) -> None:
+    admin = office.allow(Role.ADMIN)
+
+    @app.get(
+        "/v1/keys",
+        tags=["keys"],
+        summary="The keys of the group, revoked ones included",
+        responses={200: documented_answer(KeyPage, "In the order of their ids")},
+    )
+    def list_keys(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = admin) -> Response:
+        del principal
+        (beginning,) = read_after(after, 1)
+        with office.reading() as connection:
+            found = api_keys.list_keys(connection, beginning, limit + 1)
+        page = listed(found, limit, lambda key: write_after(key.key_id))
+        return json_response({**page, "items": [key_record(each) for each in page["items"]]})
+
+    @app.post(
+        "/v1/keys",
+        status_code=201,
+        tags=["keys"],
+        summary="Issue a key; its text is answered once",
+        openapi_extra=documented_body(KeyBody),
+        responses={
+            201: documented_answer(NewKeyOut, "The key"),
+            **PROBLEMS.responses(UNKNOWN_LOCATION, INVALID_REQUEST),
+        },
+    )
+    def issue_key(raw: RawBody, principal: Principal = admin) -> Response:
+        del principal
+        body = _key_body(raw)
+        with office.writing() as connection:
+            made = api_keys.issue(connection, body.role, body.location_id, body.label)
+        return json_response(NewKeyOut(made.key_id, made.text, body.role.value, body.location_id), 201)
+
+    @app.post(
+        "/v1/keys/{key_id}/revoke",
+        tags=["keys"],
+        summary="Revoke a key, for good; branches hear of it at their next contact",
+        responses={
+            200: documented_answer(KeyRecord, "The key as it stands now"),
+            **PROBLEMS.responses(UNKNOWN_KEY, LAST_ADMIN_KEY),
+        },
+    )
+    def revoke_key(key_id: CodePath, principal: Principal = admin) -> Response:
+        del principal
+        with office.writing() as connection:
+            revoked = api_keys.revoke(connection, key_id)
+        office.authenticator.invalidate()
+        return json_response(key_record(revoked))
+
+
+def _with_heads(connection: Connection, found: list[CatalogueLocation]) -> list[LocationOut]:
+    names = [each.location_id for each in found]
+    fresh = freshness(connection, names)
+    heads = locations.read_heads(connection, names)
+    return [
+        LocationOut(
+            each.location_id,
+            each.name,
+            each.timezone,
+            each.day_start,
+            heads[each.location_id],
+            freshness_out(fresh[each.location_id]),
+        )
+        for each in found
+    ]

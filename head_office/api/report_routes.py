@@ -1,0 +1,198 @@
+"""Reports: what is in transit, what counts found; and what lies in quarantine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import FastAPI, Query
+from starlette.responses import Response
+
+from head_office.api.dependencies import (
+    PEOPLE,
+    After,
+    ItemQuery,
+    Limit,
+    LocationPath,
+    LocationQuery,
+    Office,
+    Page,
+    listed,
+    moment,
+    read_after,
+    write_after,
+)
+from head_office.api.stock_routes import AsOf, Before, From, KnownAt, locations_of, read_place, told
+from head_office.log import quarantine
+from head_office.problems import BAD_CURSOR, PROBLEMS, UNKNOWN_LOCATION
+from head_office.reports.in_transit import in_transit
+from head_office.reports.report_records import (
+    VARIANCE_SCHEMA,
+    InTransitPage,
+    QuarantinedOut,
+    listed_schema,
+    on_its_way_out,
+    quarantined_out,
+    variance_out,
+)
+from head_office.reports.variances import Cursor, variances
+from shared.runtime.http.application import documented_answer, json_response
+from shared.runtime.http.auth import Principal, Role
+from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
+
+MAX_IN_TRANSIT: Final = 10_000
+
+_COMMON: Final = (UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST)
+
+
+class QuarantinePage(Page, frozen=True):
+    items: list[QuarantinedOut]
+
+
+class RetryOut(msgspec.Struct, frozen=True):
+    """How many events a retry folded, and how many remain in quarantine."""
+
+    released: int
+    remaining: int
+
+
+def add_report_routes(app: FastAPI, office: Office) -> None:
+    """Add the reports and the quarantine."""
+    reader = office.allow(*PEOPLE)
+
+    @app.get(
+        "/v1/reports/in-transit",
+        tags=["reports"],
+        summary="What is on its way: sent, reversed, received, lost",
+        responses={
+            200: documented_answer(InTransitPage, "The oldest first"),
+            **PROBLEMS.responses(*_COMMON),
+        },
+    )
+    def read_in_transit(
+        *,
+        location_id: LocationQuery = None,
+        item_id: ItemQuery = None,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        principal: Principal = reader,
+    ) -> Response:
+        with office.reading() as connection:
+            report = in_transit(
+                connection,
+                as_of=moment("as_of", as_of),
+                known_at=moment("known_at", known_at),
+                location_ids=locations_of(connection, principal, location_id),
+                item_id=item_id,
+                limit=MAX_IN_TRANSIT + 1,
+            )
+        rows = [on_its_way_out(row) for row in report.rows[:MAX_IN_TRANSIT]]
+        return json_response(
+            InTransitPage(items=rows, complete=len(rows) == len(report.rows), **told(report.cut, report.as_of))
+        )
+
+    @app.get(
+        "/v1/reports/variance",
+        tags=["reports"],
+        summary="What each count found, against what the book says by now and what it said then",
+        responses={
+            200: listed_schema(
+                "Counts in the order they occurred",
+                VARIANCE_SCHEMA,
+                known_at={"type": ["string", "null"]},
+                cut={"type": "object", "additionalProperties": {"type": "integer"}},
+            ),
+            **PROBLEMS.responses(BAD_CURSOR, *_COMMON),
+        },
+    )
+    def read_variances(
+        *,
+        location_id: LocationQuery = None,
+        item_id: ItemQuery = None,
+        occurred_from: From = None,
+        before: Before = None,
+        known_at: KnownAt = None,
+        after: After = None,
+        limit: Limit = 100,
+        principal: Principal = reader,
+    ) -> Response:
+        with office.reading() as connection:
+            report = variances(
+                connection,
+                location_ids=locations_of(connection, principal, location_id),
+                item_id=item_id,
+                occurred_from=moment("from", occurred_from),
+                occurred_before=moment("before", before),
+                known_at=moment("known_at", known_at),
+                after=_count_after(after),
+                limit=limit,
+            )
+        following = None
+        if report.next is not None:
+            at = report.next
+            following = write_after(str(at.occurred_at), at.location_id, str(at.sequence))
+        items = [variance_out(row) for row in report.rows]
+        about = told(report.cut, None)
+        del about["as_of"]
+        return json_response({"items": items, "next": following, **about})
+
+    _add_quarantine_routes(app, office)
+
+
+def _count_after(after: str | None) -> Cursor | None:
+    if not after:
+        return None
+    occurred_at, location_id, sequence = read_after(after, 3)
+    for text in (occurred_at, sequence):
+        if not (text.isdecimal() and text.isascii() and len(text) < 19):
+            raise BAD_CURSOR("the cursor is not one of this list")
+    return Cursor(int(occurred_at), location_id, int(sequence))
+
+
+def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
+    @app.get(
+        "/v1/quarantine",
+        tags=["quarantine"],
+        summary="Events that verify and could not be folded",
+        responses={
+            200: documented_answer(QuarantinePage, "By location and sequence"),
+            **PROBLEMS.responses(BAD_CURSOR, UNKNOWN_LOCATION, WRONG_LOCATION),
+        },
+    )
+    def list_quarantine(
+        *,
+        location_id: LocationQuery = None,
+        released: Annotated[bool, Query(description="What came out of it instead")] = False,
+        after: After = None,
+        limit: Limit = 100,
+        principal: Principal = office.allow(Role.ADMIN, Role.MANAGER, Role.VIEWER),  # noqa: B008 - evaluated once
+    ) -> Response:
+        place = read_place(after)
+        with office.reading() as connection:
+            wanted = locations_of(connection, principal, location_id)
+            found = quarantine.listed(
+                connection,
+                location_id=None if wanted is None else wanted[0],
+                released=released,
+                after=None if place is None else (place.location_id, place.sequence),
+                limit=limit + 1,
+            )
+        page = listed(found, limit, lambda each: write_after(each.location_id, str(each.sequence)))
+        return json_response({**page, "items": [quarantined_out(each) for each in page["items"]]})
+
+    @app.post(
+        "/v1/quarantine/{location_id:code}/retry",
+        tags=["quarantine"],
+        summary="Fold what can be folded by now, as after an upgrade",
+        responses={
+            200: documented_answer(RetryOut, "What came of it"),
+            **PROBLEMS.responses(UNKNOWN_LOCATION),
+        },
+    )
+    def retry_quarantine(
+        location_id: LocationPath,
+        principal: Principal = office.allow(Role.ADMIN),  # noqa: B008 - evaluated once, on purpose
+    ) -> Response:
+        del principal
+        with office.writing() as connection:
+            return json_response(RetryOut(*quarantine.retry(connection, location_id)))

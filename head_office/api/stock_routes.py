@@ -1,0 +1,244 @@
+"""Stock of the group, why it is what it is, and the events behind it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import FastAPI, Query
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from head_office.api.dependencies import (
+    MAX_LIMIT,
+    PEOPLE,
+    After,
+    ItemPath,
+    ItemQuery,
+    Limit,
+    LocationQuery,
+    Office,
+    moment,
+    out_of_range,
+    read_after,
+    scoped,
+    write_after,
+)
+from head_office.catalogue.locations import check_locations
+from head_office.database.schema import now
+from head_office.problems import BAD_CURSOR, NOTHING_KNOWN, PROBLEMS, UNKNOWN_LOCATION
+from head_office.reports.event_list import Cursor, events
+from head_office.reports.explanations import codes_at, explain
+from head_office.reports.freshness import freshness
+from head_office.reports.group_stock import Place, StockReport, stock, totals
+from head_office.reports.known_at import Cut
+from head_office.reports.report_records import (
+    EVENT_SCHEMA,
+    EXPLANATION_SCHEMA,
+    FreshnessOut,
+    ItemStock,
+    StockOut,
+    StockPage,
+    answer_schema,
+    event_out,
+    explanation_out,
+    freshness_out,
+    listed_schema,
+    moment_text,
+    stock_out,
+    total_out,
+)
+from shared.events import EventType
+from shared.runtime.http.application import documented_answer, json_response
+from shared.runtime.http.auth import Principal
+from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
+
+AsOf = Annotated[str | None, Query(max_length=64, description="As it stood at this moment, RFC 3339 with offset")]
+KnownAt = Annotated[str | None, Query(max_length=64, description="As head office knew it at this moment")]
+From = Annotated[str | None, Query(alias="from", max_length=64, description="Occurred at this moment or after")]
+Before = Annotated[str | None, Query(max_length=64, description="Occurred before this moment")]
+
+_COMMON: Final = (UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST)
+
+
+def locations_of(connection: Connection, principal: Principal, location_id: str | None) -> list[str] | None:
+    """The locations to report on, None for all. Raises Problem 403 `wrong-location`, 404 `unknown-location`."""
+    wanted = scoped(principal, location_id)
+    if wanted is None:
+        return None
+    check_locations(connection, [wanted])
+    return [wanted]
+
+
+def add_stock_routes(app: FastAPI, office: Office) -> None:
+    """Add the routes of stock and events."""
+    reader = office.allow(*PEOPLE)
+
+    @app.get(
+        "/v1/stock",
+        tags=["stock"],
+        summary="Stock of the group, each figure with its freshness",
+        description="Flags: `negative` the book is below zero; `short` more is promised than is there; `recount` goods "
+        "came before the last count and were recorded after it; `incomplete` an event in quarantine may touch the "
+        "figure; `unit_conflict` the item is kept in different units.",
+        responses={200: documented_answer(StockPage, "A page of stock"), **PROBLEMS.responses(BAD_CURSOR, *_COMMON)},
+    )
+    def read_stock(
+        *,
+        location_id: LocationQuery = None,
+        item_id: ItemQuery = None,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        after: After = None,
+        limit: Limit = MAX_LIMIT,
+        principal: Principal = reader,
+    ) -> Response:
+        place = Place(*read_after(after, 3)) if after else None
+        with office.reading() as connection:
+            report = stock(
+                connection,
+                location_ids=locations_of(connection, principal, location_id),
+                item_ids=None if item_id is None else [item_id],
+                as_of=moment("as_of", as_of),
+                known_at=moment("known_at", known_at),
+                after=place,
+                limit=limit,
+            )
+            items = _with_freshness(connection, report)
+        following = None if report.next is None else write_after(*report.next)
+        return json_response(StockPage(items=items, next=following, **told(report.cut, report.as_of)))
+
+    @app.get(
+        "/v1/stock/{item_id:code}",
+        tags=["stock"],
+        summary="Stock of one item: the totals of the group, and each location",
+        responses={
+            200: documented_answer(ItemStock, "Totals, only equal units added, and the locations"),
+            **PROBLEMS.responses(NOTHING_KNOWN, *_COMMON),
+        },
+    )
+    def read_item_stock(
+        item_id: ItemPath, as_of: AsOf = None, known_at: KnownAt = None, principal: Principal = reader
+    ) -> Response:
+        with office.reading() as connection:
+            report = stock(
+                connection,
+                location_ids=locations_of(connection, principal, None),
+                item_ids=[item_id],
+                as_of=moment("as_of", as_of),
+                known_at=moment("known_at", known_at),
+            )
+            items = _with_freshness(connection, report)
+        if not items:
+            raise NOTHING_KNOWN(f"no stock of {item_id} is known", item_id=item_id)
+        sums = [total_out(each) for each in totals(report.rows)]
+        return json_response(ItemStock(item_id=item_id, totals=sums, items=items, **told(report.cut, report.as_of)))
+
+    @app.get(
+        "/v1/stock/{item_id:code}/explain",
+        tags=["stock"],
+        summary="Why a figure is what it is: its last count, each event after it, and what does not count",
+        responses={
+            200: answer_schema("The figure taken apart", EXPLANATION_SCHEMA),
+            **PROBLEMS.responses(NOTHING_KNOWN, *_COMMON),
+        },
+    )
+    def explain_stock(
+        item_id: ItemPath,
+        *,
+        location_id: LocationQuery = None,
+        recorded_as: ItemQuery = None,
+        as_of: AsOf = None,
+        known_at: KnownAt = None,
+        limit: Limit = MAX_LIMIT,
+        principal: Principal = reader,
+    ) -> Response:
+        wanted = scoped(principal, location_id)
+        if wanted is None:
+            raise out_of_range("location_id", "a figure is explained for one location: name it")
+        with office.reading() as connection:
+            check_locations(connection, [wanted])
+            codes = codes_at(connection, wanted, item_id)
+            tried = sorted(codes, key=lambda each: each != item_id) if recorded_as is None else [recorded_as]
+            moments = {"as_of": moment("as_of", as_of), "known_at": moment("known_at", known_at)}
+            found = None
+            for code in tried:
+                if found is None and code in codes:
+                    found = explain(connection, wanted, code, **moments, limit=limit)
+        if found is None:
+            raise NOTHING_KNOWN(f"nothing is known of {item_id} at {wanted}", item_id=item_id, location_id=wanted)
+        return json_response(explanation_out(found, item_id, [each for each in codes if each != found.item_id]))
+
+    _add_event_route(app, office)
+
+
+def _add_event_route(app: FastAPI, office: Office) -> None:
+    @app.get(
+        "/v1/events",
+        tags=["stock"],
+        summary="Events of the group, whole, by location and sequence; `item_id` is the code as recorded",
+        responses={
+            200: listed_schema("A page of events", EVENT_SCHEMA),
+            **PROBLEMS.responses(BAD_CURSOR, *_COMMON),
+        },
+    )
+    def read_events(
+        *,
+        location_id: LocationQuery = None,
+        item_id: ItemQuery = None,
+        kind: Annotated[list[EventType] | None, Query(alias="type", max_length=24)] = None,
+        transfer_id: ItemQuery = None,
+        occurred_from: From = None,
+        before: Before = None,
+        newest_first: bool = False,
+        after: After = None,
+        limit: Limit = 100,
+        principal: Principal = office.allow(*PEOPLE),  # noqa: B008 - evaluated once, on purpose
+    ) -> Response:
+        with office.reading() as connection:
+            page = events(
+                connection,
+                location_ids=locations_of(connection, principal, location_id),
+                item_id=item_id,
+                types=None if kind is None else [each.value for each in kind],
+                transfer_id=transfer_id,
+                occurred_from=moment("from", occurred_from),
+                occurred_before=moment("before", before),
+                after=read_place(after),
+                newest_first=newest_first,
+                limit=limit,
+            )
+        items = [
+            event_out(each.event, hash=each.hash, received_at=moment_text(each.received_at), voided_by=each.voided_by)
+            for each in page.events
+        ]
+        following = None if page.next is None else write_after(page.next.location_id, str(page.next.sequence))
+        return json_response({"items": items, "next": following})
+
+
+def read_place(after: str | None) -> Cursor | None:
+    """The event (location and sequence) that a list goes on after. Raises Problem 400 `bad-cursor`."""
+    if not after:
+        return None
+    location_id, sequence = read_after(after, 2)
+    if not (sequence.isdecimal() and sequence.isascii() and len(sequence) < 19):
+        raise BAD_CURSOR("the cursor is not one of this list")
+    return Cursor(location_id, int(sequence))
+
+
+def told(cut: Cut, as_of: int | None) -> dict[str, Any]:
+    """What a report says of itself."""
+    return {
+        "as_of": None if as_of is None else moment_text(as_of),
+        "known_at": None if cut.known_at is None else moment_text(cut.known_at),
+        "known_at_holds_since": {name: moment_text(at) for name, at in cut.holds_since.items()},
+        "cut": cut.sequences,
+    }
+
+
+def _with_freshness(connection: Connection, report: StockReport) -> list[StockOut]:
+    fresh: dict[str, FreshnessOut] = {
+        location_id: freshness_out(found)
+        for location_id, found in freshness(connection, {row.location_id for row in report.rows}).items()
+    }
+    at = moment_text(report.as_of or report.cut.known_at or now(connection))
+    return [stock_out(row, at, fresh[row.location_id]) for row in report.rows]

@@ -1,0 +1,196 @@
+"""`/v1/sync/...`: what a branch's node says to head office and is told. Its key acts for its own location only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from anyio import to_thread
+from fastapi import FastAPI, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from head_office.api.body_budget import Bodies
+from head_office.api.dependencies import (
+    MAX_LIMIT,
+    Decoder,
+    Limit,
+    LocationQuery,
+    Office,
+    RawBody,
+    Wait,
+    out_of_range,
+    own_location,
+)
+from head_office.catalogue import catalogue_history, locations
+from head_office.database.office_schema import CATALOGUE_CHANNEL, INSTRUCTIONS_CHANNEL
+from head_office.log.hello_answer import hello
+from head_office.log.ingest import ingest
+from head_office.log.log_lines import LogPage, read_page
+from head_office.problems import (
+    BAD_BATCH,
+    BODY_TOO_SLOW,
+    FORKED,
+    GAP,
+    PROBLEMS,
+    SUPERSEDED,
+    UNKNOWN_LOCATION,
+)
+from head_office.transfers import instructions
+from shared import wire
+from shared.events import MAX_SEQUENCE
+from shared.messages import CataloguePage, EventsAnswer, Hello, HelloAnswer, InstructionPage
+from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.auth import Principal, Role
+from shared.runtime.problems import BODY_TOO_LARGE, OVERLOADED, WRONG_LOCATION
+
+HELLO_EVERY_SECONDS: Final = 30
+BODIES_BYTES: Final = wire.MAX_BATCH_BYTES
+MAX_SMALL: Final = 2**31 - 1
+
+EVENTS_PATH: Final = "/v1/sync/events"
+
+Version = Annotated[int, Query(ge=0, le=MAX_SEQUENCE, description="Pass over what is up to here")]
+CatalogueVersion = Annotated[
+    int | None, Query(ge=0, le=MAX_SEQUENCE, description="What the reader has; where there is more, no waiting")
+]
+
+
+_hello = Decoder(Hello)
+
+
+def add_sync_routes(app: FastAPI, office: Office) -> None:
+    """Add the routes of the branches."""
+    a_branch = office.allow(Role.BRANCH)
+    bodies = Bodies(BODIES_BYTES, wire.MAX_BATCH_BYTES)
+
+    @app.post(
+        "/v1/sync/hello",
+        tags=["sync"],
+        summary="A branch says where its log stands",
+        openapi_extra=documented_body(Hello),
+        responses={
+            200: documented_answer(HelloAnswer, "What head office concludes"),
+            **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION),
+        },
+    )
+    def say_hello(raw: RawBody, principal: Principal = a_branch) -> Response:
+        message: Hello = _hello(raw)
+        _check_hello(message)
+        principal.check_location(message.location_id)
+        with office.writing() as connection:
+            version = catalogue_history.read_head(connection).version
+            answer = hello(connection, message, catalogue_version=version, hello_every_seconds=HELLO_EVERY_SECONDS)
+        return json_response(answer)
+
+    @app.post(
+        EVENTS_PATH,
+        tags=["sync"],
+        summary="A branch ships a batch of its log",
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "description": "A header and zstd frames of canonical lines, see shared/wire.py; at most 32 MiB",
+                "content": {wire.CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+            }
+        },
+        responses={
+            200: documented_answer(EventsAnswer, "Head office's head of the location after the batch"),
+            **PROBLEMS.responses(
+                BAD_BATCH, GAP, FORKED, SUPERSEDED, WRONG_LOCATION, BODY_TOO_LARGE, BODY_TOO_SLOW, OVERLOADED
+            ),
+        },
+    )
+    async def take_events(request: Request, principal: Principal = a_branch) -> Response:
+        def take(raw: bytes) -> EventsAnswer:
+            with office.writing() as connection:
+                batch = wire.unpack(raw)
+                principal.check_location(batch.header.location_id)
+                return ingest(connection, batch)
+
+        async with bodies.read(request) as raw:
+            answer = await to_thread.run_sync(take, raw, limiter=office.ingests)
+        return json_response(answer)
+
+    @app.get(
+        "/v1/sync/catalogue",
+        tags=["sync"],
+        summary="What changed in the catalogue after a version",
+        responses={200: documented_answer(CataloguePage, "Changes for this reader, chained")},
+    )
+    def read_catalogue(
+        after: Version = 0,
+        limit: Limit = MAX_LIMIT,
+        principal: Principal = office.allow(Role.BRANCH, Role.COORDINATOR),  # noqa: B008 - evaluated once, on purpose
+    ) -> Response:
+        location_id = None if principal.role is Role.COORDINATOR else own_location(principal)
+        with office.reading() as connection:
+            return json_response(catalogue_history.page(connection, after, limit, location_id))
+
+    @app.get(
+        "/v1/sync/instructions",
+        tags=["sync"],
+        summary="What a branch is asked to record; waits for something to come, or for the catalogue to change",
+        responses={200: documented_answer(InstructionPage, "Open instructions in the order of their numbers")},
+    )
+    async def read_instructions(
+        request: Request,
+        *,
+        after: Version = 0,
+        wait: Wait = 0,
+        limit: Limit = MAX_LIMIT,
+        catalogue_version: CatalogueVersion = None,
+        principal: Principal = a_branch,
+    ) -> Response:
+        location_id = own_location(principal)
+
+        def read() -> tuple[InstructionPage, bool]:
+            """The page, and whether it is worth an answer at once."""
+            with office.reading() as connection:
+                found = instructions.page(connection, location_id, after, limit)
+                # A change that came between the reader's last look and this wait would wake nobody.
+                newer = (
+                    catalogue_version is not None
+                    and catalogue_history.read_head(connection).version > catalogue_version
+                )
+                return found, newer or bool(found.instructions)
+
+        if not wait:
+            return json_response((await run_in_threadpool(read))[0])
+        request.scope["larder.waits"] = True
+        with office.wakeups.watch((INSTRUCTIONS_CHANNEL, location_id), (CATALOGUE_CHANNEL, "")) as watch:
+            page, at_once = await run_in_threadpool(read)
+            if not at_once and await watch.wait(wait, request.app.state.stopping):
+                page, _ = await run_in_threadpool(read)
+        return json_response(page)
+
+    @app.get(
+        "/v1/sync/log",
+        tags=["sync"],
+        summary="Head office's copy of a log, line by line, for audits",
+        responses={
+            200: documented_answer(LogPage, "Canonical lines with their hashes"),
+            **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION),
+        },
+    )
+    def read_log(
+        after: Version = 0,
+        limit: Limit = MAX_LIMIT,
+        location_id: LocationQuery = None,
+        principal: Principal = office.allow(Role.BRANCH, Role.ADMIN),  # noqa: B008 - evaluated once, on purpose
+    ) -> Response:
+        wanted = location_id or own_location(principal)
+        principal.check_location(wanted)
+        with office.reading() as connection:
+            locations.check_locations(connection, [wanted])
+            return json_response(read_page(connection, wanted, after, limit))
+
+
+def _check_hello(message: Hello) -> None:
+    """Figures that the database could not hold are no honest branch's."""
+    for field, head in (("head", message.head), ("acknowledged", message.acknowledged)):
+        if head is not None and not (0 <= head.sequence <= MAX_SEQUENCE and 0 <= head.epoch <= MAX_SEQUENCE):
+            raise out_of_range(field, "its epoch or sequence is out of range")
+    for field in ("protocol", "schema"):
+        if not 0 <= getattr(message, field) <= MAX_SMALL:
+            raise out_of_range(field, "out of range")

@@ -1,0 +1,155 @@
+"""The API keys of the whole group: head office issues and revokes them, and keeps their hashes only.
+
+Works inside the transaction of the Connection it is given; changes go into the catalogue, where branches and the
+coordinator learn of those that people hold.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Engine, Row, insert, select, update
+
+from head_office.catalogue.catalogue_history import Change, lock, publish
+from head_office.catalogue.locations import check_locations
+from head_office.database.office_schema import API_KEY
+from head_office.database.schema import now
+from head_office.problems import LAST_ADMIN_KEY, UNKNOWN_KEY
+from shared.events import text_fault
+from shared.messages import CatalogueKey
+from shared.runtime.clock import format_rfc3339
+from shared.runtime.http.auth import NewKey, Role, StoredKey, generate_key
+from shared.runtime.problems import invalid_request
+
+MACHINES: Final = frozenset({Role.BRANCH, Role.COORDINATOR})
+"""Roles that only head office needs to know: no branch and no coordinator is told of their keys."""
+
+_GROUP_ONLY: Final = frozenset({Role.ADMIN, Role.COORDINATOR})
+
+
+class Key(NamedTuple):
+    """A key as it is listed; times are microseconds UTC."""
+
+    key_id: str
+    role: str
+    location_id: str | None
+    label: str | None
+    issued_at: int
+    revoked_at: int | None
+
+
+class KeyRecord(msgspec.Struct, frozen=True):
+    """A key as it is listed; its text is kept nowhere."""
+
+    key_id: str
+    role: str
+    location_id: str | None
+    label: str | None
+    issued_at: str
+    revoked_at: str | None
+
+
+def key_record(key: Key) -> KeyRecord:
+    return KeyRecord(
+        key.key_id,
+        key.role,
+        key.location_id,
+        key.label,
+        format_rfc3339(key.issued_at),
+        None if key.revoked_at is None else format_rfc3339(key.revoked_at),
+    )
+
+
+def issue(connection: Connection, role: Role, location_id: str | None = None, label: str | None = None) -> NewKey:
+    """Make a key; its text is in the answer and nowhere else. A branch's key is for one location, an admin's for none.
+
+    Raises Problem: 404 `unknown-location`, 422 `invalid-request`.
+    """
+    if role is Role.BRANCH and location_id is None:
+        invalid_request("location_id", "a branch's key is for one location: name it")
+    if role in _GROUP_ONLY and location_id is not None:
+        invalid_request("location_id", f"a key with the role {role} is for the whole group: leave it out")
+    if label is not None and (fault := text_fault(label)):
+        invalid_request("label", fault)
+    lock(connection)
+    if location_id is not None:
+        check_locations(connection, [location_id])
+    made = generate_key()
+    row = connection.execute(
+        insert(API_KEY)
+        .values(
+            key_id=made.key_id,
+            key_hash=made.digest,
+            role=role.value,
+            location_id=location_id,
+            label=label,
+            issued_at=now(connection),
+        )
+        .returning(*API_KEY.c)
+    ).one()
+    publish(connection, [_change(row)])
+    return made
+
+
+def revoke(connection: Connection, key_id: str) -> Key:
+    """Revoke a key, for good; one that was revoked stays as it is.
+
+    Raises Problem: 404 `unknown-key`, 409 `last-admin-key`.
+    """
+    lock(connection)
+    row = connection.execute(select(API_KEY).where(API_KEY.c.key_id == key_id)).one_or_none()
+    if row is None:
+        raise UNKNOWN_KEY(f"there is no key {key_id}")
+    if row.revoked_at is None:
+        if row.role == Role.ADMIN and not _another_admin(connection, key_id):
+            raise LAST_ADMIN_KEY(f"{key_id} is the only admin key left")
+        row = connection.execute(
+            update(API_KEY).where(API_KEY.c.key_id == key_id).values(revoked_at=now(connection)).returning(*API_KEY.c)
+        ).one()
+        publish(connection, [_change(row)])
+    return _listed(row)
+
+
+def list_keys(connection: Connection, after: str = "", limit: int = 1_000) -> list[Key]:
+    """Keys in the order of their ids, revoked ones included."""
+    query = select(API_KEY).where(API_KEY.c.key_id > after).order_by(API_KEY.c.key_id).limit(limit)
+    return [_listed(row) for row in connection.execute(query)]
+
+
+class DatabaseKeys:
+    """The KeyStore of head office's API: one look-up in the database each, remembered by the Authenticator."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def lookup(self, key_id: str) -> StoredKey | None:
+        with self._engine.connect() as connection:
+            row = connection.execute(select(API_KEY).where(API_KEY.c.key_id == key_id)).one_or_none()
+        if row is None:
+            return None
+        return StoredKey(row.key_id, row.key_hash, Role(row.role), row.location_id, row.revoked_at is not None)
+
+
+def _another_admin(connection: Connection, key_id: str) -> bool:
+    found = connection.execute(
+        select(API_KEY.c.key_id)
+        .where(API_KEY.c.role == Role.ADMIN.value, API_KEY.c.revoked_at.is_(None), API_KEY.c.key_id != key_id)
+        .limit(1)
+    )
+    return found.first() is not None
+
+
+def _change(row: Row[tuple[object, ...]]) -> Change:
+    key = CatalogueKey(
+        key_id=row.key_id,
+        key_hash=row.key_hash,
+        role=row.role,
+        location_id=row.location_id,
+        revoked_at=row.revoked_at,
+    )
+    return Change(key, row.location_id, told=Role(row.role) not in MACHINES)
+
+
+def _listed(row: Row[tuple[object, ...]]) -> Key:
+    return Key(row.key_id, row.role, row.location_id, row.label, row.issued_at, row.revoked_at)

@@ -1,0 +1,169 @@
+"""The catalogue's history: every change of items, locations, reorder levels and keys has a version and a chained hash.
+
+One chain for the group. A branch is sent what is for it; runs of changes that are not are left out, and stand in its
+page as one entry with nothing but the version and hash they lead to (`shared.messages.read_catalogue_page` verifies
+such a page). So the pair (version, hash) that a branch keeps names the whole history up to there, and a head office
+restored from a backup is noticed at the next page. Works inside the transaction of the Connection it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
+
+from head_office.database.office_schema import CATALOGUE_CHANNEL, CATALOGUE_ENTRY, CATALOGUE_HEAD
+from shared.messages import (
+    CATALOGUE_START,
+    CatalogueEntry,
+    CatalogueItem,
+    CatalogueKey,
+    CatalogueLocation,
+    CataloguePage,
+    ReorderLevel,
+    catalogue_hash,
+)
+
+MAX_PAGE: Final = 1_000
+
+Content = CatalogueItem | CatalogueKey | ReorderLevel | CatalogueLocation
+
+_KINDS: Final[dict[str, type[Content]]] = {
+    "item": CatalogueItem,
+    "key": CatalogueKey,
+    "reorder_level": ReorderLevel,
+    "location": CatalogueLocation,
+}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+_decode: Final = {name: msgspec.json.Decoder(kind).decode for name, kind in _KINDS.items()}
+
+
+class Change(NamedTuple):
+    """What changed, and the location it is for (None: all). `told` is False for what only head office needs."""
+
+    content: Content
+    location_id: str | None = None
+    told: bool = True
+
+
+class CatalogueHead(NamedTuple):
+    """The newest version (0: nothing yet) and its hash, hex."""
+
+    version: int
+    hash: str
+
+
+def read_head(connection: Connection) -> CatalogueHead:
+    row = connection.execute(select(CATALOGUE_HEAD.c.version, CATALOGUE_HEAD.c.hash)).one()
+    return CatalogueHead(row.version, bytes(row.hash).hex())
+
+
+def lock(connection: Connection) -> None:
+    """Hold the catalogue until the transaction ends. Taken before reading what a change depends on."""
+    connection.execute(select(CATALOGUE_HEAD.c.version).with_for_update())
+
+
+def publish(connection: Connection, changes: Sequence[Change]) -> int:
+    """Add the changes to the history, in order, and tell whoever waits; the newest version."""
+    lock(connection)
+    version, digest = read_head(connection)
+    previous = bytes.fromhex(digest)
+    rows: list[dict[str, object]] = []
+    for change in changes:
+        version += 1
+        kind = _NAMES[type(change.content)]
+        previous = catalogue_hash(previous, {"version": version, kind: msgspec.to_builtins(change.content)})
+        rows.append(
+            {
+                "version": version,
+                "kind": kind,
+                "location_id": change.location_id,
+                "told": change.told,
+                "content": msgspec.json.encode(change.content).decode(),
+                "hash": previous,
+            }
+        )
+    if rows:
+        connection.execute(insert(CATALOGUE_ENTRY), rows)
+        connection.execute(update(CATALOGUE_HEAD).values(version=version, hash=previous))
+        connection.execute(select(func.pg_notify(CATALOGUE_CHANNEL, "")))
+    return version
+
+
+def page(connection: Connection, after: int, limit: int, location: str | None) -> CataloguePage:
+    """What changed after a version, for one location's branch; None: for the coordinator.
+
+    A branch is told every item, its own location and reorder levels, and the keys that are valid at it; the coordinator
+    every item, location and key of a person, but no reorder level. `limit` counts what is told, at most MAX_PAGE.
+    """
+    head = read_head(connection)
+    previous = _hash_at(connection, after)
+    if previous is None or after > head.version:
+        return CataloguePage(entries=[], version=head.version, more=False)
+    entry, before = CATALOGUE_ENTRY, CATALOGUE_ENTRY.alias("before")
+    mine = (
+        entry.c.kind != "reorder_level"
+        if location is None
+        else or_(entry.c.location_id.is_(None), entry.c.location_id == location)
+    )
+    limit = min(limit, MAX_PAGE)
+    rows = connection.execute(
+        select(entry.c.version, entry.c.kind, entry.c.content, entry.c.hash, before.c.hash.label("hash_before"))
+        .select_from(entry.outerjoin(before, before.c.version == entry.c.version - 1))
+        .where(and_(entry.c.version > after, entry.c.version <= head.version, entry.c.told, mine))
+        .order_by(entry.c.version)
+        .limit(limit + 1)
+    ).all()
+    entries: list[CatalogueEntry] = []
+    reached = after
+    for row in rows[:limit]:
+        if row.version > reached + 1:
+            entries.append(CatalogueEntry(version=row.version - 1, hash=bytes(row.hash_before).hex()))
+        told: dict[str, Any] = {row.kind: _decode[row.kind](row.content)}
+        entries.append(CatalogueEntry(version=row.version, hash=bytes(row.hash).hex(), **told))
+        reached = row.version
+    more = len(rows) > limit
+    if not more and reached < head.version:
+        entries.append(CatalogueEntry(version=head.version, hash=head.hash))
+    return CataloguePage(entries=entries, version=head.version, more=more, previous=previous)
+
+
+def _hash_at(connection: Connection, version: int) -> str | None:
+    if version == 0:
+        return CATALOGUE_START
+    found = connection.execute(
+        select(CATALOGUE_ENTRY.c.hash).where(CATALOGUE_ENTRY.c.version == version)
+    ).scalar_one_or_none()
+    return None if found is None else bytes(found).hex()
+
+
+def verify(connection: Connection) -> int:
+    """Verify the whole chain; the number of entries. Raises CatalogueBroken at the first one that does not verify."""
+    version, previous = 0, bytes.fromhex(CATALOGUE_START)
+    head = read_head(connection)
+    entry = CATALOGUE_ENTRY
+    while rows := connection.execute(
+        select(entry.c.version, entry.c.kind, entry.c.content, entry.c.hash)
+        .where(entry.c.version > version, entry.c.version <= head.version)
+        .order_by(entry.c.version)
+        .limit(MAX_PAGE)
+    ).all():
+        for row in rows:
+            expected = {"version": version + 1, row.kind: msgspec.json.decode(row.content)}
+            previous = catalogue_hash(previous, expected)
+            if row.version != version + 1 or previous != bytes(row.hash):
+                raise CatalogueBroken(version + 1)
+            version = row.version
+    if (version, previous.hex()) != head:
+        raise CatalogueBroken(head.version)
+    return version
+
+
+class CatalogueBroken(ValueError):
+    """An entry of the catalogue whose hash is not the recorded one; `version` is the first that does not verify."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"the catalogue's chain breaks at version {version}")
+        self.version = version

@@ -1,0 +1,186 @@
+"""Items of the group and reorder levels. Works inside the transaction of the Connection it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any
+
+from msgspec import structs
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.dialects.postgresql import insert
+
+from head_office.catalogue.catalogue_history import Change, lock, publish
+from head_office.catalogue.locations import check_locations
+from head_office.database.office_schema import ITEM, REORDER_LEVEL
+from head_office.database.schema import ITEM_UNIT
+from head_office.problems import UNIT_FIXED, UNKNOWN_ITEM
+from shared.events import MAX_QUANTITY, code_fault, text_fault
+from shared.messages import CatalogueItem, ReorderLevel
+from shared.runtime.problems import invalid_request
+
+
+class Outcome(StrEnum):
+    """What putting an item did."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[Outcome]:
+    """Add or change items, all or none, at most 1,000 with different ids. What is the same already makes no version.
+
+    Raises Problem: 409 `unit-fixed`, 404 `unknown-location` (of `strict_at`), 422 `invalid-request`.
+    """
+    items = [_checked(item) for item in items]
+    lock(connection)
+    check_locations(connection, (location_id for item in items for location_id in item.strict_at))
+    ids = [item.item_id for item in items]
+    present = {item.item_id: item for item in read_many(connection, ids)}
+    recorded = units_recorded(connection, ids)
+    outcomes: list[Outcome] = []
+    changed: list[CatalogueItem] = []
+    for item in items:
+        old = present.get(item.item_id)
+        _check_unit(item, old, recorded.get(item.item_id, {}))
+        outcomes.append(Outcome.ADDED if old is None else Outcome.UNCHANGED if old == item else Outcome.CHANGED)
+        if outcomes[-1] is not Outcome.UNCHANGED:
+            changed.append(item)
+    if changed:
+        upsert = insert(ITEM)
+        names = [column.name for column in ITEM.columns if not column.primary_key]
+        connection.execute(
+            upsert.on_conflict_do_update(
+                index_elements=["item_id"], set_={name: upsert.excluded[name] for name in names}
+            ),
+            [_row(item) for item in changed],
+        )
+        publish(connection, [Change(item) for item in changed])
+    return outcomes
+
+
+def read(connection: Connection, item_id: str) -> CatalogueItem:
+    """One item. Raises Problem 404 `unknown-item`."""
+    found = read_many(connection, [item_id])
+    if not found:
+        raise UNKNOWN_ITEM(f"there is no item {item_id}", item_id=item_id)
+    return found[0]
+
+
+def read_many(connection: Connection, item_ids: Iterable[str]) -> list[CatalogueItem]:
+    """Those of the given items that there are."""
+    query = select(ITEM).where(ITEM.c.item_id.in_(sorted(set(item_ids))))
+    return [_item(row) for row in connection.execute(query)]
+
+
+def list_items(connection: Connection, after: str = "", limit: int = 1_000) -> list[CatalogueItem]:
+    """Items in the order of their ids."""
+    query = select(ITEM).where(ITEM.c.item_id > after).order_by(ITEM.c.item_id).limit(limit)
+    return [_item(row) for row in connection.execute(query)]
+
+
+def units_recorded(connection: Connection, item_ids: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+    """item -> unit -> the locations whose logs have events of the item in that unit."""
+    wanted = sorted(set(item_ids))
+    found: dict[str, dict[str, list[str]]] = {}
+    query = (
+        select(ITEM_UNIT.c.item_id, ITEM_UNIT.c.unit, ITEM_UNIT.c.location_id)
+        .where(ITEM_UNIT.c.item_id.in_(wanted))
+        .order_by(ITEM_UNIT.c.location_id)
+    )
+    for row in connection.execute(query):
+        found.setdefault(row.item_id, {}).setdefault(row.unit, []).append(row.location_id)
+    return found
+
+
+def put_reorder_levels(connection: Connection, levels: Sequence[ReorderLevel]) -> None:
+    """Set reorder levels, at most 1,000 of different places; both figures zero: no level.
+
+    Raises Problem: 404 `unknown-location` or `unknown-item`, 422 `invalid-request`.
+    """
+    for level in levels:
+        if not 0 <= level.level <= level.target <= MAX_QUANTITY:
+            invalid_request("target", "the target is at least the level, and neither is below zero")
+    lock(connection)
+    check_locations(connection, (level.location_id for level in levels))
+    items = {item.item_id for item in read_many(connection, (level.item_id for level in levels))}
+    for level in levels:
+        if level.item_id not in items:
+            raise UNKNOWN_ITEM(f"there is no item {level.item_id}", item_id=level.item_id)
+    present = set(_present(connection, levels))
+    changed = [level for level in levels if level not in present]
+    if changed:
+        upsert = insert(REORDER_LEVEL)
+        connection.execute(
+            upsert.on_conflict_do_update(
+                index_elements=["location_id", "item_id"],
+                set_={name: upsert.excluded[name] for name in ("level", "target")},
+            ),
+            [
+                {"location_id": each.location_id, "item_id": each.item_id, "level": each.level, "target": each.target}
+                for each in changed
+            ],
+        )
+        publish(connection, [Change(each, each.location_id) for each in changed])
+
+
+def _present(connection: Connection, levels: Sequence[ReorderLevel]) -> list[ReorderLevel]:
+    query = select(REORDER_LEVEL).where(
+        REORDER_LEVEL.c.location_id.in_({level.location_id for level in levels}),
+        REORDER_LEVEL.c.item_id.in_({level.item_id for level in levels}),
+    )
+    return [ReorderLevel(**row._mapping) for row in connection.execute(query)]
+
+
+def reorder_levels(connection: Connection, location_id: str, after: str = "", limit: int = 1_000) -> list[ReorderLevel]:
+    """The reorder levels of one location, in the order of their items."""
+    query = (
+        select(REORDER_LEVEL)
+        .where(REORDER_LEVEL.c.location_id == location_id, REORDER_LEVEL.c.item_id > after)
+        .order_by(REORDER_LEVEL.c.item_id)
+        .limit(limit)
+    )
+    return [ReorderLevel(**row._mapping) for row in connection.execute(query)]
+
+
+def _checked(item: CatalogueItem) -> CatalogueItem:
+    for name in ("item_id", "unit", "barcode"):
+        value = getattr(item, name)
+        if value is not None and (fault := code_fault(value)):
+            invalid_request(name, fault)
+    for name in ("name", "category"):
+        value = getattr(item, name)
+        if value is not None and (fault := text_fault(value)):
+            invalid_request(name, fault)
+    return structs.replace(item, strict_at=tuple(sorted(set(item.strict_at))))
+
+
+def _check_unit(item: CatalogueItem, old: CatalogueItem | None, recorded: dict[str, list[str]]) -> None:
+    """Refuse a unit in which nothing was recorded, once something was; where branches differ, the one that stands."""
+    stands = old is not None and old.unit in recorded and item.unit != old.unit
+    if stands or (recorded and item.unit not in recorded):
+        units = "; ".join(f"{unit} at {', '.join(places[:5])}" for unit, places in sorted(recorded.items()))
+        raise UNIT_FIXED(f"{item.item_id} was recorded in {units}", item_id=item.item_id, units=sorted(recorded))
+
+
+def _row(item: CatalogueItem) -> dict[str, Any]:
+    return {
+        "item_id": item.item_id,
+        "name": item.name,
+        "unit": item.unit,
+        "category": item.category,
+        "barcode": item.barcode,
+        "strict_at": list(item.strict_at),
+    }
+
+
+def _item(row: Row[Any]) -> CatalogueItem:
+    return CatalogueItem(
+        item_id=row.item_id,
+        name=row.name,
+        unit=row.unit,
+        category=row.category,
+        barcode=row.barcode,
+        strict_at=tuple(row.strict_at),
+    )

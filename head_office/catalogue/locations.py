@@ -1,0 +1,121 @@
+"""The locations of the group. Works inside the transaction of the Connection it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+from zoneinfo import available_timezones
+
+from sqlalchemy import Connection, insert, select, update
+
+from head_office.catalogue.catalogue_history import Change, lock, publish
+from head_office.database.schema import HEAD, LOCATION, LOG, now
+from head_office.problems import LOCATION_EXISTS, UNKNOWN_LOCATION
+from shared.event_log import create_head
+from shared.events import code_fault, text_fault
+from shared.messages import CatalogueLocation, HeadMessage
+from shared.runtime.problems import Problem, invalid_request
+
+DAY_START = 240  # 04:00, in minutes after midnight
+
+
+def add(connection: Connection, location: CatalogueLocation) -> None:
+    """Add a location with an empty log. Raises Problem: 409 `location-exists`, 422 `invalid-request`."""
+    _check(location)
+    lock(connection)
+    if connection.execute(select(LOCATION.c.name).where(LOCATION.c.location_id == location.location_id)).first():
+        raise LOCATION_EXISTS(f"the location {location.location_id} is there already")
+    connection.execute(
+        insert(LOCATION).values(
+            location_id=location.location_id,
+            name=location.name,
+            timezone=location.timezone,
+            day_start=location.day_start,
+            added_at=now(connection),
+        )
+    )
+    create_head(connection, LOG, location.location_id)
+    publish(connection, [Change(location, location.location_id)])
+
+
+def change(connection: Connection, location: CatalogueLocation) -> None:
+    """Give a location another name, time zone or start of day; what is recorded keeps its business dates.
+
+    Raises Problem: 404 `unknown-location`, 422 `invalid-request`.
+    """
+    _check(location)
+    lock(connection)
+    if read(connection, location.location_id) == location:
+        return
+    connection.execute(
+        update(LOCATION)
+        .where(LOCATION.c.location_id == location.location_id)
+        .values(name=location.name, timezone=location.timezone, day_start=location.day_start)
+    )
+    publish(connection, [Change(location, location.location_id)])
+
+
+def read(connection: Connection, location_id: str) -> CatalogueLocation:
+    """One location. Raises Problem 404 `unknown-location`."""
+    found = list_locations(connection, location_id=location_id)
+    if not found:
+        raise _unknown(location_id)
+    return found[0]
+
+
+def list_locations(
+    connection: Connection, *, after: str = "", limit: int = 1_000, location_id: str | None = None
+) -> list[CatalogueLocation]:
+    """Locations in the order of their ids; `location_id` leaves only that one."""
+    query = select(LOCATION).where(LOCATION.c.location_id > after).order_by(LOCATION.c.location_id).limit(limit)
+    if location_id is not None:
+        query = query.where(LOCATION.c.location_id == location_id)
+    return [
+        CatalogueLocation(location_id=row.location_id, name=row.name, timezone=row.timezone, day_start=row.day_start)
+        for row in connection.execute(query)
+    ]
+
+
+def read_heads(connection: Connection, location_ids: Iterable[str]) -> dict[str, HeadMessage]:
+    """Where head office's copies of these logs end."""
+    query = select(HEAD.c.location_id, HEAD.c.epoch, HEAD.c.sequence, HEAD.c.hash)
+    rows = connection.execute(query.where(HEAD.c.location_id.in_(sorted(set(location_ids)))))
+    return {row.location_id: HeadMessage(row.epoch, row.sequence, bytes(row.hash).hex()) for row in rows}
+
+
+def known(connection: Connection, location_ids: Iterable[str]) -> set[str]:
+    """Those of the given locations that there are."""
+    query = select(LOCATION.c.location_id).where(LOCATION.c.location_id.in_(sorted(set(location_ids))))
+    return set(connection.execute(query).scalars())
+
+
+def check_locations(connection: Connection, location_ids: Iterable[str]) -> None:
+    """Raise Problem 404 `unknown-location` for the first of the given locations that is not there."""
+    wanted = sorted(set(location_ids))
+    for missing in sorted(set(wanted) - known(connection, wanted)):
+        raise _unknown(missing)
+
+
+def _unknown(location_id: str) -> Problem:
+    return UNKNOWN_LOCATION(f"there is no location {location_id}", location_id=location_id)
+
+
+def _check(location: CatalogueLocation) -> None:
+    if fault := code_fault(location.location_id):
+        invalid_request("location_id", fault)
+    if fault := text_fault(location.name):
+        invalid_request("name", fault)
+    if location.timezone not in _zones():
+        invalid_request("timezone", f"{location.timezone!r} is no time zone of the IANA database, such as Asia/Beirut")
+    if not 0 <= location.day_start < 1_440:
+        invalid_request("day_start", "minutes after midnight, 0 to 1439")
+
+
+# Some systems keep these beside the zones: the machine's own zone, what POSIX falls back on, what was never set.
+_NO_ZONES: Final = frozenset({"localtime", "posixrules", "Factory"})
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones() - _NO_ZONES)

@@ -1,0 +1,1 @@
+"""The commands of `larder head-office`; they work on the database and import no route."""

@@ -1,0 +1,195 @@
+"""`larder head-office items`: the catalogue's items, from the keyboard or a file, and what branches defined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from head_office.catalogue import item_proposals, items
+from head_office.catalogue.item_files import BadFile, import_items, read_items
+from head_office.cli.support import (
+    REFUSED,
+    DatabaseUrl,
+    Dir,
+    Json,
+    fail,
+    office,
+    pages,
+    print_json,
+    print_table,
+    say_next,
+    transaction,
+)
+from shared.messages import CatalogueItem
+from shared.runtime.settings import command_line
+
+items_app = typer.Typer(no_args_is_help=True, help="Items of the group: list, add, import, waiting, accept, map.")
+
+SHOWN_REJECTS = 20
+
+
+@items_app.command("list")
+def list_items(*, folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+    """The items of the catalogue."""
+    with transaction(folder, database_url) as connection:
+        found: list[CatalogueItem] = pages(
+            lambda after: items.list_items(connection, after), lambda each: each.item_id, ""
+        )
+    if as_json:
+        print_json({"items": found, "next": None})
+        return
+    rows = [
+        (each.item_id, each.name, each.unit, each.category, each.barcode, " ".join(each.strict_at)) for each in found
+    ]
+    print_table("Items", ("item", "name", "unit", "category", "barcode", "strict at"), rows)
+
+
+@items_app.command("add")
+def add_item(
+    item_id: Annotated[str, typer.Argument(metavar="ITEM", help="Its code, such as milk-whole.")],
+    *,
+    name: Annotated[str, typer.Option(help="What people call it.")],
+    unit: Annotated[str, typer.Option(help="Its base unit; fixed after its first event.")],
+    category: Annotated[str | None, typer.Option()] = None,
+    barcode: Annotated[str | None, typer.Option()] = None,
+    strict_at: Annotated[list[str] | None, typer.Option(help="A location where it may not go below zero.")] = None,
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Add an item, or change the one of that code."""
+    for label, value, longest in (("ITEM", item_id, 64), ("--unit", unit, 64), ("--name", name, 1_000)):
+        if not 1 <= len(value) <= longest:
+            raise typer.BadParameter(f"1 to {longest} characters", param_hint=label)
+    item = CatalogueItem(
+        item_id=item_id, name=name, unit=unit, category=category, barcode=barcode, strict_at=tuple(strict_at or ())
+    )
+    with transaction(folder, database_url) as connection:
+        (outcome,) = items.put(connection, [item])
+    if as_json:
+        print_json(item)
+    else:
+        typer.echo(f"{item_id}: {outcome}")
+
+
+@items_app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="CSV with item_id, name, unit, and category, barcode, strict_at.")],
+    *,
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Add and change items from a CSV file. Twice does no harm."""
+    try:
+        total = sum(1 for _ in read_items(file))
+        with office(folder, database_url) as engine, _progress() as progress:
+            task = progress.add_task("Items", total=total)
+            result = import_items(engine, read_items(file), lambda count: progress.advance(task, count))
+    except BadFile as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{file}: {error.strerror or error}")
+    if as_json:
+        rejects = [{"line": each.line, "reason": each.reason} for each in result.rejected]
+        print_json(
+            {
+                "added": result.added,
+                "changed": result.changed,
+                "unchanged": result.unchanged,
+                "rejected": rejects,
+            }
+        )
+    else:
+        typer.echo(f"{result.added} added, {result.changed} changed, {result.unchanged} as they were.")
+        for each in result.rejected[:SHOWN_REJECTS]:
+            typer.echo(f"line {each.line}: {each.reason}", err=True)
+        if len(result.rejected) > SHOWN_REJECTS:
+            typer.echo(f"and {len(result.rejected) - SHOWN_REJECTS} more; --json lists all of them", err=True)
+    if result.rejected:
+        raise typer.Exit(REFUSED)
+
+
+@items_app.command("waiting")
+def list_waiting(*, folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+    """Items that branches defined by themselves, and that head office has not taken up."""
+    with transaction(folder, database_url) as connection:
+        found: list[item_proposals.Waiting] = pages(
+            lambda after: item_proposals.list_waiting(connection, after),
+            lambda each: (each.location_id, each.item_id),
+            ("", ""),
+        )
+    if as_json:
+        rows = [{"location_id": each.location_id, "item_id": each.item_id, **_defined(each)} for each in found]
+        print_json({"items": rows, "next": None})
+        return
+    shown = [(each.location_id, each.item_id, each.definition.name, each.definition.unit) for each in found]
+    print_table("Items that wait", ("location", "item", "name", "unit"), shown)
+    if found:
+        first = found[0]
+        say_next(
+            command_line("head-office", "items", "accept", first.location_id, first.item_id),
+            command_line("head-office", "items", "map", first.location_id, first.item_id, "ITEM-OF-THE-GROUP"),
+        )
+
+
+def _defined(each: item_proposals.Waiting) -> dict[str, object]:
+    found = each.definition
+    return {
+        "name": found.name,
+        "unit": found.unit,
+        "category": found.category,
+        "barcode": found.barcode,
+        "strict": bool(found.strict),
+    }
+
+
+@items_app.command("accept")
+def accept(
+    location_id: Annotated[str, typer.Argument(metavar="LOCATION")],
+    item_id: Annotated[str, typer.Argument(metavar="ITEM")],
+    *,
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Make a branch's item one of the group."""
+    with transaction(folder, database_url) as connection:
+        item = item_proposals.accept(connection, location_id, item_id)
+    if as_json:
+        print_json(item)
+    else:
+        typer.echo(f"{item_id} ({item.name}, {item.unit}) is an item of the group.")
+
+
+@items_app.command("map")
+def map_to(
+    location_id: Annotated[str, typer.Argument(metavar="LOCATION")],
+    alias: Annotated[str, typer.Argument(metavar="ITEM", help="The branch's own item.")],
+    item_id: Annotated[str, typer.Argument(metavar="ITEM-OF-THE-GROUP")],
+    *,
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Say which item of the group a branch's own one is."""
+    with transaction(folder, database_url) as connection:
+        made = item_proposals.map_to(connection, location_id, alias, item_id)
+    if as_json:
+        print_json({"location_id": made.location_id, "alias": made.alias, "item_id": made.item_id})
+    else:
+        typer.echo(f"At {location_id}, {alias} is {item_id}.")
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

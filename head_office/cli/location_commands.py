@@ -1,0 +1,182 @@
+"""`larder head-office locations` and `keys`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from head_office.catalogue import api_keys, locations
+from head_office.catalogue.api_keys import key_record
+from head_office.cli.support import DatabaseUrl, Dir, Json, pages, print_json, print_table, say_next, transaction
+from head_office.settings import settings_of
+from shared.messages import CatalogueLocation
+from shared.runtime.http.auth import Role
+from shared.runtime.settings import command_line
+
+locations_app = typer.Typer(no_args_is_help=True, help="Locations of the group: list, add, change.")
+keys_app = typer.Typer(no_args_is_help=True, help="API keys of the whole group: list, add, revoke.")
+
+_TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
+
+Timezone = Annotated[str, typer.Option(help="The place's time zone, such as Asia/Beirut.")]
+DayStart = Annotated[str, typer.Option(help="When its business day begins, such as 04:00.")]
+
+
+def _minutes(text: str) -> int:
+    match = _TIME_OF_DAY.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter("a time of day is like 04:00", param_hint="--day-start")
+    return int(match[1]) * 60 + int(match[2])
+
+
+def _time_of_day(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+@locations_app.command("list")
+def list_locations(folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+    """The locations, their time zones and business days."""
+    with transaction(folder, database_url) as connection:
+        found: list[CatalogueLocation] = pages(
+            lambda after: locations.list_locations(connection, after=after), lambda each: each.location_id, ""
+        )
+    if as_json:
+        print_json({"items": found, "next": None})
+        return
+    rows = [(each.location_id, each.name, each.timezone, _time_of_day(each.day_start)) for each in found]
+    print_table("Locations", ("location", "name", "time zone", "day begins"), rows)
+
+
+@locations_app.command("add")
+def add_location(
+    location_id: Annotated[str, typer.Argument(metavar="LOCATION", help="Its code, such as BEY-01.")],
+    *,
+    name: Annotated[str, typer.Option(help='What people call it, such as "Beirut, Hamra".')],
+    timezone: Timezone,
+    day_start: DayStart = "04:00",
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Add a location, and print the key of its branch, once."""
+    if not 1 <= len(location_id) <= 64:
+        raise typer.BadParameter("a location's code has 1 to 64 characters", param_hint="LOCATION")
+    location = CatalogueLocation(
+        location_id=location_id, name=name[:1_000], timezone=timezone, day_start=_minutes(day_start)
+    )
+    with transaction(folder, database_url) as connection:
+        locations.add(connection, location)
+        made = api_keys.issue(connection, Role.BRANCH, location_id, f"node of {location_id}")
+    if as_json:
+        print_json({**_as_dict(location), "key_id": made.key_id, "key": made.text})
+        return
+    typer.echo(f"Added {location_id}. The key of its branch, shown this once:\n\n  {made.text}")
+    say_next(
+        "on the branch's machine:",
+        command_line(
+            *("branch", "init", "--dir", "DIR", "--location", location_id, "--timezone", timezone),
+            *("--head-office", _address(folder, database_url), "--key", made.text),
+        ),
+        command_line("branch", "serve", "--dir", "DIR", "--port", 8101),
+    )
+
+
+@locations_app.command("change")
+def change_location(
+    location_id: Annotated[str, typer.Argument(metavar="LOCATION")],
+    *,
+    name: Annotated[str | None, typer.Option(help="Its new name.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Its new time zone.")] = None,
+    day_start: Annotated[str | None, typer.Option(help="When its business day begins from now on.")] = None,
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Change a location. What is recorded keeps its business dates."""
+    with transaction(folder, database_url) as connection:
+        old = locations.read(connection, location_id)
+        new = CatalogueLocation(
+            location_id=location_id,
+            name=old.name if name is None else name[:1_000],
+            timezone=timezone or old.timezone,
+            day_start=old.day_start if day_start is None else _minutes(day_start),
+        )
+        locations.change(connection, new)
+    if as_json:
+        print_json(new)
+    else:
+        typer.echo(f"{location_id}: {new.name}, {new.timezone}, day begins at {_time_of_day(new.day_start)}")
+
+
+@keys_app.command("list")
+def list_keys(folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+    """The keys that were issued, revoked ones included. Their texts are kept nowhere."""
+    with transaction(folder, database_url) as connection:
+        found: list[api_keys.Key] = pages(
+            lambda after: api_keys.list_keys(connection, after), lambda each: each.key_id, ""
+        )
+    shown = [key_record(each) for each in found]
+    if as_json:
+        print_json({"items": shown, "next": None})
+        return
+    rows = [(each.key_id, each.role, each.location_id, each.label, each.issued_at, each.revoked_at) for each in shown]
+    print_table("Keys", ("key id", "role", "location", "label", "issued", "revoked"), rows)
+
+
+@keys_app.command("add")
+def add_key(
+    *,
+    role: Annotated[Role, typer.Option(help="What the key may do.", case_sensitive=False)],
+    location: Annotated[str | None, typer.Option(help="The only location it is for; a branch's key needs one.")] = None,
+    label: Annotated[str | None, typer.Option(help="Whose it is, for the list.")] = None,
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Issue a key, and print it, once."""
+    with transaction(folder, database_url) as connection:
+        made = api_keys.issue(connection, role, location, label)
+    if as_json:
+        print_json({"key_id": made.key_id, "key": made.text, "role": role.value, "location_id": location})
+        return
+    typer.echo(f"A key with the role {role}, shown this once:\n\n  {made.text}")
+    if role is Role.COORDINATOR:
+        say_next(
+            command_line(
+                "transfer", "init", "--dir", "DIR", "--head-office", _address(folder, database_url), "--key", made.text
+            ),
+            command_line("transfer", "serve", "--dir", "DIR", "--port", 8001),
+        )
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id, the part of the key after lk_.")],
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Revoke a key, for good. Branches hear of it at their next contact."""
+    with transaction(folder, database_url) as connection:
+        revoked = key_record(api_keys.revoke(connection, key_id))
+    if as_json:
+        print_json(revoked)
+    else:
+        typer.echo(f"{key_id} ({revoked.role}) is revoked since {revoked.revoked_at}")
+
+
+def _address(folder: Path | None, database_url: str | None) -> str:
+    """Head office's address, but for the machine's name, which is for the reader to say."""
+    return f"http://THIS-MACHINE:{settings_of(folder, database_url=database_url).port}"
+
+
+def _as_dict(location: CatalogueLocation) -> dict[str, object]:
+    return {
+        "location_id": location.location_id,
+        "name": location.name,
+        "timezone": location.timezone,
+        "day_start": location.day_start,
+    }

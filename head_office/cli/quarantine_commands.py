@@ -1,0 +1,82 @@
+"""`larder head-office quarantine`: events that verify and could not be folded."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from head_office.catalogue.locations import check_locations
+from head_office.cli.support import (
+    DatabaseUrl,
+    Dir,
+    Json,
+    office,
+    pages,
+    print_json,
+    print_table,
+    say_next,
+    transaction,
+)
+from head_office.log import quarantine
+from head_office.reports.report_records import quarantined_out
+from shared.runtime.settings import command_line
+
+quarantine_app = typer.Typer(no_args_is_help=True, help="Events that could not be folded: list, retry.")
+
+
+@quarantine_app.command("list")
+def list_quarantine(
+    *,
+    location: Annotated[str | None, typer.Option(help="This location only.")] = None,
+    released: Annotated[bool, typer.Option("--released", help="What came out of it instead.")] = False,
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """What lies in quarantine, and why."""
+    with transaction(folder, database_url) as connection:
+        if location is not None:
+            check_locations(connection, [location])
+        found: list[quarantine.Quarantined] = pages(
+            lambda after: quarantine.listed(
+                connection, location_id=location, released=released, after=after, limit=1_000
+            ),
+            lambda each: (each.location_id, each.sequence),
+            None,
+        )
+    shown = [quarantined_out(each) for each in found]
+    if as_json:
+        print_json({"items": shown, "next": None})
+        return
+    rows = [(each.location_id, each.sequence, each.type, each.item_id, each.received_at, each.reason) for each in shown]
+    print_table("Quarantine", ("location", "sequence", "type", "item", "received", "why"), rows, right=("sequence",))
+    if shown and not released:
+        say_next("after an upgrade of head office:", command_line("head-office", "quarantine", "retry"))
+
+
+@quarantine_app.command("retry")
+def retry(
+    *,
+    location: Annotated[str | None, typer.Option(help="This location only.")] = None,
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Fold what can be folded by now, as after an upgrade."""
+    done: dict[str, quarantine.Retried] = {}
+    with office(folder, database_url) as engine:
+        with engine.begin() as connection:
+            if location is not None:
+                check_locations(connection, [location])
+            waiting = [location] if location is not None else list(quarantine.waiting(connection))
+        for each in waiting:
+            with engine.begin() as connection:
+                done[each] = quarantine.retry(connection, each)
+    if as_json:
+        print_json(
+            {"items": [{"location_id": name, **result._asdict()} for name, result in done.items()], "next": None}
+        )
+        return
+    rows = [(name, result.released, result.remaining) for name, result in done.items()]
+    print_table("Quarantine", ("location", "folded", "remain"), rows, right=("folded", "remain"))

@@ -1,0 +1,178 @@
+"""`larder head-office stock` and `log`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+import typer
+
+from head_office.catalogue.locations import check_locations
+from head_office.cli.support import DatabaseUrl, Dir, Json, print_json, print_table, transaction
+from head_office.database.schema import now
+from head_office.log.log_lines import LogLine, read_page
+from head_office.reports import group_stock
+from head_office.reports.freshness import Freshness, freshness
+from head_office.reports.report_records import event_out, freshness_out, moment_text, stock_out, total_out
+from shared.chain import understand
+from shared.events import Event, EventNotUnderstood, quantity_text
+from shared.runtime.clock import parse_rfc3339
+
+PAGE = 1_000
+
+Location = Annotated[str | None, typer.Option("--location", help="This location only.")]
+Item = Annotated[str | None, typer.Option("--item", help="This item only.")]
+AsOf = Annotated[str | None, typer.Option(help="As it stood then: RFC 3339, such as 2026-01-31T23:59:59+02:00.")]
+KnownAt = Annotated[str | None, typer.Option(help="As head office knew it then.")]
+
+
+def stock(
+    *,
+    location: Location = None,
+    item: Item = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
+    total: Annotated[bool, typer.Option("--total", help="One line an item, over the locations.")] = False,
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Stock of the group, now, as of a moment, or as known at one; each figure with its freshness."""
+    at, known = _moment("--as-of", as_of), _moment("--known-at", known_at)
+    with transaction(folder, database_url) as connection:
+        if location is not None:
+            check_locations(connection, [location])
+        report = group_stock.stock(
+            connection,
+            location_ids=None if location is None else [location],
+            item_ids=None if item is None else [item],
+            as_of=at,
+            known_at=known,
+        )
+        rows, cut = report.rows, report.cut
+        fresh = freshness(connection, {row.location_id for row in rows})
+        figure_at = moment_text(at or cut.known_at or now(connection))
+    about = {"as_of": as_of and figure_at, "known_at": _text(cut.known_at), "cut": cut.sequences, "next": None}
+    if total:
+        _show_totals(rows, about, as_json)
+        return
+    if as_json:
+        told = {name: freshness_out(found) for name, found in fresh.items()}
+        print_json({"items": [stock_out(row, figure_at, told[row.location_id]) for row in rows], **about})
+        return
+    # When a branch was heard says nothing of a moment in the past: there, the last event known then does.
+    then = cut.known_at is not None
+    freshness_column = "known to" if then else "heard"
+    title = f"Stock at {figure_at}" + (f", as known at {_text(cut.known_at)}" if then else "")
+    print_table(
+        title,
+        ("item", "name", "location", "on hand", "reserved", "available", "unit", freshness_column, "beware"),
+        [
+            (
+                _code(row),
+                row.name,
+                row.location_id,
+                quantity_text(row.on_hand),
+                quantity_text(row.reserved),
+                quantity_text(row.available),
+                row.unit,
+                f"event {cut.sequences[row.location_id]}" if then else _heard(fresh[row.location_id]),
+                " ".join(row.flags),
+            )
+            for row in rows
+        ],
+        right=("on hand", "reserved", "available"),
+    )
+
+
+def _show_totals(rows: list[group_stock.StockRow], about: Mapping[str, object], as_json: bool) -> None:
+    sums = group_stock.totals(rows)
+    if as_json:
+        print_json({"items": [total_out(each) for each in sums], **about})
+        return
+    print_table(
+        "Stock of the group",
+        ("item", "locations", "on hand", "reserved", "available", "unit", "beware"),
+        [
+            (
+                each.item_id,
+                each.locations,
+                quantity_text(each.on_hand),
+                quantity_text(each.reserved),
+                quantity_text(each.available),
+                each.unit,
+                " ".join(name for name in ("incomplete", "unit_conflict") if getattr(each, name)),
+            )
+            for each in sums
+        ],
+        right=("locations", "on hand", "reserved", "available"),
+    )
+
+
+def log(
+    location: Annotated[str, typer.Argument(metavar="LOCATION")],
+    *,
+    after: Annotated[int, typer.Option(min=0, help="Only events after this sequence.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many events at most.")] = 100,
+    folder: Dir = None,
+    database_url: DatabaseUrl = None,
+    as_json: Json = False,
+) -> None:
+    """Head office's copy of a location's log. With --json one canonical line after another, as they were hashed."""
+    with transaction(folder, database_url) as connection:
+        check_locations(connection, [location])
+        shown: list[tuple[object, ...]] = []
+        while limit > 0:
+            page = read_page(connection, location, after, min(limit, PAGE))
+            for each in page.items:
+                if as_json:
+                    typer.echo(each.line if each.line is not None else msgspec.json.encode(each).decode())
+                else:
+                    shown.append(_entry(each))
+            if page.next is None:
+                break
+            limit, after = limit - len(page.items), page.next
+    if not as_json:
+        columns = ("sequence", "occurred", "type", "item", "quantity", "unit", "event", "hash")
+        print_table(f"Log of {location}", columns, shown, right=("sequence", "quantity"))
+
+
+def _entry(each: LogLine) -> tuple[object, ...]:
+    try:
+        event: Event = understand((each.line or "").encode())
+    except EventNotUnderstood as error:
+        return (each.sequence, "", f"not understood: {error.reason}", "", "", "", "", each.hash[:12])
+    quantity = event.counted if event.counted is not None else event.quantity
+    return (
+        each.sequence,
+        event_out(event)["occurred_at"],
+        event.type.value,
+        event.item_id,
+        None if quantity is None else ("= " if event.counted is not None else "") + quantity_text(quantity),
+        event.unit,
+        event.event_id,
+        each.hash[:12],
+    )
+
+
+def _moment(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_rfc3339(text)[0]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _text(micros: int | None) -> str | None:
+    return None if micros is None else moment_text(micros)
+
+
+def _code(row: group_stock.StockRow) -> str:
+    return row.item_id if row.recorded_as == row.item_id else f"{row.item_id} ({row.recorded_as})"
+
+
+def _heard(found: Freshness) -> str:
+    heard = "never" if found.heard_at is None else moment_text(found.heard_at // 1_000_000 * 1_000_000)
+    return f"{heard}, {found.behind} behind" if found.behind else heard

@@ -1,0 +1,1 @@
+"""Head office's database: schema, migrations, connections, binary COPY, log segments, notifications."""

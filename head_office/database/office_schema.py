@@ -1,0 +1,140 @@
+"""Head office's own tables: the catalogue, the API keys of the group, and what the coordinator asks branches to do.
+
+They join the MetaData of `schema`. Times are microseconds UTC, quantities thousandths.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+from head_office.database.schema import EVENT, metadata
+
+INSTRUCTIONS_CHANNEL: Final = "larder_instructions"
+"""NOTIFY channel told, with the location as payload, when a location got instructions."""
+
+CATALOGUE_CHANNEL: Final = "larder_catalogue"
+"""NOTIFY channel told when the catalogue, keys included, changed."""
+
+ITEM: Final = Table(
+    "item",
+    metadata,
+    Column("item_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("category", Text),
+    Column("barcode", Text),
+    Column("strict_at", ARRAY(Text), nullable=False),  # the locations where the item is strict, sorted
+)
+
+ITEM_ALIAS: Final = Table(
+    "item_alias",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("alias", Text, nullable=False),  # the item_id under which this location's log knows the item
+    Column("item_id", Text, nullable=False),
+    PrimaryKeyConstraint("location_id", "alias"),
+)
+
+REORDER_LEVEL: Final = Table(
+    "reorder_level",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("level", BigInteger, nullable=False),
+    Column("target", BigInteger, nullable=False),
+    PrimaryKeyConstraint("location_id", "item_id"),
+    CheckConstraint("0 <= level AND level <= target", name="reorder_level_up_to_target"),
+)
+
+API_KEY: Final = Table(
+    "api_key",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("key_hash", Text, nullable=False),  # SHA-256 of the key's whole text, hex
+    Column("role", Text, nullable=False),
+    Column("location_id", Text),
+    Column("label", Text),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+CATALOGUE_HEAD: Final = Table(
+    "catalogue_head",
+    metadata,
+    Column("single", Boolean(create_constraint=False), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    CheckConstraint("single", name="catalogue_head_is_one_row"),
+)
+
+CATALOGUE_ENTRY: Final = Table(
+    "catalogue_entry",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),  # item, key, reorder_level, location
+    # Whom it is for: this location's branch alone; None: every branch.
+    Column("location_id", Text),
+    # False for the keys of machines, which nobody but head office needs to know.
+    Column("told", Boolean(create_constraint=False), nullable=False),
+    Column("content", Text, nullable=False),  # the member of that kind as JSON
+    Column("hash", LargeBinary(32), nullable=False),
+)
+
+TRANSFER_TOKEN: Final = Table(
+    "transfer_token",
+    metadata,
+    Column("transfer_id", Text, nullable=False),
+    Column("location_id", Text, nullable=False),  # the source's
+    Column("token", BigInteger, nullable=False),  # the highest seen; it only grows
+    PrimaryKeyConstraint("transfer_id", "location_id"),
+)
+
+INSTRUCTION_HEAD: Final = Table(
+    "instruction_head",
+    metadata,
+    Column("location_id", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),  # the last one given
+)
+
+INSTRUCTION: Final = Table(
+    "instruction",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("transfer_id", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # the Instruction as JSON, its number left out
+    # By transfer first: with its facts goes what was asked of it, whoever was asked.
+    PrimaryKeyConstraint("transfer_id", "location_id", "step"),
+    Index("instruction_number", "location_id", "number", unique=True),
+)
+
+# Facts are asked for by transfer, wherever they were recorded.
+Index(
+    "event_fact",
+    EVENT.c.transfer_id,
+    EVENT.c.location_id,
+    EVENT.c.sequence,
+    postgresql_where=EVENT.c.transfer_id.is_not(None),
+)
+Index(
+    "event_item_defined",
+    EVENT.c.location_id,
+    EVENT.c.sequence,
+    postgresql_where=text("type = 'ITEM_DEFINED'"),
+)

@@ -1,0 +1,1 @@
+"""Consolidating the logs: hello, ingest, decoding, fold check, appending, projections, quarantine, rebuild."""

@@ -1,0 +1,186 @@
+"""Appending verified events to head office's log: judged, folded, copied in, with everything kept beside the log.
+
+Works inside the transaction that holds the location's head, on the driver's own cursor. Each frame's rows travel by
+binary COPY while the caller decodes the next frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+from psycopg import Copy, Cursor
+from sqlalchemy import Connection
+
+from head_office.database.binary_copy import HEADER, ON_HAND_SIGN, TRAILER, EventRows
+from head_office.database.packed_arrays import take_packed_arrays
+from head_office.database.schema import FACTS_CHANNEL
+from head_office.log.decoder import Decoded, read_what_can_be
+from head_office.log.fold_check import Known, why_not
+from head_office.log.ingest_context import Situation, gather, load_location, target_of
+from head_office.log.projections import add_transfers, refold_items, store_stock, store_units, store_voids
+from shared.event_log import LEAN_COLUMNS
+from shared.events import Event
+from shared.stock import Movement, movement
+
+_COPY_EVENTS: Final = f"COPY event ({', '.join(LEAN_COLUMNS)}) FROM STDIN (FORMAT binary)"
+_KEEP_SEGMENT: Final = """
+INSERT INTO log_segment (location_id, first_sequence, last_sequence, frame) VALUES (%s, %s, %s, %b)
+"""
+_QUARANTINE: Final = """
+INSERT INTO quarantine (location_id, sequence, hash, reason, type, item_id, transfer_id, occurred_at, received_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+class Unfit(NamedTuple):
+    """An event that goes into quarantine, or stays there."""
+
+    sequence: int
+    digest: bytes
+    line: bytes
+    reason: str
+
+
+class Appender:
+    """Takes events into one location's log within one transaction that holds its head. A context manager."""
+
+    def __init__(self, connection: Connection, location_id: str, epoch: int) -> None:
+        self.cursor: Cursor[Any] = connection.connection.cursor(binary=True)  # type: ignore[assignment]
+        take_packed_arrays(self.cursor)
+        self.known = Known(location_id, epoch)
+        self.unfit: list[Unfit] = []
+        self.occurred_at: int | None = None  # the latest of those accepted
+        self._connection = connection
+        self._location_id = location_id
+        self._situation = Situation(self.known)
+        self._rows = EventRows(location_id)
+        self._copying = ExitStack()
+        self._copy: Copy | None = None
+        self._late = False
+        self._voids: dict[int, int] = {}
+        self._transfers: list[Event] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._copying.__exit__(kind, error, trace)
+        self.cursor.close()
+
+    def expect_many(self) -> None:
+        """Before the first `append`, where many events come: read everything at once, so that the rows flow on."""
+        load_location(self.cursor, self._situation)
+
+    def append(self, decoded: Decoded, *, late: bool = False) -> None:
+        """Judge events and add those that are accepted; the others are in `unfit`. Returns while the rows still travel.
+
+        `late`: they do not come after everything that is in the log, so their items are folded afresh.
+        """
+        if self._situation.wants(decoded):
+            self.finish_rows()
+            gather(self.cursor, self._situation, decoded)
+        rows = self._judge(decoded)
+        if rows:
+            if self._copy is None:
+                self._copy = self._copying.enter_context(self.cursor.copy(_COPY_EVENTS))
+                self._copy.write(HEADER)
+            self._copy.write(b"".join(rows))
+        self._late = self._late or late
+
+    def _judge(self, decoded: Decoded) -> list[bytes]:
+        known, fold, pack = self.known, self._situation.fold, self._rows.pack
+        rows: list[bytes] = []
+        here = {each.voided_sequence for each in decoded.looked_up}
+        latest = self.occurred_at or 0
+        for sequence, line, event, event_id, previous, digest in zip(
+            decoded.sequences,
+            decoded.lines,
+            decoded.events,
+            decoded.ids,
+            decoded.before,
+            decoded.digests,
+            strict=True,
+        ):
+            reason = decoded.reasons.get(sequence) if event is None else why_not(known, event, sequence, previous)
+            if event is None or reason is not None:
+                self.unfit.append(Unfit(sequence, digest, line, reason or ""))
+                continue
+            rows.append(pack(event, event_id, digest))
+            occurred_at, item_id = event.occurred_at, event.item_id
+            if occurred_at > latest:  # noqa: PLR1730 - max() costs three times as much
+                latest = occurred_at
+            if sequence in here:
+                known.targets[sequence] = target_of(event, event_id)
+            sign = ON_HAND_SIGN.get(event.type)
+            if sign is not None and item_id is not None and event.quantity is not None:
+                fold.move(item_id, (occurred_at, sequence), event.quantity * sign)
+            elif item_id is not None:
+                fold.other(item_id, movement(event), self._undone(event))
+            if event.transfer_id is not None:
+                self._transfers.append(event)
+        self.occurred_at = latest or None
+        return rows
+
+    def _undone(self, event: Event) -> Movement | None:
+        if event.voided_sequence is None:
+            return None
+        self._voids[event.voided_sequence] = event.sequence
+        return self.known.targets[event.voided_sequence].movement
+
+    def finish_rows(self) -> None:
+        """Wait until all rows have arrived; then the connection is free for other statements."""
+        if self._copy is not None:
+            self._copy.write(TRAILER)
+            self._copy = None
+        self._copying.close()
+
+    def complete(self) -> None:
+        """After the last `append`: units, voids, and what must be folded afresh from the log."""
+        self.finish_rows()
+        fold = self._situation.fold
+        store_units(self.cursor, self._location_id, self.known.new_units)
+        store_voids(self.cursor, self._location_id, self._voids)
+        fold.settle()
+        refold = fold.touched if self._late else fold.refold
+        fold.standings.update(refold_items(self._connection, self._location_id, refold))
+
+    def write_figures(self) -> None:
+        """After `complete`: stock and transfer lines; tells who waits for facts. Reads nothing: it may be pipelined."""
+        cursor, location_id, fold = self.cursor, self._location_id, self._situation.fold
+        store_stock(cursor, location_id, {item: fold.standings[item] for item in sorted(fold.touched)})
+        add_transfers(cursor, location_id, self._transfers)
+        if self._transfers:
+            cursor.execute("SELECT pg_notify(%s, %s)", (FACTS_CHANNEL, location_id))
+
+
+def keep_segments(cursor: Cursor[Any], location_id: str, segments: Iterable[tuple[int, int, bytes]]) -> None:
+    """Keep frames given as (first sequence, last sequence, frame)."""
+    for first, last, frame in segments:
+        cursor.execute(_KEEP_SEGMENT, (location_id, first, last, frame))
+
+
+def put_in_quarantine(cursor: Cursor[Any], location_id: str, unfit: Iterable[Unfit], received_at: int) -> None:
+    """Note events that cannot be folded, with what can be read of them."""
+    rows = [quarantine_row(location_id, each, received_at) for each in unfit]
+    if rows:
+        cursor.executemany(_QUARANTINE, rows)
+
+
+def storable_reason(reason: str) -> str:
+    """PostgreSQL keeps no U+0000, and a reason may quote the event."""
+    return reason.replace("\x00", "\N{SYMBOL FOR NULL}")[:1_000]
+
+
+def quarantine_row(location_id: str, unfit: Unfit, received_at: int) -> tuple[object, ...]:
+    """The row of an event that cannot be folded, with what could be read of it."""
+    read = read_what_can_be(unfit.line)
+    reason = storable_reason(unfit.reason)
+    return (
+        location_id, unfit.sequence, unfit.digest, reason, read.type, read.item_id, read.transfer_id, read.occurred_at,
+        received_at,
+    )  # fmt: skip

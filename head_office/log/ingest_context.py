@@ -1,0 +1,151 @@
+"""What must be read to judge and fold a frame of events: one statement a kind of question, none without need.
+
+On the driver's own cursor, with binary results; inside the transaction that holds the location's head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from psycopg import Cursor
+
+from head_office.database.packed_arrays import bigints, texts
+from head_office.log.decoder import Decoded
+from head_office.log.fold_check import MAX_BALANCE, Known, Target
+from head_office.log.stock_fold import StockFold
+from shared.events import Event
+from shared.stock import Movement, Place, Standing, movement
+
+MAX_ITEMS: Final = 5_000
+
+_STANDINGS: Final = """
+SELECT wanted, s.on_hand, s.reserved, s.counted_at, s.counted_sequence, s.latest_at, s.latest_sequence, s.recount,
+    u.unit
+FROM unnest(%s::text[]) AS wanted
+    LEFT JOIN stock AS s ON s.location_id = %s AND s.item_id = wanted
+    LEFT JOIN item_unit AS u ON u.location_id = %s AND u.item_id = wanted
+"""
+_WHOLE_LOCATION: Final = """
+SELECT s.item_id, s.on_hand, s.reserved, s.counted_at, s.counted_sequence, s.latest_at, s.latest_sequence, s.recount,
+    u.unit
+FROM stock AS s LEFT JOIN item_unit AS u ON u.location_id = s.location_id AND u.item_id = s.item_id
+WHERE s.location_id = %s LIMIT %s
+"""
+# LATERAL … OFFSET 0 makes each of them one index probe a value: without statistics, as after a first backlog, the
+# planner would rather walk another index of the location from end to end.
+_TARGETS: Final = """
+SELECT e.*, EXISTS (SELECT FROM voided AS v WHERE v.location_id = %(location_id)s AND v.sequence = e.sequence)
+FROM unnest(%(sequences)s::bigint[]) AS wanted CROSS JOIN LATERAL (
+    SELECT event_id, type, item_id, transfer_id, sequence, occurred_at, on_hand_change, counted, reserved_change,
+        reservation_id, expires_at, voided_sequence
+    FROM event WHERE location_id = %(location_id)s AND sequence = wanted OFFSET 0
+) AS e
+"""
+_MOVED_ONCE: Final = """
+SELECT e.* FROM unnest(%(transfers)s::text[]) AS wanted CROSS JOIN LATERAL (
+    SELECT type, transfer_id, item_id FROM event
+    WHERE location_id = %(location_id)s AND transfer_id = wanted AND type IN ('TRANSFER_OUT', 'TRANSFER_REVERSED')
+    OFFSET 0
+) AS e
+"""
+_OUTSTANDING: Final = """
+SELECT wanted.*, e.outstanding
+FROM unnest(%(items)s::text[], %(reservations)s::text[]) AS wanted(item_id, reservation_id) CROSS JOIN LATERAL (
+    SELECT coalesce(sum(reserved_change), 0)::bigint AS outstanding FROM event
+    WHERE location_id = %(location_id)s AND item_id = wanted.item_id AND reservation_id = wanted.reservation_id
+) AS e
+"""
+
+
+@dataclass(slots=True)
+class Situation:
+    """A location as it stands while a batch is taken: what the judge knows, and what stands of each item."""
+
+    known: Known
+    fold: StockFold = field(default_factory=StockFold)
+    loaded: set[str | None] = field(default_factory=lambda: {None})
+    whole: bool = False  # everything that stands at the location is loaded
+
+    def wants(self, decoded: Decoded) -> bool:
+        """Whether something must be read before these events can be judged."""
+        return bool(decoded.looked_up) or not (self.whole or decoded.items <= self.loaded)
+
+
+def load_location(cursor: Cursor[Any], situation: Situation) -> None:
+    """Bring in everything that stands at the location, unless that is more than MAX_ITEMS: worth it for many events."""
+    cursor.execute(_WHOLE_LOCATION, (situation.known.location_id, MAX_ITEMS + 1))
+    rows = cursor.fetchall()
+    _take(situation, rows)
+    situation.loaded.update(row[0] for row in rows)
+    situation.whole = len(rows) <= MAX_ITEMS
+
+
+def gather(cursor: Cursor[Any], situation: Situation, decoded: Decoded) -> None:
+    """Bring into `situation` whatever the events of `decoded` touch or refer to."""
+    wanted = [item for item in decoded.items if item is not None and item not in situation.loaded]
+    if wanted and not situation.whole:
+        location_id = situation.known.location_id
+        _take(situation, cursor.execute(_STANDINGS, (texts(wanted), location_id, location_id)))
+        situation.loaded.update(wanted)
+    if decoded.looked_up:
+        _look_up(cursor, situation.known, decoded)
+
+
+def _take(situation: Situation, rows: Iterable[tuple[Any, ...]]) -> None:
+    known = situation.known
+    for item_id, on_hand, reserved, counted_at, counted_sequence, at, sequence, recount, unit in rows:
+        if unit is not None:
+            known.units[item_id] = unit
+        if on_hand is not None:
+            last_count = None if counted_at is None else Place(counted_at, counted_sequence)
+            situation.fold.standings[item_id] = Standing(on_hand, reserved, last_count, Place(at, sequence), recount)
+            if abs(on_hand) > MAX_BALANCE or reserved > MAX_BALANCE:
+                known.overflowing.add(item_id)
+
+
+def _look_up(cursor: Cursor[Any], known: Known, decoded: Decoded) -> None:
+    events, location_id = decoded.looked_up, known.location_id
+    targets = {each.voided_sequence for each in events if each.voided_sequence is not None}
+    # Those among them become targets when they are accepted themselves.
+    before = [each for each in targets if each not in decoded.sequences]
+    if before:
+        cursor.execute(_TARGETS, {"location_id": location_id, "sequences": bigints(before)})
+        for row in cursor:
+            _add_target(known, row)
+    transfers = {each.transfer_id for each in events if each.transfer_id is not None}
+    if transfers:
+        cursor.execute(_MOVED_ONCE, {"location_id": location_id, "transfers": texts(transfers)})
+        known.moved_once.update(cursor.fetchall())
+    reservations = {(each.item_id, each.reservation_id) for each in events if each.reservation_id is not None}
+    if reservations:
+        items, ids = zip(*reservations, strict=True)
+        cursor.execute(_OUTSTANDING, {"location_id": location_id, "items": texts(items), "reservations": texts(ids)})
+        for item_id, reservation_id, left in cursor:
+            known.outstanding[item_id, reservation_id] = left
+
+
+def _add_target(known: Known, row: tuple[Any, ...]) -> None:
+    event_id, kind, item_id, transfer_id, sequence, at, on_hand, counted, reserved, reservation, expires, undoes = row[
+        :12
+    ]
+    moved = Movement(
+        sequence=sequence,
+        occurred_at=at,
+        type=kind,
+        on_hand_change=on_hand,
+        counted=counted,
+        reserved_change=reserved,
+        reservation_id=reservation,
+        expires_at=expires,
+        voided_sequence=undoes,
+    )
+    known.targets[sequence] = Target(bytes(event_id), kind, item_id, transfer_id, moved)
+    if row[12]:
+        known.voided.add(sequence)
+
+
+def target_of(event: Event, event_id: bytes) -> Target:
+    """An accepted event as the target of a void in the same frame."""
+    return Target(event_id, event.type.value, event.item_id, event.transfer_id, movement(event))

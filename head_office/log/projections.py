@@ -1,0 +1,122 @@
+"""What is kept beside the log at head office as events arrive: stock, transfer lines, units of items.
+
+Works inside the transaction that holds the location's head. The rules of stock are `shared.projection`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from typing import Any, Final
+
+from psycopg import Cursor
+from sqlalchemy import Connection, Select, Text, bindparam, cast, column, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from head_office.database.packed_arrays import bigints, booleans, texts
+from head_office.database.schema import LOG
+from shared.events import Event, EventType
+from shared.projection import balances, standing_of
+from shared.stock import Standing
+
+_UPSERT_STOCK: Final = """
+INSERT INTO stock (location_id, item_id, on_hand, reserved, counted_at, counted_sequence, latest_at, latest_sequence,
+    recount)
+SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+    %s::bigint[], %s::boolean[])
+ON CONFLICT (location_id, item_id) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.reserved,
+    counted_at = excluded.counted_at, counted_sequence = excluded.counted_sequence, latest_at = excluded.latest_at,
+    latest_sequence = excluded.latest_sequence, recount = excluded.recount
+"""
+_INSERT_UNITS: Final = """
+INSERT INTO item_unit (location_id, item_id, unit, sequence)
+SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::bigint[])
+"""
+_INSERT_VOIDED: Final = """
+INSERT INTO voided (location_id, sequence, by_sequence) SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[])
+"""
+_ADD_TRANSFER_LINES: Final = """
+INSERT INTO transfer_line AS t (location_id, transfer_id, item_id, sent, reversed, received, lost, first_at)
+SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+ON CONFLICT (location_id, transfer_id, item_id) DO UPDATE SET sent = t.sent + excluded.sent,
+    reversed = t.reversed + excluded.reversed, received = t.received + excluded.received,
+    lost = t.lost + excluded.lost, first_at = least(t.first_at, excluded.first_at)
+"""
+
+TRANSFER_COLUMNS: Final = {
+    EventType.TRANSFER_OUT: 0,
+    EventType.TRANSFER_REVERSED: 1,
+    EventType.TRANSFER_IN: 2,
+    EventType.TRANSFER_LOST: 3,
+}
+"""Where an event's quantity goes in a transfer line: sent, reversed, received, lost."""
+
+
+def store_stock(cursor: Cursor[Any], location_id: str, standings: Mapping[str, Standing]) -> None:
+    """Write what stands of the given items, in one statement."""
+    if not standings:
+        return
+    each = standings.values()
+    cursor.execute(
+        _UPSERT_STOCK,
+        (
+            location_id,
+            texts(standings),
+            bigints([standing.on_hand for standing in each]),
+            bigints([standing.reserved for standing in each]),
+            bigints([standing.last_count[0] if standing.last_count else None for standing in each]),
+            bigints([standing.last_count[1] if standing.last_count else None for standing in each]),
+            bigints([standing.latest[0] for standing in each]),
+            bigints([standing.latest[1] for standing in each]),
+            booleans([standing.recount for standing in each]),
+        ),
+    )
+
+
+def refold_items(connection: Connection, location_id: str, items: Collection[str]) -> dict[str, Standing]:
+    """What stands of items that have events, folded afresh from the log."""
+    if not items:
+        return {}
+    rows = connection.execute(_refold(), {"location_id": location_id, "items": sorted(items)})
+    return {row.item_id: standing_of(row) for row in rows}
+
+
+@cache
+def _refold() -> Select[Any]:
+    # The items are named outright, not looked for among the events: one may have tens of thousands of them.
+    item = func.unnest(bindparam("items", type_=ARRAY(Text))).table_valued(column("item_id", Text), name="item")
+    pairs = select(cast(bindparam("location_id"), Text).label("location_id"), item.render_derived().c.item_id).subquery(
+        "pairs"
+    )
+    return balances(LOG, pairs)
+
+
+def store_units(cursor: Cursor[Any], location_id: str, units: Mapping[str, tuple[str, int]]) -> None:
+    """Keep the unit of items seen for the first time, with the event that fixed it."""
+    if units:
+        fixed = units.values()
+        cursor.execute(
+            _INSERT_UNITS, (location_id, texts(units), texts(unit for unit, _ in fixed), bigints(at for _, at in fixed))
+        )
+
+
+def store_voids(cursor: Cursor[Any], location_id: str, voids: Mapping[int, int]) -> None:
+    """Keep which event (key) is taken out of the fold by which (value)."""
+    if voids:
+        cursor.execute(_INSERT_VOIDED, (location_id, bigints(voids), bigints(voids.values())))
+
+
+def add_transfers(cursor: Cursor[Any], location_id: str, events: Iterable[Event]) -> None:
+    """Add newly folded events of transfers to the lines of their transfers."""
+    lines: dict[tuple[str, str], list[int]] = {}
+    for event in events:
+        place = TRANSFER_COLUMNS.get(event.type)
+        if place is None or event.transfer_id is None or event.item_id is None:
+            continue
+        line = lines.setdefault((event.transfer_id, event.item_id), [0, 0, 0, 0, event.occurred_at])
+        line[place] += event.quantity or 0
+        line[4] = min(line[4], event.occurred_at)
+    if lines:
+        transfers, items = zip(*lines, strict=True)
+        columns = [bigints(column) for column in zip(*lines.values(), strict=True)]
+        cursor.execute(_ADD_TRANSFER_LINES, (location_id, texts(transfers), texts(items), *columns))

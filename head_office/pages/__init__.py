@@ -1,0 +1,1 @@
+"""Head office's pages: stock of the group, explanations, transfers."""

@@ -1,0 +1,248 @@
+"""Head office's pages: stock of the group, a figure taken apart, transfers. They show what the API's functions give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import Response
+
+from head_office.api.dependencies import Office, read_after, write_after
+from head_office.catalogue import items
+from head_office.catalogue.locations import list_locations
+from head_office.database.schema import now
+from head_office.pages.page_views import asked, columns, common_zone, matrix, on_the_way, story
+from head_office.problems import NOTHING_KNOWN, UNKNOWN_LOCATION
+from head_office.reports import group_stock
+from head_office.reports.explanations import explain
+from head_office.reports.freshness import freshness
+from head_office.reports.in_transit import in_transit
+from head_office.transfers import instructions
+from shared.events import quantity_text
+from shared.messages import CatalogueLocation
+from shared.runtime.clock import Clock
+from shared.runtime.pages.forms import Form
+from shared.runtime.pages.sessions import Sessions
+from shared.runtime.pages.site import Site, redirect
+from shared.runtime.pages.words import BadLocalTime, figure, local_field, local_moment, offset_text
+
+SECTIONS: Final = (("/stock", "Stock"), ("/transfers", "Transfers"))
+ROWS: Final = 2_000
+MOST_LOCATIONS: Final = 1_000
+MOST_FOUND: Final = 200
+TRANSFERS_SHOWN: Final = 500
+ASKED_SHOWN: Final = 100
+"""Open instructions shown of each location."""
+
+
+def add_pages(app: FastAPI, office: Office, clock: Clock) -> None:
+    """Mount head office's pages on its application."""
+    _Pages(office, clock).site.add_to(app)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What somebody asked for by the form above every page: a zone, two moments (microseconds UTC), words to find."""
+
+    zone: ZoneInfo
+    zones: Sequence[str]
+    as_of: int | None
+    known_at: int | None
+    q: str
+    faults: dict[str, str]
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The moments and the zone as an address carries them on to another page."""
+        given = {"as_of": self.field(self.as_of), "known_at": self.field(self.known_at)}
+        kept = {name: text for name, text in given.items() if text}
+        return {**kept, "zone": self.zone.key} if kept else {}
+
+    def field(self, moment: int | None) -> str:
+        """The value of a field that shows a moment."""
+        return "" if moment is None else local_field(moment, self.zone)
+
+
+class _Pages:
+    def __init__(self, office: Office, clock: Clock) -> None:
+        self._office = office
+        self.site = Site(
+            package="head_office.pages",
+            name=lambda: "Head office",
+            sections=SECTIONS,
+            sessions=Sessions(office.authenticator, clock, cookie="larder-head-office"),
+            clock=clock,
+        )
+        self.site.templates.filters |= {
+            "quantity": lambda thousandths: figure(quantity_text(thousandths)),
+            "change": lambda thousandths: figure(quantity_text(thousandths), signed=True),
+            "offset": offset_text,
+        }
+        self.site.get("/", self.first)
+        self.site.get("/stock", self.stock)
+        self.site.get("/explain", self.explain)
+        self.site.get("/transfers", self.transfers)
+
+    def _show(self, request: Request, template: str, asking: Asking, moment: int, **given: Any) -> Response:
+        status = 422 if asking.faults else 200
+        return self.site.page(
+            request,
+            template,
+            status=status,
+            now=moment,
+            asking=asking,
+            zone=asking.zone,
+            here=given.pop("here"),
+            **given,
+        )
+
+    def _mine(self, request: Request, connection: Connection) -> list[CatalogueLocation]:
+        """The locations that the key at the page may see."""
+        own = self.site.session(request).principal.location_id
+        found = list_locations(connection, limit=MOST_LOCATIONS)
+        return found if own is None else [each for each in found if each.location_id == own]
+
+    def first(self, _request: Request) -> Response:
+        return redirect("/stock")
+
+    def stock(self, request: Request) -> Response:
+        with self._office.reading() as connection:
+            mine = self._mine(request, connection)
+            asking = _asking(request, mine)
+            moment = now(connection)
+            ids = [location.location_id for location in mine]
+            after = request.query_params.get("after")
+            report = group_stock.stock(
+                connection,
+                location_ids=ids,
+                item_ids=_find(connection, asking.q) if asking.q else None,
+                as_of=asking.as_of,
+                known_at=asking.known_at,
+                after=group_stock.Place(*read_after(after, 3)) if after else None,
+                limit=ROWS,
+            )
+            fresh = freshness(connection, ids)
+        rows = report.rows
+        if report.next is not None:
+            # The last item may go on behind the limit: it is left to the next page, whole.
+            rows = [row for row in rows if row.item_id != report.next.item_id] or rows
+        following = None
+        if report.next is not None and rows:
+            last = rows[-1]
+            following = write_after(last.item_id, last.location_id, last.recorded_as)
+        shown = columns(mine, fresh, report.cut.sequences)
+        return self._show(
+            request,
+            "stock.html",
+            asking,
+            moment,
+            here="/stock",
+            columns=shown,
+            rows=matrix(rows, shown),
+            following=following,
+            first=not after,
+        )
+
+    def explain(self, request: Request) -> Response:
+        query = Form(dict(request.query_params))
+        location_id, item_id = query["location_id"], query["item_id"]
+        with self._office.reading() as connection:
+            mine = self._mine(request, connection)
+            asking = _asking(request, mine)
+            moment = now(connection)
+            location = next((each for each in mine if each.location_id == location_id), None)
+            if location is None:
+                self.site.session(request).principal.check_location(location_id)
+                raise UNKNOWN_LOCATION(f"there is no location {location_id}", location_id=location_id)
+            found = explain(connection, location_id, item_id, as_of=asking.as_of, known_at=asking.known_at)
+            if found is None:
+                raise NOTHING_KNOWN(
+                    f"nothing is known of {item_id} at {location_id}", item_id=item_id, location_id=location_id
+                )
+            names = _names(connection, [item_id])
+            (fresh,) = freshness(connection, [location_id]).values()
+        return self._show(
+            request,
+            "explain.html",
+            asking,
+            moment,
+            here="/stock",
+            found=found,
+            story=story(found),
+            location=location,
+            name=names.get(item_id, item_id),
+            fresh=fresh,
+        )
+
+    def transfers(self, request: Request) -> Response:
+        with self._office.reading() as connection:
+            mine = self._mine(request, connection)
+            asking = _asking(request, mine)
+            moment = now(connection)
+            own = self.site.session(request).principal.location_id
+            report = in_transit(
+                connection,
+                as_of=asking.as_of,
+                known_at=asking.known_at,
+                location_ids=None if own is None else [own],
+                limit=TRANSFERS_SHOWN + 1,
+            )
+            rows = report.rows[:TRANSFERS_SHOWN]
+            open_ones = [
+                each
+                for location in mine
+                for each in instructions.page(connection, location.location_id, 0, ASKED_SHOWN).instructions
+            ]
+            names = _names(
+                connection,
+                [*(row.item_id for row in rows), *(line.item_id for each in open_ones for line in each.lines)],
+            )
+        return self._show(
+            request,
+            "transfers.html",
+            asking,
+            moment,
+            here="/transfers",
+            rows=on_the_way(rows, open_ones, names),
+            more=len(report.rows) > len(rows),
+            asked=asked(open_ones, names),
+        )
+
+
+def _asking(request: Request, locations: Sequence[CatalogueLocation]) -> Asking:
+    """What the form asks for; a field that cannot be read is as if it were empty, and is told beside it."""
+    query = Form(dict(request.query_params))
+    zones = sorted({"UTC", *(location.timezone for location in locations)})
+    zone = ZoneInfo(query["zone"]) if query["zone"] in zones else common_zone(locations)
+    faults: dict[str, str] = {}
+    moments: dict[str, int | None] = {}
+    for name in ("as_of", "known_at"):
+        try:
+            moments[name] = local_moment(query[name], zone) if query[name] else None
+        except BadLocalTime as error:
+            faults[name] = str(error)
+            moments[name] = None
+    return Asking(zone, zones, moments["as_of"], moments["known_at"], query["q"][:200], faults)
+
+
+def _find(connection: Connection, text: str) -> list[str]:
+    """The items of the catalogue with every word of a text in their code, name, category or barcode, and the code."""
+    words = text.casefold().split()
+    found = [text]
+    after = ""
+    while some := items.list_items(connection, after):
+        after = some[-1].item_id
+        for item in some:
+            held = " ".join(part for part in (item.item_id, item.name, item.category, item.barcode) if part)
+            if all(word in held.casefold() for word in words):
+                found.append(item.item_id)
+    return found[:MOST_FOUND]
+
+
+def _names(connection: Connection, item_ids: Iterable[str]) -> dict[str, str]:
+    return {item.item_id: item.name for item in items.read_many(connection, item_ids)}

@@ -1,0 +1,296 @@
+"""What head office's pages show, put into words: the matrix of stock, a figure taken apart, transfers. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from head_office.reports.explanations import Explained, Explanation, Passed
+from head_office.reports.freshness import Freshness
+from head_office.reports.group_stock import StockRow, Total, totals
+from head_office.reports.in_transit import OnItsWay
+from shared.events import Event, effect
+from shared.messages import CatalogueLocation, Instruction, InstructionStep, Verdict
+from shared.runtime.pages.words import Flag, in_words
+
+_FLAGS: Final = {
+    "negative": Flag("below zero", bad=True),
+    "short": Flag("short: more promised than there is", bad=True),
+    "recount": Flag("count again: goods were booked behind the count"),
+    "incomplete": Flag("incomplete: an event is in quarantine"),
+    "unit_conflict": Flag("units differ"),
+}
+_VERDICTS: Final = {
+    Verdict.SUPERSEDED: Flag("an older log than ours; must be recovered", bad=True),
+    Verdict.ROLLED_BACK: Flag("rolled back; must be recovered", bad=True),
+    Verdict.FORKED: Flag("forked; must be recovered", bad=True),
+    Verdict.UPGRADE_REQUIRED: Flag("too old or too new; one side must be upgraded", bad=True),
+}
+
+
+def common_zone(locations: Iterable[CatalogueLocation]) -> ZoneInfo:
+    """The zone that most locations are in; UTC where there are none."""
+    zones = Counter(location.timezone for location in locations)
+    return ZoneInfo(max(sorted(zones), key=lambda name: zones[name]) if zones else "UTC")
+
+
+# Stock
+
+
+@dataclass(frozen=True)
+class Column:
+    """One location of the matrix and how fresh its figures are: moments in microseconds UTC."""
+
+    location_id: str
+    name: str
+    heard_at: int | None
+    behind: int
+    through: int | None
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the matrix, in thousandths; `unit` only where it differs from the row's."""
+
+    recorded_as: str
+    on_hand: int
+    reserved: int
+    unit: str | None
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class MatrixRow:
+    """One item: its figures in the order of the columns (several where a log knows it by several codes), and totals."""
+
+    item_id: str
+    name: str
+    unit: str
+    figures: tuple[tuple[Figure, ...], ...]
+    totals: tuple[Total, ...]
+    flags: tuple[Flag, ...]
+
+
+def columns(
+    locations: Iterable[CatalogueLocation], fresh: Mapping[str, Freshness], cut: Mapping[str, int]
+) -> list[Column]:
+    """The locations with their freshness, and the last event that the figures below them know of."""
+    return [_column(location, fresh[location.location_id], cut) for location in locations]
+
+
+def _column(location: CatalogueLocation, fresh: Freshness, cut: Mapping[str, int]) -> Column:
+    flags = []
+    if fresh.verdict is not None and fresh.verdict in _VERDICTS:
+        flags.append(_VERDICTS[Verdict(fresh.verdict)])
+    if fresh.quarantined:
+        flags.append(Flag(f"{fresh.quarantined} in quarantine"))
+    return Column(
+        location_id=location.location_id,
+        name=location.name,
+        heard_at=fresh.heard_at,
+        behind=fresh.behind,
+        through=cut.get(location.location_id, fresh.sequence),
+        flags=tuple(flags),
+    )
+
+
+def matrix(rows: Sequence[StockRow], shown: Sequence[Column]) -> list[MatrixRow]:
+    """Items down, locations across. Only equal units are added; an item kept in several has a total for each."""
+    by_item: dict[str, list[StockRow]] = {}
+    for row in rows:
+        by_item.setdefault(row.item_id, []).append(row)
+    sums: dict[str, list[Total]] = {}
+    for total in totals(rows):
+        sums.setdefault(total.item_id, []).append(total)
+    return [_matrix_row(item_id, same, shown, sums[item_id]) for item_id, same in by_item.items()]
+
+
+def _matrix_row(item_id: str, rows: Sequence[StockRow], shown: Sequence[Column], sums: list[Total]) -> MatrixRow:
+    several = len(sums) > 1
+    unit = "" if several else sums[0].unit or ""
+    conflict = any(row.unit_conflict for row in rows)
+    return MatrixRow(
+        item_id=item_id,
+        name=next((row.name for row in rows if row.name), item_id),
+        unit=unit,
+        figures=tuple(
+            tuple(_figure(row, several) for row in rows if row.location_id == column.location_id) for column in shown
+        ),
+        totals=tuple(sums),
+        flags=(_FLAGS["unit_conflict"],) if conflict else (),
+    )
+
+
+def _figure(row: StockRow, with_unit: bool) -> Figure:
+    return Figure(
+        recorded_as=row.recorded_as,
+        on_hand=row.on_hand,
+        reserved=row.reserved,
+        unit=row.unit if with_unit else None,
+        # Said once, beside the item.
+        flags=tuple(_FLAGS[flag] for flag in row.flags if flag != "unit_conflict"),
+    )
+
+
+# A figure taken apart
+
+
+@dataclass(frozen=True)
+class Told:
+    """One event of an explanation: quantities in thousandths, the time in microseconds UTC, `why` it does not count."""
+
+    sequence: int
+    occurred_at: int
+    what: str
+    detail: str
+    change: int | None
+    counted: int | None
+    reserved_change: int | None
+    on_hand: int | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Story:
+    """A figure taken apart. `brought`: what stood before the first step shown, where older steps are left out."""
+
+    start: Told | None
+    expected: int | None
+    brought: int | None
+    steps: tuple[Told, ...]
+    not_counted: tuple[Told, ...]
+    flags: tuple[Flag, ...]
+    with_reserved: bool
+
+
+def story(found: Explanation) -> Story:
+    """An explanation as the page tells it."""
+    steps = tuple(_counted(each) for each in found.steps)
+    # Only where steps before the first one shown were left out does it not begin at the count, or at zero.
+    begin = found.start.on_hand if found.start is not None else 0
+    before = begin
+    if steps and steps[0].on_hand is not None and steps[0].change is not None:
+        before = steps[0].on_hand - steps[0].change
+    flags = [
+        *([_FLAGS["negative"]] if found.on_hand < 0 else []),
+        *([_FLAGS["short"]] if found.reserved > max(found.on_hand, 0) else []),
+        *([_FLAGS["recount"]] if found.recount else []),
+        *([_FLAGS["incomplete"]] if found.quarantined else []),
+    ]
+    return Story(
+        start=None if found.start is None else _counted(found.start),
+        expected=None if found.start is None else found.start.expected,
+        brought=before if before != begin else None,
+        steps=steps,
+        not_counted=tuple(_passed(each) for each in found.not_counted),
+        flags=tuple(flags),
+        with_reserved=any(each.reserved_change is not None for each in steps),
+    )
+
+
+def _counted(each: Explained) -> Told:
+    return _told(each.event, each.on_hand)
+
+
+def _passed(each: Passed) -> Told:
+    return _told(each.event, None, _why(each))
+
+
+def _told(event: Event, on_hand: int | None, why: str = "") -> Told:
+    does = effect(event)
+    parts = [
+        None if event.reason is None else event.reason.replace("-", " ").replace("_", " "),
+        None if event.reference is None else f"{event.reference.kind} {event.reference.id}",
+        None if event.transfer_id is None else f"transfer {event.transfer_id}",
+        event.note,
+    ]
+    return Told(
+        sequence=event.sequence,
+        occurred_at=event.occurred_at,
+        what=in_words(event.type),
+        detail=", ".join(part for part in parts if part),
+        change=does.on_hand_change,
+        counted=does.counted,
+        reserved_change=does.reserved_change,
+        on_hand=on_hand,
+        why=why,
+    )
+
+
+def _why(each: Passed) -> str:
+    by = each.by_sequence
+    return {
+        "voided": f"Voided or reversed by event {by}",
+        "void": f"Takes event {by} out, and has no figure of its own",
+        "before the count": f"Happened before the count of event {by}, which saw what was there",
+        "later": "Happened after the moment asked for",
+        "not known then": "Had not arrived by the moment asked for",
+        "no effect": "Changes no stock",
+    }[each.reason]
+
+
+# Transfers
+
+
+@dataclass(frozen=True)
+class OnTheWay:
+    """One item of one transfer that is in transit."""
+
+    row: OnItsWay
+    name: str
+    source: str
+    destination: str
+
+
+def on_the_way(
+    rows: Iterable[OnItsWay], instructions: Iterable[Instruction], names: Mapping[str, str]
+) -> list[OnTheWay]:
+    """What is in transit, with where from and where to: as the logs say, else as branches are asked to record it."""
+    wanted = {each.transfer_id: each for each in instructions}
+    found = []
+    for row in rows:
+        asked = wanted.get(row.transfer_id)
+        source = ", ".join(row.sources) or (asked.source if asked else "not heard yet")
+        destination = ", ".join(row.destinations) or (asked.destination if asked else "not heard yet")
+        found.append(OnTheWay(row, names.get(row.item_id, row.item_id), source, destination))
+    return found
+
+
+_ASKED: Final = {
+    InstructionStep.OUT: "to send",
+    InstructionStep.REFUSE_OUT: "to refuse the sending",
+    InstructionStep.IN: "to receive",
+    InstructionStep.REFUSE_IN: "to refuse the receipt",
+    InstructionStep.REVERSE: "to take back what it sent",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Something a branch was asked to record for a transfer and has not answered."""
+
+    location_id: str
+    transfer_id: str
+    to_do: str
+    source: str
+    destination: str
+    lines: tuple[tuple[str, int, str], ...]
+
+
+def asked(instructions: Iterable[Instruction], names: Mapping[str, str]) -> list[Asked]:
+    """Open instructions in words; `lines` are (name, thousandths, unit)."""
+    return [
+        Asked(
+            location_id=each.location_id,
+            transfer_id=each.transfer_id,
+            to_do=_ASKED[each.step],
+            source=each.source,
+            destination=each.destination,
+            lines=tuple((names.get(line.item_id, line.item_id), line.quantity, line.unit) for line in each.lines),
+        )
+        for each in instructions
+    ]

@@ -1,0 +1,32 @@
+"""What head office's own functions and its database refuse, as problems: for routes and commands alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from head_office.log import refusals
+from head_office.problems import BAD_BATCH, BAD_CURSOR, FORKED, GAP, SUPERSEDED, UNKNOWN_LOCATION
+from head_office.transfers.transfer_facts import BadCursor
+from shared.runtime.database.engine import translate_driver_errors
+from shared.wire import BadBatch
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what head office's own functions and its database refuse into problems."""
+    try:
+        with translate_driver_errors():
+            yield
+    except refusals.UnknownLocation as error:
+        raise UNKNOWN_LOCATION(str(error), location_id=error.location_id) from error
+    except refusals.GapRefused as error:
+        raise GAP(str(error), expected_sequence=error.expected_sequence) from error
+    except refusals.Forked as error:
+        raise FORKED(str(error), sequence=error.sequence) from error
+    except refusals.Superseded as error:
+        raise SUPERSEDED(str(error), epoch=error.epoch) from error
+    except BadBatch as error:
+        raise BAD_BATCH(str(error)) from error
+    except BadCursor as error:
+        raise BAD_CURSOR(str(error)) from error

@@ -1,0 +1,197 @@
+"""A balance taken apart: the count it starts from, each event after it, each event that does not count and why.
+
+The fold is `shared.stock.explain`'s; what people want to know of each event comes from its canonical line. Works inside
+the transaction of the Connection it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from sqlalchemy import BigInteger, Connection, literal, select
+
+from head_office.database.log_segments import read_lines
+from head_office.database.office_schema import ITEM_ALIAS
+from head_office.database.schema import ITEM_UNIT, LOG, QUARANTINE, now
+from head_office.reports.known_at import Cut, take_cut
+from shared import stock
+from shared.chain import understand
+from shared.events import Event
+from shared.projection import movements_of
+from shared.stock import Movement, NotCounted, Step
+
+MAX_EVENTS: Final = 1_000
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """One event that counts: the event whole, the figures after it; `expected` is what the book said before a count."""
+
+    event: Event
+    on_hand: int
+    reserved: int
+    expected: int | None
+
+
+class Passed(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that does not count, and why; `by_sequence` names the void or the count."""
+
+    event: Event
+    reason: str
+    by_sequence: int | None
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in quarantine that may touch the figure."""
+
+    sequence: int
+    reason: str
+    type: str | None
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure. Each list holds its newest events in order of place; `left_out` counts the older ones not told.
+
+    `variance` sums counted minus expected over the counts that stand.
+    """
+
+    location_id: str
+    item_id: str
+    unit: str | None
+    as_of: int | None
+    cut: Cut
+    on_hand: int
+    reserved: int
+    recount: bool
+    variance: int
+    start: Explained | None
+    steps: list[Explained]
+    not_counted: list[Passed]
+    quarantined: list[Waiting]
+    left_out: int
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+    @property
+    def known_at(self) -> int | None:
+        return self.cut.known_at
+
+    @property
+    def known_through(self) -> int:
+        return self.cut.sequences.get(self.location_id, 0)
+
+
+def explain(
+    connection: Connection,
+    location_id: str,
+    item_id: str,
+    *,
+    as_of: int | None = None,
+    known_at: int | None = None,
+    limit: int = MAX_EVENTS,
+) -> Explanation | None:
+    """Why the figure of one item (as recorded there) is what it is; None where nothing is known of the item.
+
+    The figures agree with `reports.stock`. At most `limit` events of each kind are told.
+    """
+    cut = take_cut(connection, known_at, [location_id])
+    known_through = cut.sequences.get(location_id, 0)
+    hidden = _hidden(connection, location_id, cut)
+    everything = movements_of(connection, LOG, location_id, item_id)
+    known = [each for each in everything if each.sequence not in hidden]
+    waiting = _waiting(connection, location_id, item_id, cut, as_of)
+    if not waiting and not any(each.sequence <= known_through for each in known):
+        return None
+    # Reservations expire by the clock, so a figure without a moment is as of now, or of the latest event if later.
+    moment = as_of
+    if moment is None:
+        moment = max([cut.known_at or now(connection), *(each.occurred_at for each in known)])
+    told = stock.explain(known, as_of=moment, known_through=known_through)
+    passed = told.not_counted + [
+        NotCounted(movement=each, reason="not known then") for each in everything if each.sequence in hidden
+    ]
+    passed.sort(key=lambda each: each.movement.place)
+    steps, others = told.steps[-limit:], passed[-limit:]
+    events = _events(connection, location_id, [told.start, *steps], others)
+    return Explanation(
+        location_id=location_id,
+        item_id=item_id,
+        unit=_unit(connection, location_id, item_id),
+        as_of=as_of,
+        cut=cut,
+        on_hand=told.balance.on_hand,
+        reserved=told.balance.reserved,
+        recount=told.balance.recount,
+        variance=told.balance.variance,
+        start=None if told.start is None else _explained(told.start, events),
+        steps=[_explained(each, events) for each in steps],
+        not_counted=[
+            Passed(event=events[each.movement.sequence], reason=each.reason, by_sequence=each.by_sequence)
+            for each in others
+        ],
+        quarantined=waiting,
+        left_out=len(told.steps) - len(steps) + len(passed) - len(others),
+    )
+
+
+def codes_at(connection: Connection, location_id: str, item_id: str) -> list[str]:
+    """The codes under which a location's log may know an item of the group: its own, unless mapped, and its aliases."""
+    mapped = connection.execute(
+        select(ITEM_ALIAS.c.alias, ITEM_ALIAS.c.item_id).where(
+            ITEM_ALIAS.c.location_id == location_id,
+            (ITEM_ALIAS.c.item_id == item_id) | (ITEM_ALIAS.c.alias == item_id),
+        )
+    ).all()
+    codes = {row.alias for row in mapped if row.item_id == item_id}
+    if item_id not in {row.alias for row in mapped}:
+        codes.add(item_id)
+    return sorted(codes)
+
+
+def _explained(step: Step, events: Mapping[int, Event]) -> Explained:
+    event = events[step.movement.sequence]
+    return Explained(event=event, on_hand=step.on_hand, reserved=step.reserved, expected=step.expected)
+
+
+def _events(
+    connection: Connection, location_id: str, steps: list[Step | None], passed: list[NotCounted]
+) -> dict[int, Event]:
+    told: list[Movement] = [each.movement for each in [*steps, *passed] if each is not None]
+    lines = read_lines(connection, location_id, [each.sequence for each in told])
+    return {sequence: understand(line) for sequence, line in lines.items()}
+
+
+def _hidden(connection: Connection, location_id: str, cut: Cut) -> set[int]:
+    """The events within the cut that came out of quarantine after its moment."""
+    if not cut.hides_releases:
+        return set()
+    query = select(QUARANTINE.c.sequence).where(
+        QUARANTINE.c.location_id == location_id, QUARANTINE.c.released_at > literal(cut.known_at, BigInteger)
+    )
+    return set(connection.execute(query).scalars())
+
+
+def _waiting(connection: Connection, location_id: str, item_id: str, cut: Cut, as_of: int | None) -> list[Waiting]:
+    query = (
+        select(QUARANTINE.c.sequence, QUARANTINE.c.reason, QUARANTINE.c.type)
+        .where(
+            QUARANTINE.c.location_id == location_id,
+            QUARANTINE.c.item_id.is_(None) | (QUARANTINE.c.item_id == item_id),
+            QUARANTINE.c.sequence <= cut.sequences.get(location_id, 0),
+            cut.quarantined(),
+        )
+        .order_by(QUARANTINE.c.sequence)
+        .limit(MAX_EVENTS)
+    )
+    if as_of is not None:
+        query = query.where(QUARANTINE.c.occurred_at.is_(None) | (QUARANTINE.c.occurred_at <= as_of))
+    return [Waiting(**row._mapping) for row in connection.execute(query)]
+
+
+def _unit(connection: Connection, location_id: str, item_id: str) -> str | None:
+    return connection.execute(
+        select(ITEM_UNIT.c.unit).where(ITEM_UNIT.c.location_id == location_id, ITEM_UNIT.c.item_id == item_id)
+    ).scalar_one_or_none()

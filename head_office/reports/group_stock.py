@@ -1,0 +1,186 @@
+"""Stock of the group, now, as of a moment, or as it was known at one; each figure with its flags.
+
+Current figures are the projection's; past ones are folded by SQL from the log, within a cut that the report names.
+Quantities are thousandths, moments microseconds UTC. Works inside the transaction of the Connection it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence, Set
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Row
+
+from head_office.database.schema import now
+from head_office.reports.known_at import Cut, take_cut
+from head_office.reports.stock_flags import incomplete, unit_conflicts
+from head_office.reports.stock_queries import Shape, current, past
+from shared.stock import BEGINNING
+
+
+class StockRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One item at one location. `item_id` is the group's; `recorded_as` the code in the location's log.
+
+    Flags: `negative` on hand below zero; `short` more promised than there; `recount` goods came before the last count
+    and were recorded after it; `incomplete` an event in quarantine may touch the figure; `unit_conflict` the item is
+    kept in different units.
+    """
+
+    item_id: str
+    location_id: str
+    recorded_as: str
+    name: str | None
+    unit: str | None
+    on_hand: int
+    reserved: int
+    counted_at: int | None
+    latest_at: int
+    negative: bool
+    short: bool
+    recount: bool
+    incomplete: bool
+    unit_conflict: bool
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return tuple(name for name in FLAGS if getattr(self, name))
+
+
+FLAGS: Final = ("negative", "short", "recount", "incomplete", "unit_conflict")
+
+
+class Place(NamedTuple):
+    """Where a page of stock ended: the next one begins after it."""
+
+    item_id: str
+    location_id: str
+    recorded_as: str
+
+
+class StockReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of stock in the order of item and location, and the cut it was read at.
+
+    `as_of` None: everything that is known. `next`: there is more after it.
+    """
+
+    as_of: int | None
+    cut: Cut
+    rows: list[StockRow]
+    next: Place | None
+
+
+class Total(msgspec.Struct, frozen=True, kw_only=True):
+    """One item over several locations, in one unit; an item kept in two units has two totals, with `unit_conflict`."""
+
+    item_id: str
+    unit: str | None
+    locations: int
+    on_hand: int
+    reserved: int
+    incomplete: bool
+    unit_conflict: bool
+
+    @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+
+def stock(
+    connection: Connection,
+    *,
+    location_ids: Collection[str] | None = None,
+    item_ids: Collection[str] | None = None,
+    as_of: int | None = None,
+    known_at: int | None = None,
+    after: Place | None = None,
+    limit: int | None = None,
+) -> StockReport:
+    """Stock of the given locations and items (None: of all). `item_ids` are the group's.
+
+    A moment `known_at` in the future is taken as now; with one it waits for the ingests in flight, see `take_cut`.
+    """
+    shape = Shape(location_ids is not None, item_ids is not None, after is not None, limit is not None)
+    given: dict[str, Any] = {
+        "location_ids": None if location_ids is None else list(location_ids),
+        "item_ids": None if item_ids is None else list(item_ids),
+        "limit": None if limit is None else limit + 1,
+    }
+    if after is not None:
+        given |= {"after_item": after.item_id, "after_location": after.location_id, "after_code": after.recorded_as}
+    if as_of is None and known_at is None:
+        found = connection.execute(current(shape), given).all()
+        cut = Cut(None, {row.location_id: row.sequence for row in found})
+        quarantined = bool(found) and found[0].quarantined
+    else:
+        cut = take_cut(connection, known_at, location_ids)
+        given |= _of_the_past(connection, cut, as_of)
+        found = connection.execute(past(shape, as_of is not None, cut.hides_releases), given).all()
+        quarantined = True
+    rows = found[:limit]
+    last = rows[-1] if len(rows) < len(found) else None
+    known = [row for row in rows if row.latest_at != BEGINNING.occurred_at]
+    touched = incomplete(connection, cut, as_of) if quarantined else set()
+    return StockReport(
+        as_of=as_of,
+        cut=cut,
+        rows=_rows(known, touched, unit_conflicts(connection, {row.group_item for row in known})),
+        next=None if last is None else Place(last.group_item, last.location_id, last.item_id),
+    )
+
+
+def _of_the_past(connection: Connection, cut: Cut, as_of: int | None) -> dict[str, Any]:
+    moment = cut.known_at if as_of is None else as_of
+    return {
+        "cut_locations": list(cut.sequences),
+        "cut_sequences": list(cut.sequences.values()),
+        "known_at": cut.known_at,
+        "as_of": as_of,
+        "expired_by": now(connection) if moment is None else moment,
+    }
+
+
+def _rows(found: Sequence[Row[Any]], touched: Set[tuple[str, str | None]], conflicts: Set[str]) -> list[StockRow]:
+    return [
+        StockRow(
+            item_id=row.group_item,
+            location_id=row.location_id,
+            recorded_as=row.item_id,
+            name=row.name,
+            unit=row.unit,
+            on_hand=row.on_hand,
+            reserved=row.reserved,
+            counted_at=row.counted_at,
+            latest_at=row.latest_at,
+            negative=row.on_hand < 0,
+            short=row.reserved > max(row.on_hand, 0),
+            recount=row.recount,
+            incomplete=bool(touched)
+            and ((row.location_id, None) in touched or (row.location_id, row.item_id) in touched),
+            unit_conflict=row.group_item in conflicts,
+        )
+        for row in found
+    ]
+
+
+def totals(rows: Iterable[StockRow]) -> list[Total]:
+    """What the group has of each item: only equal units are added. Pure; in the order of item and unit."""
+    sums: dict[tuple[str, str | None], list[StockRow]] = {}
+    for row in rows:
+        sums.setdefault((row.item_id, row.unit), []).append(row)
+    return [
+        Total(
+            item_id=item_id,
+            unit=unit,
+            locations=len({row.location_id for row in same}),
+            on_hand=sum(row.on_hand for row in same),
+            reserved=sum(row.reserved for row in same),
+            incomplete=any(row.incomplete for row in same),
+            unit_conflict=any(row.unit_conflict for row in same),
+        )
+        for (item_id, unit), same in sorted(sums.items(), key=lambda pair: (pair[0][0], pair[0][1] or ""))
+    ]

@@ -1,0 +1,138 @@
+"""What is on its way: for each transfer and item, what was sent, reversed, received and lost.
+
+In transit is the signed sum of what each log says; below zero means received before the sender was heard. Quantities
+are thousandths, moments microseconds UTC. Works inside the transaction of the Connection it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, Text, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from head_office.database.arrays import array
+from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, TRANSFER_LINE
+from head_office.reports.known_at import Cut, take_cut
+from head_office.reports.past_events import standing_events
+from shared.events import EventType
+
+
+class OnItsWay(msgspec.Struct, frozen=True, kw_only=True):
+    """One item of one transfer, over all logs. `first_at`: the earliest moment any of its events occurred.
+
+    As of a past moment a sending that was reversed since is left out, so `reversed` is zero.
+    """
+
+    transfer_id: str
+    item_id: str
+    unit: str | None
+    sources: list[str]
+    destinations: list[str]
+    sent: int
+    reversed: int
+    received: int
+    lost: int
+    first_at: int
+
+    @property
+    def in_transit(self) -> int:
+        return self.sent - self.reversed - self.received - self.lost
+
+    @property
+    def ahead(self) -> bool:
+        """It was received before its sender was heard."""
+        return self.in_transit < 0
+
+
+class InTransitReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in transit, the oldest first, and the cut it was read at."""
+
+    as_of: int | None
+    cut: Cut
+    rows: list[OnItsWay]
+
+
+def in_transit(
+    connection: Connection,
+    *,
+    as_of: int | None = None,
+    known_at: int | None = None,
+    location_ids: Collection[str] | None = None,
+    item_id: str | None = None,
+    limit: int | None = None,
+) -> InTransitReport:
+    """What is in transit now, as of a moment, or as known at one; None for a filter: all.
+
+    `location_ids` keeps transfers of which at least one of these locations has recorded something.
+    """
+    if as_of is None and known_at is None:
+        cut = Cut(None, {row.location_id: row.sequence for row in connection.execute(select(HEAD))})
+        lines: FromClause = select(TRANSFER_LINE).subquery("line")
+    else:
+        cut = take_cut(connection, known_at)
+        lines = _past_lines(cut, as_of)
+    left = lines.c.sent - lines.c.reversed - lines.c.received - lines.c.lost
+    unit = (
+        select(func.min(ITEM_UNIT.c.unit))
+        .where(ITEM_UNIT.c.item_id == lines.c.item_id)
+        .correlate(lines)
+        .scalar_subquery()
+    )
+    arrived = (lines.c.received > 0) | (lines.c.lost > 0)
+    query = (
+        select(
+            lines.c.transfer_id,
+            lines.c.item_id,
+            unit.label("unit"),
+            _locations(lines, lines.c.sent > 0).label("sources"),
+            _locations(lines, arrived).label("destinations"),
+            *(_total(lines.c[name]).label(name) for name in ("sent", "reversed", "received", "lost")),
+            func.min(lines.c.first_at).label("first_at"),
+        )
+        .group_by(lines.c.transfer_id, lines.c.item_id)
+        .having(func.sum(left) != 0)
+        .order_by(func.min(lines.c.first_at), lines.c.transfer_id, lines.c.item_id)
+        .limit(limit)
+    )
+    if item_id is not None:
+        query = query.where(lines.c.item_id == item_id)
+    if location_ids is not None:
+        query = query.having(func.bool_or(lines.c.location_id == func.any(array(sorted(location_ids)))))
+    rows = [OnItsWay(**row._mapping) for row in connection.execute(query)]
+    return InTransitReport(as_of=as_of, cut=cut, rows=rows)
+
+
+def _total(column: ColumnElement[Any]) -> ColumnElement[int]:
+    return cast(func.sum(column), BigInteger)
+
+
+def _locations(lines: FromClause, which: ColumnElement[bool]) -> ColumnElement[Any]:
+    names = func.array_agg(lines.c.location_id.distinct()).filter(which)
+    return func.coalesce(names, cast(literal("{}"), ARRAY(Text)))
+
+
+def _past_lines(cut: Cut, as_of: int | None) -> FromClause:
+    event = standing_events(cut, as_of, EVENT.c.in_transit_change.is_not(None), EVENT.c.transfer_id.is_not(None))
+    moved = event.subquery("moved")
+
+    def total(kind: EventType) -> ColumnElement[int]:
+        amount = func.sum(func.abs(moved.c.in_transit_change)).filter(moved.c.type == kind.value)
+        return func.coalesce(cast(amount, BigInteger), 0)
+
+    return (
+        select(
+            moved.c.location_id,
+            moved.c.transfer_id,
+            moved.c.item_id,
+            total(EventType.TRANSFER_OUT).label("sent"),
+            cast(literal(0), BigInteger).label("reversed"),
+            total(EventType.TRANSFER_IN).label("received"),
+            total(EventType.TRANSFER_LOST).label("lost"),
+            func.min(moved.c.occurred_at).label("first_at"),
+        )
+        .group_by(moved.c.location_id, moved.c.transfer_id, moved.c.item_id)
+        .subquery("line")
+    )

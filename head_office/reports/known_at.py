@@ -1,0 +1,122 @@
+"""What head office knew at a moment: a cut, the last sequence of every location, that never changes afterwards.
+
+A batch is received at a moment that its transaction takes while holding a lock shared by all ingests, until it ends
+(`larder_received_at`). Who asks what was known at K takes that lock alone for an instant (`larder_settle`): whatever
+took a moment up to K has ended by then, and nothing can take one up to K any more, even if the clock goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    TableValuedAlias,
+    and_,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+
+from head_office.database.arrays import BIGINT, TEXT, unnest
+from head_office.database.schema import CONTACT, HEAD, INGEST_BATCH, QUARANTINE
+
+Unknown = Callable[[ColumnElement[str], ColumnElement[int]], ColumnElement[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The last sequence known of each location, 0 where none is.
+
+    `known_at` (microseconds UTC) is the moment it holds for, None for everything that is here. `hides_releases`: events
+    that came out of quarantine after that moment are not known, though their sequences are within the cut.
+    `holds_since`: of locations whose events the database had lost at or after that moment, because it was restored from
+    a backup, since when what was known holds; before that, more may have been known than the cut says.
+    """
+
+    known_at: int | None
+    sequences: Mapping[str, int]
+    hides_releases: bool = False
+    holds_since: Mapping[str, int] = field(default_factory=dict)
+
+    def table(self) -> TableValuedAlias:
+        """The cut as a table (location_id, sequence) to join."""
+        return unnest("cut", (("location_id", TEXT), ("sequence", BIGINT)), list(self.sequences.items()))
+
+    def unknown(self) -> Unknown | None:
+        """For `shared.projection.balances`: what tells that an event within the cut was in quarantine at the moment."""
+        if not self.hides_releases:
+            return None
+
+        moment = literal(self.known_at, BigInteger)
+        return lambda location_id, sequence: in_quarantine(location_id, sequence, moment)
+
+    def quarantined(self) -> ColumnElement[bool]:
+        """Of a row of `quarantine`, within the cut: whether it was in quarantine at the moment."""
+        held = QUARANTINE.c.released_at.is_(None)
+        if self.known_at is None:
+            return held
+        return or_(held, QUARANTINE.c.released_at > literal(self.known_at, BigInteger))
+
+
+def in_quarantine(
+    location_id: ColumnElement[str], sequence: ColumnElement[int], known_at: ColumnElement[int]
+) -> ColumnElement[bool]:
+    """Whether the event of that place came out of quarantine only after a moment."""
+    held = QUARANTINE.alias()
+    return exists().where(held.c.location_id == location_id, held.c.sequence == sequence, held.c.released_at > known_at)
+
+
+def take_cut(connection: Connection, known_at: int | None = None, location_ids: Collection[str] | None = None) -> Cut:
+    """What is known now, or was at `known_at` (microseconds UTC), of the given locations (None: of all).
+
+    A moment in the future is taken as now. Waits for the ingests in flight; needs READ COMMITTED, and a transaction
+    that may write, as the moment is kept from coming again.
+    """
+    if known_at is None:
+        query = select(HEAD.c.location_id, HEAD.c.sequence)
+    else:
+        known_at = settle(connection, known_at)
+        batch = (
+            select(INGEST_BATCH.c.last_sequence)
+            .where(
+                INGEST_BATCH.c.location_id == HEAD.c.location_id,
+                INGEST_BATCH.c.received_at <= literal(known_at, BigInteger),
+            )
+            .order_by(INGEST_BATCH.c.received_at.desc(), INGEST_BATCH.c.last_sequence.desc())
+            .limit(1)
+            .lateral("batch")
+        )
+        query = select(HEAD.c.location_id, func.coalesce(batch.c.last_sequence, 0).label("sequence")).select_from(
+            HEAD.outerjoin(batch, true())
+        )
+    if location_ids is not None:
+        query = query.where(HEAD.c.location_id.in_(location_ids))
+    rows = connection.execute(query.order_by(HEAD.c.location_id)).all()
+    sequences = {row.location_id: row.sequence for row in rows}
+    if known_at is None:
+        return Cut(None, sequences)
+    return Cut(known_at, sequences, _hides_releases(connection, known_at), _rewound(connection, known_at, sequences))
+
+
+def _rewound(connection: Connection, known_at: int, location_ids: Collection[str]) -> dict[str, int]:
+    query = select(CONTACT.c.location_id, CONTACT.c.rewound_at).where(
+        CONTACT.c.rewound_at >= literal(known_at, BigInteger), CONTACT.c.location_id.in_(location_ids)
+    )
+    return {row.location_id: row.rewound_at for row in connection.execute(query)}
+
+
+def settle(connection: Connection, known_at: int) -> int:
+    """Wait until nothing can be received at or before `known_at` any more; the moment itself, or now if earlier."""
+    return int(connection.execute(select(func.larder_settle(literal(known_at, BigInteger)))).scalar_one())
+
+
+def _hides_releases(connection: Connection, known_at: int) -> bool:
+    later = exists().where(and_(QUARANTINE.c.released_at > literal(known_at, BigInteger)))
+    return bool(connection.execute(select(later)).scalar_one())

@@ -1,0 +1,376 @@
+"""How head office writes what it knows: quantities as JSON numbers, moments as RFC 3339, hashes in hex."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from head_office.log.quarantine import Quarantined
+from head_office.reports.explanations import Explained, Explanation, Passed
+from head_office.reports.freshness import Freshness
+from head_office.reports.group_stock import StockRow, Total
+from head_office.reports.in_transit import OnItsWay
+from head_office.reports.variances import Variance
+from shared.events import Event, quantity_json
+from shared.runtime.clock import format_rfc3339
+from shared.runtime.http.application import documented_answer
+
+Number = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "number"})]
+"""A quantity."""
+
+Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+
+
+@lru_cache(maxsize=4_096)
+def moment_text(micros: int, offset: int = 0) -> str:
+    """RFC 3339 at an offset in minutes."""
+    return format_rfc3339(micros, offset)
+
+
+def _or_none(micros: int | None) -> str | None:
+    return None if micros is None else moment_text(micros)
+
+
+class FreshnessOut(msgspec.Struct, frozen=True):
+    """How fresh a location's figures are. `behind`: events its branch had at its last call that are not here."""
+
+    sequence: int
+    received_at: Moment | None
+    occurred_at: Moment | None
+    contacted_at: Moment | None
+    behind: int
+    quarantined: int
+    verdict: str | None
+
+
+class StockOut(msgspec.Struct, frozen=True):
+    """One item at one location. `recorded_as` is its code in the location's log. `flags`: see /docs of the report."""
+
+    item_id: str
+    location_id: str
+    recorded_as: str
+    name: str | None
+    unit: str | None
+    on_hand: Number
+    reserved: Number
+    available: Number
+    as_of: Moment
+    counted_at: Moment | None
+    flags: tuple[str, ...]
+    freshness: FreshnessOut
+
+
+class TotalOut(msgspec.Struct, frozen=True):
+    """One item over several locations, in one unit: only equal units are added."""
+
+    item_id: str
+    unit: str | None
+    locations: int
+    on_hand: Number
+    reserved: Number
+    available: Number
+    incomplete: bool
+    unit_conflict: bool
+
+
+class _Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What every report tells: what it was asked for, and its cut, the last sequence known of each location.
+
+    `known_at_holds_since`: the locations for which that moment is before head office was restored from a backup; from
+    the time beside them on, what was known at a moment is told whole.
+    """
+
+    as_of: Moment | None = None
+    known_at: Moment | None = None
+    known_at_holds_since: Mapping[str, Moment] = {}
+    cut: Mapping[str, int]
+
+
+class StockPage(_Report, frozen=True, kw_only=True):
+    """Stock in the order of item and location."""
+
+    items: list[StockOut]
+    next: str | None
+
+
+class ItemStock(_Report, frozen=True, kw_only=True):
+    """One item: the group's totals, and each location."""
+
+    item_id: str
+    totals: list[TotalOut]
+    items: list[StockOut]
+
+
+class OnItsWayOut(msgspec.Struct, frozen=True):
+    """One item of one transfer. `ahead`: received before its sender was heard, so in transit is below zero."""
+
+    transfer_id: str
+    item_id: str
+    unit: str | None
+    sources: list[str]
+    destinations: list[str]
+    sent: Number
+    reversed: Number
+    received: Number
+    lost: Number
+    in_transit: Number
+    since: Moment
+    ahead: bool
+
+
+class InTransitPage(_Report, frozen=True, kw_only=True):
+    """What is in transit, the oldest first. `complete` is false where there is more than was listed."""
+
+    items: list[OnItsWayOut]
+    complete: bool
+
+
+class QuarantinedOut(msgspec.Struct, frozen=True):
+    """An event that verifies and could not be folded. `line` is its canonical line as far as it is text."""
+
+    location_id: str
+    sequence: int
+    hash: str
+    reason: str
+    type: str | None
+    item_id: str | None
+    transfer_id: str | None
+    occurred_at: Moment | None
+    received_at: Moment
+    released_at: Moment | None
+    line: str
+
+
+def freshness_out(found: Freshness) -> FreshnessOut:
+    return FreshnessOut(
+        found.sequence,
+        _or_none(found.received_at),
+        _or_none(found.occurred_at),
+        _or_none(found.contacted_at),
+        found.behind,
+        found.quarantined,
+        found.verdict,
+    )
+
+
+def stock_out(row: StockRow, as_of: str, fresh: FreshnessOut) -> StockOut:
+    return StockOut(
+        row.item_id,
+        row.location_id,
+        row.recorded_as,
+        row.name,
+        row.unit,
+        quantity_json(row.on_hand),
+        quantity_json(row.reserved),
+        quantity_json(row.available),
+        as_of,
+        _or_none(row.counted_at),
+        row.flags,
+        fresh,
+    )
+
+
+def total_out(total: Total) -> TotalOut:
+    return TotalOut(
+        total.item_id,
+        total.unit,
+        total.locations,
+        quantity_json(total.on_hand),
+        quantity_json(total.reserved),
+        quantity_json(total.available),
+        total.incomplete,
+        total.unit_conflict,
+    )
+
+
+def on_its_way_out(row: OnItsWay) -> OnItsWayOut:
+    return OnItsWayOut(
+        row.transfer_id,
+        row.item_id,
+        row.unit,
+        row.sources,
+        row.destinations,
+        quantity_json(row.sent),
+        quantity_json(row.reversed),
+        quantity_json(row.received),
+        quantity_json(row.lost),
+        quantity_json(row.in_transit),
+        moment_text(row.first_at),
+        row.ahead,
+    )
+
+
+def quarantined_out(row: Quarantined) -> QuarantinedOut:
+    return QuarantinedOut(
+        row.location_id,
+        row.sequence,
+        row.hash,
+        row.reason,
+        row.type,
+        row.item_id,
+        row.transfer_id,
+        _or_none(row.occurred_at),
+        moment_text(row.received_at),
+        _or_none(row.released_at),
+        row.line,
+    )
+
+
+# Events
+
+_QUANTITIES: Final = ("quantity", "counted", "expected")
+_MOMENTS: Final = ("occurred_at", "recorded_at", "expires_at")
+
+
+def event_out(event: Event, **more: object) -> dict[str, Any]:
+    """An event as its whole record: its fields, those that are absent left out, and `more`, where not None."""
+    record: dict[str, Any] = msgspec.to_builtins(event)
+    offset = record.pop("utc_offset")
+    for name in _QUANTITIES:
+        if name in record:
+            record[name] = quantity_json(record[name])
+    if "entered" in record:
+        entered = record["entered"]
+        record["entered"] = {
+            **entered,
+            "quantity": quantity_json(entered["quantity"]),
+            "factor": quantity_json(entered["factor"]),
+        }
+    for name in _MOMENTS:
+        if name in record:
+            record[name] = moment_text(record[name], offset)
+    return record | {name: value for name, value in more.items() if value is not None}
+
+
+def _event_schema() -> dict[str, Any]:
+    schema: dict[str, Any] = documented_answer(Event, "")["content"]["application/json"]["schema"]
+    properties = schema["properties"]
+    del properties["utc_offset"]
+    for name in _QUANTITIES:
+        properties[name] = {"type": "number"}
+    for name in _MOMENTS:
+        properties[name] = {"type": "string", "format": "date-time"}
+    text = {"type": "string"}
+    properties |= {
+        "hash": {**text, "description": "Of the chain after this event, hex"},
+        "received_at": {**text, "format": "date-time", "description": "When it arrived at head office"},
+        "voided_by": {"type": "integer", "description": "Sequence of the event that voids this one"},
+    }
+    return {"type": "object", "description": "One event of a log, whole", "properties": properties}
+
+
+EVENT_SCHEMA: Final = _event_schema()
+
+
+def answer_schema(description: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """A member of FastAPI's `responses`, of an object with these properties."""
+    schema = {"type": "object", "properties": dict(properties)}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def listed_schema(description: str, item: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The same for a list `{items, next}` of such items."""
+    following = {"type": ["string", "null"], "description": "Give it as `after` for the next page"}
+    return answer_schema(description, {"items": {"type": "array", "items": item}, "next": following, **more})
+
+
+# Explanations
+
+
+def _explained(step: Explained) -> dict[str, Any]:
+    after = {"on_hand": quantity_json(step.on_hand), "reserved": quantity_json(step.reserved)}
+    if step.expected is not None:
+        after["expected"] = quantity_json(step.expected)
+    return {"event": event_out(step.event), "after": after}
+
+
+def _passed(passed: Passed) -> dict[str, Any]:
+    found = {"event": event_out(passed.event), "reason": passed.reason}
+    return found if passed.by_sequence is None else {**found, "by_sequence": passed.by_sequence}
+
+
+def explanation_out(found: Explanation, item_id: str, other_codes: list[str]) -> dict[str, Any]:
+    """A figure taken apart, of the group's `item_id`; `other_codes` are its further codes in that log."""
+    return {
+        "item_id": item_id,
+        "location_id": found.location_id,
+        "recorded_as": found.item_id,
+        "other_codes": other_codes,
+        "unit": found.unit,
+        "as_of": _or_none(found.as_of),
+        "known_at": _or_none(found.cut.known_at),
+        "known_through": found.cut.sequences.get(found.location_id, 0),
+        "on_hand": quantity_json(found.on_hand),
+        "reserved": quantity_json(found.reserved),
+        "available": quantity_json(found.available),
+        "variance": quantity_json(found.variance),
+        "recount": found.recount,
+        "start": None if found.start is None else _explained(found.start),
+        "steps": [_explained(each) for each in found.steps],
+        "not_counted": [_passed(each) for each in found.not_counted],
+        "quarantined": [msgspec.to_builtins(each) for each in found.quarantined],
+        "left_out": found.left_out,
+    }
+
+
+_NUMBER: Final = {"type": "number"}
+_INTEGER: Final = {"type": "integer"}
+_TEXT: Final = {"type": "string"}
+_NULLABLE: Final = {"type": ["string", "null"]}
+_STEP_SCHEMA: Final = {
+    "type": "object",
+    "description": "An event that counts, and the figures after it; `expected` is what the book said before a count",
+    "properties": {
+        "event": EVENT_SCHEMA,
+        "after": {"type": "object", "properties": {"on_hand": _NUMBER, "reserved": _NUMBER, "expected": _NUMBER}},
+    },
+}
+EXPLANATION_SCHEMA: Final[dict[str, Any]] = {
+    **dict.fromkeys(("item_id", "location_id", "recorded_as"), _TEXT),
+    "other_codes": {"type": "array", "items": _TEXT},
+    **dict.fromkeys(("unit", "as_of", "known_at"), _NULLABLE),
+    "known_through": _INTEGER,
+    **dict.fromkeys(("on_hand", "reserved", "available", "variance"), _NUMBER),
+    "recount": {"type": "boolean"},
+    "start": {"anyOf": [_STEP_SCHEMA, {"type": "null"}]},
+    "steps": {"type": "array", "items": _STEP_SCHEMA},
+    "not_counted": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"event": EVENT_SCHEMA, "reason": _TEXT, "by_sequence": _INTEGER}},
+    },
+    "quarantined": {"type": "array", "items": {"type": "object"}},
+    "left_out": _INTEGER,
+}
+
+
+# Counts
+
+
+def variance_out(row: Variance) -> dict[str, Any]:
+    """A count that stands: counted, what the book says by now, what it said when posted."""
+    return {
+        "location_id": row.event.location_id,
+        "item_id": row.event.item_id,
+        "unit": row.unit,
+        "counted": quantity_json(row.counted),
+        "expected": quantity_json(row.expected),
+        "expected_when_posted": quantity_json(row.posted),
+        "variance": quantity_json(row.variance),
+        "occurred_at": moment_text(row.event.occurred_at, row.event.utc_offset),
+        "event": event_out(row.event),
+    }
+
+
+VARIANCE_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("location_id", "item_id"), _TEXT),
+        "unit": _NULLABLE,
+        **dict.fromkeys(("counted", "expected", "expected_when_posted", "variance"), _NUMBER),
+        "occurred_at": {"type": "string", "format": "date-time"},
+        "event": EVENT_SCHEMA,
+    },
+}

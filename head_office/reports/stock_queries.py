@@ -1,0 +1,139 @@
+"""The queries behind `reports.stock`, built once for each shape: building them costs more than running them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    column,
+    exists,
+    func,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from head_office.database.office_schema import ITEM, ITEM_ALIAS
+from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, LOG, QUARANTINE, STOCK
+from head_office.reports.known_at import in_quarantine
+from shared.projection import balances
+
+_TEXTS: Final = ARRAY(Text)
+_BIGINTS: Final = ARRAY(BigInteger)
+_FAR: Final = 2**62
+
+
+class Shape(NamedTuple):
+    """Which parameters a query of stock takes.
+
+    by_location: location_ids. by_item: item_ids, the group's. after: after_item, after_location, after_code. limited:
+    limit.
+    """
+
+    by_location: bool
+    by_item: bool
+    after: bool
+    limited: bool
+
+
+def _pairs(shape: Shape) -> Select[Any]:
+    """The projection's rows with the group's item, its name and its unit there, in order."""
+    group_item = func.coalesce(ITEM_ALIAS.c.item_id, STOCK.c.item_id)
+    alias = (ITEM_ALIAS.c.location_id == STOCK.c.location_id) & (ITEM_ALIAS.c.alias == STOCK.c.item_id)
+    unit = (ITEM_UNIT.c.location_id == STOCK.c.location_id) & (ITEM_UNIT.c.item_id == STOCK.c.item_id)
+    query = (
+        select(STOCK, group_item.label("group_item"), ITEM.c.name, ITEM_UNIT.c.unit)
+        .select_from(
+            STOCK.outerjoin(ITEM_ALIAS, alias).outerjoin(ITEM, ITEM.c.item_id == group_item).outerjoin(ITEM_UNIT, unit)
+        )
+        .order_by(group_item, STOCK.c.location_id, STOCK.c.item_id)
+    )
+    if shape.by_location:
+        query = query.where(STOCK.c.location_id == func.any(bindparam("location_ids", type_=_TEXTS)))
+    if shape.by_item:
+        wanted = bindparam("item_ids", type_=_TEXTS)
+        other = ITEM_ALIAS.alias("other")
+        codes = select(func.array_agg(other.c.alias)).where(other.c.item_id == func.any(wanted)).scalar_subquery()
+        query = query.where(STOCK.c.item_id == func.any(func.array_cat(wanted, codes)), group_item == func.any(wanted))
+    if shape.after:
+        after = tuple_(*(bindparam(name, type_=Text) for name in ("after_item", "after_location", "after_code")))
+        query = query.where(tuple_(group_item, STOCK.c.location_id, STOCK.c.item_id) > after)
+    return query.limit(bindparam("limit", type_=BigInteger)) if shape.limited else query
+
+
+@lru_cache(maxsize=16)
+def current(shape: Shape) -> Select[Any]:
+    """What stands now, with the head of the location; `quarantined` says whether anything waits anywhere."""
+    page = _pairs(shape).subquery("page")
+    promise = EVENT.alias("promise")
+    left = (
+        select(func.sum(promise.c.reserved_change).label("left_over"))
+        .where(
+            promise.c.location_id == page.c.location_id,
+            promise.c.item_id == page.c.item_id,
+            promise.c.reservation_id.is_not(None),
+        )
+        .group_by(promise.c.reservation_id)
+        .having(func.coalesce(func.max(promise.c.expires_at), _FAR) > func.larder_now())
+        .correlate(page)
+        .subquery("left")
+    )
+    unexpired = select(cast(func.coalesce(func.sum(left.c.left_over), 0), BigInteger)).correlate(page)
+    return (
+        select(
+            page.c.group_item,
+            page.c.location_id,
+            page.c.item_id,
+            page.c.name,
+            page.c.unit,
+            page.c.on_hand,
+            # A reservation stops counting at its expiry, whether its event is here or not.
+            case((page.c.reserved == 0, 0), else_=unexpired.scalar_subquery()).label("reserved"),
+            page.c.counted_at,
+            page.c.latest_at,
+            page.c.recount,
+            HEAD.c.sequence,
+            select(exists().where(QUARANTINE.c.released_at.is_(None))).scalar_subquery().label("quarantined"),
+        )
+        .select_from(page.join(HEAD, HEAD.c.location_id == page.c.location_id))
+        .order_by(page.c.group_item, page.c.location_id, page.c.item_id)
+    )
+
+
+@lru_cache(maxsize=64)
+def past(shape: Shape, as_of: bool, hides_releases: bool) -> Select[Any]:
+    """What stood within a cut: takes cut_locations, cut_sequences, expired_by; as_of and known_at where they apply."""
+    known = (
+        func.unnest(bindparam("cut_locations", type_=_TEXTS), bindparam("cut_sequences", type_=_BIGINTS))
+        .table_valued(column("location_id", Text), column("sequence", BigInteger), name="cut")
+        .render_derived()
+    )
+    page = _pairs(shape).subquery("page")
+    wanted = (
+        select(page, known.c.sequence.label("known_through"))
+        .select_from(page.join(known, known.c.location_id == page.c.location_id))
+        .subquery("pairs")
+    )
+
+    def unknown(location_id: ColumnElement[str], sequence: ColumnElement[int]) -> ColumnElement[bool]:
+        return in_quarantine(location_id, sequence, bindparam("known_at", type_=BigInteger))
+
+    told = balances(
+        LOG,
+        wanted,
+        moment=bindparam("as_of", type_=BigInteger) if as_of else None,
+        known_through=wanted.c.known_through,
+        unknown=unknown if hides_releases else None,
+        expired_by=bindparam("expired_by", type_=BigInteger),
+    )
+    return told.add_columns(wanted.c.group_item, wanted.c.name, wanted.c.unit).order_by(
+        wanted.c.group_item, wanted.c.location_id, wanted.c.item_id
+    )

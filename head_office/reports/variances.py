@@ -1,0 +1,139 @@
+"""What every count found: counted against what the book says, recomputed by the fold, beside what it said when posted.
+
+Quantities are thousandths, moments microseconds UTC. Works inside the transaction of the Connection it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, Row, cast, func, literal, select, true, tuple_
+
+from head_office.database.log_segments import read_lines
+from head_office.database.schema import EVENT, ITEM_UNIT
+from head_office.reports.known_at import Cut, take_cut
+from head_office.reports.past_events import standing_events
+from shared.chain import understand
+from shared.events import Event
+from shared.stock import BEGINNING
+
+
+class Cursor(NamedTuple):
+    """The count a page ended with; the next one begins after it."""
+
+    occurred_at: int
+    location_id: str
+    sequence: int
+
+
+class Variance(msgspec.Struct, frozen=True, kw_only=True):
+    """One count that stands. `expected` is what the book says just before it by now, `posted` what it said then."""
+
+    event: Event
+    unit: str | None
+    counted: int
+    expected: int
+    posted: int
+
+    @property
+    def variance(self) -> int:
+        return self.counted - self.expected
+
+
+class VarianceReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts in the order they occurred, the cut they were read at, and where to go on."""
+
+    cut: Cut
+    rows: list[Variance]
+    next: Cursor | None
+
+
+def variances(
+    connection: Connection,
+    *,
+    location_ids: Collection[str] | None = None,
+    item_id: str | None = None,
+    occurred_from: int | None = None,
+    occurred_before: int | None = None,
+    known_at: int | None = None,
+    after: Cursor | None = None,
+    limit: int = 100,
+) -> VarianceReport:
+    """The counts that stand, of the given locations and item as recorded (None: all), in a span of time."""
+    cut = take_cut(connection, known_at, location_ids)
+    counts = standing_events(cut, None, EVENT.c.counted.is_not(None)).subquery("counts")
+    place = (counts.c.occurred_at, counts.c.location_id, counts.c.sequence)
+    page = select(counts).order_by(*place).limit(limit + 1)
+    if item_id is not None:
+        page = page.where(counts.c.item_id == item_id)
+    if occurred_from is not None:
+        page = page.where(counts.c.occurred_at >= occurred_from)
+    if occurred_before is not None:
+        page = page.where(counts.c.occurred_at < occurred_before)
+    if after is not None:
+        page = page.where(tuple_(*place) > tuple_(*(literal(each) for each in after)))
+    count = page.subquery("count")
+    unit = (
+        select(ITEM_UNIT.c.unit)
+        .where(ITEM_UNIT.c.location_id == count.c.location_id, ITEM_UNIT.c.item_id == count.c.item_id)
+        .correlate(count)
+        .scalar_subquery()
+    )
+    previous, expected = _before(cut, count)
+    query = (
+        select(count, unit.label("unit"), expected.label("expected"))
+        .select_from(count.outerjoin(previous, true()))
+        .order_by(count.c.occurred_at, count.c.location_id, count.c.sequence)
+    )
+    found = connection.execute(query).all()
+    rows = found[:limit]
+    last = rows[-1] if len(found) > limit else None
+    return VarianceReport(
+        cut=cut,
+        rows=_rows(connection, rows),
+        next=None if last is None else Cursor(last.occurred_at, last.location_id, last.sequence),
+    )
+
+
+def _before(cut: Cut, count: FromClause) -> tuple[FromClause, ColumnElement[int]]:
+    """For each row of `count`: the count before it, and what the book says just before it."""
+    place = tuple_(EVENT.c.occurred_at, EVENT.c.sequence)
+    same = (
+        EVENT.c.location_id == count.c.location_id,
+        EVENT.c.item_id == count.c.item_id,
+        place < tuple_(count.c.occurred_at, count.c.sequence),
+    )
+    previous = (
+        standing_events(cut, None, EVENT.c.counted.is_not(None), *same)
+        .order_by(EVENT.c.occurred_at.desc(), EVENT.c.sequence.desc())
+        .limit(1)
+        .lateral("previous")
+    )
+    start = tuple_(
+        func.coalesce(previous.c.occurred_at, BEGINNING.occurred_at),
+        func.coalesce(previous.c.sequence, BEGINNING.sequence),
+    )
+    moved = (
+        standing_events(cut, None, *same, place > start)
+        .with_only_columns(func.sum(EVENT.c.on_hand_change), maintain_column_froms=True)
+        .correlate(count, previous)
+        .scalar_subquery()
+    )
+    expected = func.coalesce(previous.c.counted, 0) + func.coalesce(cast(moved, BigInteger), 0)
+    return previous, expected
+
+
+def _rows(connection: Connection, found: Sequence[Row[Any]]) -> list[Variance]:
+    wanted: dict[str, list[int]] = {}
+    for row in found:
+        wanted.setdefault(row.location_id, []).append(row.sequence)
+    lines = {location: read_lines(connection, location, sequences) for location, sequences in wanted.items()}
+    rows: list[Variance] = []
+    for row in found:
+        event = understand(lines[row.location_id][row.sequence])
+        rows.append(
+            Variance(event=event, unit=row.unit, counted=row.counted, expected=row.expected, posted=event.expected or 0)
+        )
+    return rows

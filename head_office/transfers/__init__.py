@@ -1,0 +1,1 @@
+"""Instructions to branches, and the facts that their logs tell of transfers."""

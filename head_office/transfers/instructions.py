@@ -1,0 +1,206 @@
+"""What the coordinator asks branches to record: open until a fact answers it, fenced by the transfer's highest token.
+
+Answered ones are kept until nothing of their transfer is on its way: a coordinator that lost its database knows from
+them alone where goods in transit are going.
+
+Works inside the transaction of the Connection it is given. Locks are taken in one order everywhere, tokens by
+(transfer, source) and then locations by id, so that two batches never wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from head_office.catalogue.locations import known
+from head_office.database.office_schema import INSTRUCTIONS_CHANNEL
+from shared.events import EventType
+from shared.messages import (
+    Instruction,
+    InstructionAnswer,
+    InstructionOutcome,
+    InstructionPage,
+    InstructionStep,
+)
+
+MAX_PAGE: Final = 1_000
+SWEEP_EVERY: Final = 1_000
+
+_OUT: Final = (EventType.TRANSFER_OUT, EventType.TRANSFER_REFUSED)
+_IN: Final = (EventType.TRANSFER_IN, EventType.TRANSFER_LOST, EventType.TRANSFER_REFUSED)
+ANSWERS: Final[dict[InstructionStep, tuple[EventType, ...]]] = {
+    InstructionStep.OUT: _OUT,
+    InstructionStep.REFUSE_OUT: _OUT,
+    InstructionStep.IN: _IN,
+    InstructionStep.REFUSE_IN: _IN,
+    InstructionStep.REVERSE: (EventType.TRANSFER_REVERSED,),
+}
+"""The facts at the instructed location after which a step is no longer open."""
+
+# A subquery for one value and not EXISTS, which the planner may turn into a scan of the whole log.
+_ANSWERED: Final = (
+    "coalesce((SELECT true FROM event WHERE event.location_id = instruction.location_id"
+    " AND event.transfer_id = instruction.transfer_id AND event.type = ANY (CASE instruction.step "
+    + " ".join(f"WHEN '{step}' THEN ARRAY[{', '.join(map(repr, map(str, kinds)))}]" for step, kinds in ANSWERS.items())
+    + " END) LIMIT 1), false)"
+)
+
+# Rows are taken in one order, so that two batches never wait for each other's. Tokens of other sources, which no honest
+# coordinator gives a transfer, count as well.
+_RAISE_TOKENS: Final = text(
+    """
+    WITH given AS (
+        SELECT * FROM unnest(CAST(:transfer_ids AS text[]), CAST(:sources AS text[]), CAST(:tokens AS bigint[]))
+            AS given (transfer_id, location_id, token)
+        ORDER BY transfer_id, location_id
+    ), raised AS (
+        INSERT INTO transfer_token (transfer_id, location_id, token) SELECT * FROM given
+        ON CONFLICT (transfer_id, location_id) DO UPDATE SET token = greatest(transfer_token.token, excluded.token)
+        RETURNING transfer_id, token
+    )
+    SELECT transfer_id, max(token) AS token FROM (
+        SELECT * FROM raised
+        UNION ALL SELECT transfer_id, token FROM transfer_token WHERE transfer_id = ANY (CAST(:transfer_ids AS text[]))
+    ) AS every GROUP BY transfer_id
+    """
+)
+
+# The row of a location stays locked until the transaction ends, so numbers are committed in their order.
+_TAKE_NUMBERS: Final = text(
+    """
+    INSERT INTO instruction_head (location_id, number)
+    SELECT * FROM unnest(CAST(:locations AS text[]), CAST(:counts AS bigint[])) AS given (location_id, number)
+    ORDER BY location_id
+    ON CONFLICT (location_id) DO UPDATE SET number = instruction_head.number + excluded.number
+    RETURNING location_id, number
+    """
+)
+
+_STORE: Final = text(
+    f"""
+    WITH stored AS (
+        INSERT INTO instruction (location_id, transfer_id, step, number, token, body)
+        SELECT * FROM unnest(
+            CAST(:location_ids AS text[]), CAST(:transfer_ids AS text[]), CAST(:steps AS text[]),
+            CAST(:numbers AS bigint[]), CAST(:tokens AS bigint[]), CAST(:bodies AS bytea[])
+        )
+        ON CONFLICT (location_id, transfer_id, step)
+        DO UPDATE SET number = excluded.number, token = excluded.token, body = excluded.body
+    )
+    SELECT pg_notify('{INSTRUCTIONS_CHANNEL}', location_id) FROM unnest(CAST(:told AS text[])) AS told (location_id)
+    """
+)
+
+# Of a transfer that one log tells of and the other not yet, more or less than nothing is on its way.
+_ON_ITS_WAY: Final = (
+    "coalesce((SELECT true FROM transfer_line AS line WHERE line.transfer_id = instruction.transfer_id"
+    " GROUP BY line.item_id HAVING sum(line.sent - line.reversed - line.received - line.lost) <> 0 LIMIT 1), false)"
+)
+
+_SWEEP: Final = text(f"DELETE FROM instruction WHERE location_id = :location_id AND {_ANSWERED} AND NOT {_ON_ITS_WAY}")
+
+# One statement, so one moment: numbers are committed in order, so none up to the last one can still appear.
+_PAGE: Final = text(
+    f"""
+    SELECT instruction_head.number AS last, wanted.number, wanted.body
+    FROM instruction_head LEFT JOIN LATERAL (
+        SELECT number, body FROM instruction
+        WHERE location_id = instruction_head.location_id AND number > :after AND number <= instruction_head.number
+            AND NOT {_ANSWERED}
+        ORDER BY number LIMIT :limit
+    ) AS wanted ON true
+    WHERE instruction_head.location_id = :location_id
+    ORDER BY wanted.number
+    """
+)
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(Instruction).decode
+
+
+def put(connection: Connection, instructions: Sequence[Instruction]) -> list[InstructionAnswer]:
+    """Take instructions, at most 1,000, in order; one answer each.
+
+    One under a token below the highest seen for its transfer is `fenced`. The same step again, under the same or a
+    higher token, takes the place of the one before and gets a new number, so that the branch sees it.
+    """
+    places = known(connection, (each.location_id for each in instructions))
+    highest = _raise_tokens(connection, [each for each in instructions if each.location_id in places])
+    answers: list[InstructionAnswer] = []
+    taken: dict[tuple[str, str, str], Instruction] = {}
+    for each in instructions:
+        if each.location_id not in places:
+            outcome, token = InstructionOutcome.UNKNOWN_LOCATION, 0
+        else:
+            token = highest[each.transfer_id]
+            outcome = InstructionOutcome.FENCED if each.token < token else InstructionOutcome.ACCEPTED
+        if outcome is InstructionOutcome.ACCEPTED:
+            place = (each.location_id, each.transfer_id, each.step.value)
+            taken.pop(place, None)  # the later one of a batch stands, at its own place in the order
+            taken[place] = each
+        answers.append(
+            InstructionAnswer(transfer_id=each.transfer_id, step=each.step, outcome=outcome, highest_token=token)
+        )
+    if taken:
+        _store(connection, list(taken.values()))
+    return answers
+
+
+def _raise_tokens(connection: Connection, instructions: Sequence[Instruction]) -> dict[str, int]:
+    """The highest token of each transfer with these counted in; their rows stay locked until the transaction ends."""
+    asked: dict[tuple[str, str], int] = {}
+    for each in instructions:
+        key = (each.transfer_id, each.source)
+        asked[key] = max(each.token, asked.get(key, 0))
+    if not asked:
+        return {}
+    given = {
+        "transfer_ids": [transfer_id for transfer_id, _ in asked],
+        "sources": [source for _, source in asked],
+        "tokens": list(asked.values()),
+    }
+    return {row.transfer_id: row.token for row in connection.execute(_RAISE_TOKENS, given)}
+
+
+def _store(connection: Connection, instructions: Sequence[Instruction]) -> None:
+    counts = Counter(each.location_id for each in instructions)
+    numbers = connection.execute(_TAKE_NUMBERS, {"locations": list(counts), "counts": list(counts.values())})
+    last = {row.location_id: row.number for row in numbers}
+    following = {location_id: last[location_id] - count for location_id, count in counts.items()}
+    given: list[int] = []
+    for each in instructions:
+        following[each.location_id] += 1
+        given.append(following[each.location_id])
+    connection.execute(
+        _STORE,
+        {
+            "location_ids": [each.location_id for each in instructions],
+            "transfer_ids": [each.transfer_id for each in instructions],
+            "steps": [each.step.value for each in instructions],
+            "numbers": given,
+            "tokens": [each.token for each in instructions],
+            "bodies": [_encode(msgspec.structs.replace(each, number=0)) for each in instructions],
+            "told": sorted(counts),
+        },
+    )
+    for location_id, count in counts.items():
+        # Those of transfers that are over are of no more use; swept now and then, under the location's lock, they cost
+        # next to nothing.
+        if last[location_id] % SWEEP_EVERY < count:
+            connection.execute(_SWEEP, {"location_id": location_id})
+
+
+def page(connection: Connection, location_id: str, after: int, limit: int = MAX_PAGE) -> InstructionPage:
+    """The open instructions of a location with numbers above `after`, in order.
+
+    `next` passes over answered ones; it is below `after` where head office was restored and has given fewer numbers.
+    """
+    rows = connection.execute(_PAGE, {"location_id": location_id, "after": after, "limit": limit}).all()
+    if not rows:
+        return InstructionPage([], 0)
+    found = [msgspec.structs.replace(_decode(row.body), number=row.number) for row in rows if row.number is not None]
+    return InstructionPage(found, found[-1].number if len(found) == limit else rows[0].last)

@@ -1,0 +1,1 @@
+"""Engines for SQLite and PostgreSQL, translation of their errors, migrations."""

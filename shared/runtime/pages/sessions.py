@@ -1,0 +1,145 @@
+"""Sessions of the pages: the key once, then an HttpOnly, SameSite=Strict cookie with nothing in it but a random name.
+
+Sessions live in the process's memory, so a restart asks for the key again. A revoked key ends its sessions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from shared.runtime.clock import Clock
+from shared.runtime.http.auth import Authenticator, Principal, Role, address_of, digest_of, key_id_of, unauthenticated
+from shared.runtime.problems import CSRF_FAILED, Problem
+
+LIFETIME_SECONDS: Final = 12 * 3_600.0
+MAX_SESSIONS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Someone at a page. ``csrf_token`` goes into every form; ``expires`` is on the monotonic clock."""
+
+    principal: Principal
+    csrf_token: str
+    key_id: str
+    key_digest: str
+    expires: float
+
+
+class Sessions:
+    """The sessions of one service: at most ``limit``, the longest unused giving way to a new one."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        clock: Clock,
+        *,
+        cookie: str,
+        lifetime: float = LIFETIME_SECONDS,
+        limit: int = MAX_SESSIONS,
+        secure: bool = False,
+    ) -> None:
+        self._authenticator = authenticator
+        self._clock = clock
+        self._cookie = cookie
+        self._lifetime = lifetime
+        self._limit = limit
+        self._secure = secure
+        self._sessions: OrderedDict[bytes, Session] = OrderedDict()
+        self._lock = Lock()
+
+    def login(self, key_text: str, response: Response, address: str = "") -> Session:
+        """Begin a session and set its cookie on ``response``. Raises 401 ``unauthenticated`` or 429."""
+        text = key_text.strip()
+        principal = self._authenticator.authenticate(text, address)
+        now = self._clock.monotonic()
+        token = secrets.token_urlsafe(32)
+        session = Session(
+            principal, secrets.token_urlsafe(32), key_id_of(text) or "", digest_of(text), now + self._lifetime
+        )
+        with self._lock:
+            for old in [name for name, found in self._sessions.items() if found.expires <= now]:
+                del self._sessions[old]
+            while len(self._sessions) >= self._limit:
+                self._sessions.popitem(last=False)
+            self._sessions[_name(token)] = session
+        response.set_cookie(
+            self._cookie,
+            token,
+            max_age=int(self._lifetime),
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite="strict",
+        )
+        return session
+
+    def logout(self, connection: HTTPConnection, response: Response) -> None:
+        """End the session of this request, if any, and take its cookie back."""
+        with self._lock:
+            self._sessions.pop(_name(connection.cookies.get(self._cookie, "")), None)
+        response.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="strict")
+
+    async def session(self, connection: HTTPConnection) -> Session | None:
+        """The session of this request, or None. The key behind it is looked up again as for any request."""
+        token = connection.cookies.get(self._cookie)
+        return None if token is None else await run_in_threadpool(self._find, token, address_of(connection))
+
+    def _find(self, token: str, address: str) -> Session | None:
+        name = _name(token)
+        with self._lock:
+            session = self._sessions.get(name)
+            if session is None:
+                return None
+            if session.expires <= self._clock.monotonic():
+                del self._sessions[name]
+                return None
+            self._sessions.move_to_end(name)
+        try:
+            self._authenticator.authenticate_digest(session.key_id, session.key_digest, address)
+        except Problem as problem:
+            if problem.status == 401:
+                with self._lock:
+                    self._sessions.pop(name, None)
+                return None
+            raise
+        return session
+
+    def require(self, *roles: Role) -> Callable[[Request], Awaitable[Session]]:
+        """A FastAPI dependency: the session of the request, its role one of these (any role if none is given).
+
+        Raises 401 ``unauthenticated`` or 403 ``forbidden``. A form's POST must call ``check_csrf`` as well.
+        """
+
+        async def dependency(request: Request) -> Session:
+            session = await self.session(request)
+            if session is None:
+                raise unauthenticated("there is no session, or it has ended: log in with a key")
+            if roles:
+                session.principal.check_role(*roles)
+            return session
+
+        return dependency
+
+
+def check_csrf(session: Session, presented: str | None) -> None:
+    """Raise 403 ``csrf-failed`` unless the form carried this session's token."""
+    given = (presented or "").encode("utf-8", "surrogatepass")
+    if not hmac.compare_digest(session.csrf_token.encode("ascii"), given):
+        raise CSRF_FAILED("the form's token is missing or of another session")
+
+
+def _name(token: str) -> bytes:
+    # Only a hash is kept, so that reading our memory or a log gives nobody a session.
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL: binaries, cluster folder, launcher, supervisor."""

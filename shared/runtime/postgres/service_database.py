@@ -1,0 +1,54 @@
+"""The database of a service on PostgreSQL: the one that is named, or one of its own in `--dir`; migrated before use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.runtime.database.engine import postgres_engine, wait_for_database
+from shared.runtime.database.migrations import migrate
+from shared.runtime.postgres import launcher
+from shared.runtime.settings import PostgresSettings, postgres_binaries
+
+
+@dataclass(frozen=True)
+class ServiceDatabase:
+    """`name` and `options` are for the embedded PostgreSQL; `application` is what the server calls the connections."""
+
+    name: str
+    migrations: Path
+    version_table: str
+    application: str
+    options: Mapping[str, str]
+
+    @contextmanager
+    def opened(self, settings: PostgresSettings, *, serving: bool = False) -> Iterator[str]:
+        """The URL of the database, migrated, for the length of the `with`.
+
+        A PostgreSQL of our own is started by the service (`serving`); a command attaches to that one, or starts it for
+        itself and stops it at the end. Raises PostgresError, Problem, DatabaseVersionError.
+        """
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+            self.prepare(url)
+            yield url
+            return
+        binaries = launcher.find_binaries(postgres_binaries())
+        folder = settings.postgres_folder
+        start = launcher.start if serving else launcher.attach_or_start
+        with start(folder, binaries=binaries, options=self.options) as cluster:
+            cluster.create_database(self.name)
+            url = cluster.url(self.name)
+            self.prepare(url)
+            yield url
+
+    def prepare(self, url: str) -> None:
+        """Wait until the database answers, and bring it to this version's schema."""
+        engine = postgres_engine(url, pool_size=1, application_name=f"{self.application} migrate")
+        try:
+            wait_for_database(engine)
+            migrate(engine, self.migrations, self.version_table)
+        finally:
+            engine.dispose()

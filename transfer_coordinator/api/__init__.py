@@ -1,0 +1,1 @@
+"""The coordinator's HTTP API: creating, listing, showing and cancelling transfers."""

@@ -1,0 +1,147 @@
+"""A caller's wish for a transfer, read strictly from the body of a request. Pure.
+
+The id of a transfer is the caller's, else made of the Idempotency-Key, else new: so the same request names the same
+transfer even at a coordinator whose database was lost, and at most one transfer comes of it.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import Annotated, Final, Literal
+from uuid import UUID, uuid5
+
+import msgspec
+
+from shared.events import MAX_QUANTITY, BadQuantity, Code, Id, code_fault, parse_quantity, quantity_text
+from shared.messages import InstructionLine
+from shared.runtime.clock import parse_rfc3339
+from shared.runtime.http.strict_json import StrictDecoder
+from shared.runtime.problems import invalid_request
+from transfer_coordinator.office.group_catalogue import Known
+from transfer_coordinator.problems import INVALID_KEY, MODE_NOT_OFFERED, SAME_LOCATION, UNKNOWN_ITEM, UNKNOWN_LOCATION
+from transfer_coordinator.saga.saga import Mode, Transfer
+
+MAX_BODY: Final = 256 * 1024
+MAX_LINES: Final = 200
+LONGEST_KEY: Final = 200
+_IDS: Final = UUID("5bfb5f0e-5f3b-5d6f-9d0a-6c1f6a3b7e11")
+"""The name space of ids made of Idempotency-Keys. Never changes."""
+_TRANSFER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Read with a StrictDecoder."""
+
+
+class LineWanted(_Body, frozen=True, kw_only=True):
+    """How much of one item, in its base unit: a JSON number or decimal text above zero, at most three decimals."""
+
+    item_id: Id
+    quantity: msgspec.Raw
+
+
+class TransferWanted(_Body, frozen=True, kw_only=True):
+    """The body of POST /v1/transfers. `deadline` is RFC 3339: past it the transfer is called back."""
+
+    source: Id
+    destination: Id
+    mode: Literal["immediate", "shipped"]
+    lines: Annotated[list[LineWanted], msgspec.Meta(min_length=1, max_length=MAX_LINES)]
+    transfer_id: Id | None = None
+    deadline: Code | None = None
+
+
+read_body: Final = StrictDecoder(TransferWanted, max_bytes=MAX_BODY)
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for, checked as far as it can be without the catalogue; quantities are thousandths by item."""
+
+    transfer_id: str
+    source: str
+    destination: str
+    quantities: dict[str, int]
+    deadline: int | None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the content: two requests under one key must have the same."""
+        content = (self.source, self.destination, Mode.IMMEDIATE, sorted(self.quantities.items()), self.deadline)
+        return sha256(msgspec.json.encode(content)).hexdigest()
+
+
+def wanted(body: TransferWanted, key: str | None, new_id: str) -> Wanted:
+    """The wish of this body. Raises Problem 422."""
+    for field in ("source", "destination"):
+        _check_code(field, getattr(body, field))
+    if Mode.IMMEDIATE.value != body.mode:
+        raise MODE_NOT_OFFERED(f"mode '{body.mode}': goods that people dispatch and receive are not handled yet")
+    if body.source == body.destination:
+        raise SAME_LOCATION(f"both are {body.source}")
+    quantities: dict[str, int] = {}
+    for place, line in enumerate(body.lines):
+        _check_code(f"lines[{place}].item_id", line.item_id)
+        try:
+            quantity = parse_quantity(line.quantity, lowest=1)
+        except BadQuantity as error:
+            invalid_request(f"lines[{place}].quantity", str(error))
+        quantities[line.item_id] = quantities.get(line.item_id, 0) + quantity
+        if quantities[line.item_id] > MAX_QUANTITY:
+            invalid_request(f"lines[{place}].quantity", f"in all more than {quantity_text(MAX_QUANTITY)}")
+    return Wanted(
+        transfer_id=_transfer_id(body.transfer_id, key, new_id),
+        source=body.source,
+        destination=body.destination,
+        quantities=quantities,
+        deadline=_deadline(body.deadline),
+    )
+
+
+def transfer_of(asked: Wanted, known: Known) -> Transfer:
+    """The transfer, with every item's unit. Raises Problem 422 `unknown-location` or `unknown-item`."""
+    for name in (asked.source, asked.destination):
+        if name not in known.locations:
+            raise UNKNOWN_LOCATION(f"no location {name} is known", location_id=name)
+    lines = []
+    for number, (item_id, quantity) in enumerate(asked.quantities.items(), start=1):
+        unit = known.items.get(item_id)
+        if unit is None:
+            raise UNKNOWN_ITEM(f"no item {item_id} is known", item_id=item_id)
+        lines.append(InstructionLine(line=number, item_id=item_id, quantity=quantity, unit=unit))
+    return Transfer(
+        transfer_id=asked.transfer_id,
+        source=asked.source,
+        destination=asked.destination,
+        lines=tuple(lines),
+        deadline=asked.deadline,
+    )
+
+
+def check_key(key: str | None) -> str | None:
+    """The caller's Idempotency-Key as it is kept. Raises Problem 422 `invalid-idempotency-key`."""
+    if key is not None and (not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or code_fault(key) is not None):
+        raise INVALID_KEY(f"it is not 1 to {LONGEST_KEY} printable ASCII characters")
+    return key
+
+
+def _transfer_id(given: str | None, key: str | None, new_id: str) -> str:
+    if given is None:
+        return new_id if key is None else str(uuid5(_IDS, key))
+    if not _TRANSFER_ID.fullmatch(given):
+        invalid_request("transfer_id", "1 to 64 ASCII letters, digits and . _ : -, the first a letter or a digit")
+    return given
+
+
+def _deadline(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_rfc3339(text)[0]
+    except ValueError as error:
+        invalid_request("deadline", str(error))
+
+
+def _check_code(field: str, code: str) -> None:
+    if fault := code_fault(code):
+        invalid_request(field, fault)

@@ -1,0 +1,338 @@
+"""The coordinator's routes: create, list, show and cancel transfers.
+
+A route that writes leaves a command for the next round and waits for what became of it; one that reads does so in a
+thread. Callers that ask to wait are woken by the round that ends their transfer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+from fastapi import Depends, FastAPI, Path, Query
+from pydantic import AfterValidator
+from sqlalchemy import Engine
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.events import code_fault
+from shared.runtime.clock import Clock
+from shared.runtime.database.engine import translate_driver_errors
+from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.auth import Authenticator, Principal, Role
+from shared.runtime.problems import (
+    BODY_TOO_LARGE,
+    FORBIDDEN,
+    INVALID_REQUEST,
+    MALFORMED_JSON,
+    OVERLOADED,
+    UNAUTHENTICATED,
+    UNSUPPORTED_MEDIA_TYPE,
+    WRONG_LOCATION,
+    Problem,
+    ProblemKind,
+)
+from transfer_coordinator.api import transfer_queries
+from transfer_coordinator.api.transfer_records import TransferDetail, TransferDocument, detail, document, sums
+from transfer_coordinator.api.transfer_requests import TransferWanted, Wanted, check_key, read_body, transfer_of, wanted
+from transfer_coordinator.database.transfer_reader import load
+from transfer_coordinator.office.group_catalogue import Catalogue
+from transfer_coordinator.problems import (
+    ALREADY_RECEIVED,
+    BAD_CURSOR,
+    DEADLINE_PASSED,
+    INVALID_KEY,
+    KEY_REUSED,
+    MODE_NOT_OFFERED,
+    NO_CATALOGUE,
+    PROBLEMS,
+    SAME_LOCATION,
+    TRANSFER_ENDED,
+    UNKNOWN_ITEM,
+    UNKNOWN_LOCATION,
+    UNKNOWN_TRANSFER,
+)
+from transfer_coordinator.saga.adoption import UNADOPTABLE
+from transfer_coordinator.saga.planner import Record
+from transfer_coordinator.saga.saga import State, Transfer
+from transfer_coordinator.worker.mailboxes import Cancel, Create
+from transfer_coordinator.worker.worker import CoordinatorWorker
+
+MAX_WAIT: Final = 30.0
+MAX_LIMIT: Final = 1_000
+MOVERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.COORDINATOR)
+READERS: Final = (*MOVERS, Role.VIEWER)
+
+T = TypeVar("T")
+
+
+class TransferPage(msgspec.Struct, frozen=True):
+    """One page of a list; `next` is the `after` of the one that follows, absent at the end."""
+
+    items: list[TransferDocument]
+    next: str | None
+
+
+@dataclass
+class Api:
+    """What the routes work with. `driven` says whether a thread has the worker's rounds."""
+
+    engine: Engine
+    worker: CoordinatorWorker
+    catalogue: Catalogue
+    authenticator: Authenticator
+    clock: Clock
+    new_id: Callable[[int], UUID]
+    driven: Callable[[], bool]
+
+    def allow(self, roles: tuple[Role, ...]) -> Any:
+        """A dependency: the caller, who must have one of these roles."""
+        return Depends(self.authenticator.require(*roles))
+
+    def read(self, transfer_id: str) -> Record | None:
+        with translate_driver_errors(), self.engine.connect() as connection:
+            found = load(connection, [transfer_id]).get(transfer_id)
+        return None if found is None else found.record
+
+    async def take_down(self, command: Create | Cancel, future: Future[T]) -> T:
+        """Have a command done; what became of it. Raises the Problem that refuses it."""
+        self.worker.inbox.submit(command)
+        if not self.driven():
+            # Nobody else does: a command at the terminal, or a simulation.
+            await run_in_threadpool(self.worker.round, sweep=False)
+        return await asyncio.wrap_future(future)
+
+    async def fit(self, asked: Wanted) -> Transfer:
+        """The transfer, with what the catalogue says of it. Raises Problem 422, or 503 where nothing is known yet."""
+        known = self.catalogue.loaded
+        if known is None:
+            known = await run_in_threadpool(self.catalogue.known)
+        try:
+            return transfer_of(asked, known)
+        except Problem:
+            # What is not known may be new: head office is asked before anything is refused.
+            arrived = self.clock.monotonic()
+            answered = await run_in_threadpool(self.catalogue.refresh, arrived)
+            known = await run_in_threadpool(self.catalogue.known)
+        if not answered and known.version == 0:
+            raise NO_CATALOGUE("head office was not reached since the start")
+        try:
+            return transfer_of(asked, known)
+        except Problem as problem:
+            if problem.code == UNKNOWN_ITEM.code:
+                problem.extras["nearest"] = await run_in_threadpool(self.catalogue.nearest, problem.extras["item_id"])
+            raise
+
+    async def check_deadline(self, asked: Wanted) -> None:
+        """Raise Problem 422 where the deadline is over, unless the transfer is there: then it is asked for again."""
+        if asked.deadline is None or asked.deadline > self.clock.now():
+            return
+        if await run_in_threadpool(self.read, asked.transfer_id) is None:
+            raise DEADLINE_PASSED("a transfer needs a deadline that is still to come")
+
+    async def seen(self, transfer_id: str, principal: Principal) -> Record:
+        """A transfer that this caller may see. Raises Problem 404, 403."""
+        record = await run_in_threadpool(self.read, transfer_id)
+        if record is None:
+            raise UNKNOWN_TRANSFER(f"there is no transfer {transfer_id}", transfer_id=transfer_id)
+        check_part(principal, record.transfer.source, record.transfer.destination)
+        return record
+
+
+def check_part(principal: Principal, source: str, destination: str) -> None:
+    """Raise Problem 403 where the key is for a location that has no part in the transfer."""
+    if principal.location_id not in {None, source, destination}:
+        raise WRONG_LOCATION(
+            f"the key {principal.key_id} is for {principal.location_id}; the transfer is from {source} to {destination}"
+        )
+
+
+def _code(text: str) -> str:
+    if fault := code_fault(text):
+        raise ValueError(fault)
+    return text
+
+
+TransferPath = Annotated[str, Path(min_length=1, max_length=64), AfterValidator(_code)]
+LocationQuery = Annotated[
+    str | None, Query(min_length=1, max_length=64), AfterValidator(lambda text: text and _code(text))
+]
+Listable = StrEnum("Listable", {name: name for name in (*State, UNADOPTABLE)})  # type: ignore[misc]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most")]
+After = Annotated[str | None, Query(max_length=1_000, description="`next` of the page before")]
+Wait = Annotated[float, Query(ge=0, description=f"Seconds to wait for the end, at most {MAX_WAIT:g}")]
+
+_KEY_HEADER: Final = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}}
+_EVERY: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION, INVALID_REQUEST)
+_ANSWER: Final = "The transfer as it stands"
+
+
+def _responses(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
+    return PROBLEMS.responses(*_EVERY, *kinds)
+
+
+def add_routes(app: FastAPI, api: Api) -> None:
+    """Add the routes of transfers."""
+
+    def answer(record: Record, status: int = 200) -> Response:
+        headers = {"Location": f"/v1/transfers/{quote(record.transfer.transfer_id)}"} if status == 202 else None
+        return json_response(document(record, api.clock.now()), status, headers)
+
+    async def ended(request: Request, transfer_id: str, wait: float, act: Callable[[], Awaitable[Record]]) -> Record:
+        """The record that `act` gives, or, waiting, the one at the transfer's end or when the time is over."""
+        if wait <= 0:
+            return await act()
+        request.scope["larder.waits"] = True
+        with api.worker.waiters.wait_for(transfer_id) as waiting:
+            record = await act()
+            if record.ended:
+                return record
+            end = await waiting.end(min(wait, MAX_WAIT), request.app.state.stopping)
+        return end or await run_in_threadpool(api.read, transfer_id) or record
+
+    @app.post(
+        "/v1/transfers",
+        status_code=202,
+        tags=["transfers"],
+        summary="Move goods from one location to another",
+        description="The key of the command is `transfer_id`, else the `Idempotency-Key`: the same request again gives "
+        "the same transfer. With `wait` the answer comes when it has ended, or as it stands when the time is over.",
+        openapi_extra=documented_body(TransferWanted) | {"parameters": [_KEY_HEADER]},
+        responses={
+            202: documented_answer(TransferDocument, _ANSWER),
+            **_responses(
+                MALFORMED_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, KEY_REUSED, INVALID_KEY, UNKNOWN_LOCATION,
+                UNKNOWN_ITEM, SAME_LOCATION, MODE_NOT_OFFERED, DEADLINE_PASSED, NO_CATALOGUE, OVERLOADED,
+            ),
+        },
+    )  # fmt: skip
+    async def create_transfer(request: Request, wait: Wait = 0, principal: Principal = api.allow(MOVERS)) -> Response:  # noqa: B008
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
+        body = read_body(await request.body())
+        key = check_key(request.headers.get("idempotency-key"))
+        asked = wanted(body, key, str(api.new_id(api.clock.now())))
+        check_part(principal, asked.source, asked.destination)
+        transfer = await api.fit(asked)
+        await api.check_deadline(asked)
+
+        def act() -> Awaitable[Record]:
+            command = Create(
+                transfer=transfer, created_by=principal.key_id, digest=asked.digest, command_key=key, future=Future()
+            )
+            return api.take_down(command, command.future)
+
+        return answer(await ended(request, transfer.transfer_id, wait, act), 202)
+
+    @app.get(
+        "/v1/transfers",
+        tags=["transfers"],
+        summary="Transfers, the newest first",
+        responses={200: documented_answer(TransferPage, "One page"), **_responses(BAD_CURSOR)},
+    )
+    def list_transfers(
+        state: Listable | None = None,
+        location_id: LocationQuery = None,
+        after: After = None,
+        limit: Limit = 100,
+        principal: Principal = api.allow(READERS),  # noqa: B008
+    ) -> Response:
+        if location_id is not None:
+            principal.check_location(location_id)
+        with translate_driver_errors(), api.engine.connect() as connection:
+            page = transfer_queries.listed(
+                connection,
+                state=None if state is None else state.value,
+                location_id=location_id or principal.location_id,
+                after=_read_place(after),
+                limit=limit,
+                now=api.clock.now(),
+            )
+        return json_response(TransferPage(page.items, None if page.next is None else _write_place(page.next)))
+
+    @app.get(
+        "/v1/transfers/{transfer_id:code}",
+        tags=["transfers"],
+        summary="One transfer, what the logs say of it, and its journal",
+        responses={200: documented_answer(TransferDetail, _ANSWER), **_responses(UNKNOWN_TRANSFER)},
+    )
+    async def show_transfer(
+        request: Request,
+        transfer_id: TransferPath,
+        wait: Wait = 0,
+        principal: Principal = api.allow(READERS),  # noqa: B008
+    ) -> Response:
+        await ended(request, transfer_id, wait, lambda: api.seen(transfer_id, principal))
+        record = await api.seen(transfer_id, principal)
+
+        def read() -> TransferDetail:
+            with translate_driver_errors(), api.engine.connect() as connection:
+                return detail(record, transfer_queries.journal(connection, transfer_id), api.clock.now())
+
+        return json_response(await run_in_threadpool(read))
+
+    @app.post(
+        "/v1/transfers/{transfer_id:code}/cancel",
+        status_code=202,
+        tags=["transfers"],
+        summary="Call a transfer back, as long as nothing of it was received",
+        description="The sites are asked to refuse it; goods that left come back. With `wait` the answer comes when it "
+        "has ended.",
+        responses={
+            202: documented_answer(TransferDocument, "The wish is taken down"),
+            **_responses(UNKNOWN_TRANSFER, TRANSFER_ENDED, ALREADY_RECEIVED, OVERLOADED),
+        },
+    )
+    async def cancel_transfer(
+        request: Request,
+        transfer_id: TransferPath,
+        wait: Wait = 0,
+        principal: Principal = api.allow(MOVERS),  # noqa: B008
+    ) -> Response:
+        before = await api.seen(transfer_id, principal)
+        if before.ended:
+            raise TRANSFER_ENDED(f"{transfer_id} is {before.state}", state=before.state)
+        _check_not_received(before)
+
+        async def act() -> Record:
+            command: Cancel = Cancel(transfer_id=transfer_id, by=principal.key_id, future=Future())
+            return await api.take_down(command, command.future) or before
+
+        record = await ended(request, transfer_id, wait, act)
+        if record.state is State.COMPLETED:
+            raise ALREADY_RECEIVED(f"{transfer_id} was received before it could be called back", state=record.state)
+        _check_not_received(record)
+        return answer(record, 202)
+
+
+def _check_not_received(record: Record) -> None:
+    if sums(record).settled:
+        raise ALREADY_RECEIVED(
+            f"{record.transfer.destination} has received goods of {record.transfer.transfer_id}", state=record.state
+        )
+
+
+def _read_place(after: str | None) -> tuple[int, str]:
+    if not after:
+        return transfer_queries.FIRST
+    try:
+        raw = urlsafe_b64decode(after.encode("ascii") + b"=" * (-len(after) % 4))
+        moment, name = msgspec.json.decode(raw, type=tuple[Annotated[int, msgspec.Meta(ge=0, le=2**62)], str])
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise BAD_CURSOR("'after' cannot be read") from error
+    if "\0" in name:
+        raise BAD_CURSOR("'after' cannot be read")
+    return moment, name
+
+
+def _write_place(place: tuple[int, str]) -> str:
+    return urlsafe_b64encode(msgspec.json.encode(place)).rstrip(b"=").decode("ascii")

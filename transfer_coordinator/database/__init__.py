@@ -1,0 +1,1 @@
+"""The coordinator's database: schema, migrations, reading and writing transfers, the lease."""

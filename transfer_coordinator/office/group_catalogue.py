@@ -1,0 +1,249 @@
+"""What the coordinator knows of the group: locations, items with their units, and who may call. Pulled and kept.
+
+Head office's catalogue comes as changes after a version, chained by hashes. It is kept in the database, so a
+coordinator that is started again knows its callers before head office answers; a look-up reads memory only.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, Engine, Table, delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from shared.messages import (
+    CATALOGUE_START,
+    CatalogueDiverged,
+    CatalogueKey,
+    CataloguePage,
+    read_catalogue_page,
+)
+from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
+from shared.runtime.clock import Clock
+from shared.runtime.database.engine import translate_driver_errors
+from shared.runtime.http.auth import Role, StoredKey, digest_of, key_id_of
+from shared.runtime.telemetry import get_logger
+from transfer_coordinator.database.schema import KNOWN_ITEM, KNOWN_KEY, KNOWN_LOCATION, now
+from transfer_coordinator.database.transfer_reader import read_feed
+from transfer_coordinator.database.transfer_writer import move_feed
+from transfer_coordinator.office.retry import Backoff
+
+log = get_logger("larder.catalogue")
+
+CATALOGUE_FEED: Final = "catalogue"
+PAGE: Final = 1_000
+MOST_PAGES: Final = 10_000
+SOONEST: Final = 1.0
+"""Seconds between two looks for unknown keys: what strangers try must not become head office's load."""
+NEAREST: Final = 5
+SEARCHED: Final = 5_000
+LOCAL: Final = "localcli"
+"""The key id of `larder transfer …` commands on the coordinator's own machine."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """The catalogue as far as it was pulled. `items`: unit by item; `locations`: name by location."""
+
+    version: int
+    hash: str
+    items: dict[str, str]
+    locations: dict[str, str]
+    keys: dict[str, StoredKey]
+
+
+NOTHING: Final = Known(0, CATALOGUE_START, {}, {}, {})
+_ROLES: Final = frozenset(Role)
+
+
+class Catalogue:
+    """Thread-safe. `own_key` is our key at head office, `local_key` that of this machine's commands: both may call."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        client: ServiceClient,
+        clock: Clock,
+        *,
+        own_key: str,
+        local_key: str | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._engine = engine
+        self._client = client
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: Known | None = None
+        self._sleep = sleep
+        self._looked_at = float("-inf")
+        self._backoff = Backoff(clock.monotonic)
+        self._own: dict[str, StoredKey] = {}
+        own_id = key_id_of(own_key)
+        if own_id is not None:
+            self._own[own_id] = StoredKey(own_id, digest_of(own_key), Role.COORDINATOR)
+        if local_key is not None:
+            self._own[LOCAL] = StoredKey(LOCAL, digest_of(local_key), Role.MANAGER)
+        self.keys_changed: Callable[[], None] = lambda: None
+
+    # Looking up
+
+    def lookup(self, key_id: str) -> StoredKey | None:
+        """For the Authenticator. A key that nobody knows may be new: head office is asked, about once a second."""
+        own = self._own.get(key_id)
+        if own is not None:
+            return own
+        found = self.known().keys.get(key_id)
+        if found is None:
+            arrived = self._clock.monotonic()
+            too_soon = self._looked_at + SOONEST - arrived
+            if too_soon > 0:
+                self._sleep(min(too_soon, SOONEST))
+            if self.refresh(since=arrived):
+                found = self.known().keys.get(key_id)
+        return found
+
+    @property
+    def loaded(self) -> Known | None:
+        """What is known now, or None before the first look into our own database. Touches nothing."""
+        return self._known
+
+    def known(self) -> Known:
+        """What is known now, without asking anybody but, once, our own database. Raises Problem where that is away."""
+        known = self._known
+        if known is None:
+            with self._lock:
+                known = self._known = self._known or self._load()
+        return known
+
+    def nearest(self, item_id: str) -> list[str]:
+        """The item codes most like one that is not known, the likeliest first."""
+        by_folded: dict[str, str] = {}
+        for code in self.known().items:
+            if len(by_folded) == SEARCHED:
+                break
+            by_folded[code.casefold()] = code
+        return [by_folded[each] for each in get_close_matches(item_id.casefold(), by_folded, NEAREST)]
+
+    # Pulling
+
+    def refresh(self, since: float | None = None) -> bool:
+        """Pull whatever is new; whether head office answered.
+
+        With `since` (on the monotonic clock) somebody else's pull begun after it will do, and a head office that does
+        not answer is left alone for a while. Raises Problem where our database is away.
+        """
+        with self._lock:
+            if since is not None and self._looked_at > since:
+                return not self._backoff.failing
+            if since is not None and self._backoff.remaining() > 0:
+                return False
+            self._looked_at = self._clock.monotonic()
+            try:
+                for _ in range(MOST_PAGES):
+                    if not self._pull():
+                        break
+            except (Unreachable, RemoteProblem, msgspec.MsgspecError) as error:
+                if not self._backoff.failing:
+                    log.warning("the catalogue cannot be pulled now", why=str(error))
+                self._backoff.failed()
+                return False
+            self._backoff.succeeded()
+            return True
+
+    def _pull(self) -> bool:
+        """Take one page over; whether there are more."""
+        known = self._known = self._known or self._load()
+        try:
+            page = self._page(known)
+        except CatalogueDiverged as diverged:
+            log.warning("head office has another catalogue now; pulling it from the beginning", why=str(diverged))
+            self._replace()
+            return False
+        if page.entries:
+            self._keep(_merged(known, page), page, anew=False)
+        return page.more
+
+    def _page(self, known: Known) -> CataloguePage:
+        answer = self._client.request("GET", "/v1/sync/catalogue", params={"after": known.version, "limit": PAGE})
+        return read_catalogue_page(answer.body, known.version, known.hash)
+
+    def _replace(self) -> None:
+        """Pull the whole of it before the old one is let go: callers go on being known."""
+        known, entries = NOTHING, []
+        for _ in range(MOST_PAGES):
+            try:
+                page = self._page(known)
+            except CatalogueDiverged as diverged:
+                raise Unreachable(f"head office's catalogue does not verify: {diverged}") from diverged
+            known = _merged(known, page)
+            entries += page.entries
+            if not page.more:
+                break
+        self._keep(known, CataloguePage(entries=entries, version=known.version, more=False), anew=True)
+
+    def _keep(self, after: Known, page: CataloguePage, *, anew: bool) -> None:
+        """Write the page's entries, in place of everything or beside it, and believe `after`."""
+        items = {each.item.item_id: each.item for each in page.entries if each.item is not None}
+        locations = {each.location.location_id: each.location for each in page.entries if each.location is not None}
+        keys = {each.key.key_id: each.key for each in page.entries if each.key is not None}
+        with translate_driver_errors(), self._engine.begin() as connection:
+            if anew:
+                for table in (KNOWN_ITEM, KNOWN_LOCATION, KNOWN_KEY):
+                    connection.execute(delete(table))
+            _upsert(connection, KNOWN_ITEM, items.values())
+            _upsert(connection, KNOWN_LOCATION, locations.values())
+            _upsert(connection, KNOWN_KEY, keys.values())
+            move_feed(connection, CATALOGUE_FEED, str(after.version), now(connection), after.hash)
+        self._known = after  # replaced whole, as readers take no lock
+        if keys or anew:
+            self.keys_changed()
+
+    def _load(self) -> Known:
+        with translate_driver_errors(), self._engine.connect() as connection:
+            version, digest = read_feed(connection, CATALOGUE_FEED) or ("0", CATALOGUE_START)
+            keys = [CatalogueKey(**row) for row in connection.execute(select(KNOWN_KEY)).mappings()]
+            return Known(
+                int(version),
+                digest,
+                {row.item_id: row.unit for row in connection.execute(select(KNOWN_ITEM))},
+                {row.location_id: row.name for row in connection.execute(select(KNOWN_LOCATION))},
+                _callers(keys),
+            )
+
+
+def _merged(known: Known, page: CataloguePage) -> Known:
+    if not page.entries:
+        return known
+    last = page.entries[-1]
+    return Known(
+        last.version,
+        last.hash,
+        known.items | {each.item.item_id: each.item.unit for each in page.entries if each.item is not None},
+        known.locations
+        | {each.location.location_id: each.location.name for each in page.entries if each.location is not None},
+        known.keys | _callers(each.key for each in page.entries if each.key is not None),
+    )
+
+
+def _callers(keys: Iterable[CatalogueKey]) -> dict[str, StoredKey]:
+    # A role that a newer head office knows and we do not may do nothing here.
+    return {
+        key.key_id: StoredKey(key.key_id, key.key_hash, Role(key.role), key.location_id, key.revoked_at is not None)
+        for key in keys
+        if key.role in _ROLES
+    }
+
+
+def _upsert(connection: Connection, table: Table, entries: Iterable[msgspec.Struct]) -> None:
+    names = [column.name for column in table.columns]
+    rows = [{name: getattr(each, name) for name in names} for each in entries]
+    if not rows:
+        return
+    statement = insert(table)
+    (key,) = table.primary_key.columns
+    changed = {name: statement.excluded[name] for name in names if name != key.name}
+    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=changed), rows)

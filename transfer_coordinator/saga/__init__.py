@@ -1,0 +1,1 @@
+"""The saga of one transfer: states, next step, plan, adoption. Pure."""

@@ -1,0 +1,1 @@
+"""The worker that drives transfers: mailboxes, rounds, leases, batching, threads."""
