@@ -59,7 +59,7 @@ def _foreseen(error: Exception) -> bool:
     foreseen = (
         ("branch_node.database.store", ("AlreadyWriting", "LocationDiffers")),
         ("branch_node.database.witness", ("WitnessUnusable",)),
-        ("shared.runtime.database.engine.migrations", ("DatabaseVersionError",)),
+        ("shared.runtime.database.migrations", ("DatabaseVersionError",)),
     )
     kinds = [getattr(sys.modules[name], kind) for name, some in foreseen if name in sys.modules for kind in some]
     return isinstance(error, tuple(kinds))

@@ -56,7 +56,7 @@ class Api:
 
     def __init__(self, client: TestClient, keys: dict[str, str]) -> None:
         self.client = client
-        self.keys = api_keys
+        self.keys = keys
 
     def call(self, who: str, method: str, path: str, body: Any = None, **options: Any) -> Response:
         """One request with the key of `who`; `body` is sent as JSON, or as it is where it is bytes."""
