@@ -153,7 +153,7 @@ def room(package: str, module: str) -> str:
 
 
 def against_the_layers(root: Path) -> list[str]:
-    """Imports from a lower layer to a higher one, or between two rooms of one layer: without them there is no circle."""
+    """Imports from a lower layer to a higher one, or between two rooms of one layer: without any there is no circle."""
     breaches = []
     for package, layers in LAYERS.items():
         place = {name: number for number, layer in enumerate(layers) for name in layer}
@@ -195,6 +195,17 @@ def unexplained_folders(root: Path) -> list[str]:
             isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and body[0].value.value
         ):
             breaches.append(f"{folder.relative_to(root)}/__init__.py is not one sentence")
+    return breaches
+
+
+def tests_elsewhere(root: Path) -> list[str]:
+    """Tests in a folder that is no folder of the product: they mirror what they test."""
+    breaches = []
+    for kind in ("unit", "integration"):
+        for path in sorted((root / "tests" / kind).rglob("test_*.py")):
+            folder = path.parent.relative_to(root / "tests" / kind)
+            if folder.parts[:1] not in {(), ("support",)} and not (root / folder / "__init__.py").exists():
+                breaches.append(f"{path.relative_to(root)} tests {folder}, which is no folder of the product")
     return breaches
 
 
@@ -252,6 +263,7 @@ RULES = (
     unknown_modules,
     crowded_folders,
     unexplained_folders,
+    tests_elsewhere,
     unknown_at_the_top,
     environment_reads,
     long_files,
@@ -358,6 +370,14 @@ def test_a_crowded_folder_is_found(tree: Path) -> None:
         assert crowded_folders(tree) == []
         (tree / "head_office" / "log" / f"module_{number}.py").write_text("")
     assert crowded_folders(tree) == [f"head_office/log has {MOST_MODULES + 1} modules"]
+
+
+def test_a_test_elsewhere_is_found(tree: Path) -> None:
+    for folder in ("tests/unit/shared", "tests/unit", "tests/integration/support", "tests/unit/head_office/things"):
+        (tree / folder).mkdir(parents=True, exist_ok=True)
+        (tree / folder / "test_one.py").write_text("")
+    (breach,) = tests_elsewhere(tree)
+    assert breach.startswith("tests/unit/head_office/things/test_one.py")
 
 
 @pytest.mark.parametrize("text", [None, "", "import os", '"""A sentence."""\nfrom x import y', "1 + 1"])

@@ -1,0 +1,171 @@
+"""`larder transfer …` as real processes, over HTTP to a head office that is a model."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.messages import CatalogueItem, CatalogueLocation
+from shared.runtime.http.auth import generate_key
+from tests.integration.transfer_coordinator.office_model import OfficeModel
+from tests.support.processes import RunningProcess, larder, run_larder
+from tests.support.waiting import wait_until
+
+LINES = ("--source", "A", "--destination", "B", "--line", "milk=2.5")
+
+
+@pytest.fixture
+def office() -> Iterator[tuple[OfficeModel, str]]:
+    """The model, and where it answers. Its sites do at once what they are asked."""
+    model = OfficeModel(A={"milk": 100_000}, B={})
+    for name in ("A", "B"):
+        model.publish(location=CatalogueLocation(location_id=name, name=name, timezone="UTC", day_start=240))
+    model.publish(item=CatalogueItem(item_id="milk", name="milk", unit="l"))
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            request = httpx.Request(self.command, f"http://office{self.path}", content=body)
+            with lock:
+                model.work()
+                answer = model.transport().handle_request(request)
+            self.send_response(answer.status_code)
+            self.send_header("content-length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_arguments: object) -> None:
+            """Nothing to the terminal."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield model, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, office: tuple[OfficeModel, str], pg_database: str) -> Path:
+    made = run_larder(
+        "transfer", "init", "--dir", tmp_path / "t", "--head-office", office[1], "--key", generate_key().text,
+        "--database-url", pg_database, "--json",
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["reached"] is True
+    return tmp_path / "t"
+
+
+@pytest.fixture
+def served(folder: Path, tmp_path: Path) -> Iterator[RunningProcess]:
+    with larder("transfer", "serve", "--dir", folder, "--port", "0", output=tmp_path / "serve.log") as process:
+        process.wait_for(r"larder transfer ready on http://127\.0\.0\.1:\d+")
+        yield process
+
+
+def run(*arguments: str | Path, code: int = 0) -> Any:
+    done = run_larder("transfer", *arguments, "--json")
+    assert done.returncode == code, (done.stdout, done.stderr)
+    return json.loads(done.stdout) if done.stdout else done.stderr
+
+
+@pytest.mark.parametrize("serving", [True, False], ids=["served", "nobody serves"])
+def test_create_show_list_cancel(folder: Path, serving: bool, request: pytest.FixtureRequest) -> None:
+    if serving:
+        request.getfixturevalue("served")
+    made = run("create", "--dir", folder, *LINES, "--wait")
+    assert (made["state"], made["lines"][0]["received"]) == ("COMPLETED", 2.5)
+    shown = run("show", made["transfer_id"], "--dir", folder)
+    assert [each["state"] for each in shown["journal"]] == ["REQUESTED", "OUT_PENDING", "IN_PENDING", "COMPLETED"]
+    refused = run(
+        "create", "--dir", folder, *LINES[:4], "--line", "milk=1000", "--wait", "--transfer-id", "big", code=1
+    )
+    assert (refused["state"], refused["end_reason"]) == ("REJECTED", "insufficient-stock")
+    listed = run("list", "--dir", folder)
+    assert [each["state"] for each in listed["items"]] == ["REJECTED", "COMPLETED"]
+    assert "transfer-ended" in run("cancel", "big", "--dir", folder, code=1)
+    assert "unknown-transfer" in run("show", "nobody", "--dir", folder, code=1)
+
+
+def test_for_people(folder: Path, served: RunningProcess) -> None:
+    del served
+    run("create", "--dir", folder, *LINES, "--wait", "--transfer-id", "t1")
+    shown = run_larder("transfer", "show", "t1", "--dir", folder).stdout
+    for part in ("COMPLETED", "TRANSFER_OUT", "Journal", "2.5", "IN_PENDING"):
+        assert part in shown
+    assert "t1" in run_larder("transfer", "list", "--dir", folder, "--state", "COMPLETED").stdout
+    wrong = run_larder("transfer", "create", "--dir", folder, *LINES[:4], "--line", "mlik=1")
+    assert wrong.returncode == 1
+    assert "unknown-item" in wrong.stderr
+    assert "milk" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
+def test_wrong_usage(tmp_path: Path, folder: Path) -> None:
+    for arguments in (
+        ("create", "--dir", folder, *LINES[:4], "--line", "milk"),
+        ("create", "--dir", folder, *LINES[:4]),
+        ("show", "--dir", folder),
+        ("show", "t1", "--dir", tmp_path / "nowhere"),
+        ("init", "--dir", tmp_path / "x", "--head-office", "http://o", "--key", "secret"),
+    ):
+        done = run_larder("transfer", *arguments)
+        assert done.returncode == 2, (arguments, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_answer_got_lost_and_the_command_is_given_again(folder: Path, served: RunningProcess) -> None:
+    """The id is kept before the first try: the second command names the same transfer."""
+    served.kill()
+    # A server that was killed leaves its announcement behind; the command sees that nobody answers and does it itself.
+    (folder / "pending.json").write_text("{}")
+    first = run("create", "--dir", folder, *LINES)
+    assert json.loads((folder / "pending.json").read_text()) == {}
+    second = run("create", "--dir", folder, *LINES)
+    assert first["transfer_id"] != second["transfer_id"]
+
+
+def test_a_key_that_head_office_refuses(tmp_path: Path, office: tuple[OfficeModel, str], pg_database: str) -> None:
+    model, url = office
+    model._answer = lambda _request, _path: httpx.Response(  # type: ignore[method-assign]
+        401, json={"code": "unauthenticated", "title": "No valid key"}
+    )
+    done = run_larder(
+        "transfer", "init", "--dir", tmp_path / "t", "--head-office", url, "--key", generate_key().text,
+        "--database-url", pg_database,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "keys add --role coordinator" in done.stderr
+    assert not (tmp_path / "t").exists()
+
+
+def test_killed_and_started_again_it_goes_on(
+    folder: Path, tmp_path: Path, office: tuple[OfficeModel, str], served: RunningProcess
+) -> None:
+    model, _ = office
+    model.sites["B"].away = True
+    run("create", "--dir", folder, *LINES, "--transfer-id", "t1")
+    served.kill()
+    model.sites["B"].away = False
+    output = tmp_path / "again.log"
+    with larder("transfer", "serve", "--dir", folder, "--port", "0", "--lease-seconds", "1", output=output) as process:
+        process.wait_for("ready on")
+        wait_until(lambda: run("show", "t1", "--dir", folder)["state"] == "COMPLETED", 60, what="the end")
+        assert process.stop() == 0
+    assert not (folder / "running.json").exists()
+    assert model.log("A") == ["OUT"]
+    assert model.log("B") == ["IN"]
