@@ -198,7 +198,7 @@ def unexplained_folders(root: Path) -> list[str]:
     return breaches
 
 
-def tests_elsewhere(root: Path) -> list[str]:
+def unmirrored_tests(root: Path) -> list[str]:
     """Tests in a folder that is no folder of the product: they mirror what they test."""
     breaches = []
     for kind in ("unit", "integration"):
@@ -263,7 +263,7 @@ RULES = (
     unknown_modules,
     crowded_folders,
     unexplained_folders,
-    tests_elsewhere,
+    unmirrored_tests,
     unknown_at_the_top,
     environment_reads,
     long_files,
@@ -376,7 +376,7 @@ def test_a_test_elsewhere_is_found(tree: Path) -> None:
     for folder in ("tests/unit/shared", "tests/unit", "tests/integration/support", "tests/unit/head_office/things"):
         (tree / folder).mkdir(parents=True, exist_ok=True)
         (tree / folder / "test_one.py").write_text("")
-    (breach,) = tests_elsewhere(tree)
+    (breach,) = unmirrored_tests(tree)
     assert breach.startswith("tests/unit/head_office/things/test_one.py")
 
 
