@@ -118,7 +118,7 @@ class View(Protocol):
 
     def order(self, order_id: str, source: str) -> OrderState | None: ...
 
-    def recorded_at(self, sequence: int) -> Recorded:
+    def recorded_at(self, sequence: int) -> RecordedCommand:
         """The whole command whose first event has this sequence, as if it were repeated."""
 
 
@@ -146,7 +146,7 @@ class Decision(msgspec.Struct, kw_only=True):
     after_commit: Sequence[Callable[[], None]] = ()
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class RecordedCommand(msgspec.Struct, frozen=True):
     """A command's events in the log: what an answer is made of, the first time and every time it is repeated.
 
     `standings` is what stood of each item named in the events right after them. `look` gives the connection, with
@@ -176,7 +176,7 @@ class Command:
         """Decide on what is. Raises Problem to refuse; nothing is recorded then."""
         raise NotImplementedError
 
-    def answer(self, recorded: Recorded) -> object:
+    def answer(self, recorded: RecordedCommand) -> object:
         """The answer, from the recorded events alone. Called only where there are any."""
         return recorded.sealed
 

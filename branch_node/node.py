@@ -18,7 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from branch_node.database import witness
 from branch_node.database.api_keys import BranchKeys
 from branch_node.database.store import AlreadyWriting, Store, last_recorded_at
-from branch_node.database.witness import Finding, Witness
+from branch_node.database.witness import Witness, WitnessVerdict
 from branch_node.metrics import add_gauges
 from branch_node.problems import ROLLED_BACK
 from branch_node.settings import BranchSettings
@@ -107,7 +107,7 @@ class Node:
         self.board.change(acknowledged=kept.acknowledged, last_contact_at=kept.last_contact_at)
         self._opened = True
         finding = self._ask_witness()
-        if finding is Finding.ROLLED_BACK:
+        if finding is WitnessVerdict.ROLLED_BACK:
             return
         if self._witness is not None:
             self._witness.write(self.writer.head)
@@ -124,17 +124,17 @@ class Node:
         )
         retrying(self.writer.open)
 
-    def _ask_witness(self) -> Finding:
+    def _ask_witness(self) -> WitnessVerdict:
         path = self.settings.witness_path
         seen = witness.read(path)
         head = self.writer.head
         there = None if seen is None else self.log_reader.hash_at(seen.sequence)
         finding = witness.compare(seen, self.location_id, head, there)
-        if finding is Finding.OTHER_LOCATION and seen is not None:
+        if finding is WitnessVerdict.OTHER_LOCATION and seen is not None:
             raise SettingsError(
                 f"{path} is the witness of {seen.location_id}, not of {self.location_id}: give --witness another place"
             )
-        if finding is Finding.ROLLED_BACK and seen is not None:
+        if finding is WitnessVerdict.ROLLED_BACK and seen is not None:
             detail = (
                 f"this database ends at event {head.sequence}, but the witness {path} saw event {seen.sequence}"
                 if seen.sequence > head.sequence
@@ -149,7 +149,7 @@ class Node:
             log.error("rolled back", detail=detail, hint=hint)
             return finding
         self._witness = Witness(path, self.location_id)
-        if finding is Finding.FIRST and head.sequence:
+        if finding is WitnessVerdict.FIRST and head.sequence:
             log.warning("there was no witness beside this database; begun anew", path=str(path), at=head.sequence)
         return finding
 

@@ -20,11 +20,11 @@ Number = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "number"
 """A quantity, written as a JSON number."""
 
 
-class _Answer(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+class _Record(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Fields that say nothing are left out."""
 
 
-class EnteredRecord(_Answer, kw_only=True):
+class EnteredRecord(_Record, kw_only=True):
     """The quantity as a person entered it; times `factor` it is the event's quantity."""
 
     quantity: Number
@@ -32,12 +32,12 @@ class EnteredRecord(_Answer, kw_only=True):
     factor: Number
 
 
-class CostRecord(_Answer, kw_only=True):
+class CostRecord(_Record, kw_only=True):
     amount: str
     currency: str
 
 
-class EventRecord(_Answer, kw_only=True, gc=False):
+class EventRecord(_Record, kw_only=True, gc=False):
     """One event of the log, whole."""
 
     event_id: str
@@ -89,7 +89,7 @@ class EventRecord(_Answer, kw_only=True, gc=False):
     ] = ()
 
 
-class StockRecord(_Answer, kw_only=True):
+class StockRecord(_Record, kw_only=True):
     """What stands of one item here. `available` is on hand − reserved; expired reservations never count."""
 
     item_id: str

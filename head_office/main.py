@@ -43,7 +43,7 @@ NAME = "head-office"
 
 
 @dataclass(frozen=True)
-class HeadOffice:
+class HeadOfficeService:
     """A head office that is put together. Its thread runs between the start and the stop of `app`."""
 
     app: FastAPI
@@ -55,7 +55,7 @@ class HeadOffice:
         self.engine.dispose()
 
 
-def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOffice:
+def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
     """Put head office together on the database that the settings name, which is migrated.
 
     Nothing runs yet and nothing is connected. Raises SettingsError where no database is named.
@@ -94,7 +94,7 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOffice:
     add_stock_routes(app, office)
     add_report_routes(app, office)
     add_pages(app, office, clock)
-    return HeadOffice(app, engine, wakeups)
+    return HeadOfficeService(app, engine, wakeups)
 
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]

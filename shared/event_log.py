@@ -159,7 +159,7 @@ def append_only_ddl(table: str, dialect: str) -> list[str]:
     ]
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """One event as it is shipped: its sequence, its canonical line, its hash (32 bytes)."""
 
     sequence: int
@@ -320,7 +320,7 @@ def read_head(connection: Connection, tables: LogTables, location_id: str, *, lo
     return None if row is None else Head(row.epoch, row.sequence, bytes(row.hash))
 
 
-def read_after(connection: Connection, tables: LogTables, after: int, limit: int) -> list[Entry]:
+def read_after(connection: Connection, tables: LogTables, after: int, limit: int) -> list[LogEntry]:
     """Up to `limit` entries of a branch's log after the sequence `after`, in order."""
     event = tables.event
     rows = connection.execute(
@@ -329,7 +329,7 @@ def read_after(connection: Connection, tables: LogTables, after: int, limit: int
         .order_by(event.c.sequence)
         .limit(limit)
     )
-    return [Entry(row.sequence, bytes(row.line), bytes(row.hash)) for row in rows]
+    return [LogEntry(row.sequence, bytes(row.line), bytes(row.hash)) for row in rows]
 
 
 def hash_at(connection: Connection, tables: LogTables, location_id: str, sequence: int) -> bytes | None:

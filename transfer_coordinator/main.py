@@ -25,11 +25,11 @@ from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.server import run
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, configure_logging
-from transfer_coordinator.api.transfer_routes import Api, add_routes
+from transfer_coordinator.api.transfer_routes import TransferApi, add_routes
 from transfer_coordinator.database.connections import DATABASE
 from transfer_coordinator.database.schema import MIGRATIONS, VERSION_TABLE
 from transfer_coordinator.office.group_catalogue import LOCAL, Catalogue
-from transfer_coordinator.office.head_office_client import HeadOffice
+from transfer_coordinator.office.head_office_client import HeadOfficeClient
 from transfer_coordinator.problems import PROBLEMS
 from transfer_coordinator.saga.planner import Policy
 from transfer_coordinator.settings import CoordinatorSettings
@@ -94,8 +94,8 @@ def build(
     catalogue.keys_changed = authenticator.invalidate
     worker = CoordinatorWorker(
         engine,
-        HeadOffice(client()),
-        HeadOffice(client()),
+        HeadOfficeClient(client()),
+        HeadOfficeClient(client()),
         clock,
         holder=holder or f"{socket.gethostname()}-{secrets.token_hex(4)}",
         telemetry=telemetry,
@@ -115,7 +115,7 @@ def build(
         on_start=[runner.start],
         on_stop=[engine.dispose, worker.close, runner.stop],
     )
-    api = Api(engine, worker, catalogue, authenticator, clock, new_id or IdFactory(), lambda: runner.running)
+    api = TransferApi(engine, worker, catalogue, authenticator, clock, new_id or IdFactory(), lambda: runner.running)
     add_routes(app, api)
     return Coordinator(app, engine, worker, catalogue, runner, local_key)
 

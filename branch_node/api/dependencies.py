@@ -65,7 +65,7 @@ class ApiNode(Protocol):
         """Why the node is not ready to record, or None."""
 
 
-class Asking:
+class RequestContext:
     """Asks the node's writer on behalf of requests."""
 
     def __init__(self, node: ApiNode) -> None:

@@ -72,7 +72,7 @@ def response_of(answered: Answered) -> Response:
     return Response(answered.body, answered.status, media_type="application/json")
 
 
-class FastLane:
+class HotRoutes:
     """Answers POST to a hot route; anything else goes on."""
 
     def __init__(self, app: ASGIApp, routes: Mapping[str, HotRoute]) -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from branch_node.api.dependencies import RECORDERS, ApiNode, Asking, problems
+from branch_node.api.dependencies import RECORDERS, ApiNode, RequestContext, problems
 from branch_node.api.hot_routes import body_of
 from branch_node.commands.event_inputs import Source, StrictInput, codes
 from branch_node.imports.import_commands import Claim, ClaimFile, Registration
@@ -42,7 +42,7 @@ class ImportAnswer(msgspec.Struct, kw_only=True):
 def import_routes(node: ApiNode) -> APIRouter:
     """The routes of an import."""
     router = APIRouter(prefix="/v1")
-    asking = Asking(node)
+    asking = RequestContext(node)
     read = StrictDecoder(ImportInput, max_bytes=MAX_BODY)
 
     @router.post(

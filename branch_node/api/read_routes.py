@@ -9,12 +9,12 @@ from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from branch_node.api.dependencies import READERS, ApiNode, Asking, problems
+from branch_node.api.dependencies import READERS, ApiNode, RequestContext, problems
 from branch_node.commands.event_inputs import moment
 from branch_node.database import queries
 from branch_node.database.explanations import ExplanationRecord, explanation
 from branch_node.database.nearest_codes import nearest_codes
-from branch_node.database.queries import TransferRecord
+from branch_node.database.queries import SiteTransfer
 from branch_node.database.schema import LOG
 from branch_node.problems import INVALID_TIME, ITEM_NOT_FOUND
 from branch_node.records import EventRecord, ItemRecord, Page, StockRecord, time_text
@@ -68,7 +68,7 @@ class StatusRecord(msgspec.Struct, kw_only=True):
 
 def reading_routes(node: ApiNode) -> APIRouter:
     """The GET routes of a node."""
-    asking = Asking(node)
+    asking = RequestContext(node)
 
     async def allowed(request: Request) -> None:
         await asking.who(request, READERS)
@@ -120,7 +120,7 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         "/transfers",
         tags=["reading"],
         summary="The transfers that this site's log knows",
-        responses=_documented(Page[TransferRecord], "Transfers, in the order first heard of"),
+        responses=_documented(Page[SiteTransfer], "Transfers, in the order first heard of"),
     )
     def transfers(after: After = None, limit: Limit = 100) -> Response:
         start = _sequence(after)

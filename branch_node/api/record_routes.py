@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from branch_node.api.dependencies import MANAGERS, RECORDERS, Asking, actor_of, problems
+from branch_node.api.dependencies import MANAGERS, RECORDERS, RequestContext, actor_of, problems
 from branch_node.api.hot_routes import Answered, Given, HotRoute, body_of, given_of, response_of
 from branch_node.commands.command_inputs import (
     CancelInput,
@@ -111,7 +111,7 @@ class BatchAnswers(msgspec.Struct, kw_only=True):
 class HotHandlers:
     """The handlers of the routes that tills call all day."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: RequestContext) -> None:
         self._asking = asking
         self._read_event = StrictDecoder(EventInput, max_bytes=MAX_BODY)
         self._read_batch = StrictDecoder(BatchInput, max_bytes=MAX_BATCH_BODY)
@@ -164,7 +164,7 @@ class HotHandlers:
         return Answered(200, _encode(BatchAnswers(items=answers)))
 
 
-def recording_routes(asking: Asking, hot: HotHandlers) -> APIRouter:
+def recording_routes(asking: RequestContext, hot: HotHandlers) -> APIRouter:
     """The POST and PUT routes of a node."""
     router = APIRouter(prefix="/v1")
     _hot_routes(router, hot)
@@ -219,7 +219,7 @@ def _command(principal: Principal, given: EventInput, key: str) -> RecordEvent:
     return RecordEvent(entry, key=key, actor=actor_of(principal, entry.person))
 
 
-def _batch_command(asking: Asking, principal: Principal, given: BatchEventInput, key: str) -> RecordEvent:
+def _batch_command(asking: RequestContext, principal: Principal, given: BatchEventInput, key: str) -> RecordEvent:
     if given.key is not None:
         asking.check_key(given.key)
     return _command(principal, given, key)
@@ -232,7 +232,7 @@ def _batch_answer(key: str, result: Any) -> BatchAnswer:
     return BatchAnswer(key=key, status=problem.status, problem=msgspec.json.decode(problem_response(problem).body))
 
 
-def _document_routes(router: APIRouter, asking: Asking) -> None:
+def _document_routes(router: APIRouter, asking: RequestContext) -> None:
     read_cancel = StrictDecoder(CancelInput, max_bytes=MAX_BODY)
     read_count = StrictDecoder(CountInput, max_bytes=MAX_BODY)
 
@@ -276,7 +276,7 @@ def _document_routes(router: APIRouter, asking: Asking) -> None:
         return json_response(await asking.ask(RecordCount(content, key=asking.given_key(request), actor=actor)), 201)
 
 
-def _correction_routes(router: APIRouter, asking: Asking) -> None:
+def _correction_routes(router: APIRouter, asking: RequestContext) -> None:
     read_void = StrictDecoder(VoidInput, max_bytes=MAX_BODY)
     read_review = StrictDecoder(ReviewInput, max_bytes=MAX_BODY)
     read_item = StrictDecoder(ItemInput, max_bytes=MAX_BODY)

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from branch_node.api.dependencies import ApiNode, Asking
-from branch_node.api.hot_routes import FastLane
+from branch_node.api.dependencies import ApiNode, RequestContext
+from branch_node.api.hot_routes import HotRoutes
 from branch_node.api.import_routes import import_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, MAX_BODY, HotHandlers, recording_routes
@@ -30,11 +30,11 @@ def build_api(node: ApiNode, *, on_start: Sequence[Hook] = (), on_stop: Sequence
         on_start=on_start,
         on_stop=on_stop,
     )
-    asking = Asking(node)
+    asking = RequestContext(node)
     hot = HotHandlers(asking)
     app.include_router(recording_routes(asking, hot))
     app.include_router(import_routes(node))
     app.include_router(reading_routes(node))
     # At the end of the list is innermost.
-    app.user_middleware.append(Middleware(FastLane, routes=hot.routes))
+    app.user_middleware.append(Middleware(HotRoutes, routes=hot.routes))
     return app

@@ -13,11 +13,17 @@ from rich.markup import escape
 from branch_node.cli.node_client import opened, serving
 from branch_node.cli.output import REFUSED, AsJson, Directory, Refused, print_json, print_line, print_table, progress
 from branch_node.database.store import Store
-from branch_node.database.verification import Finding, count_events, count_items, verify_chain, verify_projection
+from branch_node.database.verification import (
+    VerificationFinding,
+    count_events,
+    count_items,
+    verify_chain,
+    verify_projection,
+)
 from branch_node.node import Node
 from branch_node.settings import load
 from branch_node.sync.shipping_status import ShippingState
-from branch_node.sync.sync_steps import Outcome
+from branch_node.sync.sync_steps import StepOutcome
 from shared.runtime.client import ServiceClient
 
 POLL_SECONDS: Final = 0.1
@@ -61,7 +67,7 @@ def verify(
         raise typer.Exit(REFUSED)
 
 
-def _plain(finding: Finding) -> dict[str, Any]:
+def _plain(finding: VerificationFinding) -> dict[str, Any]:
     return {name: value for name, value in msgspec.structs.asdict(finding).items() if value is not None}
 
 
@@ -116,9 +122,9 @@ def _drive(node: Node, deadline: float) -> dict[str, Any]:
         while time.monotonic() < deadline:
             result = shipper.step()
             bar.advance(bar.task_ids[0], result.count)
-            if result.outcome is Outcome.STOPPED or node.board.read().state in FINAL:
+            if result.outcome is StepOutcome.STOPPED or node.board.read().state in FINAL:
                 break
-            if result.outcome is Outcome.IDLE:
+            if result.outcome is StepOutcome.IDLE:
                 if pulled:
                     break
                 # What is asked of this site makes new events, so ship once more after it.
@@ -132,9 +138,9 @@ def _drive(node: Node, deadline: float) -> dict[str, Any]:
 def _pull(node: Node, deadline: float) -> bool:
     while node.puller is not None and time.monotonic() < deadline:
         result = node.puller.step()
-        if result.outcome in {Outcome.IDLE, Outcome.WAITING}:
+        if result.outcome in {StepOutcome.IDLE, StepOutcome.WAITING}:
             return True
-        if result.outcome is Outcome.FAILED:
+        if result.outcome is StepOutcome.FAILED:
             return False
     return True
 

@@ -18,8 +18,8 @@ from branch_node.cli.output import REFUSED, AsJson, Directory, Refused, number, 
 from branch_node.database.api_keys import LOCAL
 from branch_node.database.store import Store
 from branch_node.imports.http_recorder import HttpRecorder
-from branch_node.imports.importer import CONFLICTS_HELP, Import, Recorder, Summary, conflicts_path, rejects_path
-from branch_node.imports.local_recorders import DirectRecorder, DryRecorder
+from branch_node.imports.importer import CONFLICTS_HELP, Import, ImportRecorder, Summary, conflicts_path, rejects_path
+from branch_node.imports.local_recorders import DryRecorder, LocalImportRecorder
 from branch_node.imports.map_file import MapError, parse_map
 from branch_node.imports.rows import HeaderError
 from branch_node.imports.source_file import Conflicts, FileRefused, ImportFile, Rejects
@@ -86,12 +86,12 @@ def import_file(
 
 
 @contextmanager
-def _recorder(settings: BranchSettings, *, dry_run: bool) -> Iterator[Recorder]:
+def _recorder(settings: BranchSettings, *, dry_run: bool) -> Iterator[ImportRecorder]:
     """To the node that serves this --dir where there is one; else this process is the node while it imports."""
     client = None if dry_run else serving(settings.dir)
     if client is None and not dry_run:
         with opened(settings) as node:
-            yield DirectRecorder(node.writer, node.store, LOCAL)
+            yield LocalImportRecorder(node.writer, node.store, LOCAL)
         return
     if not settings.has_database:
         folder = settings.dir

@@ -7,7 +7,7 @@ from typing import Final
 from branch_node.commands.command_inputs import CorrectionContent
 from branch_node.commands.event_inputs import DEFAULT_SOURCE
 from branch_node.commands.preconditions import KeyedCommand
-from branch_node.model import Decision, Recorded, View, unplaced
+from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.problems import ALREADY_VOIDED, NOT_VOIDABLE, UNKNOWN_EVENT
 from branch_node.records import EventRecord, record_of
 from shared.events import BY_HAND, Event, EventType
@@ -59,7 +59,7 @@ class _Correction(KeyedCommand):
             raise UNKNOWN_EVENT(f"there is no event {self.content.event_id!r}")
         return event
 
-    def answer(self, recorded: Recorded) -> EventRecord:
+    def answer(self, recorded: RecordedCommand) -> EventRecord:
         sealed = recorded.sealed[0]
         return record_of(sealed, recorded.standings.get(sealed.event.item_id or ""))
 

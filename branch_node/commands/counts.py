@@ -17,7 +17,7 @@ from branch_node.commands.command_inputs import CountContent, CountLine
 from branch_node.commands.preconditions import KeyedCommand, known_item, moment_of
 from branch_node.database.lookups import recorded_by, sealed_where, standing_then
 from branch_node.database.schema import COUNT_AREA, LOG
-from branch_node.model import Decision, Item, Recorded, View, Write, unplaced
+from branch_node.model import Decision, Item, RecordedCommand, View, Write, unplaced
 from branch_node.problems import AREA_DIFFERS, COUNT_POSTED, INVALID_QUANTITY
 from branch_node.records import EventRecord, Number, record_of
 from shared.chain import Sealed
@@ -181,7 +181,7 @@ class RecordCount(KeyedCommand):
     def again(self, kept: bytes) -> CountAnswer:
         return msgspec.json.decode(kept, type=CountAnswer)
 
-    def answer(self, recorded: Recorded) -> CountAnswer:
+    def answer(self, recorded: RecordedCommand) -> CountAnswer:
         since: dict[int, int] = {}
         seen = {line.item_id: line.seen_at for line in self.content.lines}
         return CountAnswer(
@@ -211,7 +211,7 @@ def _waiting(areas: Iterable[AreaCounted]) -> list[AreaRecord]:
     ]
 
 
-def _counted(sealed: Sealed, recorded: Recorded, seen_at: int | None, since: dict[int, int]) -> CountedItem:
+def _counted(sealed: Sealed, recorded: RecordedCommand, seen_at: int | None, since: dict[int, int]) -> CountedItem:
     event = sealed.event
     item_id, counted, expected = event.item_id or "", event.counted or 0, event.expected or 0
     answer = CountedItem(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from branch_node.commands.counts import stocktake
-from branch_node.commands.event_inputs import Entry, Line
+from branch_node.commands.event_inputs import EventContent, Line
 from branch_node.commands.preconditions import KeyedCommand, StrictGuard, known_item, moment_of
-from branch_node.model import Decision, Recorded, View, unplaced
+from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.records import EventRecord, record_into, record_of
 from shared.events import Event, EventType
 
@@ -23,7 +23,7 @@ class RecordEvent(KeyedCommand):
 
     kind = "event"
 
-    def __init__(self, entry: Entry, *, key: str, actor: str) -> None:
+    def __init__(self, entry: EventContent, *, key: str, actor: str) -> None:
         super().__init__(entry, key=key, actor=actor)
         self.entry = entry
         self.size = 1 + len(entry.used)
@@ -76,7 +76,7 @@ class RecordEvent(KeyedCommand):
         guard.add(item, event)
         return event
 
-    def answer(self, recorded: Recorded) -> EventRecord:
+    def answer(self, recorded: RecordedCommand) -> EventRecord:
         first, *used = recorded.sealed
         record = record_into(EventAnswer, first, recorded.standings[first.event.item_id or ""])
         if used:

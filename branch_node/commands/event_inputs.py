@@ -131,7 +131,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     area: str | None = None
 
 
-class Entry(Line, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class EventContent(Line, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An `EventInput` read. `occurred_at` is None where the caller left it to the node's clock."""
 
     type: EventType
@@ -145,7 +145,7 @@ class Entry(Line, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     used: tuple[Line, ...] = ()
 
 
-def entry_of(given: EventInput) -> Entry:
+def entry_of(given: EventInput) -> EventContent:
     """Read one event, its own fields checked against each other. Raises Problem."""
     kind = given.type
     rule = RULES[kind]
@@ -169,7 +169,7 @@ def entry_of(given: EventInput) -> Entry:
     if given.used and kind is not EventType.PRODUCTION_MADE:
         raise INVALID_EVENT(f"{kind} has no 'used'; it goes with PRODUCTION_MADE")
     codes(reason=given.reason, actor=given.actor, transfer_id=given.transfer_id)
-    return Entry(
+    return EventContent(
         type=kind,
         item_id=given.item_id,
         quantity=quantity,

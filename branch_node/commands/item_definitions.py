@@ -8,7 +8,7 @@ from branch_node.commands.command_inputs import ItemContent
 from branch_node.commands.event_inputs import DEFAULT_SOURCE
 from branch_node.commands.preconditions import KeyedCommand
 from branch_node.database.lookups import item_used
-from branch_node.model import Decision, Item, Recorded, View, unplaced
+from branch_node.model import Decision, Item, RecordedCommand, View, unplaced
 from branch_node.problems import ITEM_OF_GROUP, UNIT_FIXED
 from branch_node.records import ItemRecord
 from shared.events import Definition, EventType
@@ -44,7 +44,7 @@ class DefineItem(KeyedCommand):
         )
         return Decision(events=[event], items=[item])
 
-    def answer(self, recorded: Recorded) -> ItemRecord:
+    def answer(self, recorded: RecordedCommand) -> ItemRecord:
         event = recorded.sealed[0].event
         return item_record(_item(event.item_id or "", event.definition or self.content.definition))
 

@@ -16,7 +16,7 @@ from branch_node.commands.command_inputs import CancelContent, OrderContent, Ord
 from branch_node.commands.corrections import void_event
 from branch_node.commands.event_commands import add_detail
 from branch_node.commands.preconditions import KeyedCommand, StrictGuard, known_item, known_items, moment_of
-from branch_node.model import Decision, OrderState, Recorded, View, unplaced
+from branch_node.model import Decision, OrderState, RecordedCommand, View, unplaced
 from branch_node.problems import ORDER_CANCELLED, ORDER_SUPERSEDED, UNKNOWN_ORDER
 from branch_node.records import EventRecord, record_of
 from shared.events import Event, EventType, Reference
@@ -49,7 +49,7 @@ class _OrderCommand(KeyedCommand):
             id=self.content.order_id, kind=self.reference_kind, line=line, product=product, revision=revision
         )
 
-    def answer(self, recorded: Recorded) -> OrderAnswer:
+    def answer(self, recorded: RecordedCommand) -> OrderAnswer:
         records = [record_of(each, recorded.standings.get(each.event.item_id or "")) for each in recorded.sealed]
         lines = [each for each in records if each.type is EventType.ORDER_DEDUCTION]
         voids = [each for each in records if each.type is EventType.EVENT_VOIDED]

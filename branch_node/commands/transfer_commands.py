@@ -14,9 +14,9 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from branch_node.commands.transfer_decisions import ItemStock, WrongLocation, answer, check_site, past_of
+from branch_node.commands.transfer_decisions import SiteStock, WrongLocation, answer, check_site, past_of
 from branch_node.database.schema import TRANSFER_TOKEN
-from branch_node.model import Command, Decision, Recorded, View, Write, unplaced
+from branch_node.model import Command, Decision, RecordedCommand, View, Write, unplaced
 from shared.events import Event
 from shared.messages import Instruction, InstructionStep
 from shared.runtime.problems import WRONG_LOCATION
@@ -72,7 +72,7 @@ class TakeStep(Command):
         writes: list[Write] = [] if asked.token == highest else [_keep({asked.transfer_id: asked.token})]
         return Decision(events=events, writes=writes, answer=StepTaken("answered-before", (), asked.token))
 
-    def answer(self, recorded: Recorded) -> StepTaken:
+    def answer(self, recorded: RecordedCommand) -> StepTaken:
         kinds = tuple(each.event.type.value for each in recorded.sealed)
         return StepTaken("answered-before" if recorded.repeated else "recorded", kinds, self.instruction.token)
 
@@ -89,9 +89,9 @@ class KeepTokens(Command):
         return Decision(writes=[_keep(self.tokens)])
 
 
-def _stock(view: View, item_id: str) -> ItemStock | None:
+def _stock(view: View, item_id: str) -> SiteStock | None:
     item = view.item(item_id)
-    return None if item is None else ItemStock(item.unit, view.available(item_id))
+    return None if item is None else SiteStock(item.unit, view.available(item_id))
 
 
 def _digest(instruction: Instruction) -> str:

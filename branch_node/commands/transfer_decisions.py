@@ -29,14 +29,14 @@ class WrongLocation(Exception):
     """An instruction that is not for this site to answer; the text says why."""
 
 
-class ItemStock(msgspec.Struct, frozen=True):
+class SiteStock(msgspec.Struct, frozen=True):
     """What a decision needs of one item: its base unit, and what is available (unexpired reservations taken off)."""
 
     unit: str
     available: int
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
     """One event to record, before it has its envelope."""
 
     type: EventType
@@ -58,7 +58,7 @@ class Past(msgspec.Struct, frozen=True):
     reversed: bool
 
 
-Stock = Callable[[str], ItemStock | None]
+Stock = Callable[[str], SiteStock | None]
 """Looks an item up; None where nobody defined it here."""
 
 
@@ -94,7 +94,7 @@ def check_site(instruction: Instruction, location_id: str) -> None:
         )
 
 
-def answer(instruction: Instruction, past: Past, stock: Stock) -> list[Draft]:
+def answer(instruction: Instruction, past: Past, stock: Stock) -> list[EventDraft]:
     """The events with which the site answers, all in one transaction; none where its log answers already."""
     match instruction.step:
         case InstructionStep.OUT:
@@ -109,8 +109,8 @@ def answer(instruction: Instruction, past: Past, stock: Stock) -> list[Draft]:
             return _reverse(past)
 
 
-def _refusal(reason: str) -> Draft:
-    return Draft(type=EventType.TRANSFER_REFUSED, reason=reason)
+def _refusal(reason: str) -> EventDraft:
+    return EventDraft(type=EventType.TRANSFER_REFUSED, reason=reason)
 
 
 def _summed(lines: Iterable[InstructionLine]) -> list[InstructionLine]:
@@ -139,7 +139,7 @@ def _misfit(lines: list[InstructionLine], stock: Stock) -> str | None:
     return None
 
 
-def _send(instruction: Instruction, past: Past, stock: Stock) -> list[Draft]:
+def _send(instruction: Instruction, past: Past, stock: Stock) -> list[EventDraft]:
     if past.out or past.refused:
         return []
     lines = _summed(instruction.lines)
@@ -154,7 +154,7 @@ def _send(instruction: Instruction, past: Past, stock: Stock) -> list[Draft]:
     return [_move(EventType.TRANSFER_OUT, line, line.quantity) for line in lines]
 
 
-def _receive(instruction: Instruction, past: Past, stock: Stock) -> list[Draft]:
+def _receive(instruction: Instruction, past: Past, stock: Stock) -> list[EventDraft]:
     if past.refused:
         return []
     lines = _summed(instruction.lines)
@@ -166,15 +166,15 @@ def _receive(instruction: Instruction, past: Past, stock: Stock) -> list[Draft]:
     return [_move(EventType.TRANSFER_IN, line, quantity) for line, quantity in left if quantity > 0]
 
 
-def _move(kind: EventType, line: InstructionLine, quantity: int) -> Draft:
-    return Draft(type=kind, item_id=line.item_id, quantity=quantity, unit=line.unit, transfer_line=line.line)
+def _move(kind: EventType, line: InstructionLine, quantity: int) -> EventDraft:
+    return EventDraft(type=kind, item_id=line.item_id, quantity=quantity, unit=line.unit, transfer_line=line.line)
 
 
-def _reverse(past: Past) -> list[Draft]:
+def _reverse(past: Past) -> list[EventDraft]:
     if past.reversed:
         return []
     return [
-        Draft(
+        EventDraft(
             type=EventType.TRANSFER_REVERSED,
             item_id=sent.item_id,
             quantity=sent.quantity,

@@ -201,7 +201,7 @@ class TransferLine(msgspec.Struct, kw_only=True):
     lost: msgspec.Raw
 
 
-class TransferRecord(msgspec.Struct, kw_only=True):
+class SiteTransfer(msgspec.Struct, kw_only=True):
     """What this site's log says of one transfer."""
 
     transfer_id: str
@@ -213,7 +213,7 @@ class TransferRecord(msgspec.Struct, kw_only=True):
     last_recorded_at: str
 
 
-def transfers(connection: Connection, *, after: int, limit: int) -> Page[TransferRecord]:
+def transfers(connection: Connection, *, after: int, limit: int) -> Page[SiteTransfer]:
     """The transfers that this log knows, in the order it first heard of them."""
     event = LOG.event
     first = func.min(event.c.sequence)
@@ -235,7 +235,7 @@ def transfers(connection: Connection, *, after: int, limit: int) -> Page[Transfe
 _TOLD: Final = {EventType.TRANSFER_OUT: 0, EventType.TRANSFER_IN: 1, EventType.TRANSFER_LOST: 2}
 
 
-def _transfer(transfer_id: str, told: Iterable[Event]) -> TransferRecord:
+def _transfer(transfer_id: str, told: Iterable[Event]) -> SiteTransfer:
     events = list(told)
     sums: dict[tuple[str, str | None], list[int]] = {}
     for event in events:
@@ -243,7 +243,7 @@ def _transfer(transfer_id: str, told: Iterable[Event]) -> TransferRecord:
         if column is not None:
             sums.setdefault((event.item_id or "", event.unit), [0, 0, 0])[column] += event.quantity or 0
     refusal = next((event for event in events if event.type is EventType.TRANSFER_REFUSED), None)
-    return TransferRecord(
+    return SiteTransfer(
         transfer_id=transfer_id,
         lines=[
             TransferLine(

@@ -26,7 +26,7 @@ Advance = Callable[[int], None]
 """Told how many more events or items are done."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class VerificationFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as it must be. `sequence` or `item_id` says where."""
 
     what: str
@@ -42,7 +42,9 @@ def count_events(connection: Connection, location_id: str) -> int:
     return 0 if head is None else head.sequence
 
 
-def verify_chain(connection: Connection, location_id: str, advance: Advance, *, deep: bool = False) -> Finding | None:
+def verify_chain(
+    connection: Connection, location_id: str, advance: Advance, *, deep: bool = False
+) -> VerificationFinding | None:
     """The first event that breaks the chain, is missing, or is not the head's; None where all is well.
 
     `deep` also reads every line and compares it with the columns beside it, which takes several times as long.
@@ -53,12 +55,12 @@ def verify_chain(connection: Connection, location_id: str, advance: Advance, *, 
             sequence, line, recorded = row[0], row[1], row[2]
             reached += 1
             if sequence != reached:
-                return Finding(what="an event is missing", sequence=reached)
+                return VerificationFinding(what="an event is missing", sequence=reached)
             if isinstance(line, str):
-                return Finding(what="the line is not stored as bytes", sequence=sequence)
+                return VerificationFinding(what="the line is not stored as bytes", sequence=sequence)
             digest = sha256(digest + line).digest()
             if digest != recorded:
-                return Finding(
+                return VerificationFinding(
                     what="the hash is not that of the line", sequence=sequence, recorded=_hex(recorded),
                     computed=digest.hex(),
                 )  # fmt: skip
@@ -68,7 +70,9 @@ def verify_chain(connection: Connection, location_id: str, advance: Advance, *, 
     head = read_head(connection, LOG, location_id)
     if head is None or (head.sequence, head.hash) != (reached, digest):
         at = _head_text(head)
-        return Finding(what="the head is not the last event", recorded=at, computed=f"{reached} {digest.hex()}")
+        return VerificationFinding(
+            what="the head is not the last event", recorded=at, computed=f"{reached} {digest.hex()}"
+        )
     return None
 
 
@@ -103,16 +107,16 @@ def _pages(connection: Connection, *, deep: bool) -> Iterator[Sequence[Any]]:
         cursor.close()
 
 
-def _compare(sequence: int, line: bytes, row: tuple[Any, ...]) -> Finding | None:
+def _compare(sequence: int, line: bytes, row: tuple[Any, ...]) -> VerificationFinding | None:
     try:
         event = understand(line)
     except EventNotUnderstood as error:
-        return Finding(what=f"the line is no event: {error.reason}", sequence=sequence)
+        return VerificationFinding(what=f"the line is no event: {error.reason}", sequence=sequence)
     expected = lean_row(event, bytes(row[0]))
     for name, is_there, should in zip(LEAN_COLUMNS, row[1:], expected, strict=True):
         there = bytes(is_there) if isinstance(is_there, memoryview) else is_there
         if there != should:
-            return Finding(
+            return VerificationFinding(
                 what=f"the column {name} is not what the line says", sequence=sequence, recorded=str(there),
                 computed=str(should),
             )  # fmt: skip
@@ -131,9 +135,9 @@ def _item_ids(connection: Connection, location_id: str) -> list[str]:
     return sorted({*named, *kept})
 
 
-def verify_projection(connection: Connection, location_id: str, advance: Advance) -> list[Finding]:
+def verify_projection(connection: Connection, location_id: str, advance: Advance) -> list[VerificationFinding]:
     """Every item whose kept figures are not the fold of the log, and every event voided by none or two events."""
-    findings: list[Finding] = []
+    findings: list[VerificationFinding] = []
     item_ids = _item_ids(connection, location_id)
     for start in range(0, len(item_ids), ITEMS):
         some = item_ids[start : start + ITEMS]
@@ -143,7 +147,9 @@ def verify_projection(connection: Connection, location_id: str, advance: Advance
             have, should = _figures(kept.get(item_id)), _figures(folded.get(item_id))
             if have != should:
                 findings.append(
-                    Finding(what="kept figures are not the fold", item_id=item_id, recorded=have, computed=should)
+                    VerificationFinding(
+                        what="kept figures are not the fold", item_id=item_id, recorded=have, computed=should
+                    )
                 )
         advance(len(some))
     event, voided = LOG.event, LOG.voided
@@ -151,7 +157,7 @@ def verify_projection(connection: Connection, location_id: str, advance: Advance
     kept_voids = select(voided.c.sequence, voided.c.by_sequence).where(voided.c.location_id == location_id)
     for one, other in ((said, kept_voids), (kept_voids, said)):
         if connection.execute(select(func.count()).select_from(one.except_(other).subquery())).scalar_one():
-            findings.append(Finding(what="the table of voids is not what the log says"))
+            findings.append(VerificationFinding(what="the table of voids is not what the log says"))
             break
     return findings
 

@@ -29,7 +29,7 @@ SLOT: Final = 512
 SLOTS: Final = 2
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WitnessRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the witness saw: the head of a location's log after a commit group."""
 
     location_id: Id
@@ -39,11 +39,11 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Slot(msgspec.Struct, frozen=True):
-    record: Record
+    record: WitnessRecord
     check: str
 
 
-class Finding(StrEnum):
+class WitnessVerdict(StrEnum):
     """What comparing the witness with the database at start says."""
 
     FIRST = "FIRST"
@@ -56,19 +56,19 @@ class WitnessUnusable(Exception):
     """The witness file cannot be opened, read or written; the text says why and what to do."""
 
 
-def compare(record: Record | None, location_id: str, head: Head, hash_there: bytes | None) -> Finding:
+def compare(record: WitnessRecord | None, location_id: str, head: Head, hash_there: bytes | None) -> WitnessVerdict:
     """Judge a database by its witness. `hash_there` is the database's hash at the witness's sequence, None past its
     head. Pure."""
     if record is None:
-        return Finding.FIRST
+        return WitnessVerdict.FIRST
     if record.location_id != location_id:
-        return Finding.OTHER_LOCATION
+        return WitnessVerdict.OTHER_LOCATION
     if record.sequence > head.sequence or hash_there is None or hash_there.hex() != record.hash:
-        return Finding.ROLLED_BACK
-    return Finding.NORMAL
+        return WitnessVerdict.ROLLED_BACK
+    return WitnessVerdict.NORMAL
 
 
-def read(path: Path) -> Record | None:
+def read(path: Path) -> WitnessRecord | None:
     """The newest record in the file; None where there is no file or nothing in it verifies. Raises WitnessUnusable."""
     try:
         raw = path.read_bytes()
@@ -108,7 +108,7 @@ class Witness:
 
     def write(self, head: Head) -> None:
         """Remember a head. A file that cannot be written does not undo what was committed: `problem` says so."""
-        record = Record(self._location_id, head.epoch, head.sequence, head.hash.hex())
+        record = WitnessRecord(self._location_id, head.epoch, head.sequence, head.hash.hex())
         slot = msgspec.json.encode(_Slot(record, _check(record)))
         try:
             os.lseek(self._descriptor, self._turn * SLOT, os.SEEK_SET)
@@ -138,11 +138,11 @@ class Witness:
         os.close(self._descriptor)
 
 
-def _check(record: Record) -> str:
+def _check(record: WitnessRecord) -> str:
     return sha256(GENESIS + msgspec.json.encode(record)).hexdigest()[:16]
 
 
-def _decode(slot: bytes) -> Record | None:
+def _decode(slot: bytes) -> WitnessRecord | None:
     try:
         found = msgspec.json.decode(slot, type=_Slot)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -23,14 +23,14 @@ from branch_node.imports.import_commands import (
     ALREADY,
     RECORDED,
     ImportEvent,
+    ImportRefusal,
     Outcome,
-    Refused,
     Registration,
     item_key,
     recorded_before,
     reused,
 )
-from branch_node.imports.importer import Row, Settle
+from branch_node.imports.importer import ImportRow, Settle
 from branch_node.problems import KEY_REUSED
 from shared.events import quantity_json
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
@@ -52,14 +52,14 @@ class _Problem(msgspec.Struct):
     sequence: int | None = None
 
 
-class _Answer(msgspec.Struct):
+class _ItemAnswer(msgspec.Struct):
     status: int
     event: _Event | None = None
     problem: _Problem | None = None
 
 
 class _Answers(msgspec.Struct):
-    items: list[_Answer]
+    items: list[_ItemAnswer]
 
 
 class HttpRecorder:
@@ -88,10 +88,10 @@ class HttpRecorder:
     def knows(self, item_id: str) -> bool:
         return item_id in self._items
 
-    def record(self, items: Sequence[ItemContent], rows: Sequence[Row]) -> Settle:
+    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> Settle:
         return self._sender.submit(self._record, items, rows).result
 
-    def _record(self, items: Sequence[ItemContent], rows: Sequence[Row]) -> list[Outcome]:
+    def _record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> list[Outcome]:
         for item in items:
             self._define(item)
         events = [ImportEvent(row.entry, key=row.key, actor="") for row in rows]
@@ -151,7 +151,7 @@ class HttpRecorder:
         return [_outcome(item, seen) for item in items]
 
 
-def _outcome(answer: _Answer, seen: set[int]) -> Outcome:
+def _outcome(answer: _ItemAnswer, seen: set[int]) -> Outcome:
     if answer.event is not None:
         if answer.event.sequence in seen:
             return ALREADY  # the same id and content twice in one batch
@@ -162,7 +162,7 @@ def _outcome(answer: _Answer, seen: set[int]) -> Outcome:
         raise RemoteProblem(answer.status, problem.code, title=problem.title, detail=problem.detail, extras={})
     if problem.code == KEY_REUSED.code:
         return reused(problem.sequence)
-    return Refused(f"{problem.detail or problem.title} ({problem.code})")
+    return ImportRefusal(f"{problem.detail or problem.title} ({problem.code})")
 
 
 def _worth_another_try(error: BaseException) -> bool:
@@ -183,7 +183,7 @@ def _batches(bodies: Mapping[int, bytes]) -> Iterator[list[int]]:
         yield batch
 
 
-def _body(row: Row) -> bytes:
+def _body(row: ImportRow) -> bytes:
     """A row as one event of a batch. Read by the node, it is the very `Entry` that the row holds."""
     entry = row.entry
     said: dict[str, Any] = {

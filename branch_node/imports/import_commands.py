@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.database.lookups import first_by_key
 from branch_node.database.schema import IMPORT_FILE
-from branch_node.model import Command, Decision, Recorded, View
+from branch_node.model import Command, Decision, RecordedCommand, View
 from branch_node.problems import IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, KEY_REUSED
 from shared.events import SCHEMA_VERSION, Event
 from shared.runtime.clock import format_rfc3339
@@ -57,7 +57,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     began_at: int | None
 
 
-class Refused(msgspec.Struct, frozen=True):
+class ImportRefusal(msgspec.Struct, frozen=True):
     """Why a row was not recorded."""
 
     why: str
@@ -70,13 +70,13 @@ RECORDED: Final = "recorded"
 ALREADY: Final = "already recorded"
 
 
-class Conflict(Refused, frozen=True):
+class ImportConflict(ImportRefusal, frozen=True):
     """Under the row's key something else is recorded: at `sequence`, None where a dry run only foresees it."""
 
     sequence: int | None
 
 
-Outcome = str | Refused
+Outcome = str | ImportRefusal
 """RECORDED, ALREADY or Refused."""
 
 
@@ -159,7 +159,7 @@ class ImportEvent(RecordEvent):
         )
         return Decision(events=[event])
 
-    def answer(self, recorded: Recorded) -> str:  # type: ignore[override]
+    def answer(self, recorded: RecordedCommand) -> str:  # type: ignore[override]
         return ALREADY if recorded.repeated else RECORDED
 
 
@@ -181,16 +181,16 @@ def recorded_before(connection: Connection, commands: Sequence[ImportEvent]) -> 
     return found
 
 
-def reused(sequence: int | None) -> Conflict:
+def reused(sequence: int | None) -> ImportConflict:
     """Under the row's key something else is recorded, at `sequence` where that is known."""
     why = "its id recorded something else: it stands twice in the file, or the map has changed since"
-    return Conflict(f"{why} ({KEY_REUSED.code})", sequence)
+    return ImportConflict(f"{why} ({KEY_REUSED.code})", sequence)
 
 
-def refused(problem: Problem) -> Refused:
+def refused(problem: Problem) -> ImportRefusal:
     """A row's refusal. Raises the problem itself where it is not about the row: a full disk, a lost database."""
     if problem.status >= 500:
         raise problem
     if problem.code == KEY_REUSED.code:
         return reused(problem.extras.get("sequence"))
-    return Refused(f"{problem.detail or problem.title} ({problem.code})")
+    return ImportRefusal(f"{problem.detail or problem.title} ({problem.code})")

@@ -15,12 +15,20 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from branch_node.commands.command_inputs import ItemContent
-from branch_node.commands.event_inputs import Entry
+from branch_node.commands.event_inputs import EventContent
 from branch_node.imports.cells import RowRejected
-from branch_node.imports.import_commands import BY_LINE, RECORDED, Conflict, Outcome, Refused, Registration, key_part
+from branch_node.imports.import_commands import (
+    BY_LINE,
+    RECORDED,
+    ImportConflict,
+    ImportRefusal,
+    Outcome,
+    Registration,
+    key_part,
+)
 from branch_node.imports.map_tables import ImportMap
 from branch_node.imports.rows import FILTERED, Joined, RowReader
-from branch_node.imports.source_file import Conflicts, FileRefused, ImportFile, Record, Rejects, read_lookup
+from branch_node.imports.source_file import Conflicts, FileRefused, ImportFile, Rejects, SourceRecord, read_lookup
 from shared.events import quantity_json
 
 CHUNK: Final = 1_000
@@ -40,12 +48,12 @@ Progress = Callable[[str, int], None]
 """Told the phase, and how many of the file's bytes on disk it has read."""
 
 
-class Row(NamedTuple):
+class ImportRow(NamedTuple):
     """A row about to be recorded: its line in the file, its key, the event, and its cells for the rejects."""
 
     line: int
     key: str
-    entry: Entry
+    entry: EventContent
     cells: Sequence[str]
 
 
@@ -53,7 +61,7 @@ Settle = Callable[[], list[Outcome]]
 """Waits for a chunk that is under way: an outcome for each of its rows. Raises what `record` says."""
 
 
-class Recorder(Protocol):
+class ImportRecorder(Protocol):
     """Where rows go: a writer in this process, a node over HTTP, or nowhere (a dry run)."""
 
     def register(self, registration: Registration) -> None:
@@ -62,7 +70,7 @@ class Recorder(Protocol):
     def knows(self, item_id: str) -> bool:
         """Whether the item is defined."""
 
-    def record(self, items: Sequence[ItemContent], rows: Sequence[Row]) -> Settle:
+    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> Settle:
         """Begin to define items and record rows, at most CHUNK, after all chunks before; the answer settles it.
 
         Settling raises Problem, RemoteProblem or Unreachable for a reason that is not in the rows.
@@ -72,12 +80,12 @@ class Recorder(Protocol):
 class _Chunk(NamedTuple):
     """Rows under way, and the rejects that were read among them."""
 
-    rows: list[Row]
+    rows: list[ImportRow]
     bad: list[tuple[int, str, Sequence[str]]]
     settle: Settle
 
 
-class Tally(msgspec.Struct, kw_only=True):
+class ImportTotals(msgspec.Struct, kw_only=True):
     """How many rows, and the sum of their quantities in thousandths."""
 
     rows: int = 0
@@ -101,7 +109,7 @@ class Summary(msgspec.Struct, kw_only=True):
     rejected: int = 0
     conflicting: int = 0
     items_defined: int = 0
-    by_type: dict[str, Tally] = {}
+    by_type: dict[str, ImportTotals] = {}
     rejects: str | None = None
     conflicts: str | None = None
 
@@ -122,7 +130,7 @@ class Import:
         self,
         file: ImportFile,
         found: ImportMap,
-        recorder: Recorder,
+        recorder: ImportRecorder,
         rejects: Rejects,
         conflicts: Conflicts,
         *,
@@ -135,7 +143,7 @@ class Import:
         self._conflicts = conflicts
         self._summary = Summary(source=found.source, file=file.name, dry_run=dry_run, by_type={})
         self._prefix = f"import/{found.source}/{key_part(file.name)}/"
-        self._rows: list[Row] = []
+        self._rows: list[ImportRow] = []
         self._bad: list[tuple[int, str, Sequence[str]]] = []
         self._new: dict[str, ItemContent] = {}
         self._known: set[str] = set()
@@ -175,7 +183,7 @@ class Import:
             self._summary.conflicts = str(self._conflicts.path)
         return self._summary
 
-    def _header(self, first: Record | None) -> list[str]:
+    def _header(self, first: SourceRecord | None) -> list[str]:
         if first is not None and Conflicts.is_one(first.cells):
             raise FileRefused(f"{self._file.path} holds conflicts: {CONFLICTS_HELP}")
         if self._map.header is not None:
@@ -193,7 +201,7 @@ class Import:
             for name, said in self._map.lookup.items()
         }
 
-    def _take(self, reader: RowReader, record: Record, width: int) -> None:
+    def _take(self, reader: RowReader, record: SourceRecord, width: int) -> None:
         cells = record.cells
         try:
             if record.fault is not None:
@@ -216,7 +224,7 @@ class Import:
             return
         # A line is marked, so that it is never taken for an own id.
         key = f"{self._prefix}#{record.line}" if own_id is None else self._prefix + key_part(own_id)
-        self._rows.append(Row(record.line, key, entry, cells))
+        self._rows.append(ImportRow(record.line, key, entry, cells))
 
     def _meet(self, reader: RowReader, item_id: str, cells: Sequence[str]) -> None:
         if item_id in self._known:
@@ -240,11 +248,11 @@ class Import:
         (rows, bad, settle), self._under_way = self._under_way, None
         summary = self._summary
         for row, outcome in zip(rows, settle(), strict=True):
-            if isinstance(outcome, Conflict):
+            if isinstance(outcome, ImportConflict):
                 self._conflicts.put(row.line, outcome.sequence, outcome.why, row.cells)
                 summary.conflicting += 1
                 continue
-            if isinstance(outcome, Refused):
+            if isinstance(outcome, ImportRefusal):
                 bad.append((row.line, outcome.why, row.cells))
                 continue
             if outcome is RECORDED:
@@ -254,7 +262,7 @@ class Import:
             entry = row.entry
             tally = summary.by_type.get(entry.type)
             if tally is None:
-                tally = summary.by_type[entry.type.value] = Tally()
+                tally = summary.by_type[entry.type.value] = ImportTotals()
             tally.rows += 1
             tally.quantity += entry.counted or 0 if entry.quantity is None else entry.quantity
         for line, why, cells in sorted(bad, key=lambda each: each[0]):

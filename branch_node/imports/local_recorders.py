@@ -29,7 +29,7 @@ from branch_node.imports.import_commands import (
     refused,
     reused,
 )
-from branch_node.imports.importer import Row, Settle
+from branch_node.imports.importer import ImportRow, Settle
 from branch_node.model import Command
 from branch_node.problems import FUTURE_DATE, UNKNOWN_ITEM
 from branch_node.writer.writer import Writer
@@ -40,7 +40,7 @@ Submit = Callable[[Sequence[Command]], Callable[[], list[Any]]]
 """Gives commands to the writer as one transaction; the answer waits for their outcomes, as `Writer.submit_all` does."""
 
 
-class DirectRecorder:
+class LocalImportRecorder:
     """Records through the writer of this process; a chunk is one transaction."""
 
     def __init__(self, writer: Writer, store: Store, actor: str, submit: Submit | None = None) -> None:
@@ -60,7 +60,7 @@ class DirectRecorder:
     def knows(self, item_id: str) -> bool:
         return item_id in self._writer.items
 
-    def record(self, items: Sequence[ItemContent], rows: Sequence[Row]) -> Settle:
+    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> Settle:
         events = [ImportEvent(row.entry, key=row.key, actor=self._actor_of(row.entry.person)) for row in rows]
         known = self._recorded_before(events)
         commands: list[Command] = [
@@ -127,7 +127,7 @@ class DryRecorder:
     def knows(self, item_id: str) -> bool:
         return item_id in self._items
 
-    def record(self, items: Sequence[ItemContent], rows: Sequence[Row]) -> Settle:
+    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> Settle:
         self._items.update(item.item_id for item in items)
         events = [ImportEvent(row.entry, key=row.key, actor="") for row in rows]
         with self._store.reading() as connection:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from branch_node.commands.command_inputs import ItemContent
-from branch_node.commands.event_inputs import Entry
+from branch_node.commands.event_inputs import EventContent
 from branch_node.imports import cells as cell
 from branch_node.imports.cells import Cells, Numbers, RowRejected, Test, tests_of
 from branch_node.imports.map_tables import Condition, ImportMap, Rule, Sign
@@ -104,7 +104,7 @@ class RowReader:
             cells = [*cells, *lent]
         return cells
 
-    def read(self, cells: Cells) -> Entry | str:
+    def read(self, cells: Cells) -> EventContent | str:
         """The event to record, or FILTERED or SKIPPED, of a row as wide as the header, widened. Raises RowRejected."""
         for test in self._where:
             if not test(cells):
@@ -132,7 +132,7 @@ class RowReader:
         reason = kind.reason or (self._reason(cells) if self._reason else None)
         if reason is None and "reason" in RULES[kind.type].required:
             raise RowRejected(f"{kind.type} needs a reason")
-        return Entry(
+        return EventContent(
             type=kind.type,
             item_id=item_id,
             quantity=None if kind.counts else quantity,

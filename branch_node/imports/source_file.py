@@ -40,7 +40,7 @@ class Fingerprint(NamedTuple):
     sha256: str
 
 
-class Record(NamedTuple):
+class SourceRecord(NamedTuple):
     """One row: the number of its first line in the file, its cells, and what is wrong with it as CSV, or None."""
 
     line: int
@@ -84,7 +84,7 @@ class ImportFile:
                 progress(self._disk.tell())
         return Fingerprint(size, digest.hexdigest())
 
-    def records(self, progress: Progress) -> Iterator[Record]:
+    def records(self, progress: Progress) -> Iterator[SourceRecord]:
         """The rows in order, the header's among them; empty lines are passed over. Raises FileRefused."""
         with self._unpacked() as unpacked:
             try:
@@ -103,7 +103,7 @@ class ImportFile:
         self._disk.seek(0)
         # A duplicate, as closing the reader must not close the file.
         disk: IO[bytes] = os.fdopen(os.dup(self._disk.fileno()), "rb")
-        return cast("IO[bytes]", _Packed(disk)) if self._packed else disk
+        return cast("IO[bytes]", _GzipSource(disk)) if self._packed else disk
 
     def _read(self, unpacked: IO[bytes]) -> bytes:
         try:
@@ -112,7 +112,7 @@ class ImportFile:
             raise FileRefused(f"{self.path} is damaged, perhaps cut short: {error}") from error
 
 
-class _Packed(gzip.GzipFile):
+class _GzipSource(gzip.GzipFile):
     """A gzip reader that closes what it reads from."""
 
     def __init__(self, disk: IO[bytes]) -> None:
@@ -170,7 +170,7 @@ class _Lines:
         return first
 
 
-def _records(lines: _Lines, delimiter: str) -> Iterator[Record]:
+def _records(lines: _Lines, delimiter: str) -> Iterator[SourceRecord]:
     number = 1
     rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
     taken = lines.taken
@@ -178,13 +178,13 @@ def _records(lines: _Lines, delimiter: str) -> Iterator[Record]:
         try:
             for cells in rows:
                 if cells:
-                    yield Record(number, cells, None)
+                    yield SourceRecord(number, cells, None)
                 number += len(taken)
                 taken.clear()
             return
         except csv.Error as error:
             # An unclosed quote swallows the lines after it: only the first is bad, the others are read again.
-            yield Record(number, [lines.give_back().rstrip("\r\n")], f"not CSV: {error}")
+            yield SourceRecord(number, [lines.give_back().rstrip("\r\n")], f"not CSV: {error}")
             number += 1
             rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from branch_node.commands.command_inputs import CorrectionContent, VoidInput, void_of
-from branch_node.commands.event_inputs import Entry, EventInput, entry_of
+from branch_node.commands.event_inputs import EventContent, EventInput, entry_of
 from branch_node.database.nearest_codes import NEAREST, nearest_codes
 from branch_node.model import Item
 from shared.events import EventType
@@ -106,7 +106,7 @@ class FormView:
     nearest: tuple[Item, ...] = ()
 
 
-class Refused(Exception):
+class FormRefusal(Exception):
     """The form cannot be recorded as it is."""
 
     def __init__(self, faults: Mapping[str, Fault], refused: Fault | None = None, nearest: Iterable[Item] = ()) -> None:
@@ -158,7 +158,7 @@ _HINTS: Final = {
 }
 
 
-def refused_by(problem: Problem) -> Refused:
+def refused_by(problem: Problem) -> FormRefusal:
     """A refusal of the API's own functions, put beside the fields it is about."""
     hint = _HINTS.get(problem.code, problem.hint)
     faults: dict[str, Fault] = {}
@@ -169,11 +169,11 @@ def refused_by(problem: Problem) -> Refused:
     if not faults and problem.code in _FIELD_OF_CODE:
         faults[_FIELD_OF_CODE[problem.code]] = Fault(_sentence(problem.detail), hint)
     if faults:
-        return Refused(faults)
-    return Refused({}, Fault(_sentence(problem.detail or problem.title), hint))
+        return FormRefusal(faults)
+    return FormRefusal({}, Fault(_sentence(problem.detail or problem.title), hint))
 
 
-def read_record(kind: Kind, form: Mapping[str, str], items: Mapping[str, Item], zone: ZoneInfo) -> Entry:
+def read_record(kind: Kind, form: Mapping[str, str], items: Mapping[str, Item], zone: ZoneInfo) -> EventContent:
     """The content of the command that a form asks for. Raises Refused."""
     said = KINDS[kind]
     faults: dict[str, Fault] = {}
@@ -197,7 +197,7 @@ def read_record(kind: Kind, form: Mapping[str, str], items: Mapping[str, Item], 
         faults["note"] = Fault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")
     when = _when(form["when"], zone, faults)
     if faults or item is None:
-        raise Refused(faults, nearest=nearest)
+        raise FormRefusal(faults, nearest=nearest)
     body: dict[str, Any] = {
         "type": wanted,
         "item_id": item.item_id,
@@ -218,9 +218,9 @@ def read_record(kind: Kind, form: Mapping[str, str], items: Mapping[str, Item], 
 def read_void(event_id: str, form: Mapping[str, str]) -> CorrectionContent:
     """The content of the void that a form asks for. Raises Refused."""
     if not form["reason"]:
-        raise Refused({"reason": Fault("Why is it voided?", "Choose the reason that comes nearest.")})
+        raise FormRefusal({"reason": Fault("Why is it voided?", "Choose the reason that comes nearest.")})
     if len(form["note"]) > MAX_NOTE:
-        raise Refused({"note": Fault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")})
+        raise FormRefusal({"note": Fault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")})
     body = {name: form[name] for name in ("reason", "note") if form[name]}
     try:
         return void_of(event_id, _decode_void(msgspec.json.encode(body)))

@@ -26,9 +26,9 @@ from branch_node.pages.page_forms import (
     KINDS,
     VOID_REASONS,
     Fault,
+    FormRefusal,
     FormView,
     Kind,
-    Refused,
     find_item,
     read_record,
     read_void,
@@ -64,10 +64,10 @@ SHOWS: Final = (
 
 def add_pages(app: FastAPI, node: ApiNode) -> None:
     """Mount the branch's pages on the node's application."""
-    _Pages(node).site.add_to(app)
+    _BranchPages(node).site.add_to(app)
 
 
-class _Pages:
+class _BranchPages:
     def __init__(self, node: ApiNode) -> None:
         self._node = node
         # Browsers tell cookies apart by host, not by port, and one machine may run several nodes.
@@ -164,7 +164,7 @@ class _Pages:
         try:
             entry = read_record(kind, form, self._node.writer.items, self._zone())
             answer = self._commit(RecordEvent(entry, key=_key(form), actor=actor_of(principal, None)))
-        except Refused as refused:
+        except FormRefusal as refused:
             return self._form(request, kind, refused.view(form), status=422)
         except Problem as problem:
             if problem.code == KEY_REUSED.code:
@@ -274,7 +274,7 @@ class _Pages:
         try:
             content = read_void(event_id, form)
             self._commit(VoidEvent(content, key=_key(form), actor=actor_of(principal, None)))
-        except Refused as refused:
+        except FormRefusal as refused:
             return self._void(request, refused.view(form), status=422)
         except Problem as problem:
             return self._void(request, refused_by(problem).view(form), status=problem.status)

@@ -78,7 +78,7 @@ def event_row(event: Event, items: Mapping[str, Item], voided_by: int | None) ->
 
 
 @dataclass(frozen=True)
-class StockRow:
+class StockLine:
     """What stands of one item, as the page lists it: quantities in thousandths, the time in microseconds UTC."""
 
     item_id: str
@@ -100,14 +100,14 @@ class Show(StrEnum):
     THERE = "there"
 
 
-def stock_rows(items: Sequence[Item], records: Iterable[StockRecord], show: Show) -> list[StockRow]:
+def stock_rows(items: Sequence[Item], records: Iterable[StockRecord], show: Show) -> list[StockLine]:
     """The given items with what stands of them, zero where nothing was recorded yet, in the order given."""
     by_id = {record.item_id: record for record in records}
     rows = [_stock_row(item, by_id.get(item.item_id)) for item in items]
     return [row for row in rows if _wanted(row, show)]
 
 
-def _wanted(row: StockRow, show: Show) -> bool:
+def _wanted(row: StockLine, show: Show) -> bool:
     if show is Show.LOOK:
         return bool(row.flags)
     if show is Show.LOW:
@@ -115,12 +115,12 @@ def _wanted(row: StockRow, show: Show) -> bool:
     return show is Show.ALL or row.on_hand != 0
 
 
-def _stock_row(item: Item, record: StockRecord | None) -> StockRow:
+def _stock_row(item: Item, record: StockRecord | None) -> StockLine:
     if record is None:
-        return StockRow(item.item_id, item.name, item.unit, 0, 0, 0, None, ())
+        return StockLine(item.item_id, item.name, item.unit, 0, 0, 0, None, ())
     available = parse_quantity(record.available)
     low = record.reorder_level is not None and available <= parse_quantity(record.reorder_level)
-    return StockRow(
+    return StockLine(
         item_id=item.item_id,
         name=item.name,
         unit=item.unit,

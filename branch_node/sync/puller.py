@@ -17,7 +17,7 @@ from branch_node.commands.transfer_decisions import WrongLocation, check_site
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.shipping_status import ShippingState, StatusBoard
 from branch_node.sync.sync_state import ApplyCatalogue
-from branch_node.sync.sync_steps import Backoff, Outcome, Recorder, StepResult
+from branch_node.sync.sync_steps import Backoff, CommandRecorder, StepOutcome, StepResult
 from shared.messages import (
     CATALOGUE_START,
     CatalogueDiverged,
@@ -59,7 +59,7 @@ class Puller:
         log_reader: LogReader,
         client: ServiceClient,
         clock: Clock,
-        recorder: Recorder,
+        recorder: CommandRecorder,
         board: StatusBoard,
         backoff: Backoff,
         long_poll: float = LONG_POLL,
@@ -94,7 +94,7 @@ class Puller:
         """Pull one page of the catalogue if it is time to look, else one page of instructions, and carry them out."""
         if self._board.read().state is not ShippingState.OK:
             self._held = None
-            return StepResult(Outcome.WAITING, 1.0)
+            return StepResult(StepOutcome.WAITING, 1.0)
         if self._restart:
             self._restart, self._look, self._cursor, self._held = False, True, 0, None
         try:
@@ -112,7 +112,7 @@ class Puller:
         log.warning("nothing can be pulled now", why=why)
         if self._trouble is not None:
             self._trouble()
-        return StepResult(Outcome.FAILED, self._backoff.next())
+        return StepResult(StepOutcome.FAILED, self._backoff.next())
 
     # The catalogue
 
@@ -125,18 +125,18 @@ class Puller:
                 return self._failed(f"the catalogue does not verify from its beginning: {diverged}")
             log.warning("this catalogue is not the one this node has; pulling it from the beginning", why=str(diverged))
             self._version, self._hash, self._keys_seen = 0, CATALOGUE_START, set()
-            return StepResult(Outcome.PULLED)
+            return StepResult(StepOutcome.PULLED)
         if page.entries or self._keys_seen is not None:
             refused = self._apply(page)
             if refused is not None:
                 return self._failed(str(refused))
         self._backoff.success()
         if page.more:
-            return StepResult(Outcome.PULLED, count=len(page.entries))
+            return StepResult(StepOutcome.PULLED, count=len(page.entries))
         self._look = False
         self._looked_at = self._clock.monotonic()
         pause, self._pause = self._pause, 0.0
-        return StepResult(Outcome.PULLED, pause, count=len(page.entries))
+        return StepResult(StepOutcome.PULLED, pause, count=len(page.entries))
 
     def _apply(self, page: CataloguePage) -> BaseException | None:
         """Have the page recorded; where that is refused the node stands where it stood."""
@@ -176,11 +176,11 @@ class Puller:
             # Woken without an instruction: the catalogue has changed, or nothing has for a while.
             self._look = True
             self._pause = PAUSE if now - asked_at < PAUSE else 0.0
-            return StepResult(Outcome.IDLE)
+            return StepResult(StepOutcome.IDLE)
         if self._strange(page.instructions):
             # An item just made at head office must not be refused because this node has not heard of it yet.
             self._held, self._look = page, True
-            return StepResult(Outcome.PULLED)
+            return StepResult(StepOutcome.PULLED)
         self._look = now - self._looked_at >= LOOK_EVERY
         return self._carry_out(page)
 
@@ -208,7 +208,7 @@ class Puller:
                     log.info("transfer", **_named(instruction), recorded=answer.events[0])
         self._held = None
         self._cursor = max(self._cursor, page.next)
-        return StepResult(Outcome.PULLED, count=recorded)
+        return StepResult(StepOutcome.PULLED, count=recorded)
 
     def _for_here(self, instruction: Instruction) -> bool:
         try:

@@ -17,7 +17,7 @@ from branch_node.sync.hello_verdict import SHIPPING, WHAT_TO_DO, judge
 from branch_node.sync.log_reader import BATCH_EVENTS, LogHasHole, LogReader, Packed
 from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, StatusBoard
 from branch_node.sync.sync_state import KeepContact
-from branch_node.sync.sync_steps import Backoff, Outcome, Recorder, StepResult
+from branch_node.sync.sync_steps import Backoff, CommandRecorder, StepOutcome, StepResult
 from shared import wire
 from shared.chain import EMPTY, Head
 from shared.events import SCHEMA_VERSION
@@ -62,7 +62,7 @@ class Shipper:
         log_reader: LogReader,
         client: ServiceClient,
         clock: NodeClock,
-        recorder: Recorder,
+        recorder: CommandRecorder,
         board: StatusBoard,
         backoff: Backoff,
         software: str,
@@ -98,7 +98,7 @@ class Shipper:
             return self._say_hello()
         position = self._position
         if position is None:
-            return StepResult(Outcome.WAITING, self._until_hello())
+            return StepResult(StepOutcome.WAITING, self._until_hello())
         return self._ship(position)
 
     # Hello
@@ -139,7 +139,7 @@ class Shipper:
         self._keep(answer.detail)
         if self._greeted is not None:
             self._greeted(answer, verdict)
-        return StepResult(Outcome.GREETED)
+        return StepResult(StepOutcome.GREETED)
 
     # Events
 
@@ -196,7 +196,7 @@ class Shipper:
         self._to_keep = True
         if self._clock.monotonic() - self._kept_at >= KEEP_EVERY:
             self._keep(self._board.read().detail)
-        return StepResult(Outcome.SHIPPED, count=head.sequence - position.sequence)
+        return StepResult(StepOutcome.SHIPPED, count=head.sequence - position.sequence)
 
     def _idle(self) -> StepResult:
         wait = self._until_hello()
@@ -206,7 +206,7 @@ class Shipper:
                 self._keep(self._board.read().detail)
             else:
                 wait = min(wait, left)
-        return StepResult(Outcome.IDLE, wait, wakes=True)
+        return StepResult(StepOutcome.IDLE, wait, wakes=True)
 
     def _refused(self, problem: RemoteProblem, packed: Packed) -> StepResult:
         if problem.code in _VERDICTS:
@@ -215,7 +215,7 @@ class Shipper:
             return self._gap(problem)
         if problem.status in {408, 413} and packed.events > 1:
             self._limit = max(1, packed.events // 2)
-            return StepResult(Outcome.FAILED)
+            return StepResult(StepOutcome.FAILED)
         return self._failed(problem)
 
     def _gap(self, problem: RemoteProblem) -> StepResult:
@@ -226,12 +226,12 @@ class Shipper:
         if hash_there is None or not isinstance(expected, int) or expected - 1 < known.sequence:
             self._position = None
             self.hello_soon()
-            return StepResult(Outcome.FAILED, self._backoff.next())
+            return StepResult(StepOutcome.FAILED, self._backoff.next())
         moved = Head(known.epoch, expected - 1, hash_there)
         if self._position is not None and moved.sequence == self._position.sequence:
             return self._failed(problem)
         self._position = moved
-        return StepResult(Outcome.FAILED)
+        return StepResult(StepOutcome.FAILED)
 
     # What becomes of it
 
@@ -242,14 +242,14 @@ class Shipper:
         self._hello_at = self._clock.monotonic() + self._hello_every
         self._change(ShippingState(verdict.value), told or None, hint=WHAT_TO_DO[verdict], contact=True)
         self._keep(told or None)
-        return StepResult(Outcome.STOPPED, self._until_hello())
+        return StepResult(StepOutcome.STOPPED, self._until_hello())
 
     def _damaged(self, hole: LogHasHole) -> StepResult:
         """What was recorded before the hole is shipped, and recording goes on: staff must not pay for a bad disk."""
         self._position = None
         self._hello_at = self._clock.monotonic() + self._hello_every
         self._change(ShippingState.DAMAGED, str(hole), hint=DAMAGED_HINT)
-        return StepResult(Outcome.STOPPED, self._until_hello())
+        return StepResult(StepOutcome.STOPPED, self._until_hello())
 
     def _failed(self, error: Unreachable | RemoteProblem) -> StepResult:
         """No use in going on now. Whatever it was, hello comes first when it is tried again."""
@@ -267,7 +267,7 @@ class Shipper:
         self._position = None
         self._hello_at = self._clock.monotonic() + wait
         self._change(state, str(error), hint=hint, next_try_at=self._clock.now() + int(wait * SECOND))
-        return StepResult(Outcome.FAILED, wait)
+        return StepResult(StepOutcome.FAILED, wait)
 
     def _acknowledge(self, head: Head) -> None:
         self._acknowledged = head

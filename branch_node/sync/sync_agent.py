@@ -8,7 +8,7 @@ from typing import Final
 
 from branch_node.sync.puller import Puller
 from branch_node.sync.shipper import Shipper
-from branch_node.sync.sync_steps import Outcome, StepResult
+from branch_node.sync.sync_steps import StepOutcome, StepResult
 from shared.runtime.problems import Problem
 from shared.runtime.telemetry import get_logger
 
@@ -82,7 +82,7 @@ class Loop:
                 raise
             # The database is busy, away or full: its own matter, and it passes.
             log.warning("the agent waits for the database", thread=self._name, why=str(problem))
-            return StepResult(Outcome.FAILED, DATABASE_TROUBLE_WAIT)
+            return StepResult(StepOutcome.FAILED, DATABASE_TROUBLE_WAIT)
 
     def _wait(self, result: StepResult, commits: int, nudges: int) -> None:
         def due() -> bool:

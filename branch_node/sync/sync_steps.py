@@ -21,7 +21,7 @@ FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
 
 
-class Outcome(StrEnum):
+class StepOutcome(StrEnum):
     """What a step did. WAITING: nothing, it is not time yet. STOPPED: head office's verdict stops shipping."""
 
     GREETED = "GREETED"
@@ -39,7 +39,7 @@ class StepResult(msgspec.Struct, frozen=True):
     `wakes`: a new commit is reason enough to step sooner. `count` is the events shipped or instructions taken.
     """
 
-    outcome: Outcome
+    outcome: StepOutcome
     wait: float = 0.0
     wakes: bool = False
     count: int = 0
@@ -65,7 +65,7 @@ class Backoff:
         return bound / 2 + self._rng.random() * bound / 2
 
 
-class Recorder(Protocol):
+class CommandRecorder(Protocol):
     """How the agent gets its commands through the writer."""
 
     def record(self, commands: Sequence[Command]) -> list[object]:
@@ -106,7 +106,7 @@ def _tell(done: Future[object]) -> None:
         log.warning("a note of the agent was not kept", why=repr(error))
 
 
-class DirectRecorder:
+class LocalCommandRecorder:
     """On the caller's own thread, where no writer's thread runs: the simulation, a command that ends."""
 
     def __init__(self, writer: Writer) -> None:

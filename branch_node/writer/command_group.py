@@ -27,7 +27,7 @@ from branch_node.database.lookups import (
 )
 from branch_node.database.past_standing import MOST, Rewind
 from branch_node.database.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
-from branch_node.model import Command, Decision, Item, Location, OrderState, Recorded
+from branch_node.model import Command, Decision, Item, Location, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append, read_head, upsert_rows
@@ -55,7 +55,7 @@ class Memory:
         self.items = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
 
 
-class Group:
+class CommandGroup:
     """The `View` of one transaction, and the hand that writes what was decided. Used by one thread, once."""
 
     def __init__(
@@ -127,7 +127,7 @@ class Group:
             self._head = head
             if command.key is not None:
                 self._first[command.key] = sealed[0]
-            return command.answer(Recorded(sealed, self._fold(sealed), False, self._look))
+            return command.answer(RecordedCommand(sealed, self._fold(sealed), False, self._look))
         except Problem as problem:
             raise RuntimeError("a command may refuse only while it decides") from problem
 
@@ -209,12 +209,12 @@ class Group:
                     touched[item_id] = msgspec.structs.replace(standing, reserved=self._promised(item_id))
         return touched
 
-    def recorded_at(self, sequence: int) -> Recorded:
+    def recorded_at(self, sequence: int) -> RecordedCommand:
         self._put_events()
         (first,) = sealed_where(self._connection, LOG.event.c.sequence == sequence)
         return self._recorded(first)
 
-    def _recorded(self, first: Sealed) -> Recorded:
+    def _recorded(self, first: Sealed) -> RecordedCommand:
         # What stood then is folded from the log alone, so that the answer is the same however often it is asked for.
         sealed, last = [first], _last_sequence(first)
         if last > first.event.sequence:
@@ -222,7 +222,7 @@ class Group:
             sealed = sealed_where(self._connection, LOG.event.c.sequence.between(first.event.sequence, last))
         items = {each.event.item_id for each in sealed if each.event.item_id is not None}
         then = {item_id: self._stood(item_id, last, sealed[-1].event.recorded_at) for item_id in items}
-        return Recorded(sealed, then, True, self._look)
+        return RecordedCommand(sealed, then, True, self._look)
 
     def _stood(self, item_id: str, sequence: int, recorded_at: int) -> Standing:
         """What stood of an item once an event was recorded, with what was reserved at that moment."""

@@ -24,8 +24,8 @@ from branch_node.database.schema import LOG
 from branch_node.database.store import DirectoryLock, Store, WritingConnection, load_location
 from branch_node.model import Command, Item, Location
 from branch_node.problems import NOT_WRITING, STRICT_ITEM
-from branch_node.writer.command_group import Group, Memory
-from branch_node.writer.command_queue import Outcome, Waiting, WaitingRoom
+from branch_node.writer.command_group import CommandGroup, Memory
+from branch_node.writer.command_queue import CommandQueue, Outcome, WaitingRoom
 from shared.chain import Head
 from shared.event_log import StaleHead, read_head
 from shared.runtime.clock import NodeClock
@@ -166,21 +166,21 @@ class Writer:
         """Queue one command. The future gives its answer or raises its Problem. Raises 503 `busy` at once when full."""
         self._check_taking()
         future: Future[Any] = Future()
-        self._room.enter(Waiting((command,), future, loop=None, many=False))
+        self._room.enter(CommandQueue((command,), future, loop=None, many=False))
         return future
 
     def submit_all(self, commands: Sequence[Command]) -> Future[list[Outcome]]:
         """Queue commands to be decided in order in one transaction; the future gives an outcome for each."""
         self._check_taking()
         future: Future[list[Outcome]] = Future()
-        self._room.enter(Waiting(tuple(commands), future, loop=None, many=True))
+        self._room.enter(CommandQueue(tuple(commands), future, loop=None, many=True))
         return future
 
     def submit_from(self, loop: AbstractEventLoop, commands: Sequence[Command], *, many: bool) -> LoopFuture[Any]:
         """As `submit` or `submit_all`, from the thread of an event loop, with a future of its own."""
         self._check_taking()
         future: LoopFuture[Any] = loop.create_future()
-        self._room.enter_from(loop, Waiting(commands, future, loop=loop, many=many))
+        self._room.enter_from(loop, CommandQueue(commands, future, loop=loop, many=many))
         return future
 
     def _check_taking(self) -> None:
@@ -254,7 +254,7 @@ class Writer:
         """The outcomes, and whom to tell once they are on disk."""
         writing, memory = self._connect()
         now = self._clock.now()
-        group = Group(writing.connection, memory, now, not self._clock.confirmed, self._new_id)
+        group = CommandGroup(writing.connection, memory, now, not self._clock.confirmed, self._new_id)
         outcomes: list[Outcome] = []
         before = memory.head.sequence
         writing.begin()

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from deploy.demo.day import ENDED, Tally
+from deploy.demo.day import ENDED, DayTotals
 from shared.chain import GENESIS, follow, understand
 from shared.events import Event, EventNotUnderstood, EventType, quantity_text
 from shared.stock import Movement, fold, movement
@@ -33,7 +33,7 @@ class Snapshot:
     branches: dict[str, LogCopy]
     head_office: dict[str, LogCopy]
     transfers: dict[str, str]
-    tally: Tally
+    tally: DayTotals
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from deploy.demo.checks import Check, run_checks
 from deploy.demo.data import ITEMS
 from deploy.demo.day import Day
 from deploy.demo.gathering import gather
-from deploy.demo.services import DemoFailed, Group
+from deploy.demo.services import DemoFailed, DemoGroup
 from shared.events import quantity_text
 from shared.runtime.settings import command_line
 
@@ -47,7 +47,7 @@ def demo(
     try:
         with _place(folder, once=once) as place:
             console.print(f"Starting head office, the transfer coordinator and three branches in {place} …")
-            with Group(place) as group:
+            with DemoGroup(place) as group:
                 code = _play_once(group, console, as_json=as_json) if once else _stay(group, console)
                 console.print("Stopping …")
     except DemoFailed as error:
@@ -69,14 +69,14 @@ def _place(folder: Path | None, *, once: bool) -> Iterator[Path]:
             yield Path(made)
         return
     folder = folder.resolve()
-    if folder.exists() and any(folder.iterdir()) and (once or not Group.is_one(folder)):
+    if folder.exists() and any(folder.iterdir()) and (once or not DemoGroup.is_one(folder)):
         why = "--once plays its day in an empty one" if once else "what is in it is no demo"
         raise DemoFailed(f"{folder} is not empty, and {why}: name another --dir")
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
 
 
-def _play_once(group: Group, console: Console, *, as_json: bool) -> int:
+def _play_once(group: DemoGroup, console: Console, *, as_json: bool) -> int:
     def say(line: str) -> None:
         console.print(f"  {line}", markup=False)
 
@@ -104,7 +104,7 @@ def _play_once(group: Group, console: Console, *, as_json: bool) -> int:
     return 0 if all(check.holds for check in checks) else REFUSED
 
 
-def _stay(group: Group, console: Console) -> int:
+def _stay(group: DemoGroup, console: Console) -> int:
     if group.new:
         day = Day(group, Random(SEED), lambda line: console.print(f"  {line}", markup=False))  # noqa: S311
         try:
@@ -142,7 +142,7 @@ def _stay(group: Group, console: Console) -> int:
     return 0
 
 
-def _print_addresses(group: Group, console: Console) -> None:
+def _print_addresses(group: DemoGroup, console: Console) -> None:
     """One line a service, unwrapped: people copy the keys."""
     rows = [("head office", group.head_office, group.admin_key), ("transfer coordinator", group.coordinator, "")]
     rows += [(f"{each.name}, {each.location.name}", each, each.key) for each in group.branches.values()]

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from deploy.demo.data import ITEMS, an_order
-from deploy.demo.services import DemoFailed, Group
+from deploy.demo.services import DemoFailed, DemoGroup
 
 DAY_HOURS = 11
 WAIT_SECONDS = 60.0
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Tally:
+class DayTotals:
     """What the callers were told: the stock that must be there (thousandths), the order lines, the transfers' ends."""
 
     expected: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -33,7 +33,7 @@ class Tally:
     orders_while_cut: int = 0
 
 
-class Api:
+class ServiceCaller:
     """One service's HTTP with a key. Every answer that is no success raises DemoFailed with the problem's words."""
 
     def __init__(self, url: str, key: str) -> None:
@@ -57,14 +57,14 @@ class Api:
 class Day:
     """Plays the day on a running group. `say` gets a line for people at each step."""
 
-    def __init__(self, group: Group, random: Random, say: Say) -> None:
+    def __init__(self, group: DemoGroup, random: Random, say: Say) -> None:
         self._random = random
         self._say = say
         self._group = group
-        self.office = Api(group.head_office.url, group.admin_key)
-        self.coordinator = Api(group.coordinator.url, group.admin_key)
-        self.branches = {name: Api(branch.url, branch.key) for name, branch in group.branches.items()}
-        self.tally = Tally()
+        self.office = ServiceCaller(group.head_office.url, group.admin_key)
+        self.coordinator = ServiceCaller(group.coordinator.url, group.admin_key)
+        self.branches = {name: ServiceCaller(branch.url, branch.key) for name, branch in group.branches.items()}
+        self.tally = DayTotals()
         self._opened = datetime.now(UTC) - timedelta(hours=DAY_HOURS)
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class Day:
         self._deliveries()
         self._orders(self.branches, 60, hour=1)
 
-    def play(self) -> Tally:
+    def play(self) -> DayTotals:
         """The whole day, to the moment when everything has arrived."""
         self.open()
         self._say("A transfer of 8 kg of tomatoes and 2 kg of mozzarella, Hamra to Achrafieh")
@@ -202,7 +202,7 @@ class Day:
                 f"the log of {name} at head office",
             )
 
-    def _arrived(self, api: Api, name: str) -> bool:
+    def _arrived(self, api: ServiceCaller, name: str) -> bool:
         sequence = api.call("GET", "/v1/status")["head"]["sequence"]
         locations = {each["location_id"]: each for each in listed(self.office, "/v1/locations")}
         return bool(locations[name]["head"]["sequence"] == sequence)
@@ -215,7 +215,7 @@ class Day:
             time.sleep(POLL_SECONDS)
 
 
-def listed(api: Api, path: str) -> list[dict[str, Any]]:
+def listed(api: ServiceCaller, path: str) -> list[dict[str, Any]]:
     """Every item of a list route, page after page."""
     found: list[dict[str, Any]] = []
     after: str | None = None

@@ -7,8 +7,8 @@ from typing import Any
 
 from branch_node.database.schema import LOG, STOCK
 from deploy.demo.checks import LogCopy, Snapshot
-from deploy.demo.day import Api, Day, Tally, listed
-from deploy.demo.services import Branch, Group
+from deploy.demo.day import Day, DayTotals, ServiceCaller, listed
+from deploy.demo.services import Branch, DemoGroup
 from shared.event_log import read_after
 from shared.events import parse_quantity
 from shared.projection import load_standings
@@ -17,7 +17,7 @@ from shared.runtime.database.engine import sqlite_engine
 PAGE = 1_000
 
 
-def gather(group: Group, day: Day, tally: Tally) -> Snapshot:
+def gather(group: DemoGroup, day: Day, tally: DayTotals) -> Snapshot:
     """Everything the checks need of a running group."""
     stock = listed(day.office, "/v1/stock")
     transfers = {each["transfer_id"]: str(each["state"]) for each in listed(day.coordinator, "/v1/transfers")}
@@ -44,7 +44,7 @@ def _at_branch(branch: Branch) -> LogCopy:
         engine.dispose()
 
 
-def _at_head_office(office: Api, location: str, stock: list[dict[str, Any]]) -> LogCopy:
+def _at_head_office(office: ServiceCaller, location: str, stock: list[dict[str, Any]]) -> LogCopy:
     copy = LogCopy([], [], {})
     after: int | None = 0
     while after is not None:

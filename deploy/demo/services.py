@@ -133,7 +133,7 @@ class Kept(msgspec.Struct, kw_only=True):
 KEPT = "demo.json"
 
 
-class Group:
+class DemoGroup:
     """Everything that runs: use as a context manager; leaving it stops all of it, the last started first.
 
     `new` says that the folder was empty: there is nothing in the databases yet.

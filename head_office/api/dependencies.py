@@ -160,7 +160,7 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     """What people and tills send; read with a StrictDecoder."""
 
 
-class Page(msgspec.Struct, frozen=True):
+class ListAnswer(msgspec.Struct, frozen=True):
     """A list's answer; `items` is added by each list."""
 
     next: str | None

@@ -17,9 +17,9 @@ from head_office.api.dependencies import (
     Body,
     ItemPath,
     Limit,
+    ListAnswer,
     LocationPath,
     Office,
-    Page,
     RawBody,
     listed,
     quantity,
@@ -98,19 +98,19 @@ class AliasOut(msgspec.Struct, frozen=True):
     item_id: str
 
 
-class ItemPage(Page, frozen=True):
+class ItemPage(ListAnswer, frozen=True):
     items: list[CatalogueItem]
 
 
-class WaitingPage(Page, frozen=True):
+class WaitingPage(ListAnswer, frozen=True):
     items: list[WaitingOut]
 
 
-class ReorderPage(Page, frozen=True):
+class ReorderPage(ListAnswer, frozen=True):
     items: list[ReorderOut]
 
 
-class AliasPage(Page, frozen=True):
+class AliasPage(ListAnswer, frozen=True):
     items: list[AliasOut]
 
 
@@ -172,7 +172,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         )
         with office.writing() as connection:
             (outcome,) = items.put(connection, [item])
-            return json_response(items.read(connection, item_id), 201 if outcome is items.Outcome.ADDED else 200)
+            return json_response(items.read(connection, item_id), 201 if outcome is items.ItemChange.ADDED else 200)
 
     @app.get(
         "/v1/reorder-levels/{location_id:code}",
@@ -294,7 +294,7 @@ def _reorder_out(level: ReorderLevel) -> ReorderOut:
     return ReorderOut(level.location_id, level.item_id, quantity_json(level.level), quantity_json(level.target))
 
 
-def _waiting_out(each: item_proposals.Waiting) -> WaitingOut:
+def _waiting_out(each: item_proposals.ItemProposal) -> WaitingOut:
     found = each.definition
     return WaitingOut(
         each.location_id,

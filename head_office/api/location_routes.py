@@ -17,9 +17,9 @@ from head_office.api.dependencies import (
     Body,
     CodePath,
     Limit,
+    ListAnswer,
     LocationPath,
     Office,
-    Page,
     RawBody,
     listed,
     read_after,
@@ -97,11 +97,11 @@ class LocationOut(msgspec.Struct, frozen=True):
     freshness: FreshnessOut
 
 
-class LocationPage(Page, frozen=True):
+class LocationPage(ListAnswer, frozen=True):
     items: list[LocationOut]
 
 
-class KeyPage(Page, frozen=True):
+class KeyPage(ListAnswer, frozen=True):
     items: list[KeyRecord]
 
 

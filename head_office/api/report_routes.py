@@ -13,10 +13,10 @@ from head_office.api.dependencies import (
     After,
     ItemQuery,
     Limit,
+    ListAnswer,
     LocationPath,
     LocationQuery,
     Office,
-    Page,
     listed,
     moment,
     read_after,
@@ -35,7 +35,7 @@ from head_office.reports.report_records import (
     quarantined_out,
     variance_out,
 )
-from head_office.reports.variances import Cursor, variances
+from head_office.reports.variances import VarianceCursor, variances
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.auth import Principal, Role
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
@@ -45,7 +45,7 @@ MAX_IN_TRANSIT: Final = 10_000
 _COMMON: Final = (UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST)
 
 
-class QuarantinePage(Page, frozen=True):
+class QuarantinePage(ListAnswer, frozen=True):
     items: list[QuarantinedOut]
 
 
@@ -139,14 +139,14 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
     _add_quarantine_routes(app, office)
 
 
-def _count_after(after: str | None) -> Cursor | None:
+def _count_after(after: str | None) -> VarianceCursor | None:
     if not after:
         return None
     occurred_at, location_id, sequence = read_after(after, 3)
     for text in (occurred_at, sequence):
         if not (text.isdecimal() and text.isascii() and len(text) < 19):
             raise BAD_CURSOR("the cursor is not one of this list")
-    return Cursor(int(occurred_at), location_id, int(sequence))
+    return VarianceCursor(int(occurred_at), location_id, int(sequence))
 
 
 def _add_quarantine_routes(app: FastAPI, office: Office) -> None:

@@ -26,16 +26,16 @@ from head_office.api.dependencies import (
 from head_office.catalogue.locations import check_locations
 from head_office.database.schema import now
 from head_office.problems import BAD_CURSOR, NOTHING_KNOWN, PROBLEMS, UNKNOWN_LOCATION
-from head_office.reports.event_list import Cursor, events
+from head_office.reports.event_list import EventCursor, events
 from head_office.reports.explanations import codes_at, explain
 from head_office.reports.freshness import freshness
-from head_office.reports.group_stock import Place, StockReport, stock, totals
+from head_office.reports.group_stock import StockKey, StockReport, stock, totals
 from head_office.reports.known_at import Cut
 from head_office.reports.report_records import (
     EVENT_SCHEMA,
     EXPLANATION_SCHEMA,
     FreshnessOut,
-    ItemStock,
+    ItemStockReport,
     StockOut,
     StockPage,
     answer_schema,
@@ -92,7 +92,7 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         limit: Limit = MAX_LIMIT,
         principal: Principal = reader,
     ) -> Response:
-        place = Place(*read_after(after, 3)) if after else None
+        place = StockKey(*read_after(after, 3)) if after else None
         with office.reading() as connection:
             report = stock(
                 connection,
@@ -112,7 +112,7 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         tags=["stock"],
         summary="Stock of one item: the totals of the group, and each location",
         responses={
-            200: documented_answer(ItemStock, "Totals, only equal units added, and the locations"),
+            200: documented_answer(ItemStockReport, "Totals, only equal units added, and the locations"),
             **PROBLEMS.responses(NOTHING_KNOWN, *_COMMON),
         },
     )
@@ -131,7 +131,9 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         if not items:
             raise NOTHING_KNOWN(f"no stock of {item_id} is known", item_id=item_id)
         sums = [total_out(each) for each in totals(report.rows)]
-        return json_response(ItemStock(item_id=item_id, totals=sums, items=items, **told(report.cut, report.as_of)))
+        return json_response(
+            ItemStockReport(item_id=item_id, totals=sums, items=items, **told(report.cut, report.as_of))
+        )
 
     @app.get(
         "/v1/stock/{item_id:code}/explain",
@@ -215,14 +217,14 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
         return json_response({"items": items, "next": following})
 
 
-def read_place(after: str | None) -> Cursor | None:
+def read_place(after: str | None) -> EventCursor | None:
     """The event (location and sequence) that a list goes on after. Raises Problem 400 `bad-cursor`."""
     if not after:
         return None
     location_id, sequence = read_after(after, 2)
     if not (sequence.isdecimal() and sequence.isascii() and len(sequence) < 19):
         raise BAD_CURSOR("the cursor is not one of this list")
-    return Cursor(location_id, int(sequence))
+    return EventCursor(location_id, int(sequence))
 
 
 def told(cut: Cut, as_of: int | None) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class BadFile(ValueError):
     """The file as a whole cannot be read; the text says why."""
 
 
-class Row(NamedTuple):
+class ItemRow(NamedTuple):
     """One row: the line it ends on, and its item, or why there is none."""
 
     line: int
@@ -49,7 +49,7 @@ class Imported(NamedTuple):
     rejected: list[Rejected]
 
 
-def read_items(path: Path) -> Iterator[Row]:
+def read_items(path: Path) -> Iterator[ItemRow]:
     """The rows of a CSV file with the columns REQUIRED and any of OPTIONAL. Raises BadFile, OSError.
 
     `strict_at` holds locations with blanks between them.
@@ -67,9 +67,9 @@ def read_items(path: Path) -> Iterator[Row]:
             raise BadFile(f"{path}, line {reader.reader.line_num}: {error}") from error
 
 
-def import_items(engine: Engine, rows: Iterator[Row], done: Callable[[int], None]) -> Imported:
+def import_items(engine: Engine, rows: Iterator[ItemRow], done: Callable[[int], None]) -> Imported:
     """Record the rows in pieces of PIECE; `done` is told how many rows were worked through, after each piece."""
-    counts = dict.fromkeys(items.Outcome, 0)
+    counts = dict.fromkeys(items.ItemChange, 0)
     rejected: list[Rejected] = []
     while piece := list(islice(rows, PIECE)):
         good: dict[str, tuple[int, CatalogueItem]] = {}
@@ -85,14 +85,14 @@ def import_items(engine: Engine, rows: Iterator[Row], done: Callable[[int], None
             counts[outcome] += 1
         done(len(piece))
     return Imported(
-        counts[items.Outcome.ADDED],
-        counts[items.Outcome.CHANGED],
-        counts[items.Outcome.UNCHANGED],
+        counts[items.ItemChange.ADDED],
+        counts[items.ItemChange.CHANGED],
+        counts[items.ItemChange.UNCHANGED],
         sorted(rejected),
     )
 
 
-def _record(engine: Engine, good: list[tuple[int, CatalogueItem]], rejected: list[Rejected]) -> list[items.Outcome]:
+def _record(engine: Engine, good: list[tuple[int, CatalogueItem]], rejected: list[Rejected]) -> list[items.ItemChange]:
     """All together; where that is refused one by one, so that only those that are to blame are left out."""
     try:
         with engine.begin() as connection:
@@ -100,14 +100,14 @@ def _record(engine: Engine, good: list[tuple[int, CatalogueItem]], rejected: lis
     except Problem as problem:
         if problem.status >= 500:
             raise
-    outcomes: list[items.Outcome] = []
+    outcomes: list[items.ItemChange] = []
     with engine.begin() as connection:
         for line, item in good:
             outcomes.extend(_one(connection, line, item, rejected))
     return outcomes
 
 
-def _one(connection: Connection, line: int, item: CatalogueItem, rejected: list[Rejected]) -> list[items.Outcome]:
+def _one(connection: Connection, line: int, item: CatalogueItem, rejected: list[Rejected]) -> list[items.ItemChange]:
     try:
         with connection.begin_nested():
             return items.put(connection, [item])
@@ -130,13 +130,13 @@ def _check_columns(found: Any) -> None:
         raise BadFile("a column stands in the file twice")
 
 
-def _row(line: int, row: dict[str | Any, Any]) -> Row:
+def _row(line: int, row: dict[str | Any, Any]) -> ItemRow:
     if None in row or None in row.values():
-        return Row(line, None, "it has more or fewer fields than the first line")
+        return ItemRow(line, None, "it has more or fewer fields than the first line")
     given = {name: value.strip() for name, value in row.items() if value.strip()}
     if "strict_at" in given:
         given["strict_at"] = given["strict_at"].split()
     try:
-        return Row(line, msgspec.convert(given, CatalogueItem))
+        return ItemRow(line, msgspec.convert(given, CatalogueItem))
     except msgspec.ValidationError as error:
-        return Row(line, None, str(error))
+        return ItemRow(line, None, str(error))

@@ -22,7 +22,7 @@ from shared.events import Definition, EventType
 from shared.messages import CatalogueItem
 
 
-class Waiting(NamedTuple):
+class ItemProposal(NamedTuple):
     """A branch's own item as its log defined it last; `sequence` and `occurred_at` are of that event."""
 
     location_id: str
@@ -40,7 +40,7 @@ class Alias(NamedTuple):
     item_id: str
 
 
-def list_waiting(connection: Connection, after: tuple[str, str] = ("", ""), limit: int = 1_000) -> list[Waiting]:
+def list_waiting(connection: Connection, after: tuple[str, str] = ("", ""), limit: int = 1_000) -> list[ItemProposal]:
     """What waits, in the order of (location, item) after the pair given."""
     return _waiting(connection, after, limit, None)
 
@@ -94,7 +94,7 @@ def list_aliases(connection: Connection, after: tuple[str, str] = ("", ""), limi
     return [Alias(*row) for row in connection.execute(query)]
 
 
-def _read(connection: Connection, location_id: str, item_id: str, *, mapped_too: bool = False) -> Waiting:
+def _read(connection: Connection, location_id: str, item_id: str, *, mapped_too: bool = False) -> ItemProposal:
     found = _waiting(connection, ("", ""), 1, (location_id, item_id), mapped_too=mapped_too)
     if not found:
         raise NOT_WAITING(f"no item {item_id} of {location_id} waits", location_id=location_id, item_id=item_id)
@@ -108,7 +108,7 @@ def _waiting(
     only: tuple[str, str] | None,
     *,
     mapped_too: bool = False,
-) -> list[Waiting]:
+) -> list[ItemProposal]:
     place = tuple_(EVENT.c.location_id, EVENT.c.item_id)
     query = (
         select(EVENT.c.location_id, EVENT.c.item_id, func.max(EVENT.c.sequence).label("sequence"))
@@ -129,15 +129,15 @@ def _waiting(
     return _with_definitions(connection, connection.execute(query).all())
 
 
-def _with_definitions(connection: Connection, rows: Sequence[Any]) -> list[Waiting]:
+def _with_definitions(connection: Connection, rows: Sequence[Any]) -> list[ItemProposal]:
     """The definitions stand in the canonical lines only."""
     sequences: dict[str, list[int]] = {}
     for row in rows:
         sequences.setdefault(row.location_id, []).append(row.sequence)
     lines = {location_id: read_lines(connection, location_id, wanted) for location_id, wanted in sequences.items()}
-    found: list[Waiting] = []
+    found: list[ItemProposal] = []
     for row in rows:
         event = understand(lines[row.location_id][row.sequence])
         assert event.definition is not None  # an ITEM_DEFINED in the table was understood, so it has one
-        found.append(Waiting(row.location_id, row.item_id, event.definition, row.sequence, event.occurred_at))
+        found.append(ItemProposal(row.location_id, row.item_id, event.definition, row.sequence, event.occurred_at))
     return found

@@ -20,7 +20,7 @@ from shared.messages import CatalogueItem, ReorderLevel
 from shared.runtime.problems import invalid_request
 
 
-class Outcome(StrEnum):
+class ItemChange(StrEnum):
     """What putting an item did."""
 
     ADDED = "added"
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
 
 
-def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[Outcome]:
+def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[ItemChange]:
     """Add or change items, all or none, at most 1,000 with different ids. What is the same already makes no version.
 
     Raises Problem: 409 `unit-fixed`, 404 `unknown-location` (of `strict_at`), 422 `invalid-request`.
@@ -39,13 +39,15 @@ def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[Outcome]
     ids = [item.item_id for item in items]
     present = {item.item_id: item for item in read_many(connection, ids)}
     recorded = units_recorded(connection, ids)
-    outcomes: list[Outcome] = []
+    outcomes: list[ItemChange] = []
     changed: list[CatalogueItem] = []
     for item in items:
         old = present.get(item.item_id)
         _check_unit(item, old, recorded.get(item.item_id, {}))
-        outcomes.append(Outcome.ADDED if old is None else Outcome.UNCHANGED if old == item else Outcome.CHANGED)
-        if outcomes[-1] is not Outcome.UNCHANGED:
+        outcomes.append(
+            ItemChange.ADDED if old is None else ItemChange.UNCHANGED if old == item else ItemChange.CHANGED
+        )
+        if outcomes[-1] is not ItemChange.UNCHANGED:
             changed.append(item)
     if changed:
         upsert = insert(ITEM)

@@ -118,7 +118,7 @@ def import_file(
 def list_waiting(*, folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
     """Items that branches defined by themselves, and that head office has not taken up."""
     with transaction(folder, database_url) as connection:
-        found: list[item_proposals.Waiting] = pages(
+        found: list[item_proposals.ItemProposal] = pages(
             lambda after: item_proposals.list_waiting(connection, after),
             lambda each: (each.location_id, each.item_id),
             ("", ""),
@@ -137,7 +137,7 @@ def list_waiting(*, folder: Dir = None, database_url: DatabaseUrl = None, as_jso
         )
 
 
-def _defined(each: item_proposals.Waiting) -> dict[str, object]:
+def _defined(each: item_proposals.ItemProposal) -> dict[str, object]:
     found = each.definition
     return {
         "name": found.name,

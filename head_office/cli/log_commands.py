@@ -32,7 +32,7 @@ def verify_logs(
             versions = catalogue_history.verify(connection)
         except catalogue_history.CatalogueBroken as error:
             versions = error.version - 1
-            findings.append(verification.Finding(code="catalogue-differs", detail=str(error)))
+            findings.append(verification.ConsolidationFinding(code="catalogue-differs", detail=str(error)))
     if as_json:
         print_json(
             {

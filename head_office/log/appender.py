@@ -18,7 +18,7 @@ from head_office.database.binary_copy import HEADER, ON_HAND_SIGN, TRAILER, Even
 from head_office.database.packed_arrays import take_packed_arrays
 from head_office.database.schema import FACTS_CHANNEL
 from head_office.log.decoder import Decoded, read_what_can_be
-from head_office.log.fold_check import Known, why_not
+from head_office.log.fold_check import IngestContext, why_not
 from head_office.log.ingest_context import Situation, gather, load_location, target_of
 from head_office.log.projections import add_transfers, refold_items, store_stock, store_units, store_voids
 from shared.event_log import LEAN_COLUMNS
@@ -50,7 +50,7 @@ class Appender:
     def __init__(self, connection: Connection, location_id: str, epoch: int) -> None:
         self.cursor: Cursor[Any] = connection.connection.cursor(binary=True)  # type: ignore[assignment]
         take_packed_arrays(self.cursor)
-        self.known = Known(location_id, epoch)
+        self.known = IngestContext(location_id, epoch)
         self.unfit: list[Unfit] = []
         self.occurred_at: int | None = None  # the latest of those accepted
         self._connection = connection

@@ -28,7 +28,7 @@ class Target:
 
 
 @dataclass(slots=True)
-class Known:
+class IngestContext:
     """What head office knows of a location while it judges; `accept` keeps it up to date."""
 
     location_id: str
@@ -42,7 +42,7 @@ class Known:
     outstanding: dict[tuple[str, str], int] = field(default_factory=dict)  # (item, reservation): still reserved
 
 
-def why_not(known: Known, event: Event, sequence: int, previous: bytes) -> str | None:
+def why_not(known: IngestContext, event: Event, sequence: int, previous: bytes) -> str | None:
     """Why the event standing at `sequence` after the hash `previous` cannot be folded, or None; then it is accepted.
 
     `known` must hold what the event refers to. An accepted event changes `known` for those after it.
@@ -73,7 +73,7 @@ def why_not(known: Known, event: Event, sequence: int, previous: bytes) -> str |
     return None
 
 
-def _misplaced(known: Known, event: Event, sequence: int, previous: bytes) -> str | None:
+def _misplaced(known: IngestContext, event: Event, sequence: int, previous: bytes) -> str | None:
     if event.location_id != known.location_id:
         return f"it names the location {event.location_id}, but stands in the log of {known.location_id}"
     if event.sequence != sequence:
@@ -87,7 +87,7 @@ def _misplaced(known: Known, event: Event, sequence: int, previous: bytes) -> st
     return None
 
 
-def _void(known: Known, event: Event) -> str | None:
+def _void(known: IngestContext, event: Event) -> str | None:
     target = known.targets.get(event.voided_sequence or 0)
     if target is None:
         return f"it voids event {event.voided_sequence}, which is not among those folded"
@@ -120,7 +120,7 @@ def _reversal(event: Event, target: Target) -> str | None:
     return None
 
 
-def _once(known: Known, event: Event) -> str | None:
+def _once(known: IngestContext, event: Event) -> str | None:
     key = (event.type.value, event.transfer_id or "", event.item_id or "")
     if key in known.moved_once:
         return f"the transfer {event.transfer_id} has a {event.type} of {event.item_id} already"
@@ -128,13 +128,13 @@ def _once(known: Known, event: Event) -> str | None:
     return None
 
 
-def _reserve(known: Known, event: Event) -> str | None:
+def _reserve(known: IngestContext, event: Event) -> str | None:
     key = (event.item_id or "", event.reservation_id or "")
     known.outstanding[key] = known.outstanding.get(key, 0) + (event.quantity or 0)
     return None
 
 
-def _settle(known: Known, event: Event) -> str | None:
+def _settle(known: IngestContext, event: Event) -> str | None:
     key = (event.item_id or "", event.reservation_id or "")
     left = known.outstanding.get(key, 0)
     if (event.quantity or 0) > left:
@@ -143,7 +143,7 @@ def _settle(known: Known, event: Event) -> str | None:
     return None
 
 
-_FURTHER: Final[dict[EventType, Callable[[Known, Event], str | None]]] = {
+_FURTHER: Final[dict[EventType, Callable[[IngestContext, Event], str | None]]] = {
     EventType.EVENT_VOIDED: _void,
     EventType.TRANSFER_REVERSED: _void,
     EventType.TRANSFER_OUT: _once,

@@ -13,7 +13,7 @@ from psycopg import Cursor
 
 from head_office.database.packed_arrays import bigints, texts
 from head_office.log.decoder import Decoded
-from head_office.log.fold_check import MAX_BALANCE, Known, Target
+from head_office.log.fold_check import MAX_BALANCE, IngestContext, Target
 from head_office.log.stock_fold import StockFold
 from shared.events import Event
 from shared.stock import Movement, Place, Standing, movement
@@ -63,7 +63,7 @@ FROM unnest(%(items)s::text[], %(reservations)s::text[]) AS wanted(item_id, rese
 class Situation:
     """A location as it stands while a batch is taken: what the judge knows, and what stands of each item."""
 
-    known: Known
+    known: IngestContext
     fold: StockFold = field(default_factory=StockFold)
     loaded: set[str | None] = field(default_factory=lambda: {None})
     whole: bool = False  # everything that stands at the location is loaded
@@ -105,7 +105,7 @@ def _take(situation: Situation, rows: Iterable[tuple[Any, ...]]) -> None:
                 known.overflowing.add(item_id)
 
 
-def _look_up(cursor: Cursor[Any], known: Known, decoded: Decoded) -> None:
+def _look_up(cursor: Cursor[Any], known: IngestContext, decoded: Decoded) -> None:
     events, location_id = decoded.looked_up, known.location_id
     targets = {each.voided_sequence for each in events if each.voided_sequence is not None}
     # Those among them become targets when they are accepted themselves.
@@ -126,7 +126,7 @@ def _look_up(cursor: Cursor[Any], known: Known, decoded: Decoded) -> None:
             known.outstanding[item_id, reservation_id] = left
 
 
-def _add_target(known: Known, row: tuple[Any, ...]) -> None:
+def _add_target(known: IngestContext, row: tuple[Any, ...]) -> None:
     event_id, kind, item_id, transfer_id, sequence, at, on_hand, counted, reserved, reservation, expires, undoes = row[
         :12
     ]

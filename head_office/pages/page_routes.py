@@ -42,11 +42,11 @@ ASKED_SHOWN: Final = 100
 
 def add_pages(app: FastAPI, office: Office, clock: Clock) -> None:
     """Mount head office's pages on its application."""
-    _Pages(office, clock).site.add_to(app)
+    _OfficePages(office, clock).site.add_to(app)
 
 
 @dataclass(frozen=True)
-class Asking:
+class PageQuery:
     """What somebody asked for by the form above every page: a zone, two moments (microseconds UTC), words to find."""
 
     zone: ZoneInfo
@@ -68,7 +68,7 @@ class Asking:
         return "" if moment is None else local_field(moment, self.zone)
 
 
-class _Pages:
+class _OfficePages:
     def __init__(self, office: Office, clock: Clock) -> None:
         self._office = office
         self.site = Site(
@@ -88,7 +88,7 @@ class _Pages:
         self.site.get("/explain", self.explain)
         self.site.get("/transfers", self.transfers)
 
-    def _show(self, request: Request, template: str, asking: Asking, moment: int, **given: Any) -> Response:
+    def _show(self, request: Request, template: str, asking: PageQuery, moment: int, **given: Any) -> Response:
         status = 422 if asking.faults else 200
         return self.site.page(
             request,
@@ -123,7 +123,7 @@ class _Pages:
                 item_ids=_find(connection, asking.q) if asking.q else None,
                 as_of=asking.as_of,
                 known_at=asking.known_at,
-                after=group_stock.Place(*read_after(after, 3)) if after else None,
+                after=group_stock.StockKey(*read_after(after, 3)) if after else None,
                 limit=ROWS,
             )
             fresh = freshness(connection, ids)
@@ -214,7 +214,7 @@ class _Pages:
         )
 
 
-def _asking(request: Request, locations: Sequence[CatalogueLocation]) -> Asking:
+def _asking(request: Request, locations: Sequence[CatalogueLocation]) -> PageQuery:
     """What the form asks for; a field that cannot be read is as if it were empty, and is told beside it."""
     query = Form(dict(request.query_params))
     zones = sorted({"UTC", *(location.timezone for location in locations)})
@@ -227,7 +227,7 @@ def _asking(request: Request, locations: Sequence[CatalogueLocation]) -> Asking:
         except BadLocalTime as error:
             faults[name] = str(error)
             moments[name] = None
-    return Asking(zone, zones, moments["as_of"], moments["known_at"], query["q"][:200], faults)
+    return PageQuery(zone, zones, moments["as_of"], moments["known_at"], query["q"][:200], faults)
 
 
 def _find(connection: Connection, text: str) -> list[str]:

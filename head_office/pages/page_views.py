@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from head_office.reports.explanations import Explained, Explanation, Passed
+from head_office.reports.explanations import Explained, LocationExplanation, Passed
 from head_office.reports.freshness import Freshness
 from head_office.reports.group_stock import StockRow, Total, totals
 from head_office.reports.in_transit import OnItsWay
@@ -167,7 +167,7 @@ class Story:
     with_reserved: bool
 
 
-def story(found: Explanation) -> Story:
+def story(found: LocationExplanation) -> Story:
     """An explanation as the page tells it."""
     steps = tuple(_counted(each) for each in found.steps)
     # Only where steps before the first one shown were left out does it not begin at the count, or at zero.

@@ -17,7 +17,7 @@ from shared.events import Event
 MAX_PAGE = 1_000
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+class ListedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event with its hash (hex), when it was received (microseconds UTC), and the sequence of what voids it."""
 
     event: Event
@@ -26,7 +26,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     voided_by: int | None
 
 
-class Cursor(NamedTuple):
+class EventCursor(NamedTuple):
     """The event a page ended with; the next one begins after it."""
 
     location_id: str
@@ -36,8 +36,8 @@ class Cursor(NamedTuple):
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):
     """Events by location, within it by sequence; `next` is where to go on."""
 
-    events: list[Listed]
-    next: Cursor | None
+    events: list[ListedEvent]
+    next: EventCursor | None
 
 
 def events(
@@ -49,7 +49,7 @@ def events(
     transfer_id: str | None = None,
     occurred_from: int | None = None,
     occurred_before: int | None = None,
-    after: Cursor | None = None,
+    after: EventCursor | None = None,
     newest_first: bool = False,
     limit: int = 100,
 ) -> EventPage:
@@ -78,7 +78,7 @@ def events(
     page = rows[:limit]
     last = page[-1] if len(rows) > limit else None
     return EventPage(
-        events=_listed(connection, page), next=None if last is None else Cursor(last.location_id, last.sequence)
+        events=_listed(connection, page), next=None if last is None else EventCursor(last.location_id, last.sequence)
     )
 
 
@@ -115,13 +115,13 @@ def _select(
     return query
 
 
-def _listed(connection: Connection, rows: Sequence[Row[Any]]) -> list[Listed]:
+def _listed(connection: Connection, rows: Sequence[Row[Any]]) -> list[ListedEvent]:
     wanted: dict[str, list[int]] = {}
     for row in rows:
         wanted.setdefault(row.location_id, []).append(row.sequence)
     lines = {location: read_lines(connection, location, sequences) for location, sequences in wanted.items()}
     return [
-        Listed(
+        ListedEvent(
             event=understand(lines[row.location_id][row.sequence]),
             hash=bytes(row.hash).hex(),
             received_at=row.received_at,

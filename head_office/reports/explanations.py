@@ -42,7 +42,7 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True):
     by_sequence: int | None
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+class QuarantinedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event in quarantine that may touch the figure."""
 
     sequence: int
@@ -50,7 +50,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     type: str | None
 
 
-class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+class LocationExplanation(msgspec.Struct, frozen=True, kw_only=True):
     """One figure. Each list holds its newest events in order of place; `left_out` counts the older ones not told.
 
     `variance` sums counted minus expected over the counts that stand.
@@ -68,7 +68,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     start: Explained | None
     steps: list[Explained]
     not_counted: list[Passed]
-    quarantined: list[Waiting]
+    quarantined: list[QuarantinedEvent]
     left_out: int
 
     @property
@@ -92,7 +92,7 @@ def explain(
     as_of: int | None = None,
     known_at: int | None = None,
     limit: int = MAX_EVENTS,
-) -> Explanation | None:
+) -> LocationExplanation | None:
     """Why the figure of one item (as recorded there) is what it is; None where nothing is known of the item.
 
     The figures agree with `reports.stock`. At most `limit` events of each kind are told.
@@ -116,7 +116,7 @@ def explain(
     passed.sort(key=lambda each: each.movement.place)
     steps, others = told.steps[-limit:], passed[-limit:]
     events = _events(connection, location_id, [told.start, *steps], others)
-    return Explanation(
+    return LocationExplanation(
         location_id=location_id,
         item_id=item_id,
         unit=_unit(connection, location_id, item_id),
@@ -174,7 +174,9 @@ def _hidden(connection: Connection, location_id: str, cut: Cut) -> set[int]:
     return set(connection.execute(query).scalars())
 
 
-def _waiting(connection: Connection, location_id: str, item_id: str, cut: Cut, as_of: int | None) -> list[Waiting]:
+def _waiting(
+    connection: Connection, location_id: str, item_id: str, cut: Cut, as_of: int | None
+) -> list[QuarantinedEvent]:
     query = (
         select(QUARANTINE.c.sequence, QUARANTINE.c.reason, QUARANTINE.c.type)
         .where(
@@ -188,7 +190,7 @@ def _waiting(connection: Connection, location_id: str, item_id: str, cut: Cut, a
     )
     if as_of is not None:
         query = query.where(QUARANTINE.c.occurred_at.is_(None) | (QUARANTINE.c.occurred_at <= as_of))
-    return [Waiting(**row._mapping) for row in connection.execute(query)]
+    return [QuarantinedEvent(**row._mapping) for row in connection.execute(query)]
 
 
 def _unit(connection: Connection, location_id: str, item_id: str) -> str | None:

@@ -54,7 +54,7 @@ class StockRow(msgspec.Struct, frozen=True, kw_only=True):
 FLAGS: Final = ("negative", "short", "recount", "incomplete", "unit_conflict")
 
 
-class Place(NamedTuple):
+class StockKey(NamedTuple):
     """Where a page of stock ended: the next one begins after it."""
 
     item_id: str
@@ -71,7 +71,7 @@ class StockReport(msgspec.Struct, frozen=True, kw_only=True):
     as_of: int | None
     cut: Cut
     rows: list[StockRow]
-    next: Place | None
+    next: StockKey | None
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ def stock(
     item_ids: Collection[str] | None = None,
     as_of: int | None = None,
     known_at: int | None = None,
-    after: Place | None = None,
+    after: StockKey | None = None,
     limit: int | None = None,
 ) -> StockReport:
     """Stock of the given locations and items (None: of all). `item_ids` are the group's.
@@ -129,7 +129,7 @@ def stock(
         as_of=as_of,
         cut=cut,
         rows=_rows(known, touched, unit_conflicts(connection, {row.group_item for row in known})),
-        next=None if last is None else Place(last.group_item, last.location_id, last.item_id),
+        next=None if last is None else StockKey(last.group_item, last.location_id, last.item_id),
     )
 
 

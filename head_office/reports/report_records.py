@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from head_office.log.quarantine import Quarantined
-from head_office.reports.explanations import Explained, Explanation, Passed
+from head_office.reports.explanations import Explained, LocationExplanation, Passed
 from head_office.reports.freshness import Freshness
 from head_office.reports.group_stock import StockRow, Total
 from head_office.reports.in_transit import OnItsWay
@@ -96,7 +96,7 @@ class StockPage(_Report, frozen=True, kw_only=True):
     next: str | None
 
 
-class ItemStock(_Report, frozen=True, kw_only=True):
+class ItemStockReport(_Report, frozen=True, kw_only=True):
     """One item: the group's totals, and each location."""
 
     item_id: str
@@ -292,7 +292,7 @@ def _passed(passed: Passed) -> dict[str, Any]:
     return found if passed.by_sequence is None else {**found, "by_sequence": passed.by_sequence}
 
 
-def explanation_out(found: Explanation, item_id: str, other_codes: list[str]) -> dict[str, Any]:
+def explanation_out(found: LocationExplanation, item_id: str, other_codes: list[str]) -> dict[str, Any]:
     """A figure taken apart, of the group's `item_id`; `other_codes` are its further codes in that log."""
     return {
         "item_id": item_id,

@@ -20,7 +20,7 @@ from shared.events import Event
 from shared.stock import BEGINNING
 
 
-class Cursor(NamedTuple):
+class VarianceCursor(NamedTuple):
     """The count a page ended with; the next one begins after it."""
 
     occurred_at: int
@@ -47,7 +47,7 @@ class VarianceReport(msgspec.Struct, frozen=True, kw_only=True):
 
     cut: Cut
     rows: list[Variance]
-    next: Cursor | None
+    next: VarianceCursor | None
 
 
 def variances(
@@ -58,7 +58,7 @@ def variances(
     occurred_from: int | None = None,
     occurred_before: int | None = None,
     known_at: int | None = None,
-    after: Cursor | None = None,
+    after: VarianceCursor | None = None,
     limit: int = 100,
 ) -> VarianceReport:
     """The counts that stand, of the given locations and item as recorded (None: all), in a span of time."""
@@ -93,7 +93,7 @@ def variances(
     return VarianceReport(
         cut=cut,
         rows=_rows(connection, rows),
-        next=None if last is None else Cursor(last.occurred_at, last.location_id, last.sequence),
+        next=None if last is None else VarianceCursor(last.occurred_at, last.location_id, last.sequence),
     )
 
 

@@ -47,7 +47,7 @@ SELECT (SELECT count(*) FROM event WHERE location_id = :location_id)
 _BATCHED: Final = text("SELECT coalesce(max(last_sequence), 0) FROM ingest_batch WHERE location_id = :location_id")
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ConsolidationFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that is not as it must be: what (a stable code), where, and in words."""
 
     code: str
@@ -62,7 +62,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 
     locations: int
     events: int
-    findings: list[Finding]
+    findings: list[ConsolidationFinding]
 
     @property
     def ok(self) -> bool:
@@ -89,24 +89,28 @@ def verify(
     heads = connection.execute(query if location_id is None else query.where(HEAD.c.location_id == location_id)).all()
     if location_id is not None and not heads:
         raise UnknownLocation(location_id)
-    findings: list[Finding] = []
+    findings: list[ConsolidationFinding] = []
     for head in heads:
         findings += islice(_findings(connection, head, progress or (lambda _count: None)), MAX_FINDINGS)
     for broken in conservation(connection).broken[:MAX_FINDINGS]:
         detail = f"{broken.difference} thousandths of {broken.item_id} came from nowhere: {broken.terms}"
-        findings.append(Finding(code="not-conserved", detail=detail, item_id=broken.item_id))
+        findings.append(ConsolidationFinding(code="not-conserved", detail=detail, item_id=broken.item_id))
     return Verified(locations=len(heads), events=sum(head.sequence for head in heads), findings=findings)
 
 
-def _findings(connection: Connection, head: Row[Any], progress: Callable[[int], None]) -> Iterator[Finding]:
+def _findings(
+    connection: Connection, head: Row[Any], progress: Callable[[int], None]
+) -> Iterator[ConsolidationFinding]:
     place = head.location_id
     yield from _LogCheck(connection, place).findings(head, progress)
     batch = connection.execute(_BATCHES, {"location_id": place}).scalar_one_or_none()
     if batch is not None:
         detail = "the batches do not follow one another in sequence and time"
-        yield Finding(code="batches-differ", detail=detail, location_id=place, sequence=batch)
+        yield ConsolidationFinding(code="batches-differ", detail=detail, location_id=place, sequence=batch)
     if connection.execute(_BATCHED, {"location_id": place}).scalar_one() != head.sequence:
-        yield Finding(code="batches-differ", detail="the batches do not end at the head", location_id=place)
+        yield ConsolidationFinding(
+            code="batches-differ", detail="the batches do not end at the head", location_id=place
+        )
     for table, query in FROM_THE_LOG.items():
         kept = f"SELECT * FROM {table} WHERE location_id = ANY(:locations)"
         for these, those, detail in (
@@ -115,7 +119,7 @@ def _findings(connection: Connection, head: Row[Any], progress: Callable[[int], 
         ):
             differing = text(f"({these}) EXCEPT ({those}) LIMIT {MAX_FINDINGS}")
             for row in connection.execute(differing, {"locations": [place]}):
-                yield Finding(
+                yield ConsolidationFinding(
                     code=f"{table.replace('_', '-')}-differs",
                     detail=f"{detail}: {dict(row._mapping)}",
                     location_id=place,
@@ -132,7 +136,7 @@ class _LogCheck:
         units = select(ITEM_UNIT.c.item_id, ITEM_UNIT.c.unit).where(ITEM_UNIT.c.location_id == location_id)
         self._units = {row.item_id: row.unit for row in connection.execute(units)}
 
-    def findings(self, head: Row[Any], progress: Callable[[int], None]) -> Iterator[Finding]:
+    def findings(self, head: Row[Any], progress: Callable[[int], None]) -> Iterator[ConsolidationFinding]:
         digest, reached = GENESIS, 0
         for frame in frames(self._connection, self._location_id):
             if frame.first_sequence != reached + 1:
@@ -164,7 +168,7 @@ class _LogCheck:
                 "row-differs", f"there are rows for {rows} events, the head is at {head.sequence}", reached
             )
 
-    def _compare(self, frame: Frame, decoded: Decoded) -> Iterator[Finding]:
+    def _compare(self, frame: Frame, decoded: Decoded) -> Iterator[ConsolidationFinding]:
         held = self._held(frame)
         expected: list[tuple[Any, ...]] = []
         for sequence, event, digest in zip(decoded.sequences, decoded.events, decoded.digests, strict=True):
@@ -188,7 +192,7 @@ class _LogCheck:
         )
         return {row.sequence: row for row in self._connection.execute(query)}
 
-    def _rows_found(self, frame: Frame, expected: list[tuple[Any, ...]]) -> Iterator[Finding]:
+    def _rows_found(self, frame: Frame, expected: list[tuple[Any, ...]]) -> Iterator[ConsolidationFinding]:
         cursor: Cursor[Any] = self._connection.connection.cursor(binary=True)  # type: ignore[assignment]
         with cursor:
             extent = (self._location_id, frame.first_sequence, frame.last_sequence)
@@ -204,5 +208,5 @@ class _LogCheck:
                 yield self._found("row-differs", "its row, or the hash in it, is not what its line says", theirs[1])
             return
 
-    def _found(self, code: str, detail: str, sequence: int) -> Finding:
-        return Finding(code=code, detail=detail, location_id=self._location_id, sequence=sequence)
+    def _found(self, code: str, detail: str, sequence: int) -> ConsolidationFinding:
+        return ConsolidationFinding(code=code, detail=detail, location_id=self._location_id, sequence=sequence)

@@ -13,14 +13,14 @@ from pathlib import Path
 import uvloop
 
 from branch_node.commands.event_commands import RecordEvent
-from branch_node.commands.event_inputs import Entry
+from branch_node.commands.event_inputs import EventContent
 from branch_node.database.schema import LOG
 from branch_node.database.store import Store
 from branch_node.imports.importer import Import
-from branch_node.imports.local_recorders import DirectRecorder
+from branch_node.imports.local_recorders import LocalImportRecorder
 from branch_node.imports.map_file import parse_map
 from branch_node.imports.source_file import ImportFile, Rejects
-from branch_node.model import Command, Decision, Item, Location, Recorded, View
+from branch_node.model import Command, Decision, Item, Location, RecordedCommand, View
 from branch_node.writer.command_queue import QUEUE_ENTRIES
 from branch_node.writer.writer import Writer
 from shared.chain import canonical
@@ -84,10 +84,10 @@ def prepare(folder: str, location_id: str, events: int, seed: int) -> dict[str, 
     return {"bytes": size / max(events, 1)}
 
 
-def entries(count: int) -> Iterator[Entry]:
+def entries(count: int) -> Iterator[EventContent]:
     """The sample's sales as the API reads them."""
     for sale in deductions(count):
-        yield Entry(
+        yield EventContent(
             type=EventType.ORDER_DEDUCTION,
             item_id=sale.item_id or "",
             quantity=sale.quantity,
@@ -106,7 +106,7 @@ class Append(Command):
     def decide(self, view: View) -> Decision:
         return Decision(events=[self.event])
 
-    def answer(self, recorded: Recorded) -> object:
+    def answer(self, recorded: RecordedCommand) -> object:
         return None
 
 
@@ -157,7 +157,7 @@ def import_csv(folder: str, rows: int) -> dict[str, float]:
         gc.collect()
         gc.freeze()
         begin, cpu = time.perf_counter(), time.process_time()
-        recorder = DirectRecorder(writer, store, "3f9c2a71")
+        recorder = LocalImportRecorder(writer, store, "3f9c2a71")
         found = parse_map(MAP.encode(), "till.toml")
         with ImportFile(path, found.delimiter) as file, Rejects(directory / "rejects.csv") as rejects:
             writer.start()

@@ -14,7 +14,7 @@ from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import Puller
 from branch_node.sync.shipper import Shipper
 from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
-from branch_node.sync.sync_steps import Backoff, DirectRecorder, StepResult
+from branch_node.sync.sync_steps import Backoff, LocalCommandRecorder, StepResult
 from branch_node.writer.writer import Writer
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import IdFactory, NodeClock
@@ -59,7 +59,7 @@ class SimulatedBranch:
         self.writer.open()
         self._watch_commits()
         reader = LogReader(self.store, self.location_id)
-        recorder = DirectRecorder(self.writer)
+        recorder = LocalCommandRecorder(self.writer)
         kept = reader.sync_state()
         board = StatusBoard(ShippingStatus(state=ShippingState.CONNECTING, acknowledged=kept.acknowledged))
         client = ServiceClient(

@@ -18,7 +18,7 @@ from branch_node.commands.command_inputs import (
 from branch_node.commands.corrections import ReviewEvent, VoidEvent
 from branch_node.commands.counts import RecordCount
 from branch_node.commands.event_commands import RecordEvent
-from branch_node.commands.event_inputs import Entry
+from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.orders import CancelOrder, RecordOrder
 from branch_node.model import Command
 from shared.events import EventType
@@ -95,7 +95,9 @@ class Callers:
     def delivery(self, location_id: str, item: str) -> Wish:
         """Enough of an item for a history to draw on."""
         self.made += 1
-        entry = Entry(item_id=item, quantity=self.random.randint(20, 120) * 1_000, type=EventType.PURCHASE_RECEIVED)
+        entry = EventContent(
+            item_id=item, quantity=self.random.randint(20, 120) * 1_000, type=EventType.PURCHASE_RECEIVED
+        )
         key = f"key-{self.made}"
         wish = Wish(f"delivery {self.made}", location_id, lambda: RecordEvent(entry, key=key, actor="s-1"))
         self.waiting.append(wish)
@@ -108,7 +110,7 @@ class Callers:
         elif kind == "adjustment":
             event_type, reason = EventType.ADJUSTMENT, "found"
             quantity *= self.random.choice([1, -1])
-        entry = Entry(item_id=item, quantity=quantity, type=event_type, occurred_at=at, reason=reason)
+        entry = EventContent(item_id=item, quantity=quantity, type=event_type, occurred_at=at, reason=reason)
         return lambda: RecordEvent(entry, key=key, actor="s-1")
 
     def _order(self, order_id: str, revision: int, items: tuple[str, ...], at: int) -> Callable[[], Command]:

@@ -25,7 +25,7 @@ from tests.simulation.invariants import RuleBroken
 from tests.simulation.network import Network
 from tests.simulation.office import ITEMS, KEYS, LOCATIONS, give_virtual_clock, tripwire
 from transfer_coordinator.database.schema import MIGRATIONS, VERSION_TABLE, metadata
-from transfer_coordinator.office.head_office_client import HeadOffice
+from transfer_coordinator.office.head_office_client import HeadOfficeClient
 from transfer_coordinator.saga.saga import Transfer
 from transfer_coordinator.worker.mailboxes import Cancel, Create
 from transfer_coordinator.worker.worker import CoordinatorWorker
@@ -95,9 +95,9 @@ class SimulatedCoordinator:
         engine = create_engine(self.url, pool_size=2)
         tripwire(engine, self)
 
-        def office() -> HeadOffice:
+        def office() -> HeadOfficeClient:
             transport = self.network.transport(HOST)
-            return HeadOffice(
+            return HeadOfficeClient(
                 ServiceClient(OFFICE, key=KEYS["coordinator"], transport=transport, sleep=lambda _seconds: None)
             )
 

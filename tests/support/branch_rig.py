@@ -13,7 +13,7 @@ from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import Puller
 from branch_node.sync.shipper import Shipper
 from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
-from branch_node.sync.sync_steps import Backoff, DirectRecorder, StepResult
+from branch_node.sync.sync_steps import Backoff, LocalCommandRecorder, StepResult
 from branch_node.writer.writer import Writer
 from shared.chain import Sealed
 from shared.events import EventType
@@ -113,7 +113,7 @@ class BranchRig:
                 state=ShippingState.CONNECTING, acknowledged=kept.acknowledged, last_contact_at=kept.last_contact_at
             )
         )
-        recorder = DirectRecorder(self.writer)
+        recorder = LocalCommandRecorder(self.writer)
         self.shipper = Shipper(
             location_id=self.location_id,
             log_reader=self.reader,

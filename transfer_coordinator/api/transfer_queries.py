@@ -19,7 +19,7 @@ FIRST: Final = (2**62, "")
 """The place before the first of a list."""
 
 
-class Listed(NamedTuple):
+class ListedTransfer(NamedTuple):
     """One page: its documents, and the place of the last one where there are more."""
 
     items: list[TransferDocument]
@@ -45,7 +45,7 @@ def journal(connection: Connection, transfer_id: str) -> list[JournalDocument]:
 
 def listed(
     connection: Connection, *, state: str | None, location_id: str | None, after: tuple[int, str], limit: int, now: int
-) -> Listed:
+) -> ListedTransfer:
     """Transfers created before the place `after` (moment, id), the newest first.
 
     `state` may be UNADOPTABLE: those that a person has to deal with. A stray's locations are not known, so a list of
@@ -77,4 +77,4 @@ def listed(
         else TransferDocument(transfer_id=row.transfer_id, state=UNADOPTABLE, why=row.why, overdue=False)
         for row in page
     ]
-    return Listed(items, (page[-1].created_at, page[-1].transfer_id) if len(rows) > limit else None)
+    return ListedTransfer(items, (page[-1].created_at, page[-1].transfer_id) if len(rows) > limit else None)

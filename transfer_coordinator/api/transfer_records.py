@@ -12,9 +12,9 @@ import msgspec
 from shared.events import quantity_json
 from shared.messages import InstructionStep
 from shared.runtime.clock import format_rfc3339
-from transfer_coordinator.saga.planner import Record
-from transfer_coordinator.saga.saga import NEVER_ASKED, Conflict, State
-from transfer_coordinator.saga.transfer_totals import Tally, tally
+from transfer_coordinator.saga.planner import TransferRecord
+from transfer_coordinator.saga.saga import NEVER_ASKED, State, TransferConflict
+from transfer_coordinator.saga.transfer_totals import TransferTotals, tally
 
 
 class LineDocument(msgspec.Struct, frozen=True):
@@ -88,12 +88,12 @@ class TransferDetail(TransferDocument, frozen=True, kw_only=True, omit_defaults=
     journal: list[JournalDocument]
 
 
-def document(record: Record, now: int) -> TransferDocument:
+def document(record: TransferRecord, now: int) -> TransferDocument:
     """The transfer as it is answered at `now`."""
     return TransferDocument(**_members(record, now))
 
 
-def detail(record: Record, journal: list[JournalDocument], now: int) -> TransferDetail:
+def detail(record: TransferRecord, journal: list[JournalDocument], now: int) -> TransferDetail:
     """The transfer with its facts and its journal."""
     return TransferDetail(
         **_members(record, now),
@@ -118,12 +118,12 @@ def detail(record: Record, journal: list[JournalDocument], now: int) -> Transfer
     )
 
 
-def sums(record: Record) -> Tally:
+def sums(record: TransferRecord) -> TransferTotals:
     """What the logs say of the transfer so far."""
     return tally(record.transfer.source, record.transfer.destination, record.facts)
 
 
-def _members(record: Record, now: int) -> dict[str, Any]:
+def _members(record: TransferRecord, now: int) -> dict[str, Any]:
     transfer, known = record.transfer, sums(record)
     lines = [
         LineDocument(
@@ -161,14 +161,16 @@ def _when(micros: int | None) -> str | None:
 
 
 _CONFLICTS: Final = {
-    Conflict.SENT_OTHERWISE: "{source} sent something else than was asked for",
-    Conflict.LEFT_AND_REFUSED: "{source} recorded both that the goods left and that it refuses to send them",
-    Conflict.RECEIVED_AND_REFUSED: "{destination} recorded both that it received goods and that it refuses them",
-    Conflict.RECEIVED_AND_REVERSED: "{source} took the goods back, and {destination} received them",
-    Conflict.RECEIVED_MORE: "{destination} recorded more than {source} sent",
-    Conflict.RECEIVED_NOT_SENT: "{destination} received goods that {source} refused to send",
-    Conflict.ELSEWHERE: "its id stands in the log of a location that has no part in it",
-    Conflict.LEFT_AFTER_REJECTION: "goods left {source} though the transfer had ended without any",
+    TransferConflict.SENT_OTHERWISE: "{source} sent something else than was asked for",
+    TransferConflict.LEFT_AND_REFUSED: "{source} recorded both that the goods left and that it refuses to send them",
+    TransferConflict.RECEIVED_AND_REFUSED: (
+        "{destination} recorded both that it received goods and that it refuses them"
+    ),
+    TransferConflict.RECEIVED_AND_REVERSED: "{source} took the goods back, and {destination} received them",
+    TransferConflict.RECEIVED_MORE: "{destination} recorded more than {source} sent",
+    TransferConflict.RECEIVED_NOT_SENT: "{destination} received goods that {source} refused to send",
+    TransferConflict.ELSEWHERE: "its id stands in the log of a location that has no part in it",
+    TransferConflict.LEFT_AFTER_REJECTION: "goods left {source} though the transfer had ended without any",
 }
 
 _WAITS: Final = {
@@ -183,7 +185,7 @@ _WAITS: Final = {
 }
 
 
-def why(record: Record) -> str:
+def why(record: TransferRecord) -> str:
     """What the transfer waits for, or how it ended, in a sentence or two."""
     names = {"source": record.transfer.source, "destination": record.transfer.destination}
     text = _end(record, names) if record.ended else _waits(record, names)
@@ -192,7 +194,7 @@ def why(record: Record) -> str:
     return text
 
 
-def _waits(record: Record, names: dict[str, str]) -> str:
+def _waits(record: TransferRecord, names: dict[str, str]) -> str:
     known = sums(record)
     if record.state is State.IN_PENDING and not known.sent:
         return "{destination} received the goods; the log of {source} has not come in yet.".format(**names)
@@ -207,7 +209,7 @@ def _waits(record: Record, names: dict[str, str]) -> str:
     return text
 
 
-def _end(record: Record, names: dict[str, str]) -> str:
+def _end(record: TransferRecord, names: dict[str, str]) -> str:
     names = names | {"reason": record.end_reason or ""}
     if record.state is State.COMPLETED:
         known = sums(record)

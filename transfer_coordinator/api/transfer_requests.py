@@ -18,7 +18,7 @@ from shared.messages import InstructionLine
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import invalid_request
-from transfer_coordinator.office.group_catalogue import Known
+from transfer_coordinator.office.group_catalogue import GroupCatalogue
 from transfer_coordinator.problems import INVALID_KEY, MODE_NOT_OFFERED, SAME_LOCATION, UNKNOWN_ITEM, UNKNOWN_LOCATION
 from transfer_coordinator.saga.saga import Mode, Transfer
 
@@ -98,7 +98,7 @@ def wanted(body: TransferWanted, key: str | None, new_id: str) -> Wanted:
     )
 
 
-def transfer_of(asked: Wanted, known: Known) -> Transfer:
+def transfer_of(asked: Wanted, known: GroupCatalogue) -> Transfer:
     """The transfer, with every item's unit. Raises Problem 422 `unknown-location` or `unknown-item`."""
     for name in (asked.source, asked.destination):
         if name not in known.locations:

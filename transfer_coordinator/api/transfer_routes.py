@@ -62,7 +62,7 @@ from transfer_coordinator.problems import (
     UNKNOWN_TRANSFER,
 )
 from transfer_coordinator.saga.adoption import UNADOPTABLE
-from transfer_coordinator.saga.planner import Record
+from transfer_coordinator.saga.planner import TransferRecord
 from transfer_coordinator.saga.saga import State, Transfer
 from transfer_coordinator.worker.mailboxes import Cancel, Create
 from transfer_coordinator.worker.worker import CoordinatorWorker
@@ -83,7 +83,7 @@ class TransferPage(msgspec.Struct, frozen=True):
 
 
 @dataclass
-class Api:
+class TransferApi:
     """What the routes work with. `driven` says whether a thread has the worker's rounds."""
 
     engine: Engine
@@ -98,7 +98,7 @@ class Api:
         """A dependency: the caller, who must have one of these roles."""
         return Depends(self.authenticator.require(*roles))
 
-    def read(self, transfer_id: str) -> Record | None:
+    def read(self, transfer_id: str) -> TransferRecord | None:
         with translate_driver_errors(), self.engine.connect() as connection:
             found = load(connection, [transfer_id]).get(transfer_id)
         return None if found is None else found.record
@@ -139,7 +139,7 @@ class Api:
         if await run_in_threadpool(self.read, asked.transfer_id) is None:
             raise DEADLINE_PASSED("a transfer needs a deadline that is still to come")
 
-    async def seen(self, transfer_id: str, principal: Principal) -> Record:
+    async def seen(self, transfer_id: str, principal: Principal) -> TransferRecord:
         """A transfer that this caller may see. Raises Problem 404, 403."""
         record = await run_in_threadpool(self.read, transfer_id)
         if record is None:
@@ -180,14 +180,16 @@ def _responses(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
     return PROBLEMS.responses(*_EVERY, *kinds)
 
 
-def add_routes(app: FastAPI, api: Api) -> None:
+def add_routes(app: FastAPI, api: TransferApi) -> None:
     """Add the routes of transfers."""
 
-    def answer(record: Record, status: int = 200) -> Response:
+    def answer(record: TransferRecord, status: int = 200) -> Response:
         headers = {"Location": f"/v1/transfers/{quote(record.transfer.transfer_id)}"} if status == 202 else None
         return json_response(document(record, api.clock.now()), status, headers)
 
-    async def ended(request: Request, transfer_id: str, wait: float, act: Callable[[], Awaitable[Record]]) -> Record:
+    async def ended(
+        request: Request, transfer_id: str, wait: float, act: Callable[[], Awaitable[TransferRecord]]
+    ) -> TransferRecord:
         """The record that `act` gives, or, waiting, the one at the transfer's end or when the time is over."""
         if wait <= 0:
             return await act()
@@ -225,7 +227,7 @@ def add_routes(app: FastAPI, api: Api) -> None:
         transfer = await api.fit(asked)
         await api.check_deadline(asked)
 
-        def act() -> Awaitable[Record]:
+        def act() -> Awaitable[TransferRecord]:
             command = Create(
                 transfer=transfer, created_by=principal.key_id, digest=asked.digest, command_key=key, future=Future()
             )
@@ -303,7 +305,7 @@ def add_routes(app: FastAPI, api: Api) -> None:
             raise TRANSFER_ENDED(f"{transfer_id} is {before.state}", state=before.state)
         _check_not_received(before)
 
-        async def act() -> Record:
+        async def act() -> TransferRecord:
             command: Cancel = Cancel(transfer_id=transfer_id, by=principal.key_id, future=Future())
             return await api.take_down(command, command.future) or before
 
@@ -314,7 +316,7 @@ def add_routes(app: FastAPI, api: Api) -> None:
         return answer(record, 202)
 
 
-def _check_not_received(record: Record) -> None:
+def _check_not_received(record: TransferRecord) -> None:
     if sums(record).settled:
         raise ALREADY_RECEIVED(
             f"{record.transfer.destination} has received goods of {record.transfer.transfer_id}", state=record.state

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, select, text
 
 from shared.messages import Fact, InstructionLine, InstructionStep
 from transfer_coordinator.database.schema import FEED, STRAY
-from transfer_coordinator.saga.planner import Record
-from transfer_coordinator.saga.saga import Conflict, Mode, State, Transfer
+from transfer_coordinator.saga.planner import TransferRecord
+from transfer_coordinator.saga.saga import Mode, State, Transfer, TransferConflict
 
 _lines: Final = msgspec.json.Decoder(tuple[InstructionLine, ...]).decode
 _facts: Final = msgspec.json.Decoder(tuple[Fact, ...]).decode
@@ -23,7 +23,7 @@ _facts: Final = msgspec.json.Decoder(tuple[Fact, ...]).decode
 class Existing(msgspec.Struct, frozen=True):
     """A transfer that is there: its digest (hex; None: adopted), and who holds its lease until when."""
 
-    record: Record
+    record: TransferRecord
     digest: str | None
     holder: str | None
     expires_at: int
@@ -67,14 +67,14 @@ def _existing(row: Row[Any]) -> Existing:
         cancel_requested_at=row.cancel_requested_at,
         asked=frozenset(map(InstructionStep, row.asked_steps)),
     )
-    record = Record(
+    record = TransferRecord(
         transfer=transfer,
         state=State(row.state),
         created_at=row.created_at,
         created_by=row.created_by,
         ended_at=row.ended_at,
         end_reason=row.end_reason,
-        conflict=None if row.conflict is None else Conflict(row.conflict),
+        conflict=None if row.conflict is None else TransferConflict(row.conflict),
         token=row.token,
         last_step=None if row.last_step is None else InstructionStep(row.last_step),
         attempts=row.attempts,

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from shared.messages import TransferFacts
 from transfer_coordinator.database import lease
 from transfer_coordinator.database.schema import FEED, STRAY, TRANSFER, now
-from transfer_coordinator.saga.planner import Entry, Move, New, Record
+from transfer_coordinator.saga.planner import JournalEntry, Move, NewTransfer, TransferRecord
 
 FACTS_FEED: Final = "facts"
 
@@ -55,7 +55,9 @@ SELECT transfer_id, lease_expires_at FROM made
 """)
 
 
-def create(connection: Connection, holder: str, length: int, now: int, news: Sequence[New]) -> dict[str, int | None]:
+def create(
+    connection: Connection, holder: str, length: int, now: int, news: Sequence[NewTransfer]
+) -> dict[str, int | None]:
     """Create those whose id and command key are free; when the lease of each expires, by the id of those created.
 
     No two of `news` may have the same id or command key.
@@ -171,7 +173,7 @@ def apply(connection: Connection, holder: str, length: int, now: int, moves: Ite
     return {row.transfer_id: Written(row.lease_expires_at, row.cancel_requested_at) for row in written}
 
 
-def _progress(record: Record) -> dict[str, object]:
+def _progress(record: TransferRecord) -> dict[str, object]:
     return {
         "transfer_id": record.transfer.transfer_id,
         "state": record.state,
@@ -185,7 +187,7 @@ def _progress(record: Record) -> dict[str, object]:
     }
 
 
-def _journal(transfer_id: str, entries: Sequence[Entry]) -> list[dict[str, object]]:
+def _journal(transfer_id: str, entries: Sequence[JournalEntry]) -> list[dict[str, object]]:
     return [
         {"transfer_id": transfer_id, "place": place, "state": entry.state, "asked": entry.asked, "note": entry.note}
         for place, entry in enumerate(entries, start=1)

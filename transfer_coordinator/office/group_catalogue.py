@@ -46,7 +46,7 @@ LOCAL: Final = "localcli"
 """The key id of `larder transfer …` commands on the coordinator's own machine."""
 
 
-class Known(msgspec.Struct, frozen=True):
+class GroupCatalogue(msgspec.Struct, frozen=True):
     """The catalogue as far as it was pulled. `items`: unit by item; `locations`: name by location."""
 
     version: int
@@ -56,7 +56,7 @@ class Known(msgspec.Struct, frozen=True):
     keys: dict[str, StoredKey]
 
 
-NOTHING: Final = Known(0, CATALOGUE_START, {}, {}, {})
+NOTHING: Final = GroupCatalogue(0, CATALOGUE_START, {}, {}, {})
 _ROLES: Final = frozenset(Role)
 
 
@@ -77,7 +77,7 @@ class Catalogue:
         self._client = client
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: Known | None = None
+        self._known: GroupCatalogue | None = None
         self._sleep = sleep
         self._looked_at = float("-inf")
         self._backoff = Backoff(clock.monotonic)
@@ -107,11 +107,11 @@ class Catalogue:
         return found
 
     @property
-    def loaded(self) -> Known | None:
+    def loaded(self) -> GroupCatalogue | None:
         """What is known now, or None before the first look into our own database. Touches nothing."""
         return self._known
 
-    def known(self) -> Known:
+    def known(self) -> GroupCatalogue:
         """What is known now, without asking anybody but, once, our own database. Raises Problem where that is away."""
         known = self._known
         if known is None:
@@ -167,7 +167,7 @@ class Catalogue:
             self._keep(_merged(known, page), page, anew=False)
         return page.more
 
-    def _page(self, known: Known) -> CataloguePage:
+    def _page(self, known: GroupCatalogue) -> CataloguePage:
         answer = self._client.request("GET", "/v1/sync/catalogue", params={"after": known.version, "limit": PAGE})
         return read_catalogue_page(answer.body, known.version, known.hash)
 
@@ -185,7 +185,7 @@ class Catalogue:
                 break
         self._keep(known, CataloguePage(entries=entries, version=known.version, more=False), anew=True)
 
-    def _keep(self, after: Known, page: CataloguePage, *, anew: bool) -> None:
+    def _keep(self, after: GroupCatalogue, page: CataloguePage, *, anew: bool) -> None:
         """Write the page's entries, in place of everything or beside it, and believe `after`."""
         items = {each.item.item_id: each.item for each in page.entries if each.item is not None}
         locations = {each.location.location_id: each.location for each in page.entries if each.location is not None}
@@ -202,11 +202,11 @@ class Catalogue:
         if keys or anew:
             self.keys_changed()
 
-    def _load(self) -> Known:
+    def _load(self) -> GroupCatalogue:
         with translate_driver_errors(), self._engine.connect() as connection:
             version, digest = read_feed(connection, CATALOGUE_FEED) or ("0", CATALOGUE_START)
             keys = [CatalogueKey(**row) for row in connection.execute(select(KNOWN_KEY)).mappings()]
-            return Known(
+            return GroupCatalogue(
                 int(version),
                 digest,
                 {row.item_id: row.unit for row in connection.execute(select(KNOWN_ITEM))},
@@ -215,11 +215,11 @@ class Catalogue:
             )
 
 
-def _merged(known: Known, page: CataloguePage) -> Known:
+def _merged(known: GroupCatalogue, page: CataloguePage) -> GroupCatalogue:
     if not page.entries:
         return known
     last = page.entries[-1]
-    return Known(
+    return GroupCatalogue(
         last.version,
         last.hash,
         known.items | {each.item.item_id: each.item.unit for each in page.entries if each.item is not None},

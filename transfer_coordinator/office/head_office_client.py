@@ -28,7 +28,7 @@ _changes: Final = msgspec.json.Decoder(ChangesPage).decode
 _JSON: Final = {"Content-Type": "application/json"}
 
 
-class HeadOffice:
+class HeadOfficeClient:
     """Head office, as far as transfers go."""
 
     def __init__(self, client: ServiceClient) -> None:

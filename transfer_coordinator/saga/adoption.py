@@ -11,7 +11,7 @@ from typing import Final
 
 from shared.events import MAX_QUANTITY, EventType
 from shared.messages import TransferFacts
-from transfer_coordinator.saga.planner import Entry, New, Policy, Record, plan
+from transfer_coordinator.saga.planner import JournalEntry, NewTransfer, Policy, TransferRecord, plan
 from transfer_coordinator.saga.saga import State, Transfer
 
 ADOPTED: Final = "adopted from head office's facts"
@@ -19,7 +19,7 @@ UNADOPTABLE: Final = "UNADOPTABLE"
 """How a stray is listed, where others have their state."""
 
 
-def adopt(heard: TransferFacts, now: int, policy: Policy) -> New | None:
+def adopt(heard: TransferFacts, now: int, policy: Policy) -> NewTransfer | None:
     """The transfer as it is taken into this database, open or ended; None where too little is known of it."""
     source, destination, lines = heard.source, heard.destination, heard.lines
     if source is None or destination is None or source == destination or not lines:
@@ -28,7 +28,7 @@ def adopt(heard: TransferFacts, now: int, policy: Policy) -> New | None:
         return None
     if any(line.line < 1 or line.quantity > MAX_QUANTITY for line in lines):
         return None
-    record = Record(
+    record = TransferRecord(
         transfer=Transfer(transfer_id=heard.transfer_id, source=source, destination=destination, lines=lines),
         state=State.REQUESTED,
         created_at=min((fact.received_at for fact in heard.facts), default=now),
@@ -36,12 +36,12 @@ def adopt(heard: TransferFacts, now: int, policy: Policy) -> New | None:
         due_at=now,
         facts=tuple(heard.facts),
     )
-    adopted = Entry(State.REQUESTED, None, ADOPTED)
+    adopted = JournalEntry(State.REQUESTED, None, ADOPTED)
     move = plan(record, heard.highest_token, now, policy)
     if move is not None and move.record.ended:
-        return New(record=move.record, entries=(adopted, *move.entries), leased=False)
+        return NewTransfer(record=move.record, entries=(adopted, *move.entries), leased=False)
     # Left for whoever takes the lease, under a token above all that were seen.
-    return New(record=record, entries=(adopted,), leased=False)
+    return NewTransfer(record=record, entries=(adopted,), leased=False)
 
 
 def is_over(heard: TransferFacts) -> bool:

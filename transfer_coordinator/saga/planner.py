@@ -11,7 +11,15 @@ from typing import Final
 import msgspec
 
 from shared.messages import Fact, Instruction, InstructionStep, TransferFacts
-from transfer_coordinator.saga.saga import CALLING_BACK, ENDED, Conflict, State, Transfer, instruction, next_step
+from transfer_coordinator.saga.saga import (
+    CALLING_BACK,
+    ENDED,
+    State,
+    Transfer,
+    TransferConflict,
+    instruction,
+    next_step,
+)
 
 SECOND: Final = 1_000_000
 
@@ -28,7 +36,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     most_held: int = 5_000
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class TransferRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One transfer as it stands. `attempts` counts how often `last_step` was asked since it became the step to take."""
 
     transfer: Transfer
@@ -37,7 +45,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str | None = None
     ended_at: int | None = None
     end_reason: str | None = None
-    conflict: Conflict | None = None
+    conflict: TransferConflict | None = None
     token: int = 0
     last_step: InstructionStep | None = None
     attempts: int = 0
@@ -50,7 +58,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in ENDED
 
 
-class Entry(msgspec.Struct, frozen=True):
+class JournalEntry(msgspec.Struct, frozen=True):
     """One line of the journal: where the transfer stands from here on, and what is asked now."""
 
     state: State
@@ -66,27 +74,27 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     token: int
-    record: Record
-    entries: tuple[Entry, ...] = ()
+    record: TransferRecord
+    entries: tuple[JournalEntry, ...] = ()
     instruction: Instruction | None = None
     look: bool = False
     release: bool = False
 
 
-class New(msgspec.Struct, frozen=True, kw_only=True):
+class NewTransfer(msgspec.Struct, frozen=True, kw_only=True):
     """A transfer to be created, already planned: `entries` are the first lines of its journal.
 
     `digest` is the SHA-256 (hex) of what was asked for, None where it is adopted. `leased`: the creator drives it.
     """
 
-    record: Record
-    entries: tuple[Entry, ...]
+    record: TransferRecord
+    entries: tuple[JournalEntry, ...]
     command_key: str | None = None
     digest: str | None = None
     leased: bool = True
 
 
-def plan(record: Record, told: int | None, now: int, policy: Policy) -> Move | None:
+def plan(record: TransferRecord, told: int | None, now: int, policy: Policy) -> Move | None:
     """The next move of an open transfer, or None where there is nothing to do now.
 
     `told` is the highest token that head office named since this coordinator took the transfer, None where it was not
@@ -98,7 +106,7 @@ def plan(record: Record, told: int | None, now: int, policy: Policy) -> Move | N
         ended = _with(
             record, state=decision.state, end_reason=decision.end, ended_at=now, conflict=decision.conflict, due_at=None
         )
-        return Move(token=record.token, record=ended, entries=(Entry(decision.state, None, decision.end),))
+        return Move(token=record.token, record=ended, entries=(JournalEntry(decision.state, None, decision.end),))
     step = decision.ask.step if decision.ask is not None else None
     due = record.due_at is None or now >= record.due_at
     fresh = step is not record.last_step or record.attempts == 0
@@ -124,7 +132,7 @@ def plan(record: Record, told: int | None, now: int, policy: Policy) -> Move | N
     return Move(
         token=record.token,
         record=after,
-        entries=(Entry(decision.state, step if asking else None, decision.conflict),) if told_of else (),
+        entries=(JournalEntry(decision.state, step if asking else None, decision.conflict),) if told_of else (),
         instruction=instruction(transfer, decision.ask, token) if asking and decision.ask is not None else None,
         # What was asked and not answered for a while may have been answered without our hearing of it.
         look=decision.look or (due and not fresh),
@@ -132,13 +140,13 @@ def plan(record: Record, told: int | None, now: int, policy: Policy) -> Move | N
     )
 
 
-def _facts(record: Record, told: int | None) -> TransferFacts | None:
+def _facts(record: TransferRecord, told: int | None) -> TransferFacts | None:
     if told is None and not record.facts:
         return None
     return TransferFacts(transfer_id=record.transfer.transfer_id, highest_token=told or 0, facts=list(record.facts))
 
 
-def _due(record: Record, attempts: int, now: int, policy: Policy) -> int:
+def _due(record: TransferRecord, attempts: int, now: int, policy: Policy) -> int:
     """When to look again: doubling from `ask_again`, but at the deadline at the latest while that is still to come."""
     seconds = min(policy.ask_again * 2 ** min(attempts - 1, 30), policy.ask_again_longest)
     due = now + int(seconds * SECOND)
@@ -146,7 +154,7 @@ def _due(record: Record, attempts: int, now: int, policy: Policy) -> int:
     return min(due, deadline) if deadline is not None and deadline > now else due
 
 
-def merged(record: Record, facts: list[Fact]) -> Record:
+def merged(record: TransferRecord, facts: list[Fact]) -> TransferRecord:
     """The record with these facts added. They only ever add up: what head office lost in a restore is still known."""
     if not facts:
         return record
@@ -159,5 +167,5 @@ def merged(record: Record, facts: list[Fact]) -> Record:
     return _with(record, facts=tuple(known[place] for place in sorted(known)))
 
 
-def _with(record: Record, **changes: object) -> Record:
+def _with(record: TransferRecord, **changes: object) -> TransferRecord:
     return msgspec.structs.replace(record, **changes)

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from shared.messages import Instruction, InstructionLine, InstructionStep, TransferFacts
-from transfer_coordinator.saga.transfer_totals import Tally, tally
+from transfer_coordinator.saga.transfer_totals import TransferTotals, tally
 
 
 class State(StrEnum):
@@ -42,7 +42,7 @@ class Mode(StrEnum):
     IMMEDIATE = "immediate"
 
 
-class Conflict(StrEnum):
+class TransferConflict(StrEnum):
     """What the logs say that cannot be right. A person has to look; the transfer goes on only where that is safe."""
 
     SENT_OTHERWISE = "sent-otherwise"
@@ -86,7 +86,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class NextStep(msgspec.Struct, frozen=True, kw_only=True):
     """Where the transfer stands and what to do now.
 
     `ask`: to be asked, and asked again while unanswered; None: only wait. `look`: read the facts at head office before
@@ -97,15 +97,15 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     ask: Ask | None = None
     look: bool = False
     end: str | None = None
-    conflict: Conflict | None = None
+    conflict: TransferConflict | None = None
 
 
-def next_step(transfer: Transfer, facts: TransferFacts | None, now: int) -> Decision:
+def next_step(transfer: Transfer, facts: TransferFacts | None, now: int) -> NextStep:
     """Where the transfer stands at `now` and what to ask. `facts` is None where head office was never heard of it."""
     sums = tally(transfer.source, transfer.destination, facts.facts if facts is not None else ())
     if sums.elsewhere:
         # The id was used for other goods, too: nothing asked under it could be told apart.
-        return Decision(state=_standing(transfer, sums), conflict=Conflict.ELSEWHERE)
+        return NextStep(state=_standing(transfer, sums), conflict=TransferConflict.ELSEWHERE)
     if sums.settled:
         return _with_receipts(transfer, sums)
     if sums.sent:
@@ -113,31 +113,31 @@ def next_step(transfer: Transfer, facts: TransferFacts | None, now: int) -> Deci
     return _without_goods(transfer, sums, facts, now)
 
 
-def _with_receipts(transfer: Transfer, sums: Tally) -> Decision:
+def _with_receipts(transfer: Transfer, sums: TransferTotals) -> NextStep:
     if sums.reversed:
-        return Decision(state=State.IN_PENDING, conflict=Conflict.RECEIVED_AND_REVERSED)
+        return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_AND_REVERSED)
     if not _all_heard(transfer, sums):
         # In transit is below zero: received, and the sender is not heard yet. Its OUT is in its log and will come.
         refused = sums.refused_at_source is not None and not sums.sent
-        return Decision(state=State.IN_PENDING, conflict=Conflict.RECEIVED_NOT_SENT if refused else None)
+        return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_NOT_SENT if refused else None)
     if sums.settled == sums.sent:
-        return Decision(state=State.COMPLETED, end="lost" if not sums.received else "received", conflict=_odd(sums))
+        return NextStep(state=State.COMPLETED, end="lost" if not sums.received else "received", conflict=_odd(sums))
     if any(quantity > sums.sent.get(item_id, 0) for item_id, quantity in sums.settled.items()):
-        return Decision(state=State.IN_PENDING, conflict=Conflict.RECEIVED_MORE)
+        return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_MORE)
     if sums.refused_at_destination is not None:
         # It may neither come back, as some of it arrived, nor be received any more.
-        return Decision(state=State.IN_PENDING, conflict=Conflict.RECEIVED_AND_REFUSED)
+        return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_AND_REFUSED)
     return _receive(transfer, sums)
 
 
-def _on_the_way(transfer: Transfer, sums: Tally, now: int) -> Decision:
+def _on_the_way(transfer: Transfer, sums: TransferTotals, now: int) -> NextStep:
     called_back = _called_back(transfer, now)
     if not _all_heard(transfer, sums):
         # An OUT is one transaction at the source, but a batch may be cut inside it: the rest is on its way.
-        return Decision(state=State.OUT_CANCEL_PENDING if called_back else State.OUT_PENDING)
+        return NextStep(state=State.OUT_CANCEL_PENDING if called_back else State.OUT_PENDING)
     if sums.refused_at_destination is not None:
         if sums.reversed == sums.sent.keys():
-            return Decision(state=State.REVERSED, end=sums.refused_at_destination, conflict=_odd(sums))
+            return NextStep(state=State.REVERSED, end=sums.refused_at_destination, conflict=_odd(sums))
         return _ask(
             transfer,
             State.REVERSE_PENDING,
@@ -159,29 +159,29 @@ def _on_the_way(transfer: Transfer, sums: Tally, now: int) -> Decision:
     return _receive(transfer, sums)
 
 
-def _without_goods(transfer: Transfer, sums: Tally, facts: TransferFacts | None, now: int) -> Decision:
+def _without_goods(transfer: Transfer, sums: TransferTotals, facts: TransferFacts | None, now: int) -> NextStep:
     if sums.refused_at_source is not None:
-        return Decision(state=State.REJECTED, end=sums.refused_at_source)
+        return NextStep(state=State.REJECTED, end=sums.refused_at_source)
     called_back = _called_back(transfer, now)
     if called_back and not transfer.asked and sums.refused_at_destination is None:
         # Never asked by anybody: the journal has no ask (it is written first), and head office has seen no token, which
         # a restored coordinator's journal could not tell.
         if facts is None:
-            return Decision(state=State.REQUESTED, look=True)
+            return NextStep(state=State.REQUESTED, look=True)
         if facts.highest_token == 0:
-            return Decision(state=State.REJECTED, end=NEVER_ASKED)
+            return NextStep(state=State.REJECTED, end=NEVER_ASKED)
     if called_back or sums.refused_at_destination is not None:
         reason = called_back or REFUSED_AT_DESTINATION
         return _ask(transfer, State.OUT_CANCEL_PENDING, InstructionStep.REFUSE_OUT, transfer.lines, reason=reason)
     return _ask(transfer, State.OUT_PENDING, InstructionStep.OUT, transfer.lines)
 
 
-def _receive(transfer: Transfer, sums: Tally) -> Decision:
+def _receive(transfer: Transfer, sums: TransferTotals) -> NextStep:
     lines = _sent_lines(transfer, sums)
     conflict = _odd(sums) or _otherwise(transfer, sums)
     if len(lines) != len(sums.sent):
         # Something left that nobody asked for: its unit is not known here, so nobody can be told to receive it.
-        return Decision(state=State.IN_PENDING, conflict=conflict)
+        return NextStep(state=State.IN_PENDING, conflict=conflict)
     return _ask(transfer, State.IN_PENDING, InstructionStep.IN, lines, conflict=conflict)
 
 
@@ -192,10 +192,10 @@ def _ask(
     lines: tuple[InstructionLine, ...],
     *,
     reason: str | None = None,
-    conflict: Conflict | None = None,
-) -> Decision:
+    conflict: TransferConflict | None = None,
+) -> NextStep:
     site = transfer.source if step in AT_SOURCE else transfer.destination
-    return Decision(state=state, ask=Ask(step=step, location_id=site, lines=lines, reason=reason), conflict=conflict)
+    return NextStep(state=state, ask=Ask(step=step, location_id=site, lines=lines, reason=reason), conflict=conflict)
 
 
 def _called_back(transfer: Transfer, now: int) -> str | None:
@@ -206,12 +206,12 @@ def _called_back(transfer: Transfer, now: int) -> str | None:
     return DEADLINE if passed or not CALLING_BACK.isdisjoint(transfer.asked) else None
 
 
-def _all_heard(transfer: Transfer, sums: Tally) -> bool:
+def _all_heard(transfer: Transfer, sums: TransferTotals) -> bool:
     """Whether every line asked for has left, as far as heard: all lines of an OUT or none are in the source's log."""
     return all(line.item_id in sums.sent for line in transfer.lines)
 
 
-def _sent_lines(transfer: Transfer, sums: Tally) -> tuple[InstructionLine, ...]:
+def _sent_lines(transfer: Transfer, sums: TransferTotals) -> tuple[InstructionLine, ...]:
     """The lines as they left: the log's quantities under the line numbers and units asked for."""
     return tuple(
         line if line.quantity == sums.sent[line.item_id] else msgspec.structs.replace(line, quantity=quantity)
@@ -220,33 +220,33 @@ def _sent_lines(transfer: Transfer, sums: Tally) -> tuple[InstructionLine, ...]:
     )
 
 
-def _otherwise(transfer: Transfer, sums: Tally) -> Conflict | None:
+def _otherwise(transfer: Transfer, sums: TransferTotals) -> TransferConflict | None:
     asked = {line.item_id: line.quantity for line in transfer.lines}
-    return Conflict.SENT_OTHERWISE if asked != sums.sent else None
+    return TransferConflict.SENT_OTHERWISE if asked != sums.sent else None
 
 
-def _odd(sums: Tally) -> Conflict | None:
+def _odd(sums: TransferTotals) -> TransferConflict | None:
     # The goods did leave, whatever was recorded beside that: the transfer goes on, and somebody should look.
-    return Conflict.LEFT_AND_REFUSED if sums.refused_at_source is not None and sums.sent else None
+    return TransferConflict.LEFT_AND_REFUSED if sums.refused_at_source is not None and sums.sent else None
 
 
-def _standing(transfer: Transfer, sums: Tally) -> State:
+def _standing(transfer: Transfer, sums: TransferTotals) -> State:
     if sums.settled or sums.sent:
         return State.IN_PENDING
     return State.OUT_PENDING if transfer.asked else State.REQUESTED
 
 
-def contradiction(transfer: Transfer, end: State, facts: TransferFacts) -> Conflict | None:
+def contradiction(transfer: Transfer, end: State, facts: TransferFacts) -> TransferConflict | None:
     """What the logs say against an end that was concluded, or None. An end never changes: a person has to look."""
     sums = tally(transfer.source, transfer.destination, facts.facts)
     if sums.elsewhere:
-        return Conflict.ELSEWHERE
+        return TransferConflict.ELSEWHERE
     if end is State.REJECTED and (sums.sent or sums.settled):
-        return Conflict.LEFT_AFTER_REJECTION
+        return TransferConflict.LEFT_AFTER_REJECTION
     if sums.settled and (end is State.REVERSED or sums.reversed):
-        return Conflict.RECEIVED_AND_REVERSED
+        return TransferConflict.RECEIVED_AND_REVERSED
     more = any(quantity > sums.sent.get(item_id, 0) for item_id, quantity in sums.settled.items())
-    return Conflict.RECEIVED_MORE if more and _all_heard(transfer, sums) else None
+    return TransferConflict.RECEIVED_MORE if more and _all_heard(transfer, sums) else None
 
 
 def instruction(transfer: Transfer, ask: Ask, token: int) -> Instruction:

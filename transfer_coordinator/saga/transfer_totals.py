@@ -20,7 +20,7 @@ _AT_SOURCE: Final = frozenset({_OUT, _REVERSED})
 _AT_DESTINATION: Final = frozenset({_IN, _LOST})
 
 
-class Tally(msgspec.Struct, frozen=True, kw_only=True):
+class TransferTotals(msgspec.Struct, frozen=True, kw_only=True):
     """What the logs say of one transfer. A refusal is its reason, None where there is none."""
 
     sent: dict[str, int]
@@ -33,7 +33,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: bool
 
 
-def tally(source: str, destination: str, facts: Iterable[Fact]) -> Tally:
+def tally(source: str, destination: str, facts: Iterable[Fact]) -> TransferTotals:
     """Add up the facts. What stands in the log of a site where it cannot belong is `elsewhere`, and in no sum."""
     sums: dict[EventType, dict[str, int]] = {_OUT: {}, _IN: {}, _LOST: {}}
     undone: set[str] = set()
@@ -55,7 +55,7 @@ def tally(source: str, destination: str, facts: Iterable[Fact]) -> Tally:
     settled = dict(sums[_IN])
     for item_id, quantity in sums[_LOST].items():
         settled[item_id] = settled.get(item_id, 0) + quantity
-    return Tally(
+    return TransferTotals(
         sent=sums[_OUT],
         received=sums[_IN],
         lost=sums[_LOST],

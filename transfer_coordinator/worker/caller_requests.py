@@ -9,15 +9,15 @@ from shared.runtime.problems import INTERNAL_ERROR, Problem
 from transfer_coordinator.database import transfer_writer
 from transfer_coordinator.database.transfer_reader import Existing, load, load_by_key
 from transfer_coordinator.problems import KEY_REUSED
-from transfer_coordinator.saga.planner import Entry, Move, New, Record, plan
+from transfer_coordinator.saga.planner import JournalEntry, Move, NewTransfer, TransferRecord, plan
 from transfer_coordinator.saga.saga import State
 from transfer_coordinator.worker.mailboxes import Cancel, Create
-from transfer_coordinator.worker.round_draft import Draft, Held
+from transfer_coordinator.worker.round_draft import Held, RoundDraft
 
 
-def create(draft: Draft, creates: Iterable[Create]) -> None:
+def create(draft: RoundDraft, creates: Iterable[Create]) -> None:
     """Take the wishes down, and with room for them decide their first step at once."""
-    news: dict[str, New] = {}
+    news: dict[str, NewTransfer] = {}
     moves: dict[str, Move] = {}
     asked: dict[str, Create] = {}
     keys: set[str] = set()
@@ -45,9 +45,9 @@ def create(draft: Draft, creates: Iterable[Create]) -> None:
             draft.send(moves[name])
 
 
-def _new(draft: Draft, asked: Create, *, leased: bool) -> tuple[New, Move | None]:
+def _new(draft: RoundDraft, asked: Create, *, leased: bool) -> tuple[NewTransfer, Move | None]:
     """The row of a new transfer; with room for it, under our lease and with its first step decided."""
-    record = Record(
+    record = TransferRecord(
         transfer=asked.transfer,
         state=State.REQUESTED,
         created_at=draft.now,
@@ -55,17 +55,17 @@ def _new(draft: Draft, asked: Create, *, leased: bool) -> tuple[New, Move | None
         token=int(leased),
         due_at=None if leased else draft.now,
     )
-    entries: tuple[Entry, ...] = (Entry(State.REQUESTED),)
+    entries: tuple[JournalEntry, ...] = (JournalEntry(State.REQUESTED),)
     move = plan(record, None, draft.now, draft.policy) if leased else None
     if move is not None:
         record, entries = move.record, entries + move.entries
-    new = New(
+    new = NewTransfer(
         record=record, entries=entries, command_key=asked.command_key, digest=asked.digest, leased=move is not None
     )
     return new, move
 
 
-def _there_already(draft: Draft, asked: Create) -> Record | Problem:
+def _there_already(draft: RoundDraft, asked: Create) -> TransferRecord | Problem:
     """What was created under this key before, or why it is refused."""
     name = asked.transfer.transfer_id
     existing = load(draft.connection, [name]).get(name)
@@ -92,7 +92,7 @@ def _goods(lines: Iterable[InstructionLine]) -> list[tuple[str, int]]:
     return sorted((line.item_id, line.quantity) for line in lines)
 
 
-def cancel(draft: Draft, cancels: Iterable[Cancel]) -> set[str]:
+def cancel(draft: RoundDraft, cancels: Iterable[Cancel]) -> set[str]:
     """Keep the wishes; the transfers that somebody has to look at now."""
     names = set()
     for each in cancels:
@@ -104,7 +104,7 @@ def cancel(draft: Draft, cancels: Iterable[Cancel]) -> set[str]:
     return names
 
 
-def tell(draft: Draft, cancels: Iterable[Cancel]) -> None:
+def tell(draft: RoundDraft, cancels: Iterable[Cancel]) -> None:
     """How the transfers stand that were called back, now that this round is decided."""
     for each in cancels:
         existing = load(draft.connection, [each.transfer_id]).get(each.transfer_id)

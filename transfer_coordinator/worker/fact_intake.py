@@ -12,10 +12,10 @@ from shared.runtime.telemetry import get_logger
 from transfer_coordinator.database import lease, transfer_writer
 from transfer_coordinator.database.transfer_reader import Existing, load
 from transfer_coordinator.saga.adoption import adopt, is_over, why_stray
-from transfer_coordinator.saga.planner import New, merged
+from transfer_coordinator.saga.planner import NewTransfer, merged
 from transfer_coordinator.saga.saga import contradiction
-from transfer_coordinator.worker.mailboxes import Answer, Page
-from transfer_coordinator.worker.round_draft import Draft, Held
+from transfer_coordinator.worker.mailboxes import AnsweredInstruction, FactPage
+from transfer_coordinator.worker.round_draft import Held, RoundDraft
 
 log = get_logger("larder.saga")
 
@@ -27,7 +27,7 @@ class Stranger(NamedTuple):
     known: Existing | None
 
 
-def hear(draft: Draft, pages: Sequence[Page]) -> dict[str, Stranger]:
+def hear(draft: RoundDraft, pages: Sequence[FactPage]) -> dict[str, Stranger]:
     """Keep all that was told, and take in what concerns held transfers; the others by id. Sets the draft's time."""
     strangers: dict[str, TransferFacts] = {}
     heard = [each for page in pages for each in page.transfers]
@@ -52,10 +52,10 @@ def hear(draft: Draft, pages: Sequence[Page]) -> dict[str, Stranger]:
     return {name: Stranger(each, known.get(name)) for name, each in strangers.items()}
 
 
-def look_up(draft: Draft, strangers: Mapping[str, Stranger]) -> set[str]:
+def look_up(draft: RoundDraft, strangers: Mapping[str, Stranger]) -> set[str]:
     """Sort out what is not held: adopt, mark contradictions; the open ones of which something new is known."""
     conflicts: dict[str, str] = {}
-    news: list[New] = []
+    news: list[NewTransfer] = []
     names: set[str] = set()
     for name, (heard, found) in strangers.items():
         if found is None:
@@ -80,14 +80,14 @@ def look_up(draft: Draft, strangers: Mapping[str, Stranger]) -> set[str]:
     return names | {each.record.transfer.transfer_id for each in news if not each.record.ended}
 
 
-def _stray(draft: Draft, heard: TransferFacts) -> None:
+def _stray(draft: RoundDraft, heard: TransferFacts) -> None:
     if is_over(heard):
         transfer_writer.forget_strays(draft.connection, [heard.transfer_id])
     elif transfer_writer.keep_stray(draft.connection, heard.transfer_id, draft.now, why_stray(heard)):
         log.error("a transfer cannot be adopted", transfer_id=heard.transfer_id, why=why_stray(heard))
 
 
-def go_above(draft: Draft, answers: Iterable[Answer]) -> None:
+def go_above(draft: RoundDraft, answers: Iterable[AnsweredInstruction]) -> None:
     """Where head office has seen a higher token than the one we asked under, go on above it."""
     seen: dict[str, tuple[int, int]] = {}
     for each in answers:

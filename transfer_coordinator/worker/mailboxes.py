@@ -17,7 +17,7 @@ import msgspec
 
 from shared.messages import Instruction, InstructionAnswer, TransferFacts
 from shared.runtime.problems import OVERLOADED
-from transfer_coordinator.saga.planner import Record
+from transfer_coordinator.saga.planner import TransferRecord
 from transfer_coordinator.saga.saga import Transfer
 
 MOST_COMMANDS: Final = 2_000
@@ -37,7 +37,7 @@ class Create(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     created_by: str
     digest: str
     command_key: str | None = None
-    future: Future[Record] = msgspec.field(default_factory=Future)
+    future: Future[TransferRecord] = msgspec.field(default_factory=Future)
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -45,17 +45,17 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     transfer_id: str
     by: str
-    future: Future[Record | None] = msgspec.field(default_factory=Future)
+    future: Future[TransferRecord | None] = msgspec.field(default_factory=Future)
 
 
-class Page(msgspec.Struct, frozen=True):
+class FactPage(msgspec.Struct, frozen=True):
     """What head office told of transfers; `cursor` is where its feed goes on after, None where we asked by name."""
 
     transfers: list[TransferFacts]
     cursor: str | None
 
 
-class Answer(msgspec.Struct, frozen=True):
+class AnsweredInstruction(msgspec.Struct, frozen=True):
     """What became of an instruction at head office, where it is not simply kept there."""
 
     asked: Instruction
@@ -67,8 +67,8 @@ class Work(msgspec.Struct, frozen=True):
 
     creates: list[Create]
     cancels: list[Cancel]
-    pages: list[Page]
-    answers: list[Answer]
+    pages: list[FactPage]
+    answers: list[AnsweredInstruction]
 
     def __bool__(self) -> bool:
         return bool(self.creates or self.cancels or self.pages or self.answers)
@@ -81,8 +81,8 @@ class Inbox:
         self._condition = threading.Condition()
         self._creates: deque[Create] = deque()
         self._cancels: deque[Cancel] = deque()
-        self._pages: deque[Page] = deque()
-        self._answers: deque[Answer] = deque()
+        self._pages: deque[FactPage] = deque()
+        self._answers: deque[AnsweredInstruction] = deque()
         self._woken = False
         self._closed = False
 
@@ -97,14 +97,14 @@ class Inbox:
                 self._cancels.append(command)
             self._condition.notify_all()
 
-    def hear(self, page: Page) -> None:
+    def hear(self, page: FactPage) -> None:
         """Leave what head office told; waits while too much of it waits already."""
         with self._condition:
             self._condition.wait_for(lambda: len(self._pages) < MOST_PAGES or self._closed)
             self._pages.append(page)
             self._condition.notify_all()
 
-    def answered(self, answers: list[Answer]) -> None:
+    def answered(self, answers: list[AnsweredInstruction]) -> None:
         with self._condition:
             self._answers.extend(answers)
             self._condition.notify_all()
@@ -124,7 +124,7 @@ class Inbox:
             self._condition.notify_all()
             return work
 
-    def give_back(self, *, creates: list[Create], pages: list[Page], answers: list[Answer]) -> None:
+    def give_back(self, *, creates: list[Create], pages: list[FactPage], answers: list[AnsweredInstruction]) -> None:
         """Put back, before everything else, what a round could not do."""
         with self._condition:
             self._creates.extendleft(reversed(creates))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from transfer_coordinator.worker import caller_requests, fact_intake, saga_driver
 from transfer_coordinator.worker.mailboxes import Work
-from transfer_coordinator.worker.round_draft import Draft
+from transfer_coordinator.worker.round_draft import RoundDraft
 
 
-def run(draft: Draft, work: Work, *, sweep: bool, doubtful: bool) -> None:
+def run(draft: RoundDraft, work: Work, *, sweep: bool, doubtful: bool) -> None:
     """Do all of `work` on the draft; with `sweep` also what is due by the clock.
 
     `doubtful`: the last round failed, and whether it was committed is not known.

@@ -19,7 +19,7 @@ from shared.runtime.database.engine import problem_of
 from shared.runtime.problems import Problem
 from shared.runtime.telemetry import get_logger
 from transfer_coordinator.database import transfer_writer
-from transfer_coordinator.saga.planner import SECOND, Move, New, Policy, Record
+from transfer_coordinator.saga.planner import SECOND, Move, NewTransfer, Policy, TransferRecord
 from transfer_coordinator.worker.mailboxes import Create
 
 log = get_logger("larder.saga")
@@ -34,12 +34,12 @@ class Held(msgspec.Struct, frozen=True):
     `told` is the highest token head office named since the transfer was taken, None where it was not asked.
     """
 
-    record: Record
+    record: TransferRecord
     expires_at: int
     told: int | None = None
 
 
-class Draft:
+class RoundDraft:
     """What a round works on, and what comes of it.
 
     `careful`: every transfer in a savepoint of its own, so that one that the database refuses stops no other.
@@ -58,9 +58,9 @@ class Draft:
         self.changed: dict[str, Held | None] = {}  # None: held no longer
         self.instructions: dict[str, Instruction] = {}
         self.looks: dict[str, None] = {}
-        self.told: list[tuple[Future[Any], Record | Problem | None]] = []
+        self.told: list[tuple[Future[Any], TransferRecord | Problem | None]] = []
         self.later: list[Create] = []
-        self.ended: list[Record] = []
+        self.ended: list[TransferRecord] = []
         self.lost: list[str] = []
 
     def at(self, name: str) -> Held | None:
@@ -89,7 +89,7 @@ class Draft:
                 log.error("the database refuses a transfer", why=str(error.orig), thing=repr(thing)[:500])
         return found
 
-    def create(self, news: Sequence[New]) -> dict[str, int | None]:
+    def create(self, news: Sequence[NewTransfer]) -> dict[str, int | None]:
         """Create those that are not there: when the lease of each expires, by id."""
         return self.write(
             news, lambda some: transfer_writer.create(self.connection, self.holder, self.length, self.now, some)

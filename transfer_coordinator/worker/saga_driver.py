@@ -8,13 +8,13 @@ from typing import Final
 from transfer_coordinator.database import lease, transfer_writer
 from transfer_coordinator.database.transfer_reader import load
 from transfer_coordinator.saga.planner import Move, plan
-from transfer_coordinator.worker.round_draft import Draft, Held
+from transfer_coordinator.worker.round_draft import Held, RoundDraft
 
 MOST_TAKEN: Final = 1_000
 """Transfers taken in one round, so that a backlog does not become one endless transaction."""
 
 
-def read_again(draft: Draft) -> None:
+def read_again(draft: RoundDraft) -> None:
     """Believe the database where it and the memory may differ: whether the last round was committed is not known."""
     existing = load(draft.connection, list(draft.held))
     for name, held in draft.held.items():
@@ -27,7 +27,7 @@ def read_again(draft: Draft) -> None:
             draft.changed[name] = Held(found.record, found.expires_at, held.told)
 
 
-def take(draft: Draft, names: Sequence[str], *, sweep: bool) -> None:
+def take(draft: RoundDraft, names: Sequence[str], *, sweep: bool) -> None:
     """Acquire those of the named that are free and, sweeping, what is due."""
     room = min(draft.room(), MOST_TAKEN)
     taken = lease.acquire(draft.connection, draft.holder, draft.length, names[:room])
@@ -37,7 +37,7 @@ def take(draft: Draft, names: Sequence[str], *, sweep: bool) -> None:
         draft.changed[name] = Held(found.record, taken[name].expires_at)
 
 
-def renew(draft: Draft) -> None:
+def renew(draft: RoundDraft) -> None:
     """Prolong the leases of which half is over."""
     half = draft.now + draft.length // 2
     wanted = {name: held for name, held in draft.held.items() if held.expires_at <= half and name not in draft.changed}
@@ -50,7 +50,7 @@ def renew(draft: Draft) -> None:
             draft.lose(name)
 
 
-def decide(draft: Draft, *, sweep: bool) -> None:
+def decide(draft: RoundDraft, *, sweep: bool) -> None:
     """Decide on whatever changed and, sweeping, on what is due; once more where a wish turns up in the writing."""
     names = [name for name, held in draft.changed.items() if held is not None]
     if sweep:
@@ -59,7 +59,7 @@ def decide(draft: Draft, *, sweep: bool) -> None:
     _move(draft, _move(draft, names))
 
 
-def _move(draft: Draft, names: Iterable[str]) -> list[str]:
+def _move(draft: RoundDraft, names: Iterable[str]) -> list[str]:
     moves: dict[str, Move] = {}
     for name in names:
         held = draft.at(name)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from transfer_coordinator.saga.planner import Record
+from transfer_coordinator.saga.planner import TransferRecord
 
 
 class Waiters:
@@ -33,7 +33,7 @@ class Waiters:
                 if not waiting:
                     del self._by_transfer[transfer_id]
 
-    def ended(self, records: Iterable[Record]) -> None:
+    def ended(self, records: Iterable[TransferRecord]) -> None:
         """Wake whoever waits for these."""
         with self._lock:
             woken = [
@@ -48,20 +48,20 @@ class Wait:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[Record] = self._loop.create_future()
+        self._future: asyncio.Future[TransferRecord] = self._loop.create_future()
 
-    def wake(self, record: Record) -> None:
+    def wake(self, record: TransferRecord) -> None:
         """From any thread."""
         try:
             self._loop.call_soon_threadsafe(self._set, record)
         except RuntimeError:
             return  # the loop has ended, and the caller with it
 
-    def _set(self, record: Record) -> None:
+    def _set(self, record: TransferRecord) -> None:
         if not self._future.done():
             self._future.set_result(record)
 
-    async def end(self, seconds: float, stopping: asyncio.Event) -> Record | None:
+    async def end(self, seconds: float, stopping: asyncio.Event) -> TransferRecord | None:
         """The transfer's record once it ended; None where that takes longer, or the service stops."""
         stop = asyncio.ensure_future(stopping.wait())
         both: set[asyncio.Future[Any]] = {self._future, stop}

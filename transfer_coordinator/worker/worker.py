@@ -23,13 +23,13 @@ from shared.runtime.telemetry import Telemetry, get_logger
 from transfer_coordinator.database import lease
 from transfer_coordinator.database.transfer_reader import read_feed, read_strays
 from transfer_coordinator.database.transfer_writer import FACTS_FEED
-from transfer_coordinator.office.head_office_client import HeadOffice
+from transfer_coordinator.office.head_office_client import HeadOfficeClient
 from transfer_coordinator.office.retry import Backoff
-from transfer_coordinator.saga.planner import Policy, Record
+from transfer_coordinator.saga.planner import Policy, TransferRecord
 from transfer_coordinator.worker import round
 from transfer_coordinator.worker.batching import Tempo
-from transfer_coordinator.worker.mailboxes import MOST_SENT, Answer, Inbox, Letters, Outbox, Page, Work
-from transfer_coordinator.worker.round_draft import Draft, Held
+from transfer_coordinator.worker.mailboxes import MOST_SENT, AnsweredInstruction, FactPage, Inbox, Letters, Outbox, Work
+from transfer_coordinator.worker.round_draft import Held, RoundDraft
 from transfer_coordinator.worker.waiters import Waiters
 
 log = get_logger("larder.worker")
@@ -48,8 +48,8 @@ class CoordinatorWorker:
     def __init__(
         self,
         engine: Engine,
-        listening: HeadOffice,
-        asking: HeadOffice,
+        listening: HeadOfficeClient,
+        asking: HeadOfficeClient,
         clock: Clock,
         *,
         holder: str,
@@ -127,7 +127,7 @@ class CoordinatorWorker:
             log.info("head office is heard again")
         self.hearing.succeeded()
         if page.transfers or page.next != self._cursor:
-            self.inbox.hear(Page(page.transfers, page.next))
+            self.inbox.hear(FactPage(page.transfers, page.next))
         self._cursor = page.next
         return len(page.transfers)
 
@@ -177,12 +177,12 @@ class CoordinatorWorker:
             self._rounds.inc()
         return done
 
-    def _run(self, work: Work, sweep: bool, *, careful: bool) -> Draft:
+    def _run(self, work: Work, sweep: bool, *, careful: bool) -> RoundDraft:
         if self._connection is None:
             self._connection = self._engine.connect()
         try:
             with self._connection.begin():
-                draft = Draft(self._connection, self.holder, self._policy, self._held, careful=careful)
+                draft = RoundDraft(self._connection, self.holder, self._policy, self._held, careful=careful)
                 round.run(draft, work, sweep=sweep, doubtful=self._doubtful)
         except BaseException:
             # Whatever state it is in: the next round takes one that the pool has tried, and looks what was committed.
@@ -193,7 +193,7 @@ class CoordinatorWorker:
         self._doubtful = False
         return draft
 
-    def _carefully(self, work: Work, sweep: bool) -> Draft:
+    def _carefully(self, work: Work, sweep: bool) -> RoundDraft:
         try:
             return self._run(work, sweep, careful=True)
         except BaseException as error:
@@ -208,7 +208,7 @@ class CoordinatorWorker:
         for cancel in work.cancels:
             _set(cancel.future, problem)
 
-    def _take_over(self, draft: Draft) -> None:
+    def _take_over(self, draft: RoundDraft) -> None:
         for name, held in draft.changed.items():
             if held is None:
                 self._held.pop(name, None)
@@ -255,13 +255,13 @@ class CoordinatorWorker:
             self._unsent(Letters([], letters.looks), error)
             return len(answers)
         if heard:
-            self.inbox.hear(Page(heard, None))
+            self.inbox.hear(FactPage(heard, None))
         if self.sending.failing:
             log.info("head office takes instructions again")
         self.sending.succeeded()
         return len(answers) + len(letters.looks)
 
-    def _ask(self, instructions: list[Instruction]) -> list[Answer]:
+    def _ask(self, instructions: list[Instruction]) -> list[AnsweredInstruction]:
         """Have them kept. Where head office refuses the request as such, halves of it show which one it refuses."""
         if not instructions:
             return []
@@ -277,7 +277,7 @@ class CoordinatorWorker:
             log.error("head office refuses an instruction", transfer_id=refused.transfer_id, step=refused.step.value,
                       why=str(error))  # fmt: skip
             return []
-        return [Answer(*pair) for pair in zip(instructions, answers, strict=True)]
+        return [AnsweredInstruction(*pair) for pair in zip(instructions, answers, strict=True)]
 
     def _unsent(self, letters: Letters, error: Unreachable | RemoteProblem) -> None:
         self.outbox.give_back(letters)
@@ -302,7 +302,7 @@ class CoordinatorWorker:
         self._asking.close()
 
 
-def _set(future: Future[Any], answer: Record | Problem | None) -> None:
+def _set(future: Future[Any], answer: TransferRecord | Problem | None) -> None:
     # A caller that went away has cancelled it.
     with contextlib.suppress(InvalidStateError):
         if isinstance(answer, Problem):

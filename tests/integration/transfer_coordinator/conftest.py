@@ -18,8 +18,8 @@ from tests.integration.transfer_coordinator.api_world import World, a_world
 from tests.integration.transfer_coordinator.office_model import OfficeModel
 from transfer_coordinator.database.schema import MIGRATIONS, VERSION_TABLE
 from transfer_coordinator.database.transfer_reader import load
-from transfer_coordinator.office.head_office_client import HeadOffice
-from transfer_coordinator.saga.planner import Policy, Record
+from transfer_coordinator.office.head_office_client import HeadOfficeClient
+from transfer_coordinator.saga.planner import Policy, TransferRecord
 from transfer_coordinator.saga.saga import Transfer
 from transfer_coordinator.worker.mailboxes import Cancel, Create
 from transfer_coordinator.worker.worker import CoordinatorWorker
@@ -86,8 +86,8 @@ class Bench:
     def worker(self, holder: str = "one", policy: Policy | None = None) -> CoordinatorWorker:
         """A coordinator's process, newly started."""
 
-        def office() -> HeadOffice:
-            return HeadOffice(ServiceClient("http://office", key="k", transport=self.office.transport()))
+        def office() -> HeadOfficeClient:
+            return HeadOfficeClient(ServiceClient("http://office", key="k", transport=self.office.transport()))
 
         made = CoordinatorWorker(
             self.engine, office(), office(), self.clock, holder=holder, telemetry=Telemetry("test"), policy=policy
@@ -95,7 +95,7 @@ class Bench:
         self.workers.append(made)
         return made
 
-    def record(self, transfer_id: str = "t1") -> Record:
+    def record(self, transfer_id: str = "t1") -> TransferRecord:
         with self.engine.connect() as connection:
             return load(connection, [transfer_id])[transfer_id].record
 

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from branch_node.database import verification
-from branch_node.database.verification import Finding, count_events, count_items, verify_chain, verify_projection
+from branch_node.database.verification import (
+    VerificationFinding,
+    count_events,
+    count_items,
+    verify_chain,
+    verify_projection,
+)
 from tests.support.branch_rig import BranchRig
 
 HERE = "BEY-01"
@@ -29,7 +35,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BranchRig]:
     made.close()
 
 
-def findings(rig: BranchRig, *, deep: bool = False) -> list[Finding]:
+def findings(rig: BranchRig, *, deep: bool = False) -> list[VerificationFinding]:
     """What verify finds, having seen that it tells of its progress."""
     done: list[int] = []
     with rig.store.reading() as connection:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from branch_node.imports.importer import Import, Recorder, Summary, conflicts_path, rejects_path
-from branch_node.imports.local_recorders import DirectRecorder, DryRecorder
+from branch_node.imports.importer import Import, ImportRecorder, Summary, conflicts_path, rejects_path
+from branch_node.imports.local_recorders import DryRecorder, LocalImportRecorder
 from branch_node.imports.map_file import parse_map
 from branch_node.imports.source_file import Conflicts, ImportFile, Rejects
 from branch_node.model import Command
@@ -48,18 +48,18 @@ def sales(count: int, item: str = "milk", first: int = 1) -> list[str]:
     ]
 
 
-def direct(branch: Branch) -> DirectRecorder:
+def direct(branch: Branch) -> LocalImportRecorder:
     """A recorder that commits in the test's own thread."""
 
     def submit(commands: Sequence[Command]) -> Callable[[], list[Any]]:
         outcomes = branch.writer.commit(commands)
         return lambda: outcomes
 
-    return DirectRecorder(branch.writer, branch.store, "localcli", submit)
+    return LocalImportRecorder(branch.writer, branch.store, "localcli", submit)
 
 
 def run(
-    recorder: Recorder, file: Path, map_text: str, *, dry_run: bool = False, rejects: Path | None = None
+    recorder: ImportRecorder, file: Path, map_text: str, *, dry_run: bool = False, rejects: Path | None = None
 ) -> Summary:
     found = parse_map(map_text.encode(), "map.toml")
     path = rejects_path(file, rejects)

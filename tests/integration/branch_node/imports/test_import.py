@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from branch_node.imports.importer import CHUNK, Summary, Tally, rejects_path
+from branch_node.imports.importer import CHUNK, ImportTotals, Summary, rejects_path
 from branch_node.imports.rows import HeaderError
 from branch_node.imports.source_file import FileRefused
 from shared.runtime.problems import Problem
@@ -46,7 +46,7 @@ def test_rows_become_events(branch: Branch, tmp_path: Path) -> None:
         dry_run=False,
         rows=2,
         recorded=2,
-        by_type={"ORDER_DEDUCTION": Tally(rows=2, quantity=5_500)},
+        by_type={"ORDER_DEDUCTION": ImportTotals(rows=2, quantity=5_500)},
     )
     first, second = branch.events()
     assert (first.item_id, first.quantity, first.unit, first.source, first.actor) == (

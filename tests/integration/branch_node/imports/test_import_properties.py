@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branch_node.commands.event_commands import RecordEvent
-from branch_node.commands.event_inputs import Entry
+from branch_node.commands.event_inputs import EventContent
 from branch_node.imports import importer
 from branch_node.imports.import_commands import ImportEvent
 from branch_node.model import Command, Decision, View
@@ -120,7 +120,7 @@ class Compare(Command):
 
 optional_code = st.none() | st.sampled_from(["a", "b c"])
 entries = st.builds(
-    Entry,
+    EventContent,
     type=st.sampled_from([EventType.ORDER_DEDUCTION, EventType.WASTE_RECORDED, EventType.ADJUSTMENT]),
     item_id=st.sampled_from(["milk", "gin"]),
     quantity=st.integers(1, 10**9),
@@ -145,7 +145,9 @@ def module_branch(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-
 
 @settings(deadline=None)
 @given(entry=entries)
-def test_an_imported_row_is_the_event_that_would_be_recorded_by_hand(module_branch: Branch, entry: Entry) -> None:
+def test_an_imported_row_is_the_event_that_would_be_recorded_by_hand(
+    module_branch: Branch, entry: EventContent
+) -> None:
     key, actor = "import/till-7/sales.csv/#2", "localcli"
     by_hand, imported = RecordEvent(entry, key=key, actor=actor), ImportEvent(entry, key=key, actor=actor)
     assert by_hand.digest == imported.digest

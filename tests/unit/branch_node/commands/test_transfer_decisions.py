@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.commands.transfer_decisions import ItemStock, Past, WrongLocation, answer, check_site, past_of
+from branch_node.commands.transfer_decisions import Past, SiteStock, WrongLocation, answer, check_site, past_of
 from shared.chain import EMPTY, Head, seal
 from shared.events import MAX_QUANTITY, Event, EventType
 from shared.messages import Instruction, InstructionLine, InstructionStep
@@ -33,14 +33,14 @@ def asked(
     )
 
 
-def shelf(**available: int) -> dict[str, ItemStock]:
-    return {item_id: ItemStock("l", quantity) for item_id, quantity in available.items()}
+def shelf(**available: int) -> dict[str, SiteStock]:
+    return {item_id: SiteStock("l", quantity) for item_id, quantity in available.items()}
 
 
 class Site:
     """One location's log of one transfer, kept by the rules alone; `stock` is what is available of each item."""
 
-    def __init__(self, stock: dict[str, ItemStock]) -> None:
+    def __init__(self, stock: dict[str, SiteStock]) -> None:
         self.stock = stock
         self.log: list[Event] = []
         self.head: Head = EMPTY
@@ -76,7 +76,7 @@ class Site:
 
     def _move(self, event: Event, sign: int) -> None:
         item = self.stock[event.item_id or ""]
-        self.stock[event.item_id or ""] = ItemStock(item.unit, item.available + sign * (event.quantity or 0))
+        self.stock[event.item_id or ""] = SiteStock(item.unit, item.available + sign * (event.quantity or 0))
 
     def kinds(self) -> list[str]:
         return [event.type.removeprefix("TRANSFER_") for event in self.log]

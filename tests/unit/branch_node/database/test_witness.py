@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.database.witness import SLOT, Finding, Record, Witness, WitnessUnusable, compare, read
+from branch_node.database.witness import SLOT, Witness, WitnessRecord, WitnessUnusable, WitnessVerdict, compare, read
 from shared.chain import Head
 
 
@@ -17,8 +17,8 @@ def head(sequence: int, epoch: int = 1, salt: str = "") -> Head:
     return Head(epoch, sequence, sha256(f"{sequence}{salt}".encode()).digest())
 
 
-def record(sequence: int, location_id: str = "BEY-01") -> Record:
-    return Record(location_id, 1, sequence, head(sequence).hash.hex())
+def record(sequence: int, location_id: str = "BEY-01") -> WitnessRecord:
+    return WitnessRecord(location_id, 1, sequence, head(sequence).hash.hex())
 
 
 def test_it_remembers_the_newest_head(tmp_path: Path) -> None:
@@ -71,17 +71,24 @@ def test_a_file_of_nonsense_is_no_witness(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("seen", "at", "hash_there", "finding"),
     [
-        (None, head(7), None, Finding.FIRST),
-        (record(7), head(7), head(7).hash, Finding.NORMAL),
-        (record(7), head(9), head(7).hash, Finding.NORMAL),  # ahead: a crash between the commit and the witness
-        (record(7), head(6), None, Finding.ROLLED_BACK),
-        (record(7), head(0), None, Finding.ROLLED_BACK),  # the database was lost and made anew
-        (record(7), head(7), head(7, salt="x").hash, Finding.ROLLED_BACK),
-        (record(7), head(9), head(7, salt="x").hash, Finding.ROLLED_BACK),  # restored, and then more was recorded
-        (record(7, "TRI-01"), head(9), head(7).hash, Finding.OTHER_LOCATION),
+        (None, head(7), None, WitnessVerdict.FIRST),
+        (record(7), head(7), head(7).hash, WitnessVerdict.NORMAL),
+        (record(7), head(9), head(7).hash, WitnessVerdict.NORMAL),  # ahead: a crash between the commit and the witness
+        (record(7), head(6), None, WitnessVerdict.ROLLED_BACK),
+        (record(7), head(0), None, WitnessVerdict.ROLLED_BACK),  # the database was lost and made anew
+        (record(7), head(7), head(7, salt="x").hash, WitnessVerdict.ROLLED_BACK),
+        (
+            record(7),
+            head(9),
+            head(7, salt="x").hash,
+            WitnessVerdict.ROLLED_BACK,
+        ),  # restored, and then more was recorded
+        (record(7, "TRI-01"), head(9), head(7).hash, WitnessVerdict.OTHER_LOCATION),
     ],
 )
-def test_what_it_finds_at_start(seen: Record | None, at: Head, hash_there: bytes | None, finding: Finding) -> None:
+def test_what_it_finds_at_start(
+    seen: WitnessRecord | None, at: Head, hash_there: bytes | None, finding: WitnessVerdict
+) -> None:
     assert compare(seen, "BEY-01", at, hash_there) is finding
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branch_node.commands.command_inputs import ItemContent
-from branch_node.commands.event_inputs import Entry
+from branch_node.commands.event_inputs import EventContent
 from branch_node.imports.cells import Numbers, RowRejected, amount_text
 from branch_node.imports.map_file import parse_map
 from branch_node.imports.rows import FILTERED, SKIPPED, HeaderError, Joined, RowReader
@@ -89,12 +89,12 @@ def row(**cells: str) -> list[str]:
     return list((ROW | named).values())
 
 
-def read(**cells: str) -> Entry | str:
+def read(**cells: str) -> EventContent | str:
     return READER.read(READER.widen(row(**cells)))
 
 
 def test_a_sale() -> None:
-    assert read() == Entry(
+    assert read() == EventContent(
         type=EventType.ORDER_DEDUCTION,
         item_id="milk",
         quantity=2_000,
@@ -120,17 +120,17 @@ def test_which_rows_are_which() -> None:
     assert read(code="POST", qty="-1") == SKIPPED
     assert read(note="a till test") == SKIPPED
     returned = read(invoice="C1", qty="-1.5")
-    assert isinstance(returned, Entry)
+    assert isinstance(returned, EventContent)
     assert (returned.type, returned.quantity) == (EventType.CUSTOMER_RETURN, 1_500)
     assert returned.reference == Reference(id="C1", kind="credit", line=4, product="latte")
     assert returned.cost == Cost(amount="1.875", currency="USD")
     written_off = read(qty="-3", price="0")
-    assert isinstance(written_off, Entry)
+    assert isinstance(written_off, EventContent)
     assert (written_off.type, written_off.quantity, written_off.reason, written_off.note) == (
         EventType.ADJUSTMENT, -3_000, "written-off", "by the till",
     )  # fmt: skip
     counted = read(invoice="COUNT", qty="0")
-    assert isinstance(counted, Entry)
+    assert isinstance(counted, EventContent)
     assert (counted.counted, counted.quantity) == (0, None)
 
 
@@ -204,7 +204,7 @@ def test_a_reason_that_only_some_rows_give() -> None:
         'note = "note"', 'reason = "note"'
     )
     reader = RowReader(parse_map(text.encode(), "map"), list(ROW))
-    assert isinstance(reader.read(row(note="spoiled")), Entry)
+    assert isinstance(reader.read(row(note="spoiled")), EventContent)
     with pytest.raises(RowRejected, match="needs a reason"):
         reader.read(row(note=""))
 
@@ -231,7 +231,7 @@ on = "order_id"
     orders = Joined(["order_id", "date", "time"], {"1": ["1", "2015-01-01", "11:38:36"]}, "orders.csv")
     reader = RowReader(parse_map(text.encode(), "map"), ["pizza_id", "order_id", "quantity"], {"orders": orders})
     found = reader.read(reader.widen(["big_meat_s", " 1", "2"]))
-    assert isinstance(found, Entry)
+    assert isinstance(found, EventContent)
     assert found.occurred_at == 1_420_130_316_000_000
     with pytest.raises(RowRejected, match=r"no '2' in orders\.csv"):
         reader.widen(["big_meat_s", "2", "2"])
@@ -288,4 +288,4 @@ def test_any_row_is_read_or_rejected(cells: dict[str, str]) -> None:
         found = READER.read(READER.widen(changed))
     except RowRejected:
         return
-    assert found in (FILTERED, SKIPPED) or isinstance(found, Entry)
+    assert found in (FILTERED, SKIPPED) or isinstance(found, EventContent)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from branch_node.imports.source_file import FileRefused, Fingerprint, ImportFile, Record, Rejects, read_lookup
+from branch_node.imports.source_file import FileRefused, Fingerprint, ImportFile, Rejects, SourceRecord, read_lookup
 
 
 def a_file(path: Path, content: bytes) -> Path:
@@ -18,7 +18,7 @@ def a_file(path: Path, content: bytes) -> Path:
     return path
 
 
-def records(path: Path, delimiter: str = ",") -> list[Record]:
+def records(path: Path, delimiter: str = ",") -> list[SourceRecord]:
     with ImportFile(path, delimiter) as file:
         return list(file.records(lambda _: None))
 
@@ -31,8 +31,9 @@ def fingerprint(path: Path) -> Fingerprint:
 def test_the_same_rows_however_they_are_kept(tmp_path: Path) -> None:
     plain = b'id,name\n1,caf\xc3\xa9\n2,"two\nlines"\n\n3,x\n'
     expected = [
-        Record(1, ["id", "name"], None), Record(2, ["1", "café"], None), Record(3, ["2", "two\nlines"], None),
-        Record(6, ["3", "x"], None),
+        SourceRecord(1, ["id", "name"], None), SourceRecord(2, ["1", "café"], None),
+        SourceRecord(3, ["2", "two\nlines"], None),
+        SourceRecord(6, ["3", "x"], None),
     ]  # fmt: skip
     assert records(a_file(tmp_path / "a.csv", plain)) == expected
     assert records(a_file(tmp_path / "b.csv", b"\xef\xbb\xbf" + plain)) == expected

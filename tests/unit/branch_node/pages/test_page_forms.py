@@ -8,8 +8,8 @@ from branch_node.model import Item
 from branch_node.pages.page_forms import (
     FIELDS,
     MAX_NOTE,
+    FormRefusal,
     Kind,
-    Refused,
     find_item,
     nearest_items,
     read_record,
@@ -39,8 +39,8 @@ def read(kind: Kind, **fields: str):
     return read_record(kind, Form(given), ITEMS, BEIRUT)
 
 
-def refusal(kind: Kind = Kind.WASTE, **fields: str) -> Refused:
-    with pytest.raises(Refused) as refused:
+def refusal(kind: Kind = Kind.WASTE, **fields: str) -> FormRefusal:
+    with pytest.raises(FormRefusal) as refused:
         read(kind, **fields)
     return refused.value
 
@@ -145,7 +145,7 @@ def test_a_void_needs_a_reason() -> None:
     event_id = "0190a1b2-0000-7000-8000-000000000001"
     assert read_void(event_id, Form({"reason": "mistake", "note": "typo"})).reason == "mistake"
     for fields in ({}, {"reason": "x" * 65}, {"reason": "\u202e"}, {"reason": "mistake", "note": "x" * 1_001}):
-        with pytest.raises(Refused):
+        with pytest.raises(FormRefusal):
             read_void(event_id, Form(fields))
 
 

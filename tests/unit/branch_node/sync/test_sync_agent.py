@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from branch_node.sync.sync_agent import Loop
-from branch_node.sync.sync_steps import Backoff, Outcome, StepResult
+from branch_node.sync.sync_steps import Backoff, StepOutcome, StepResult
 from shared.runtime.problems import DATABASE_BUSY, INVALID_REQUEST
 from tests.support.waiting import wait_until
 
@@ -22,7 +22,7 @@ class Steps:
     def __init__(self, *answers: StepResult | Exception) -> None:
         self.answers = list(answers)
         self.count = 0
-        self.rest = StepResult(Outcome.IDLE, FOR_EVER, wakes=True)
+        self.rest = StepResult(StepOutcome.IDLE, FOR_EVER, wakes=True)
 
     def __call__(self) -> StepResult:
         self.count += 1
@@ -80,7 +80,7 @@ def test_a_commit_during_the_step_is_not_lost(start: Callable[[Steps], Loop]) ->
 
 
 def test_a_commit_does_not_wake_it_while_the_line_is_down_but_a_nudge_does(start: Callable[[Steps], Loop]) -> None:
-    steps = Steps(StepResult(Outcome.FAILED, FOR_EVER))
+    steps = Steps(StepResult(StepOutcome.FAILED, FOR_EVER))
     loop = start(steps)
     steps.reach(1)
     for _ in range(100):
@@ -92,7 +92,7 @@ def test_a_commit_does_not_wake_it_while_the_line_is_down_but_a_nudge_does(start
 
 
 def test_it_goes_on_at_once_while_there_is_work(start: Callable[[Steps], Loop]) -> None:
-    steps = Steps(*[StepResult(Outcome.SHIPPED)] * 50)
+    steps = Steps(*[StepResult(StepOutcome.SHIPPED)] * 50)
     start(steps)
     steps.reach(51)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from deploy.demo.checks import LogCopy, Snapshot, fold_lines, run_checks
-from deploy.demo.day import Tally
+from deploy.demo.day import DayTotals
 from shared.chain import follow
 from shared.events import Event
 from tests.support.events import an_event, seal_all
@@ -39,7 +39,7 @@ def source() -> list[Event]:
 def whole() -> Snapshot:
     """One branch that sent 2 l of milk to another: everything holds."""
     copies = {"BEY-01": copy_of(source()), "BEY-02": copy_of([moved("TRANSFER_IN", "BEY-02", 5)])}
-    tally = Tally(
+    tally = DayTotals(
         expected=Counter({("BEY-01", "milk"): 5_500, ("BEY-02", "milk"): 2_000}),
         order_lines=Counter({"BEY-01": 1}),
         transfers={"t-1": "COMPLETED"},

@@ -15,9 +15,9 @@ from shared.runtime.settings import SettingsError, find_here, write_settings_fil
 from tests.unit.transfer_coordinator.saga.test_planner import NEW, NOW, TRANSFER, fact
 from transfer_coordinator.api.transfer_records import detail, document, why
 from transfer_coordinator.api.transfer_requests import Wanted, read_body, transfer_of, wanted
-from transfer_coordinator.office.group_catalogue import Known
-from transfer_coordinator.saga.planner import Record
-from transfer_coordinator.saga.saga import Conflict, State
+from transfer_coordinator.office.group_catalogue import GroupCatalogue
+from transfer_coordinator.saga.planner import TransferRecord
+from transfer_coordinator.saga.saga import State, TransferConflict
 from transfer_coordinator.settings import SERVICE, settings_of
 
 BODY = b'{"source":"A","destination":"B","mode":"immediate","lines":[%s]}'
@@ -42,7 +42,7 @@ def test_the_same_item_is_summed_and_the_order_of_lines_says_nothing() -> None:
 
 
 def test_units_come_from_the_catalogue() -> None:
-    known = Known(1, "", {"milk": "l"}, {"A": "a", "B": "b"}, {})
+    known = GroupCatalogue(1, "", {"milk": "l"}, {"A": "a", "B": "b"}, {})
     (line,) = transfer_of(asked(), known).lines
     assert (line.line, line.unit, line.quantity) == (1, "l", 2_500)
     with pytest.raises(Problem) as refused:
@@ -54,7 +54,7 @@ SENT = fact("A", EventType.TRANSFER_OUT)
 LOST = fact("B", EventType.TRANSFER_LOST)
 
 
-def record(state: State, **changes: object) -> Record:
+def record(state: State, **changes: object) -> TransferRecord:
     return msgspec.structs.replace(NEW, state=state, **changes)
 
 
@@ -83,18 +83,18 @@ def record(state: State, **changes: object) -> Record:
         (record(State.REJECTED, end_reason="insufficient-stock"), "A refused to send it (insufficient-stock)"),
         (record(State.REJECTED, end_reason="never-asked"), "before anybody was asked"),
         (
-            record(State.COMPLETED, conflict=Conflict.RECEIVED_MORE),
+            record(State.COMPLETED, conflict=TransferConflict.RECEIVED_MORE),
             "Somebody has to look: B recorded more than A sent.",
         ),
     ],
 )
-def test_why(stands: Record, said: str) -> None:
+def test_why(stands: TransferRecord, said: str) -> None:
     assert said in why(stands)
 
 
 def test_every_conflict_and_state_has_its_words() -> None:
     for state in State:
-        for conflict in (None, *Conflict):
+        for conflict in (None, *TransferConflict):
             assert "{" not in why(record(state, conflict=conflict, end_reason="x"))
 
 

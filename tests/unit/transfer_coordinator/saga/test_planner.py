@@ -6,7 +6,7 @@ import msgspec
 
 from shared.events import EventType
 from shared.messages import Fact, InstructionLine, InstructionStep
-from transfer_coordinator.saga.planner import Move, Policy, Record, merged, plan
+from transfer_coordinator.saga.planner import Move, Policy, TransferRecord, merged, plan
 from transfer_coordinator.saga.saga import State, Transfer
 
 SECOND = 1_000_000
@@ -18,7 +18,7 @@ TRANSFER = Transfer(
     destination="B",
     lines=(InstructionLine(line=1, item_id="milk", quantity=1_000, unit="l"),),
 )
-NEW = Record(transfer=TRANSFER, state=State.REQUESTED, created_at=NOW, token=1)
+NEW = TransferRecord(transfer=TRANSFER, state=State.REQUESTED, created_at=NOW, token=1)
 
 
 def fact(site: str, kind: EventType, sequence: int = 1) -> Fact:
@@ -27,7 +27,7 @@ def fact(site: str, kind: EventType, sequence: int = 1) -> Fact:
     )
 
 
-def moved(record: Record, now: int = NOW, told: int | None = None) -> Move:
+def moved(record: TransferRecord, now: int = NOW, told: int | None = None) -> Move:
     move = plan(record, told, now, POLICY)
     assert move is not None
     return move

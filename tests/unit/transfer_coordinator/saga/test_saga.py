@@ -11,10 +11,10 @@ from shared.events import EventType
 from shared.messages import Fact, InstructionLine, InstructionStep, TransferFacts
 from transfer_coordinator.saga.saga import (
     ENDED,
-    Conflict,
-    Decision,
+    NextStep,
     State,
     Transfer,
+    TransferConflict,
     contradiction,
     instruction,
     next_step,
@@ -59,7 +59,7 @@ def asked(
     )
 
 
-def shown(decision: Decision) -> tuple[State, InstructionStep | None, str | None]:
+def shown(decision: NextStep) -> tuple[State, InstructionStep | None, str | None]:
     return (
         decision.state,
         decision.ask.step if decision.ask else None,
@@ -185,20 +185,20 @@ def test_a_reversal_cut_by_a_batch_has_not_ended() -> None:
 @pytest.mark.parametrize(
     ("facts", "conflict", "step"),
     [
-        (heard(SENT, NO_AT_A), Conflict.LEFT_AND_REFUSED, S.IN),
-        (heard(("A", OUT, "milk", 9_000)), Conflict.SENT_OTHERWISE, S.IN),
-        (heard(SENT, ("A", OUT, "salt", 1_000)), Conflict.SENT_OTHERWISE, None),
-        (heard(SENT, ("B", IN, "milk", 11_000)), Conflict.RECEIVED_MORE, None),
-        (heard(SENT, ("B", IN, "milk", 4_000), NO_AT_B), Conflict.RECEIVED_AND_REFUSED, None),
-        (heard(SENT, ARRIVED, BACK), Conflict.RECEIVED_AND_REVERSED, None),
-        (heard(NO_AT_A, ARRIVED), Conflict.RECEIVED_NOT_SENT, None),
-        (heard(("C", OUT, "milk", 10_000)), Conflict.ELSEWHERE, None),
-        (heard(("A", IN, "milk", 10_000)), Conflict.ELSEWHERE, None),
-        (heard(("C", REFUSED, None, None)), Conflict.ELSEWHERE, None),
+        (heard(SENT, NO_AT_A), TransferConflict.LEFT_AND_REFUSED, S.IN),
+        (heard(("A", OUT, "milk", 9_000)), TransferConflict.SENT_OTHERWISE, S.IN),
+        (heard(SENT, ("A", OUT, "salt", 1_000)), TransferConflict.SENT_OTHERWISE, None),
+        (heard(SENT, ("B", IN, "milk", 11_000)), TransferConflict.RECEIVED_MORE, None),
+        (heard(SENT, ("B", IN, "milk", 4_000), NO_AT_B), TransferConflict.RECEIVED_AND_REFUSED, None),
+        (heard(SENT, ARRIVED, BACK), TransferConflict.RECEIVED_AND_REVERSED, None),
+        (heard(NO_AT_A, ARRIVED), TransferConflict.RECEIVED_NOT_SENT, None),
+        (heard(("C", OUT, "milk", 10_000)), TransferConflict.ELSEWHERE, None),
+        (heard(("A", IN, "milk", 10_000)), TransferConflict.ELSEWHERE, None),
+        (heard(("C", REFUSED, None, None)), TransferConflict.ELSEWHERE, None),
     ],
 )
 def test_what_cannot_be_is_told_and_never_ended_on(
-    facts: TransferFacts, conflict: Conflict, step: InstructionStep | None
+    facts: TransferFacts, conflict: TransferConflict, step: InstructionStep | None
 ) -> None:
     decision = next_step(asked(ONE, S.OUT), facts, NOW)
     assert decision.conflict is conflict
@@ -231,16 +231,16 @@ def test_an_adjustment_that_names_the_transfer_changes_nothing() -> None:
         (State.COMPLETED, heard(SENT, ARRIVED), None),
         (State.COMPLETED, heard(), None),  # head office was restored: silence says nothing
         (State.COMPLETED, heard(ARRIVED), None),
-        (State.COMPLETED, heard(SENT, ("B", IN, "milk", 20_000)), Conflict.RECEIVED_MORE),
-        (State.COMPLETED, heard(SENT, ARRIVED, BACK), Conflict.RECEIVED_AND_REVERSED),
+        (State.COMPLETED, heard(SENT, ("B", IN, "milk", 20_000)), TransferConflict.RECEIVED_MORE),
+        (State.COMPLETED, heard(SENT, ARRIVED, BACK), TransferConflict.RECEIVED_AND_REVERSED),
         (State.REVERSED, heard(SENT, NO_AT_B, BACK), None),
-        (State.REVERSED, heard(SENT, BACK, ARRIVED), Conflict.RECEIVED_AND_REVERSED),
+        (State.REVERSED, heard(SENT, BACK, ARRIVED), TransferConflict.RECEIVED_AND_REVERSED),
         (State.REJECTED, heard(NO_AT_A), None),
-        (State.REJECTED, heard(SENT), Conflict.LEFT_AFTER_REJECTION),
-        (State.REJECTED, heard(("C", OUT, "milk", 1)), Conflict.ELSEWHERE),
+        (State.REJECTED, heard(SENT), TransferConflict.LEFT_AFTER_REJECTION),
+        (State.REJECTED, heard(("C", OUT, "milk", 1)), TransferConflict.ELSEWHERE),
     ],
 )
-def test_what_the_logs_say_against_an_end(end: State, facts: TransferFacts, expected: Conflict | None) -> None:
+def test_what_the_logs_say_against_an_end(end: State, facts: TransferFacts, expected: TransferConflict | None) -> None:
     assert contradiction(ONE, end, facts) is expected
 
 

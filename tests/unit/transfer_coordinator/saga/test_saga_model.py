@@ -19,7 +19,7 @@ import pytest
 
 from shared.events import EventType
 from shared.messages import Fact, InstructionLine, InstructionStep, TransferFacts
-from transfer_coordinator.saga.saga import CALLING_BACK, ENDED, Decision, State, Transfer, next_step
+from transfer_coordinator.saga.saga import CALLING_BACK, ENDED, NextStep, State, Transfer, next_step
 
 OUT, REFUSE_OUT, IN, REFUSE_IN, REVERSE = (
     InstructionStep.OUT,
@@ -65,17 +65,17 @@ class World(NamedTuple):
     told_before: State | None = None  # the end that was known before the restore
 
 
-NextStep = Callable[[Transfer, TransferFacts | None, int], Decision]
-Decide = Callable[[frozenset[InstructionStep], bool, str, str, int | None], Decision]
+StepFunction = Callable[[Transfer, TransferFacts | None, int], NextStep]
+Decide = Callable[[frozenset[InstructionStep], bool, str, str, int | None], NextStep]
 
 
-def deciding(step: NextStep) -> Decide:
+def deciding(step: StepFunction) -> Decide:
     """`step` on the letters of this world, each question asked once."""
 
     @cache
     def decide(
         asked: frozenset[InstructionStep], cancelled: bool, source: str, destination: str, told: int | None
-    ) -> Decision:
+    ) -> NextStep:
         facts = [
             Fact(location_id=site, sequence=number, type=KINDS[letter], item_id="milk", quantity=1_000, occurred_at=1,
                  received_at=1)
@@ -256,7 +256,7 @@ def heals(
 
 
 def explore(
-    step: NextStep, coordinators: int, highest: int, restores: bool, live: bool = True
+    step: StepFunction, coordinators: int, highest: int, restores: bool, live: bool = True
 ) -> tuple[Counter[str], Counter[State]]:
     """Go through every world that can be reached with tokens up to `highest`; how often each move led to a new one."""
     decide, healed = deciding(step), cache(heals)
@@ -296,21 +296,21 @@ def test_every_history_is_right_and_can_end(coordinators: int, highest: int, res
     assert expected <= set(happened)
 
 
-def believes_silence(transfer: Transfer, facts: TransferFacts | None, now: int) -> Decision:
+def believes_silence(transfer: Transfer, facts: TransferFacts | None, now: int) -> NextStep:
     """Takes a cancelled transfer for rejected when the source has said nothing."""
     if transfer.cancel_requested_at is not None and not (facts and facts.facts):
-        return Decision(state=State.REJECTED, end="cancelled")
+        return NextStep(state=State.REJECTED, end="cancelled")
     return next_step(transfer, facts, now)
 
 
-def forgets_to_look(transfer: Transfer, facts: TransferFacts | None, now: int) -> Decision:
+def forgets_to_look(transfer: Transfer, facts: TransferFacts | None, now: int) -> NextStep:
     """Believes the journal alone that nothing was asked."""
     if transfer.cancel_requested_at is not None and not transfer.asked and not (facts and facts.facts):
-        return Decision(state=State.REJECTED, end="never-asked")
+        return NextStep(state=State.REJECTED, end="never-asked")
     return next_step(transfer, facts, now)
 
 
-def reverses_early(transfer: Transfer, facts: TransferFacts | None, now: int) -> Decision:
+def reverses_early(transfer: Transfer, facts: TransferFacts | None, now: int) -> NextStep:
     """Takes the goods back without asking the destination."""
     decision = next_step(transfer, facts, now)
     if decision.state is State.CANCEL_PENDING:
@@ -321,7 +321,7 @@ def reverses_early(transfer: Transfer, facts: TransferFacts | None, now: int) ->
     return decision
 
 
-def sends_before_it_left(transfer: Transfer, facts: TransferFacts | None, now: int) -> Decision:
+def sends_before_it_left(transfer: Transfer, facts: TransferFacts | None, now: int) -> NextStep:
     """Tells the destination to receive as soon as the source was asked."""
     decision = next_step(transfer, facts, now)
     if decision.ask is not None and decision.ask.step is OUT and OUT in transfer.asked:
@@ -329,7 +329,7 @@ def sends_before_it_left(transfer: Transfer, facts: TransferFacts | None, now: i
     return decision
 
 
-def waits_for_ever(transfer: Transfer, facts: TransferFacts | None, now: int) -> Decision:
+def waits_for_ever(transfer: Transfer, facts: TransferFacts | None, now: int) -> NextStep:
     """Asks each step once."""
     decision = next_step(transfer, facts, now)
     if decision.ask is not None and decision.ask.step in transfer.asked:
@@ -347,6 +347,6 @@ def waits_for_ever(transfer: Transfer, facts: TransferFacts | None, now: int) ->
         (waits_for_ever, False, "it hangs"),
     ],
 )
-def test_a_planted_bug_is_seen(bug: NextStep, restores: bool, seen_as: str) -> None:
+def test_a_planted_bug_is_seen(bug: StepFunction, restores: bool, seen_as: str) -> None:
     with pytest.raises(AssertionError, match=seen_as):
         explore(bug, 1, 3, restores, live=seen_as == "it hangs")

@@ -16,10 +16,10 @@ from transfer_coordinator.worker.mailboxes import (
     MOST_PAGES,
     MOST_UNSENT,
     Cancel,
+    FactPage,
     Inbox,
     Letters,
     Outbox,
-    Page,
 )
 
 
@@ -52,15 +52,15 @@ def test_a_closed_inbox_takes_nothing_and_holds_nobody() -> None:
     with pytest.raises(Problem):
         inbox.submit(Cancel(transfer_id="t", by="k"))
     for _ in range(MOST_PAGES + 1):
-        inbox.hear(Page([], "next"))
+        inbox.hear(FactPage([], "next"))
     assert inbox.wait(60) is False
 
 
 def test_pages_wait_until_there_is_room() -> None:
     inbox = Inbox()
     for _ in range(MOST_PAGES):
-        inbox.hear(Page([], None))
-    thread = threading.Thread(target=inbox.hear, args=(Page([], "last"),))
+        inbox.hear(FactPage([], None))
+    thread = threading.Thread(target=inbox.hear, args=(FactPage([], "last"),))
     thread.start()
     assert len(inbox.take().pages) == MOST_PAGES
     thread.join(10)
@@ -69,8 +69,8 @@ def test_pages_wait_until_there_is_room() -> None:
 
 def test_what_could_not_be_done_comes_first_again() -> None:
     inbox = Inbox()
-    inbox.hear(Page([], "2"))
-    inbox.give_back(creates=[], pages=[Page([], "0"), Page([], "1")], answers=[])
+    inbox.hear(FactPage([], "2"))
+    inbox.give_back(creates=[], pages=[FactPage([], "0"), FactPage([], "1")], answers=[])
     assert [each.cursor for each in inbox.take().pages] == ["0", "1", "2"]
 
 

@@ -271,7 +271,7 @@ def test_the_unforeseen_is_500_with_an_incident_and_no_more(client: TestClient, 
     lines = [json.loads(line) for line in log_file.read_text().splitlines()]
     first, second = [line for line in lines if line["logger"] == "larder.http"]
     assert (first["incident"], first["path"]) == (body["incident"], "/v1/broken")
-    assert "test_app.py" in first["exception"]
+    assert "test_application.py" in first["exception"]
     assert (second["event"], second["status"]) == ("request", 500)
 
 
