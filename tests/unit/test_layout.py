@@ -74,6 +74,30 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
 }
 MOST_MODULES = 16
+# A name stands for one thing in the whole product. These stand in several services for the same thing, each its own.
+SAME_IN_EACH_SERVICE = {
+    "main": "puts the service together and runs it",
+    "settings": "its settings, the only reader of the environment",
+    "problems": "the problems that it answers",
+    "schema": "the tables of its database",
+    "connections": "opens its database",
+    "env": "alembic's entry",
+    "app": "its Typer application",
+    "api_keys": "the API keys that it issues or knows",
+    "dependencies": "what its routes need of a request",
+    "explanations": "a balance taken apart, at a branch and at head office",
+    "verification": "whether its log and its projections are whole, at a branch and at head office",
+    "item_commands": "the commands `items` of its command line",
+    "page_routes": "the routes of its pages",
+    "page_views": "what its pages show, as text",
+    # Each is about to have one home.
+    "output": "two",
+    "pending": "two",
+}
+SAME_CLASSES: dict[str, str] = {
+    # Each is about to have one home.
+    "Backoff": "two retry policies", "InProcess": "two", "Pending": "two", "Refused": "two", "TellingGroup": "two",
+}  # fmt: skip
 TOP_LEVEL = {
     *PACKAGES,
     *("tests", ".ci", ".gitignore", "Makefile", "pyproject.toml", "requirements.lock"),
@@ -198,6 +222,25 @@ def unexplained_folders(root: Path) -> list[str]:
     return breaches
 
 
+def names_with_two_meanings(root: Path) -> list[str]:
+    """Module and class names that stand twice in the product, but for those above; and those that are above in vain."""
+    modules: dict[str, list[str]] = {}
+    classes: dict[str, list[str]] = {}
+    for _, path in sources(root):
+        relative = path.relative_to(root).as_posix()
+        if path.name != "__init__.py" and path.parent.name != "versions":
+            modules.setdefault(path.stem, []).append(relative)
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                classes.setdefault(node.name, []).append(relative)
+    return [
+        f"{name} is the name of {', '.join(places)}"
+        for names, allowed in ((modules, SAME_IN_EACH_SERVICE), (classes, SAME_CLASSES))
+        for name, places in sorted(names.items())
+        if len(places) > 1 and name not in allowed
+    ]
+
+
 def unmirrored_tests(root: Path) -> list[str]:
     """Tests in a folder that is no folder of the product: they mirror what they test."""
     breaches = []
@@ -263,6 +306,7 @@ RULES = (
     unknown_modules,
     crowded_folders,
     unexplained_folders,
+    names_with_two_meanings,
     unmirrored_tests,
     unknown_at_the_top,
     environment_reads,
@@ -286,7 +330,7 @@ def tree(tmp_path: Path) -> Path:
     for name in RUNTIME:
         (tmp_path / "shared" / "runtime" / f"{name}.py").write_text(f"import os\nfrom . import {name}\n")
     for service in SERVICES:
-        (tmp_path / service / "api.py").write_text("from shared import events\nfrom . import problems\nimport httpx\n")
+        (tmp_path / service / "main.py").write_text("from shared import events\nfrom . import problems\nimport httpx\n")
     (tmp_path / "deploy" / "demo.py").write_text("import branch_node.api, head_office\n")
     (tmp_path / "shared" / "runtime" / "settings.py").write_text("import os\nHERE = os.environ\n")
     (tmp_path / "README.md").write_text("")
@@ -370,6 +414,34 @@ def test_a_crowded_folder_is_found(tree: Path) -> None:
         assert crowded_folders(tree) == []
         (tree / "head_office" / "log" / f"module_{number}.py").write_text("")
     assert crowded_folders(tree) == [f"head_office/log has {MOST_MODULES + 1} modules"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("head_office/ingest/stock.py", ""),
+        ("head_office/api/branch.py", "class Cursor: ..."),
+        ("head_office/pages/events.py", ""),
+    ],
+)
+def test_a_name_with_two_meanings_is_found(tree: Path, path: str, text: str) -> None:
+    (tree / "branch_node" / "cursors.py").write_text("class Cursor: ...")
+    (tree / path).parent.mkdir(exist_ok=True)
+    (tree / path).write_text(text)
+    (breach,) = names_with_two_meanings(tree)
+    assert path in breach
+
+
+def test_a_name_is_allowed_twice_only_where_it_stands_twice() -> None:
+    modules = [path.stem for _, path in sources(ROOT)]
+    assert [name for name in SAME_IN_EACH_SERVICE if modules.count(name) < 2] == []
+    classes = [
+        node.name
+        for _, path in sources(ROOT)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert [name for name in SAME_CLASSES if classes.count(name) < 2] == []
 
 
 def test_a_test_elsewhere_is_found(tree: Path) -> None:
