@@ -22,12 +22,12 @@ from branch_node.database.witness import Witness, WitnessVerdict
 from branch_node.metrics import add_gauges
 from branch_node.problems import ROLLED_BACK
 from branch_node.settings import BranchSettings
+from branch_node.sync.command_recorders import Backoff, QueuedRecorder
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import LONG_POLL, Puller
 from branch_node.sync.shipper import Shipper
 from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
 from branch_node.sync.sync_agent import SyncAgent
-from branch_node.sync.sync_steps import Backoff, QueuedRecorder
 from branch_node.writer.writer import Writer
 from shared.chain import Head
 from shared.messages import HelloAnswer, Verdict

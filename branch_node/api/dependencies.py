@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from branch_node.api.hot_routes import Given, key_header
+from branch_node.api.hot_route_middleware import Given, key_header
 from branch_node.database.nearest_codes import nearest_codes
 from branch_node.database.store import Store
 from branch_node.model import Command

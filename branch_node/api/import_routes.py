@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api.dependencies import RECORDERS, ApiNode, RequestContext, problems
-from branch_node.api.hot_routes import body_of
+from branch_node.api.hot_route_middleware import body_of
 from branch_node.commands.event_inputs import Source, StrictInput, codes
 from branch_node.imports.import_commands import Claim, ClaimFile, Registration
 from branch_node.problems import BUSY, IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, NOT_WRITING

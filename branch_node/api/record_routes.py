@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api.dependencies import MANAGERS, RECORDERS, RequestContext, actor_of, problems
-from branch_node.api.hot_routes import Answered, Given, HotRoute, body_of, given_of, response_of
+from branch_node.api.hot_route_middleware import Answered, Given, HotRoute, body_of, given_of, response_of
 from branch_node.commands.command_inputs import (
     CancelInput,
     CountInput,

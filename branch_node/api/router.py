@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from branch_node.api.dependencies import ApiNode, RequestContext
-from branch_node.api.hot_routes import HotRoutes
+from branch_node.api.hot_route_middleware import HotRoutes
 from branch_node.api.import_routes import import_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, MAX_BODY, HotHandlers, recording_routes

@@ -20,8 +20,8 @@ from branch_node.database.store import Store
 from branch_node.imports.http_recorder import HttpRecorder
 from branch_node.imports.importer import CONFLICTS_HELP, Import, ImportRecorder, Summary, conflicts_path, rejects_path
 from branch_node.imports.local_recorders import DryRecorder, LocalImportRecorder
-from branch_node.imports.map_file import MapError, parse_map
-from branch_node.imports.rows import HeaderError
+from branch_node.imports.map_parser import MapError, parse_map
+from branch_node.imports.row_reader import HeaderError
 from branch_node.imports.source_file import Conflicts, FileRefused, ImportFile, Rejects
 from branch_node.settings import BranchSettings, load
 from shared.events import quantity_text

@@ -16,7 +16,7 @@ import msgspec
 
 from branch_node.commands.command_inputs import ItemContent
 from branch_node.commands.event_inputs import EventContent
-from branch_node.imports.cells import RowRejected
+from branch_node.imports.cell_readers import RowRejected
 from branch_node.imports.import_commands import (
     BY_LINE,
     RECORDED,
@@ -26,8 +26,8 @@ from branch_node.imports.import_commands import (
     Registration,
     key_part,
 )
-from branch_node.imports.map_tables import ImportMap
-from branch_node.imports.rows import FILTERED, Joined, RowReader
+from branch_node.imports.import_map import ImportMap
+from branch_node.imports.row_reader import FILTERED, Joined, RowReader
 from branch_node.imports.source_file import Conflicts, FileRefused, ImportFile, Rejects, SourceRecord, read_lookup
 from shared.events import quantity_json
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, NamedTuple, Self, cast
 
-from branch_node.imports.rows import Joined
+from branch_node.imports.row_reader import Joined
 from shared.events import code_fault
 
 MAX_LOOKUP_ROWS: Final = 300_000

@@ -18,7 +18,7 @@ from branch_node.database.schema import LOG
 from branch_node.database.store import Store
 from branch_node.imports.importer import Import
 from branch_node.imports.local_recorders import LocalImportRecorder
-from branch_node.imports.map_file import parse_map
+from branch_node.imports.map_parser import parse_map
 from branch_node.imports.source_file import ImportFile, Rejects
 from branch_node.model import Command, Decision, Item, Location, RecordedCommand, View
 from branch_node.writer.command_queue import QUEUE_ENTRIES

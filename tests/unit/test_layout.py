@@ -380,7 +380,7 @@ def test_a_wrong_import_is_found(tree: Path, path: str, line: str) -> None:
         ),
         ("branch_node/database/store.py", "from branch_node import node", "may not import node"),
         ("branch_node/model.py", "def later():\n    import branch_node.writer.writer", "may not import writer"),
-        ("branch_node/imports/rows.py", "from ..sync import shipper", "may not import sync"),
+        ("branch_node/imports/row_reader.py", "from ..sync import shipper", "may not import sync"),
         ("head_office/cli/app.py", "from head_office.cli import support\nimport head_office.problems", None),
         ("head_office/log/ingest.py", "from head_office.catalogue import items", "may not import catalogue"),
         ("shared/runtime/http/auth.py", "from shared.runtime.cli import output", "may not import cli"),

@@ -10,7 +10,7 @@ import pytest
 import schemathesis
 from schemathesis.generation import GenerationMode
 
-from branch_node.api.hot_routes import HotRoutes
+from branch_node.api.hot_route_middleware import HotRoutes
 from tests.support.branch_api import Caller, a_caller
 from tests.support.openapi import try_out
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from branch_node.imports.importer import Import, ImportRecorder, Summary, conflicts_path, rejects_path
 from branch_node.imports.local_recorders import DryRecorder, LocalImportRecorder
-from branch_node.imports.map_file import parse_map
+from branch_node.imports.map_parser import parse_map
 from branch_node.imports.source_file import Conflicts, ImportFile, Rejects
 from branch_node.model import Command
 from tests.support.branch import Branch

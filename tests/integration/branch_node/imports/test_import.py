@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from branch_node.imports.importer import CHUNK, ImportTotals, Summary, rejects_path
-from branch_node.imports.rows import HeaderError
+from branch_node.imports.row_reader import HeaderError
 from branch_node.imports.source_file import FileRefused
 from shared.runtime.problems import Problem
 from tests.integration.branch_node.imports.import_runs import (

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
-from branch_node.imports.map_tables import Condition
+from branch_node.imports.import_map import Condition
 from shared.events import BadQuantity, code_fault, parse_quantity, text_fault
 
 Cells = Sequence[str]

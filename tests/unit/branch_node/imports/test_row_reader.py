@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from branch_node.commands.command_inputs import ItemContent
 from branch_node.commands.event_inputs import EventContent
-from branch_node.imports.cells import Numbers, RowRejected, amount_text
-from branch_node.imports.map_file import parse_map
-from branch_node.imports.rows import FILTERED, SKIPPED, HeaderError, Joined, RowReader
+from branch_node.imports.cell_readers import Numbers, RowRejected, amount_text
+from branch_node.imports.map_parser import parse_map
+from branch_node.imports.row_reader import FILTERED, SKIPPED, HeaderError, Joined, RowReader
 from shared.events import MAX_QUANTITY, BadQuantity, Cost, Definition, EventType, Reference, parse_quantity
 
 MAP = """

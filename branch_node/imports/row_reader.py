@@ -14,10 +14,10 @@ import msgspec
 
 from branch_node.commands.command_inputs import ItemContent
 from branch_node.commands.event_inputs import EventContent
-from branch_node.imports import cells as cell
-from branch_node.imports.cells import Cells, Numbers, RowRejected, Test, tests_of
-from branch_node.imports.map_tables import Condition, ImportMap, Rule, Sign
-from branch_node.imports.wall_clock import MOMENTS, Memo, TimeFormat, WallClock
+from branch_node.imports import cell_readers as cell
+from branch_node.imports.cell_readers import Cells, Numbers, RowRejected, Test, tests_of
+from branch_node.imports.import_map import Condition, ImportMap, Rule, Sign
+from branch_node.imports.timestamps import MOMENTS, Memo, TimeFormat, WallClock
 from shared.events import MAX_LINES, RULES, Cost, Definition, EventType, Reference, quantity_text
 
 FILTERED: Final = "filtered"

@@ -13,8 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from branch_node.imports.map_checks import check_map
-from branch_node.imports.map_tables import (
+from branch_node.imports.import_map import (
     Columns,
     Condition,
     Constants,
@@ -26,6 +25,7 @@ from branch_node.imports.map_tables import (
     Path,
     Rule,
 )
+from branch_node.imports.map_validation import check_map
 
 MAX_MAP_BYTES: Final = 256 * 1024
 

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from branch_node.imports import cells as cell
-from branch_node.imports.cells import RowRejected
-from branch_node.imports.map_tables import Condition, Constants, ImportMap, MapFault, Path
-from branch_node.imports.wall_clock import FormatError, TimeFormat
+from branch_node.imports import cell_readers as cell
+from branch_node.imports.cell_readers import RowRejected
+from branch_node.imports.import_map import Condition, Constants, ImportMap, MapFault, Path
+from branch_node.imports.timestamps import FormatError, TimeFormat
 from shared.events import BY_HAND, RULES, EventType
 
 
