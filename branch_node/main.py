@@ -15,9 +15,9 @@ from branch_node.database.store import Store
 from branch_node.node import NAME, Node
 from branch_node.pages.page_routes import add_pages
 from branch_node.settings import BranchSettings
-from shared.runtime.cli import running_file
 from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database.engine import wait_for_database
+from shared.runtime.http import running_file
 from shared.runtime.http.server import run
 from shared.runtime.telemetry import configure_logging, get_logger
 

@@ -15,11 +15,11 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from shared.runtime.cli import running_file
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import pending_upgrade
+from shared.runtime.http import running_file
 from shared.runtime.http.application import build_app
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.server import run

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from branch_node.settings import BranchSettings, load
-from shared.runtime.cli import running_file
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
+from shared.runtime.http import running_file
 from shared.runtime.settings import SettingsError
 
 if TYPE_CHECKING:

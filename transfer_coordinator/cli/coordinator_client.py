@@ -16,8 +16,8 @@ from typing import Any, Final
 import httpx
 from pydantic import SecretStr
 
-from shared.runtime.cli import running_file
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
+from shared.runtime.http import running_file
 from transfer_coordinator.cli.output import Refused
 from transfer_coordinator.settings import settings_of
 
