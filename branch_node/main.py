@@ -62,12 +62,12 @@ def serve(settings: BranchSettings, say: Callable[[str], None]) -> int:
         node.start()
 
         def ready(line: str) -> None:
-            running_file.announce(settings.dir, line.rpartition(" ")[2], node.local_key)
+            running_file.write(settings.dir, line.rpartition(" ")[2], node.local_key)
             say(line)
 
         return run(node.app, host=settings.host, port=settings.port, name=NAME, say=ready, watch=node.problem)
     finally:
-        running_file.withdraw(settings.dir)
+        running_file.remove(settings.dir)
         node.stop()
 
 

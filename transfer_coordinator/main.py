@@ -138,7 +138,7 @@ def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
         built.catalogue.refresh()
 
         def ready(line: str) -> None:
-            running_file.announce(settings.dir, line.rpartition(" ")[2], built.local_key)
+            running_file.write(settings.dir, line.rpartition(" ")[2], built.local_key)
             say(line)
 
         try:
@@ -151,4 +151,4 @@ def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
                 watch=built.runner.problem,
             )
         finally:
-            running_file.withdraw(settings.dir)
+            running_file.remove(settings.dir)

@@ -52,7 +52,7 @@ class InProcess(httpx.BaseTransport):
 
 def serving(directory: Path) -> ServiceClient | None:
     """A client of the node that serves this directory, or None where none answers."""
-    found = running_file.find(directory)
+    found = running_file.read(directory)
     if found is None:
         return None
     with ServiceClient(found.url, key=found.key, timeout=PROBE_SECONDS, user_agent=USER_AGENT) as probe:

@@ -93,9 +93,9 @@ def coordinator(folder: Path | None, url: str | None, key: str | None) -> Iterat
             built.close()
 
 
-def serving(folder: Path) -> running_file.Running | None:
+def serving(folder: Path) -> running_file.RunningService | None:
     """Who serves this folder, or None where nobody answers."""
-    found = running_file.find(folder)
+    found = running_file.read(folder)
     if found is None:
         return None
     with ServiceClient(found.url, key=found.key, timeout=PROBE_SECONDS, user_agent=AGENT) as probe:

@@ -1,7 +1,7 @@
-"""How commands on the same machine find the one that serves: `running.json` in its --dir, mode 0600.
+"""The file `running.json` in a service's --dir (mode 0600), by which commands on the same machine find the service.
 
-It holds the address and a key made at each start. It may be left behind by one that was killed, so whoever reads it
-asks the address before believing it.
+It holds the service's address and a key that is made at each start. A service that was killed leaves it behind, so a
+reader sends a request to the address before relying on it.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ import msgspec
 FILE_NAME: Final = "running.json"
 
 
-class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the service answers, the key of this machine's commands, and its process."""
+class RunningService(msgspec.Struct, frozen=True, kw_only=True):
+    """The service's address, the key for commands of this machine, and its process id."""
 
     url: str
     key: str
     pid: int
 
 
-def announce(directory: Path, url: str, key: str) -> None:
-    """Say that this process serves at `url`."""
+def write(directory: Path, url: str, key: str) -> None:
+    """Record that this process serves at `url`; replaces what another process wrote."""
     path = directory / FILE_NAME
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(Running(url=url, key=key, pid=os.getpid())))
+        file.write(msgspec.json.encode(RunningService(url=url, key=key, pid=os.getpid())))
     draft.replace(path)
 
 
-def find(directory: Path) -> Running | None:
-    """Who was last said to serve; None where nobody was, or the file cannot be made out."""
+def read(directory: Path) -> RunningService | None:
+    """The service that was last recorded; None where the file is missing or cannot be decoded."""
     try:
-        return msgspec.json.decode((directory / FILE_NAME).read_bytes(), type=Running)
+        return msgspec.json.decode((directory / FILE_NAME).read_bytes(), type=RunningService)
     except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 
-def withdraw(directory: Path) -> None:
-    """This process serves no more. Another's announcement is left alone."""
-    found = find(directory)
+def remove(directory: Path) -> None:
+    """Remove the file if this process wrote it."""
+    found = read(directory)
     if found is not None and found.pid == os.getpid():
         (directory / FILE_NAME).unlink(missing_ok=True)
