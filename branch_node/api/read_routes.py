@@ -17,9 +17,10 @@ from branch_node.database.nearest_codes import nearest_codes
 from branch_node.database.queries import SiteTransfer
 from branch_node.database.schema import LOG
 from branch_node.problems import INVALID_TIME, ITEM_NOT_FOUND
-from branch_node.records import EventRecord, ItemRecord, Page, StockRecord, time_text
+from branch_node.records import ItemRecord, Page, StockRecord
 from shared.chain import EMPTY, Head
 from shared.event_log import read_head
+from shared.event_record import EventRecord, moment_text
 from shared.events import EventType
 from shared.messages import HeadMessage
 from shared.runtime.http.application import documented_answer, json_response
@@ -227,4 +228,4 @@ def _head(head: Head) -> HeadMessage:
 
 
 def _time(micros: int | None) -> str | None:
-    return None if micros is None else time_text(micros)
+    return None if micros is None else moment_text(micros)

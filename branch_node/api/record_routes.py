@@ -55,7 +55,8 @@ from branch_node.problems import (
     UNKNOWN_ITEM,
     UNKNOWN_ORDER,
 )
-from branch_node.records import EventRecord, ItemRecord
+from branch_node.records import ItemRecord
+from shared.event_record import EventRecord
 from shared.events import EventType
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal

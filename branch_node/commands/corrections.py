@@ -9,7 +9,8 @@ from branch_node.commands.event_inputs import DEFAULT_SOURCE
 from branch_node.commands.preconditions import KeyedCommand
 from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.problems import ALREADY_VOIDED, NOT_VOIDABLE, UNKNOWN_EVENT
-from branch_node.records import EventRecord, record_of
+from branch_node.records import record_of
+from shared.event_record import EventRecord
 from shared.events import BY_HAND, Event, EventType
 
 _TRANSFER: Final = "A transfer is undone by cancelling it at the coordinator, or by a transfer back."

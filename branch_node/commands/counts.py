@@ -19,9 +19,10 @@ from branch_node.database.lookups import recorded_by, sealed_where, standing_the
 from branch_node.database.schema import COUNT_AREA, LOG
 from branch_node.model import Decision, Item, RecordedCommand, View, Write, unplaced
 from branch_node.problems import AREA_DIFFERS, COUNT_POSTED, INVALID_QUANTITY
-from branch_node.records import EventRecord, Number, record_of
+from branch_node.records import record_of
 from shared.chain import Sealed
 from shared.event_log import upsert_rows
+from shared.event_record import EventRecord, Number
 from shared.events import MAX_QUANTITY, Event, EventType, Reference, quantity_json, quantity_text
 from shared.stock import fold
 

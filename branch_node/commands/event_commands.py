@@ -8,7 +8,8 @@ from branch_node.commands.counts import stocktake
 from branch_node.commands.event_inputs import EventContent, Line
 from branch_node.commands.preconditions import KeyedCommand, StrictGuard, known_item, moment_of
 from branch_node.model import Decision, RecordedCommand, View, unplaced
-from branch_node.records import EventRecord, record_into, record_of
+from branch_node.records import record_into, record_of
+from shared.event_record import EventRecord
 from shared.events import Event, EventType
 
 

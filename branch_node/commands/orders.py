@@ -18,7 +18,8 @@ from branch_node.commands.event_commands import add_detail
 from branch_node.commands.preconditions import KeyedCommand, StrictGuard, known_item, known_items, moment_of
 from branch_node.model import Decision, OrderState, RecordedCommand, View, unplaced
 from branch_node.problems import ORDER_CANCELLED, ORDER_SUPERSEDED, UNKNOWN_ORDER
-from branch_node.records import EventRecord, record_of
+from branch_node.records import record_of
+from shared.event_record import EventRecord
 from shared.events import Event, EventType, Reference
 
 ORDER: Final = "order"

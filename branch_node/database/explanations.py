@@ -12,7 +12,8 @@ from branch_node.database.lookups import sealed_where
 from branch_node.database.queries import item_row, stock_record
 from branch_node.database.schema import LOG
 from branch_node.problems import ITEM_NOT_FOUND
-from branch_node.records import EventRecord, Number, StockRecord, record_of
+from branch_node.records import StockRecord, record_of
+from shared.event_record import EventRecord, Number
 from shared.events import quantity_json
 from shared.projection import movements_of
 from shared.stock import Movement, ReasonNotCounted, Standing, Step, explain

@@ -15,7 +15,8 @@ from branch_node.database.lookups import sealed_where, voids_of
 from branch_node.database.schema import ITEM, LOCATION, LOG, REORDER_LEVEL, STOCK
 from branch_node.model import Location
 from branch_node.problems import ITEM_NOT_FOUND
-from branch_node.records import EventRecord, ItemRecord, Page, StockRecord, flags_of, record_of, time_text
+from branch_node.records import ItemRecord, Page, StockRecord, flags_of, record_of
+from shared.event_record import EventRecord, moment_text
 from shared.events import Event, EventType, quantity_json
 from shared.projection import balances, moment_literal
 from shared.stock import Place, Standing
@@ -153,8 +154,8 @@ def stock_record(item_id: str, standing: Standing, as_of: int, item: Any) -> Sto
         on_hand=quantity_json(standing.on_hand),
         reserved=quantity_json(standing.reserved),
         available=quantity_json(standing.on_hand - standing.reserved),
-        as_of=time_text(as_of),
-        counted_at=None if standing.last_count is None else time_text(standing.last_count.occurred_at),
+        as_of=moment_text(as_of),
+        counted_at=None if standing.last_count is None else moment_text(standing.last_count.occurred_at),
         flags=flags_of(standing),
     )
     if item is not None and item.level is not None:
@@ -258,6 +259,6 @@ def _transfer(transfer_id: str, told: Iterable[Event]) -> SiteTransfer:
         refused=None if refusal is None else refusal.reason,
         reversed=any(event.type is EventType.TRANSFER_REVERSED for event in events),
         first_sequence=events[0].sequence,
-        first_recorded_at=time_text(events[0].recorded_at, events[0].utc_offset),
-        last_recorded_at=time_text(events[-1].recorded_at, events[-1].utc_offset),
+        first_recorded_at=moment_text(events[0].recorded_at, events[0].utc_offset),
+        last_recorded_at=moment_text(events[-1].recorded_at, events[-1].utc_offset),
     )

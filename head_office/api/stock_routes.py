@@ -39,14 +39,13 @@ from head_office.reports.report_records import (
     StockOut,
     StockPage,
     answer_schema,
-    event_out,
     explanation_out,
     freshness_out,
     listed_schema,
-    moment_text,
     stock_out,
     total_out,
 )
+from shared.event_record import event_record, moment_text
 from shared.events import EventType
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.auth import Principal
@@ -210,7 +209,7 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
                 limit=limit,
             )
         items = [
-            event_out(each.event, hash=each.hash, received_at=moment_text(each.received_at), voided_by=each.voided_by)
+            event_record(each.event, digest=each.hash, received_at=each.received_at, voided_by=each.voided_by)
             for each in page.events
         ]
         following = None if page.next is None else write_after(page.next.location_id, str(page.next.sequence))

@@ -14,8 +14,9 @@ from head_office.database.schema import now
 from head_office.log.log_lines import LogLine, read_page
 from head_office.reports import group_stock
 from head_office.reports.freshness import Freshness, freshness
-from head_office.reports.report_records import event_out, freshness_out, moment_text, stock_out, total_out
+from head_office.reports.report_records import freshness_out, stock_out, total_out
 from shared.chain import understand
+from shared.event_record import moment_text
 from shared.events import Event, EventNotUnderstood, quantity_text
 from shared.runtime.clock import parse_rfc3339
 
@@ -146,7 +147,7 @@ def _entry(each: LogLine) -> tuple[object, ...]:
     quantity = event.counted if event.counted is not None else event.quantity
     return (
         each.sequence,
-        event_out(event)["occurred_at"],
+        moment_text(event.occurred_at, event.utc_offset),
         event.type.value,
         event.item_id,
         None if quantity is None else ("= " if event.counted is not None else "") + quantity_text(quantity),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -14,20 +13,9 @@ from head_office.reports.freshness import Freshness
 from head_office.reports.group_stock import StockRow, Total
 from head_office.reports.in_transit import OnItsWay
 from head_office.reports.variances import Variance
-from shared.events import Event, quantity_json
-from shared.runtime.clock import format_rfc3339
+from shared.event_record import EventRecord, Moment, Number, event_record, moment_text
+from shared.events import quantity_json
 from shared.runtime.http.application import documented_answer
-
-Number = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "number"})]
-"""A quantity."""
-
-Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
-
-
-@lru_cache(maxsize=4_096)
-def moment_text(micros: int, offset: int = 0) -> str:
-    """RFC 3339 at an offset in minutes."""
-    return format_rfc3339(micros, offset)
 
 
 def _or_none(micros: int | None) -> str | None:
@@ -221,48 +209,7 @@ def quarantined_out(row: Quarantined) -> QuarantinedOut:
 
 # Events
 
-_QUANTITIES: Final = ("quantity", "counted", "expected")
-_MOMENTS: Final = ("occurred_at", "recorded_at", "expires_at")
-
-
-def event_out(event: Event, **more: object) -> dict[str, Any]:
-    """An event as its whole record: its fields, those that are absent left out, and `more`, where not None."""
-    record: dict[str, Any] = msgspec.to_builtins(event)
-    offset = record.pop("utc_offset")
-    for name in _QUANTITIES:
-        if name in record:
-            record[name] = quantity_json(record[name])
-    if "entered" in record:
-        entered = record["entered"]
-        record["entered"] = {
-            **entered,
-            "quantity": quantity_json(entered["quantity"]),
-            "factor": quantity_json(entered["factor"]),
-        }
-    for name in _MOMENTS:
-        if name in record:
-            record[name] = moment_text(record[name], offset)
-    return record | {name: value for name, value in more.items() if value is not None}
-
-
-def _event_schema() -> dict[str, Any]:
-    schema: dict[str, Any] = documented_answer(Event, "")["content"]["application/json"]["schema"]
-    properties = schema["properties"]
-    del properties["utc_offset"]
-    for name in _QUANTITIES:
-        properties[name] = {"type": "number"}
-    for name in _MOMENTS:
-        properties[name] = {"type": "string", "format": "date-time"}
-    text = {"type": "string"}
-    properties |= {
-        "hash": {**text, "description": "Of the chain after this event, hex"},
-        "received_at": {**text, "format": "date-time", "description": "When it arrived at head office"},
-        "voided_by": {"type": "integer", "description": "Sequence of the event that voids this one"},
-    }
-    return {"type": "object", "description": "One event of a log, whole", "properties": properties}
-
-
-EVENT_SCHEMA: Final = _event_schema()
+EVENT_SCHEMA: Final[dict[str, Any]] = documented_answer(EventRecord, "")["content"]["application/json"]["schema"]
 
 
 def answer_schema(description: str, properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -284,11 +231,11 @@ def _explained(step: Explained) -> dict[str, Any]:
     after = {"on_hand": quantity_json(step.on_hand), "reserved": quantity_json(step.reserved)}
     if step.expected is not None:
         after["expected"] = quantity_json(step.expected)
-    return {"event": event_out(step.event), "after": after}
+    return {"event": event_record(step.event), "after": after}
 
 
 def _passed(passed: Passed) -> dict[str, Any]:
-    found = {"event": event_out(passed.event), "reason": passed.reason}
+    found = {"event": event_record(passed.event), "reason": passed.reason}
     return found if passed.by_sequence is None else {**found, "by_sequence": passed.by_sequence}
 
 
@@ -360,7 +307,7 @@ def variance_out(row: Variance) -> dict[str, Any]:
         "expected_when_posted": quantity_json(row.posted),
         "variance": quantity_json(row.variance),
         "occurred_at": moment_text(row.event.occurred_at, row.event.utc_offset),
-        "event": event_out(row.event),
+        "event": event_record(row.event),
     }
 
 
