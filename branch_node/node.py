@@ -44,7 +44,7 @@ KEEP_WITNESS_EVERY: Final = 60
 STOP_SECONDS: Final = 20.0
 
 
-class Agent(Enum):
+class AgentMode(Enum):
     """Who ships and pulls: threads of the node's own, the caller by `shipper.step` and `puller.step`, or nobody."""
 
     THREADS = "threads"
@@ -94,7 +94,7 @@ class Node:
 
     # Opening
 
-    def open(self, agent: Agent = Agent.THREADS, *, patience: float = 0.0) -> None:
+    def open(self, agent: AgentMode = AgentMode.THREADS, *, patience: float = 0.0) -> None:
         """Become the writer of the log, unless the witness tells that this database was rolled back.
 
         Then the node holds the lock and answers reads, and records nothing.
@@ -112,7 +112,7 @@ class Node:
         if self._witness is not None:
             self._witness.write(self.writer.head)
             self.writer.on_commit(self._witness.write)
-        if self.settings.head_office is not None and agent is not Agent.NONE:
+        if self.settings.head_office is not None and agent is not AgentMode.NONE:
             self._connect(self.settings.head_office, agent)
 
     def _become_writer(self, patience: float) -> None:
@@ -153,12 +153,12 @@ class Node:
             log.warning("there was no witness beside this database; begun anew", path=str(path), at=head.sequence)
         return finding
 
-    def _connect(self, address: str, agent: Agent) -> None:
+    def _connect(self, address: str, agent: AgentMode) -> None:
         if self.settings.key is None:
             raise SettingsError(
                 "a head office is set but no key for it: give --key, which 'locations add' printed there"
             )
-        threads = agent is Agent.THREADS
+        threads = agent is AgentMode.THREADS
         recorder = QueuedRecorder(self.writer)
         self._prefetch = ThreadPoolExecutor(1, thread_name_prefix="larder-pack") if threads else None
         self.board.change(state=ShippingState.CONNECTING)

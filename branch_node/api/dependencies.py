@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from branch_node.api.hot_route_middleware import Given, key_header
+from branch_node.api.hot_route_middleware import RawRequest, key_header
 from branch_node.database.nearest_codes import nearest_codes
 from branch_node.database.store import Store
 from branch_node.model import Command
@@ -77,7 +77,7 @@ class RequestContext:
         """The holder of the request's key, if it may do this here. Raises 401, 403."""
         return self._allowed(await self._authenticator.principal(request), roles)
 
-    async def holder(self, given: Given, roles: Sequence[Role]) -> Principal:
+    async def holder(self, given: RawRequest, roles: Sequence[Role]) -> Principal:
         """As `who`, of what a hot route was given."""
         scheme, _, text = given.authorization.partition(" ")
         if scheme.lower() != "bearer" or not text:

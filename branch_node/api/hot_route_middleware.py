@@ -20,7 +20,7 @@ from shared.runtime.problems import UNSUPPORTED_MEDIA_TYPE, Problem, problem_res
 TWO_KEYS: Final = partial(INVALID_KEY, "the header stands twice in the request")
 
 
-class Given(NamedTuple):
+class RawRequest(NamedTuple):
     """What a recording route needs of a request."""
 
     authorization: str
@@ -29,14 +29,14 @@ class Given(NamedTuple):
     body: bytes
 
 
-class Answered(NamedTuple):
+class RawResponse(NamedTuple):
     """An answer in JSON."""
 
     status: int
     body: bytes
 
 
-Handler = Callable[[Given], Awaitable[Answered]]
+Handler = Callable[[RawRequest], Awaitable[RawResponse]]
 
 
 class HotRoute(NamedTuple):
@@ -53,11 +53,11 @@ async def body_of(request: Request) -> bytes:
     return await request.body()
 
 
-async def given_of(request: Request) -> Given:
+async def raw_request_of(request: Request) -> RawRequest:
     """What the application's own routes hand to the same handlers. Raises 415 for a packed body."""
     body = await body_of(request)
     address = request.client.host if request.client is not None else ""
-    return Given(request.headers.get("authorization", ""), key_header(request), address, body)
+    return RawRequest(request.headers.get("authorization", ""), key_header(request), address, body)
 
 
 def key_header(request: Request) -> str | None:
@@ -68,11 +68,11 @@ def key_header(request: Request) -> str | None:
     return sent[0] if sent else None
 
 
-def response_of(answered: Answered) -> Response:
+def response_of(answered: RawResponse) -> Response:
     return Response(answered.body, answered.status, media_type="application/json")
 
 
-class HotRoutes:
+class HotRouteMiddleware:
     """Answers POST to a hot route; anything else goes on."""
 
     def __init__(self, app: ASGIApp, routes: Mapping[str, HotRoute]) -> None:
@@ -100,7 +100,7 @@ class HotRoutes:
         await send({"type": "http.response.body", "body": answered.body})
 
 
-async def _read(scope: Scope, receive: Receive) -> Given:
+async def _read(scope: Scope, receive: Receive) -> RawRequest:
     authorization, key = "", None
     for name, value in scope["headers"]:
         if name == b"authorization":
@@ -119,4 +119,4 @@ async def _read(scope: Scope, receive: Receive) -> Given:
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
     client = scope.get("client")
-    return Given(authorization, key, client[0] if client else "", body)
+    return RawRequest(authorization, key, client[0] if client else "", body)

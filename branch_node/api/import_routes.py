@@ -12,7 +12,7 @@ from starlette.responses import Response
 from branch_node.api.dependencies import RECORDERS, ApiNode, RequestContext, problems
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.commands.event_inputs import Source, StrictInput, codes
-from branch_node.imports.import_commands import Claim, ClaimFile, Registration
+from branch_node.imports.import_commands import ClaimFile, FileClaim, FileRegistration
 from branch_node.problems import BUSY, IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, NOT_WRITING
 from shared.events import MAX_SEQUENCE, HexHash, Key
 from shared.runtime.clock import format_rfc3339
@@ -59,7 +59,7 @@ def import_routes(node: ApiNode) -> APIRouter:
         await asking.who(request, RECORDERS)
         given = read(await body_of(request))
         codes(file=given.file, known_by=given.known_by)
-        claim: Claim = await asking.ask(ClaimFile(Registration(**msgspec.structs.asdict(given))))
+        claim: FileClaim = await asking.ask(ClaimFile(FileRegistration(**msgspec.structs.asdict(given))))
         return json_response(ImportAnswer(began_at=None if claim.began_at is None else format_rfc3339(claim.began_at)))
 
     return router

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api.dependencies import MANAGERS, RECORDERS, RequestContext, actor_of, problems
-from branch_node.api.hot_route_middleware import Answered, Given, HotRoute, body_of, given_of, response_of
+from branch_node.api.hot_route_middleware import HotRoute, RawRequest, RawResponse, body_of, raw_request_of, response_of
 from branch_node.commands.command_inputs import (
     CancelInput,
     CountInput,
@@ -128,22 +128,22 @@ class HotHandlers:
         )
         return {route.path: route for route in hot}
 
-    async def event(self, given: Given) -> Answered:
+    async def event(self, given: RawRequest) -> RawResponse:
         asking = self._asking
         principal = await asking.holder(given, RECORDERS)
         key = asking.key_or_none(given.idempotency_key) or asking.new_key()
         command = _command(principal, self._read_event(given.body), key)
-        return Answered(201, _encode(await asking.ask(command)))
+        return RawResponse(201, _encode(await asking.ask(command)))
 
-    async def order(self, given: Given) -> Answered:
+    async def order(self, given: RawRequest) -> RawResponse:
         asking = self._asking
         principal = await asking.holder(given, RECORDERS)
         key = asking.key_or_none(given.idempotency_key)
         content = order_of(self._read_order(given.body))
         command = RecordOrder(content, key=key, actor=actor_of(principal, content.person))
-        return Answered(201, _encode(await asking.ask(command)))
+        return RawResponse(201, _encode(await asking.ask(command)))
 
-    async def batch(self, given: Given) -> Answered:
+    async def batch(self, given: RawRequest) -> RawResponse:
         asking = self._asking
         principal = await asking.holder(given, RECORDERS)
         events = self._read_batch(given.body).events
@@ -162,7 +162,7 @@ class HotHandlers:
         for problem in unknown[:HELPED]:
             await asking.help_with(problem)
         answers = [_batch_answer(key, result) for key, result in zip(keys, results, strict=True)]
-        return Answered(200, _encode(BatchAnswers(items=answers)))
+        return RawResponse(200, _encode(BatchAnswers(items=answers)))
 
 
 def recording_routes(asking: RequestContext, hot: HotHandlers) -> APIRouter:
@@ -185,7 +185,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         openapi_extra=documented_body(EventInput) | _KEY_HEADER,
     )
     async def record_event(request: Request) -> Response:
-        return response_of(await hot.event(await given_of(request)))
+        return response_of(await hot.event(await raw_request_of(request)))
 
     @router.post(
         "/events/batch",
@@ -195,7 +195,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         openapi_extra=documented_body(BatchInput),
     )
     async def record_batch(request: Request) -> Response:
-        return response_of(await hot.batch(await given_of(request)))
+        return response_of(await hot.batch(await raw_request_of(request)))
 
     @router.post(
         "/orders",
@@ -210,7 +210,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         openapi_extra=documented_body(OrderInput) | _KEY_HEADER,
     )  # fmt: skip
     async def record_order(request: Request) -> Response:
-        return response_of(await hot.order(await given_of(request)))
+        return response_of(await hot.order(await raw_request_of(request)))
 
 
 def _command(principal: Principal, given: EventInput, key: str) -> RecordEvent:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from branch_node.api.dependencies import ApiNode, RequestContext
-from branch_node.api.hot_route_middleware import HotRoutes
+from branch_node.api.hot_route_middleware import HotRouteMiddleware
 from branch_node.api.import_routes import import_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, MAX_BODY, HotHandlers, recording_routes
@@ -36,5 +36,5 @@ def build_api(node: ApiNode, *, on_start: Sequence[Hook] = (), on_stop: Sequence
     app.include_router(import_routes(node))
     app.include_router(reading_routes(node))
     # At the end of the list is innermost.
-    app.user_middleware.append(Middleware(HotRoutes, routes=hot.routes))
+    app.user_middleware.append(Middleware(HotRouteMiddleware, routes=hot.routes))
     return app

@@ -17,12 +17,19 @@ from branch_node.cli.node_client import opened, serving
 from branch_node.cli.output import REFUSED, AsJson, Directory, Refused, number, print_json, print_line, print_table
 from branch_node.database.api_keys import LOCAL
 from branch_node.database.store import Store
-from branch_node.imports.http_recorder import HttpRecorder
-from branch_node.imports.importer import CONFLICTS_HELP, Import, ImportRecorder, Summary, conflicts_path, rejects_path
-from branch_node.imports.local_recorders import DryRecorder, LocalImportRecorder
+from branch_node.imports.http_recorder import HttpImportRecorder
+from branch_node.imports.importer import (
+    CONFLICTS_HELP,
+    ImportRecorder,
+    ImportRun,
+    ImportSummary,
+    conflicts_path,
+    rejects_path,
+)
+from branch_node.imports.local_recorders import DryRunRecorder, LocalImportRecorder
 from branch_node.imports.map_parser import MapError, parse_map
 from branch_node.imports.row_reader import HeaderError
-from branch_node.imports.source_file import Conflicts, FileRefused, ImportFile, Rejects
+from branch_node.imports.source_file import Conflicts, FileRefused, Rejects, SourceFile
 from branch_node.settings import BranchSettings, load
 from shared.events import quantity_text
 from shared.runtime.clock import SystemClock
@@ -69,13 +76,13 @@ def import_file(
         found = parse_map(map_file.read_bytes(), str(map_file))
         path = rejects_path(file, rejects)
         with (
-            ImportFile(file, found.delimiter) as opened_file,
+            SourceFile(file, found.delimiter) as opened_file,
             Rejects(path, found.delimiter) as opened_rejects,
             Conflicts(conflicts_path(file, path), found.delimiter) as conflicts,
             _recorder(load(directory), dry_run=dry_run) as recorder,
             _Bar(opened_file.bytes_on_disk) as bar,
         ):
-            summary = Import(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run).run(bar)
+            summary = ImportRun(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run).run(bar)
     except (MapError, HeaderError) as error:
         raise typer.BadParameter(str(error), param_hint="--map") from error
     except FileRefused as error:
@@ -99,10 +106,10 @@ def _recorder(settings: BranchSettings, *, dry_run: bool) -> Iterator[ImportReco
     store = Store(settings.database_url, settings.dir)
     try:
         if client is None:
-            with DryRecorder(store, SystemClock().now()) as dry:
+            with DryRunRecorder(store, SystemClock().now()) as dry:
                 yield dry
         else:
-            with client, HttpRecorder(client, store) as remote:
+            with client, HttpImportRecorder(client, store) as remote:
                 yield remote
     finally:
         store.close()
@@ -138,7 +145,7 @@ class _Bar:
         self._progress.stop()
 
 
-def _report(summary: Summary, as_json: bool) -> None:
+def _report(summary: ImportSummary, as_json: bool) -> None:
     if as_json:
         document: Any = msgspec.json.decode(msgspec.json.encode(summary.document()))
         print_json(document)

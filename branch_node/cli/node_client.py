@@ -87,13 +87,13 @@ def opened(settings: BranchSettings, *, stepped: bool = False) -> Iterator[Node]
     """
     # Imported here, as they bring the whole service along: a command that goes over HTTP starts twice as fast.
     from branch_node.main import build
-    from branch_node.node import Agent
+    from branch_node.node import AgentMode
 
     if not settings.has_database:
         raise SettingsError(f"there is no node in {settings.dir}: run 'larder branch init --dir {settings.dir}' first")
     node = build(settings)
     try:
-        node.open(Agent.STEPPED if stepped else Agent.NONE, patience=PATIENCE_SECONDS)
+        node.open(AgentMode.STEPPED if stepped else AgentMode.NONE, patience=PATIENCE_SECONDS)
         node.start()
         yield node
     finally:

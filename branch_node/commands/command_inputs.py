@@ -9,7 +9,7 @@ import msgspec
 from branch_node.commands.event_inputs import (
     DEFAULT_SOURCE,
     Amount,
-    Line,
+    LineContent,
     LineInput,
     Moment,
     OrderId,
@@ -47,7 +47,7 @@ class OrderInput(StrictInput, kw_only=True):
     lines: Annotated[list[OrderLineInput], msgspec.Meta(min_length=1, max_length=MAX_ORDER_LINES)]
 
 
-class OrderLine(Line, frozen=True, kw_only=True, omit_defaults=True):
+class OrderLine(LineContent, frozen=True, kw_only=True, omit_defaults=True):
     product: str | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from branch_node.commands.counts import stocktake
-from branch_node.commands.event_inputs import EventContent, Line
+from branch_node.commands.event_inputs import EventContent, LineContent
 from branch_node.commands.preconditions import KeyedCommand, StrictGuard, known_item, moment_of
 from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.records import record_into, record_of
@@ -60,7 +60,7 @@ class RecordEvent(KeyedCommand):
         guard.add(item, event)
         return Decision(events=[event, *(self._used(view, guard, line, at) for line in entry.used)])
 
-    def _used(self, view: View, guard: StrictGuard, line: Line, at: int) -> Event:
+    def _used(self, view: View, guard: StrictGuard, line: LineContent, at: int) -> Event:
         item = known_item(view, line.item_id, line.unit)
         event = unplaced(
             view,
@@ -85,7 +85,7 @@ class RecordEvent(KeyedCommand):
         return record
 
 
-def add_detail(event: Event, line: Line) -> None:
+def add_detail(event: Event, line: LineContent) -> None:
     """Give an event the fields that few lines carry."""
     event.note, event.cost, event.entered = line.note, line.cost, line.entered
     event.lot, event.area, event.expires_on = line.lot, line.area, line.expires_on

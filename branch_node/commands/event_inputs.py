@@ -117,7 +117,7 @@ class BatchInput(StrictInput, kw_only=True):
     events: Annotated[list[BatchEventInput], msgspec.Meta(min_length=1, max_length=MAX_LINES)]
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class LineContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A `LineInput` read: quantity in thousandths of the base unit. Encodes to the same bytes for the same content."""
 
     item_id: str
@@ -131,7 +131,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     area: str | None = None
 
 
-class EventContent(Line, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class EventContent(LineContent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An `EventInput` read. `occurred_at` is None where the caller left it to the node's clock."""
 
     type: EventType
@@ -142,7 +142,7 @@ class EventContent(Line, frozen=True, kw_only=True, omit_defaults=True, gc=False
     source: str = DEFAULT_SOURCE
     person: str | None = None
     transfer_id: str | None = None
-    used: tuple[Line, ...] = ()
+    used: tuple[LineContent, ...] = ()
 
 
 def entry_of(given: EventInput) -> EventContent:
@@ -180,12 +180,12 @@ def entry_of(given: EventInput) -> EventContent:
         source=given.source or DEFAULT_SOURCE,
         person=given.actor,
         transfer_id=given.transfer_id,
-        used=tuple(line_of(each, f"used[{place}].", into=Line) for place, each in enumerate(given.used or ())),
+        used=tuple(line_of(each, f"used[{place}].", into=LineContent) for place, each in enumerate(given.used or ())),
         **_details(given),
     )
 
 
-L = TypeVar("L", bound=Line)
+L = TypeVar("L", bound=LineContent)
 
 
 def line_of(given: LineInput, path: str = "", *, into: type[L]) -> L:

@@ -12,7 +12,7 @@ from branch_node.imports.import_map import Condition
 from shared.events import BadQuantity, code_fault, parse_quantity, text_fault
 
 Cells = Sequence[str]
-Test = Callable[[Cells], bool]
+CellTest = Callable[[Cells], bool]
 
 _MILLIONTH: Final = Decimal("0.000001")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
@@ -24,7 +24,7 @@ class RowRejected(ValueError):
     """A row that cannot be recorded; the text says why."""
 
 
-class Numbers:
+class NumberReader:
     """Numbers as the file writes them: `.5`, `+3` and `2.5000` are read (zeros are all that is lost), not `1,000`."""
 
     def __init__(self, *, decimal_comma: bool) -> None:
@@ -108,9 +108,9 @@ def _good(text: str, longest: int, fault: str | None) -> str:
     return text
 
 
-def tests_of(place: int, said: Condition, number: Callable[[str], Decimal]) -> list[Test]:
+def cell_tests(place: int, said: Condition, number: Callable[[str], Decimal]) -> list[CellTest]:
     """What the cell at `place` must pass; all of them. Blanks around it do not count."""
-    tests: list[Test] = []
+    tests: list[CellTest] = []
     if said.equals is not None:
         wanted = frozenset([said.equals] if isinstance(said.equals, str) else said.equals)
         tests.append(lambda cells: cells[place].strip() in wanted)

@@ -22,15 +22,15 @@ from branch_node.database.store import Store
 from branch_node.imports.import_commands import (
     ALREADY,
     RECORDED,
+    FileRegistration,
     ImportEvent,
     ImportRefusal,
-    Outcome,
-    Registration,
+    RowOutcome,
     item_key,
     recorded_before,
     reused,
 )
-from branch_node.imports.importer import ImportRow, Settle
+from branch_node.imports.importer import AwaitOutcomes, ImportRow
 from branch_node.problems import KEY_REUSED
 from shared.events import quantity_json
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
@@ -62,7 +62,7 @@ class _Answers(msgspec.Struct):
     items: list[_ItemAnswer]
 
 
-class HttpRecorder:
+class HttpImportRecorder:
     """Records through the node behind `client`; `store` reads that node's database. `sleep` is used between tries."""
 
     def __init__(self, client: ServiceClient, store: Store, *, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -81,17 +81,17 @@ class HttpRecorder:
     def __exit__(self, *_exception: object) -> None:
         self._sender.shutdown(wait=True, cancel_futures=True)
 
-    def register(self, registration: Registration) -> None:
+    def register(self, registration: FileRegistration) -> None:
         self._source = registration.source
         self._client.post("/v1/imports", msgspec.structs.asdict(registration), tries=TRIES)
 
     def knows(self, item_id: str) -> bool:
         return item_id in self._items
 
-    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> Settle:
+    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> AwaitOutcomes:
         return self._sender.submit(self._record, items, rows).result
 
-    def _record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> list[Outcome]:
+    def _record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> list[RowOutcome]:
         for item in items:
             self._define(item)
         events = [ImportEvent(row.entry, key=row.key, actor="") for row in rows]
@@ -109,7 +109,7 @@ class HttpRecorder:
         )
         self._items.add(item.item_id)
 
-    def _look_up(self, events: Sequence[ImportEvent]) -> list[Outcome | None]:
+    def _look_up(self, events: Sequence[ImportEvent]) -> list[RowOutcome | None]:
         with self._store.reading() as connection:
             return recorded_before(connection, events)
 
@@ -118,7 +118,7 @@ class HttpRecorder:
         places: Sequence[int],
         bodies: Mapping[int, bytes],
         events: Sequence[ImportEvent],
-        outcomes: list[Outcome | None],
+        outcomes: list[RowOutcome | None],
     ) -> None:
         """Send rows until each has its outcome. What a lost answer leaves open is looked up before it is sent again."""
         asked = False
@@ -140,7 +140,7 @@ class HttpRecorder:
                     for place, outcome in zip(still_open, answers, strict=True):
                         outcomes[place] = outcome
 
-    def _post(self, bodies: Sequence[bytes]) -> list[Outcome]:
+    def _post(self, bodies: Sequence[bytes]) -> list[RowOutcome]:
         content = b'{"events":[' + b",".join(bodies) + b"]}"
         answer = self._client.request("POST", "/v1/events/batch", content=content, headers=_JSON)
         try:
@@ -151,7 +151,7 @@ class HttpRecorder:
         return [_outcome(item, seen) for item in items]
 
 
-def _outcome(answer: _ItemAnswer, seen: set[int]) -> Outcome:
+def _outcome(answer: _ItemAnswer, seen: set[int]) -> RowOutcome:
     if answer.event is not None:
         if answer.event.sequence in seen:
             return ALREADY  # the same id and content twice in one batch

@@ -21,7 +21,7 @@ from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
 
 
-class Registration(msgspec.Struct, frozen=True, kw_only=True):
+class FileRegistration(msgspec.Struct, frozen=True, kw_only=True):
     """A file under the name that is part of its rows' keys, and what its rows are known by: `line` or a column."""
 
     source: str
@@ -51,7 +51,7 @@ def item_key(source: str, item_id: str) -> str:
     return f"import-item/{source}/{key_part(item_id)}"
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
+class FileClaim(msgspec.Struct, frozen=True, kw_only=True):
     """`began_at` is when a file was first imported under its name (microseconds UTC), None where it is now."""
 
     began_at: int | None
@@ -76,18 +76,18 @@ class ImportConflict(ImportRefusal, frozen=True):
     sequence: int | None
 
 
-Outcome = str | ImportRefusal
+RowOutcome = str | ImportRefusal
 """RECORDED, ALREADY or Refused."""
 
 
-def find_claim(connection: Connection, registration: Registration) -> Claim:
+def find_claim(connection: Connection, registration: FileRegistration) -> FileClaim:
     """Whether this very file has its name already. Raises Problem where another one has it."""
     table = IMPORT_FILE
     row = connection.execute(
         select(table).where(table.c.source == registration.source, table.c.file == registration.file)
     ).one_or_none()
     if row is None:
-        return Claim(began_at=None)
+        return FileClaim(began_at=None)
     if (row.size, row.sha256) != (registration.size, registration.sha256):
         raise IMPORT_FILE_DIFFERS(
             f"{registration.file!r} from {registration.source} was first imported at {format_rfc3339(row.began_at)} "
@@ -98,13 +98,13 @@ def find_claim(connection: Connection, registration: Registration) -> Claim:
         )
     if row.known_by != registration.known_by:
         raise IMPORT_KEYS_DIFFER(f"the rows were known by {row.known_by}, the map says {registration.known_by}")
-    return Claim(began_at=row.began_at)
+    return FileClaim(began_at=row.began_at)
 
 
 class ClaimFile(Command):
     """Claim a file's name for its content. Answers with a Claim; claiming it again for the same content is fine."""
 
-    def __init__(self, registration: Registration) -> None:
+    def __init__(self, registration: FileRegistration) -> None:
         self.registration = registration
 
     def decide(self, view: View) -> Decision:
@@ -163,13 +163,13 @@ class ImportEvent(RecordEvent):
         return ALREADY if recorded.repeated else RECORDED
 
 
-def recorded_before(connection: Connection, commands: Sequence[ImportEvent]) -> list[Outcome | None]:
+def recorded_before(connection: Connection, commands: Sequence[ImportEvent]) -> list[RowOutcome | None]:
     """What is known of each row from the log alone: ALREADY, Refused where its key has other content, None if new.
 
     One query for all; the writer, asked to repeat a command long after, would fold the stock of that moment for each.
     """
     there = first_by_key(connection, [command.key for command in commands if command.key is not None])
-    found: list[Outcome | None] = []
+    found: list[RowOutcome | None] = []
     for command in commands:
         first = there.get(command.key or "")
         if first is None:

@@ -20,15 +20,15 @@ from branch_node.imports.cell_readers import RowRejected
 from branch_node.imports.import_commands import (
     BY_LINE,
     RECORDED,
+    FileRegistration,
     ImportConflict,
     ImportRefusal,
-    Outcome,
-    Registration,
+    RowOutcome,
     key_part,
 )
 from branch_node.imports.import_map import ImportMap
-from branch_node.imports.row_reader import FILTERED, Joined, RowReader
-from branch_node.imports.source_file import Conflicts, FileRefused, ImportFile, Rejects, SourceRecord, read_lookup
+from branch_node.imports.row_reader import FILTERED, LookupTable, RowReader
+from branch_node.imports.source_file import Conflicts, FileRefused, Rejects, SourceFile, SourceRecord, read_lookup
 from shared.events import quantity_json
 
 CHUNK: Final = 1_000
@@ -57,20 +57,20 @@ class ImportRow(NamedTuple):
     cells: Sequence[str]
 
 
-Settle = Callable[[], list[Outcome]]
+AwaitOutcomes = Callable[[], list[RowOutcome]]
 """Waits for a chunk that is under way: an outcome for each of its rows. Raises what `record` says."""
 
 
 class ImportRecorder(Protocol):
     """Where rows go: a writer in this process, a node over HTTP, or nowhere (a dry run)."""
 
-    def register(self, registration: Registration) -> None:
+    def register(self, registration: FileRegistration) -> None:
         """Claim the file's name. Raises Problem or RemoteProblem where another file has it."""
 
     def knows(self, item_id: str) -> bool:
         """Whether the item is defined."""
 
-    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> Settle:
+    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> AwaitOutcomes:
         """Begin to define items and record rows, at most CHUNK, after all chunks before; the answer settles it.
 
         Settling raises Problem, RemoteProblem or Unreachable for a reason that is not in the rows.
@@ -82,7 +82,7 @@ class _Chunk(NamedTuple):
 
     rows: list[ImportRow]
     bad: list[tuple[int, str, Sequence[str]]]
-    settle: Settle
+    settle: AwaitOutcomes
 
 
 class ImportTotals(msgspec.Struct, kw_only=True):
@@ -92,7 +92,7 @@ class ImportTotals(msgspec.Struct, kw_only=True):
     quantity: int = 0
 
 
-class Summary(msgspec.Struct, kw_only=True):
+class ImportSummary(msgspec.Struct, kw_only=True):
     """What became of the file's rows; `rows` is the sum of the six after it.
 
     `by_type` is of the rows that are in the log now, whichever run recorded them; it does not change when run again.
@@ -123,12 +123,12 @@ class Summary(msgspec.Struct, kw_only=True):
         return document
 
 
-class Import:
+class ImportRun:
     """One run over one file. Make it, call `run` once."""
 
     def __init__(
         self,
-        file: ImportFile,
+        file: SourceFile,
         found: ImportMap,
         recorder: ImportRecorder,
         rejects: Rejects,
@@ -141,7 +141,7 @@ class Import:
         self._recorder = recorder
         self._rejects = rejects
         self._conflicts = conflicts
-        self._summary = Summary(source=found.source, file=file.name, dry_run=dry_run, by_type={})
+        self._summary = ImportSummary(source=found.source, file=file.name, dry_run=dry_run, by_type={})
         self._prefix = f"import/{found.source}/{key_part(file.name)}/"
         self._rows: list[ImportRow] = []
         self._bad: list[tuple[int, str, Sequence[str]]] = []
@@ -149,7 +149,7 @@ class Import:
         self._known: set[str] = set()
         self._under_way: _Chunk | None = None
 
-    def run(self, progress: Progress) -> Summary:
+    def run(self, progress: Progress) -> ImportSummary:
         """Import the file. Raises FileRefused, HeaderError, or whatever the recorder raises; what is in stays in."""
         fingerprint = self._file.fingerprint(lambda size: progress(CHECKING, size))
         records = self._file.records(lambda size: progress(IMPORTING, size))
@@ -160,7 +160,7 @@ class Import:
         reader = RowReader(self._map, header, self._lookups())
         column = self._map.columns.id
         self._recorder.register(
-            Registration(
+            FileRegistration(
                 source=self._map.source,
                 file=self._file.name,
                 size=fingerprint.size,
@@ -194,7 +194,7 @@ class Import:
             raise FileRefused(f"{self._file.path} line {first.line}: {first.fault}")
         return [name.strip() for name in first.cells]
 
-    def _lookups(self) -> Mapping[str, Joined]:
+    def _lookups(self) -> Mapping[str, LookupTable]:
         folder = self._file.path.parent
         return {
             name: read_lookup(folder / said.file, said.key, self._map.delimiter)

@@ -18,18 +18,18 @@ from branch_node.imports.import_commands import (
     ALREADY,
     BY_LINE,
     RECORDED,
-    Claim,
     ClaimFile,
+    FileClaim,
+    FileRegistration,
     ImportEvent,
-    Outcome,
-    Registration,
+    RowOutcome,
     find_claim,
     item_key,
     recorded_before,
     refused,
     reused,
 )
-from branch_node.imports.importer import ImportRow, Settle
+from branch_node.imports.importer import AwaitOutcomes, ImportRow
 from branch_node.model import Command
 from branch_node.problems import FUTURE_DATE, UNKNOWN_ITEM
 from branch_node.writer.writer import Writer
@@ -51,16 +51,16 @@ class LocalImportRecorder:
         self._source = ""
         self._began_before = False
 
-    def register(self, registration: Registration) -> None:
+    def register(self, registration: FileRegistration) -> None:
         claim_file = ClaimFile(registration)
-        claim: Claim = self._settled((claim_file,), self._submit((claim_file,)))[0]
+        claim: FileClaim = self._settled((claim_file,), self._submit((claim_file,)))[0]
         self._source = registration.source
         self._began_before = claim.began_at is not None
 
     def knows(self, item_id: str) -> bool:
         return item_id in self._writer.items
 
-    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> Settle:
+    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> AwaitOutcomes:
         events = [ImportEvent(row.entry, key=row.key, actor=self._actor_of(row.entry.person)) for row in rows]
         known = self._recorded_before(events)
         commands: list[Command] = [
@@ -69,7 +69,7 @@ class LocalImportRecorder:
         commands += (event for event, outcome in zip(events, known, strict=True) if outcome is None)
         wait = self._submit(commands) if commands else list
 
-        def settle() -> list[Outcome]:
+        def settle() -> list[RowOutcome]:
             answers = iter(self._settled(commands, wait)[len(items) :])
             return [next(answers) if outcome is None else outcome for outcome in known]
 
@@ -78,7 +78,7 @@ class LocalImportRecorder:
     def _actor_of(self, person: str | None) -> str:
         return self._actor if person is None else f"{self._actor}/{person}"
 
-    def _recorded_before(self, events: Sequence[ImportEvent]) -> Sequence[Outcome | None]:
+    def _recorded_before(self, events: Sequence[ImportEvent]) -> Sequence[RowOutcome | None]:
         if not self._began_before:
             return [None] * len(events)
         with self._store.reading() as connection:
@@ -95,7 +95,7 @@ class LocalImportRecorder:
         return answers
 
 
-class DryRecorder:
+class DryRunRecorder:
     """Records nothing and foresees what would be: unknown items, repeated ids, times ahead of now (microseconds UTC).
 
     What the stock itself would refuse (a strict item below zero) it does not foresee.
@@ -119,7 +119,7 @@ class DryRecorder:
     ) -> None:
         self._seen.close()
 
-    def register(self, registration: Registration) -> None:
+    def register(self, registration: FileRegistration) -> None:
         with self._store.reading() as connection:
             find_claim(connection, registration)
         self._own_ids = registration.known_by != BY_LINE
@@ -127,7 +127,7 @@ class DryRecorder:
     def knows(self, item_id: str) -> bool:
         return item_id in self._items
 
-    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> Settle:
+    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> AwaitOutcomes:
         self._items.update(item.item_id for item in items)
         events = [ImportEvent(row.entry, key=row.key, actor="") for row in rows]
         with self._store.reading() as connection:
@@ -137,7 +137,7 @@ class DryRecorder:
         ]
         return lambda: foreseen
 
-    def _foresee(self, event: ImportEvent) -> Outcome:
+    def _foresee(self, event: ImportEvent) -> RowOutcome:
         entry = event.entry
         if self._own_ids:
             seen = self._seen.execute("SELECT digest FROM seen WHERE key = ?", (event.key,)).fetchone()

@@ -15,7 +15,7 @@ import msgspec
 from branch_node.commands.command_inputs import ItemContent
 from branch_node.commands.event_inputs import EventContent
 from branch_node.imports import cell_readers as cell
-from branch_node.imports.cell_readers import Cells, Numbers, RowRejected, Test, tests_of
+from branch_node.imports.cell_readers import Cells, CellTest, NumberReader, RowRejected, cell_tests
 from branch_node.imports.import_map import Condition, ImportMap, Rule, Sign
 from branch_node.imports.timestamps import MOMENTS, Memo, TimeFormat, WallClock
 from shared.events import MAX_LINES, RULES, Cost, Definition, EventType, Reference, quantity_text
@@ -28,7 +28,7 @@ class HeaderError(ValueError):
     """The file lacks a column that the map names; the text says which, and what there is."""
 
 
-class Joined(msgspec.Struct, frozen=True):
+class LookupTable(msgspec.Struct, frozen=True):
     """A lookup file, read: its columns, and its rows by key."""
 
     columns: Sequence[str]
@@ -36,7 +36,7 @@ class Joined(msgspec.Struct, frozen=True):
     file: str
 
 
-class _Kind(msgspec.Struct, frozen=True):
+class _RowKind(msgspec.Struct, frozen=True):
     """What a rule, or the map itself, makes of a row."""
 
     type: EventType
@@ -54,13 +54,15 @@ Read = Callable[[Cells], str | None]
 class RowReader:
     """Reads rows of one header by one map. Raises HeaderError where the map names a column that is not there."""
 
-    def __init__(self, found: ImportMap, header: Sequence[str], lookups: Mapping[str, Joined] | None = None) -> None:
+    def __init__(
+        self, found: ImportMap, header: Sequence[str], lookups: Mapping[str, LookupTable] | None = None
+    ) -> None:
         self._places = {name: index for index, name in enumerate(header)}
         if len(self._places) != len(header):
             twice = next(name for index, name in enumerate(header) if name in header[:index])
             raise HeaderError(f"the file has the column {twice!r} twice")
         self._joins = [self._join(name, said.on, (lookups or {})[name]) for name, said in found.lookup.items()]
-        numbers = Numbers(decimal_comma=found.decimal == ",")
+        numbers = NumberReader(decimal_comma=found.decimal == ",")
         self._quantities: Memo[str, int] = Memo(numbers.quantity)
         self._numbers: Memo[str, Decimal] = Memo(numbers.number)
         # A text comes again and again, right or wrong is decided once.
@@ -170,7 +172,7 @@ class RowReader:
 
     # What a map names, found once.
 
-    def _join(self, name: str, on: str, joined: Joined) -> tuple[int, Joined]:
+    def _join(self, name: str, on: str, joined: LookupTable) -> tuple[int, LookupTable]:
         place = self._place(on)
         width = max(self._places.values()) + 1
         for index, column in enumerate(joined.columns):
@@ -220,11 +222,11 @@ class RowReader:
             lambda cells: clock.moment(dates[cells[date_place].strip()] + times[cells[time_place].strip()])
         )
 
-    def _kind_of(self, rule: Rule) -> _Kind | None:
+    def _kind_of(self, rule: Rule) -> _RowKind | None:
         return None if rule.type is None else self._kind(rule.type, rule.sign, rule)
 
-    def _kind(self, kind: EventType, sign: Sign, rule: Rule | None = None) -> _Kind:
-        return _Kind(
+    def _kind(self, kind: EventType, sign: Sign, rule: Rule | None = None) -> _RowKind:
+        return _RowKind(
             type=kind,
             sign=sign,
             signed=RULES[kind].signed,
@@ -234,13 +236,13 @@ class RowReader:
             reference_kind=(rule.reference_kind if rule else None) or self._reference_kind,
         )
 
-    def _tests(self, conditions: Mapping[str, Condition]) -> list[Test]:
+    def _tests(self, conditions: Mapping[str, Condition]) -> list[CellTest]:
         number = self._numbers.__getitem__
-        return [test for column, said in conditions.items() for test in tests_of(self._place(column), said, number)]
+        return [test for column, said in conditions.items() for test in cell_tests(self._place(column), said, number)]
 
     # What a row holds.
 
-    def _signed(self, kind: _Kind, text: str) -> int:
+    def _signed(self, kind: _RowKind, text: str) -> int:
         quantity = self._quantities[text]
         if kind.sign != "as-written":
             quantity = abs(quantity) if kind.sign == "absolute" else -quantity
@@ -252,7 +254,7 @@ class RowReader:
             f"{kind.type} of {quantity_text(quantity)}: below zero, and no rule of the map says what it is"
         )
 
-    def _read_reference(self, kind: _Kind, cells: Cells) -> Reference | None:
+    def _read_reference(self, kind: _RowKind, cells: Cells) -> Reference | None:
         paper = self._paper(cells) if self._paper else None
         if paper is None:
             return None
@@ -267,7 +269,7 @@ class RowReader:
             product=None if product is None else self._texts[product],
         )
 
-    def _read_cost(self, kind: _Kind, cells: Cells, quantity: int) -> Cost | None:
+    def _read_cost(self, kind: _RowKind, cells: Cells, quantity: int) -> Cost | None:
         text = self._cost(cells) if self._cost else None
         if text is None:
             return None

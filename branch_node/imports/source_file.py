@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, NamedTuple, Self, cast
 
-from branch_node.imports.row_reader import Joined
+from branch_node.imports.row_reader import LookupTable
 from shared.events import code_fault
 
 MAX_LOOKUP_ROWS: Final = 300_000
@@ -48,7 +48,7 @@ class SourceRecord(NamedTuple):
     fault: str | None
 
 
-class ImportFile:
+class SourceFile:
     """A CSV opened for reading, twice over the same descriptor: once for the fingerprint, once for the rows."""
 
     def __init__(self, path: Path, delimiter: str = ",") -> None:
@@ -189,10 +189,10 @@ def _records(lines: _Lines, delimiter: str) -> Iterator[SourceRecord]:
             rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
 
 
-def read_lookup(path: Path, key: str, delimiter: str) -> Joined:
+def read_lookup(path: Path, key: str, delimiter: str) -> LookupTable:
     """A lookup file, whole, by its column `key`. Raises FileRefused: unreadable, a key twice, too many rows."""
     try:
-        with ImportFile(path, delimiter) as file:
+        with SourceFile(path, delimiter) as file:
             records = file.records(lambda _: None)
             header = next(records, None)
             if header is None or key not in header.cells:
@@ -205,7 +205,7 @@ def read_lookup(path: Path, key: str, delimiter: str) -> Joined:
                     raise FileRefused(f"{path} line {record.line}: the key {record.cells[place][:64]!r} a second time")
                 if len(rows) > MAX_LOOKUP_ROWS:
                     raise FileRefused(f"{path} has more than {MAX_LOOKUP_ROWS} rows: split it and the file it is for")
-            return Joined(header.cells, rows, path.name)
+            return LookupTable(header.cells, rows, path.name)
     except OSError as error:
         raise FileRefused(f"{path} cannot be read: {error.strerror}") from error
 

@@ -31,7 +31,7 @@ _decode: Final = StrictDecoder(EventInput, max_bytes=MAX_BODY)
 _decode_void: Final = StrictDecoder(VoidInput, max_bytes=MAX_BODY)
 
 
-class Kind(StrEnum):
+class FormKind(StrEnum):
     """What can be recorded on the page; the value stands in its address."""
 
     DEDUCTION = "deduction"
@@ -40,7 +40,7 @@ class Kind(StrEnum):
     COUNT = "count"
 
 
-class KindWords(NamedTuple):
+class KindLabels(NamedTuple):
     """How the page speaks of a kind. `types` are its events, each with a name; the first unless another is chosen."""
 
     name: str
@@ -51,13 +51,13 @@ class KindWords(NamedTuple):
 
 
 KINDS: Final = {
-    Kind.DEDUCTION: KindWords(
+    FormKind.DEDUCTION: KindLabels(
         "Deduction",
         "How much was taken",
         "Record the deduction",
         ((EventType.ORDER_DEDUCTION, "Sold"), (EventType.INTERNAL_USE, "Own use: staff meal, tasting")),
     ),
-    Kind.WASTE: KindWords(
+    FormKind.WASTE: KindLabels(
         "Waste",
         "How much waste",
         "Record the waste",
@@ -71,10 +71,10 @@ KINDS: Final = {
             ("other", "Something else: see the note"),
         ),
     ),
-    Kind.DELIVERY: KindWords(
+    FormKind.DELIVERY: KindLabels(
         "Delivery", "How much came in", "Record the delivery", ((EventType.PURCHASE_RECEIVED, "Delivery"),)
     ),
-    Kind.COUNT: KindWords("Count", "How much is there", "Record the count", ((EventType.STOCKTAKE, "Count"),)),
+    FormKind.COUNT: KindLabels("Count", "How much is there", "Record the count", ((EventType.STOCKTAKE, "Count"),)),
 }
 
 VOID_REASONS: Final = (
@@ -85,7 +85,7 @@ VOID_REASONS: Final = (
 )
 
 
-class Fault(NamedTuple):
+class FormFault(NamedTuple):
     """What is wrong with a field or a form, and what to do."""
 
     detail: str
@@ -100,16 +100,18 @@ class FormView:
     """
 
     values: Mapping[str, str]
-    faults: Mapping[str, Fault] = field(default_factory=dict)
+    faults: Mapping[str, FormFault] = field(default_factory=dict)
     focus: str | None = None
-    refused: Fault | None = None
+    refused: FormFault | None = None
     nearest: tuple[Item, ...] = ()
 
 
 class FormRefusal(Exception):
     """The form cannot be recorded as it is."""
 
-    def __init__(self, faults: Mapping[str, Fault], refused: Fault | None = None, nearest: Iterable[Item] = ()) -> None:
+    def __init__(
+        self, faults: Mapping[str, FormFault], refused: FormFault | None = None, nearest: Iterable[Item] = ()
+    ) -> None:
         super().__init__(", ".join(faults) or (refused.detail if refused else ""))
         self.faults = dict(faults)
         self.refused = refused
@@ -161,47 +163,47 @@ _HINTS: Final = {
 def refused_by(problem: Problem) -> FormRefusal:
     """A refusal of the API's own functions, put beside the fields it is about."""
     hint = _HINTS.get(problem.code, problem.hint)
-    faults: dict[str, Fault] = {}
+    faults: dict[str, FormFault] = {}
     for error in problem.extras.get("errors", ()):
         name = _FIELD_OF.get(error["field"])
         if name is not None:
-            faults.setdefault(name, Fault(_sentence(error["message"]), hint))
+            faults.setdefault(name, FormFault(_sentence(error["message"]), hint))
     if not faults and problem.code in _FIELD_OF_CODE:
-        faults[_FIELD_OF_CODE[problem.code]] = Fault(_sentence(problem.detail), hint)
+        faults[_FIELD_OF_CODE[problem.code]] = FormFault(_sentence(problem.detail), hint)
     if faults:
         return FormRefusal(faults)
-    return FormRefusal({}, Fault(_sentence(problem.detail or problem.title), hint))
+    return FormRefusal({}, FormFault(_sentence(problem.detail or problem.title), hint))
 
 
-def read_record(kind: Kind, form: Mapping[str, str], items: Mapping[str, Item], zone: ZoneInfo) -> EventContent:
+def read_record(kind: FormKind, form: Mapping[str, str], items: Mapping[str, Item], zone: ZoneInfo) -> EventContent:
     """The content of the command that a form asks for. Raises Refused."""
     said = KINDS[kind]
-    faults: dict[str, Fault] = {}
+    faults: dict[str, FormFault] = {}
     nearest: list[Item] = []
     item = find_item(form["item"], items)
     if not form["item"]:
-        faults["item"] = Fault("Which item?", "Choose one from the list, or type its name or code.")
+        faults["item"] = FormFault("Which item?", "Choose one from the list, or type its name or code.")
     elif item is None:
         nearest = nearest_items(form["item"], items)
-        faults["item"] = Fault(f"There is no item “{form['item'][:100]}” here.", _HINTS["unknown-item"])
+        faults["item"] = FormFault(f"There is no item “{form['item'][:100]}” here.", _HINTS["unknown-item"])
     amount = form["quantity"]
     if not amount:
-        faults["quantity"] = Fault("How much?", _HINTS["invalid-quantity"])
+        faults["quantity"] = FormFault("How much?", _HINTS["invalid-quantity"])
     elif "," in amount:
         amount = _with_point(amount, faults)
     types = {kind.value: kind for kind, _ in said.types}
     wanted = types.get(form["type"], said.types[0][0])
     if said.reasons and not form["reason"]:
-        faults["reason"] = Fault("Why was it thrown away?", "Choose the reason that comes nearest.")
+        faults["reason"] = FormFault("Why was it thrown away?", "Choose the reason that comes nearest.")
     if len(form["note"]) > MAX_NOTE:
-        faults["note"] = Fault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")
+        faults["note"] = FormFault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")
     when = _when(form["when"], zone, faults)
     if faults or item is None:
         raise FormRefusal(faults, nearest=nearest)
     body: dict[str, Any] = {
         "type": wanted,
         "item_id": item.item_id,
-        "counted" if kind is Kind.COUNT else "quantity": amount,
+        "counted" if kind is FormKind.COUNT else "quantity": amount,
         "source": SOURCE,
     }
     body |= {name: form[name] for name in ("unit", "note") if form[name]}
@@ -218,9 +220,11 @@ def read_record(kind: Kind, form: Mapping[str, str], items: Mapping[str, Item], 
 def read_void(event_id: str, form: Mapping[str, str]) -> CorrectionContent:
     """The content of the void that a form asks for. Raises Refused."""
     if not form["reason"]:
-        raise FormRefusal({"reason": Fault("Why is it voided?", "Choose the reason that comes nearest.")})
+        raise FormRefusal({"reason": FormFault("Why is it voided?", "Choose the reason that comes nearest.")})
     if len(form["note"]) > MAX_NOTE:
-        raise FormRefusal({"note": Fault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")})
+        raise FormRefusal(
+            {"note": FormFault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")}
+        )
     body = {name: form[name] for name in ("reason", "note") if form[name]}
     try:
         return void_of(event_id, _decode_void(msgspec.json.encode(body)))
@@ -231,23 +235,23 @@ def read_void(event_id: str, form: Mapping[str, str]) -> CorrectionContent:
 _AMBIGUOUS: Final = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}")
 
 
-def _with_point(amount: str, faults: dict[str, Fault]) -> str:
+def _with_point(amount: str, faults: dict[str, FormFault]) -> str:
     """A decimal comma as a point; some keyboards have no other. Not where it may be a separator of thousands."""
     if _AMBIGUOUS.fullmatch(amount):
         plain, point = amount.replace(",", ""), amount.replace(",", ".")
-        faults["quantity"] = Fault(f"{amount} can be read in two ways.", f"Write {plain} or {point}.")
+        faults["quantity"] = FormFault(f"{amount} can be read in two ways.", f"Write {plain} or {point}.")
     elif "." in amount or amount.count(",") > 1:
-        faults["quantity"] = Fault(f"{amount[:40]} is not a figure.", _HINTS["invalid-quantity"])
+        faults["quantity"] = FormFault(f"{amount[:40]} is not a figure.", _HINTS["invalid-quantity"])
     return amount.replace(",", ".")
 
 
-def _when(text: str, zone: ZoneInfo, faults: dict[str, Fault]) -> str | None:
+def _when(text: str, zone: ZoneInfo, faults: dict[str, FormFault]) -> str | None:
     if not text:
         return None
     try:
         return format_rfc3339(local_moment(text, zone))
     except BadLocalTime as error:
-        faults["when"] = Fault(_sentence(str(error)), _HINTS["invalid-time"])
+        faults["when"] = FormFault(_sentence(str(error)), _HINTS["invalid-time"])
         return None
 
 

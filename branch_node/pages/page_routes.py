@@ -25,17 +25,17 @@ from branch_node.model import Command
 from branch_node.pages.page_forms import (
     KINDS,
     VOID_REASONS,
-    Fault,
+    FormFault,
+    FormKind,
     FormRefusal,
     FormView,
-    Kind,
     find_item,
     read_record,
     read_void,
     refused_by,
     search_items,
 )
-from branch_node.pages.page_views import EventRow, Show, event_row, flag_words, shipping_view, stock_rows
+from branch_node.pages.page_views import EventRow, StockFilter, event_row, flag_words, shipping_view, stock_rows
 from branch_node.problems import BUSY, KEY_REUSED, UNKNOWN_EVENT
 from shared.chain import EMPTY, Head, Sealed
 from shared.event_log import read_head
@@ -55,10 +55,10 @@ _OUR_KEY: Final = re.compile(r"page-[A-Za-z0-9_-]{24}")
 
 SECTIONS: Final = (("/record/deduction", "Record"), ("/stock", "Stock"), ("/log", "Log and shipping"))
 SHOWS: Final = (
-    (Show.ALL.value, "All items"),
-    (Show.THERE.value, "What the book has"),
-    (Show.LOOK.value, "What wants a look"),
-    (Show.LOW.value, "What is low"),
+    (StockFilter.ALL.value, "All items"),
+    (StockFilter.THERE.value, "What the book has"),
+    (StockFilter.LOOK.value, "What wants a look"),
+    (StockFilter.LOW.value, "What is low"),
 )
 
 
@@ -174,7 +174,7 @@ class _BranchPages:
 
     def _used(self, form: Form) -> FormView:
         """The form again, when its key has recorded something else: under a new key, once its sender has been told."""
-        said = Fault(
+        said = FormFault(
             "This form recorded something else before, which stands.",
             "Look at what was recorded last. Send the form again if this is to be recorded as well.",
         )
@@ -185,7 +185,7 @@ class _BranchPages:
             found = first_by_key(connection, [key])
         return found[key].event.event_id if key in found else None
 
-    def _form(self, request: Request, kind: Kind, form: FormView, *, status: int = 200) -> Response:
+    def _form(self, request: Request, kind: FormKind, form: FormView, *, status: int = 200) -> Response:
         items = self._node.writer.items
         head = self._head().sequence
 
@@ -234,7 +234,7 @@ class _BranchPages:
 
     def stock(self, request: Request) -> Response:
         asked = Form(dict(request.query_params))
-        show = Show(asked["show"]) if asked["show"] in set(Show) else Show.ALL
+        show = StockFilter(asked["show"]) if asked["show"] in set(StockFilter) else StockFilter.ALL
         with self._node.store.reading() as connection:
             stands = queries.stock(connection, now=self.site.clock.now(), after=None, limit=MOST_ITEMS)
         rows = stock_rows(search_items(asked["q"], self._node.writer.items.values()), stands.items, show)
@@ -300,9 +300,9 @@ class _BranchPages:
         )
 
 
-def _kind(request: Request) -> Kind:
+def _kind(request: Request) -> FormKind:
     try:
-        return Kind(request.path_params["kind"])
+        return FormKind(request.path_params["kind"])
     except ValueError as error:
         raise NOT_FOUND("there is no such form", hint="Begin at the first page.") from error
 

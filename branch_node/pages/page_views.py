@@ -91,7 +91,7 @@ class StockLine:
     flags: tuple[Flag, ...]
 
 
-class Show(StrEnum):
+class StockFilter(StrEnum):
     """Which items the stock page lists; the value stands in its address."""
 
     ALL = ""
@@ -100,19 +100,19 @@ class Show(StrEnum):
     THERE = "there"
 
 
-def stock_rows(items: Sequence[Item], records: Iterable[StockRecord], show: Show) -> list[StockLine]:
+def stock_rows(items: Sequence[Item], records: Iterable[StockRecord], show: StockFilter) -> list[StockLine]:
     """The given items with what stands of them, zero where nothing was recorded yet, in the order given."""
     by_id = {record.item_id: record for record in records}
     rows = [_stock_row(item, by_id.get(item.item_id)) for item in items]
     return [row for row in rows if _wanted(row, show)]
 
 
-def _wanted(row: StockLine, show: Show) -> bool:
-    if show is Show.LOOK:
+def _wanted(row: StockLine, show: StockFilter) -> bool:
+    if show is StockFilter.LOOK:
         return bool(row.flags)
-    if show is Show.LOW:
+    if show is StockFilter.LOW:
         return LOW in row.flags
-    return show is Show.ALL or row.on_hand != 0
+    return show is StockFilter.ALL or row.on_hand != 0
 
 
 def _stock_row(item: Item, record: StockRecord | None) -> StockLine:

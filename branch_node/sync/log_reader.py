@@ -19,7 +19,7 @@ BATCH_BYTES: Final = wire.MAX_BATCH_BYTES // 2
 """Lines of one batch before compression, in bytes: what cannot be compressed at all still fits the wire's limit."""
 
 
-class Packed(msgspec.Struct, frozen=True):
+class PackedBatch(msgspec.Struct, frozen=True):
     """A batch ready to be sent: the events after the sequence `after`, up to the one of `head`."""
 
     after: int
@@ -69,7 +69,7 @@ class LogReader:
         with self._store.reading() as connection:
             return {row.item_id: row.unit for row in connection.execute(wanted)}
 
-    def pack(self, after: Head, limit: int) -> Packed | None:
+    def pack(self, after: Head, limit: int) -> PackedBatch | None:
         """Up to `limit` events after `after`, packed; None where there are none."""
         with self._store.reading() as connection:
             rows = connection.execute(self._after, {"after": after.sequence, "most": limit}).all()
@@ -91,7 +91,7 @@ class LogReader:
         reached = Head(head.epoch, last[0], bytes(last[2]))
         first = after.sequence + 1
         body = wire.pack(self._location_id, head.epoch, first, after.hash, lines, last_hash=reached.hash)
-        return Packed(after.sequence, reached, body, reached.sequence < head.sequence)
+        return PackedBatch(after.sequence, reached, body, reached.sequence < head.sequence)
 
 
 class LogHasHole(RuntimeError):

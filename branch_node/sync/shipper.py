@@ -15,7 +15,7 @@ import msgspec
 
 from branch_node.sync.command_recorders import Backoff, CommandRecorder, StepOutcome, StepResult
 from branch_node.sync.hello_verdict import SHIPPING, WHAT_TO_DO, judge
-from branch_node.sync.log_reader import BATCH_EVENTS, LogHasHole, LogReader, Packed
+from branch_node.sync.log_reader import BATCH_EVENTS, LogHasHole, LogReader, PackedBatch
 from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, StatusBoard
 from branch_node.sync.sync_state import KeepContact
 from shared import wire
@@ -81,7 +81,7 @@ class Shipper:
         self._greeted = greeted
         self._acknowledged = board.read().acknowledged
         self._position: Head | None = None
-        self._prefetched: Future[Packed | None] | None = None
+        self._prefetched: Future[PackedBatch | None] | None = None
         self._limit = BATCH_EVENTS
         self._hello_every = HELLO_EVERY
         self._hello_at = clock.monotonic()
@@ -169,7 +169,7 @@ class Shipper:
             return self._failed(Unreachable(f"{self._client.base_url}: no answer of a head office ({error})"))
         return self._taken(position, packed, answer)
 
-    def _packed(self, position: Head) -> Packed | None:
+    def _packed(self, position: Head) -> PackedBatch | None:
         waiting, self._prefetched = self._prefetched, None
         if waiting is not None:
             packed = waiting.result()
@@ -178,7 +178,7 @@ class Shipper:
                 return packed
         return self._log.pack(position, self._limit)
 
-    def _taken(self, position: Head, packed: Packed, answer: EventsAnswer) -> StepResult:
+    def _taken(self, position: Head, packed: PackedBatch, answer: EventsAnswer) -> StepResult:
         head = answer.head
         ours = packed.head.hash if head.sequence == packed.head.sequence else self._log.hash_at(head.sequence)
         if ours is None:
@@ -208,7 +208,7 @@ class Shipper:
                 wait = min(wait, left)
         return StepResult(StepOutcome.IDLE, wait, wakes=True)
 
-    def _refused(self, problem: RemoteProblem, packed: Packed) -> StepResult:
+    def _refused(self, problem: RemoteProblem, packed: PackedBatch) -> StepResult:
         if problem.code in _VERDICTS:
             return self._stop(_VERDICTS[problem.code], problem.detail or problem.title, None)
         if problem.code == "gap":

@@ -18,7 +18,7 @@ DATABASE_TROUBLE_WAIT: Final = 1.0
 SERVER_FAULT: Final = 500
 
 
-class Loop:
+class StepLoop:
     """A thread that steps, waits as long as the step said, and is woken sooner by what concerns it."""
 
     def __init__(self, name: str, step: Callable[[], StepResult]) -> None:
@@ -96,8 +96,8 @@ class SyncAgent:
     """Both loops. Without a head office there is nothing to run, and none is made."""
 
     def __init__(self, shipper: Shipper, puller: Puller) -> None:
-        self.shipper = Loop("shipper", shipper.step)
-        self.puller = Loop("puller", puller.step)
+        self.shipper = StepLoop("shipper", shipper.step)
+        self.puller = StepLoop("puller", puller.step)
 
     def start(self) -> None:
         self.shipper.start()

@@ -40,7 +40,7 @@ OrderKey = tuple[str, str]
 _ITEM_COLUMNS = tuple(column.name for column in ITEM.columns)
 
 
-class Memory:
+class CommittedState:
     """What the writer knows without asking: the head, what stands of every item, the catalogue, as committed."""
 
     def __init__(self, connection: Connection, location: Location) -> None:
@@ -59,14 +59,19 @@ class CommandGroup:
     """The `View` of one transaction, and the hand that writes what was decided. Used by one thread, once."""
 
     def __init__(
-        self, connection: Connection, memory: Memory, now: int, clock_unconfirmed: bool, new_id: Callable[[int], UUID]
+        self,
+        connection: Connection,
+        memory: CommittedState,
+        now: int,
+        clock_unconfirmed: bool,
+        new_id: Callable[[int], UUID],
     ) -> None:
         self.now = now
         self.clock_unconfirmed = clock_unconfirmed
         self.location = memory.location
         self.after_commit: list[Callable[[], None]] = []
         self._connection = connection
-        self._memory = memory
+        self._committed = memory
         self._make_id = new_id
         self._head = memory.head
         self._sealed: list[Sealed] = []
@@ -87,7 +92,7 @@ class CommandGroup:
         """Look up in one statement each what the whole group needs: keys already used, orders already known."""
         keys = [command.key for command in commands if command.key is not None]
         self._first = first_by_key(self._connection, keys)
-        if self._memory.keeps_answers:
+        if self._committed.keeps_answers:
             self._kept = kept_answers(self._connection, keys)
         self._look_back()
         orders = {command.order: None for command in commands if command.order is not None}
@@ -97,11 +102,11 @@ class CommandGroup:
 
     def _look_back(self) -> None:
         """Where commands are repeated, read what came since the oldest of them that is recent."""
-        head = self._memory.head.sequence
+        head = self._committed.head.sequence
         oldest = head - MOST
         recent = [last for each in self._first.values() if (last := _last_sequence(each)) >= oldest]
         if recent:
-            self._rewind = Rewind(self._connection, self._memory.standings, min(recent), head)
+            self._rewind = Rewind(self._connection, self._committed.standings, min(recent), head)
 
     def run(self, command: Command) -> object:
         """Decide one command and take over what it decided; its answer. Raises Problem: then nothing has changed."""
@@ -277,7 +282,7 @@ class CommandGroup:
 
     def remember(self) -> None:
         """Once it is committed: let the writer's memory follow."""
-        memory = self._memory
+        memory = self._committed
         memory.head = self._head
         memory.location = self.location
         memory.keeps_answers = memory.keeps_answers or bool(self._kept)
@@ -303,10 +308,10 @@ class CommandGroup:
         return str(self._make_id(self.now))
 
     def item(self, item_id: str) -> Item | None:
-        return self._items.get(item_id) or self._memory.items.get(item_id)
+        return self._items.get(item_id) or self._committed.items.get(item_id)
 
     def standing(self, item_id: str) -> Standing:
-        return self._standings.get(item_id) or self._memory.standings.get(item_id) or NOTHING
+        return self._standings.get(item_id) or self._committed.standings.get(item_id) or NOTHING
 
     def available(self, item_id: str) -> int:
         standing = self.standing(item_id)
@@ -327,7 +332,7 @@ class CommandGroup:
         return found.event
 
     def events_at(self, sequences: Sequence[int]) -> list[Event]:
-        committed = self._memory.head.sequence
+        committed = self._committed.head.sequence
         unseen = [sequence for sequence in sequences if sequence <= committed and sequence not in self._seen]
         if unseen:
             for each in sealed_where(self._connection, LOG.event.c.sequence.in_(unseen)):

@@ -31,7 +31,7 @@ Outcome = Any
 """A command's answer, or the exception that refused or stopped it."""
 
 
-class CommandQueue:
+class QueueEntry:
     """One entry: commands to be decided in order, and whom to tell."""
 
     __slots__ = ("commands", "future", "loop", "many", "outcomes", "size")
@@ -62,22 +62,22 @@ class CommandQueue:
             self.future.set_result(self.outcomes[0])
 
 
-def _settle_all(entries: list[CommandQueue]) -> None:
+def _settle_all(entries: list[QueueEntry]) -> None:
     for entry in entries:
         entry.settle()
 
 
-class WaitingRoom:
+class CommandQueue:
     """Entered by any thread, emptied by the writer's alone."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[list[CommandQueue] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[QueueEntry] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._entered = 0  # under the lock
         self._left = 0  # the writer's
         self._expected = 1  # the writer's
-        self._ready: deque[CommandQueue] = deque()  # the writer's
-        self._arriving: dict[AbstractEventLoop, list[CommandQueue]] = {}  # each list its loop's
+        self._ready: deque[QueueEntry] = deque()  # the writer's
+        self._arriving: dict[AbstractEventLoop, list[QueueEntry]] = {}  # each list its loop's
 
     def __len__(self) -> int:
         """How many entries wait or are being committed."""
@@ -89,12 +89,12 @@ class WaitingRoom:
                 raise BUSY(f"{QUEUE_ENTRIES} requests wait already", headers={"Retry-After": "1"})
             self._entered += 1
 
-    def enter(self, entry: CommandQueue) -> None:
+    def enter(self, entry: QueueEntry) -> None:
         """Wait for the writer. Raises 503 `busy` where too many do."""
         self._admit()
         self._queue.put([entry])
 
-    def enter_from(self, loop: AbstractEventLoop, entry: CommandQueue) -> None:
+    def enter_from(self, loop: AbstractEventLoop, entry: QueueEntry) -> None:
         """As `enter`, from the thread of the entry's event loop."""
         self._admit()
         arriving = self._arriving.get(loop)
@@ -115,7 +115,7 @@ class WaitingRoom:
         """For the writer: nobody waits any more."""
         return not self._ready and len(self) == 0
 
-    def take(self, block_for: float) -> list[CommandQueue]:
+    def take(self, block_for: float) -> list[QueueEntry]:
         """The next group, in the order entered; empty where nobody came within `block_for` seconds, or it was woken."""
         ready = self._ready
         if not ready and not self._receive(block_for):
@@ -146,12 +146,12 @@ class WaitingRoom:
         self._ready.extend(entries)
         return True
 
-    def answer(self, group: list[CommandQueue]) -> None:
+    def answer(self, group: list[QueueEntry]) -> None:
         """Tell those who entered what came of it, their `outcomes`."""
         # Whoever is answered now will be back, and those who came meanwhile are here: so many may be expected.
         self._expected = min(len(self), GROUP_COMMANDS)
         self._left += len(group)
-        by_loop: dict[AbstractEventLoop, list[CommandQueue]] = {}
+        by_loop: dict[AbstractEventLoop, list[QueueEntry]] = {}
         for entry in group:
             if entry.loop is None:
                 entry.settle()

@@ -24,8 +24,8 @@ from branch_node.database.schema import LOG
 from branch_node.database.store import DirectoryLock, Store, WritingConnection, load_location
 from branch_node.model import Command, Item, Location
 from branch_node.problems import NOT_WRITING, STRICT_ITEM
-from branch_node.writer.command_group import CommandGroup, Memory
-from branch_node.writer.command_queue import CommandQueue, Outcome, WaitingRoom
+from branch_node.writer.command_group import CommandGroup, CommittedState
+from branch_node.writer.command_queue import CommandQueue, Outcome, QueueEntry
 from shared.chain import Head
 from shared.event_log import StaleHead, read_head
 from shared.runtime.clock import NodeClock
@@ -57,11 +57,11 @@ class Writer:
         self._clock = clock
         self._new_id = new_id
         self._on_death = on_death
-        self._room = WaitingRoom()
+        self._queue = CommandQueue()
         self._listeners: list[CommitListener] = []
         self._lock = DirectoryLock(store.directory)
         self._writing: WritingConnection | None = None
-        self._memory: Memory | None = None
+        self._committed: CommittedState | None = None
         self._thread: threading.Thread | None = None
         self._taking = False
         self._stopping = False
@@ -84,18 +84,18 @@ class Writer:
             self.close()
             raise
 
-    def _connect(self) -> tuple[WritingConnection, Memory]:
+    def _connect(self) -> tuple[WritingConnection, CommittedState]:
         if self._writing is None:
             engine = self._store.writing_engine()
             with engine.connect() as connection:
                 location = load_location(connection)
             self._writing = WritingConnection(engine, location.location_id)
-            self._memory = None
-        if self._memory is None:
+            self._committed = None
+        if self._committed is None:
             self._writing.begin()
-            self._memory = Memory(self._writing.connection, load_location(self._writing.connection))
+            self._committed = CommittedState(self._writing.connection, load_location(self._writing.connection))
             self._writing.rollback()
-        return self._writing, self._memory
+        return self._writing, self._committed
 
     def close(self) -> None:
         """Give the database and the lock back. The thread must have been stopped."""
@@ -103,7 +103,7 @@ class Writer:
         self._lock.release()
 
     def _disconnect(self) -> None:
-        writing, self._writing, self._memory = self._writing, None, None
+        writing, self._writing, self._committed = self._writing, None, None
         if writing is not None:
             writing.close()
 
@@ -121,10 +121,10 @@ class Writer:
     def location(self) -> Location:
         return self._known().location
 
-    def _known(self) -> Memory:
-        if self._memory is None:
+    def _known(self) -> CommittedState:
+        if self._committed is None:
             raise DATABASE_UNAVAILABLE("the writer has lost its database and is looking for it")
-        return self._memory
+        return self._committed
 
     def on_commit(self, listener: CommitListener) -> None:
         """Call `listener` with the new head after each commit of events, on the writer's thread, before the answers."""
@@ -147,7 +147,7 @@ class Writer:
         self._taking = False
         self._stopping = True
         if self._thread is not None:
-            self._room.wake()
+            self._queue.wake()
             self._thread.join(timeout)
 
     def problem(self) -> str | None:
@@ -156,7 +156,7 @@ class Writer:
 
     def waiting(self) -> int:
         """How many requests wait or are being committed, roughly."""
-        return len(self._room)
+        return len(self._queue)
 
     def new_key(self) -> str:
         """A key for a command whose caller sent none."""
@@ -166,21 +166,21 @@ class Writer:
         """Queue one command. The future gives its answer or raises its Problem. Raises 503 `busy` at once when full."""
         self._check_taking()
         future: Future[Any] = Future()
-        self._room.enter(CommandQueue((command,), future, loop=None, many=False))
+        self._queue.enter(QueueEntry((command,), future, loop=None, many=False))
         return future
 
     def submit_all(self, commands: Sequence[Command]) -> Future[list[Outcome]]:
         """Queue commands to be decided in order in one transaction; the future gives an outcome for each."""
         self._check_taking()
         future: Future[list[Outcome]] = Future()
-        self._room.enter(CommandQueue(tuple(commands), future, loop=None, many=True))
+        self._queue.enter(QueueEntry(tuple(commands), future, loop=None, many=True))
         return future
 
     def submit_from(self, loop: AbstractEventLoop, commands: Sequence[Command], *, many: bool) -> LoopFuture[Any]:
         """As `submit` or `submit_all`, from the thread of an event loop, with a future of its own."""
         self._check_taking()
         future: LoopFuture[Any] = loop.create_future()
-        self._room.enter_from(loop, CommandQueue(commands, future, loop=loop, many=many))
+        self._queue.enter_from(loop, QueueEntry(commands, future, loop=loop, many=many))
         return future
 
     def _check_taking(self) -> None:
@@ -191,7 +191,7 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while not (self._stopping and self._room.empty):
+            while not (self._stopping and self._queue.empty):
                 self.step(block_for=1.0 if self._stopping else 60.0)
         except BaseException as error:
             self._failure = error
@@ -203,14 +203,14 @@ class Writer:
 
     def _refuse_waiting(self) -> None:
         refused = NOT_WRITING("the writer has ended")
-        while group := self._room.take(block_for=0):
+        while group := self._queue.take(block_for=0):
             for entry in group:
                 entry.outcomes = [refused for _ in entry.commands]
-            self._room.answer(group)
+            self._queue.answer(group)
 
     def step(self, block_for: float) -> bool:
         """Commit one group of what waits, waiting up to `block_for` seconds for the first; whether there was any."""
-        group = self._room.take(block_for)
+        group = self._queue.take(block_for)
         if not group:
             return False
         commands = [command for entry in group for command in entry.commands]
@@ -221,7 +221,7 @@ class Writer:
             following = iter(outcomes)
             for entry in group:
                 entry.outcomes = [next(following) for _ in entry.commands]
-            self._room.answer(group)
+            self._queue.answer(group)
         return True
 
     # Committing.
@@ -282,7 +282,7 @@ class Writer:
         problem = problem_of(error)
         if problem is None and STRICT_GUARD in str(error):
             problem = STRICT_ITEM("the database refused it")
-        if self._writing is None or self._memory is None:
+        if self._writing is None or self._committed is None:
             self._disconnect()
             return problem
         try:
@@ -290,10 +290,10 @@ class Writer:
                 self._writing.rollback()
                 # A commit whose answer was lost may have happened: what is remembered must be what is there.
                 self._writing.begin()
-                there = read_head(self._writing.connection, LOG, self._memory.location.location_id)
+                there = read_head(self._writing.connection, LOG, self._committed.location.location_id)
                 self._writing.rollback()
-                if there != self._memory.head:
-                    self._memory = None
+                if there != self._committed.head:
+                    self._committed = None
         except (Problem, SQLAlchemyError, sqlite3.Error, psycopg.Error) as second:
             log.warning("the writer connects anew", reason=repr(second), first=repr(error))
             self._disconnect()

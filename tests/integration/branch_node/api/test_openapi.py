@@ -10,7 +10,7 @@ import pytest
 import schemathesis
 from schemathesis.generation import GenerationMode
 
-from branch_node.api.hot_route_middleware import HotRoutes
+from branch_node.api.hot_route_middleware import HotRouteMiddleware
 from tests.support.branch_api import Caller, a_caller
 from tests.support.openapi import try_out
 
@@ -74,7 +74,9 @@ def test_the_fast_lane_and_the_router_answer_alike(tmp_path: Path) -> None:
     for name, lane in (("fast", True), ("router", False)):
         with a_caller(tmp_path / name) as caller:
             if not lane:
-                caller.app.user_middleware = [each for each in caller.app.user_middleware if each.cls is not HotRoutes]
+                caller.app.user_middleware = [
+                    each for each in caller.app.user_middleware if each.cls is not HotRouteMiddleware
+                ]
             told.append([_shape(caller.post(path, body, **more)) for path, body, more in requests])
     assert told[0] == told[1]
     assert {status for status, *_ in told[0]} == {200, 201, 401, 403, 409, 415, 422}

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from branch_node.imports.importer import Import, ImportRecorder, Summary, conflicts_path, rejects_path
-from branch_node.imports.local_recorders import DryRecorder, LocalImportRecorder
+from branch_node.imports.importer import ImportRecorder, ImportRun, ImportSummary, conflicts_path, rejects_path
+from branch_node.imports.local_recorders import DryRunRecorder, LocalImportRecorder
 from branch_node.imports.map_parser import parse_map
-from branch_node.imports.source_file import Conflicts, ImportFile, Rejects
+from branch_node.imports.source_file import Conflicts, Rejects, SourceFile
 from branch_node.model import Command
 from tests.support.branch import Branch
 
@@ -60,23 +60,23 @@ def direct(branch: Branch) -> LocalImportRecorder:
 
 def run(
     recorder: ImportRecorder, file: Path, map_text: str, *, dry_run: bool = False, rejects: Path | None = None
-) -> Summary:
+) -> ImportSummary:
     found = parse_map(map_text.encode(), "map.toml")
     path = rejects_path(file, rejects)
     with (
-        ImportFile(file, found.delimiter) as opened,
+        SourceFile(file, found.delimiter) as opened,
         Rejects(path, found.delimiter) as rejected,
         Conflicts(conflicts_path(file, path), found.delimiter) as conflicts,
     ):
-        return Import(opened, found, recorder, rejected, conflicts, dry_run=dry_run).run(lambda _phase, _size: None)
+        return ImportRun(opened, found, recorder, rejected, conflicts, dry_run=dry_run).run(lambda _phase, _size: None)
 
 
-def import_file(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None) -> Summary:
+def import_file(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None) -> ImportSummary:
     return run(direct(branch), file, map_text, rejects=rejects)
 
 
-def dry_run(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None) -> Summary:
-    with DryRecorder(branch.store, branch.clock.now()) as recorder:
+def dry_run(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None) -> ImportSummary:
+    with DryRunRecorder(branch.store, branch.clock.now()) as recorder:
         return run(recorder, file, map_text, dry_run=True, rejects=rejects)
 
 

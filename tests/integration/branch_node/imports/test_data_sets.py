@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 
 from branch_node.database.schema import LOG
 from branch_node.database.store import Store
-from branch_node.imports.importer import ImportTotals, Summary
-from branch_node.imports.local_recorders import DryRecorder
+from branch_node.imports.importer import ImportSummary, ImportTotals
+from branch_node.imports.local_recorders import DryRunRecorder
 from branch_node.model import Location
 from shared.runtime.clock import SystemClock
 from tests.integration.branch_node.imports.import_runs import MAPS, import_file, run
@@ -50,7 +50,7 @@ def moved(branch: Branch) -> tuple[int, int, int]:
     return rows, int(quantity), items
 
 
-def adds_up(summary: Summary) -> bool:
+def adds_up(summary: ImportSummary) -> bool:
     recorded = summary.recorded + summary.already_recorded
     return summary.rows == recorded + summary.filtered + summary.skipped + summary.rejected + summary.conflicting
 
@@ -89,7 +89,7 @@ def test_pizza_lines_take_their_time_from_the_orders(branch: Branch, tmp_path: P
 
 def test_uci_retail_with_its_traps(branch: Branch, tmp_path: Path) -> None:
     file = shared_data() / "uci_online_retail.csv.gz"
-    with DryRecorder(branch.store, branch.clock.now()) as recorder:
+    with DryRunRecorder(branch.store, branch.clock.now()) as recorder:
         summary = run(recorder, file, a_map("uci"), dry_run=True, rejects=tmp_path / "rejects.csv")
     assert adds_up(summary)
     assert (summary.rows, summary.rejected, summary.already_recorded) == (541_909, 0, 0)
@@ -111,7 +111,7 @@ def test_uci_retail_with_everything_in_it(branch: Branch, tmp_path: Path) -> Non
     everything = mapped[:begin] + mapped[end:]
     begin, end = everything.index("# Invoices beginning with A"), everything.index("# Invoices beginning with C")
     everything = everything[:begin] + everything[end:]
-    with DryRecorder(branch.store, branch.clock.now()) as recorder:
+    with DryRunRecorder(branch.store, branch.clock.now()) as recorder:
         summary = run(recorder, file, everything, dry_run=True, rejects=tmp_path / "rejects.csv")
     assert summary.by_type == {
         "ORDER_DEDUCTION": ImportTotals(rows=541_909 - 10_624, quantity=5_660_981_000),

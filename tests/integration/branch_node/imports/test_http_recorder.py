@@ -14,7 +14,7 @@ import pytest
 from branch_node.cli.node_client import InProcess
 from branch_node.database.schema import LOG
 from branch_node.imports import importer
-from branch_node.imports.http_recorder import HttpRecorder
+from branch_node.imports.http_recorder import HttpImportRecorder
 from shared.chain import understand
 from shared.event_log import read_after
 from shared.events import Event
@@ -72,7 +72,7 @@ def import_over(caller: Caller, file: Path, mapped: str, transport: httpx.BaseTr
     key = caller.keys.text["manager"]
     with (
         ServiceClient("http://node", key=key, transport=transport, sleep=lambda _: None) as client,
-        HttpRecorder(client, caller.node.store, sleep=lambda _: None) as recorder,
+        HttpImportRecorder(client, caller.node.store, sleep=lambda _: None) as recorder,
     ):
         return run(recorder, file, mapped)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from branch_node.imports.importer import CHUNK, ImportTotals, Summary, rejects_path
+from branch_node.imports.importer import CHUNK, ImportSummary, ImportTotals, rejects_path
 from branch_node.imports.row_reader import HeaderError
 from branch_node.imports.source_file import FileRefused
 from shared.runtime.problems import Problem
@@ -40,7 +40,7 @@ def test_rows_become_events(branch: Branch, tmp_path: Path) -> None:
     file = a_till_file(tmp_path / "sales.csv", ["7,milk,2.5,2025-12-31 03:59", "8,cup,3,2025-12-31 04:00"])
     mapped = TILL.replace("[columns]", '[columns]\nreference = "id"')
     summary = import_file(branch, file, mapped)
-    assert summary == Summary(
+    assert summary == ImportSummary(
         source="till-7",
         file="sales.csv",
         dry_run=False,

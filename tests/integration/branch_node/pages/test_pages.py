@@ -19,7 +19,7 @@ from branch_node.database.schema import API_KEY, LOG
 from branch_node.database.store import Store
 from branch_node.main import build
 from branch_node.model import Item, Location
-from branch_node.node import Agent, Node
+from branch_node.node import AgentMode, Node
 from branch_node.settings import BranchSettings
 from branch_node.sync.shipping_status import ShippingState
 from shared.chain import Head
@@ -97,7 +97,7 @@ def somebody(tmp_path: Path, items: tuple[Item, ...]) -> Iterator[Person]:
     engine.dispose()
     store.close()
     node = build(settings)
-    node.open(Agent.NONE)
+    node.open(AgentMode.NONE)
     node.start()
     try:
         node.writer.submit(PutItems(items)).result(10)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from branch_node.sync.log_reader import BATCH_EVENTS, Packed
+from branch_node.sync.log_reader import BATCH_EVENTS, PackedBatch
 from branch_node.sync.shipping_status import ShippingState
 from shared.chain import Head
 from shared.messages import EventsAnswer, HeadMessage, Verdict
@@ -324,7 +324,7 @@ def test_the_next_batch_is_packed_while_the_last_is_in_flight(rig: BranchRig) ->
     packing: list[tuple[int, str]] = []
     real = rig.reader.pack
 
-    def watched(after: Head, limit: int) -> Packed | None:
+    def watched(after: Head, limit: int) -> PackedBatch | None:
         packing.append((after.sequence, threading.current_thread().name))
         return real(after, limit)
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from branch_node.commands.command_inputs import ItemContent
 from branch_node.commands.event_inputs import EventContent
-from branch_node.imports.cell_readers import Numbers, RowRejected, amount_text
+from branch_node.imports.cell_readers import NumberReader, RowRejected, amount_text
 from branch_node.imports.map_parser import parse_map
-from branch_node.imports.row_reader import FILTERED, SKIPPED, HeaderError, Joined, RowReader
+from branch_node.imports.row_reader import FILTERED, SKIPPED, HeaderError, LookupTable, RowReader
 from shared.events import MAX_QUANTITY, BadQuantity, Cost, Definition, EventType, Reference, parse_quantity
 
 MAP = """
@@ -228,7 +228,7 @@ file = "orders.csv"
 key = "order_id"
 on = "order_id"
 """
-    orders = Joined(["order_id", "date", "time"], {"1": ["1", "2015-01-01", "11:38:36"]}, "orders.csv")
+    orders = LookupTable(["order_id", "date", "time"], {"1": ["1", "2015-01-01", "11:38:36"]}, "orders.csv")
     reader = RowReader(parse_map(text.encode(), "map"), ["pizza_id", "order_id", "quantity"], {"orders": orders})
     found = reader.read(reader.widen(["big_meat_s", " 1", "2"]))
     assert isinstance(found, EventContent)
@@ -243,22 +243,22 @@ on = "order_id"
 )
 def test_quantities_are_exact_however_many_zeros_follow(number: Decimal, zeros: int) -> None:
     text = format(number, "f") + "0" * zeros
-    assert Numbers(decimal_comma=False).quantity(f" {text} ") == number * 1000
-    assert Numbers(decimal_comma=True).quantity(text.replace(".", ",")) == number * 1000
-    assert Numbers(decimal_comma=False).number(text) == number
+    assert NumberReader(decimal_comma=False).quantity(f" {text} ") == number * 1000
+    assert NumberReader(decimal_comma=True).quantity(text.replace(".", ",")) == number * 1000
+    assert NumberReader(decimal_comma=False).number(text) == number
 
 
 @pytest.mark.parametrize(
     ("text", "thousandths"), [(".5", 500), ("-.25", -250), ("+3", 3_000), ("17.0", 17_000), ("0.000", 0)]
 )
 def test_ways_to_write_a_number(text: str, thousandths: int) -> None:
-    assert Numbers(decimal_comma=False).quantity(text) == thousandths
+    assert NumberReader(decimal_comma=False).quantity(text) == thousandths
 
 
 @settings(deadline=None)
 @given(st.text(max_size=10), st.booleans())
 def test_any_text_is_a_number_or_rejected(text: str, comma: bool) -> None:
-    numbers = Numbers(decimal_comma=comma)
+    numbers = NumberReader(decimal_comma=comma)
     try:
         found = numbers.quantity(text)
     except RowRejected:

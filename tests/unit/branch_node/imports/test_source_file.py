@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from branch_node.imports.source_file import FileRefused, Fingerprint, ImportFile, Rejects, SourceRecord, read_lookup
+from branch_node.imports.source_file import FileRefused, Fingerprint, Rejects, SourceFile, SourceRecord, read_lookup
 
 
 def a_file(path: Path, content: bytes) -> Path:
@@ -19,12 +19,12 @@ def a_file(path: Path, content: bytes) -> Path:
 
 
 def records(path: Path, delimiter: str = ",") -> list[SourceRecord]:
-    with ImportFile(path, delimiter) as file:
+    with SourceFile(path, delimiter) as file:
         return list(file.records(lambda _: None))
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    with ImportFile(path) as file:
+    with SourceFile(path) as file:
         return file.fingerprint(lambda _: None)
 
 
@@ -50,7 +50,7 @@ def test_packing_a_file_does_not_make_it_another(tmp_path: Path) -> None:
         a_file(tmp_path / "sales.csv.gz", gzip.compress(content, mtime=0)),
     )
     assert fingerprint(plain) == fingerprint(packed) == Fingerprint(len(content), hashlib.sha256(content).hexdigest())
-    with ImportFile(plain) as one, ImportFile(packed) as other:
+    with SourceFile(plain) as one, SourceFile(packed) as other:
         assert one.name == other.name == "sales.csv"
         assert other.bytes_on_disk < one.bytes_on_disk
 
@@ -58,7 +58,7 @@ def test_packing_a_file_does_not_make_it_another(tmp_path: Path) -> None:
 def test_progress_ends_at_the_end(tmp_path: Path) -> None:
     path = a_file(tmp_path / "a.csv.gz", gzip.compress(b"1,2\n" * 300_000, mtime=0))
     told: list[int] = []
-    with ImportFile(path) as file:
+    with SourceFile(path) as file:
         file.fingerprint(told.append)
         assert told == sorted(told)
         assert told[-1] == file.bytes_on_disk
@@ -85,7 +85,7 @@ def test_files_that_are_refused(tmp_path: Path, name: str, content: bytes, why: 
 
 def test_a_file_that_changes_meanwhile(tmp_path: Path) -> None:
     path = a_file(tmp_path / "a.csv", b"id\n1\n")
-    with ImportFile(path) as file:
+    with SourceFile(path) as file:
         rows = file.records(lambda _: None)
         next(rows)
         with path.open("ab") as more:

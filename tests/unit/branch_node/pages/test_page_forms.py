@@ -8,8 +8,8 @@ from branch_node.model import Item
 from branch_node.pages.page_forms import (
     FIELDS,
     MAX_NOTE,
+    FormKind,
     FormRefusal,
-    Kind,
     find_item,
     nearest_items,
     read_record,
@@ -34,12 +34,12 @@ ITEMS = {
 }
 
 
-def read(kind: Kind, **fields: str):
+def read(kind: FormKind, **fields: str):
     given = {"item": "milk", "quantity": "2.5", "reason": "broken"} | fields
     return read_record(kind, Form(given), ITEMS, BEIRUT)
 
 
-def refusal(kind: Kind = Kind.WASTE, **fields: str) -> FormRefusal:
+def refusal(kind: FormKind = FormKind.WASTE, **fields: str) -> FormRefusal:
     with pytest.raises(FormRefusal) as refused:
         read(kind, **fields)
     return refused.value
@@ -48,34 +48,34 @@ def refusal(kind: Kind = Kind.WASTE, **fields: str) -> FormRefusal:
 @pytest.mark.parametrize(
     ("kind", "fields", "recorded"),
     [
-        (Kind.DEDUCTION, {}, EventType.ORDER_DEDUCTION),
-        (Kind.DEDUCTION, {"type": "INTERNAL_USE"}, EventType.INTERNAL_USE),
-        (Kind.DEDUCTION, {"type": "PURCHASE_RECEIVED"}, EventType.ORDER_DEDUCTION),
-        (Kind.WASTE, {"type": "ADJUSTMENT"}, EventType.WASTE_RECORDED),
-        (Kind.DELIVERY, {}, EventType.PURCHASE_RECEIVED),
-        (Kind.COUNT, {}, EventType.STOCKTAKE),
+        (FormKind.DEDUCTION, {}, EventType.ORDER_DEDUCTION),
+        (FormKind.DEDUCTION, {"type": "INTERNAL_USE"}, EventType.INTERNAL_USE),
+        (FormKind.DEDUCTION, {"type": "PURCHASE_RECEIVED"}, EventType.ORDER_DEDUCTION),
+        (FormKind.WASTE, {"type": "ADJUSTMENT"}, EventType.WASTE_RECORDED),
+        (FormKind.DELIVERY, {}, EventType.PURCHASE_RECEIVED),
+        (FormKind.COUNT, {}, EventType.STOCKTAKE),
     ],
 )
-def test_each_form_records_its_own_type(kind: Kind, fields: dict[str, str], recorded: EventType) -> None:
+def test_each_form_records_its_own_type(kind: FormKind, fields: dict[str, str], recorded: EventType) -> None:
     entry = read(kind, **fields)
     assert (entry.type, entry.item_id, entry.source) == (recorded, "milk", "page")
-    assert (entry.counted, entry.quantity) == ((2_500, None) if kind is Kind.COUNT else (None, 2_500))
-    assert entry.reason == ("broken" if kind is Kind.WASTE else None)
+    assert (entry.counted, entry.quantity) == ((2_500, None) if kind is FormKind.COUNT else (None, 2_500))
+    assert entry.reason == ("broken" if kind is FormKind.WASTE else None)
 
 
 def test_what_else_was_typed_is_kept() -> None:
-    entry = read(Kind.WASTE, unit="l", note="وقعت <b>", when="2026-01-31T12:00")
+    entry = read(FormKind.WASTE, unit="l", note="وقعت <b>", when="2026-01-31T12:00")
     assert (entry.unit, entry.note, entry.occurred_at) == ("l", "وقعت <b>", 1_769_853_600_000_000)
 
 
 def test_a_count_may_be_zero_and_nothing_else() -> None:
-    assert read(Kind.COUNT, quantity="0").counted == 0
-    assert "quantity" in refusal(Kind.DELIVERY, quantity="0").faults
+    assert read(FormKind.COUNT, quantity="0").counted == 0
+    assert "quantity" in refusal(FormKind.DELIVERY, quantity="0").faults
 
 
 @pytest.mark.parametrize(("typed", "read_as"), [("2,5", 2_500), ("0,125", 125), ("1234,5", 1_234_500)])
 def test_a_decimal_comma_is_a_point(typed: str, read_as: int) -> None:
-    assert read(Kind.DELIVERY, quantity=typed).quantity == read_as
+    assert read(FormKind.DELIVERY, quantity=typed).quantity == read_as
 
 
 def test_a_comma_that_may_mean_thousands_is_asked_about() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from branch_node.sync.command_recorders import Backoff, StepOutcome, StepResult
-from branch_node.sync.sync_agent import Loop
+from branch_node.sync.sync_agent import StepLoop
 from shared.runtime.problems import DATABASE_BUSY, INVALID_REQUEST
 from tests.support.waiting import wait_until
 
@@ -36,11 +36,11 @@ class Steps:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[Steps], Loop]]:
-    loops: list[Loop] = []
+def start() -> Iterator[Callable[[Steps], StepLoop]]:
+    loops: list[StepLoop] = []
 
-    def begin(steps: Steps) -> Loop:
-        loop = Loop("test", steps)
+    def begin(steps: Steps) -> StepLoop:
+        loop = StepLoop("test", steps)
         loops.append(loop)
         loop.start()
         return loop
@@ -50,7 +50,7 @@ def start() -> Iterator[Callable[[Steps], Loop]]:
         loop.stop(5)
 
 
-def test_a_commit_wakes_it_where_the_step_said_so(start: Callable[[Steps], Loop]) -> None:
+def test_a_commit_wakes_it_where_the_step_said_so(start: Callable[[Steps], StepLoop]) -> None:
     steps = Steps()
     loop = start(steps)
     for count in range(1, 20):
@@ -59,7 +59,7 @@ def test_a_commit_wakes_it_where_the_step_said_so(start: Callable[[Steps], Loop]
     steps.reach(20)
 
 
-def test_a_commit_during_the_step_is_not_lost(start: Callable[[Steps], Loop]) -> None:
+def test_a_commit_during_the_step_is_not_lost(start: Callable[[Steps], StepLoop]) -> None:
     inside, go_on = threading.Event(), threading.Event()
     steps = Steps()
 
@@ -70,7 +70,7 @@ def test_a_commit_during_the_step_is_not_lost(start: Callable[[Steps], Loop]) ->
             assert go_on.wait(5)
         return result
 
-    loop = Loop("test", slow)
+    loop = StepLoop("test", slow)
     loop.start()
     assert inside.wait(5)
     loop.committed()
@@ -79,7 +79,7 @@ def test_a_commit_during_the_step_is_not_lost(start: Callable[[Steps], Loop]) ->
     loop.stop(5)
 
 
-def test_a_commit_does_not_wake_it_while_the_line_is_down_but_a_nudge_does(start: Callable[[Steps], Loop]) -> None:
+def test_a_commit_does_not_wake_it_while_the_line_is_down_but_a_nudge_does(start: Callable[[Steps], StepLoop]) -> None:
     steps = Steps(StepResult(StepOutcome.FAILED, FOR_EVER))
     loop = start(steps)
     steps.reach(1)
@@ -91,13 +91,13 @@ def test_a_commit_does_not_wake_it_while_the_line_is_down_but_a_nudge_does(start
     assert steps.count == 2
 
 
-def test_it_goes_on_at_once_while_there_is_work(start: Callable[[Steps], Loop]) -> None:
+def test_it_goes_on_at_once_while_there_is_work(start: Callable[[Steps], StepLoop]) -> None:
     steps = Steps(*[StepResult(StepOutcome.SHIPPED)] * 50)
     start(steps)
     steps.reach(51)
 
 
-def test_a_database_in_trouble_is_waited_for(start: Callable[[Steps], Loop]) -> None:
+def test_a_database_in_trouble_is_waited_for(start: Callable[[Steps], StepLoop]) -> None:
     steps = Steps(DATABASE_BUSY("locked"))
     loop = start(steps)
     steps.reach(2)
@@ -107,14 +107,14 @@ def test_a_database_in_trouble_is_waited_for(start: Callable[[Steps], Loop]) -> 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("error", [INVALID_REQUEST("ours"), RuntimeError("a mistake")])
 def test_any_other_error_ends_the_thread_and_is_told(error: Exception) -> None:
-    loop = Loop("test", Steps(error))
+    loop = StepLoop("test", Steps(error))
     loop.start()
     wait_until(lambda: loop.problem() is not None)
     assert str(error) in (loop.problem() or "")
 
 
-def test_one_that_was_stopped_or_not_started_is_no_problem(start: Callable[[Steps], Loop]) -> None:
-    assert Loop("test", Steps()).problem() is None
+def test_one_that_was_stopped_or_not_started_is_no_problem(start: Callable[[Steps], StepLoop]) -> None:
+    assert StepLoop("test", Steps()).problem() is None
     steps = Steps()
     loop = start(steps)
     steps.reach(1)
