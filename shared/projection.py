@@ -6,7 +6,7 @@ tests holds the two together. Works inside the transaction of the Connection it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -25,17 +25,17 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
-    cast,
     exists,
     func,
     literal,
     or_,
     select,
-    tuple_,
 )
 
+from shared import stock_expressions as expressions
 from shared.event_log import LogTables, upsert_rows
 from shared.stock import BEGINNING, Movement, Place, Standing
+from shared.stock_expressions import EVERYTHING, EventScope
 
 MOVEMENT_COLUMNS = (
     "sequence", "occurred_at", "type", "on_hand_change", "counted", "reserved_change", "reservation_id", "expires_at",
@@ -106,134 +106,74 @@ def movements_of(connection: Connection, tables: LogTables, location_id: str, it
 
 
 def balances(
-    tables: LogTables,
-    pairs: FromClause,
-    *,
-    moment: ColumnElement[int] | None = None,
-    known_through: ColumnElement[int] | None = None,
-    unknown: Callable[[ColumnElement[str], ColumnElement[int]], ColumnElement[bool]] | None = None,
-    expired_by: ColumnElement[int] | None = None,
+    tables: LogTables, pairs: FromClause, scope: EventScope, *, expired_by: ColumnElement[int] | None = None
 ) -> Select[Any]:
-    """The balance of every (location_id, item_id) in `pairs`, folded by SQL from the log.
+    """Select the balance of every (location_id, item_id) in `pairs`, folded by SQL from the log.
 
-    `moment` (microseconds UTC): as of it; None: every event. Reservations expired by `expired_by`, or by `moment` where
-    it is not given, do not count; without both they count as summed.
-    `known_through`: an expression, correlated to `pairs`, for the last sequence known; `unknown` tells of the event at
-    a (location_id, sequence) that it is not known all the same. Columns: location_id, item_id, on_hand, reserved,
+    `scope` may refer to columns of `pairs`. Reservations expired by `expired_by`, or by the scope's moment where it is
+    not given, do not count; without both every reservation counts. Columns: location_id, item_id, on_hand, reserved,
     counted_at, counted_sequence, latest_at, latest_sequence, recount.
     """
-    event, voided = tables.event, tables.voided
+    event = tables.event
 
-    def known(alias: FromClause) -> list[ColumnElement[bool]]:
-        mine = [alias.c.location_id == pairs.c.location_id, alias.c.item_id == pairs.c.item_id]
-        if moment is not None:
-            mine.append(alias.c.occurred_at <= moment)
-        if known_through is not None:
-            mine.append(alias.c.sequence <= known_through)
-        if unknown is not None:
-            mine.append(~unknown(alias.c.location_id, alias.c.sequence))
-        return mine
+    def known_of(alias: FromClause) -> list[ColumnElement[bool]]:
+        """The conditions for an event to be of the pair, and known."""
+        return [
+            alias.c.location_id == pairs.c.location_id,
+            alias.c.item_id == pairs.c.item_id,
+            *expressions.known(alias, scope),
+        ]
 
-    def stands(alias: FromClause) -> ColumnElement[bool]:
-        void = voided.alias()
-        undone = [void.c.location_id == alias.c.location_id, void.c.sequence == alias.c.sequence]
-        if known_through is not None:
-            undone.append(void.c.by_sequence <= known_through)
-        if unknown is not None:
-            undone.append(~unknown(void.c.location_id, void.c.by_sequence))
-        # Left to itself it correlates with the nearest query only, and would read all of `pairs` anew.
-        return ~exists().where(*undone).correlate(alias, pairs)
+    def standing_of_pair(alias: FromClause) -> list[ColumnElement[bool]]:
+        return [*known_of(alias), expressions.stands(alias, tables.voided, scope, pairs)]
 
-    count = event.alias("c")
+    count, counted = event.alias("c"), event.alias("counted_event")
     last_count = (
         select(count.c.sequence)
-        .where(*known(count), count.c.counted.is_not(None), stands(count))
-        .order_by(count.c.occurred_at.desc(), count.c.sequence.desc())
+        .where(*standing_of_pair(count), expressions.is_count(count))
+        .order_by(*expressions.newest_first(count))
         .limit(1)
         .correlate(pairs)
         .scalar_subquery()
     )
     base = select(pairs.c.location_id, pairs.c.item_id, last_count.label("counted_sequence")).subquery("base")
-    return _finish(tables, pairs, base, known, stands, moment if expired_by is None else expired_by)
-
-
-def _finish(  # noqa: PLR0917
-    tables: LogTables,
-    pairs: FromClause,
-    base: FromClause,
-    known: Any,
-    stands: Any,
-    expired_by: ColumnElement[int] | None,
-) -> Select[Any]:
-    event = tables.event
-    counted = event.alias("counted_event")
-    start = tuple_(
-        func.coalesce(counted.c.occurred_at, BEGINNING.occurred_at),
-        func.coalesce(counted.c.sequence, BEGINNING.sequence),
-    )
-    moved = event.alias("m")
-    moves = (
-        select(cast(func.coalesce(func.sum(moved.c.on_hand_change), 0), BigInteger))
-        .where(*known(moved), tuple_(moved.c.occurred_at, moved.c.sequence) > start, stands(moved))
+    move = event.alias("m")
+    moved = (
+        select(expressions.moved(move))
+        .where(*standing_of_pair(move), expressions.after_count(move, counted))
         .correlate(pairs, counted)
         .scalar_subquery()
     )
     promise = event.alias("p")
-    left = func.sum(promise.c.reserved_change)
-    outstanding = (
-        select(left.label("left_over"))
-        .where(*known(promise), promise.c.reservation_id.is_not(None), stands(promise))
-        .group_by(promise.c.reservation_id)
-        .correlate(pairs)
-    )
-    if expired_by is not None:
-        expiry = func.max(promise.c.expires_at)
-        outstanding = outstanding.having(or_(expiry.is_(None), expiry > expired_by))
-    reservations = outstanding.subquery("reservations")
-    reserved = (
-        select(cast(func.coalesce(func.sum(reservations.c.left_over), 0), BigInteger))
-        .correlate(pairs)
-        .scalar_subquery()
+    reserved = expressions.reserved(
+        promise,
+        *standing_of_pair(promise),
+        expired_by=scope.moment if expired_by is None else expired_by,
+        outer=pairs,
     )
     came, back, sent = event.alias("came"), event.alias("back"), event.alias("sent")
-    before = tuple_(counted.c.occurred_at, counted.c.sequence)
-    recount = or_(
-        exists()
-        .where(
-            *known(came),
-            came.c.transfer_id.is_not(None),
-            came.c.type == "TRANSFER_IN",
-            came.c.sequence > counted.c.sequence,
-            tuple_(came.c.occurred_at, came.c.sequence) < before,
-            stands(came),
-        )
-        .correlate(pairs, counted),
-        exists()
-        .where(
-            *known(back),
-            back.c.transfer_id.is_not(None),
-            back.c.type == "TRANSFER_REVERSED",
-            back.c.sequence > counted.c.sequence,
-            sent.c.location_id == back.c.location_id,
-            sent.c.sequence == back.c.voided_sequence,
-            tuple_(sent.c.occurred_at, sent.c.sequence) < before,
-        )
-        .correlate(pairs, counted),
+    # That the events name a transfer lets the databases use the partial index of events with one.
+    received = exists().where(
+        *standing_of_pair(came), came.c.transfer_id.is_not(None), expressions.received_late(came, counted)
     )
+    returned = exists().where(
+        *known_of(back), back.c.transfer_id.is_not(None), expressions.returned_late(back, sent, counted)
+    )
+    recount = or_(received.correlate(pairs, counted), returned.correlate(pairs, counted))
     last = event.alias("last")
     latest_sequence = (
         select(last.c.sequence)
-        .where(*known(last))
-        .order_by(last.c.occurred_at.desc(), last.c.sequence.desc())
+        .where(*known_of(last))
+        .order_by(*expressions.newest_first(last))
         .limit(1)
         .correlate(pairs)
         .scalar_subquery()
     )
-    latest_at = select(func.max(last.c.occurred_at)).where(*known(last)).correlate(pairs).scalar_subquery()
+    latest_at = select(func.max(last.c.occurred_at)).where(*known_of(last)).correlate(pairs).scalar_subquery()
     return select(
         pairs.c.location_id,
         pairs.c.item_id,
-        (func.coalesce(counted.c.counted, 0) + moves).label("on_hand"),
+        expressions.on_hand(counted, moved).label("on_hand"),
         reserved.label("reserved"),
         counted.c.occurred_at.label("counted_at"),
         counted.c.sequence.label("counted_sequence"),
@@ -260,7 +200,7 @@ def _refold_query(tables: LogTables) -> Select[Any]:
         .distinct()
         .subquery("pairs")
     )
-    return balances(tables, pairs)
+    return balances(tables, pairs, EVERYTHING)
 
 
 def refold(connection: Connection, tables: LogTables, location_id: str, item_ids: Iterable[str]) -> dict[str, Standing]:

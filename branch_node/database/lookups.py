@@ -19,6 +19,7 @@ from shared.event_log import driver_sql
 from shared.events import Event
 from shared.projection import balances
 from shared.stock import Standing
+from shared.stock_expressions import EventScope
 
 ORDER_COLUMNS = tuple(column.name for column in SALE_ORDER.columns)
 
@@ -76,12 +77,11 @@ def _standing_query(*, as_of_moment: bool) -> Select[Any]:
     pair = select(
         bindparam("location_id", type_=Text).label("location_id"), bindparam("item_id", type_=Text).label("item_id")
     ).subquery("pairs")
-    return balances(
-        LOG,
-        pair,
+    scope = EventScope(
         moment=bindparam("moment", type_=BigInteger) if as_of_moment else None,
         known_through=bindparam("known_through", type_=BigInteger),
     )
+    return balances(LOG, pair, scope)
 
 
 def item_used(connection: Connection, item_id: str) -> bool:

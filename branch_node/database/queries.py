@@ -20,6 +20,7 @@ from shared.event_record import EventRecord, moment_text
 from shared.events import Event, EventType, quantity_json
 from shared.projection import balances, moment_literal
 from shared.stock import Place, Standing
+from shared.stock_expressions import EventScope
 
 MAX_PAGE: Final = 1_000
 
@@ -135,7 +136,7 @@ def _promised(connection: Connection, item_ids: Sequence[str], now: int) -> dict
     if not item_ids:
         return {}
     pairs = select(STOCK.c.location_id, STOCK.c.item_id).where(STOCK.c.item_id.in_(item_ids)).subquery("pairs")
-    rows = connection.execute(balances(LOG, pairs, moment=moment_literal(now)))
+    rows = connection.execute(balances(LOG, pairs, EventScope(moment=moment_literal(now))))
     return {row.item_id: row.reserved for row in rows}
 
 
@@ -182,7 +183,7 @@ def stock_of(connection: Connection, item_id: str, *, now: int, as_of: int | Non
     item = item_row(connection, item_id)
     pairs = select(STOCK.c.location_id, STOCK.c.item_id).where(STOCK.c.item_id == item_id).subquery("pairs")
     moment = now if as_of is None else as_of
-    found = connection.execute(balances(LOG, pairs, moment=moment_literal(moment))).one_or_none()
+    found = connection.execute(balances(LOG, pairs, EventScope(moment=moment_literal(moment)))).one_or_none()
     if found is None and item is None:
         raise ITEM_NOT_FOUND(f"there is no item {item_id!r}", item_id=item_id)
     standing = Standing()

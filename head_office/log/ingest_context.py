@@ -16,6 +16,7 @@ from head_office.log.decoder import Decoded
 from head_office.log.fold_check import MAX_BALANCE, IngestContext, Target
 from head_office.log.stock_fold import StockFold
 from shared.events import Event
+from shared.projection import MOVEMENT_COLUMNS
 from shared.stock import Movement, Place, Standing, movement
 
 MAX_ITEMS: Final = 5_000
@@ -35,12 +36,11 @@ WHERE s.location_id = %s LIMIT %s
 """
 # LATERAL … OFFSET 0 makes each of them one index probe a value: without statistics, as after a first backlog, the
 # planner would rather walk another index of the location from end to end.
-_TARGETS: Final = """
+_TARGETS: Final = f"""
 SELECT e.*, EXISTS (SELECT FROM voided AS v WHERE v.location_id = %(location_id)s AND v.sequence = e.sequence)
 FROM unnest(%(sequences)s::bigint[]) AS wanted CROSS JOIN LATERAL (
-    SELECT event_id, type, item_id, transfer_id, sequence, occurred_at, on_hand_change, counted, reserved_change,
-        reservation_id, expires_at, voided_sequence
-    FROM event WHERE location_id = %(location_id)s AND sequence = wanted OFFSET 0
+    SELECT event_id, item_id, transfer_id, {", ".join(MOVEMENT_COLUMNS)} FROM event
+    WHERE location_id = %(location_id)s AND sequence = wanted OFFSET 0
 ) AS e
 """
 _MOVED_ONCE: Final = """
@@ -127,23 +127,11 @@ def _look_up(cursor: Cursor[Any], known: IngestContext, decoded: Decoded) -> Non
 
 
 def _add_target(known: IngestContext, row: tuple[Any, ...]) -> None:
-    event_id, kind, item_id, transfer_id, sequence, at, on_hand, counted, reserved, reservation, expires, undoes = row[
-        :12
-    ]
-    moved = Movement(
-        sequence=sequence,
-        occurred_at=at,
-        type=kind,
-        on_hand_change=on_hand,
-        counted=counted,
-        reserved_change=reserved,
-        reservation_id=reservation,
-        expires_at=expires,
-        voided_sequence=undoes,
-    )
-    known.targets[sequence] = Target(bytes(event_id), kind, item_id, transfer_id, moved)
-    if row[12]:
-        known.voided.add(sequence)
+    event_id, item_id, transfer_id, *values, is_voided = row
+    moved = Movement(**dict(zip(MOVEMENT_COLUMNS, values, strict=True)))
+    known.targets[moved.sequence] = Target(bytes(event_id), moved.type, item_id, transfer_id, moved)
+    if is_voided:
+        known.voided.add(moved.sequence)
 
 
 def target_of(event: Event, event_id: bytes) -> Target:

@@ -18,6 +18,7 @@ from head_office.database.schema import LOG
 from shared.events import Event, EventType
 from shared.projection import balances, standing_of
 from shared.stock import Standing
+from shared.stock_expressions import EVERYTHING
 
 _UPSERT_STOCK: Final = """
 INSERT INTO stock (location_id, item_id, on_hand, reserved, counted_at, counted_sequence, latest_at, latest_sequence,
@@ -88,7 +89,7 @@ def _refold() -> Select[Any]:
     pairs = select(cast(bindparam("location_id"), Text).label("location_id"), item.render_derived().c.item_id).subquery(
         "pairs"
     )
-    return balances(LOG, pairs)
+    return balances(LOG, pairs, EVERYTHING)
 
 
 def store_units(cursor: Cursor[Any], location_id: str, units: Mapping[str, tuple[str, int]]) -> None:

@@ -7,56 +7,114 @@ inside the transaction of the Connection it is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, select, text
-
-from head_office.database.schema import HEAD
-from head_office.log.ingest import lock_head
-
-# What stands of every item. `latest` is the last place of all its events, voided ones too.
-_STOCK: Final = """
-WITH standing AS NOT MATERIALIZED (
-    SELECT e.* FROM event AS e
-        LEFT JOIN voided AS v ON v.location_id = e.location_id AND v.sequence = e.sequence
-    WHERE e.location_id = ANY(:locations) AND e.item_id IS NOT NULL AND v.sequence IS NULL
-), counts AS MATERIALIZED (
-    SELECT DISTINCT ON (location_id, item_id) location_id, item_id, occurred_at, sequence, counted
-    FROM standing WHERE counted IS NOT NULL
-    ORDER BY location_id, item_id, occurred_at DESC, sequence DESC
-), latest AS (
-    SELECT DISTINCT ON (location_id, item_id) location_id, item_id, occurred_at, sequence
-    FROM event WHERE location_id = ANY(:locations) AND item_id IS NOT NULL
-    ORDER BY location_id, item_id, occurred_at DESC, sequence DESC
-), moves AS (
-    SELECT e.location_id, e.item_id,
-        sum(e.on_hand_change) FILTER (
-            WHERE c.sequence IS NULL OR (e.occurred_at, e.sequence) > (c.occurred_at, c.sequence)
-        ) AS on_hand,
-        sum(e.reserved_change) AS reserved,
-        bool_or(
-            e.sequence > c.sequence AND (e.occurred_at, e.sequence) < (c.occurred_at, c.sequence)
-        ) FILTER (WHERE e.type = 'TRANSFER_IN') AS came
-    FROM standing AS e LEFT JOIN counts AS c ON c.location_id = e.location_id AND c.item_id = e.item_id
-    GROUP BY e.location_id, e.item_id
-), back AS (
-    SELECT DISTINCT b.location_id, b.item_id
-    FROM event AS b
-        JOIN event AS sent ON sent.location_id = b.location_id AND sent.sequence = b.voided_sequence
-        JOIN counts AS c ON c.location_id = b.location_id AND c.item_id = b.item_id
-    WHERE b.location_id = ANY(:locations) AND b.transfer_id IS NOT NULL AND b.type = 'TRANSFER_REVERSED'
-        AND b.sequence > c.sequence AND (sent.occurred_at, sent.sequence) < (c.occurred_at, c.sequence)
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
 )
-SELECT l.location_id, l.item_id, (coalesce(c.counted, 0) + coalesce(m.on_hand, 0))::bigint AS on_hand,
-    coalesce(m.reserved, 0)::bigint AS reserved, c.occurred_at AS counted_at, c.sequence AS counted_sequence,
-    l.occurred_at AS latest_at, l.sequence AS latest_sequence,
-    coalesce(m.came, false) OR back.item_id IS NOT NULL AS recount
-FROM latest AS l
-    LEFT JOIN moves AS m ON m.location_id = l.location_id AND m.item_id = l.item_id
-    LEFT JOIN counts AS c ON c.location_id = l.location_id AND c.item_id = l.item_id
-    LEFT JOIN back ON back.location_id = l.location_id AND back.item_id = l.item_id
-"""
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from head_office.database.schema import EVENT, HEAD, VOIDED
+from head_office.log.ingest import lock_head
+from shared.stock_expressions import (
+    EVERYTHING,
+    after_count,
+    is_count,
+    moved,
+    newest_first,
+    on_hand,
+    received_late,
+    reserved_sum,
+    returned_late,
+    stands,
+    voids_in,
+)
+
+_LOCATIONS: Final[ColumnElement[Any]] = literal_column(":locations")
+
+
+def _sql(statement: Select[Any]) -> str:
+    """The text of a statement, its constants written out and `:locations` left as its parameter."""
+    return str(statement.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}))  # type: ignore[no-untyped-call]
+
+
+def _stock() -> Select[Any]:
+    """Select what stands of every item. `latest` is the last place of all its events, voided ones too."""
+    pair = (EVENT.c.location_id, EVENT.c.item_id)
+    named = (EVENT.c.location_id == func.any(_LOCATIONS), EVENT.c.item_id.is_not(None))
+    standing = (
+        select(EVENT)
+        .where(*named, stands(EVENT, VOIDED, EVERYTHING))
+        .cte("standing")
+        .prefix_with("NOT MATERIALIZED", dialect="postgresql")
+    )
+    each = standing.alias("e")
+    counts = (
+        select(each.c.location_id, each.c.item_id, each.c.occurred_at, each.c.sequence, each.c.counted)
+        .ext(distinct_on(each.c.location_id, each.c.item_id))
+        .where(is_count(each))
+        .order_by(each.c.location_id, each.c.item_id, *newest_first(each))
+        .cte("counts")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
+    latest = (
+        select(*pair, EVENT.c.occurred_at, EVENT.c.sequence)
+        .ext(distinct_on(*pair))
+        .where(*named)
+        .order_by(*pair, *newest_first(EVENT))
+        .cte("latest")
+    )
+    moves = (
+        select(
+            each.c.location_id,
+            each.c.item_id,
+            moved(each, after_count(each, counts)).label("on_hand"),
+            reserved_sum(each).label("reserved"),
+            func.bool_or(received_late(each, counts)).label("came"),
+        )
+        .select_from(each.outerjoin(counts, _same_item(counts, each)))
+        .group_by(each.c.location_id, each.c.item_id)
+        .cte("moves")
+    )
+    sent = EVENT.alias("sent")
+    back = (
+        select(*pair)
+        .where(*named, EVENT.c.transfer_id.is_not(None), _same_item(counts, EVENT), returned_late(EVENT, sent, counts))
+        .distinct()
+        .cte("back")
+    )
+    return select(
+        latest.c.location_id,
+        latest.c.item_id,
+        on_hand(counts, func.coalesce(moves.c.on_hand, 0)).label("on_hand"),
+        func.coalesce(moves.c.reserved, 0).label("reserved"),
+        counts.c.occurred_at.label("counted_at"),
+        counts.c.sequence.label("counted_sequence"),
+        latest.c.occurred_at.label("latest_at"),
+        latest.c.sequence.label("latest_sequence"),
+        or_(func.coalesce(moves.c.came, false()), back.c.item_id.is_not(None)).label("recount"),
+    ).select_from(
+        latest.outerjoin(moves, _same_item(moves, latest))
+        .outerjoin(counts, _same_item(counts, latest))
+        .outerjoin(back, _same_item(back, latest))
+    )
+
+
+def _same_item(one: FromClause, other: FromClause) -> ColumnElement[bool]:
+    return and_(one.c.location_id == other.c.location_id, one.c.item_id == other.c.item_id)
+
 
 _TRANSFERS: Final = """
 SELECT e.location_id, e.transfer_id, e.item_id,
@@ -72,12 +130,11 @@ WHERE e.location_id = ANY(:locations) AND e.transfer_id IS NOT NULL AND e.item_i
 GROUP BY e.location_id, e.transfer_id, e.item_id
 """
 
-_VOIDED: Final = """
-SELECT location_id, voided_sequence AS sequence, sequence AS by_sequence FROM event
-WHERE location_id = ANY(:locations) AND voided_sequence IS NOT NULL
-"""
-
-FROM_THE_LOG: Final = {"stock": _STOCK, "transfer_line": _TRANSFERS, "voided": _VOIDED}
+FROM_THE_LOG: Final = {
+    "stock": _sql(_stock()),
+    "transfer_line": _TRANSFERS,
+    "voided": _sql(voids_in(EVENT, EVENT.c.location_id == func.any(_LOCATIONS))),
+}
 """What each derived table must hold for the given locations, as the log has it, in the order of its columns."""
 
 PROJECTIONS: Final = ("stock", "transfer_line")

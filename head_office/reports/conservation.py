@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Numeric, Select, cast, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from head_office.database.arrays import array
 from head_office.database.schema import EVENT
@@ -19,6 +19,7 @@ from head_office.reports.group_stock import StockRow, stock
 from head_office.reports.known_at import Cut
 from head_office.reports.past_events import standing_events
 from shared.events import EventType
+from shared.stock_expressions import count_variances, moved
 
 TERMS: Final[dict[str, tuple[EventType, ...]]] = {
     "purchased": (EventType.PURCHASE_RECEIVED,),
@@ -80,42 +81,17 @@ def conservation(
 
 
 def _by_type(events: Select[Any]) -> Select[Any]:
-    moved = events.subquery("moved")
-    return select(
-        moved.c.location_id,
-        moved.c.item_id,
-        moved.c.type,
-        func.coalesce(func.sum(moved.c.on_hand_change), 0),
-        func.coalesce(func.sum(moved.c.in_transit_change), 0),
-    ).group_by(moved.c.location_id, moved.c.item_id, moved.c.type)
+    event = events.subquery("standing")
+    pair_and_type = (event.c.location_id, event.c.item_id, event.c.type)
+    in_transit = func.coalesce(func.sum(event.c.in_transit_change), 0)
+    return select(*pair_and_type, moved(event), in_transit).group_by(*pair_and_type)
 
 
 def _by_count(events: Select[Any]) -> Select[Any]:
-    """The sum of the variances of every location and item, each from the count before it and what moved between."""
-    moved = events.subquery("moved")
-    place: dict[str, Any] = {
-        "partition_by": (moved.c.location_id, moved.c.item_id),
-        "order_by": (moved.c.occurred_at, moved.c.sequence),
-    }
-    running = func.sum(func.coalesce(moved.c.on_hand_change, 0)).over(**place)
-    story = select(moved, cast(running, Numeric).label("running")).subquery("story")
-    in_order: dict[str, Any] = {
-        "partition_by": (story.c.location_id, story.c.item_id),
-        "order_by": (story.c.occurred_at, story.c.sequence),
-    }
-    expected = (
-        func.coalesce(func.lag(story.c.counted).over(**in_order), 0)
-        + story.c.running
-        - func.coalesce(func.lag(story.c.running).over(**in_order), 0)
-    )
-    counts = (
-        select(story.c.location_id, story.c.item_id, (story.c.counted - expected).label("variance"))
-        .where(story.c.counted.is_not(None))
-        .subquery("counts")
-    )
-    return select(counts.c.location_id, counts.c.item_id, func.sum(counts.c.variance)).group_by(
-        counts.c.location_id, counts.c.item_id
-    )
+    """The sum of the variances of every location and item."""
+    counts = count_variances(events.subquery("standing"))
+    pair = (counts.c.location_id, counts.c.item_id)
+    return select(*pair, func.sum(counts.c.variance)).group_by(*pair)
 
 
 class _Sums:

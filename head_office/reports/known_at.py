@@ -7,7 +7,7 @@ took a moment up to K has ended by then, and nothing can take one up to K any mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import (
@@ -26,8 +26,7 @@ from sqlalchemy import (
 
 from head_office.database.arrays import BIGINT, TEXT, unnest
 from head_office.database.schema import CONTACT, HEAD, INGEST_BATCH, QUARANTINE
-
-Unknown = Callable[[ColumnElement[str], ColumnElement[int]], ColumnElement[bool]]
+from shared.stock_expressions import Unknown
 
 
 @dataclass(frozen=True, slots=True)

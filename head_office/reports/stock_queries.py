@@ -12,7 +12,6 @@ from sqlalchemy import (
     Text,
     bindparam,
     case,
-    cast,
     column,
     exists,
     func,
@@ -25,10 +24,10 @@ from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, LOG, QUARANTINE, STOCK
 from head_office.reports.known_at import in_quarantine
 from shared.projection import balances
+from shared.stock_expressions import EventScope, reserved
 
 _TEXTS: Final = ARRAY(Text)
 _BIGINTS: Final = ARRAY(BigInteger)
-_FAR: Final = 2**62
 
 
 class Shape(NamedTuple):
@@ -74,19 +73,14 @@ def current(shape: Shape) -> Select[Any]:
     """What stands now, with the head of the location; `quarantined` says whether anything waits anywhere."""
     page = _pairs(shape).subquery("page")
     promise = EVENT.alias("promise")
-    left = (
-        select(func.sum(promise.c.reserved_change).label("left_over"))
-        .where(
-            promise.c.location_id == page.c.location_id,
-            promise.c.item_id == page.c.item_id,
-            promise.c.reservation_id.is_not(None),
-        )
-        .group_by(promise.c.reservation_id)
-        .having(func.coalesce(func.max(promise.c.expires_at), _FAR) > func.larder_now())
-        .correlate(page)
-        .subquery("left")
+    # Without `stands`: no event of a reservation can be voided.
+    unexpired = reserved(
+        promise,
+        promise.c.location_id == page.c.location_id,
+        promise.c.item_id == page.c.item_id,
+        expired_by=func.larder_now(),
+        outer=page,
     )
-    unexpired = select(cast(func.coalesce(func.sum(left.c.left_over), 0), BigInteger)).correlate(page)
     return (
         select(
             page.c.group_item,
@@ -96,7 +90,7 @@ def current(shape: Shape) -> Select[Any]:
             page.c.unit,
             page.c.on_hand,
             # A reservation stops counting at its expiry, whether its event is here or not.
-            case((page.c.reserved == 0, 0), else_=unexpired.scalar_subquery()).label("reserved"),
+            case((page.c.reserved == 0, 0), else_=unexpired).label("reserved"),
             page.c.counted_at,
             page.c.latest_at,
             page.c.recount,
@@ -126,14 +120,12 @@ def past(shape: Shape, as_of: bool, hides_releases: bool) -> Select[Any]:
     def unknown(location_id: ColumnElement[str], sequence: ColumnElement[int]) -> ColumnElement[bool]:
         return in_quarantine(location_id, sequence, bindparam("known_at", type_=BigInteger))
 
-    told = balances(
-        LOG,
-        wanted,
+    scope = EventScope(
         moment=bindparam("as_of", type_=BigInteger) if as_of else None,
         known_through=wanted.c.known_through,
         unknown=unknown if hides_releases else None,
-        expired_by=bindparam("expired_by", type_=BigInteger),
     )
-    return told.add_columns(wanted.c.group_item, wanted.c.name, wanted.c.unit).order_by(
+    found = balances(LOG, wanted, scope, expired_by=bindparam("expired_by", type_=BigInteger))
+    return found.add_columns(wanted.c.group_item, wanted.c.name, wanted.c.unit).order_by(
         wanted.c.group_item, wanted.c.location_id, wanted.c.item_id
     )

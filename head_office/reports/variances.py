@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, Row, cast, func, literal, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, literal, select, true, tuple_
 
 from head_office.database.log_segments import read_lines
 from head_office.database.schema import EVENT, ITEM_UNIT
@@ -17,7 +17,7 @@ from head_office.reports.known_at import Cut, take_cut
 from head_office.reports.past_events import standing_events
 from shared.chain import understand
 from shared.events import Event
-from shared.stock import BEGINNING
+from shared.stock_expressions import after_count, before, is_count, moved, newest_first, on_hand
 
 
 class VarianceCursor(NamedTuple):
@@ -63,7 +63,7 @@ def variances(
 ) -> VarianceReport:
     """The counts that stand, of the given locations and item as recorded (None: all), in a span of time."""
     cut = take_cut(connection, known_at, location_ids)
-    counts = standing_events(cut, None, EVENT.c.counted.is_not(None)).subquery("counts")
+    counts = standing_events(cut, None, is_count(EVENT)).subquery("counts")
     place = (counts.c.occurred_at, counts.c.location_id, counts.c.sequence)
     page = select(counts).order_by(*place).limit(limit + 1)
     if item_id is not None:
@@ -99,30 +99,17 @@ def variances(
 
 def _before(cut: Cut, count: FromClause) -> tuple[FromClause, ColumnElement[int]]:
     """For each row of `count`: the count before it, and what the book says just before it."""
-    place = tuple_(EVENT.c.occurred_at, EVENT.c.sequence)
-    same = (
-        EVENT.c.location_id == count.c.location_id,
-        EVENT.c.item_id == count.c.item_id,
-        place < tuple_(count.c.occurred_at, count.c.sequence),
-    )
+    same = (EVENT.c.location_id == count.c.location_id, EVENT.c.item_id == count.c.item_id, before(EVENT, count))
     previous = (
-        standing_events(cut, None, EVENT.c.counted.is_not(None), *same)
-        .order_by(EVENT.c.occurred_at.desc(), EVENT.c.sequence.desc())
-        .limit(1)
-        .lateral("previous")
+        standing_events(cut, None, is_count(EVENT), *same).order_by(*newest_first(EVENT)).limit(1).lateral("previous")
     )
-    start = tuple_(
-        func.coalesce(previous.c.occurred_at, BEGINNING.occurred_at),
-        func.coalesce(previous.c.sequence, BEGINNING.sequence),
-    )
-    moved = (
-        standing_events(cut, None, *same, place > start)
-        .with_only_columns(func.sum(EVENT.c.on_hand_change), maintain_column_froms=True)
+    moved_since = (
+        standing_events(cut, None, *same, after_count(EVENT, previous))
+        .with_only_columns(moved(EVENT), maintain_column_froms=True)
         .correlate(count, previous)
         .scalar_subquery()
     )
-    expected = func.coalesce(previous.c.counted, 0) + func.coalesce(cast(moved, BigInteger), 0)
-    return previous, expected
+    return previous, on_hand(previous, moved_since)
 
 
 def _rows(connection: Connection, found: Sequence[Row[Any]]) -> list[Variance]:

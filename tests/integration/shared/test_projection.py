@@ -19,6 +19,7 @@ from shared.projection import (
     stock_table,
     store_standings,
 )
+from shared.stock_expressions import EventScope
 from tests.support.advancing import advance_all
 from tests.support.events import MINUTE, NOON, seal_all
 from tests.support.histories import histories
@@ -60,9 +61,7 @@ def test_sql_agrees_with_the_fold(engine: Engine, events: list[Event]) -> None:
         pairs = select(literal("BEY-01").label("location_id"), literal("milk").label("item_id")).subquery("pairs")
         for moment in (NOON + minute * MINUTE for minute in range(-1, 10)):
             for known_through in {0, len(story) // 2, len(story)}:
-                query = balances(
-                    TABLES, pairs, moment=moment_literal(moment), known_through=moment_literal(known_through)
-                )
+                query = balances(TABLES, pairs, EventScope(moment_literal(moment), moment_literal(known_through)))
                 row = connection.execute(query).one()
                 told = stock.fold(story, as_of=moment, known_through=known_through)
                 assert (row.on_hand, row.reserved, bool(row.recount)) == (told.on_hand, told.reserved, told.recount)
