@@ -11,8 +11,8 @@ from starlette.responses import Response
 
 from branch_node.api.dependencies import RECORDERS, ApiNode, RequestContext, problems
 from branch_node.api.hot_route_middleware import body_of
-from branch_node.commands.event_inputs import Source, StrictInput, codes
-from branch_node.imports.import_commands import ClaimFile, FileClaim, FileRegistration
+from branch_node.commands.input_fields import Source, StrictInput, codes
+from branch_node.imports.file_claim import ClaimFile, FileClaim, FileRegistration
 from branch_node.problems import BUSY, IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, NOT_WRITING
 from shared.events import MAX_SEQUENCE, HexHash, Key
 from shared.runtime.clock import format_rfc3339

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api.dependencies import READERS, ApiNode, RequestContext, problems
-from branch_node.commands.event_inputs import moment
+from branch_node.commands.input_fields import moment
 from branch_node.database import queries
 from branch_node.database.explanations import ExplanationRecord, explanation
 from branch_node.database.nearest_codes import nearest_codes

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api.dependencies import MANAGERS, RECORDERS, RequestContext, actor_of, problems
-from branch_node.api.hot_route_middleware import HotRoute, RawRequest, RawResponse, body_of, raw_request_of, response_of
-from branch_node.commands.command_inputs import (
-    CancelInput,
-    CountInput,
-    ItemInput,
-    OrderInput,
-    ReviewInput,
-    VoidInput,
-    cancel_of,
-    count_of,
-    item_of,
-    order_of,
-    review_of,
-    void_of,
-)
+from branch_node.api.hot_route_middleware import body_of, raw_request_of, response_of
+from branch_node.api.hot_routes import MAX_BATCH_BODY, MAX_BODY, BatchAnswers, HotHandlers
+from branch_node.commands.correction_inputs import ReviewInput, VoidInput, review_of, void_of
 from branch_node.commands.corrections import ReviewEvent, VoidEvent
+from branch_node.commands.count_inputs import CountInput, count_of
 from branch_node.commands.counts import CountAnswer, RecordCount
-from branch_node.commands.event_commands import EventAnswer, RecordEvent
-from branch_node.commands.event_inputs import BatchEventInput, BatchInput, EventInput, entry_of
+from branch_node.commands.event_commands import EventAnswer
+from branch_node.commands.event_inputs import BatchInput, EventInput
 from branch_node.commands.item_definitions import DefineItem
-from branch_node.commands.orders import CancelOrder, OrderAnswer, RecordOrder
+from branch_node.commands.item_inputs import ItemInput, item_of
+from branch_node.commands.order_inputs import CancelInput, OrderInput, cancel_of
+from branch_node.commands.orders import CancelOrder, OrderAnswer
 from branch_node.problems import (
     ALREADY_VOIDED,
     AREA_DIFFERS,
@@ -57,24 +47,15 @@ from branch_node.problems import (
 )
 from branch_node.records import ItemRecord
 from shared.event_record import EventRecord
-from shared.events import EventType
 from shared.runtime.http.application import documented_answer, documented_body, json_response
-from shared.runtime.http.auth import Principal
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import (
     DATABASE_BUSY,
     DATABASE_UNAVAILABLE,
     DISK_FULL,
-    INTERNAL_ERROR,
-    Problem,
-    problem_response,
 )
 
-MAX_BODY: Final = 1024 * 1024
-MAX_BATCH_BODY: Final = 4 * 1024 * 1024
 BODY_LIMITS: Final = {"/v1/events/batch": MAX_BATCH_BODY}
-HELPED: Final = 5
-"""How many of a batch's unknown items are answered with the nearest codes."""
 
 _KEY: Final = (INVALID_KEY, KEY_REUSED)
 _WRITER: Final = (BUSY, NOT_WRITING, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL)
@@ -89,80 +70,6 @@ _KEY_HEADER: Final = {
         }
     ]
 }
-
-
-_encode: Final = msgspec.json.Encoder().encode
-
-
-class BatchAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What became of one event of a batch: `event` where it was recorded, else `problem`."""
-
-    key: str
-    status: int
-    event: EventAnswer | None = None
-    problem: dict[str, Any] | None = None
-
-
-class BatchAnswers(msgspec.Struct, kw_only=True):
-    """One answer for each event, in the order sent."""
-
-    items: list[BatchAnswer]
-
-
-class HotHandlers:
-    """The handlers of the routes that tills call all day."""
-
-    def __init__(self, asking: RequestContext) -> None:
-        self._asking = asking
-        self._read_event = StrictDecoder(EventInput, max_bytes=MAX_BODY)
-        self._read_batch = StrictDecoder(BatchInput, max_bytes=MAX_BATCH_BODY)
-        self._read_order = StrictDecoder(OrderInput, max_bytes=MAX_BODY)
-
-    @property
-    def routes(self) -> dict[str, HotRoute]:
-        """By exact path, for the fast lane."""
-        hot = (
-            HotRoute("/v1/events", self.event),
-            HotRoute("/v1/orders", self.order),
-            HotRoute("/v1/events/batch", self.batch),
-        )
-        return {route.path: route for route in hot}
-
-    async def event(self, given: RawRequest) -> RawResponse:
-        asking = self._asking
-        principal = await asking.holder(given, RECORDERS)
-        key = asking.key_or_none(given.idempotency_key) or asking.new_key()
-        command = _command(principal, self._read_event(given.body), key)
-        return RawResponse(201, _encode(await asking.ask(command)))
-
-    async def order(self, given: RawRequest) -> RawResponse:
-        asking = self._asking
-        principal = await asking.holder(given, RECORDERS)
-        key = asking.key_or_none(given.idempotency_key)
-        content = order_of(self._read_order(given.body))
-        command = RecordOrder(content, key=key, actor=actor_of(principal, content.person))
-        return RawResponse(201, _encode(await asking.ask(command)))
-
-    async def batch(self, given: RawRequest) -> RawResponse:
-        asking = self._asking
-        principal = await asking.holder(given, RECORDERS)
-        events = self._read_batch(given.body).events
-        keys = [each.key or asking.new_key() for each in events]
-        commands: list[RecordEvent] = []
-        refused: list[Problem | None] = []  # None where a command stands in `commands`
-        for each, key in zip(events, keys, strict=True):
-            try:
-                commands.append(_batch_command(asking, principal, each, key))
-                refused.append(None)
-            except Problem as refusal:
-                refused.append(refusal)
-        outcomes = iter(await asking.ask_all(commands) if commands else [])
-        results = [next(outcomes) if problem is None else problem for problem in refused]
-        unknown = [each for each in results if isinstance(each, Problem) and each.code == UNKNOWN_ITEM.code]
-        for problem in unknown[:HELPED]:
-            await asking.help_with(problem)
-        answers = [_batch_answer(key, result) for key, result in zip(keys, results, strict=True)]
-        return RawResponse(200, _encode(BatchAnswers(items=answers)))
 
 
 def recording_routes(asking: RequestContext, hot: HotHandlers) -> APIRouter:
@@ -211,26 +118,6 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
     )  # fmt: skip
     async def record_order(request: Request) -> Response:
         return response_of(await hot.order(await raw_request_of(request)))
-
-
-def _command(principal: Principal, given: EventInput, key: str) -> RecordEvent:
-    if given.type is EventType.ADJUSTMENT:
-        principal.check_role(*MANAGERS)
-    entry = entry_of(given)
-    return RecordEvent(entry, key=key, actor=actor_of(principal, entry.person))
-
-
-def _batch_command(asking: RequestContext, principal: Principal, given: BatchEventInput, key: str) -> RecordEvent:
-    if given.key is not None:
-        asking.check_key(given.key)
-    return _command(principal, given, key)
-
-
-def _batch_answer(key: str, result: Any) -> BatchAnswer:
-    if not isinstance(result, BaseException):
-        return BatchAnswer(key=key, status=201, event=result)
-    problem = result if isinstance(result, Problem) else INTERNAL_ERROR("this was not foreseen")
-    return BatchAnswer(key=key, status=problem.status, problem=msgspec.json.decode(problem_response(problem).body))
 
 
 def _document_routes(router: APIRouter, asking: RequestContext) -> None:

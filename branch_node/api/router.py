@@ -10,9 +10,10 @@ from starlette.middleware import Middleware
 
 from branch_node.api.dependencies import ApiNode, RequestContext
 from branch_node.api.hot_route_middleware import HotRouteMiddleware
+from branch_node.api.hot_routes import MAX_BODY, HotHandlers
 from branch_node.api.import_routes import import_routes
 from branch_node.api.read_routes import reading_routes
-from branch_node.api.record_routes import BODY_LIMITS, MAX_BODY, HotHandlers, recording_routes
+from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.problems import PROBLEMS
 from shared.runtime.http.application import Hook, build_app
 

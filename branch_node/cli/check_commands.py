@@ -22,8 +22,8 @@ from branch_node.database.verification import (
 )
 from branch_node.node import Node
 from branch_node.settings import load
-from branch_node.sync.command_recorders import StepOutcome
 from branch_node.sync.shipping_status import ShippingState
+from branch_node.sync.step_result import StepOutcome
 from shared.runtime.client import ServiceClient
 
 POLL_SECONDS: Final = 0.1

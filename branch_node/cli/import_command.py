@@ -18,18 +18,13 @@ from branch_node.cli.output import REFUSED, AsJson, Directory, Refused, number, 
 from branch_node.database.api_keys import LOCAL
 from branch_node.database.store import Store
 from branch_node.imports.http_recorder import HttpImportRecorder
-from branch_node.imports.importer import (
-    CONFLICTS_HELP,
-    ImportRecorder,
-    ImportRun,
-    ImportSummary,
-    conflicts_path,
-    rejects_path,
-)
+from branch_node.imports.import_recorder import ImportRecorder
+from branch_node.imports.importer import ImportRun, ImportSummary
 from branch_node.imports.local_recorders import DryRunRecorder, LocalImportRecorder
 from branch_node.imports.map_parser import MapError, parse_map
+from branch_node.imports.reject_files import CONFLICTS_HELP, Conflicts, Rejects, conflicts_path, rejects_path
 from branch_node.imports.row_reader import HeaderError
-from branch_node.imports.source_file import Conflicts, FileRefused, Rejects, SourceFile
+from branch_node.imports.source_file import FileRefused, SourceFile
 from branch_node.settings import BranchSettings, load
 from shared.events import quantity_text
 from shared.runtime.clock import SystemClock

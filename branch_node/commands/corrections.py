@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from branch_node.commands.command_inputs import CorrectionContent
-from branch_node.commands.event_inputs import DEFAULT_SOURCE
-from branch_node.commands.preconditions import KeyedCommand
+from branch_node.commands.correction_inputs import CorrectionContent
+from branch_node.commands.input_fields import DEFAULT_SOURCE
+from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.problems import ALREADY_VOIDED, NOT_VOIDABLE, UNKNOWN_EVENT
 from branch_node.records import record_of

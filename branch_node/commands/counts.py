@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, and_, select
 
-from branch_node.commands.command_inputs import CountContent, CountLine
-from branch_node.commands.preconditions import KeyedCommand, known_item, moment_of
+from branch_node.commands.count_inputs import CountContent, CountLine
+from branch_node.commands.keyed_command import KeyedCommand
+from branch_node.commands.preconditions import known_item, moment_of
 from branch_node.database.lookups import recorded_by, sealed_where, standing_then
 from branch_node.database.schema import COUNT_AREA, LOG
 from branch_node.model import Decision, Item, RecordedCommand, View, Write, unplaced

@@ -6,7 +6,8 @@ from typing import Any
 
 from branch_node.commands.counts import stocktake
 from branch_node.commands.event_inputs import EventContent, LineContent
-from branch_node.commands.preconditions import KeyedCommand, StrictGuard, known_item, moment_of
+from branch_node.commands.keyed_command import KeyedCommand
+from branch_node.commands.preconditions import StrictGuard, known_item, moment_of
 from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.records import record_into, record_of
 from shared.event_record import EventRecord

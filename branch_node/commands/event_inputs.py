@@ -12,12 +12,24 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from branch_node.problems import INVALID_EVENT, INVALID_QUANTITY, INVALID_TIME, TYPE_NOT_BY_HAND
+from branch_node.commands.input_fields import (
+    DEFAULT_SOURCE,
+    Amount,
+    Moment,
+    Person,
+    Source,
+    StrictInput,
+    bad_quantity,
+    codes,
+    moment,
+    quantity_of,
+    texts,
+)
+from branch_node.problems import INVALID_EVENT, TYPE_NOT_BY_HAND
 from shared.events import (
     MAX_LINES,
     MAX_QUANTITY,
     RULES,
-    BadQuantity,
     Code,
     Cost,
     Entered,
@@ -28,31 +40,9 @@ from shared.events import (
     Reference,
     Text,
     code_fault,
-    parse_quantity,
     quantity_text,
-    text_fault,
 )
-from shared.runtime.clock import parse_rfc3339
 from shared.runtime.problems import invalid_request
-
-DEFAULT_SOURCE: Final = "api"
-
-Person = Annotated[str, msgspec.Meta(min_length=1, max_length=31, description="An opaque id of who did it")]
-Moment = Annotated[str, msgspec.Meta(max_length=40, description="RFC 3339 with offset; now if left out")]
-Amount = Annotated[
-    msgspec.Raw,
-    msgspec.Meta(
-        description="JSON number or decimal string, at most three decimals",
-        extra_json_schema={"type": ["number", "string"]},
-    ),
-]
-OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-Source = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z", description="Which system says so")]
-Revision = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
-
-
-class StrictInput(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """Unknown fields are refused: a misspelt one must not be lost in silence."""
 
 
 class CostInput(StrictInput, kw_only=True):
@@ -161,7 +151,7 @@ def entry_of(given: EventInput) -> EventContent:
             raise INVALID_EVENT(f"{kind} carries 'quantity', not 'counted'")
         quantity = amount(given.quantity, given.entered, "quantity", lowest=-MAX_QUANTITY if rule.signed else 1)
         if quantity == 0:
-            raise _bad_quantity("quantity", "it may not be zero")
+            raise bad_quantity("quantity", "it may not be zero")
     if given.reason is None and "reason" in rule.required:
         raise INVALID_EVENT(f"{kind} needs a 'reason', a code such as spoiled or broken")
     if given.transfer_id is not None and kind is not EventType.ADJUSTMENT:
@@ -221,24 +211,12 @@ def amount(raw: msgspec.Raw | msgspec.UnsetType, entered: EnteredInput | None, f
     """Thousandths of the base unit, given as such, as entered, or both where they agree. Raises Problem."""
     if isinstance(raw, msgspec.UnsetType):
         if entered is None:
-            raise _bad_quantity(field, "it is missing")
+            raise bad_quantity(field, "it is missing")
         return _product(_entered(entered, "entered."), field, lowest)
     number = quantity_of(raw, field, lowest=lowest)
     if entered is not None and _product(_entered(entered, "entered."), field, lowest) != number:
-        raise _bad_quantity(field, f"{quantity_text(number)} is not what 'entered' comes to")
+        raise bad_quantity(field, f"{quantity_text(number)} is not what 'entered' comes to")
     return number
-
-
-def quantity_of(raw: msgspec.Raw, field: str, *, lowest: int = -MAX_QUANTITY) -> int:
-    """Thousandths of a quantity as sent. Raises Problem `invalid-quantity` naming the field."""
-    try:
-        return parse_quantity(bytes(raw), lowest=lowest)
-    except BadQuantity as error:
-        raise _bad_quantity(field, str(error)) from error
-
-
-def _bad_quantity(field: str, message: str) -> Exception:
-    return INVALID_QUANTITY(f"{field}: {message}", errors=[{"field": field, "message": message}])
 
 
 def _entered(given: EnteredInput, path: str) -> Entered:
@@ -253,9 +231,9 @@ def _entered(given: EnteredInput, path: str) -> Entered:
 def _product(entered: Entered, field: str, lowest: int) -> int:
     product, rest = divmod(entered.quantity * entered.factor, 1_000)
     if rest:
-        raise _bad_quantity(field, "'entered' does not come to thousandths of the base unit")
+        raise bad_quantity(field, "'entered' does not come to thousandths of the base unit")
     if not lowest <= product <= MAX_QUANTITY:
-        raise _bad_quantity(field, "'entered' comes to a quantity out of range")
+        raise bad_quantity(field, "'entered' comes to a quantity out of range")
     return product
 
 
@@ -284,27 +262,3 @@ def _reference(given: ReferenceInput) -> Reference:
     codes(**{"reference.id": given.id, "reference.kind": given.kind})
     texts(**{"reference.product": given.product})
     return Reference(id=given.id, kind=given.kind, line=given.line, product=given.product)
-
-
-def moment(text: str | None, field: str = "occurred_at") -> int | None:
-    """Microseconds UTC of a time as sent; None where none was. Raises Problem `invalid-time`."""
-    if text is None:
-        return None
-    try:
-        return parse_rfc3339(text)[0]
-    except ValueError as error:
-        raise INVALID_TIME(f"{field}: {error}", errors=[{"field": field, "message": str(error)}]) from error
-
-
-def codes(**named: str | None) -> None:
-    """Refuse codes and ids that show as something else than they are. Raises Problem `invalid-request`."""
-    for field, text in named.items():
-        if text is not None and (fault := code_fault(text)) is not None:
-            invalid_request(field, fault)
-
-
-def texts(**named: str | None) -> None:
-    """Refuse names and notes that are no text. Raises Problem `invalid-request`."""
-    for field, text in named.items():
-        if text is not None and (fault := text_fault(text)) is not None:
-            invalid_request(field, fault)

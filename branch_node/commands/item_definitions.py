@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from branch_node.commands.command_inputs import ItemContent
-from branch_node.commands.event_inputs import DEFAULT_SOURCE
-from branch_node.commands.preconditions import KeyedCommand
+from branch_node.commands.input_fields import DEFAULT_SOURCE
+from branch_node.commands.item_inputs import ItemContent
+from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.database.lookups import item_used
 from branch_node.model import Decision, Item, RecordedCommand, View, unplaced
 from branch_node.problems import ITEM_OF_GROUP, UNIT_FIXED

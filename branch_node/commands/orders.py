@@ -12,10 +12,11 @@ from typing import Final
 
 import msgspec
 
-from branch_node.commands.command_inputs import CancelContent, OrderContent, OrderLine
 from branch_node.commands.corrections import void_event
 from branch_node.commands.event_commands import add_detail
-from branch_node.commands.preconditions import KeyedCommand, StrictGuard, known_item, known_items, moment_of
+from branch_node.commands.keyed_command import KeyedCommand
+from branch_node.commands.order_inputs import CancelContent, OrderContent, OrderLine
+from branch_node.commands.preconditions import StrictGuard, known_item, known_items, moment_of
 from branch_node.model import Decision, OrderState, RecordedCommand, View, unplaced
 from branch_node.problems import ORDER_CANCELLED, ORDER_SUPERSEDED, UNKNOWN_ORDER
 from branch_node.records import record_of

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Final
 
-import msgspec
-
-from branch_node.model import Command, Item, View
+from branch_node.model import Item, View
 from branch_node.problems import FUTURE_DATE, STRICT_ITEM, UNIT_DIFFERS, UNKNOWN_ITEM
 from shared.events import Event, quantity_text
 from shared.runtime.clock import MINUTE, format_rfc3339
@@ -16,22 +13,6 @@ from shared.stock import Movement, Place, movement, strict_breach
 
 AHEAD: Final = 5 * MINUTE
 """How far ahead of the node's now a time may be, in microseconds."""
-
-
-def digest_of(kind: str, content: msgspec.Struct) -> str:
-    """SHA-256, hex, of a command's canonical content: what must be the same under the same key."""
-    return sha256(kind.encode("ascii") + msgspec.json.encode(content)).hexdigest()
-
-
-class KeyedCommand(Command):
-    """A command of a person or a till: under a key, by an actor, with content that the key stands for."""
-
-    kind: str
-
-    def __init__(self, content: msgspec.Struct, *, key: str, actor: str) -> None:
-        self.key = key
-        self.actor = actor
-        self.digest = digest_of(self.kind, content)
 
 
 def moment_of(view: View, occurred_at: int | None, field: str = "occurred_at") -> int:

@@ -16,13 +16,13 @@ import msgspec
 from sqlalchemy import select
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from branch_node.commands.command_inputs import ItemContent
+from branch_node.commands.item_inputs import ItemContent
 from branch_node.database.schema import ITEM
 from branch_node.database.store import Store
+from branch_node.imports.file_claim import FileRegistration
 from branch_node.imports.import_commands import (
     ALREADY,
     RECORDED,
-    FileRegistration,
     ImportEvent,
     ImportRefusal,
     RowOutcome,
@@ -30,7 +30,7 @@ from branch_node.imports.import_commands import (
     recorded_before,
     reused,
 )
-from branch_node.imports.importer import AwaitOutcomes, ImportRow
+from branch_node.imports.import_recorder import AwaitOutcomes, ImportRow
 from branch_node.problems import KEY_REUSED
 from shared.events import quantity_json
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable

@@ -9,27 +9,14 @@ from typing import Final
 from urllib.parse import quote
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection
 
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.database.lookups import first_by_key
-from branch_node.database.schema import IMPORT_FILE
-from branch_node.model import Command, Decision, RecordedCommand, View
-from branch_node.problems import IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, KEY_REUSED
+from branch_node.model import Decision, RecordedCommand, View
+from branch_node.problems import KEY_REUSED
 from shared.events import SCHEMA_VERSION, Event
-from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
-
-
-class FileRegistration(msgspec.Struct, frozen=True, kw_only=True):
-    """A file under the name that is part of its rows' keys, and what its rows are known by: `line` or a column."""
-
-    source: str
-    file: str
-    size: int
-    sha256: str
-    known_by: str
-
 
 KEY_PART: Final = 72
 """Characters of a file's name, or of a row's id, in a key of at most 200."""
@@ -49,12 +36,6 @@ def key_part(text: str) -> str:
 def item_key(source: str, item_id: str) -> str:
     """The key under which an import from `source` defines an item."""
     return f"import-item/{source}/{key_part(item_id)}"
-
-
-class FileClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """`began_at` is when a file was first imported under its name (microseconds UTC), None where it is now."""
-
-    began_at: int | None
 
 
 class ImportRefusal(msgspec.Struct, frozen=True):
@@ -78,45 +59,6 @@ class ImportConflict(ImportRefusal, frozen=True):
 
 RowOutcome = str | ImportRefusal
 """RECORDED, ALREADY or Refused."""
-
-
-def find_claim(connection: Connection, registration: FileRegistration) -> FileClaim:
-    """Whether this very file has its name already. Raises Problem where another one has it."""
-    table = IMPORT_FILE
-    row = connection.execute(
-        select(table).where(table.c.source == registration.source, table.c.file == registration.file)
-    ).one_or_none()
-    if row is None:
-        return FileClaim(began_at=None)
-    if (row.size, row.sha256) != (registration.size, registration.sha256):
-        raise IMPORT_FILE_DIFFERS(
-            f"{registration.file!r} from {registration.source} was first imported at {format_rfc3339(row.began_at)} "
-            f"with {row.size} bytes (SHA-256 {row.sha256[:12]}…); this file has {registration.size} bytes "
-            f"({registration.sha256[:12]}…)",
-            began_at=format_rfc3339(row.began_at),
-            sha256=row.sha256,
-        )
-    if row.known_by != registration.known_by:
-        raise IMPORT_KEYS_DIFFER(f"the rows were known by {row.known_by}, the map says {registration.known_by}")
-    return FileClaim(began_at=row.began_at)
-
-
-class ClaimFile(Command):
-    """Claim a file's name for its content. Answers with a Claim; claiming it again for the same content is fine."""
-
-    def __init__(self, registration: FileRegistration) -> None:
-        self.registration = registration
-
-    def decide(self, view: View) -> Decision:
-        claim = find_claim(view.connection, self.registration)
-        if claim.began_at is not None:
-            return Decision(answer=claim)
-        values = {**msgspec.structs.asdict(self.registration), "began_at": view.now}
-
-        def write(connection: Connection) -> None:
-            connection.execute(insert(IMPORT_FILE), values)
-
-        return Decision(answer=claim, writes=[write])
 
 
 class ImportEvent(RecordEvent):

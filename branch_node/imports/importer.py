@@ -9,72 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from branch_node.commands.command_inputs import ItemContent
-from branch_node.commands.event_inputs import EventContent
+from branch_node.commands.item_inputs import ItemContent
 from branch_node.imports.cell_readers import RowRejected
-from branch_node.imports.import_commands import (
-    BY_LINE,
-    RECORDED,
-    FileRegistration,
-    ImportConflict,
-    ImportRefusal,
-    RowOutcome,
-    key_part,
-)
+from branch_node.imports.file_claim import FileRegistration
+from branch_node.imports.import_commands import BY_LINE, RECORDED, ImportConflict, ImportRefusal, key_part
 from branch_node.imports.import_map import ImportMap
+from branch_node.imports.import_recorder import CHUNK, AwaitOutcomes, ImportRecorder, ImportRow
+from branch_node.imports.reject_files import CONFLICTS_HELP, Conflicts, Rejects
 from branch_node.imports.row_reader import FILTERED, LookupTable, RowReader
-from branch_node.imports.source_file import Conflicts, FileRefused, Rejects, SourceFile, SourceRecord, read_lookup
+from branch_node.imports.source_file import FileRefused, SourceFile, SourceRecord, read_lookup
 from shared.events import quantity_json
-
-CHUNK: Final = 1_000
-"""Rows recorded in one transaction, and held at a time."""
-
-REJECTS: Final = ".rejects.csv"
-CONFLICTS_HELP: Final = (
-    "what its rows' ids recorded stands in the log, and importing them would count them twice. For each row that is "
-    "right, first void the event of its 'recorded_sequence' (on the node's page of the log), then import the row from "
-    "a file of its own, with the columns of the first file"
-)
 
 CHECKING: Final = "checking"
 IMPORTING: Final = "importing"
 
 Progress = Callable[[str, int], None]
 """Told the phase, and how many of the file's bytes on disk it has read."""
-
-
-class ImportRow(NamedTuple):
-    """A row about to be recorded: its line in the file, its key, the event, and its cells for the rejects."""
-
-    line: int
-    key: str
-    entry: EventContent
-    cells: Sequence[str]
-
-
-AwaitOutcomes = Callable[[], list[RowOutcome]]
-"""Waits for a chunk that is under way: an outcome for each of its rows. Raises what `record` says."""
-
-
-class ImportRecorder(Protocol):
-    """Where rows go: a writer in this process, a node over HTTP, or nowhere (a dry run)."""
-
-    def register(self, registration: FileRegistration) -> None:
-        """Claim the file's name. Raises Problem or RemoteProblem where another file has it."""
-
-    def knows(self, item_id: str) -> bool:
-        """Whether the item is defined."""
-
-    def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> AwaitOutcomes:
-        """Begin to define items and record rows, at most CHUNK, after all chunks before; the answer settles it.
-
-        Settling raises Problem, RemoteProblem or Unreachable for a reason that is not in the rows.
-        """
 
 
 class _Chunk(NamedTuple):
@@ -268,20 +222,3 @@ class ImportRun:
         for line, why, cells in sorted(bad, key=lambda each: each[0]):
             self._rejects.add(line, why, cells)
         summary.rejected += len(bad)
-
-
-def rejects_path(file: Path, given: Path | None) -> Path:
-    """Where the rejects go. Raises FileRefused where that is the imported file itself."""
-    return _another(file, file.with_name(file.name + REJECTS) if given is None else given)
-
-
-def conflicts_path(file: Path, rejects: Path) -> Path:
-    """Where the conflicts go: beside the rejects. Raises FileRefused where that is the imported file itself."""
-    name = rejects.name.removesuffix(REJECTS) + ".conflicts.csv"
-    return _another(file, rejects.with_name(name))
-
-
-def _another(file: Path, path: Path) -> Path:
-    if path.exists() and path.samefile(file):
-        raise FileRefused(f"{path} is the file to import: give another --rejects PATH")
-    return path

@@ -9,27 +9,24 @@ from typing import Any, Self
 
 from sqlalchemy import select
 
-from branch_node.commands.command_inputs import ItemContent
 from branch_node.commands.item_definitions import DefineItem
+from branch_node.commands.item_inputs import ItemContent
 from branch_node.commands.preconditions import AHEAD
 from branch_node.database.schema import ITEM
 from branch_node.database.store import Store
+from branch_node.imports.file_claim import ClaimFile, FileClaim, FileRegistration, find_claim
 from branch_node.imports.import_commands import (
     ALREADY,
     BY_LINE,
     RECORDED,
-    ClaimFile,
-    FileClaim,
-    FileRegistration,
     ImportEvent,
     RowOutcome,
-    find_claim,
     item_key,
     recorded_before,
     refused,
     reused,
 )
-from branch_node.imports.importer import AwaitOutcomes, ImportRow
+from branch_node.imports.import_recorder import AwaitOutcomes, ImportRow
 from branch_node.model import Command
 from branch_node.problems import FUTURE_DATE, UNKNOWN_ITEM
 from branch_node.writer.writer import Writer

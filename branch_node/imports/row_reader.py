@@ -12,12 +12,13 @@ from typing import Final
 
 import msgspec
 
-from branch_node.commands.command_inputs import ItemContent
 from branch_node.commands.event_inputs import EventContent
+from branch_node.commands.item_inputs import ItemContent
 from branch_node.imports import cell_readers as cell
 from branch_node.imports.cell_readers import Cells, CellTest, NumberReader, RowRejected, cell_tests
 from branch_node.imports.import_map import Condition, ImportMap, Rule, Sign
-from branch_node.imports.timestamps import MOMENTS, Memo, TimeFormat, WallClock
+from branch_node.imports.memo import Memo
+from branch_node.imports.timestamps import MOMENTS, TimeFormat, WallClock
 from shared.events import MAX_LINES, RULES, Cost, Definition, EventType, Reference, quantity_text
 
 FILTERED: Final = "filtered"

@@ -7,11 +7,11 @@ Pure. A *reading* is microseconds since 1970-01-01 00:00 on the wall clock of th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+from branch_node.imports.memo import Memo
 from shared.events import MAX_TIME, MIN_TIME
 
 SECOND: Final = 1_000_000
@@ -21,26 +21,6 @@ _MINUTE: Final = 60 * SECOND
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 MOMENTS: Final = 131_072
 """Times remembered: more than a day has seconds."""
-_TEXTS: Final = 8_192
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class Memo(dict[K, V], Generic[K, V]):
-    """`memo[key]` is `compute(key)`, remembered for at most `limit` keys. What raises is computed anew each time."""
-
-    def __init__(self, compute: Callable[[K], V], limit: int = _TEXTS) -> None:
-        super().__init__()
-        self._compute = compute
-        self._limit = limit
-
-    def __missing__(self, key: K) -> V:
-        value = self._compute(key)
-        if len(self) >= self._limit:
-            self.clear()
-        self[key] = value
-        return value
 
 
 class FormatError(ValueError):

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from branch_node.commands.command_inputs import CorrectionContent, VoidInput, void_of
+from branch_node.commands.correction_inputs import CorrectionContent, VoidInput, void_of
 from branch_node.commands.event_inputs import EventContent, EventInput, entry_of
 from branch_node.database.nearest_codes import NEAREST, nearest_codes
 from branch_node.model import Item

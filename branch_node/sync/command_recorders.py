@@ -5,10 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from concurrent.futures import Future
-from enum import StrEnum
 from typing import Final, Protocol
-
-import msgspec
 
 from branch_node.model import Command
 from branch_node.writer.writer import Writer
@@ -19,30 +16,6 @@ log = get_logger("larder.agent")
 
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
-
-
-class StepOutcome(StrEnum):
-    """What a step did. WAITING: nothing, it is not time yet. STOPPED: head office's verdict stops shipping."""
-
-    GREETED = "GREETED"
-    SHIPPED = "SHIPPED"
-    PULLED = "PULLED"
-    IDLE = "IDLE"
-    WAITING = "WAITING"
-    STOPPED = "STOPPED"
-    FAILED = "FAILED"
-
-
-class StepResult(msgspec.Struct, frozen=True):
-    """One bounded piece of work done. `wait`: seconds until the next is worth doing, 0 for at once.
-
-    `wakes`: a new commit is reason enough to step sooner. `count` is the events shipped or instructions taken.
-    """
-
-    outcome: StepOutcome
-    wait: float = 0.0
-    wakes: bool = False
-    count: int = 0
 
 
 class Backoff:

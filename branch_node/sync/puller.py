@@ -14,10 +14,11 @@ import msgspec
 
 from branch_node.commands.transfer_commands import KeepTokens, StepTaken, TakeStep
 from branch_node.commands.transfer_decisions import WrongLocation, check_site
-from branch_node.sync.command_recorders import Backoff, CommandRecorder, StepOutcome, StepResult
+from branch_node.sync.catalogue_update import ApplyCatalogue
+from branch_node.sync.command_recorders import Backoff, CommandRecorder
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.shipping_status import ShippingState, StatusBoard
-from branch_node.sync.sync_state import ApplyCatalogue
+from branch_node.sync.step_result import StepOutcome, StepResult
 from shared.messages import (
     CATALOGUE_START,
     CatalogueDiverged,

@@ -13,10 +13,11 @@ from typing import Final
 
 import msgspec
 
-from branch_node.sync.command_recorders import Backoff, CommandRecorder, StepOutcome, StepResult
+from branch_node.sync.command_recorders import Backoff, CommandRecorder
 from branch_node.sync.hello_verdict import SHIPPING, WHAT_TO_DO, judge
 from branch_node.sync.log_reader import BATCH_EVENTS, LogHasHole, LogReader, PackedBatch
 from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, StatusBoard
+from branch_node.sync.step_result import StepOutcome, StepResult
 from branch_node.sync.sync_state import KeepContact
 from shared import wire
 from shared.chain import EMPTY, Head

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from branch_node.sync.command_recorders import StepOutcome, StepResult
 from branch_node.sync.puller import Puller
 from branch_node.sync.shipper import Shipper
+from branch_node.sync.step_result import StepOutcome, StepResult
 from shared.runtime.problems import Problem
 from shared.runtime.telemetry import get_logger
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, update
 
 from branch_node.database.lookups import (
     ORDER_COLUMNS,
@@ -29,30 +29,16 @@ from branch_node.database.past_standing import MOST, Rewind
 from branch_node.database.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
 from branch_node.model import Command, Decision, Item, Location, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
+from branch_node.writer.committed_state import CommittedState
 from shared.chain import Head, Sealed, seal
-from shared.event_log import append, read_head, upsert_rows
+from shared.event_log import append, upsert_rows
 from shared.events import Event, EventNotUnderstood
-from shared.projection import load_standings, movements_of, refold, store_standings
+from shared.projection import movements_of, refold, store_standings
 from shared.runtime.problems import Problem
 from shared.stock import NOTHING, Movement, Standing, advance_event, movement
 
 OrderKey = tuple[str, str]
 _ITEM_COLUMNS = tuple(column.name for column in ITEM.columns)
-
-
-class CommittedState:
-    """What the writer knows without asking: the head, what stands of every item, the catalogue, as committed."""
-
-    def __init__(self, connection: Connection, location: Location) -> None:
-        head = read_head(connection, LOG, location.location_id)
-        if head is None:
-            raise LookupError(f"the database holds no log of {location.location_id}")
-        self.location = location
-        self.head = head
-        self.standings = load_standings(connection, STOCK, location.location_id)
-        # Few branches keep any, and the others need not be asked for every group.
-        self.keeps_answers = bool(kept_answers(connection, None))
-        self.items = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
 
 
 class CommandGroup:

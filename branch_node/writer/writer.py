@@ -24,8 +24,9 @@ from branch_node.database.schema import LOG
 from branch_node.database.store import DirectoryLock, Store, WritingConnection, load_location
 from branch_node.model import Command, Item, Location
 from branch_node.problems import NOT_WRITING, STRICT_ITEM
-from branch_node.writer.command_group import CommandGroup, CommittedState
+from branch_node.writer.command_group import CommandGroup
 from branch_node.writer.command_queue import CommandQueue, Outcome, QueueEntry
+from branch_node.writer.committed_state import CommittedState
 from shared.chain import Head
 from shared.event_log import StaleHead, read_head
 from shared.runtime.clock import NodeClock

@@ -19,7 +19,8 @@ from branch_node.database.store import Store
 from branch_node.imports.importer import ImportRun
 from branch_node.imports.local_recorders import LocalImportRecorder
 from branch_node.imports.map_parser import parse_map
-from branch_node.imports.source_file import Rejects, SourceFile
+from branch_node.imports.reject_files import Rejects
+from branch_node.imports.source_file import SourceFile
 from branch_node.model import Command, Decision, Item, Location, RecordedCommand, View
 from branch_node.writer.command_queue import QUEUE_ENTRIES
 from branch_node.writer.writer import Writer

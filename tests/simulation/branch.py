@@ -10,11 +10,12 @@ from typing import Any, cast
 
 from branch_node.database.store import Store
 from branch_node.model import Command, Location
-from branch_node.sync.command_recorders import Backoff, LocalCommandRecorder, StepResult
+from branch_node.sync.command_recorders import Backoff, LocalCommandRecorder
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import Puller
 from branch_node.sync.shipper import Shipper
 from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
+from branch_node.sync.step_result import StepResult
 from branch_node.writer.writer import Writer
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import IdFactory, NodeClock

@@ -7,18 +7,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from branch_node.commands.command_inputs import (
-    CancelContent,
-    CorrectionContent,
-    CountContent,
-    CountLine,
-    OrderContent,
-    OrderLine,
-)
+from branch_node.commands.correction_inputs import CorrectionContent
 from branch_node.commands.corrections import ReviewEvent, VoidEvent
+from branch_node.commands.count_inputs import CountContent, CountLine
 from branch_node.commands.counts import RecordCount
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.commands.event_inputs import EventContent
+from branch_node.commands.order_inputs import CancelContent, OrderContent, OrderLine
 from branch_node.commands.orders import CancelOrder, RecordOrder
 from branch_node.model import Command
 from shared.events import EventType

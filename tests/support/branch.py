@@ -11,25 +11,15 @@ from typing import Any
 
 import msgspec
 
-from branch_node.commands.command_inputs import (
-    CancelInput,
-    CountInput,
-    ItemInput,
-    OrderInput,
-    ReviewInput,
-    VoidInput,
-    cancel_of,
-    count_of,
-    item_of,
-    order_of,
-    review_of,
-    void_of,
-)
+from branch_node.commands.correction_inputs import ReviewInput, VoidInput, review_of, void_of
 from branch_node.commands.corrections import ReviewEvent, VoidEvent
+from branch_node.commands.count_inputs import CountInput, count_of
 from branch_node.commands.counts import RecordCount
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.commands.event_inputs import EventInput, entry_of
 from branch_node.commands.item_definitions import DefineItem
+from branch_node.commands.item_inputs import ItemInput, item_of
+from branch_node.commands.order_inputs import CancelInput, OrderInput, cancel_of, order_of
 from branch_node.commands.orders import CancelOrder, RecordOrder
 from branch_node.database.schema import LOG, STOCK
 from branch_node.database.store import Store

@@ -9,11 +9,12 @@ import httpx
 
 from branch_node.database.store import Store
 from branch_node.model import Command, Decision, Item, Location, View, unplaced
-from branch_node.sync.command_recorders import Backoff, LocalCommandRecorder, StepResult
+from branch_node.sync.command_recorders import Backoff, LocalCommandRecorder
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import Puller
 from branch_node.sync.shipper import Shipper
 from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
+from branch_node.sync.step_result import StepResult
 from branch_node.writer.writer import Writer
 from shared.chain import Sealed
 from shared.events import EventType

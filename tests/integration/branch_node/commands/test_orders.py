@@ -152,7 +152,7 @@ def test_a_revision_after_a_line_was_voided_by_hand(any_branch: Branch) -> None:
 
 
 def test_an_order_and_its_revision_in_one_group(any_branch: Branch) -> None:
-    from branch_node.commands.command_inputs import OrderInput, order_of
+    from branch_node.commands.order_inputs import OrderInput, order_of
     from branch_node.commands.orders import RecordOrder
     from tests.support.branch import read
 

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from branch_node.imports.importer import ImportRecorder, ImportRun, ImportSummary, conflicts_path, rejects_path
+from branch_node.imports.import_recorder import ImportRecorder
+from branch_node.imports.importer import ImportRun, ImportSummary
 from branch_node.imports.local_recorders import DryRunRecorder, LocalImportRecorder
 from branch_node.imports.map_parser import parse_map
-from branch_node.imports.source_file import Conflicts, Rejects, SourceFile
+from branch_node.imports.reject_files import Conflicts, Rejects, conflicts_path, rejects_path
+from branch_node.imports.source_file import SourceFile
 from branch_node.model import Command
 from tests.support.branch import Branch
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from branch_node.imports.importer import CHUNK, ImportSummary, ImportTotals, rejects_path
+from branch_node.imports.import_recorder import CHUNK
+from branch_node.imports.importer import ImportSummary, ImportTotals
+from branch_node.imports.reject_files import rejects_path
 from branch_node.imports.row_reader import HeaderError
 from branch_node.imports.source_file import FileRefused
 from shared.runtime.problems import Problem

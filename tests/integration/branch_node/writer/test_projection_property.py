@@ -15,18 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, select
 
-from branch_node.commands.command_inputs import (
-    CancelInput,
-    CountInput,
-    OrderInput,
-    VoidInput,
-    cancel_of,
-    count_of,
-    order_of,
-    void_of,
-)
+from branch_node.commands.correction_inputs import VoidInput, void_of
 from branch_node.commands.corrections import VoidEvent
+from branch_node.commands.count_inputs import CountInput, count_of
 from branch_node.commands.counts import RecordCount
+from branch_node.commands.order_inputs import CancelInput, OrderInput, cancel_of, order_of
 from branch_node.commands.orders import CancelOrder, RecordOrder, derive
 from branch_node.database.lookups import orders_named
 from branch_node.database.schema import LOG, STOCK

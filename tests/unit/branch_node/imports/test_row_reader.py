@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.commands.command_inputs import ItemContent
 from branch_node.commands.event_inputs import EventContent
+from branch_node.commands.item_inputs import ItemContent
 from branch_node.imports.cell_readers import NumberReader, RowRejected, amount_text
 from branch_node.imports.map_parser import parse_map
 from branch_node.imports.row_reader import FILTERED, SKIPPED, HeaderError, LookupTable, RowReader

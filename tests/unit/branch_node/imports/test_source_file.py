@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from branch_node.imports.source_file import FileRefused, Fingerprint, Rejects, SourceFile, SourceRecord, read_lookup
+from branch_node.imports.reject_files import Rejects
+from branch_node.imports.source_file import FileRefused, Fingerprint, SourceFile, SourceRecord, read_lookup
 
 
 def a_file(path: Path, content: bytes) -> Path:

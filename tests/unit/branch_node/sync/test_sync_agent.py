@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from branch_node.sync.command_recorders import Backoff, StepOutcome, StepResult
+from branch_node.sync.command_recorders import Backoff
+from branch_node.sync.step_result import StepOutcome, StepResult
 from branch_node.sync.sync_agent import StepLoop
 from shared.runtime.problems import DATABASE_BUSY, INVALID_REQUEST
 from tests.support.waiting import wait_until

@@ -1,0 +1,128 @@
+"""The handlers of the hot routes, which tills call all day: one event, an order, a batch of events."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from branch_node.api.dependencies import MANAGERS, RECORDERS, RequestContext, actor_of
+from branch_node.api.hot_route_middleware import HotRoute, RawRequest, RawResponse
+from branch_node.commands.event_commands import EventAnswer, RecordEvent
+from branch_node.commands.event_inputs import BatchEventInput, BatchInput, EventInput, entry_of
+from branch_node.commands.order_inputs import OrderInput, order_of
+from branch_node.commands.orders import RecordOrder
+from branch_node.problems import (
+    UNKNOWN_ITEM,
+)
+from shared.events import EventType
+from shared.runtime.http.auth import Principal
+from shared.runtime.http.strict_json import StrictDecoder
+from shared.runtime.problems import (
+    INTERNAL_ERROR,
+    Problem,
+    problem_response,
+)
+
+MAX_BODY: Final = 1024 * 1024
+
+
+MAX_BATCH_BODY: Final = 4 * 1024 * 1024
+
+
+HELPED: Final = 5
+"""How many of a batch's unknown items are answered with the nearest codes."""
+
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class BatchAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What became of one event of a batch: `event` where it was recorded, else `problem`."""
+
+    key: str
+    status: int
+    event: EventAnswer | None = None
+    problem: dict[str, Any] | None = None
+
+
+class BatchAnswers(msgspec.Struct, kw_only=True):
+    """One answer for each event, in the order sent."""
+
+    items: list[BatchAnswer]
+
+
+class HotHandlers:
+    """The handlers of the routes that tills call all day."""
+
+    def __init__(self, asking: RequestContext) -> None:
+        self._asking = asking
+        self._read_event = StrictDecoder(EventInput, max_bytes=MAX_BODY)
+        self._read_batch = StrictDecoder(BatchInput, max_bytes=MAX_BATCH_BODY)
+        self._read_order = StrictDecoder(OrderInput, max_bytes=MAX_BODY)
+
+    @property
+    def routes(self) -> dict[str, HotRoute]:
+        """By exact path, for the fast lane."""
+        hot = (
+            HotRoute("/v1/events", self.event),
+            HotRoute("/v1/orders", self.order),
+            HotRoute("/v1/events/batch", self.batch),
+        )
+        return {route.path: route for route in hot}
+
+    async def event(self, given: RawRequest) -> RawResponse:
+        asking = self._asking
+        principal = await asking.holder(given, RECORDERS)
+        key = asking.key_or_none(given.idempotency_key) or asking.new_key()
+        command = _command(principal, self._read_event(given.body), key)
+        return RawResponse(201, _encode(await asking.ask(command)))
+
+    async def order(self, given: RawRequest) -> RawResponse:
+        asking = self._asking
+        principal = await asking.holder(given, RECORDERS)
+        key = asking.key_or_none(given.idempotency_key)
+        content = order_of(self._read_order(given.body))
+        command = RecordOrder(content, key=key, actor=actor_of(principal, content.person))
+        return RawResponse(201, _encode(await asking.ask(command)))
+
+    async def batch(self, given: RawRequest) -> RawResponse:
+        asking = self._asking
+        principal = await asking.holder(given, RECORDERS)
+        events = self._read_batch(given.body).events
+        keys = [each.key or asking.new_key() for each in events]
+        commands: list[RecordEvent] = []
+        refused: list[Problem | None] = []  # None where a command stands in `commands`
+        for each, key in zip(events, keys, strict=True):
+            try:
+                commands.append(_batch_command(asking, principal, each, key))
+                refused.append(None)
+            except Problem as refusal:
+                refused.append(refusal)
+        outcomes = iter(await asking.ask_all(commands) if commands else [])
+        results = [next(outcomes) if problem is None else problem for problem in refused]
+        unknown = [each for each in results if isinstance(each, Problem) and each.code == UNKNOWN_ITEM.code]
+        for problem in unknown[:HELPED]:
+            await asking.help_with(problem)
+        answers = [_batch_answer(key, result) for key, result in zip(keys, results, strict=True)]
+        return RawResponse(200, _encode(BatchAnswers(items=answers)))
+
+
+def _command(principal: Principal, given: EventInput, key: str) -> RecordEvent:
+    if given.type is EventType.ADJUSTMENT:
+        principal.check_role(*MANAGERS)
+    entry = entry_of(given)
+    return RecordEvent(entry, key=key, actor=actor_of(principal, entry.person))
+
+
+def _batch_command(asking: RequestContext, principal: Principal, given: BatchEventInput, key: str) -> RecordEvent:
+    if given.key is not None:
+        asking.check_key(given.key)
+    return _command(principal, given, key)
+
+
+def _batch_answer(key: str, result: Any) -> BatchAnswer:
+    if not isinstance(result, BaseException):
+        return BatchAnswer(key=key, status=201, event=result)
+    problem = result if isinstance(result, Problem) else INTERNAL_ERROR("this was not foreseen")
+    return BatchAnswer(key=key, status=problem.status, problem=msgspec.json.decode(problem_response(problem).body))

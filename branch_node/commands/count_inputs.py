@@ -1,0 +1,108 @@
+"""Request bodies of counts, and the content that is read from them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from branch_node.commands.input_fields import (
+    DEFAULT_SOURCE,
+    Amount,
+    Moment,
+    OrderId,
+    Person,
+    Source,
+    StrictInput,
+    codes,
+    moment,
+    quantity_of,
+    texts,
+)
+from shared.events import MAX_LINES, Code, Id, Text
+from shared.runtime.problems import invalid_request
+
+
+class CountLineInput(StrictInput, kw_only=True):
+    """What was counted of an item, in one area or altogether; `seen_at` is when the counter saw the book's figure.
+
+    `replace`: it stands instead of what was said of this area before, while that waits for the rest of its count.
+    """
+
+    item_id: Id
+    area: Code | None = None
+    counted: Amount
+    unit: Code | None = None
+    occurred_at: Moment | None = None
+    seen_at: Moment | None = None
+    replace: bool = False
+    note: Text | None = None
+
+
+class CountInput(StrictInput, kw_only=True):
+    """A count of items. Areas of one item are summed; with `open` they wait for a request of this count without it."""
+
+    count_id: OrderId
+    lines: Annotated[list[CountLineInput], msgspec.Meta(min_length=1, max_length=MAX_LINES)]
+    open: bool = False
+    reason: Code | None = None
+    source: Source | None = None
+    actor: Person | None = None
+
+
+class CountLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A `CountLineInput` read."""
+
+    item_id: str
+    area: str = ""
+    counted: int
+    unit: str | None = None
+    occurred_at: int | None = None
+    seen_at: int | None = None
+    replace: bool = False
+    note: str | None = None
+
+
+class CountContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A `CountInput` read."""
+
+    count_id: str
+    lines: tuple[CountLine, ...]
+    open: bool = False
+    reason: str | None = None
+    source: str = DEFAULT_SOURCE
+    person: str | None = None
+
+
+def count_of(given: CountInput) -> CountContent:
+    """Read a count. Raises Problem, also where one area of an item stands in it twice."""
+    codes(count_id=given.count_id, actor=given.actor, reason=given.reason)
+    lines = tuple(_count_line(line, f"lines[{place}].") for place, line in enumerate(given.lines))
+    seen: set[tuple[str, str]] = set()
+    for place, line in enumerate(lines):
+        if (line.item_id, line.area) in seen:
+            invalid_request(f"lines[{place}]", f"{line.item_id} stands twice in the count; name its areas apart")
+        seen.add((line.item_id, line.area))
+    return CountContent(
+        count_id=given.count_id,
+        lines=lines,
+        open=given.open,
+        reason=given.reason,
+        source=given.source or DEFAULT_SOURCE,
+        person=given.actor,
+    )
+
+
+def _count_line(given: CountLineInput, path: str) -> CountLine:
+    codes(**{f"{path}item_id": given.item_id, f"{path}area": given.area, f"{path}unit": given.unit})
+    texts(**{f"{path}note": given.note})
+    return CountLine(
+        item_id=given.item_id,
+        area=given.area or "",
+        counted=quantity_of(given.counted, f"{path}counted", lowest=0),
+        unit=given.unit,
+        occurred_at=moment(given.occurred_at, f"{path}occurred_at"),
+        seen_at=moment(given.seen_at, f"{path}seen_at"),
+        replace=given.replace,
+        note=given.note,
+    )

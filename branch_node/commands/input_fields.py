@@ -1,0 +1,77 @@
+"""Types and readers of the single fields of request bodies, shared by the bodies of all commands.
+
+A reader turns a field into thousandths, microseconds UTC or a checked text, or raises the Problem that names the field.
+None of them looks at the stock or the clock.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from branch_node.problems import INVALID_QUANTITY, INVALID_TIME
+from shared.events import (
+    MAX_QUANTITY,
+    BadQuantity,
+    code_fault,
+    parse_quantity,
+    text_fault,
+)
+from shared.runtime.clock import parse_rfc3339
+from shared.runtime.problems import invalid_request
+
+DEFAULT_SOURCE: Final = "api"
+
+Person = Annotated[str, msgspec.Meta(min_length=1, max_length=31, description="An opaque id of who did it")]
+Moment = Annotated[str, msgspec.Meta(max_length=40, description="RFC 3339 with offset; now if left out")]
+Amount = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="JSON number or decimal string, at most three decimals",
+        extra_json_schema={"type": ["number", "string"]},
+    ),
+]
+OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+Source = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z", description="Which system says so")]
+Revision = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+
+
+class StrictInput(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
+    """Unknown fields are refused: a misspelt one must not be lost in silence."""
+
+
+def quantity_of(raw: msgspec.Raw, field: str, *, lowest: int = -MAX_QUANTITY) -> int:
+    """Thousandths of a quantity as sent. Raises Problem `invalid-quantity` naming the field."""
+    try:
+        return parse_quantity(bytes(raw), lowest=lowest)
+    except BadQuantity as error:
+        raise bad_quantity(field, str(error)) from error
+
+
+def bad_quantity(field: str, message: str) -> Exception:
+    return INVALID_QUANTITY(f"{field}: {message}", errors=[{"field": field, "message": message}])
+
+
+def moment(text: str | None, field: str = "occurred_at") -> int | None:
+    """Microseconds UTC of a time as sent; None where none was. Raises Problem `invalid-time`."""
+    if text is None:
+        return None
+    try:
+        return parse_rfc3339(text)[0]
+    except ValueError as error:
+        raise INVALID_TIME(f"{field}: {error}", errors=[{"field": field, "message": str(error)}]) from error
+
+
+def codes(**named: str | None) -> None:
+    """Refuse codes and ids that show as something else than they are. Raises Problem `invalid-request`."""
+    for field, text in named.items():
+        if text is not None and (fault := code_fault(text)) is not None:
+            invalid_request(field, fault)
+
+
+def texts(**named: str | None) -> None:
+    """Refuse names and notes that are no text. Raises Problem `invalid-request`."""
+    for field, text in named.items():
+        if text is not None and (fault := text_fault(text)) is not None:
+            invalid_request(field, fault)

@@ -1,0 +1,42 @@
+"""The request body of an item definition, and the content that is read from it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from branch_node.commands.input_fields import (
+    StrictInput,
+    codes,
+    texts,
+)
+from shared.events import Code, Definition, Text
+from shared.runtime.problems import invalid_request
+
+
+class ItemInput(StrictInput, kw_only=True):
+    """An item of the branch's own, until head office takes it over."""
+
+    name: Text
+    unit: Code
+    category: Text | None = None
+    barcode: Code | None = None
+    strict: bool | None = None
+
+
+class ItemContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An `ItemInput` read, with its code."""
+
+    item_id: str
+    definition: Definition
+
+
+def item_of(item_id: str, given: ItemInput) -> ItemContent:
+    """Read an item's definition. Raises Problem."""
+    if not 1 <= len(item_id) <= 64:
+        invalid_request("item_id", "an item's code has 1 to 64 characters")
+    codes(item_id=item_id, unit=given.unit, barcode=given.barcode)
+    texts(name=given.name, category=given.category)
+    definition = Definition(
+        barcode=given.barcode, category=given.category, name=given.name, strict=given.strict or None, unit=given.unit
+    )
+    return ItemContent(item_id=item_id, definition=definition)

@@ -1,0 +1,107 @@
+"""Request bodies of orders and cancellations, and the content that is read from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from branch_node.commands.event_inputs import LineContent, LineInput, line_of
+from branch_node.commands.input_fields import (
+    DEFAULT_SOURCE,
+    Moment,
+    OrderId,
+    Person,
+    Revision,
+    Source,
+    StrictInput,
+    codes,
+    moment,
+    texts,
+)
+from shared.events import MAX_LINES, Code, Text
+from shared.runtime.problems import invalid_request
+
+MAX_ORDER_LINES: Final = MAX_LINES // 2
+"""A revision may void every line of the order and record as many anew, all in one command."""
+
+
+class OrderLineInput(LineInput, kw_only=True):
+    """One line sold; `product` names the dish, where the item is an ingredient of it."""
+
+    product: Text | None = None
+
+
+class OrderInput(StrictInput, kw_only=True):
+    """A whole order. A higher revision states it anew; it is recorded at the time of the first one."""
+
+    order_id: OrderId
+    revision: Revision = 1
+    occurred_at: Moment | None = None
+    source: Source | None = None
+    actor: Person | None = None
+    lines: Annotated[list[OrderLineInput], msgspec.Meta(min_length=1, max_length=MAX_ORDER_LINES)]
+
+
+class OrderLine(LineContent, frozen=True, kw_only=True, omit_defaults=True):
+    product: str | None = None
+
+
+class OrderContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An `OrderInput` read."""
+
+    order_id: str
+    revision: int
+    occurred_at: int | None = None
+    source: str = DEFAULT_SOURCE
+    person: str | None = None
+    lines: tuple[OrderLine, ...]
+
+
+def order_of(given: OrderInput) -> OrderContent:
+    """Read an order. Raises Problem."""
+    codes(order_id=given.order_id, actor=given.actor)
+    return OrderContent(
+        order_id=given.order_id,
+        revision=given.revision,
+        occurred_at=moment(given.occurred_at),
+        source=given.source or DEFAULT_SOURCE,
+        person=given.actor,
+        lines=tuple(_order_line(line, f"lines[{place}].") for place, line in enumerate(given.lines)),
+    )
+
+
+def _order_line(given: OrderLineInput, path: str) -> OrderLine:
+    if given.product is not None:
+        texts(**{f"{path}product": given.product})
+    read = line_of(given, path, into=OrderLine)
+    return read if given.product is None else msgspec.structs.replace(read, product=given.product)
+
+
+class CancelInput(StrictInput, kw_only=True):
+    """Why an order is taken back whole."""
+
+    reason: Code | None = None
+    note: Text | None = None
+    source: Source | None = None
+    actor: Person | None = None
+
+
+class CancelContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A `CancelInput` read, with the order it is about."""
+
+    order_id: str
+    reason: str | None = None
+    note: str | None = None
+    source: str = DEFAULT_SOURCE
+    person: str | None = None
+
+
+def cancel_of(order_id: str, given: CancelInput) -> CancelContent:
+    """Read the cancelling of an order. Raises Problem."""
+    if not 1 <= len(order_id) <= 100:
+        invalid_request("order_id", "an order id has 1 to 100 characters")
+    codes(order_id=order_id, actor=given.actor, reason=given.reason)
+    texts(note=given.note)
+    source = given.source or DEFAULT_SOURCE
+    return CancelContent(order_id=order_id, reason=given.reason, note=given.note, source=source, person=given.actor)

@@ -1,0 +1,28 @@
+"""What the writer knows of its log without a query: as committed."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from branch_node.database.lookups import (
+    kept_answers,
+)
+from branch_node.database.schema import ITEM, LOG, STOCK
+from branch_node.model import Item, Location
+from shared.event_log import read_head
+from shared.projection import load_standings
+
+
+class CommittedState:
+    """What the writer knows without asking: the head, what stands of every item, the catalogue, as committed."""
+
+    def __init__(self, connection: Connection, location: Location) -> None:
+        head = read_head(connection, LOG, location.location_id)
+        if head is None:
+            raise LookupError(f"the database holds no log of {location.location_id}")
+        self.location = location
+        self.head = head
+        self.standings = load_standings(connection, STOCK, location.location_id)
+        # Few branches keep any, and the others need not be asked for every group.
+        self.keeps_answers = bool(kept_answers(connection, None))
+        self.items = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
