@@ -8,7 +8,7 @@ so a group that failed can be redone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from shared.chain import Head, Sealed
 from shared.events import SCHEMA_VERSION, Event, EventType
 from shared.runtime.clock import MINUTE, business_date, offset_minutes
+from shared.runtime.nearest_codes import Candidate, nearest_codes
 from shared.stock import Movement, Standing
 
 
@@ -32,6 +33,11 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     barcode: str | None = None
     strict: bool = False
     defined_here: bool = False
+
+
+def nearest_item_codes(item_id: str, items: Iterable[Item]) -> list[str]:
+    """Up to five codes of `items` that may have been meant by an unknown one, the likeliest first."""
+    return nearest_codes(item_id, (Candidate(item.item_id, item.name, item.barcode) for item in items))
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):

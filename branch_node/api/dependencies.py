@@ -10,9 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from branch_node.api.hot_route_middleware import RawRequest, key_header
-from branch_node.database.nearest_codes import nearest_codes
 from branch_node.database.store import Store
-from branch_node.model import Command
+from branch_node.model import Command, nearest_item_codes
 from branch_node.problems import INVALID_KEY, PROBLEMS, UNKNOWN_ITEM
 from branch_node.sync.shipping_status import StatusBoard
 from branch_node.writer.command_queue import Outcome
@@ -134,7 +133,9 @@ class RequestContext:
     async def help_with(self, problem: Problem) -> None:
         """Add the nearest codes to an `unknown-item`."""
         items = self._node.writer.items
-        problem.extras["nearest"] = await run_in_threadpool(nearest_codes, problem.extras["item_id"], items.values())
+        problem.extras["nearest"] = await run_in_threadpool(
+            nearest_item_codes, problem.extras["item_id"], items.values()
+        )
 
 
 def actor_of(principal: Principal, person: str | None) -> str:

@@ -13,9 +13,9 @@ from branch_node.api.dependencies import READERS, ApiNode, RequestContext, probl
 from branch_node.commands.input_fields import moment
 from branch_node.database import queries
 from branch_node.database.explanations import ExplanationRecord, explanation
-from branch_node.database.nearest_codes import nearest_codes
 from branch_node.database.queries import SiteTransfer
 from branch_node.database.schema import LOG
+from branch_node.model import nearest_item_codes
 from branch_node.problems import INVALID_TIME, ITEM_NOT_FOUND
 from branch_node.records import ItemRecord, Page, StockRecord
 from shared.chain import EMPTY, Head
@@ -182,7 +182,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
 
 def _helped(node: ApiNode, problem: Problem) -> Problem:
     if problem.code == ITEM_NOT_FOUND.code:
-        problem.extras["nearest"] = nearest_codes(problem.extras["item_id"], node.writer.items.values())
+        problem.extras["nearest"] = nearest_item_codes(problem.extras["item_id"], node.writer.items.values())
     return problem
 
 

@@ -14,11 +14,11 @@ import msgspec
 
 from branch_node.commands.correction_inputs import CorrectionContent, VoidInput, void_of
 from branch_node.commands.event_inputs import EventContent, EventInput, entry_of
-from branch_node.database.nearest_codes import NEAREST, nearest_codes
-from branch_node.model import Item
+from branch_node.model import Item, nearest_item_codes
 from shared.events import EventType
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.http.strict_json import StrictDecoder
+from shared.runtime.nearest_codes import MOST_SUGGESTIONS
 from shared.runtime.pages.words import BadLocalTime, local_moment
 from shared.runtime.problems import Problem
 
@@ -266,9 +266,9 @@ def find_item(text: str, items: Mapping[str, Item]) -> Item | None:
 
 def nearest_items(text: str, items: Mapping[str, Item]) -> list[Item]:
     """Items that may have been meant: those with the text in their name or code, then those spelt alike."""
-    holding = [item.item_id for item in search_items(text, items.values())[:NEAREST]]
-    codes = dict.fromkeys([*holding, *nearest_codes(text, items.values())])
-    return [items[code] for code in codes][:NEAREST]
+    holding = [item.item_id for item in search_items(text, items.values())[:MOST_SUGGESTIONS]]
+    codes = dict.fromkeys([*holding, *nearest_item_codes(text, items.values())])
+    return [items[code] for code in codes][:MOST_SUGGESTIONS]
 
 
 def search_items(text: str, items: Iterable[Item]) -> list[Item]:

@@ -21,7 +21,10 @@ PACKAGES = ("shared", *SERVICES, "deploy")
 SHARED = {
     "chain", "event_log", "event_record", "events", "messages", "projection", "stock", "stock_expressions", "wire",
 }  # fmt: skip
-RUNTIME = {"client", "clock", "problems", "settings", "telemetry", "http", "database", "postgres", "cli", "pages"}
+RUNTIME = {
+    "client", "clock", "nearest_codes", "problems", "settings", "telemetry",
+    "http", "database", "postgres", "cli", "pages",
+}  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
 # else. A line may import from the lines above it and from itself; folders of one line do not import each other.
 LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -33,7 +36,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("projection",),
     ),
     "shared/runtime": (
-        ("clock", "problems", "settings", "telemetry"),
+        ("clock", "nearest_codes", "problems", "settings", "telemetry"),
         ("client", "database"),
         ("http", "postgres"),
         ("cli", "pages"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from typing import Final
 
 import msgspec
@@ -27,6 +26,7 @@ from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import Clock
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.http.auth import Role, StoredKey, digest_of, key_id_of
+from shared.runtime.nearest_codes import Candidate, nearest_codes
 from shared.runtime.telemetry import get_logger
 from transfer_coordinator.database.schema import KNOWN_ITEM, KNOWN_KEY, KNOWN_LOCATION, now
 from transfer_coordinator.database.transfer_reader import read_feed
@@ -40,8 +40,6 @@ PAGE: Final = 1_000
 MOST_PAGES: Final = 10_000
 SOONEST: Final = 1.0
 """Seconds between two looks for unknown keys: what strangers try must not become head office's load."""
-NEAREST: Final = 5
-SEARCHED: Final = 5_000
 LOCAL: Final = "localcli"
 """The key id of `larder transfer …` commands on the coordinator's own machine."""
 
@@ -120,13 +118,8 @@ class Catalogue:
         return known
 
     def nearest(self, item_id: str) -> list[str]:
-        """The item codes most like one that is not known, the likeliest first."""
-        by_folded: dict[str, str] = {}
-        for code in self.known().items:
-            if len(by_folded) == SEARCHED:
-                break
-            by_folded[code.casefold()] = code
-        return [by_folded[each] for each in get_close_matches(item_id.casefold(), by_folded, NEAREST)]
+        """Up to five item codes that may have been meant by an unknown one, the likeliest first."""
+        return nearest_codes(item_id, map(Candidate, self.known().items))
 
     # Pulling
 
