@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from branch_node.commands.orders import derive
 from branch_node.database.lookups import orders_named
 from shared.events import EventType
 from shared.runtime.problems import Problem
 from tests.support.branch import Branch
 from tests.support.events import MINUTE, NOON
+from tests.support.order_states import derive
 
 LATTE: list[dict[str, Any]] = [
     {"item_id": "milk", "quantity": "0.25", "product": "Latte"},

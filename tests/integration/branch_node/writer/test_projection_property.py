@@ -20,7 +20,7 @@ from branch_node.commands.corrections import VoidEvent
 from branch_node.commands.count_inputs import CountInput, count_of
 from branch_node.commands.counts import RecordCount
 from branch_node.commands.order_inputs import CancelInput, OrderInput, cancel_of, order_of
-from branch_node.commands.orders import CancelOrder, RecordOrder, derive
+from branch_node.commands.orders import CancelOrder, RecordOrder
 from branch_node.database.lookups import orders_named
 from branch_node.database.schema import LOG, STOCK
 from branch_node.database.store import Store
@@ -35,6 +35,7 @@ from shared.stock import fold, history, movement, strict_breach
 from tests.support.branch import PLACE, Branch, TestClock, a_branch, branch_store, read
 from tests.support.events import MINUTE, NOON
 from tests.support.histories import histories
+from tests.support.order_states import derive
 
 ITEM_IDS = ("milk", "beans", "gin", "cup")
 DECREASES = ("ORDER_DEDUCTION", "WASTE_RECORDED", "INTERNAL_USE", "PURCHASE_RETURNED")
