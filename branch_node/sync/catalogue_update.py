@@ -1,4 +1,4 @@
-"""The command that applies changes of head office's catalogue to the branch's database."""
+"""The command that applies changes of head office's catalogue: items, reorder levels, API keys, the location."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from sqlalchemy import Connection, Table, bindparam, delete, select
 
 from branch_node.database.schema import API_KEY, LOG, REORDER_LEVEL
 from branch_node.model import Command, Decision, Item, Location, View, Write
-from branch_node.sync.sync_state import _state, _upsert, log
+from branch_node.sync.sync_state import sync_state_write
+from shared.event_log import upsert_rows
 from shared.messages import CatalogueEntry, CatalogueItem, CatalogueKey, ReorderLevel
 from shared.runtime.http.auth import Role
+from shared.runtime.telemetry import get_logger
 
+log = get_logger("larder.catalogue")
+
+_KEY_COLUMNS: Final = tuple(column.name for column in API_KEY.columns)
+_LEVEL_COLUMNS: Final = tuple(column.name for column in REORDER_LEVEL.columns)
 PEOPLE: Final = frozenset({Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER})
 """Keys of these roles are let in at a branch; those of machines have no business there."""
 
@@ -54,40 +60,45 @@ class ApplyCatalogue(Command):
             if entry.reorder_level is not None and entry.reorder_level.location_id == here:
                 levels[entry.reorder_level.item_id] = entry.reorder_level
             if entry.location is not None and entry.location.location_id == here and _zone(entry.location.timezone):
-                told = entry.location
-                location = Location(location_id=here, name=told.name, timezone=told.timezone, day_start=told.day_start)
+                received = entry.location
+                location = Location(
+                    location_id=here, name=received.name, timezone=received.timezone, day_start=received.day_start
+                )
         writes: list[Write] = []
         if keys:
-            writes.append(_rows(API_KEY, [_key_row(each) for each in keys.values()]))
+            writes.append(_upsert(API_KEY, _KEY_COLUMNS, [_key_row(each) for each in keys.values()]))
         if self.keep_keys is not None:
-            writes.append(_forget_keys(self.keep_keys))
+            writes.append(_delete_other_keys(self.keep_keys))
         if levels:
-            writes.append(_rows(REORDER_LEVEL, [_level_row(each) for each in levels.values()]))
+            rows = [(each.item_id, each.level, each.target) for each in levels.values()]
+            writes.append(_upsert(REORDER_LEVEL, _LEVEL_COLUMNS, rows))
         reached = {"catalogue_version": self.version, "catalogue_hash": self.digest_after}
-        writes.append(_state(here, reached))
-        told_of_keys = (keys or self.keep_keys is not None) and self.keys_changed is not None
+        writes.append(sync_state_write(here, reached))
+        keys_changed = self.keys_changed if keys or self.keep_keys is not None else None
         return Decision(
             items=list(items.values()),
             location=location,
             writes=writes,
-            after_commit=[self.keys_changed] if told_of_keys and self.keys_changed else [],
+            after_commit=[] if keys_changed is None else [keys_changed],
         )
 
 
-def _item(view: View, told: CatalogueItem) -> Item:
-    known = view.item(told.item_id)
-    unit = told.unit
-    if known is not None and known.unit != told.unit and _was_used(view.connection, told.item_id):
+def _item(view: View, received: CatalogueItem) -> Item:
+    known = view.item(received.item_id)
+    unit = received.unit
+    if known is not None and known.unit != received.unit and _was_used(view.connection, received.item_id):
         # The base unit is fixed after the first event. Head office shows the conflict; here the old unit stays.
-        log.error("the catalogue changes the unit of an item in use", item=told.item_id, ours=known.unit, theirs=unit)
+        log.error(
+            "the catalogue changes the unit of an item in use", item=received.item_id, ours=known.unit, theirs=unit
+        )
         unit = known.unit
     return Item(
-        item_id=told.item_id,
-        name=told.name,
+        item_id=received.item_id,
+        name=received.name,
         unit=unit,
-        category=told.category,
-        barcode=told.barcode,
-        strict=view.location.location_id in told.strict_at,
+        category=received.category,
+        barcode=received.barcode,
+        strict=view.location.location_id in received.strict_at,
         defined_here=False,
     )
 
@@ -109,33 +120,21 @@ def _zone(name: str) -> bool:
     return True
 
 
-def _key_row(told: CatalogueKey) -> dict[str, object]:
-    return {
-        "key_id": told.key_id,
-        "key_hash": told.key_hash,
-        "role": told.role,
-        "location_id": told.location_id,
-        "revoked_at": told.revoked_at,
-        "issued_here": False,
-    }
+def _key_row(key: CatalogueKey) -> tuple[object, ...]:
+    return (key.key_id, key.key_hash, key.role, key.location_id, key.revoked_at, False)
 
 
-def _level_row(told: ReorderLevel) -> dict[str, object]:
-    return {"item_id": told.item_id, "level": told.level, "target": told.target}
+def _delete_other_keys(known: frozenset[str]) -> Write:
+    """Delete the keys that head office issued once and knows no longer."""
 
-
-def _forget_keys(known: frozenset[str]) -> Write:
     def write(connection: Connection) -> None:
-        theirs = connection.execute(select(API_KEY.c.key_id).where(~API_KEY.c.issued_here)).scalars().all()
-        gone = [{"gone": key_id} for key_id in theirs if key_id not in known]
+        issued = connection.execute(select(API_KEY.c.key_id).where(~API_KEY.c.issued_here)).scalars().all()
+        gone = [{"gone": key_id} for key_id in issued if key_id not in known]
         if gone:
             connection.execute(delete(API_KEY).where(API_KEY.c.key_id == bindparam("gone")), gone)
 
     return write
 
 
-def _rows(table: Table, rows: Sequence[dict[str, object]]) -> Write:
-    def write(connection: Connection) -> None:
-        _upsert(connection, table, rows)
-
-    return write
+def _upsert(table: Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Write:
+    return lambda connection: upsert_rows(connection, table, columns, rows)

@@ -77,18 +77,3 @@ def _tell(done: Future[object]) -> None:
     error = done.exception()
     if error is not None:
         log.warning("a note of the agent was not kept", why=repr(error))
-
-
-class LocalCommandRecorder:
-    """On the caller's own thread, where no writer's thread runs: the simulation, a command that ends."""
-
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
-
-    def record(self, commands: Sequence[Command]) -> list[object]:
-        return list(self._writer.commit(commands))
-
-    def note(self, command: Command) -> None:
-        (outcome,) = self._writer.commit([command])
-        if isinstance(outcome, BaseException):
-            log.warning("a note of the agent was not kept", why=repr(outcome))

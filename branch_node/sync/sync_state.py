@@ -5,20 +5,13 @@ Where shipping stands (the last head acknowledged, the last contact) and the pag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import msgspec
-from sqlalchemy import Connection, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, select, update
 
 from branch_node.database.schema import SYNC_STATE
 from branch_node.model import Command, Decision, View, Write
 from shared.chain import Head
 from shared.messages import CATALOGUE_START
-from shared.runtime.telemetry import get_logger
-
-log = get_logger("larder.catalogue")
 
 
 class SyncState(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,28 +58,14 @@ class KeepContact(Command):
         }
 
     def decide(self, view: View) -> Decision:
-        return Decision(writes=[_state(view.location.location_id, self.values)])
+        return Decision(writes=[sync_state_write(view.location.location_id, self.values)])
 
 
-def _state(location_id: str, values: dict[str, object]) -> Write:
-    beginning = {"catalogue_version": 0, "catalogue_hash": CATALOGUE_START, "instructions_after": 0}
+def sync_state_write(location_id: str, values: dict[str, object]) -> Write:
+    """The write that sets these columns of the location's row, which `Store.set_up` made."""
+    statement = update(SYNC_STATE).where(SYNC_STATE.c.location_id == location_id).values(values)
 
     def write(connection: Connection) -> None:
-        row = {"location_id": location_id, **beginning, **values}
-        _upsert(connection, SYNC_STATE, [row], only=frozenset(values))
+        connection.execute(statement)
 
     return write
-
-
-def _upsert(
-    connection: Connection, table: Table, rows: Sequence[dict[str, object]], only: frozenset[str] | None = None
-) -> None:
-    """Insert rows or replace those with their primary key; of a row that is there, `only` these columns change."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    upsert: Any = make(table)
-    keys = [column.name for column in table.primary_key]
-    changed = [name for name in rows[0] if name not in keys and (only is None or name in only)]
-    connection.execute(
-        upsert.on_conflict_do_update(index_elements=keys, set_={name: upsert.excluded[name] for name in changed}),
-        list(rows),
-    )
