@@ -10,8 +10,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
-from branch_node.cli.node_client import opened, serving
-from branch_node.cli.output import REFUSED, AsJson, Directory, Refused, print_json, print_line, print_table, progress
+from branch_node.cli.node_client import Directory, opened, serving
 from branch_node.database.store import Store
 from branch_node.database.verification import (
     VerificationFinding,
@@ -24,14 +23,12 @@ from branch_node.node import Node
 from branch_node.settings import load
 from branch_node.sync.shipping_status import ShippingState
 from branch_node.sync.step_result import StepOutcome
+from shared.runtime.cli.errors import REFUSED, CommandRefused
+from shared.runtime.cli.output import AsJson, print_json, print_line, print_table
+from shared.runtime.cli.progress import progress_bar
 from shared.runtime.client import ServiceClient
 
 POLL_SECONDS: Final = 0.1
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(verify)
-    app.command()(sync)
 
 
 def verify(
@@ -45,18 +42,18 @@ def verify(
     """
     settings = load(directory)
     if not settings.has_database:
-        raise Refused(f"there is no database in {settings.dir}", "Run 'larder branch init' first.")
+        raise CommandRefused(f"there is no database in {settings.dir}", "Run 'larder branch init' first.")
     place = settings.location
     with closing(Store(settings.database_url, settings.dir)) as store, store.reading() as connection:
         events, items = count_events(connection, place), count_items(connection, place)
-        with progress("Chain", events) as bar:
-            broken = verify_chain(connection, place, lambda more: bar.advance(bar.task_ids[0], more), deep=deep)
-        with progress("Projection", items) as bar:
-            findings = verify_projection(connection, place, lambda more: bar.advance(bar.task_ids[0], more))
+        with progress_bar("Chain", events) as advance:
+            broken = verify_chain(connection, place, advance, deep=deep)
+        with progress_bar("Projection", items) as advance:
+            findings = verify_projection(connection, place, advance)
     found = ([broken] if broken else []) + findings
     if as_json:
-        told = [_plain(each) for each in found]
-        print_json({"location_id": place, "events": events, "items": items, "true": not found, "findings": told})
+        shown = [_plain(each) for each in found]
+        print_json({"location_id": place, "events": events, "items": items, "true": not found, "findings": shown})
     elif found:
         columns = ("What", "Event#", "Item", "Recorded", "Computed")
         rows = [(each.what, each.sequence, each.item_id, each.recorded, each.computed) for each in found]
@@ -79,7 +76,7 @@ def sync(
     """Ship everything that waits, take what head office has for this location, and say how it ended."""
     settings = load(directory)
     if settings.head_office is None:
-        raise Refused(
+        raise CommandRefused(
             "no head office is set",
             f"Run: larder branch init --dir {settings.dir} --head-office URL --key KEY",
         )
@@ -87,27 +84,28 @@ def sync(
     client = serving(settings.dir)
     if client is not None:
         with client:
-            told = _watch(client, deadline)
+            result = _watch(client, deadline)
     else:
         with opened(settings, stepped=True) as node:
-            told = _drive(node, deadline)
+            result = _drive(node, deadline)
     if as_json:
-        print_json(told)
-    elif told["unshipped"] == 0 and told["state"] == ShippingState.OK:
+        print_json(result)
+    elif result["unshipped"] == 0 and result["state"] == ShippingState.OK:
         print_line("[green]Head office has everything.[/]")
     else:
-        print_line(f"[bold red]{told['state']}[/]: {told['unshipped']} events wait. {escape(told['detail'] or '')}")
-        if told["hint"]:
-            print_line(f"[yellow]{escape(told['hint'])}[/]")
-    if told["unshipped"] or told["state"] != ShippingState.OK:
+        waiting = f"{result['unshipped']} events wait. {escape(result['detail'] or '')}"
+        print_line(f"[bold red]{result['state']}[/]: {waiting}")
+        if result["hint"]:
+            print_line(f"[yellow]{escape(result['hint'])}[/]")
+    if result["unshipped"] or result["state"] != ShippingState.OK:
         raise typer.Exit(REFUSED)
 
 
 FINAL: Final = frozenset({ShippingState.UNAUTHORIZED, ShippingState.REFUSED})
-"""States that waiting does not mend."""
+"""States that do not end by waiting."""
 
 
-def _told(state: str, unshipped: int, detail: str | None, hint: str | None) -> dict[str, Any]:
+def _result(state: str, unshipped: int, detail: str | None, hint: str | None) -> dict[str, Any]:
     return {"state": state, "unshipped": unshipped, "detail": detail, "hint": hint}
 
 
@@ -116,31 +114,31 @@ def _drive(node: Node, deadline: float) -> dict[str, Any]:
     shipper, puller = node.shipper, node.puller
     if shipper is None or puller is None:
         status = node.board.read()
-        return _told(status.state, node.unshipped(), status.detail, status.hint)
+        return _result(status.state, node.unshipped(), status.detail, status.hint)
     pulled = False
-    with progress("Shipping", node.unshipped()) as bar:
+    with progress_bar("Shipping", node.unshipped()) as advance:
         while time.monotonic() < deadline:
-            result = shipper.step()
-            bar.advance(bar.task_ids[0], result.count)
-            if result.outcome is StepOutcome.STOPPED or node.board.read().state in FINAL:
+            step = shipper.step()
+            advance(step.count)
+            if step.outcome is StepOutcome.STOPPED or node.board.read().state in FINAL:
                 break
-            if result.outcome is StepOutcome.IDLE:
+            if step.outcome is StepOutcome.IDLE:
                 if pulled:
                     break
-                # What is asked of this site makes new events, so ship once more after it.
+                # Instructions for this site record new events, so ship once more after them.
                 pulled = _pull(node, deadline)
-            elif result.wait:
-                time.sleep(max(0.0, min(result.wait, deadline - time.monotonic())))
+            elif step.wait:
+                time.sleep(max(0.0, min(step.wait, deadline - time.monotonic())))
     status = node.board.read()
-    return _told(status.state, node.unshipped(), status.detail, status.hint)
+    return _result(status.state, node.unshipped(), status.detail, status.hint)
 
 
 def _pull(node: Node, deadline: float) -> bool:
     while node.puller is not None and time.monotonic() < deadline:
-        result = node.puller.step()
-        if result.outcome in {StepOutcome.IDLE, StepOutcome.WAITING}:
+        step = node.puller.step()
+        if step.outcome in {StepOutcome.IDLE, StepOutcome.WAITING}:
             return True
-        if result.outcome is StepOutcome.FAILED:
+        if step.outcome is StepOutcome.FAILED:
             return False
     return True
 
@@ -148,12 +146,14 @@ def _pull(node: Node, deadline: float) -> bool:
 def _watch(client: ServiceClient, deadline: float) -> dict[str, Any]:
     """Watch the running node ship, which it does by itself."""
     status = client.get("/v1/status")
-    with progress("Shipping", status["unshipped"]) as bar:
+    unshipped = status["unshipped"]
+    with progress_bar("Shipping", unshipped) as advance:
         while True:
             shipping = status["shipping"]
-            bar.update(bar.task_ids[0], completed=(bar.tasks[0].total or 0) - status["unshipped"])
+            advance(unshipped - status["unshipped"])
+            unshipped = status["unshipped"]
             done = status["unshipped"] == 0 and shipping["state"] == ShippingState.OK
             if done or shipping["state"] in FINAL or time.monotonic() >= deadline:
-                return _told(shipping["state"], status["unshipped"], shipping.get("detail"), shipping.get("hint"))
+                return _result(shipping["state"], status["unshipped"], shipping.get("detail"), shipping.get("hint"))
             time.sleep(POLL_SECONDS)
             status = client.get("/v1/status")

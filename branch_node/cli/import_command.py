@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from branch_node.cli.node_client import opened, serving
-from branch_node.cli.output import REFUSED, AsJson, Directory, Refused, number, print_json, print_line, print_table
+from branch_node.cli.node_client import Directory, opened, serving
 from branch_node.database.api_keys import LOCAL
 from branch_node.database.store import Store
 from branch_node.imports.http_recorder import HttpImportRecorder
@@ -27,15 +23,14 @@ from branch_node.imports.row_reader import HeaderError
 from branch_node.imports.source_file import FileRefused, SourceFile
 from branch_node.settings import BranchSettings, load
 from shared.events import quantity_text
+from shared.runtime.cli.errors import REFUSED, CommandRefused
+from shared.runtime.cli.output import AsJson, number, print_json, print_line, print_table
+from shared.runtime.cli.progress import file_progress
 from shared.runtime.clock import SystemClock
 from shared.runtime.settings import SettingsError
 
 EXAMPLE: Final = Path(__file__).parent / "import_map_example.toml"
 _A_FILE: Final = {"exists": True, "dir_okay": False, "readable": True}
-
-
-def register(app: typer.Typer) -> None:
-    app.command("import")(import_file)
 
 
 def _print_example(wanted: bool) -> None:
@@ -75,13 +70,13 @@ def import_file(
             Rejects(path, found.delimiter) as opened_rejects,
             Conflicts(conflicts_path(file, path), found.delimiter) as conflicts,
             _recorder(load(directory), dry_run=dry_run) as recorder,
-            _Bar(opened_file.bytes_on_disk) as bar,
+            file_progress(opened_file.bytes_on_disk) as report,
         ):
-            summary = ImportRun(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run).run(bar)
+            summary = ImportRun(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run).run(report)
     except (MapError, HeaderError) as error:
         raise typer.BadParameter(str(error), param_hint="--map") from error
     except FileRefused as error:
-        raise Refused(str(error)) from error
+        raise CommandRefused(str(error)) from error
     _report(summary, as_json)
     if summary.rejected or summary.conflicting:
         raise typer.Exit(REFUSED)
@@ -110,40 +105,9 @@ def _recorder(settings: BranchSettings, *, dry_run: bool) -> Iterator[ImportReco
         store.close()
 
 
-class _Bar:
-    """A progress bar by the file's bytes, on standard error, where that is a terminal."""
-
-    def __init__(self, total: int) -> None:
-        console = Console(stderr=True)
-        self._total = total
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, phase: str, size: int) -> None:
-        if phase not in self._tasks:
-            self._tasks[phase] = self._progress.add_task(phase, total=self._total)
-        self._progress.update(self._tasks[phase], completed=size)
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._progress.stop()
-
-
 def _report(summary: ImportSummary, as_json: bool) -> None:
     if as_json:
-        document: Any = msgspec.json.decode(msgspec.json.encode(summary.document()))
-        print_json(document)
+        print_json(summary.document())
         return
     would = " would be" if summary.dry_run else ""
     rows = [

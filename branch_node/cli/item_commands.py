@@ -10,38 +10,38 @@ from urllib.parse import quote
 
 import typer
 
-from branch_node.cli.node_client import node_at
-from branch_node.cli.output import REFUSED, AsJson, Directory, Refused, print_json, print_line, print_table, progress
-from branch_node.cli.read_commands import pages
+from branch_node.cli.node_client import Directory, node_at
+from shared.runtime.cli.errors import REFUSED, CommandRefused
+from shared.runtime.cli.output import AsJson, print_json, print_line, print_table
+from shared.runtime.cli.progress import progress_bar
+from shared.runtime.cli.service_client import read_items
 from shared.runtime.client import RemoteProblem, ServiceClient
 
 COLUMNS: Final = ("item_id", "name", "unit", "category", "barcode", "strict")
 _TRUE: Final = frozenset({"1", "true", "yes", "y"})
 
 
-def register(app: typer.Typer) -> None:
-    items = typer.Typer(invoke_without_command=True, help="List the items known here; add or import items.")
-    items.callback()(list_items)
-    items.command("list")(list_items_too)
-    items.command("add")(add)
-    items.command("import")(import_items)
-    app.add_typer(items, name="items")
+items_app: Final = typer.Typer(
+    invoke_without_command=True, add_completion=False, help="List the items known here; add or import items."
+)
 
 
-def list_items(ctx: typer.Context, directory: Directory = None, as_json: AsJson = False) -> None:
+@items_app.callback()
+def items(ctx: typer.Context, directory: Directory = None, as_json: AsJson = False) -> None:
     """List the items known here, or add and import items of this branch's own."""
     if ctx.invoked_subcommand is None:
         _list(directory, as_json)
 
 
-def list_items_too(directory: Directory = None, as_json: AsJson = False) -> None:
+@items_app.command("list")
+def list_items(directory: Directory = None, as_json: AsJson = False) -> None:
     """List the items known here."""
     _list(directory, as_json)
 
 
 def _list(directory: Path | None, as_json: bool) -> None:
     with node_at(directory) as node:
-        found = list(pages(node, "/v1/items"))
+        found = list(read_items(node, "/v1/items"))
     if as_json:
         print_json({"items": found})
         return
@@ -62,6 +62,7 @@ def _list(directory: Path | None, as_json: bool) -> None:
     )  # fmt: skip
 
 
+@items_app.command("add")
 def add(
     *,
     item: Annotated[str, typer.Argument(help="The item's code.")],
@@ -83,6 +84,7 @@ def add(
         print_line(f"[green]{item} is defined.[/]")
 
 
+@items_app.command("import")
 def import_items(
     file: Annotated[Path, typer.Argument(help=f"CSV with the columns {', '.join(COLUMNS)}; the first three needed.")],
     directory: Directory = None,
@@ -91,13 +93,13 @@ def import_items(
     """Define items from a CSV file. Items that are there already with the same figures are left as they are."""
     rows = list(_rows(file))
     refused: list[dict[str, object]] = []
-    with node_at(directory) as node, progress("Items", len(rows)) as bar:
+    with node_at(directory) as node, progress_bar("Items", len(rows)) as advance:
         for line, item_id, body in rows:
             try:
                 _put(node, item_id, body)
             except RemoteProblem as problem:
                 refused.append({"line": line, "item_id": item_id, "code": problem.code, "detail": problem.detail})
-            bar.advance(bar.task_ids[0])
+            advance(1)
     if as_json:
         print_json({"defined": len(rows) - len(refused), "refused": refused})
     else:
@@ -120,7 +122,7 @@ def _rows(file: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
         unknown = set(reader.fieldnames or ()) - set(COLUMNS)
         missing = {"item_id", "name", "unit"} - set(reader.fieldnames or ())
         if unknown or missing:
-            raise Refused(
+            raise CommandRefused(
                 f"{file} has the columns {', '.join(reader.fieldnames or ()) or '(none)'}",
                 f"The first line must name item_id, name, unit, and may name {', '.join(COLUMNS[3:])}; no others.",
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -10,32 +9,11 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
-from branch_node.cli.node_client import node_at
-from branch_node.cli.output import AsJson, Directory, flags, moment, number, print_json, print_line, print_table
-from shared.runtime.client import ServiceClient
+from branch_node.cli.node_client import Directory, node_at
+from shared.runtime.cli.output import AsJson, flags, number, print_json, print_line, print_table, short_time
+from shared.runtime.cli.service_client import read_items
 
-PAGE: Final = 1_000
 _AS_OF = typer.Option("--as-of", help="RFC 3339 with offset: as things stood then.")
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(stock)
-    app.command()(log)
-    app.command()(explain)
-    app.command()(status)
-
-
-def pages(node: ServiceClient, path: str, *, most: int | None = None, **params: Any) -> Iterator[dict[str, Any]]:
-    """Every member of a list, page by page, at most `most`."""
-    after: str | None = None
-    left = most
-    while left is None or left > 0:
-        page = node.get(path, after=after, limit=min(PAGE, left or PAGE), **params)
-        yield from page["items"]
-        left = None if left is None else left - len(page["items"])
-        after = page.get("next")
-        if after is None:
-            return
 
 
 def stock(
@@ -52,7 +30,7 @@ def stock(
         if item is not None:
             found = [node.get(f"/v1/stock/{quote(item, safe='')}", as_of=as_of)]
         else:
-            found = list(pages(node, "/v1/stock/low" if low else "/v1/stock"))
+            found = list(read_items(node, "/v1/stock/low" if low else "/v1/stock"))
     if as_json:
         print_json(found[0] if item is not None else {"items": found})
         return
@@ -69,7 +47,7 @@ def stock(
         )
         for each in found
     ]
-    title = f"As of {moment(found[0]['as_of'])}" if found else ""
+    title = f"As of {short_time(found[0]['as_of'])}" if found else ""
     columns = ("Item", "Name", "On hand#", "Reserved#", "Available#", "Unit", "Reorder at#", "Look at")
     print_table(title, columns, rows, empty="Nothing was recorded yet." if not low else "Nothing is low.")
 
@@ -86,14 +64,15 @@ def log(
     """The events of this location, in the order they were recorded."""
     kind = None if event_type is None else event_type.upper().replace("-", "_")
     with node_at(directory) as node:
-        found = list(_log(node, item, kind, after, limit))
+        reached = None if after is None else str(after)
+        found = list(read_items(node, "/v1/events", most=limit, after=reached, item_id=item, type=kind))
     if as_json:
         print_json({"items": found})
         return
     rows = [
         (
             event["sequence"],
-            moment(event["occurred_at"]),
+            short_time(event["occurred_at"]),
             event["type"],
             event.get("item_id"),
             event.get("counted", event.get("quantity")),
@@ -105,20 +84,6 @@ def log(
     ]
     columns = ("No.#", "Occurred", "Type", "Item", "Quantity#", "Unit", "By", "")
     print_table("", columns, rows, empty="No such events.")
-
-
-def _log(
-    node: ServiceClient, item: str | None, kind: str | None, after: int | None, limit: int
-) -> Iterator[dict[str, Any]]:
-    reached = None if after is None else str(after)
-    left = limit
-    while left > 0:
-        page = node.get("/v1/events", item_id=item, type=kind, after=reached, limit=min(PAGE, left))
-        yield from page["items"]
-        left -= len(page["items"])
-        reached = page.get("next")
-        if reached is None:
-            return
 
 
 def _remark(event: dict[str, Any]) -> str:
@@ -142,24 +107,24 @@ def explain(
 ) -> None:
     """Why a figure is what it is: the count it starts from, each event after it, and what does not count and why."""
     with node_at(directory) as node:
-        told = node.get(f"/v1/stock/{quote(item, safe='')}/explain", as_of=as_of)
+        answer = node.get(f"/v1/stock/{quote(item, safe='')}/explain", as_of=as_of)
     if as_json:
-        print_json(told)
+        print_json(answer)
         return
-    now, start, rows = told["stock"], told["start"], list[tuple[object, ...]]()
-    if told["older_steps"]:
-        rows.append(("", "", f"{told['older_steps']} older events", "", "", ""))
-    rows += [_step(each) for each in ([start] if start else []) + told["steps"]]
+    now, start, rows = answer["stock"], answer["start"], list[tuple[object, ...]]()
+    if answer["older_steps"]:
+        rows.append(("", "", f"{answer['older_steps']} older events", "", "", ""))
+    rows += [_step(each) for each in ([start] if start else []) + answer["steps"]]
     columns = ("No.#", "Occurred", "Event", "Change#", "On hand#", "")
     print_table(f"{item}: how it came about", columns, rows, empty="No event counts.")
-    if told["not_counted"] or told["older_not_counted"]:
-        rows = [_left_out(each) for each in told["not_counted"]]
-        if told["older_not_counted"]:
-            rows.insert(0, ("", "", f"{told['older_not_counted']} older events", "", ""))
+    if answer["not_counted"] or answer["older_not_counted"]:
+        rows = [_left_out(each) for each in answer["not_counted"]]
+        if answer["older_not_counted"]:
+            rows.insert(0, ("", "", f"{answer['older_not_counted']} older events", "", ""))
         print_table("What does not count", ("No.#", "Occurred", "Event", "Quantity#", "Why"), rows)
     unit = now.get("unit") or ""
     print_line(
-        f"As of {moment(now['as_of'])}: on hand [bold]{number(now['on_hand'])}[/] {escape(unit)}, "
+        f"As of {short_time(now['as_of'])}: on hand [bold]{number(now['on_hand'])}[/] {escape(unit)}, "
         f"reserved {number(now['reserved'])}, available {number(now['available'])}"
     )
 
@@ -172,36 +137,36 @@ def _step(step: dict[str, Any]) -> tuple[object, ...]:
         change = f"= {number(event['counted'])}"
         variance = step.get("variance")
         remark = ", ".join(part for part in (f"variance {number(variance)}" if variance else "", remark) if part)
-    return (event["sequence"], moment(event["occurred_at"]), event["type"], change, step["on_hand"], remark)
+    return (event["sequence"], short_time(event["occurred_at"]), event["type"], change, step["on_hand"], remark)
 
 
 def _left_out(left: dict[str, Any]) -> tuple[object, ...]:
     event, by = left["event"], left.get("by_sequence")
     why = left["reason"] + (f" ({by})" if by else "")
     figure = event.get("counted", event.get("quantity"))
-    return (event["sequence"], moment(event["occurred_at"]), event["type"], figure, why)
+    return (event["sequence"], short_time(event["occurred_at"]), event["type"], figure, why)
 
 
 def status(directory: Directory = None, as_json: AsJson = False) -> None:
     """Where the log ends, what waits to be shipped, and how shipping stands."""
     with node_at(directory) as node:
-        told = node.get("/v1/status")
+        answer = node.get("/v1/status")
     if as_json:
-        print_json(told)
+        print_json(answer)
         return
-    head, shipping = told["head"], told["shipping"]
+    head, shipping, unshipped = answer["head"], answer["shipping"], answer["unshipped"]
     well = shipping["state"] in {"OK", "NO_HEAD_OFFICE", "STOPPED"}
     state = Text(_STATES.get(shipping["state"], shipping["state"]), style="green" if well else "bold red")
-    clock = "" if told["clock_confirmed"] else Text("not confirmed: the computer's clock jumped", style="bold red")
+    clock = "" if answer["clock_confirmed"] else Text("not confirmed: the computer's clock jumped", style="bold red")
     rows = [
-        ("Location", f"{told['location_id']}  {told['name']}  ({told['timezone']})"),
-        ("Recording", "yes" if told["recording"] else Text("NO: nothing is recorded", style="bold red")),
+        ("Location", f"{answer['location_id']}  {answer['name']}  ({answer['timezone']})"),
+        ("Recording", "yes" if answer["recording"] else Text("NO: nothing is recorded", style="bold red")),
         ("Log", f"{head['sequence']} events, epoch {head['epoch']}, hash {head['hash'][:16]}…"),
         ("Head office", shipping.get("head_office") or "none set"),
         ("Shipping", state),
-        ("Waits to be shipped", Text(f"{told['unshipped']} events", style="" if not told["unshipped"] else "yellow")),
-        ("Last contact", moment(told["last_contact_at"]) or "never"),
-        ("Clock", clock or f"{moment(told['now'])}, confirmed"),
+        ("Waits to be shipped", Text(f"{unshipped} events", style="yellow" if unshipped else "")),
+        ("Last contact", short_time(answer["last_contact_at"]) or "never"),
+        ("Clock", clock or f"{short_time(answer['now'])}, confirmed"),
     ]
     print_table("", ("", ""), rows)
     for part in ("detail", "hint"):

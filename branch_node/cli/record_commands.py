@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 import typer
 
-from branch_node.cli.node_client import node_at
-from branch_node.cli.output import AsJson, Directory, flags, print_json, print_table
-from branch_node.cli.pending import post, send, send_named
+from branch_node.cli.node_client import Directory, node_at
+from branch_node.settings import load
 from shared.events import BY_HAND
+from shared.runtime.cli.output import AsJson, flags, print_json, print_table
+from shared.runtime.cli.pending_commands import post_command, post_pending
 
 ALIASES: Final = {
     "delivery": "PURCHASE_RECEIVED",
@@ -25,12 +26,6 @@ ALIASES: Final = {
 _OCCURRED = typer.Option("--occurred-at", help="RFC 3339 with offset; now if not given.")
 _KEY = typer.Option("--key", help="Idempotency key; made and kept for you if not given.")
 _LINES = typer.Argument(metavar="ITEM=QUANTITY…", help="Such as milk=2.5")
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(record)
-    app.command()(order)
-    app.command()(count)
 
 
 def record(
@@ -71,9 +66,9 @@ def record(
     }
     with node_at(directory) as node:
         if key is not None:
-            answer = post(node, "/v1/events", _given(body), key=key)
+            answer = post_command(node, "/v1/events", _given(body), key=key)
         else:
-            answer = send(node, directory, "/v1/events", _given(body))
+            answer = post_pending(node, load(directory).dir, "/v1/events", _given(body))
     if as_json:
         print_json(answer)
     else:
@@ -107,7 +102,7 @@ def order(
         body = {"order_id": order_id, "revision": revision, "lines": parsed, "source": source}
         body |= {"occurred_at": occurred_at}
     with node_at(directory) as node:
-        answer = post(node, path, _given(body))
+        answer = post_command(node, path, _given(body))
     if as_json:
         print_json(answer)
         return
@@ -134,9 +129,9 @@ def count(
     body = _given({"count_id": count_id, "lines": given, "open": more or None})
     with node_at(directory) as node:
         if count_id is not None:
-            answer = post(node, "/v1/counts", body)
+            answer = post_command(node, "/v1/counts", body)
         else:
-            answer = send_named(node, directory, "/v1/counts", body, "count_id")
+            answer = post_pending(node, load(directory).dir, "/v1/counts", body, id_member="count_id")
     if as_json:
         print_json(answer)
         return

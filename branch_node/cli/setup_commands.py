@@ -10,8 +10,7 @@ from pydantic import SecretStr
 from rich.markup import escape
 from sqlalchemy import update
 
-from branch_node.cli.node_client import serving
-from branch_node.cli.output import AsJson, Directory, Refused, print_json, print_line
+from branch_node.cli.node_client import Directory, serving
 from branch_node.database.api_keys import has_own_key, issue_manager_key
 from branch_node.database.schema import LOCATION
 from branch_node.database.store import AlreadyWriting, DirectoryLock, Store, load_location
@@ -19,13 +18,10 @@ from branch_node.main import serve as run_node
 from branch_node.model import Location
 from branch_node.settings import DEFAULT_PORT, SERVICE, BranchSettings, load
 from branch_node.sync.sync_state import read_sync_state
+from shared.runtime.cli.errors import CommandRefused
+from shared.runtime.cli.output import AsJson, print_json, print_line, print_next
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.settings import command_line, read_settings_file, write_settings_file
-
-
-def register(app: typer.Typer) -> None:
-    app.command()(init)
-    app.command()(serve)
 
 
 def init(
@@ -61,9 +57,11 @@ def init(
     settings = load(directory, **given)
     kept = read_settings_file(settings.dir)
     if kept.get("location") not in {None, settings.location}:
-        raise Refused(f"{settings.dir} is the node of {kept['location']}", "Choose another --dir for another location.")
+        raise CommandRefused(
+            f"{settings.dir} is the node of {kept['location']}", "Choose another --dir for another location."
+        )
     if settings.head_office is not None and settings.key is None:
-        raise Refused(
+        raise CommandRefused(
             "head office wants a key",
             "Give --key with the text that 'larder head-office locations add' printed for this location.",
         )
@@ -73,7 +71,7 @@ def init(
 
 
 def _set_up(settings: BranchSettings, *, new_key: bool, changed: bool) -> str | None:
-    """Make the database and the first key, or what is asked of an existing one; the text of a new key."""
+    """Make the database and the first key, or change an existing one; the text of a new key, None if none was made."""
     store = Store(settings.database_url, settings.dir)
     place = Location(
         location_id=settings.location,
@@ -87,13 +85,14 @@ def _set_up(settings: BranchSettings, *, new_key: bool, changed: bool) -> str | 
         except AlreadyWriting:
             if new_key or changed or not settings.has_database:
                 raise
-            return None  # a node runs: the other settings act when it is started again
+            return None  # a node runs: the other settings take effect when it is started again
         with DirectoryLock(settings.dir):
             engine = store.writing_engine()
             try:
                 with translate_driver_errors(), engine.begin() as connection:
-                    told = read_sync_state(connection).catalogue_version > 0
-                    if changed and not told and load_location(connection) != place:
+                    # Once head office has published the location, its time zone and day start are head office's.
+                    published = read_sync_state(connection).catalogue_version > 0
+                    if changed and not published and load_location(connection) != place:
                         moved = {"timezone": place.timezone, "day_start": place.day_start}
                         connection.execute(update(LOCATION).values(moved))
                     if new_key or not has_own_key(connection):
@@ -106,11 +105,11 @@ def _set_up(settings: BranchSettings, *, new_key: bool, changed: bool) -> str | 
 
 
 def _keep(settings: BranchSettings) -> dict[str, Any]:
-    """What goes into the settings file: what was said, and nothing that is a default."""
-    said = settings.model_dump(exclude={"dir"}, exclude_defaults=True)
+    """What goes into the settings file: every setting that was given, without defaults."""
+    given = settings.model_dump(exclude={"dir"}, exclude_defaults=True)
     return {
         name: value.get_secret_value() if isinstance(value, SecretStr) else str(value) if name == "witness" else value
-        for name, value in said.items()
+        for name, value in given.items()
     }
 
 
@@ -136,9 +135,7 @@ def _report(settings: BranchSettings, key: str | None, *, began: bool, as_json: 
     if key is not None:
         print_line(f"Manager key, shown this once: [bold]{escape(key)}[/]")
     print_line(f"Witness: {escape(str(settings.witness_path))} (keep it where a restore of --dir does not touch it)")
-    print_line("Next:")
-    for step in next_steps:
-        print_line(f"  {escape(step)}")
+    print_next(*next_steps)
 
 
 def serve(
@@ -150,12 +147,12 @@ def serve(
     """Run the node: its API and pages, and shipping to head office, with or without a line to it."""
     settings = load(directory, port=port, host=host, log_level=log_level)
     if not settings.has_database:
-        raise Refused(
+        raise CommandRefused(
             f"there is no database in {settings.dir}",
             f"Run: larder branch init --dir {settings.dir} --location {settings.location}",
         )
     other = serving(settings.dir)
     if other is not None:
         other.close()
-        raise Refused(f"a node serves {settings.dir} already, at {other.base_url}", "Use it, or stop it first.")
+        raise CommandRefused(f"a node serves {settings.dir} already, at {other.base_url}", "Use it, or stop it first.")
     raise typer.Exit(run_node(settings, typer.echo))

@@ -23,12 +23,12 @@ from deploy.demo.day import Day
 from deploy.demo.gathering import gather
 from deploy.demo.services import DemoFailed, DemoGroup
 from shared.events import quantity_text
+from shared.runtime.cli.errors import REFUSED
 from shared.runtime.settings import command_line
 
 app = typer.Typer(add_completion=False)
 SEED = 20_260_101
 EXAMPLE = ("--source", "BEY-01", "--destination", "BEY-02", "--line", "tomato=2", "--wait")
-REFUSED = 1
 
 
 @app.callback(invoke_without_command=True)

@@ -2,94 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Final
 
-import typer
-from sqlalchemy import select
+from shared.runtime.cli.service_app import service_app
 
-from head_office.catalogue import api_keys
-from head_office.cli.item_commands import items_app
-from head_office.cli.location_commands import keys_app, locations_app
-from head_office.cli.log_commands import rebuild_projections, verify_logs
-from head_office.cli.quarantine_commands import quarantine_app
-from head_office.cli.stock_commands import log, stock
-from head_office.cli.support import DatabaseUrl, Dir, Json, fail, fitting, office, print_json, say_next
-from head_office.database.office_schema import API_KEY
-from head_office.settings import SERVICE, settings_of
-from shared.runtime.http.auth import Role
-from shared.runtime.settings import FILE_NAME, command_line, write_settings_file
-
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Head office: locations, items, keys, stock of the group, reports."
-)
-
-
-@app.command()
-def init(
-    *,
-    folder: Annotated[Path, typer.Option("--dir", help="A folder for its settings, database and logs.")] = Path(
-        "larder-head-office"
+COMMANDS: Final = {
+    "init": ("head_office.cli.setup_commands:init", "Make a head office: its database, its catalogue, an admin key."),
+    "serve": ("head_office.cli.setup_commands:serve", "Run head office until Ctrl-C."),
+    "locations": ("head_office.cli.location_commands:locations_app", "Locations of the group: list, add, change."),
+    "items": (
+        "head_office.cli.item_commands:items_app",
+        "Items of the group: list, add, import, waiting, accept, map.",
     ),
-    database_url: DatabaseUrl = None,
-    as_json: Json = False,
-) -> None:
-    """Make a head office: its database, its catalogue, an admin key."""
-    if not (folder / FILE_NAME).exists():
-        write_settings_file(folder, {"service": SERVICE, "database_url": database_url})
-    with office(folder, database_url) as engine, engine.begin() as connection:
-        if connection.execute(select(API_KEY.c.key_id).where(API_KEY.c.role == Role.ADMIN.value)).first():
-            fail(
-                f"{folder} is a head office already\n"
-                f"For another admin key run 'larder head-office keys add --role admin --dir {folder}'."
-            )
-        made = api_keys.issue(connection, Role.ADMIN, label="the first key")
-    if as_json:
-        print_json({"dir": str(folder), "key_id": made.key_id, "key": made.text})
-        return
-    typer.echo(f"Head office is in {folder}. Its admin key, shown this once:\n\n  {made.text}")
-    say_next(
-        command_line(
-            "head-office", "serve", "--dir", folder, "--port", settings_of(folder, database_url=database_url).port
-        ),
-        command_line(
-            *("head-office", "locations", "add", "BEY-01", "--name", "Beirut, Hamra", "--timezone", "Asia/Beirut"),
-            *("--dir", folder),
-        ),
-    )
+    "keys": ("head_office.cli.location_commands:keys_app", "API keys of the whole group: list, add, revoke."),
+    "quarantine": (
+        "head_office.cli.quarantine_commands:quarantine_app",
+        "Events that could not be folded: list, retry.",
+    ),
+    "stock": (
+        "head_office.cli.stock_commands:stock",
+        "Stock of the group, now, as of a moment, or as known at one; each figure with its freshness.",
+    ),
+    "log": ("head_office.cli.stock_commands:log", "Head office's copy of a location's log."),
+    "verify": (
+        "head_office.cli.log_commands:verify_logs",
+        "Verify every hash, every row beside the log, every figure made of it, and that goods are conserved.",
+    ),
+    "rebuild": (
+        "head_office.cli.log_commands:rebuild_projections",
+        "Make stock and transfers anew from the log; rows that are right stay as they are.",
+    ),
+}
 
-
-@app.command()
-def serve(
-    *,
-    folder: Dir = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless told otherwise.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 unless told otherwise.")] = None,
-    database_url: DatabaseUrl = None,
-    threads: Annotated[int | None, typer.Option(help="Requests worked on at the same time.")] = None,
-    ingests: Annotated[int | None, typer.Option(help="Batches taken in at the same time.")] = None,
-    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
-) -> None:
-    """Run head office until Ctrl-C."""
-    from head_office import main  # the server and all it needs, which no other command does
-
-    flags: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "database_url": database_url,
-        "threads": threads,
-        "ingests": ingests,
-        "log_level": log_level,
-    }
-    with fitting():
-        raise typer.Exit(main.serve(settings_of(folder, **flags), typer.echo))
-
-
-app.add_typer(locations_app, name="locations")
-app.add_typer(items_app, name="items")
-app.add_typer(keys_app, name="keys")
-app.add_typer(quarantine_app, name="quarantine")
-app.command()(stock)
-app.command()(log)
-app.command("verify")(verify_logs)
-app.command("rebuild")(rebuild_projections)
+app: Final = service_app("Head office: locations, items, keys, stock of the group, reports.", COMMANDS)

@@ -6,37 +6,28 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from head_office.catalogue import item_proposals, items
 from head_office.catalogue.item_files import BadFile, import_items, read_items
-from head_office.cli.support import (
-    REFUSED,
-    DatabaseUrl,
-    Dir,
-    Json,
-    fail,
-    office,
-    pages,
-    print_json,
-    print_table,
-    say_next,
-    transaction,
-)
+from head_office.cli.office_database import DatabaseUrl, Directory, office, read_all, transaction
 from shared.messages import CatalogueItem
+from shared.runtime.cli.errors import REFUSED, CommandRefused
+from shared.runtime.cli.output import AsJson, print_json, print_next, print_table
+from shared.runtime.cli.progress import progress_bar
 from shared.runtime.settings import command_line
 
-items_app = typer.Typer(no_args_is_help=True, help="Items of the group: list, add, import, waiting, accept, map.")
+items_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Items of the group: list, add, import, waiting, accept, map."
+)
 
 SHOWN_REJECTS = 20
 
 
 @items_app.command("list")
-def list_items(*, folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+def list_items(*, folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """The items of the catalogue."""
     with transaction(folder, database_url) as connection:
-        found: list[CatalogueItem] = pages(
+        found: list[CatalogueItem] = read_all(
             lambda after: items.list_items(connection, after), lambda each: each.item_id, ""
         )
     if as_json:
@@ -57,9 +48,9 @@ def add_item(
     category: Annotated[str | None, typer.Option()] = None,
     barcode: Annotated[str | None, typer.Option()] = None,
     strict_at: Annotated[list[str] | None, typer.Option(help="A location where it may not go below zero.")] = None,
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Add an item, or change the one of that code."""
     for label, value, longest in (("ITEM", item_id, 64), ("--unit", unit, 64), ("--name", name, 1_000)):
@@ -80,20 +71,19 @@ def add_item(
 def import_file(
     file: Annotated[Path, typer.Argument(help="CSV with item_id, name, unit, and category, barcode, strict_at.")],
     *,
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Add and change items from a CSV file. Twice does no harm."""
     try:
         total = sum(1 for _ in read_items(file))
-        with office(folder, database_url) as engine, _progress() as progress:
-            task = progress.add_task("Items", total=total)
-            result = import_items(engine, read_items(file), lambda count: progress.advance(task, count))
+        with office(folder, database_url) as engine, progress_bar("Items", total) as advance:
+            result = import_items(engine, read_items(file), advance)
     except BadFile as error:
-        fail(str(error))
+        raise CommandRefused(str(error)) from error
     except OSError as error:
-        fail(f"{file}: {error.strerror or error}")
+        raise CommandRefused(f"{file}: {error.strerror or error}") from error
     if as_json:
         rejects = [{"line": each.line, "reason": each.reason} for each in result.rejected]
         print_json(
@@ -115,10 +105,10 @@ def import_file(
 
 
 @items_app.command("waiting")
-def list_waiting(*, folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+def list_waiting(*, folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Items that branches defined by themselves, and that head office has not taken up."""
     with transaction(folder, database_url) as connection:
-        found: list[item_proposals.ItemProposal] = pages(
+        found: list[item_proposals.ItemProposal] = read_all(
             lambda after: item_proposals.list_waiting(connection, after),
             lambda each: (each.location_id, each.item_id),
             ("", ""),
@@ -131,7 +121,7 @@ def list_waiting(*, folder: Dir = None, database_url: DatabaseUrl = None, as_jso
     print_table("Items that wait", ("location", "item", "name", "unit"), shown)
     if found:
         first = found[0]
-        say_next(
+        print_next(
             command_line("head-office", "items", "accept", first.location_id, first.item_id),
             command_line("head-office", "items", "map", first.location_id, first.item_id, "ITEM-OF-THE-GROUP"),
         )
@@ -153,9 +143,9 @@ def accept(
     location_id: Annotated[str, typer.Argument(metavar="LOCATION")],
     item_id: Annotated[str, typer.Argument(metavar="ITEM")],
     *,
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a branch's item one of the group."""
     with transaction(folder, database_url) as connection:
@@ -172,9 +162,9 @@ def map_to(
     alias: Annotated[str, typer.Argument(metavar="ITEM", help="The branch's own item.")],
     item_id: Annotated[str, typer.Argument(metavar="ITEM-OF-THE-GROUP")],
     *,
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say which item of the group a branch's own one is."""
     with transaction(folder, database_url) as connection:
@@ -183,13 +173,3 @@ def map_to(
         print_json({"location_id": made.location_id, "alias": made.alias, "item_id": made.item_id})
     else:
         typer.echo(f"At {location_id}, {alias} is {item_id}.")
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )

@@ -10,14 +10,19 @@ import typer
 
 from head_office.catalogue import api_keys, locations
 from head_office.catalogue.api_keys import key_record
-from head_office.cli.support import DatabaseUrl, Dir, Json, pages, print_json, print_table, say_next, transaction
+from head_office.cli.office_database import DatabaseUrl, Directory, read_all, transaction
 from head_office.settings import settings_of
 from shared.messages import CatalogueLocation
+from shared.runtime.cli.output import AsJson, print_json, print_next, print_table
 from shared.runtime.http.auth import Role
 from shared.runtime.settings import command_line
 
-locations_app = typer.Typer(no_args_is_help=True, help="Locations of the group: list, add, change.")
-keys_app = typer.Typer(no_args_is_help=True, help="API keys of the whole group: list, add, revoke.")
+locations_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Locations of the group: list, add, change."
+)
+keys_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="API keys of the whole group: list, add, revoke."
+)
 
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
@@ -37,10 +42,10 @@ def _time_of_day(minutes: int) -> str:
 
 
 @locations_app.command("list")
-def list_locations(folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+def list_locations(folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """The locations, their time zones and business days."""
     with transaction(folder, database_url) as connection:
-        found: list[CatalogueLocation] = pages(
+        found: list[CatalogueLocation] = read_all(
             lambda after: locations.list_locations(connection, after=after), lambda each: each.location_id, ""
         )
     if as_json:
@@ -57,9 +62,9 @@ def add_location(
     name: Annotated[str, typer.Option(help='What people call it, such as "Beirut, Hamra".')],
     timezone: Timezone,
     day_start: DayStart = "04:00",
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Add a location, and print the key of its branch, once."""
     if not 1 <= len(location_id) <= 64:
@@ -74,7 +79,7 @@ def add_location(
         print_json({**_as_dict(location), "key_id": made.key_id, "key": made.text})
         return
     typer.echo(f"Added {location_id}. The key of its branch, shown this once:\n\n  {made.text}")
-    say_next(
+    print_next(
         "on the branch's machine:",
         command_line(
             *("branch", "init", "--dir", "DIR", "--location", location_id, "--timezone", timezone),
@@ -91,9 +96,9 @@ def change_location(
     name: Annotated[str | None, typer.Option(help="Its new name.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Its new time zone.")] = None,
     day_start: Annotated[str | None, typer.Option(help="When its business day begins from now on.")] = None,
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Change a location. What is recorded keeps its business dates."""
     with transaction(folder, database_url) as connection:
@@ -112,10 +117,10 @@ def change_location(
 
 
 @keys_app.command("list")
-def list_keys(folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False) -> None:
+def list_keys(folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """The keys that were issued, revoked ones included. Their texts are kept nowhere."""
     with transaction(folder, database_url) as connection:
-        found: list[api_keys.Key] = pages(
+        found: list[api_keys.Key] = read_all(
             lambda after: api_keys.list_keys(connection, after), lambda each: each.key_id, ""
         )
     shown = [key_record(each) for each in found]
@@ -132,9 +137,9 @@ def add_key(
     role: Annotated[Role, typer.Option(help="What the key may do.", case_sensitive=False)],
     location: Annotated[str | None, typer.Option(help="The only location it is for; a branch's key needs one.")] = None,
     label: Annotated[str | None, typer.Option(help="Whose it is, for the list.")] = None,
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Issue a key, and print it, once."""
     with transaction(folder, database_url) as connection:
@@ -144,7 +149,7 @@ def add_key(
         return
     typer.echo(f"A key with the role {role}, shown this once:\n\n  {made.text}")
     if role is Role.COORDINATOR:
-        say_next(
+        print_next(
             command_line(
                 "transfer", "init", "--dir", "DIR", "--head-office", _address(folder, database_url), "--key", made.text
             ),
@@ -155,9 +160,9 @@ def add_key(
 @keys_app.command("revoke")
 def revoke_key(
     key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id, the part of the key after lk_.")],
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Revoke a key, for good. Branches hear of it at their next contact."""
     with transaction(folder, database_url) as connection:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection, func, select
 
 from head_office.catalogue import catalogue_history
-from head_office.cli.support import REFUSED, DatabaseUrl, Dir, Json, office, print_json, print_table, transaction
+from head_office.cli.office_database import DatabaseUrl, Directory, office, transaction
 from head_office.database.schema import HEAD
 from head_office.log import rebuild
 from head_office.reports import verification
+from shared.runtime.cli.errors import REFUSED
+from shared.runtime.cli.output import AsJson, print_json, print_table
+from shared.runtime.cli.progress import progress_bar, status_line
 
 Location = Annotated[str | None, typer.Option("--location", help="This location only.")]
 
 
 def verify_logs(
-    *, location: Location = None, folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False
+    *, location: Location = None, folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False
 ) -> None:
     """Verify every hash, every row beside the log, every figure made of it, and that goods are conserved."""
     with office(folder, database_url) as engine, verification.snapshot(engine) as connection:
-        with _progress(_events(connection, location)) as advance:
+        with progress_bar("Events", _events(connection, location)) as advance:
             result = verification.verify(connection, location, progress=advance)
         findings = list(result.findings)
         try:
@@ -45,7 +44,7 @@ def verify_logs(
         )
     elif findings:
         rows = [(each.code, each.location_id, each.sequence, each.item_id, each.detail) for each in findings]
-        print_table("Not as it must be", ("code", "location", "sequence", "item", "what"), rows, right=("sequence",))
+        print_table("Not as it must be", ("code", "location", "sequence#", "item", "what"), rows)
     else:
         typer.echo(
             f"All is well: {result.events} events of {result.locations} locations, "
@@ -56,18 +55,16 @@ def verify_logs(
 
 
 def rebuild_projections(
-    *, location: Location = None, folder: Dir = None, database_url: DatabaseUrl = None, as_json: Json = False
+    *, location: Location = None, folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False
 ) -> None:
     """Make stock and transfers anew from the log; rows that are right stay as they are."""
-    with transaction(folder, database_url) as connection, _waiting("Making the projections anew"):
+    with transaction(folder, database_url) as connection, status_line("Making the projections anew"):
         result = rebuild.rebuild(connection, location)
     if as_json:
         print_json(result)
         return
     rows = [(name.replace("_", " "), count, result.corrected[name]) for name, count in result.rows.items()]
-    print_table(
-        f"Projections of {result.locations} locations", ("", "rows", "were wrong"), rows, right=("rows", "were wrong")
-    )
+    print_table(f"Projections of {result.locations} locations", ("", "rows#", "were wrong#"), rows)
 
 
 def _events(connection: Connection, location: str | None) -> int:
@@ -75,17 +72,3 @@ def _events(connection: Connection, location: str | None) -> int:
     if location is not None:
         query = query.where(HEAD.c.location_id == location)
     return int(connection.execute(query).scalar_one())
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Events", total=total)
-        yield lambda count: progress.advance(task, count)
-
-
-@contextmanager
-def _waiting(text: str) -> Iterator[None]:
-    with Console(stderr=True).status(text):
-        yield

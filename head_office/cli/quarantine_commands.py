@@ -7,22 +7,15 @@ from typing import Annotated
 import typer
 
 from head_office.catalogue.locations import check_locations
-from head_office.cli.support import (
-    DatabaseUrl,
-    Dir,
-    Json,
-    office,
-    pages,
-    print_json,
-    print_table,
-    say_next,
-    transaction,
-)
+from head_office.cli.office_database import DatabaseUrl, Directory, office, read_all, transaction
 from head_office.log import quarantine
 from head_office.reports.report_records import quarantined_out
+from shared.runtime.cli.output import AsJson, print_json, print_next, print_table
 from shared.runtime.settings import command_line
 
-quarantine_app = typer.Typer(no_args_is_help=True, help="Events that could not be folded: list, retry.")
+quarantine_app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Events that could not be folded: list, retry."
+)
 
 
 @quarantine_app.command("list")
@@ -30,15 +23,15 @@ def list_quarantine(
     *,
     location: Annotated[str | None, typer.Option(help="This location only.")] = None,
     released: Annotated[bool, typer.Option("--released", help="What came out of it instead.")] = False,
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """What lies in quarantine, and why."""
     with transaction(folder, database_url) as connection:
         if location is not None:
             check_locations(connection, [location])
-        found: list[quarantine.Quarantined] = pages(
+        found: list[quarantine.Quarantined] = read_all(
             lambda after: quarantine.listed(
                 connection, location_id=location, released=released, after=after, limit=1_000
             ),
@@ -50,18 +43,18 @@ def list_quarantine(
         print_json({"items": shown, "next": None})
         return
     rows = [(each.location_id, each.sequence, each.type, each.item_id, each.received_at, each.reason) for each in shown]
-    print_table("Quarantine", ("location", "sequence", "type", "item", "received", "why"), rows, right=("sequence",))
+    print_table("Quarantine", ("location", "sequence#", "type", "item", "received", "why"), rows)
     if shown and not released:
-        say_next("after an upgrade of head office:", command_line("head-office", "quarantine", "retry"))
+        print_next("after an upgrade of head office:", command_line("head-office", "quarantine", "retry"))
 
 
 @quarantine_app.command("retry")
 def retry(
     *,
     location: Annotated[str | None, typer.Option(help="This location only.")] = None,
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Fold what can be folded by now, as after an upgrade."""
     done: dict[str, quarantine.Retried] = {}
@@ -79,4 +72,4 @@ def retry(
         )
         return
     rows = [(name, result.released, result.remaining) for name, result in done.items()]
-    print_table("Quarantine", ("location", "folded", "remain"), rows, right=("folded", "remain"))
+    print_table("Quarantine", ("location", "folded#", "remain#"), rows)

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from head_office.catalogue.locations import check_locations
-from head_office.cli.support import DatabaseUrl, Dir, Json, print_json, print_table, transaction
+from head_office.cli.office_database import DatabaseUrl, Directory, transaction
 from head_office.database.schema import now
 from head_office.log.log_lines import LogLine, read_page
 from head_office.reports import group_stock
@@ -18,6 +18,7 @@ from head_office.reports.report_records import freshness_out, stock_out, total_o
 from shared.chain import understand
 from shared.event_record import moment_text
 from shared.events import Event, EventNotUnderstood, quantity_text
+from shared.runtime.cli.output import AsJson, print_json, print_table
 from shared.runtime.clock import parse_rfc3339
 
 PAGE = 1_000
@@ -35,9 +36,9 @@ def stock(
     as_of: AsOf = None,
     known_at: KnownAt = None,
     total: Annotated[bool, typer.Option("--total", help="One line an item, over the locations.")] = False,
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Stock of the group, now, as of a moment, or as known at one; each figure with its freshness."""
     at, known = _moment("--as-of", as_of), _moment("--known-at", known_at)
@@ -68,7 +69,7 @@ def stock(
     title = f"Stock at {figure_at}" + (f", as known at {_text(cut.known_at)}" if then else "")
     print_table(
         title,
-        ("item", "name", "location", "on hand", "reserved", "available", "unit", freshness_column, "beware"),
+        ("item", "name", "location", "on hand#", "reserved#", "available#", "unit", freshness_column, "beware"),
         [
             (
                 _code(row),
@@ -83,7 +84,6 @@ def stock(
             )
             for row in rows
         ],
-        right=("on hand", "reserved", "available"),
     )
 
 
@@ -94,7 +94,7 @@ def _show_totals(rows: list[group_stock.StockRow], about: Mapping[str, object], 
         return
     print_table(
         "Stock of the group",
-        ("item", "locations", "on hand", "reserved", "available", "unit", "beware"),
+        ("item", "locations#", "on hand#", "reserved#", "available#", "unit", "beware"),
         [
             (
                 each.item_id,
@@ -107,7 +107,6 @@ def _show_totals(rows: list[group_stock.StockRow], about: Mapping[str, object], 
             )
             for each in sums
         ],
-        right=("locations", "on hand", "reserved", "available"),
     )
 
 
@@ -116,9 +115,9 @@ def log(
     *,
     after: Annotated[int, typer.Option(min=0, help="Only events after this sequence.")] = 0,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many events at most.")] = 100,
-    folder: Dir = None,
+    folder: Directory = None,
     database_url: DatabaseUrl = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Head office's copy of a location's log. With --json one canonical line after another, as they were hashed."""
     with transaction(folder, database_url) as connection:
@@ -135,8 +134,8 @@ def log(
                 break
             limit, after = limit - len(page.items), page.next
     if not as_json:
-        columns = ("sequence", "occurred", "type", "item", "quantity", "unit", "event", "hash")
-        print_table(f"Log of {location}", columns, shown, right=("sequence", "quantity"))
+        columns = ("sequence#", "occurred", "type", "item", "quantity#", "unit", "event", "hash")
+        print_table(f"Log of {location}", columns, shown)
 
 
 def _entry(each: LogLine) -> tuple[object, ...]:

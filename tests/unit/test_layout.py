@@ -93,15 +93,13 @@ SAME_IN_EACH_SERVICE = {
     "explanations": "a balance taken apart, at a branch and at head office",
     "verification": "whether its log and its projections are whole, at a branch and at head office",
     "item_commands": "the commands `items` of its command line",
+    "setup_commands": "the commands `init` and `serve` of its command line",
     "page_routes": "the routes of its pages",
     "page_views": "what its pages show, as text",
-    # Each is about to have one home.
-    "output": "two",
-    "pending": "two",
 }
 SAME_CLASSES: dict[str, str] = {
     # Each is about to have one home.
-    "Backoff": "two retry policies", "InProcess": "two", "Pending": "two", "Refused": "two", "TellingGroup": "two",
+    "Backoff": "two retry policies",
 }  # fmt: skip
 TOP_LEVEL = {
     *PACKAGES,

@@ -1,107 +1,70 @@
-"""How a command reaches the coordinator: at an address, at the one that serves --dir, else as one in this process.
-
-All ways go through the same routes, so a command is checked, recorded and answered in one and the same way.
-"""
+"""How a command reaches the coordinator: at an address, at the one that serves --dir, else as one in this process."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated
 
-import httpx
+import typer
 from pydantic import SecretStr
 
-from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
-from shared.runtime.http import running_file
-from transfer_coordinator.cli.output import Refused
+from shared.runtime.cli.errors import CommandRefused
+from shared.runtime.cli.service_client import find_running, http_client, in_process_client
+from shared.runtime.client import ServiceClient
 from transfer_coordinator.settings import settings_of
 
-HERE: Final = "http://this-process"
-PROBE_SECONDS: Final = 3.0
-AGENT: Final = f"larder-transfer-cli/{version('larder')}"
+Directory = Annotated[
+    Path | None,
+    typer.Option("--dir", help="The coordinator's folder. Without it LARDER_DIR, else the only one found here."),
+]
 
 
 @dataclass(frozen=True)
-class Reached:
-    """A coordinator to ask. `drive` goes on with transfers where no server does, and does nothing where one does.
+class CoordinatorClient:
+    """A client, and how to follow a transfer with it.
 
-    `look_every`: how many seconds to wait for a transfer's end before looking how it stands.
+    `drive` steps the coordinator where it is in this process, and does nothing where a server steps itself.
+    `poll_seconds`: the longest time between two looks at a transfer.
     """
 
     client: ServiceClient
     drive: Callable[[], None] = lambda: None
-    look_every: float = 1.0
-
-
-class InProcess(httpx.BaseTransport):
-    """Requests to an ASGI application in this process, one at a time, on an event loop of its own."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = httpx.ASGITransport(app, raise_app_exceptions=False)
-        self._loop = asyncio.new_event_loop()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._loop.run_until_complete(self._handle(request))
-
-    async def _handle(self, request: httpx.Request) -> httpx.Response:
-        again = httpx.Request(request.method, request.url, headers=request.headers, content=request.read())
-        answer = await self._app.handle_async_request(again)
-        return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
-
-    def close(self) -> None:
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
+    poll_seconds: float = 1.0
 
 
 @contextmanager
-def coordinator(folder: Path | None, url: str | None, key: str | None) -> Iterator[Reached]:
-    """The coordinator at `url`, else that of `folder`. Raises SettingsError, Refused, and what a database raises."""
+def coordinator(folder: Path | None, url: str | None, key: str | None) -> Iterator[CoordinatorClient]:
+    """The coordinator at `url`, else that of `folder`. Raises SettingsError, CommandRefused, errors of a database."""
     if url is not None:
         if key is None:
-            raise Refused("a coordinator elsewhere wants a key", "Give --key, one of the group's keys.")
-        with ServiceClient(url, key=key, user_agent=AGENT) as client:
-            yield Reached(client)
+            raise CommandRefused("a coordinator elsewhere wants a key", "Give --key, one of the group's keys.")
+        with http_client(url, key) as client:
+            yield CoordinatorClient(client)
         return
     settings = settings_of(folder)
-    found = serving(settings.dir)
+    found = find_running(settings.dir, "/v1/transfers", limit=1)
     if found is not None:
-        with ServiceClient(found.url, key=key or found.key, user_agent=AGENT) as client:
-            yield Reached(client)
+        with http_client(found.url, key or found.key) as client:
+            yield CoordinatorClient(client)
         return
-    from transfer_coordinator.database.connections import DATABASE  # the whole service, where no other process is it
+    # Imported here, as they bring the whole service along.
+    from transfer_coordinator.database.connections import DATABASE
     from transfer_coordinator.main import build
 
     with DATABASE.opened(settings) as address:
         built = build(settings.model_copy(update={"database_url": SecretStr(address)}))
-        transport = InProcess(built.app)
+
+        def drive() -> None:
+            built.worker.step()
+
         try:
-            with ServiceClient(HERE, key=key or built.local_key, transport=transport, user_agent=AGENT) as client:
-
-                def drive() -> None:
-                    built.worker.step()
-
-                yield Reached(client, drive, 0.1)
-                # What was asked for is on its way before the command ends; whoever serves next goes on with it.
+            with in_process_client(built.app, key or built.local_key) as client:
+                yield CoordinatorClient(client, drive, 0.1)
+                # The request's first instructions leave before the command ends; the next server continues from there.
                 built.worker.step()
                 built.worker.give_up_leases()
         finally:
             built.close()
-
-
-def serving(folder: Path) -> running_file.RunningService | None:
-    """Who serves this folder, or None where nobody answers."""
-    found = running_file.read(folder)
-    if found is None:
-        return None
-    with ServiceClient(found.url, key=found.key, timeout=PROBE_SECONDS, user_agent=AGENT) as probe:
-        try:
-            probe.get("/v1/transfers", limit=1)
-        except (Unreachable, RemoteProblem):
-            # Left behind by one that was killed; somebody else may have its port by now.
-            return None
-    return found

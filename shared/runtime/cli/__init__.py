@@ -1,1 +1,1 @@
-"""What every command line is built on."""
+"""What every command line is built on: groups, errors with hints, output, progress, clients, pending commands."""

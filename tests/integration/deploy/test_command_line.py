@@ -62,13 +62,14 @@ app = typer.Typer()
 
 @app.command()
 def fail(how: str) -> None:
-    from shared.runtime import postgres, problems, settings
+    from shared.runtime import problems, settings
+    from shared.runtime.postgres import binaries
     if how == "interrupt":
         raise KeyboardInterrupt
     raise {{
         "problem": problems.CONFLICT("twice", hint="Look first."),
         "setting": settings.SettingsError("the setting 'port' is wrong"),
-        "postgres": postgres.PostgresError("no PostgreSQL found"),
+        "postgres": binaries.PostgresError("no PostgreSQL found"),
         "disk": OSError(28, "No space left on device"),
         "bug": KeyError("surprise"),
     }}[how]

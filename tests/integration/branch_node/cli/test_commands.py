@@ -197,7 +197,7 @@ def test_a_key_of_ones_own_acts_once(branch: Branch) -> None:
 
 
 def test_a_command_whose_answer_was_lost_is_known_again(branch: Branch) -> None:
-    from branch_node.cli.pending import FILE_NAME
+    from shared.runtime.cli.pending_commands import FILE_NAME
 
     branch.with_milk()
     before = branch.json("record", "delivery", "milk", "1")

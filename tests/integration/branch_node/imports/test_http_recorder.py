@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from branch_node.cli.node_client import InProcess
 from branch_node.database.schema import LOG
 from branch_node.imports import importer
 from branch_node.imports.http_recorder import HttpImportRecorder
 from shared.chain import understand
 from shared.event_log import read_after
 from shared.events import Event
+from shared.runtime.cli.service_client import InProcessTransport
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from tests.integration.branch_node.imports.import_runs import (
     CREATING,
@@ -101,7 +101,7 @@ def test_the_events_are_those_of_a_direct_import(caller: Caller, tmp_path: Path)
         "4%,milk,-0.125,2025-12-31 12:03,,,x,\n",
         encoding="utf-8",
     )
-    over = import_over(caller, file, mapped, InProcess(caller.app))
+    over = import_over(caller, file, mapped, InProcessTransport(caller.app))
     assert (over.recorded, over.items_defined) == (4, 1)
 
     def content(events: list[Event]) -> list[tuple[object, ...]]:
@@ -114,7 +114,7 @@ def test_the_events_are_those_of_a_direct_import(caller: Caller, tmp_path: Path)
         assert content(branch.events()) == content(log_of(caller))
         assert [event.actor for event in branch.events()][1] == "localcli/c9"
     assert log_of(caller)[1].actor.endswith("/c9")
-    again = import_over(caller, file, mapped, InProcess(caller.app))
+    again = import_over(caller, file, mapped, InProcessTransport(caller.app))
     assert (again.recorded, again.already_recorded, again.items_defined) == (0, 4, 0)
 
 
@@ -125,7 +125,7 @@ def test_what_is_lost_on_the_way_is_recorded_once(
     monkeypatch.setattr(importer, "CHUNK", 150)
     rows = [*sales(ROWS), "x,tea,1,2025-12-31 12:00", "y,milk,1,2026-12-31 12:00", "z,milk,?,2025-12-31 12:00"]
     file = a_till_file(tmp_path / "sales.csv", rows)
-    with closing(InProcess(caller.app)) as inner:
+    with closing(InProcessTransport(caller.app)) as inner:
         line = Lossy(inner, seed, works=0.45)
         for _ in range(20):
             try:
@@ -145,7 +145,7 @@ def test_what_is_lost_on_the_way_is_recorded_once(
 def test_an_id_twice_in_one_batch(caller: Caller, tmp_path: Path) -> None:
     rows = ["7,milk,1,2025-12-31 12:00", "7,milk,1,2025-12-31 12:00", "7,milk,2,2025-12-31 12:00"]
     file = a_till_file(tmp_path / "sales.csv", rows)
-    summary = import_over(caller, file, WITH_IDS, InProcess(caller.app))
+    summary = import_over(caller, file, WITH_IDS, InProcessTransport(caller.app))
     assert (summary.recorded, summary.already_recorded, summary.conflicting) == (1, 1, 1)
     [(line, sequence, why)] = conflicting(file)
     assert (line, sequence) == (4, log_of(caller)[0].sequence)
@@ -159,12 +159,12 @@ def test_rows_too_long_for_one_body(caller: Caller, tmp_path: Path) -> None:
     mapped = TILL.replace("[columns]", '[columns]\nnote = "note"\nreference = "note"').replace(
         'reference = "note"\n', ""
     )
-    assert import_over(caller, file, mapped, InProcess(caller.app)).recorded == 2_100
+    assert import_over(caller, file, mapped, InProcessTransport(caller.app)).recorded == 2_100
 
 
 def test_items_are_defined_before_their_rows(caller: Caller, tmp_path: Path) -> None:
     file = a_till_file(tmp_path / "sales.csv", [*sales(2, "thé vert"), *sales(2, "tea", 3)])
-    with closing(InProcess(caller.app)) as inner:
+    with closing(InProcessTransport(caller.app)) as inner:
         summary = import_over(caller, file, CREATING, Lossy(inner, 11, works=0.6))
     assert (summary.recorded, summary.items_defined, summary.rejected) == (4, 2, 0)
     kinds = Counter(event.type for event in log_of(caller))

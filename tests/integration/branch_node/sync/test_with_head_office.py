@@ -9,7 +9,6 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 
-from branch_node.cli.node_client import InProcess
 from branch_node.sync.shipping_status import ShippingState
 from head_office.api.sync_routes import read_page
 from head_office.catalogue import api_keys, items, locations
@@ -25,6 +24,7 @@ from shared.messages import (
     InstructionOutcome,
     InstructionStep,
 )
+from shared.runtime.cli.service_client import InProcessTransport
 from shared.runtime.clock import SystemClock
 from shared.runtime.database.migrations import migrate
 from shared.runtime.http.auth import Role
@@ -53,7 +53,7 @@ class Group:
         settings = HeadOfficeSettings(dir=folder, database_url=SecretStr(url), threads=4, ingests=2)
         self.head_office = build(settings, SystemClock())
         self.engine: Engine = self.head_office.engine
-        self.transport = InProcess(self.head_office.app)
+        self.transport = InProcessTransport(self.head_office.app)
         with self.engine.begin() as connection:
             texts = {place: api_keys.issue(connection, Role.BRANCH, place).text for place in (A, B)}
         self.texts = texts

@@ -1,0 +1,191 @@
+"""`larder transfer create`, `show`, `list` and `cancel`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+from rich.markup import escape
+
+from shared.runtime.cli.errors import REFUSED
+from shared.runtime.cli.output import AsJson, print_json, print_line, print_table, short_time
+from shared.runtime.cli.pending_commands import TRIES, post_command, post_pending
+from shared.runtime.cli.progress import status_line
+from shared.runtime.cli.service_client import read_pages
+from shared.runtime.clock import IdFactory, SystemClock
+from transfer_coordinator.cli.coordinator_client import CoordinatorClient, Directory, coordinator
+from transfer_coordinator.settings import settings_of
+
+COMPLETED: Final = "COMPLETED"
+
+Url = Annotated[str | None, typer.Option("--url", help="The address of a coordinator elsewhere, instead of --dir.")]
+Key = Annotated[str | None, typer.Option("--key", help="A key of the group; this machine's own if not given.")]
+Name = Annotated[str, typer.Argument(metavar="TRANSFER", help="The transfer's id.")]
+
+
+def create(
+    *,
+    source: Annotated[str, typer.Option(help="Where the goods are.")],
+    destination: Annotated[str, typer.Option(help="Where they shall go.")],
+    line: Annotated[list[str], typer.Option(metavar="ITEM=QUANTITY", help="Such as milk=2.5; once for each item.")],
+    folder: Directory = None,
+    transfer_id: Annotated[
+        str | None, typer.Option(help="Its id, and the key of this command; made if not given.")
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="RFC 3339 with offset: called back unless it arrived by then.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, showing how it goes.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most, with --wait.")] = 86_400.0,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move goods from one location to another. With --wait the exit code says whether they arrived."""
+    body: dict[str, Any] = {
+        "source": source,
+        "destination": destination,
+        "mode": "immediate",
+        "lines": [_line(text) for text in line],
+    }
+    if deadline is not None:
+        body["deadline"] = deadline
+    with coordinator(folder, url, key) as reached:
+        document = _create(reached, folder, body, transfer_id, url)
+        if wait:
+            document = _follow(reached, document, timeout)
+    _answer(document, as_json)
+    if wait and document["state"] != COMPLETED:
+        raise typer.Exit(REFUSED)
+
+
+def _create(
+    reached: CoordinatorClient, folder: Path | None, body: dict[str, Any], transfer_id: str | None, url: str | None
+) -> Any:
+    if transfer_id is not None:
+        return post_command(reached.client, "/v1/transfers", {**body, "transfer_id": transfer_id})
+    if url is None:
+        return post_pending(reached.client, settings_of(folder).dir, "/v1/transfers", body, id_member="transfer_id")
+    # Without a --dir there is no place to store the id: after a lost answer the command would create another transfer.
+    made = str(IdFactory()(SystemClock().now()))
+    return reached.client.post("/v1/transfers", {**body, "transfer_id": made}, tries=TRIES)
+
+
+def _line(text: str) -> dict[str, str]:
+    item_id, equals, quantity = text.rpartition("=")
+    if not equals or not item_id or not quantity:
+        raise typer.BadParameter(f"{text!r} is not ITEM=QUANTITY, such as milk=2.5", param_hint="--line")
+    return {"item_id": item_id, "quantity": quantity}
+
+
+def _follow(reached: CoordinatorClient, document: Any, timeout: float) -> Any:
+    """Show the transfer's state until it has ended or `timeout` seconds are over; its last document."""
+    clock = SystemClock()
+    until = clock.monotonic() + timeout
+    path = f"/v1/transfers/{quote(document['transfer_id'], safe='')}"
+    with status_line() as show_status:
+        while "ended_at" not in document and clock.monotonic() < until:
+            show_status(f"[bold]{document['state']}[/] {escape(document['why'])}")
+            reached.drive()
+            document = reached.client.get(path, wait=max(0.0, min(reached.poll_seconds, until - clock.monotonic())))
+    return document
+
+
+def _answer(document: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+        return
+    print_line(f"[bold]{escape(document['transfer_id'])}[/] {document['state']}: {escape(document['why'])}")
+
+
+def show(
+    *, transfer: Name, folder: Directory = None, url: Url = None, key: Key = None, as_json: AsJson = False
+) -> None:
+    """One transfer: where it stands and why, what the logs say of it, and its journal."""
+    with coordinator(folder, url, key) as reached:
+        document = reached.client.get(f"/v1/transfers/{quote(transfer, safe='')}")
+    if as_json:
+        print_json(document)
+        return
+    _answer(document, False)
+    print_table(
+        f"{document['source']} to {document['destination']}",
+        ["Item", "Asked#", "Sent#", "Received#", "Lost#", "Unit"],
+        [
+            [each["item_id"], each["quantity"], each["sent"], each["received"], each["lost"], each["unit"]]
+            for each in document["lines"]
+        ],
+    )
+    print_table(
+        "What the logs say",
+        ["Location", "Event", "What", "Item", "Quantity", "Reason", "Occurred"],
+        [
+            [each["location_id"], each["sequence"], each["type"], each.get("item_id"), each.get("quantity"),
+             each.get("reason"), short_time(each["occurred_at"])]
+            for each in document["facts"]
+        ],
+    )  # fmt: skip
+    print_table(
+        "Journal",
+        ["At", "State", "Asked", "Token", "By", "Note"],
+        [
+            [short_time(each["at"]), each["state"], each.get("asked"), each["token"], each["holder"], each.get("note")]
+            for each in document["journal"]
+        ],
+    )
+
+
+def list_transfers(
+    *,
+    state: Annotated[
+        str | None, typer.Option(help="Only those in this state, such as IN_PENDING or UNADOPTABLE.")
+    ] = None,
+    location: Annotated[str | None, typer.Option(help="Only those from or to this location.")] = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="How many, the newest first.")] = 50,
+    folder: Directory = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Transfers, the newest first."""
+    with coordinator(folder, url, key) as reached:
+        pages = list(read_pages(reached.client, "/v1/transfers", most=most, state=state, location_id=location))
+    found = [each for page in pages for each in page["items"]]
+    after = pages[-1]["next"]
+    if as_json:
+        print_json({"items": found, "next": after})
+        return
+    print_table(
+        "Transfers",
+        ["Transfer", "State", "From", "To", "Lines#", "Created", "Look at", "Why"],
+        [
+            [each["transfer_id"], each["state"], each.get("source"), each.get("destination"),
+             len(each.get("lines", ())) or None, short_time(each.get("created_at")),
+             each.get("conflict") or ("overdue" if each["overdue"] else None), each["why"]]
+            for each in found
+        ],
+    )  # fmt: skip
+    if after is not None:
+        print_line(f"[dim]There are more: --most {most * 2}[/]")
+
+
+def cancel(
+    *,
+    transfer: Name,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, showing how it goes.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most, with --wait.")] = 86_400.0,
+    folder: Directory = None,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Call a transfer back, as long as nothing was received. With --wait the exit code says whether it came back."""
+    with coordinator(folder, url, key) as reached:
+        document = post_command(reached.client, f"/v1/transfers/{quote(transfer, safe='')}/cancel", {})
+        if wait:
+            document = _follow(reached, document, timeout)
+    _answer(document, as_json)
+    if wait and document["state"] not in {"REJECTED", "REVERSED"}:
+        raise typer.Exit(REFUSED)
