@@ -1,8 +1,8 @@
-"""What stood of an item right after a recent event, told from what stands now and what came since.
+"""What stood of an item right after a recent event, computed from what stands now and the events since then.
 
-A till that got no answer asks again at once, and is answered as the first time. Folding the item's history from the
-log for that would cost the writer more than the event itself did; nearly always only plain events came since, and those
-are taken off again.
+A till that got no answer repeats its request at once, and gets the first answer again. Folding the item's history from
+the log for that would cost the writer more than the event itself did; nearly always only plain events were recorded
+since, and those are subtracted. A restatement of the balance rule for speed, as `shared.stock` lists it.
 """
 
 from __future__ import annotations
@@ -23,25 +23,29 @@ MOST: Final = 10_000
 _NOT_PLAIN: Final = frozenset({EventType.TRANSFER_IN, EventType.TRANSFER_REVERSED, EventType.EVENT_VOIDED})
 
 
-class _Item:
-    """What came of one item, newest first."""
+class _ItemChanges:
+    """The recent events of one item, newest first."""
 
-    __slots__ = ("changes", "sequences", "settled")
+    __slots__ = ("changes", "limit", "sequences")
 
     def __init__(self) -> None:
         self.sequences: list[int] = []  # negated, so that they ascend
         self.changes: list[int] = [0]  # of the newest 0, 1, 2 … events together
-        self.settled = 0  # the newest event that cannot be taken off
+        self.limit = 0  # the newest event that cannot be subtracted
 
 
-class Rewind:
-    """Takes plain events off what stood at a head that is committed. Good for one transaction."""
+class PastStandings:
+    """Subtracts plain events from what stood at a committed head. Valid for one transaction.
+
+    Agrees with the fold: tests/integration/branch_node/database/test_past_standing.py.
+    """
 
     def __init__(self, connection: Connection, standings: Mapping[str, Standing], after: int, head: int) -> None:
-        """`standings` at the sequence `head`; `after` is the oldest that will be asked for. Reads what is between."""
+        """Read the events after the sequence `after`, the oldest that can be requested; `standings` are those at
+        `head`."""
         self._standings = standings
-        self._asked = range(after, head + 1)
-        self._items: dict[str, _Item] = {}
+        self._sequences = range(after, head + 1)
+        self._items: dict[str, _ItemChanges] = {}
         event = LOG.event
         columns = (
             event.c.sequence, event.c.item_id, event.c.occurred_at, event.c.type, event.c.on_hand_change,
@@ -49,19 +53,19 @@ class Rewind:
         )  # fmt: skip
         query = select(*columns).where(event.c.sequence.between(after + 1, head), event.c.item_id.is_not(None))
         for row in connection.execute(query.order_by(event.c.sequence.desc())):
-            self._take(*row)
+            self._add(*row)
 
-    def _take(  # noqa: PLR0917 - a row
+    def _add(  # noqa: PLR0917 - a row
         self, sequence: int, item_id: str, occurred_at: int, kind: str, change: int | None, counted: int | None,
         reserved: int | None,
     ) -> None:  # fmt: skip
         item = self._items.get(item_id)
         if item is None:
-            item = self._items[item_id] = _Item()
-        if item.settled:
+            item = self._items[item_id] = _ItemChanges()
+        if item.limit:
             return
         if counted is not None or reserved is not None or kind in _NOT_PLAIN:
-            item.settled = sequence
+            item.limit = sequence
             return
         last_count = self._standings[item_id].last_count
         counts = last_count is None or Place(occurred_at, sequence) > last_count
@@ -69,13 +73,13 @@ class Rewind:
         item.changes.append(item.changes[-1] + ((change or 0) if counts else 0))
 
     def standing(self, item_id: str, sequence: int) -> Standing | None:
-        """What stood of an item once the event `sequence` was recorded; None where only the log can tell."""
+        """What stood of an item once the event `sequence` was recorded; None where it must be folded from the log."""
         now, item = self._standings.get(item_id), self._items.get(item_id)
-        if sequence not in self._asked or now is None or now.reserved:
+        if sequence not in self._sequences or now is None or now.reserved:
             return None
         if item is None:
             return Standing(on_hand=now.on_hand, recount=now.recount)
-        if item.settled > sequence:
+        if item.limit > sequence:
             return None
         since = item.changes[bisect_left(item.sequences, -sequence)]
         return Standing(on_hand=now.on_hand - since, recount=now.recount)

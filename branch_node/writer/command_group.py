@@ -25,7 +25,7 @@ from branch_node.database.lookups import (
     standing_then,
     voids_of,
 )
-from branch_node.database.past_standing import MOST, Rewind
+from branch_node.database.past_standing import MOST, PastStandings
 from branch_node.database.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
 from branch_node.model import Command, Decision, Item, Location, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
@@ -71,7 +71,7 @@ class CommandGroup:
         self._wrote = False
         self._first: dict[str, Sealed] = {}
         self._kept: dict[str, tuple[str, bytes]] = {}
-        self._rewind: Rewind | None = None
+        self._past_standings: PastStandings | None = None
         self._seen: dict[int, Event] = {}
 
     def gather(self, commands: Sequence[Command]) -> None:
@@ -92,7 +92,7 @@ class CommandGroup:
         oldest = head - MOST
         recent = [last for each in self._first.values() if (last := _last_sequence(each)) >= oldest]
         if recent:
-            self._rewind = Rewind(self._connection, self._committed.standings, min(recent), head)
+            self._past_standings = PastStandings(self._connection, self._committed.standings, min(recent), head)
 
     def run(self, command: Command) -> object:
         """Decide one command and take over what it decided; its answer. Raises Problem: then nothing has changed."""
@@ -217,7 +217,10 @@ class CommandGroup:
 
     def _stood(self, item_id: str, sequence: int, recorded_at: int) -> Standing:
         """What stood of an item once an event was recorded, with what was reserved at that moment."""
-        if self._rewind is not None and (standing := self._rewind.standing(item_id, sequence)) is not None:
+        if (
+            self._past_standings is not None
+            and (standing := self._past_standings.standing(item_id, sequence)) is not None
+        ):
             return standing
         self._put_events()
         standing = self._then(item_id, sequence)
