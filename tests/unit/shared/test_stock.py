@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events import Event
-from shared.stock import Movement, Place, Standing, explain, fold, movement, strict_breach
+from shared.stock import Movement, Place, Standing, advance, advance_event, explain, fold, movement, strict_breach
 from tests.support.advancing import advance_all
 from tests.support.events import MINUTE, NOON, an_event, seal_all
 from tests.support.histories import histories
@@ -166,14 +166,52 @@ def test_folding_one_by_one_agrees_with_folding_all(events: list[Event]) -> None
     story = movements(*events)
     standings: dict[str, Standing] = {}
     for reached, each in enumerate(story, start=1):
+        promised = sum(past.reserved_change or 0 for past in story[:reached])
         known = {past.sequence: past for past in story[:reached]}
         whole = fold(story[:reached])
         if advance_all(standings, [("milk", each)], known):
-            raw = sum(past.reserved_change or 0 for past in story[:reached])
             latest = max(past.place for past in story[:reached])
-            standings["milk"] = Standing(whole.on_hand, raw, whole.last_count, latest, whole.recount)
+            standings["milk"] = Standing(whole.on_hand, promised, whole.last_count, latest, whole.recount)
         now = standings["milk"]
         assert (now.on_hand, now.last_count, now.recount) == (whole.on_hand, whole.last_count, whole.recount)
+        assert now.reserved == promised
+
+
+@given(histories())
+def test_a_placed_event_advances_as_its_movement_does(events: list[Event]) -> None:
+    placed = [sealed.event for sealed in seal_all(events)]
+    known = {event.sequence: movement(event) for event in placed}
+    standing = Standing()
+    for event in placed:
+        each, target = known[event.sequence], known.get(event.voided_sequence or 0)
+        after = advance(standing, each, target)
+        assert advance_event(standing, event, target) == after
+        standing = after or standing
+
+
+def naive_breach(story: list[Movement], new: Movement) -> Place | None:
+    """The first place from that of `new` up to the next count at which the book is below zero."""
+    everything = [*story, new]
+    undone = {each.voided_sequence for each in everything}
+    counts = [each.place for each in everything if each.counted is not None and each.sequence not in undone]
+    end = min((place for place in counts if place > new.place), default=Place(2**62, 0))
+    standing = [each for each in everything if each.sequence not in undone]
+    for place in sorted(each.place for each in standing if new.place <= each.place < end):
+        if naive([each for each in standing if each.place <= place], 2**62, 2**62) < 0:
+            return place
+    return None
+
+
+@given(histories(), st.integers(-1, 9), st.integers(1, 6))
+def test_a_strict_breach_is_the_first_place_below_zero(events: list[Event], minute: int, quantity: int) -> None:
+    story = movements(*events)
+    new = Movement(
+        sequence=len(story) + 1,
+        occurred_at=NOON + minute * MINUTE,
+        type="ORDER_DEDUCTION",
+        on_hand_change=-quantity * 500,
+    )
+    assert strict_breach(story, new) == naive_breach(story, new)
 
 
 def test_a_strict_item_is_looked_at_from_its_place_up_to_the_next_count() -> None:

@@ -33,7 +33,7 @@ from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
 from shared.stock import fold, history, movement, strict_breach
 from tests.support.branch import PLACE, Branch, TestClock, a_branch, branch_store, read
-from tests.support.events import MINUTE, NOON
+from tests.support.events import MINUTE, NOON, an_event
 from tests.support.histories import histories
 from tests.support.order_states import derive
 
@@ -149,6 +149,15 @@ def check_everything(branch: Branch) -> None:
         check_strict([event for event in log if event.item_id == item_id])
 
 
+def check_expected(log: list[Event]) -> None:
+    """What a count says was expected is the fold at its moment, of what was known when it was posted."""
+    for event in log:
+        if event.counted is not None:
+            known = [movement(each) for each in log if each.item_id == event.item_id]
+            before = fold(known, as_of=event.occurred_at, known_through=event.sequence - 1)
+            assert event.expected == before.on_hand
+
+
 def check_strict(log: list[Event]) -> None:
     known = []
     for event in log:
@@ -184,6 +193,7 @@ def test_projection_is_the_fold_of_the_log(template: Path, groups: list[list[Any
             assert len({event.command_key for event in log if event.line == 1}) == sum(event.line == 1 for event in log)
             recorded += [event.event_id for event in log[before:]]
             check_everything(branch)
+            check_expected(log)
 
 
 def _waits(outcome: object) -> bool:
@@ -203,6 +213,54 @@ def test_every_kind_of_event_folds_through_the_writer(template: Path, events: li
             outcomes = branch.writer.commit(commands)
             assert not [each for each in outcomes if isinstance(each, BaseException)]
         check_everything(branch)
+
+
+strict_steps = st.lists(
+    st.tuples(
+        st.sampled_from([*DECREASES, "ADJUSTMENT", *INCREASES, "PURCHASE_RECEIVED", "STOCKTAKE", "void"]),
+        st.integers(0, 8),
+        st.integers(1, 6).map(lambda halves: halves * 500),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(strict_steps)
+def test_a_strict_item_is_refused_exactly_where_the_fold_goes_below_zero(
+    template: Path, steps: list[tuple[str, int, int, bool]]
+) -> None:
+    """Through the command, which looks for itself, and past it, where only the database's trigger does."""
+    with fresh(template) as branch:
+        for seed, (kind, minute, quantity, past_the_command) in enumerate(steps, start=1):
+            at = NOON + (minute - 8) * MINUTE
+            log = branch.events()
+            if kind == "void":
+                voided = {event.voided_sequence for event in log}
+                left = [event for event in log if event.type != "EVENT_VOIDED" and event.sequence not in voided]
+                if left:
+                    branch.void(left[minute % len(left)].event_id)
+                continue
+            named = {"item_id": "gin", "seed": seed, "occurred_at": at}
+            if kind == "STOCKTAKE":
+                branch.run(Made([an_event(kind, counted=quantity, expected=0, **named)]))
+                continue
+            signed = -quantity if kind == "ADJUSTMENT" else quantity
+            reason = {"reason": "spoiled"} if kind in {"WASTE_RECORDED", "ADJUSTMENT"} else {}
+            made = an_event(kind, quantity=signed, **named, **reason)
+            made.sequence = len(log) + 1
+            new = movement(made)
+            made.sequence = 0
+            decrease = new.on_hand_change is not None and new.on_hand_change < 0
+            breach = strict_breach([movement(event) for event in log], new) if decrease else None
+            fields = _event(kind, "gin", signed, format_rfc3339(at))
+            (outcome,) = branch.writer.commit([Made([made]) if past_the_command else branch.event_command(**fields)])
+            assert isinstance(outcome, Problem) == (breach is not None), repr(outcome)
+            if isinstance(outcome, Problem):
+                assert outcome.code == "strict-item-below-zero"
+                assert (outcome.detail == "the database refused it") == past_the_command
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, select, text
 
 from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.schema import EVENT, ITEM_UNIT, now
@@ -129,6 +129,49 @@ def test_now_is_the_past_up_to_now(pair: Engine, logs: dict[str, list[Event]]) -
             assert sorted(told) == sorted(each.sequence for each in movements(connection, row.location_id, row.item_id))
             counts = variances(connection, location_ids=[row.location_id], item_id=row.item_id).rows
             assert sum(each.variance for each in counts) == why.variance
+        transaction.rollback()
+
+
+@GIVEN
+@given(groups(), st.integers(8, 14))
+def test_reserved_now_is_that_of_the_fold(pair: Engine, logs: dict[str, list[Event]], minute: int) -> None:
+    """At a moment after every event and before some expiries."""
+    moment = NOON + minute * MINUTE
+    with pair.connect() as connection, connection.begin() as transaction:
+        shipped(connection, logs)
+        connection.execute(
+            text(f"CREATE OR REPLACE FUNCTION larder_now() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT {moment}'")
+        )
+        found = {(row.location_id, row.item_id): row for row in group_stock.stock(connection).rows}
+        folded = {key: stock.fold(story, as_of=moment) for key, story in stories(connection).items()}
+        assert found.keys() == folded.keys()
+        for key, row in found.items():
+            figures = (row.on_hand, row.reserved, row.recount, row.short, row.negative)
+            told = folded[key]
+            assert figures == (told.on_hand, told.reserved, told.recount, told.short, told.negative)
+        transaction.rollback()
+
+
+@GIVEN
+@given(groups(), st.sampled_from([None, *MOMENTS]))
+def test_variances_are_those_of_the_fold(pair: Engine, logs: dict[str, list[Event]], as_of: int | None) -> None:
+    with pair.connect() as connection, connection.begin() as transaction:
+        for known_at, cut in shipped(connection, logs):
+            expected: dict[tuple[str, int], int] = {}
+            sums: dict[str, int] = {}
+            for (place, item), story in stories(connection).items():
+                standing = stock.history(story, as_of=None, known_through=cut[place]).standing
+                for count in (each for each in standing if each.counted is not None):
+                    before = stock.fold(each for each in standing if each.place < count.place)
+                    expected[place, count.sequence] = before.on_hand
+                folded = stock.fold(story, as_of=as_of, known_through=cut[place])
+                sums[item] = sums.get(item, 0) + folded.variance
+            rows = variances(connection, known_at=known_at, limit=1_000).rows
+            assert {(row.event.location_id, row.event.sequence): row.expected for row in rows} == expected
+            report = conservation(connection, as_of=as_of, known_at=known_at)
+            told = {each.item_id: each.terms["variance"] for each in report.items}
+            assert {item: sums[item] for item in told} == told
+            assert not any(total for item, total in sums.items() if item not in told)
         transaction.rollback()
 
 

@@ -48,6 +48,7 @@ def test_what_was_shipped_verifies_and_is_rebuilt_the_same(
         rebuilt = rebuild(connection)
         assert rebuilt.corrected == {"stock": len(before["stock"]), "transfer_line": len(before["transfer_line"])}
         assert figures(connection) == before
+        assert_projection_is_the_fold(connection)
         transaction.rollback()
 
 
