@@ -1,8 +1,42 @@
-"""Stock as a fold of events: place in history, balance, variance, explanation, and what a decision may take.
+"""The balance rule: place in history, fold, variance, explanation, and where a decrease goes below zero. Pure.
 
-Pure. Everything works on *movements*, the lean part of an event, for one item at one location. The rules are those of
+Everything works on *movements*, the lean part of an event, for one item at one location. The rules are those of
 DESIGN section 3: an event's place is (occurred_at, sequence); a count sets on hand, everything else adds; a voided
 event (or a reversed TRANSFER_OUT) is as if it had never been, once the void is known; counts leave reserved alone.
+
+This module is the authority. Each restatement is listed with the property that holds it to `fold`, and
+tests/unit/shared/test_stock_map.py keeps the list. For speed, one event at a time:
+
+- `shared.stock.advance`, the newest event of an item:
+  tests/unit/shared/test_stock.py::test_folding_one_by_one_agrees_with_folding_all
+- `shared.stock.advance_event`, the same without a movement for plain events:
+  tests/unit/shared/test_stock.py::test_a_placed_event_advances_as_its_movement_does
+- `head_office.log.stock_fold.StockFold`, a batch at the ingest:
+  tests/unit/head_office/log/test_stock_fold.py::test_the_same_as_one_by_one
+  tests/integration/head_office/log/test_ingest.py::test_any_delivery_gives_the_same_log_and_figures
+- `branch_node.writer.command_group.CommandGroup`, the projection that a branch keeps:
+  tests/integration/branch_node/writer/test_projection_property.py::test_every_kind_of_event_folds_through_the_writer
+- `branch_node.database.past_standing.PastStandings`, the standing after a recent event:
+  tests/integration/branch_node/database/test_past_standing.py::test_a_past_standing_is_the_fold_up_to_its_event
+- `branch_node.commands.counts.stocktake`, what is expected where a count is the newest event:
+  tests/integration/branch_node/writer/test_projection_property.py::test_projection_is_the_fold_of_the_log
+- `branch_node.commands.preconditions.StrictGuard`, `strict_breach` where a decrease is the newest event, and
+  `branch_node.database.migrations.versions.0001_log_and_node.STRICT_BREACH`, the trigger behind it:
+  tests/integration/branch_node/writer/test_projection_property.py::test_a_strict_item_is_refused_where_the_fold_says
+
+Over sets, in SQL built from `shared.stock_expressions`:
+
+- `shared.projection.balances` (refold, look-ups of the past, verification at a branch; refold, as of at head office):
+  tests/integration/shared/test_projection.py::test_sql_agrees_with_the_fold
+  tests/integration/head_office/reports/test_reports.py::test_stock_agrees_with_the_fold
+- `head_office.log.rebuild.FROM_THE_LOG`, the projection made anew (rebuild, verification):
+  tests/integration/head_office/reports/test_verification.py::test_what_was_shipped_verifies_and_is_rebuilt_the_same
+- `head_office.reports.stock_queries.current`, what is reserved now:
+  tests/integration/head_office/reports/test_reports.py::test_reserved_now_is_that_of_the_fold
+- `head_office.reports.past_events.standing_events`, `head_office.reports.variances.variances` and
+  `head_office.reports.conservation.conservation`:
+  tests/integration/head_office/reports/test_reports.py::test_variances_are_those_of_the_fold
+  tests/integration/head_office/reports/test_reports.py::test_goods_are_conserved
 """
 
 from __future__ import annotations
@@ -27,7 +61,7 @@ BEGINNING = Place(-1, -1)
 
 
 class Movement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the fold needs of one event: quantities in thousandths, times in microseconds UTC."""
+    """The part of an event that the fold needs: quantities in thousandths, times in microseconds UTC."""
 
     sequence: int
     occurred_at: int
@@ -45,7 +79,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def movement(event: Event) -> Movement:
-    """The movement of a placed event."""
+    """Make the movement of a placed event."""
     does = effect(event)
     return Movement(
         sequence=event.sequence,
@@ -63,9 +97,9 @@ def movement(event: Event) -> Movement:
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """One item at one location, in thousandths.
 
-    `last_count` is the place of the count that on hand starts from. `recount` says that goods came in, or came back,
-    before that count and were recorded after it, so the shelf wants counting again. `variance` sums counted − expected
-    over every count that stands.
+    `last_count` is the place of the count that on hand starts from. `recount`: goods were received, or came back,
+    before that count and were recorded after it, so the item should be counted again. `variance` sums counted −
+    expected over every count that stands.
     """
 
     on_hand: int = 0
@@ -84,7 +118,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def short(self) -> bool:
-        """More is promised than is there."""
+        """Whether more is reserved than is on hand."""
         return self.reserved > max(self.on_hand, 0)
 
 
@@ -92,7 +126,7 @@ ReasonNotCounted = Literal["voided", "before the count", "void", "later", "not k
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One event in an explanation: what it changed and the running figures after it; `expected` stands on a count."""
+    """One event of an explanation and the running figures after it; `expected` is set on a count."""
 
     movement: Movement
     on_hand: int
@@ -101,7 +135,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotCounted(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that does not count in the figure, and why; `by_sequence` names the void or the count."""
+    """An event that does not count in the balance, and why; `by_sequence` is that of the void or of the count."""
 
     movement: Movement
     reason: ReasonNotCounted
@@ -109,7 +143,7 @@ class NotCounted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """A balance taken apart: the count it starts from, each event after it, and each event that does not count."""
+    """A balance with its parts: the count it starts from, each event after it, and each event that does not count."""
 
     balance: Balance
     start: Step | None
@@ -118,7 +152,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """The movements that stand, in order of place, and those that do not with the reason."""
+    """The movements that stand, in order of place; the voids, by what they void; the other movements and why."""
 
     standing: list[Movement]
     voids: dict[int, int]
@@ -126,7 +160,7 @@ class History(msgspec.Struct, frozen=True):
 
 
 def history(movements: Iterable[Movement], *, as_of: int | None, known_through: int | None) -> History:
-    """Sort out which movements stand as of a moment, known through a sequence (None: no bound)."""
+    """Find the movements that stand as of a moment, known through a sequence (None: no bound)."""
     known: list[Movement] = []
     dropped: list[NotCounted] = []
     for each in movements:
@@ -152,7 +186,7 @@ def history(movements: Iterable[Movement], *, as_of: int | None, known_through: 
 
 
 class _Reserved:
-    """What is promised, as moments pass: a reservation stops counting at its expiry, event or no event."""
+    """The sum of the reservations that have not expired, as time passes; an expiry needs no event."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -168,7 +202,7 @@ class _Reserved:
         if reservation not in self._expired:
             self.total += change
 
-    def pass_to(self, moment: int) -> None:
+    def advance_to(self, moment: int) -> None:
         while self._expiries and self._expiries[0][0] <= moment:
             reservation = heappop(self._expiries)[1]
             if reservation not in self._expired:
@@ -186,12 +220,12 @@ def _walk(standing: Sequence[Movement], as_of: int | None) -> tuple[list[Step], 
         if each.counted is not None:
             expected, on_hand = on_hand, each.counted
         on_hand += each.on_hand_change or 0
-        reserved.pass_to(each.occurred_at)
+        reserved.advance_to(each.occurred_at)
         if each.reserved_change is not None:
             reserved.change(each)
         steps.append(Step(movement=each, on_hand=on_hand, reserved=reserved.total, expected=expected))
     if as_of is not None:
-        reserved.pass_to(as_of)
+        reserved.advance_to(as_of)
     return steps, reserved.total
 
 
@@ -205,10 +239,10 @@ def _recount(known: Iterable[Movement], past: History, last_count: Place | None,
         if as_of is not None and each.occurred_at > as_of:
             continue
         if each.type == EventType.TRANSFER_REVERSED:
-            came_at = by_sequence.get(each.voided_sequence or 0)
+            arrival = by_sequence.get(each.voided_sequence or 0)
         else:
-            came_at = each if each.type == EventType.TRANSFER_IN else None
-        if came_at is not None and came_at.place < last_count:
+            arrival = each if each.type == EventType.TRANSFER_IN else None
+        if arrival is not None and arrival.place < last_count:
             return True
     return False
 
@@ -216,7 +250,7 @@ def _recount(known: Iterable[Movement], past: History, last_count: Place | None,
 def explain(
     movements: Iterable[Movement], *, as_of: int | None = None, known_through: int | None = None
 ) -> Explanation:
-    """Fold the movements of one item at one location, in any order, and keep how it came about.
+    """Fold the movements of one item at one location, in any order, and keep the steps.
 
     `as_of` uses events with occurred_at ≤ it (microseconds UTC) and never counts a reservation expired by then;
     `known_through` uses events with sequence ≤ it. Voids act by what is known, not by when they occurred.
@@ -244,30 +278,30 @@ def explain(
     )
     if start is None:
         return Explanation(balance=balance, start=None, steps=steps, not_counted=past.dropped)
-    passed: list[NotCounted] = []
-    promised: list[Step] = []
+    earlier: list[NotCounted] = []
+    reserving: list[Step] = []
     for step in steps[:first_after]:
         if step.movement.on_hand_change is None and step.movement.counted is None:
-            promised.append(step)  # a count does not touch what is reserved, so these still count
+            reserving.append(step)  # a count does not change what is reserved, so these still count
         else:
-            passed.append(
+            earlier.append(
                 NotCounted(movement=step.movement, reason="before the count", by_sequence=start.movement.sequence)
             )
     return Explanation(
         balance=balance,
         start=start,
-        steps=[*promised, *steps[first_after + 1 :]],
-        not_counted=[*passed, *past.dropped],
+        steps=[*reserving, *steps[first_after + 1 :]],
+        not_counted=[*earlier, *past.dropped],
     )
 
 
 def fold(movements: Iterable[Movement], *, as_of: int | None = None, known_through: int | None = None) -> Balance:
-    """The balance of one item at one location: `explain` without the story."""
+    """Fold the movements of one item at one location: the balance of `explain` alone."""
     return explain(movements, as_of=as_of, known_through=known_through).balance
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
-    """What the projection keeps of one item at one location, enough to fold the next event without reading the others.
+    """The figures that the projection keeps of one item at one location, enough to fold the next event by itself.
 
     `reserved` is the raw sum, before expiry; `latest` is a bound on the place of every event folded so far.
     """
@@ -283,10 +317,10 @@ NOTHING = Standing()
 
 
 def advance(standing: Standing, each: Movement, voided: Movement | None = None) -> Standing | None:
-    """Fold the newest event of an item into what stands; None where the item must be folded from its events.
+    """Fold the newest event of an item into what stands; None where the item must be folded from all its events.
 
-    `voided` is the movement that `each` voids or reverses. Agrees with `fold` over the same events (a property in the
-    tests). It asks for a refold only when a count is voided or a count arrives late: all else is arithmetic.
+    `voided` is the movement that `each` voids or reverses. A refold is needed only where a count is voided or arrives
+    late. Restates the fold for speed; the module's docstring names the test.
     """
     place = each.place
     latest = max(standing.latest, place)
@@ -314,7 +348,10 @@ def advance(standing: Standing, each: Movement, voided: Movement | None = None) 
 
 
 def advance_event(standing: Standing, event: Event, voided: Movement | None = None) -> Standing | None:
-    """`advance` by a placed event; the plain ones, which are nearly all, without making a movement of them."""
+    """Do as `advance` for a placed event, without making a movement of the plain ones, which are nearly all.
+
+    Restates the fold for speed; the module's docstring names the test.
+    """
     kind = event.type
     if event.voided_sequence is not None or event.counted is not None or kind is EventType.TRANSFER_IN:
         return advance(standing, movement(event), voided)
@@ -327,10 +364,10 @@ def advance_event(standing: Standing, event: Event, voided: Movement | None = No
 
 
 def strict_breach(movements: Iterable[Movement], new: Movement) -> Place | None:
-    """Where a hand-recorded decrease would take a strict item below zero: the first such place, or None.
+    """Find the first place where a decrease recorded by hand takes a strict item below zero; None where there is none.
 
-    Looks from the new movement's place up to the next count (a count sees what is really there). `movements` are all
-    known ones of the item; `new` carries the sequence it would get.
+    From the place of `new`, which has the sequence it would get, up to the next count. `movements` are all known ones
+    of the item.
     """
     past = history([*movements, new], as_of=None, known_through=None)
     steps, _ = _walk(past.standing, None)

@@ -1,4 +1,4 @@
-"""Folding a batch into what stands of a location's items, event by event in the order of their sequences. Pure."""
+"""Fold of a batch into what stands of a location's items, event by event in the order of their sequences. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ _NO_COUNT: Final = (BEGINNING.occurred_at - 1, 0)
 
 
 class StockFold:
-    """`standings` holds what stood before, then what stands after `settle`; `refold` the items to be folded afresh.
+    """The standings of a location's items while a batch is folded into them.
 
-    Most events only move what is on hand; those are summed up for each item, without an object each, and handed in
-    before anything else happens to it. The rest is `shared.stock.advance`'s, with whose rule for a plain movement this
-    agrees: it counts if its place is after the last count.
+    `standings` holds what stood before, and what stands after `settle`; `touched` the items with new events; `refold`
+    those that must be folded from the log. Most events only change on hand: they are summed for each item, without an
+    object for each event, by the rule that such an event counts if its place is after the last count. All others go
+    through `shared.stock.advance`. Restates the fold for speed; the docstring of `shared.stock` names the tests.
     """
 
     __slots__ = ("_pending", "refold", "standings", "touched")
@@ -27,7 +28,7 @@ class StockFold:
         self._pending: dict[str, tuple[int, tuple[int, int], tuple[int, int]]] = {}
 
     def move(self, item_id: str, place: tuple[int, int], change: int) -> None:
-        """An event at `place` (occurred_at, sequence) that only adds `change` to what is on hand."""
+        """Add an event at `place` (occurred_at, sequence) that only adds `change` (thousandths) to on hand."""
         pending = self._pending.get(item_id)
         if pending is None:
             standing = self.standings.get(item_id, NOTHING)
@@ -40,9 +41,9 @@ class StockFold:
         )
 
     def other(self, item_id: str, each: Movement, voided: Movement | None) -> None:
-        """Any event; `voided` is what it voids or reverses."""
+        """Add any event; `voided` is the movement that it voids or reverses."""
         if item_id in self._pending:
-            self._hand_in(item_id)
+            self._add_pending(item_id)
         self.touched.add(item_id)
         after = advance(self.standings.get(item_id, NOTHING), each, voided)
         if after is None:
@@ -51,11 +52,11 @@ class StockFold:
             self.standings[item_id] = after
 
     def settle(self) -> None:
-        """Hand in what was only summed up."""
+        """Add what is only summed yet to the standings."""
         for item_id in list(self._pending):
-            self._hand_in(item_id)
+            self._add_pending(item_id)
 
-    def _hand_in(self, item_id: str) -> None:
+    def _add_pending(self, item_id: str) -> None:
         total, _, latest = self._pending.pop(item_id)
         before = self.standings.get(item_id, NOTHING)
         self.standings[item_id] = Standing(

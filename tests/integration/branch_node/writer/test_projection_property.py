@@ -229,9 +229,7 @@ strict_steps = st.lists(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(strict_steps)
-def test_a_strict_item_is_refused_exactly_where_the_fold_goes_below_zero(
-    template: Path, steps: list[tuple[str, int, int, bool]]
-) -> None:
+def test_a_strict_item_is_refused_where_the_fold_says(template: Path, steps: list[tuple[str, int, int, bool]]) -> None:
     """Through the command, which looks for itself, and past it, where only the database's trigger does."""
     with fresh(template) as branch:
         for seed, (kind, minute, quantity, past_the_command) in enumerate(steps, start=1):
