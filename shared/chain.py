@@ -16,7 +16,8 @@ from shared.events import MAX_LINE_BYTES, Event, EventNotUnderstood, check
 
 GENESIS: Final = bytes(32)
 
-_encode = msgspec.json.Encoder().encode
+canonical: Final = msgspec.json.Encoder().encode
+"""Encode an event as its canonical line: UTF-8 JSON, no newline."""
 _decode = msgspec.json.Decoder(Event).decode
 
 
@@ -39,24 +40,6 @@ class Sealed(msgspec.Struct, frozen=True, gc=False):
     hash: bytes
 
 
-class BrokenChain(ValueError):
-    """A line whose hash is not the recorded one. `sequence` is the first event that does not verify."""
-
-    def __init__(self, sequence: int) -> None:
-        super().__init__(f"the chain breaks at event {sequence}")
-        self.sequence = sequence
-
-
-def canonical(event: Event) -> bytes:
-    """The event as its canonical line, UTF-8 JSON, no newline."""
-    return _encode(event)
-
-
-def next_hash(previous: bytes, line: bytes) -> bytes:
-    """The hash (32 bytes) of `line` standing after the event whose hash is `previous`."""
-    return sha256(previous + line).digest()
-
-
 def seal(event: Event, head: Head, recorded_at: int) -> Sealed:
     """Give an unplaced event the place after `head`, and its line and hash. The event is changed in place.
 
@@ -66,7 +49,7 @@ def seal(event: Event, head: Head, recorded_at: int) -> Sealed:
     event.sequence = head.sequence + 1
     event.recorded_at = recorded_at
     check(event)
-    line = _encode(event)
+    line = canonical(event)
     if len(line) > MAX_LINE_BYTES:
         raise EventNotUnderstood(f"the line is {len(line)} bytes long, the limit is {MAX_LINE_BYTES}")
     return Sealed(event, line, sha256(head.hash + line).digest())
@@ -91,15 +74,3 @@ def follow(previous: bytes, lines: Iterable[bytes]) -> list[bytes]:
         previous = sha256(previous + line).digest()
         hashes.append(previous)
     return hashes
-
-
-def verify(previous: bytes, entries: Iterable[tuple[int, bytes, bytes]]) -> bytes:
-    """Verify (sequence, line, hash) entries that follow `previous`; the last hash.
-
-    Raises BrokenChain at the first entry whose hash differs from the one computed from its line.
-    """
-    for sequence, line, recorded in entries:
-        previous = sha256(previous + line).digest()
-        if previous != recorded:
-            raise BrokenChain(sequence)
-    return previous

@@ -34,7 +34,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.dialects.postgresql import psycopg
 
-from shared.chain import EMPTY, BrokenChain, Head, Sealed, verify
+from shared.chain import EMPTY, Head, Sealed
 from shared.events import MAX_QUANTITY, Event, effect
 
 APPEND_ONLY = "larder: the log is append-only"
@@ -341,21 +341,3 @@ def hash_at(connection: Connection, tables: LogTables, location_id: str, sequenc
         select(event.c.hash).where(event.c.location_id == location_id, event.c.sequence == sequence)
     ).scalar_one_or_none()
     return None if found is None else bytes(found)
-
-
-def verify_log(connection: Connection, tables: LogTables, *, page: int = 5_000) -> Head:
-    """Verify a branch's whole log in pages of `page` events: gapless, every hash right, ending at the head.
-
-    Returns the head; raises BrokenChain at the first event that does not verify. Memory is bounded by one page.
-    """
-    head = connection.execute(select(tables.head)).one()
-    reached, digest = 0, EMPTY.hash
-    while entries := read_after(connection, tables, reached, page):
-        for offset, entry in enumerate(entries, start=reached + 1):
-            if entry.sequence != offset:
-                raise BrokenChain(offset)
-        digest = verify(digest, entries)
-        reached = entries[-1].sequence
-    if reached != head.sequence or digest != bytes(head.hash):
-        raise BrokenChain(head.sequence)
-    return Head(head.epoch, reached, digest)

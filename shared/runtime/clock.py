@@ -110,11 +110,6 @@ def _assemble(milliseconds: int, random_74: int) -> UUID:
     return UUID(int=high | _VERSION_AND_VARIANT | random_74 & _LOW_62)
 
 
-def uuid7(now_micros: int, randbits: Callable[[int], int]) -> UUID:
-    """One UUIDv7 (RFC 9562) of a moment; ``randbits(k)`` gives an int of k random bits."""
-    return _assemble(now_micros // 1_000, randbits(_RANDOM_BITS))
-
-
 class IdFactory:
     """Makes UUIDv7s that only grow, also within one millisecond and when the moment given goes back.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -145,16 +145,6 @@ class Telemetry:
 
     def gauge(self, name: str, help_text: str, labels: Iterable[str] = ()) -> Gauge:
         return Gauge(f"larder_{name}", help_text, tuple(labels), registry=self.registry)
-
-    def histogram(
-        self,
-        name: str,
-        help_text: str,
-        labels: Iterable[str] = (),
-        *,
-        buckets: Sequence[float] = Histogram.DEFAULT_BUCKETS,
-    ) -> Histogram:
-        return Histogram(f"larder_{name}", help_text, tuple(labels), registry=self.registry, buckets=buckets)
 
     def exposition(self) -> bytes:
         """All metrics in the text format that ``GET /metrics`` answers."""

@@ -25,10 +25,10 @@ from branch_node.model import Command, Decision, Item, Location, RecordedCommand
 from branch_node.writer.command_queue import QUEUE_ENTRIES
 from branch_node.writer.writer import Writer
 from shared.chain import canonical
-from shared.event_log import verify_log
 from shared.events import Event, EventType
 from shared.runtime.clock import IdFactory, NodeClock, SystemClock
 from tests.benchmarks.sample import ITEMS, LOCATION, deductions, item_ids, write_csv
+from tests.support.log_check import verify_log
 
 WARM_UP = 200
 

@@ -13,7 +13,7 @@ What msgspec 0.22 does, as found by trying (so that nobody has to wonder):
 - ``decimal.Decimal`` fields take JSON numbers exactly (``1.10`` stays 1.10), but also ``1e400``, and strings as
   Python's Decimal reads them: ``"NaN"``, ``" 1"``, ``"1_0"``, Arabic digits. ``float`` rounds. So StrictDecoder
   accepts neither type: declare exact numbers as ``msgspec.Raw``, which keeps the text as it was sent at no cost, and
-  read it with ``decimal_text`` and the domain's quantity parser.
+  read it with the domain's quantity parser.
 """
 
 from __future__ import annotations
@@ -34,22 +34,10 @@ MAX_NUMBER_LENGTH: Final = 40
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
-_DECIMAL = re.compile(rb'-?\d+(?:\.\d+)?|"-?\d+(?:\.\d+)?"')
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _VALIDATION_PATH = re.compile(r"(?P<what>.*?) - at `(?P<path>.*)`", re.DOTALL)
 
 T = TypeVar("T")
-
-
-def decimal_text(raw: msgspec.Raw | bytes, max_length: int = MAX_NUMBER_LENGTH) -> str:
-    """The text of a JSON number, or of a string holding one, in ASCII digits without exponent: ``-12.500``.
-
-    Raises ValueError for anything else: booleans, null, objects, exponents, blanks, signs other than a minus.
-    """
-    text = bytes(raw)
-    if len(text) > max_length + 2 or not _DECIMAL.fullmatch(text):
-        raise ValueError("not a decimal number in ASCII digits without exponent")
-    return text.strip(b'"').decode("ascii")
 
 
 def parse_json(raw: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any:
@@ -79,7 +67,8 @@ class StrictDecoder(Generic[T]):
     A wrong type, a missing or an unknown field is 422 ``invalid-request`` with its path. The types may hold no
     ``float``, ``Decimal`` or ``Any``; every Struct says ``forbid_unknown_fields=True`` and every int has both bounds
     (``Annotated[int, msgspec.Meta(ge=1, le=1000)]``), as a database takes only 64 bits; else TypeError here. A ``Raw``
-    field must be read by something that refuses objects (``decimal_text`` does): what is inside is not looked at.
+    field must be read by something that refuses objects (as the domain's quantity parser does), since its content is
+    not looked at.
 
     The fast way to find duplicate keys: encoding what was decoded gives each key and string once, so where the body
     has just as many quotes, nothing was given twice. It needs ``omit_defaults=True`` and no tag on every Struct. A

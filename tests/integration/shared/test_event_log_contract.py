@@ -10,11 +10,12 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from branch_node.database.schema import LOG
-from shared.chain import EMPTY, BrokenChain, Head, canonical, seal, understand
-from shared.event_log import APPEND_ONLY, StaleHead, append, hash_at, read_after, read_head, verify_log
+from shared.chain import EMPTY, Head, canonical, seal, understand
+from shared.event_log import APPEND_ONLY, StaleHead, append, hash_at, read_after, read_head
 from shared.runtime.database.engine import problem_of
 from tests.support.branch import PLACE, branch_store
 from tests.support.events import an_event, seal_all
+from tests.support.log_check import BrokenChain, verify_log
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

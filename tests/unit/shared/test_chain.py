@@ -12,10 +12,11 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.chain import EMPTY, GENESIS, BrokenChain, Head, canonical, follow, seal, understand, verify
+from shared.chain import EMPTY, GENESIS, Head, canonical, follow, seal, understand
 from shared.events import RULES, Event, EventNotUnderstood, EventType
 from tests.support.events import NOON, an_event, seal_all, whole_event
 from tests.support.histories import histories
+from tests.support.log_check import BrokenChain, verify
 
 GOLDEN = Path(__file__).parent / "golden_lines.json"
 

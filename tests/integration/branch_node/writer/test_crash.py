@@ -12,11 +12,12 @@ import pytest
 from branch_node.database.schema import LOG, STOCK
 from branch_node.database.store import Store
 from shared.chain import understand
-from shared.event_log import read_after, verify_log
+from shared.event_log import read_after
 from shared.events import EventType
 from shared.projection import load_standings, movements_of
 from shared.stock import fold
 from tests.support.branch import PLACE
+from tests.support.log_check import verify_log
 from tests.support.processes import larder, run_larder
 from tests.support.waiting import wait_until
 

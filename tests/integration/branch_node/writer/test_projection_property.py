@@ -26,7 +26,7 @@ from branch_node.database.schema import LOG, STOCK
 from branch_node.database.store import Store
 from branch_node.model import Command, Decision, View
 from shared.chain import understand
-from shared.event_log import read_after, verify_log
+from shared.event_log import read_after
 from shared.events import Event
 from shared.projection import load_standings, movements_of
 from shared.runtime.clock import format_rfc3339
@@ -35,6 +35,7 @@ from shared.stock import fold, history, movement, strict_breach
 from tests.support.branch import PLACE, Branch, TestClock, a_branch, branch_store, read
 from tests.support.events import MINUTE, NOON, an_event
 from tests.support.histories import histories
+from tests.support.log_check import verify_log
 from tests.support.order_states import derive
 
 ITEM_IDS = ("milk", "beans", "gin", "cup")

@@ -18,10 +18,11 @@ from branch_node.model import Command, Decision, View
 from branch_node.writer import command_queue
 from branch_node.writer.writer import Writer
 from shared.chain import Head
-from shared.event_log import read_head, verify_log
+from shared.event_log import read_head
 from shared.runtime.clock import IdFactory, NodeClock
 from shared.runtime.problems import Problem
 from tests.support.branch import PLACE, Branch, TestClock
+from tests.support.log_check import verify_log
 from tests.support.waiting import wait_until
 
 

@@ -22,7 +22,6 @@ from shared.runtime.clock import (
     format_rfc3339,
     offset_minutes,
     parse_rfc3339,
-    uuid7,
 )
 
 NOON = 1_740_830_400 * SECOND  # 2025-03-01T12:00:00Z
@@ -161,10 +160,10 @@ def test_offset_minutes() -> None:
 
 @given(st.integers(EARLIEST, LATEST - 1), st.integers(0))
 def test_uuid7_is_one(micros: int, seed: int) -> None:
-    made = uuid7(micros, random.Random(seed).getrandbits)
+    made = IdFactory(random.Random(seed).getrandbits)(micros)
     assert (made.version, made.variant) == (7, RFC_4122)
     assert made.int >> 80 == micros // 1_000
-    assert made == uuid7(micros, random.Random(seed).getrandbits)
+    assert made == IdFactory(random.Random(seed).getrandbits)(micros)
 
 
 @given(st.lists(st.integers(NOON - 5_000, NOON + 5_000), max_size=60), st.integers(0))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.runtime.http.strict_json import StrictDecoder, decimal_text, parse_json
+from shared.runtime.http.strict_json import StrictDecoder, parse_json
 from shared.runtime.problems import Problem
 
 
@@ -138,39 +138,6 @@ def test_wrong_types_name_their_field(raw: bytes, field: str) -> None:
 def test_numbers_arrive_as_they_were_sent() -> None:
     for text in (b"1.10", b"0.018", b'"12.500"', b"-3", b"99999999999999999999999999"):
         assert bytes(decode(b'{"item_id":"a","quantity":' + text + b"}").quantity) == text
-
-
-def test_decimal_text() -> None:
-    assert [decimal_text(raw) for raw in (b"1.10", b'"1.10"', b"-0", b"0")] == ["1.10", "1.10", "-0", "0"]
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"1e3",
-        b'"1e3"',
-        b"true",
-        b"null",
-        b'"NaN"',
-        b'" 1"',
-        b'"1_0"',
-        b'"+1"',
-        b'"1."',
-        b'".5"',
-        b'""',
-        b'"',
-        b'"1',
-        b"[1]",
-        '"١"'.encode(),
-        b"9" * 60,
-        b"1\n",
-        b'{"a":1,"a":1}',
-        b"",
-    ],
-)
-def test_what_is_no_decimal(raw: bytes) -> None:
-    with pytest.raises(ValueError, match="decimal"):
-        decimal_text(raw)
 
 
 def test_types_that_would_not_be_read_strictly_are_refused_when_declared() -> None:
