@@ -1,0 +1,94 @@
+"""Expected errors are printed in words with a hint and end with their exit code; others pass through."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from shared.runtime.cli.errors import CommandRefused, describe, describe_expected, print_error
+from shared.runtime.cli.service_app import service_app
+from shared.runtime.client import RemoteProblem, Unreachable
+from shared.runtime.database.migrations import DatabaseVersionError
+from shared.runtime.postgres.binaries import PostgresError
+from shared.runtime.problems import CONFLICT
+from shared.runtime.settings import SettingsError
+
+
+class OwnError(Exception):
+    """An error that only one service has."""
+
+
+REMOTE = RemoteProblem(
+    404, "unknown-item", title="No such item", detail="no milc", hint="Try milk.", extras={"left": 2, "incident": "x"}
+)
+ERRORS: dict[str, tuple[Exception, int, list[str]]] = {
+    "problem": (
+        CONFLICT("twice", hint="Look first.", nearest=["a", "b"]),
+        1,
+        ["twice", "code: conflict", "nearest: a, b", "Look first."],
+    ),
+    "remote": (REMOTE, 1, ["No such item: no milc", "code: unknown-item", "left: 2", "Try milk."]),
+    "refused": (
+        CommandRefused("not here [x]", "Go there.", file="[b]f[/b]"),
+        1,
+        ["not here [x]", "file: [b]f[/b]", "Go there."],
+    ),
+    "unreachable": (Unreachable("http://h: gone"), 1, ["No answer: http://h: gone", "this is its address"]),
+    "settings": (SettingsError("the setting 'port' is wrong"), 2, ["the setting 'port' is wrong"]),
+    "version": (DatabaseVersionError("of a newer Larder"), 1, ["of a newer Larder"]),
+    "postgres": (PostgresError("no PostgreSQL found"), 1, ["no PostgreSQL found"]),
+    "own": (OwnError("the folder is in use"), 1, ["the folder is in use"]),
+}
+
+
+def fail(how: str) -> None:
+    raise ERRORS[how][0]
+
+
+def crash() -> None:
+    raise KeyError("surprise")
+
+
+APP = service_app(
+    "Fails.",
+    {"fail": (f"{__name__}:fail", "Fail."), "crash": (f"{__name__}:crash", "Crash.")},
+    expected_errors=(f"{__name__}:OwnError", "a.module.that.is.not.imported:Error"),
+)
+
+
+@pytest.mark.parametrize("how", ERRORS)
+def test_an_expected_error_is_printed(how: str) -> None:
+    _, exit_code, parts = ERRORS[how]
+    done = CliRunner().invoke(APP, ["fail", how])
+    assert (done.exit_code, done.stdout) == (exit_code, "")
+    assert [part for part in parts if part not in done.stderr] == []
+    assert "incident" not in done.stderr
+
+
+def test_an_unexpected_error_passes_through() -> None:
+    done = CliRunner().invoke(APP, ["crash"])
+    assert isinstance(done.exception, KeyError)
+    assert describe_expected(done.exception) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "parts"),
+    [
+        (KeyError("surprise"), ["KeyError", "surprise", "'larder --debug'"]),
+        (OSError(28, "No space left on device"), ["No space left on device", "(OSError)"]),
+        (OwnError("of a service"), ["OwnError: of a service"]),
+        (CONFLICT("twice"), ["twice"]),
+    ],
+)
+def test_any_error_can_be_described(error: Exception, parts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    report = describe(error, debug_command="larder --debug")
+    assert report.exit_code == 1
+    print_error(report)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert [part for part in parts if part not in printed.err] == []
+
+
+def test_exits_are_no_errors() -> None:
+    assert describe_expected(typer.Exit(3)) is None

@@ -1,0 +1,74 @@
+"""Tables, JSON and next steps as commands print them where the output is no terminal."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from rich.text import Text
+
+from shared.runtime.cli.output import flags, number, print_json, print_line, print_next, print_table, short_time
+
+Captured = pytest.CaptureFixture[str]
+
+
+class Row(msgspec.Struct):
+    name: str
+    quantity: float | None = None
+
+
+def test_json_is_one_line(capsys: Captured) -> None:
+    print_json({"items": [Row("جبنة", 2.5)], "next": None})
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1
+    assert json.loads(printed) == {"items": [{"name": "جبنة", "quantity": 2.5}], "next": None}
+
+
+def test_a_table_shows_its_cells_as_they_are(capsys: Captured) -> None:
+    print_table("Stock", ("item", "on hand#", "note"), [("[red]milk[/]", 2.0, None), ("gin", 2.25, Text("low"))])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].rstrip() == "Stock"
+    [milk] = [line for line in lines if "[red]milk[/]" in line]
+    [gin] = [line for line in lines if "gin" in line]
+    assert milk.split("│")[2] == "       2 "
+    assert gin.split("│")[2:4] == ["    2.25 ", " low  "]
+
+
+def test_a_table_is_as_wide_as_its_text(capsys: Captured) -> None:
+    wide = "x" * 500
+    print_table("", ("", ""), [(wide, wide)])
+    printed = capsys.readouterr().out
+    assert f"{wide} │ {wide}" in printed
+    assert len(printed.splitlines()) == 3, "no header where no column has a name"
+
+
+@pytest.mark.parametrize(
+    ("title", "empty", "printed"),
+    [("Items [b]", None, "Items [b]: none\n"), ("", "Nothing yet.", "Nothing yet.\n"), ("Items", "", "")],
+)
+def test_an_empty_table_is_a_line(title: str, empty: str | None, printed: str, capsys: Captured) -> None:
+    print_table(title, ("item",), [], empty=empty)
+    assert capsys.readouterr().out == printed
+
+
+def test_lines_and_next_steps(capsys: Captured) -> None:
+    print_line("[green]done[/]")
+    print_next("larder branch serve --dir '[d]'", "later")
+    assert capsys.readouterr().out == "done\n\nNext:\n  larder branch serve --dir '[d]'\n  later\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2.0, "2"), (2.5, "2.5"), (-0.125, "-0.125"), (1e12, "1000000000000"), (3, "3"), ("1.50", "1.50")],
+)
+def test_quantities(value: float | str, text: str) -> None:
+    assert number(value) == text
+
+
+def test_flags_and_times() -> None:
+    assert flags(["negative", "short"]).plain == "negative, short"
+    assert flags(None).plain == ""
+    assert short_time("2026-01-31T23:59:59.123456+02:00") == "2026-01-31 23:59:59"
+    assert short_time("2026-01-31T23:59:59.123456Z") == "2026-01-31 23:59:59Z"
+    assert short_time(None) == ""
