@@ -1,1 +1,1 @@
-"""`larder demo`: the whole of Larder on one machine, to try, or playing one day and checking itself."""
+"""`larder demo`: all services on one machine, to try, or for one day that is played and checked."""

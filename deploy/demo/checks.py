@@ -1,6 +1,6 @@
-"""What must hold when the day is over, checked from the databases and the callers' tally, not from what services say.
+"""The checks of a demo day, on the databases and the callers' totals, not on what the services report.
 
-Pure: `gather` (in `gathering`) reads, this judges. A test breaks what each check looks at and sees it fail.
+Pure: `snapshot_reader` reads what is checked here. A test breaks what each check looks at and sees it fail.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Stock = dict[str, int]
 
 @dataclass(frozen=True)
 class LogCopy:
-    """One log as one side has it: the canonical lines, the hash of each, the projected on hand of every item."""
+    """One side's copy of a log: canonical lines, the hash of each, projected on hand of each item (thousandths)."""
 
     lines: list[bytes]
     hashes: list[bytes]
@@ -28,17 +28,17 @@ class LogCopy:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Both sides of every location, the transfers' ends as the coordinator shows them, and the callers' tally."""
+    """Both copies of every location's log, the state of each transfer at the coordinator, and the callers' totals."""
 
     branches: dict[str, LogCopy]
     head_office: dict[str, LogCopy]
     transfers: dict[str, str]
-    tally: DayTotals
+    totals: DayTotals
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: what it is about, whether it holds, and the first thing that does not."""
+    """One check: its name, whether it holds, and the first fault."""
 
     name: str
     holds: bool
@@ -46,21 +46,21 @@ class Check:
 
 
 def run_checks(snapshot: Snapshot) -> list[Check]:
-    """Every check, in the order in which people want to read them."""
+    """Every check, in the order in which they are shown."""
     return [
-        _check(name, judge(snapshot))
-        for name, judge in (
+        _result(name, find_faults(snapshot))
+        for name, find_faults in (
             ("the logs are equal, byte for byte", logs_equal),
             ("every hash verifies, on both sides", chains_verify),
             ("projection = fold of the log, on both sides", projections_fold),
-            ("nothing lost, nothing counted twice", as_told),
-            ("every transfer ended as its caller was told", transfers_ended),
+            ("nothing lost, nothing counted twice", as_answered),
+            ("every transfer ended as its caller was told", transfers_ended_as_answered),
             ("conservation: no goods appear or vanish", conserved),
         )
     ]
 
 
-def _check(name: str, faults: Iterable[str]) -> Check:
+def _result(name: str, faults: Iterable[str]) -> Check:
     first = next(iter(faults), None)
     return Check(name, first is None, first or "")
 
@@ -100,33 +100,33 @@ def projections_fold(snapshot: Snapshot) -> Iterable[str]:
             yield f"{location} at the {side}: the log cannot be read"
             continue
         for item_id in sorted({*folded, *copy.on_hand}):
-            shown, told = copy.on_hand.get(item_id, 0), folded.get(item_id, 0)
-            if shown != told:
+            projected, computed = copy.on_hand.get(item_id, 0), folded.get(item_id, 0)
+            if projected != computed:
                 yield (
-                    f"{location} at the {side}: {item_id} is projected as {quantity_text(shown)}, "
-                    f"its events say {quantity_text(told)}"
+                    f"{location} at the {side}: {item_id} is projected as {quantity_text(projected)}, "
+                    f"its events say {quantity_text(computed)}"
                 )
 
 
-def as_told(snapshot: Snapshot) -> Iterable[str]:
-    """Faults: stock at head office that is not what the callers were told, or an order line more or less."""
-    for (location, item_id), expected in sorted(snapshot.tally.expected.items()):
+def as_answered(snapshot: Snapshot) -> Iterable[str]:
+    """Faults: stock at head office that differs from the callers' totals, or another number of order lines."""
+    for (location, item_id), expected in sorted(snapshot.totals.expected.items()):
         there = snapshot.head_office[location].on_hand.get(item_id, 0)
         if there != expected:
             yield f"{location}: {quantity_text(there)} of {item_id}, the callers counted {quantity_text(expected)}"
-    for location, lines in snapshot.tally.order_lines.items():
+    for location, lines in snapshot.totals.order_lines.items():
         kept = _events(snapshot.head_office[location].lines) or []
         recorded = sum(event.type is EventType.ORDER_DEDUCTION for event in kept)
         if recorded != lines:
             yield f"{location}: {recorded} order lines in the log, {lines} were sent"
 
 
-def transfers_ended(snapshot: Snapshot) -> Iterable[str]:
-    """Faults: a transfer that hangs, or ended otherwise than its caller was told."""
-    for transfer_id, told in snapshot.tally.transfers.items():
+def transfers_ended_as_answered(snapshot: Snapshot) -> Iterable[str]:
+    """Faults: a transfer that has not ended, or ended in another state than its caller was answered."""
+    for transfer_id, answered in snapshot.totals.transfers.items():
         state = snapshot.transfers.get(transfer_id, "unknown")
-        if state != told or state not in ENDED:
-            yield f"{transfer_id} is {state}, its caller was told {told}"
+        if state != answered or state not in ENDED:
+            yield f"{transfer_id} is {state}, its caller was told {answered}"
     for transfer_id, state in snapshot.transfers.items():
         if state not in ENDED:
             yield f"{transfer_id} hangs in {state}"
@@ -134,34 +134,34 @@ def transfers_ended(snapshot: Snapshot) -> Iterable[str]:
 
 def conserved(snapshot: Snapshot) -> Iterable[str]:
     """Faults: an item whose on hand + in transit + lost is not what came in − what went out + the variances."""
-    totals: Counter[str] = Counter()
-    on_the_way: Counter[tuple[str, str]] = Counter()
+    excess: Counter[str] = Counter()
+    in_transit: Counter[tuple[str, str]] = Counter()
     for location, copy in snapshot.head_office.items():
         events = _events(copy.lines)
         if events is None:
             yield f"{location}: the log cannot be read"
             continue
-        undone = {event.voided_sequence for event in events}
-        for item_id, story in _stories(events).items():
-            totals[item_id] += copy.on_hand.get(item_id, 0) - fold(story).variance
+        voided = {event.voided_sequence for event in events}
+        for item_id, movements in _movements_by_item(events).items():
+            excess[item_id] += copy.on_hand.get(item_id, 0) - fold(movements).variance
         for event in events:
-            if event.sequence in undone or event.item_id is None or event.quantity is None:
+            if event.sequence in voided or event.item_id is None or event.quantity is None:
                 continue
-            totals[event.item_id] -= _FLOWS.get(event.type, 0) * event.quantity
+            excess[event.item_id] -= _FLOWS.get(event.type, 0) * event.quantity
             direction = _TRANSIT.get(event.type, 0)
-            totals[event.item_id] += direction * event.quantity
+            excess[event.item_id] += direction * event.quantity
             if event.type is EventType.TRANSFER_LOST:
-                totals[event.item_id] += event.quantity
-            on_the_way[event.transfer_id or "", event.item_id] += direction * event.quantity
-    for item_id, excess in sorted(totals.items()):
-        if excess:
-            yield f"{quantity_text(excess)} of {item_id} came from nowhere"
-    for (transfer_id, item_id), left in sorted(on_the_way.items()):
+                excess[event.item_id] += event.quantity
+            in_transit[event.transfer_id or "", event.item_id] += direction * event.quantity
+    for item_id, surplus in sorted(excess.items()):
+        if surplus:
+            yield f"{quantity_text(surplus)} of {item_id} came from nowhere"
+    for (transfer_id, item_id), left in sorted(in_transit.items()):
         if left:
             yield f"{quantity_text(left)} of {item_id} is still on its way in {transfer_id}"
 
 
-# How each type counts in the equation, said here once more and not taken from the fold's own table.
+# How each type counts in the equation; stated here again, as a check must not use the fold's own table.
 _FLOWS = {
     EventType.PURCHASE_RECEIVED: 1,
     EventType.PURCHASE_RETURNED: -1,
@@ -180,7 +180,11 @@ _TRANSIT = {EventType.TRANSFER_OUT: 1, EventType.TRANSFER_IN: -1, EventType.TRAN
 def fold_lines(lines: list[bytes]) -> Stock | None:
     """On hand of every item, folded from canonical lines; None where a line cannot be read."""
     events = _events(lines)
-    return None if events is None else {item_id: fold(story).on_hand for item_id, story in _stories(events).items()}
+    return (
+        None
+        if events is None
+        else {item_id: fold(movements).on_hand for item_id, movements in _movements_by_item(events).items()}
+    )
 
 
 def _events(lines: list[bytes]) -> list[Event] | None:
@@ -190,12 +194,12 @@ def _events(lines: list[bytes]) -> list[Event] | None:
         return None
 
 
-def _stories(events: list[Event]) -> dict[str, list[Movement]]:
-    stories: defaultdict[str, list[Movement]] = defaultdict(list)
+def _movements_by_item(events: list[Event]) -> dict[str, list[Movement]]:
+    found: defaultdict[str, list[Movement]] = defaultdict(list)
     for event in events:
         if event.item_id is not None and event.type is not EventType.ITEM_DEFINED:
-            stories[event.item_id].append(movement(event))
-    return stories
+            found[event.item_id].append(movement(event))
+    return found
 
 
 def _copies(snapshot: Snapshot) -> Iterable[tuple[str, str, LogCopy]]:

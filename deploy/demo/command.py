@@ -20,8 +20,8 @@ from rich.table import Table
 from deploy.demo.checks import Check, run_checks
 from deploy.demo.data import ITEMS
 from deploy.demo.day import Day
-from deploy.demo.gathering import gather
 from deploy.demo.services import DemoFailed, DemoGroup
+from deploy.demo.snapshot_reader import read_snapshot
 from shared.events import quantity_text
 from shared.runtime.cli.errors import REFUSED
 from shared.runtime.settings import command_line
@@ -45,10 +45,10 @@ def demo(
     console = Console(stderr=as_json, highlight=False)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with _place(folder, once=once) as place:
-            console.print(f"Starting head office, the transfer coordinator and three branches in {place} …")
-            with DemoGroup(place) as group:
-                code = _play_once(group, console, as_json=as_json) if once else _stay(group, console)
+        with _demo_folder(folder, once=once) as demo_folder:
+            console.print(f"Starting head office, the transfer coordinator and three branches in {demo_folder} …")
+            with DemoGroup(demo_folder) as group:
+                code = _play_day(group, console, as_json=as_json) if once else _keep_running(group, console)
                 console.print("Stopping …")
     except DemoFailed as error:
         console.print(f"[bold red]The demo failed:[/] {error}", markup=True)
@@ -63,27 +63,27 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _place(folder: Path | None, *, once: bool) -> Iterator[Path]:
+def _demo_folder(folder: Path | None, *, once: bool) -> Iterator[Path]:
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="larder-demo-") as made:
             yield Path(made)
         return
     folder = folder.resolve()
-    if folder.exists() and any(folder.iterdir()) and (once or not DemoGroup.is_one(folder)):
+    if folder.exists() and any(folder.iterdir()) and (once or not DemoGroup.exists_in(folder)):
         why = "--once plays its day in an empty one" if once else "what is in it is no demo"
         raise DemoFailed(f"{folder} is not empty, and {why}: name another --dir")
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
 
 
-def _play_once(group: DemoGroup, console: Console, *, as_json: bool) -> int:
-    def say(line: str) -> None:
+def _play_day(group: DemoGroup, console: Console, *, as_json: bool) -> int:
+    def print_step(line: str) -> None:
         console.print(f"  {line}", markup=False)
 
-    day = Day(group, Random(SEED), say)  # noqa: S311 - sample data, the same every time
+    day = Day(group, Random(SEED), print_step)  # noqa: S311 - sample data, the same every time
     try:
-        tally = day.play()
-        snapshot = gather(group, day, tally)
+        totals = day.play()
+        snapshot = read_snapshot(group, day, totals)
     finally:
         day.close()
     checks = run_checks(snapshot)
@@ -104,7 +104,7 @@ def _play_once(group: DemoGroup, console: Console, *, as_json: bool) -> int:
     return 0 if all(check.holds for check in checks) else REFUSED
 
 
-def _stay(group: DemoGroup, console: Console) -> int:
+def _keep_running(group: DemoGroup, console: Console) -> int:
     if group.new:
         day = Day(group, Random(SEED), lambda line: console.print(f"  {line}", markup=False))  # noqa: S311
         try:

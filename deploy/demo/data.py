@@ -58,7 +58,7 @@ DISHES = {
 }
 
 
-def an_order(random: Random) -> list[dict[str, object]]:
+def sample_order(random: Random) -> list[dict[str, object]]:
     """The lines of one order: one to three dishes, each ingredient a line with the dish that caused it."""
     dishes = random.sample(sorted(DISHES), random.randint(1, 3))
     return [

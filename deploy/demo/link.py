@@ -1,4 +1,4 @@
-"""A line between a branch and head office that can be cut: a TCP relay on loopback."""
+"""A TCP relay on loopback between a branch and head office, which can be cut and joined."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ START_SECONDS = 10.0
 
 
 class Link:
-    """Relays 127.0.0.1:`port` (0: chosen by the system) to 127.0.0.1:`target`, until cut. Use as a context manager.
+    """Relays 127.0.0.1:`port` (0: chosen by the system) to 127.0.0.1:`target`, until cut. A context manager.
 
-    A cut closes what is open and leaves nobody listening, as when a router loses power; `join` listens again on the
+    `cut` closes the open connections and stops listening, as when a router loses power; `join` listens again on the
     same port.
     """
 
@@ -43,11 +43,11 @@ class Link:
         return self._server is not None
 
     def cut(self) -> None:
-        """Cut the line. Does nothing where it is cut already."""
+        """Cut the link. Does nothing if it is cut already."""
         asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(START_SECONDS)
 
     def join(self) -> None:
-        """Join the line again. Does nothing where it is up."""
+        """Join the link again. Does nothing if it is up."""
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(START_SECONDS)
 
     async def _listen(self) -> None:
@@ -80,7 +80,7 @@ class Link:
                 self._open.discard(far_writer)
                 far_writer.close()
         except (OSError, asyncio.CancelledError):
-            pass  # either end went away, or the line was cut: closing is all there is to do
+            pass  # either end closed, or the link was cut: only closing remains
         finally:
             self._tasks.discard(task)
             self._open.discard(writer)

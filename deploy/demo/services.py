@@ -23,15 +23,15 @@ START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
 LARDER = (sys.executable, "-m", "deploy.cli")
-ON_A_LEASH = (sys.executable, "-m", "deploy.demo.leash")
+CHILD_COMMAND = (sys.executable, "-m", "deploy.demo.child_command")
 
 
 class DemoFailed(Exception):
-    """Something of the demo did not start or did not answer; the text says what and where its log is."""
+    """A part of the demo did not start or did not answer; the text names it and its log."""
 
 
 def larder_json(*arguments: str | Path) -> Any:
-    """Run one `larder` command with --json to its end; what it printed. Raises DemoFailed."""
+    """Run one `larder` command with --json; the JSON that it printed. Raises DemoFailed."""
     command = [*LARDER, *map(str, arguments), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=START_SECONDS)
     if done.returncode != 0:
@@ -39,9 +39,9 @@ def larder_json(*arguments: str | Path) -> Any:
     return json.loads(done.stdout)
 
 
-def free_port(wanted: int) -> int:
-    """`wanted` where nobody listens there, else one that the system chooses."""
-    for port in (wanted, 0):
+def free_port(preferred: int) -> int:
+    """`preferred` if it is free, else a port that the system chooses. Raises DemoFailed."""
+    for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -61,7 +61,7 @@ class Service:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "serve.log"
-        self._arguments = [*ON_A_LEASH, *arguments, "--dir", str(folder), "--port", str(port)]
+        self._arguments = [*CHILD_COMMAND, *arguments, "--dir", str(folder), "--port", str(port)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -78,8 +78,8 @@ class Service:
     def start(self) -> None:
         """Start it and wait until it is ready. Raises DemoFailed."""
         with self.log.open("ab") as log:
-            # A session of its own: Ctrl-C in the terminal is the demo's, which stops its services in order. The pipe is
-            # never written to; it ends with us, however we end.
+            # A session of its own: Ctrl-C in the terminal reaches the demo, which stops its services in order. Nothing
+            # is written to the pipe; it is closed when this process ends, in whatever way.
             self._process = subprocess.Popen(
                 self._arguments, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
@@ -99,11 +99,11 @@ class Service:
             return False
 
     def stop(self) -> None:
-        """Stop it in order; by force where it does not end in time."""
+        """Stop it; kill it if it does not end in time."""
         process, self._process = self._process, None
         if process is None:
             return
-        with process:  # closes its end of the leash
+        with process:  # closes the pipe
             process.terminate()
             try:
                 process.wait(STOP_SECONDS)
@@ -112,7 +112,7 @@ class Service:
 
 
 class Branch(Service):
-    """A branch's node, its manager key, and its line to head office."""
+    """A branch's node, its manager key, and its link to head office."""
 
     def __init__(self, location: SampleLocation, folder: Path, port: int, key: str, link: Link) -> None:
         super().__init__(location.location_id, folder, port, ("branch", "serve"))
@@ -121,8 +121,8 @@ class Branch(Service):
         self.link = link
 
 
-class Kept(msgspec.Struct, kw_only=True):
-    """What a demo's folder remembers, in `demo.json`: keys and ports, so that it can be started again."""
+class DemoState(msgspec.Struct, kw_only=True):
+    """The keys and ports of a demo, in `demo.json` in its folder, so that it can be started again."""
 
     admin_key: str
     ports: dict[str, int]
@@ -130,35 +130,35 @@ class Kept(msgspec.Struct, kw_only=True):
     link_ports: dict[str, int]
 
 
-KEPT = "demo.json"
+STATE_FILE = "demo.json"
 
 
 class DemoGroup:
-    """Everything that runs: use as a context manager; leaving it stops all of it, the last started first.
+    """All services of the demo, as a context manager; leaving it stops them, the last started first.
 
-    `new` says that the folder was empty: there is nothing in the databases yet.
+    `new`: the folder was empty, and so are the databases.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.branches: dict[str, Branch] = {}
-        self.new = not self.is_one(folder)
+        self.new = not self.exists_in(folder)
         self.admin_key = ""
         self.head_office: Service
         self.coordinator: Service
         self._stack = ExitStack()
 
     @staticmethod
-    def is_one(folder: Path) -> bool:
-        """Whether a demo was started in `folder` before."""
-        return (folder / KEPT).exists()
+    def exists_in(folder: Path) -> bool:
+        """Whether `folder` holds a demo."""
+        return (folder / STATE_FILE).exists()
 
     def __enter__(self) -> Self:
         try:
             if self.new:
-                self._begin()
+                self._create()
             else:
-                self._go_on(msgspec.json.decode((self.folder / KEPT).read_bytes(), type=Kept))
+                self._resume(msgspec.json.decode((self.folder / STATE_FILE).read_bytes(), type=DemoState))
         except BaseException:
             self._stack.close()
             raise
@@ -167,7 +167,7 @@ class DemoGroup:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stack.close()
 
-    def _begin(self) -> None:
+    def _create(self) -> None:
         office = self.folder / "head-office"
         self.admin_key = str(larder_json("head-office", "init", "--dir", office)["key"])
         self._serve_head_office(free_port(8000))
@@ -187,16 +187,16 @@ class DemoGroup:
         folder = self.folder / "transfer-coordinator"
         larder_json("transfer", "init", "--dir", folder, "--head-office", self.head_office.url, "--key", key)
         self._serve_coordinator(free_port(8001))
-        self._keep()
+        self._save_state()
 
-    def _go_on(self, kept: Kept) -> None:
-        self.admin_key = kept.admin_key
-        self._serve_head_office(kept.ports["head-office"])
+    def _resume(self, state: DemoState) -> None:
+        self.admin_key = state.admin_key
+        self._serve_head_office(state.ports["head-office"])
         for location in LOCATIONS:
             name = location.location_id
-            link = self._stack.enter_context(Link(self.head_office.port, kept.link_ports[name]))
-            self._serve_branch(location, kept.ports[name], kept.branch_keys[name], link)
-        self._serve_coordinator(kept.ports["transfer-coordinator"])
+            link = self._stack.enter_context(Link(self.head_office.port, state.link_ports[name]))
+            self._serve_branch(location, state.ports[name], state.branch_keys[name], link)
+        self._serve_coordinator(state.ports["transfer-coordinator"])
 
     def _serve_head_office(self, port: int) -> None:
         service = Service("head office", self.folder / "head-office", port, ("head-office", "serve"))
@@ -210,14 +210,14 @@ class DemoGroup:
         service = Service("transfer coordinator", self.folder / "transfer-coordinator", port, ("transfer", "serve"))
         self.coordinator = self._stack.enter_context(service)
 
-    def _keep(self) -> None:
-        kept = Kept(
+    def _save_state(self) -> None:
+        state = DemoState(
             admin_key=self.admin_key,
             ports={"head-office": self.head_office.port, "transfer-coordinator": self.coordinator.port}
             | {name: branch.port for name, branch in self.branches.items()},
             branch_keys={name: branch.key for name, branch in self.branches.items()},
             link_ports={name: branch.link.port for name, branch in self.branches.items()},
         )
-        path = self.folder / KEPT
+        path = self.folder / STATE_FILE
         path.touch(mode=0o600)
-        path.write_bytes(msgspec.json.encode(kept))
+        path.write_bytes(msgspec.json.encode(state))

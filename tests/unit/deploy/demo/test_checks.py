@@ -39,12 +39,12 @@ def source() -> list[Event]:
 def whole() -> Snapshot:
     """One branch that sent 2 l of milk to another: everything holds."""
     copies = {"BEY-01": copy_of(source()), "BEY-02": copy_of([moved("TRANSFER_IN", "BEY-02", 5)])}
-    tally = DayTotals(
+    totals = DayTotals(
         expected=Counter({("BEY-01", "milk"): 5_500, ("BEY-02", "milk"): 2_000}),
         order_lines=Counter({"BEY-01": 1}),
         transfers={"t-1": "COMPLETED"},
     )
-    return Snapshot(dict(copies), dict(copies), {"t-1": "COMPLETED"}, tally)
+    return Snapshot(dict(copies), dict(copies), {"t-1": "COMPLETED"}, totals)
 
 
 def failing(snapshot: Snapshot) -> set[int]:
@@ -73,7 +73,7 @@ def test_a_missing_event() -> None:
 def test_a_location_that_never_arrived() -> None:
     good = whole()
     bare = replace(good, head_office={"BEY-01": good.head_office["BEY-01"]})
-    bare.tally.expected.pop(("BEY-02", "milk"))
+    bare.totals.expected.pop(("BEY-02", "milk"))
     assert EQUAL in failing(bare)
 
 
@@ -110,7 +110,7 @@ def test_an_order_counted_twice() -> None:
 
 def test_stock_that_is_not_what_callers_were_told() -> None:
     snapshot = whole()
-    snapshot.tally.expected["BEY-02", "milk"] += 1
+    snapshot.totals.expected["BEY-02", "milk"] += 1
     assert failing(snapshot) == {TOLD}
 
 

@@ -1,4 +1,4 @@
-"""Reads what the demo's checks look at: the branches' own databases, head office's copy, the transfers' ends."""
+"""Reads the snapshot for the demo's checks: the branches' databases, head office's copies, the transfers' states."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from branch_node.database.schema import LOG, STOCK
 from deploy.demo.checks import LogCopy, Snapshot
-from deploy.demo.day import Day, DayTotals, ServiceCaller, listed
+from deploy.demo.day import Day, DayTotals, ServiceCaller, list_all
 from deploy.demo.services import Branch, DemoGroup
 from shared.event_log import read_after
 from shared.events import parse_quantity
@@ -17,15 +17,15 @@ from shared.runtime.database.engine import sqlite_engine
 PAGE = 1_000
 
 
-def gather(group: DemoGroup, day: Day, tally: DayTotals) -> Snapshot:
-    """Everything the checks need of a running group."""
-    stock = listed(day.office, "/v1/stock")
-    transfers = {each["transfer_id"]: str(each["state"]) for each in listed(day.coordinator, "/v1/transfers")}
+def read_snapshot(group: DemoGroup, day: Day, totals: DayTotals) -> Snapshot:
+    """The snapshot of a running group. Raises DemoFailed."""
+    stock = list_all(day.office, "/v1/stock")
+    transfers = {each["transfer_id"]: str(each["state"]) for each in list_all(day.coordinator, "/v1/transfers")}
     return Snapshot(
         branches={name: _at_branch(branch) for name, branch in group.branches.items()},
         head_office={name: _at_head_office(day.office, name, stock) for name in group.branches},
         transfers=transfers,
-        tally=tally,
+        totals=totals,
     )
 
 
