@@ -130,6 +130,6 @@ def serve(settings: HeadOfficeSettings, say: Callable[[str], None]) -> int:
             host=settings.host,
             port=settings.port,
             name=NAME,
-            say=say,
+            on_ready=say,
             watch=office.wakeups.failure,
         )

@@ -147,7 +147,7 @@ def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
                 host=settings.host,
                 port=settings.port,
                 name=NAME,
-                say=ready,
+                on_ready=ready,
                 watch=built.runner.problem,
             )
         finally:

@@ -54,8 +54,8 @@ def init(
 def serve(
     *,
     folder: Directory = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless told otherwise.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 unless told otherwise.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 if not given.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 if not given.")] = None,
     database_url: DatabaseUrl = None,
     threads: Annotated[int | None, typer.Option(help="Requests worked on at the same time.")] = None,
     ingests: Annotated[int | None, typer.Option(help="Batches taken in at the same time.")] = None,

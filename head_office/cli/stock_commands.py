@@ -60,13 +60,13 @@ def stock(
         _show_totals(rows, about, as_json)
         return
     if as_json:
-        told = {name: freshness_out(found) for name, found in fresh.items()}
-        print_json({"items": [stock_out(row, figure_at, told[row.location_id]) for row in rows], **about})
+        records = {name: freshness_out(found) for name, found in fresh.items()}
+        print_json({"items": [stock_out(row, figure_at, records[row.location_id]) for row in rows], **about})
         return
-    # When a branch was heard says nothing of a moment in the past: there, the last event known then does.
-    then = cut.known_at is not None
-    freshness_column = "known to" if then else "heard"
-    title = f"Stock at {figure_at}" + (f", as known at {_text(cut.known_at)}" if then else "")
+    # The time of last contact says nothing of the past: there, the last event known at that time is shown.
+    in_the_past = cut.known_at is not None
+    freshness_column = "known to" if in_the_past else "heard"
+    title = f"Stock at {figure_at}" + (f", as known at {_text(cut.known_at)}" if in_the_past else "")
     print_table(
         title,
         ("item", "name", "location", "on hand#", "reserved#", "available#", "unit", freshness_column, "beware"),
@@ -79,7 +79,7 @@ def stock(
                 quantity_text(row.reserved),
                 quantity_text(row.available),
                 row.unit,
-                f"event {cut.sequences[row.location_id]}" if then else _heard(fresh[row.location_id]),
+                f"event {cut.sequences[row.location_id]}" if in_the_past else _last_contact(fresh[row.location_id]),
                 " ".join(row.flags),
             )
             for row in rows
@@ -173,6 +173,6 @@ def _code(row: group_stock.StockRow) -> str:
     return row.item_id if row.recorded_as == row.item_id else f"{row.item_id} ({row.recorded_as})"
 
 
-def _heard(found: Freshness) -> str:
-    heard = "never" if found.heard_at is None else moment_text(found.heard_at // 1_000_000 * 1_000_000)
-    return f"{heard}, {found.behind} behind" if found.behind else heard
+def _last_contact(found: Freshness) -> str:
+    contact = "never" if found.heard_at is None else moment_text(found.heard_at // 1_000_000 * 1_000_000)
+    return f"{contact}, {found.behind} behind" if found.behind else contact

@@ -1,8 +1,8 @@
-"""Calling another service over HTTP, synchronously: one ``ServiceClient`` per thread.
+"""Synchronous HTTP client for another Larder service: one ``ServiceClient`` per thread.
 
-Three ways to end: an answer, ``RemoteProblem`` (the other side refused, and said why) or ``Unreachable`` (nothing is
-known: it may or may not have happened). Nothing is tried again unless the call says ``tries``, as only the caller
-knows whether its request may be sent twice.
+A request ends in an answer, ``RemoteProblem`` (the service rejected it, with a reason) or ``Unreachable`` (the outcome
+is unknown: it may or may not have taken effect). Requests are retried only with ``tries``, as only the caller knows
+whether its request may be sent twice.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _MAX_PROBLEM: Final = 64 * 1024
 
 
 class Unreachable(Exception):
-    """No answer: not connected, cut off, too slow, or not from a Larder service. Nothing is known of the request."""
+    """No answer: not connected, cut off, too slow, or not from a Larder service. The request's outcome is unknown."""
 
 
 class RemoteProblem(Exception):
-    """The other side's refusal. ``extras`` holds the members that are not among the named ones."""
+    """A problem that the service answered. ``extras`` holds the members that have no attribute of their own."""
 
     def __init__(
         self, status: int, code: str, *, title: str = "", detail: str = "", hint: str = "", extras: Mapping[str, Any]
@@ -42,15 +42,15 @@ class RemoteProblem(Exception):
 
     @property
     def temporary(self) -> bool:
-        """Whether the same request may succeed later without anybody doing anything."""
+        """Whether the same request may succeed later without any change."""
         return self.status in {429, 502, 503, 504, 507}
 
 
 class ServiceClient:
     """An ``httpx.Client`` for one service at ``base_url``, with its key.
 
-    ``transport`` is how requests travel (the simulation gives its own). ``timeout`` is the seconds between bytes;
-    a call that waits at the other side gives ``wait``, which is added. ``sleep`` is used between tries.
+    ``transport`` carries the requests (the simulation gives its own). ``timeout`` is the seconds between bytes; a long
+    poll gives its seconds as ``wait``, which are added. ``sleep`` is used between tries.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ServiceClient:
             base_url=self.base_url,
             headers=headers,
             transport=transport,
-            # A redirect would carry the key elsewhere; the environment's proxies are not ours to use unasked.
+            # A redirect would carry the key elsewhere; proxies of the environment are not used without a setting.
             follow_redirects=False,
             trust_env=False,
             limits=httpx.Limits(max_connections=4, max_keepalive_connections=4, keepalive_expiry=60.0),
@@ -157,7 +157,7 @@ class ServiceClient:
 
     def _read(self, response: httpx.Response) -> bytes:
         if response.headers.get("content-encoding", "identity") != "identity":
-            # Not asked for; and a small packed answer may unpack to anything.
+            # Not requested; and a small compressed answer may expand to any size.
             raise Unreachable(f"{self.base_url}: the answer is compressed, so not from a Larder service")
         parts: list[bytes] = []
         size = 0
@@ -170,7 +170,7 @@ class ServiceClient:
 
 
 class Answer:
-    """A 2xx answer, read whole."""
+    """A 2xx answer, read completely."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -199,7 +199,7 @@ def _remote_problem(status: int, headers: Mapping[str, str], body: bytes) -> Exc
     except ValueError:
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("code"), str):
-        # A gateway's own page says nothing about our request; a service of ours would have named a code.
+        # A gateway's own error page says nothing about the request; a Larder service names a code.
         return Unreachable(f"the answer {status} is not from a Larder service")
     text = {name: str(found.pop(name, ""))[:_LONGEST_HINT] for name in ("code", "title", "detail", "hint")}
     found.pop("type", None)

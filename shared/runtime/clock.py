@@ -1,6 +1,6 @@
 """Time and ids. Every moment is an int of microseconds since the epoch, UTC ("micros").
 
-Only ``SystemClock`` reads the computer's clock; everything else is given a ``Clock``, so the simulation can turn it.
+Only ``SystemClock`` reads the computer's clock; other code takes a ``Clock``, which the simulation replaces.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RFC3339: Final = re.compile(
 
 
 class Clock(Protocol):
-    """What the code asks for the time. ``now`` is micros; ``monotonic`` seconds from some start, never going back."""
+    """A source of time. ``now`` is in micros; ``monotonic`` in seconds from some start, never going back."""
 
     def now(self) -> int: ...
 
@@ -38,7 +38,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The computer's clock. Its monotonic counts the time the computer slept, where the system can tell."""
+    """The computer's clock. ``monotonic`` includes the time that the computer slept, where the system measures it."""
 
     def __init__(self) -> None:
         # CLOCK_MONOTONIC stands still while a laptop sleeps, which would look like a jump of the wall clock.
@@ -55,7 +55,7 @@ def parse_rfc3339(text: str) -> tuple[int, int]:
     """(micros, offset from UTC in minutes) of an RFC 3339 time such as ``2025-03-01T12:30:00+02:00``.
 
     Raises ValueError when the offset is missing, the text is no such time, or the year is not 2000..2199. Digits
-    beyond the microsecond are cut.
+    beyond the microsecond are dropped.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -111,13 +111,13 @@ def _assemble(milliseconds: int, random_74: int) -> UUID:
 
 
 class IdFactory:
-    """Makes UUIDv7s that only grow, also within one millisecond and when the moment given goes back.
+    """Makes UUIDv7s in increasing order, also within one millisecond and when the moment given goes back.
 
     Call it with micros. Thread-safe. ``randbits`` is ``random.Random(seed).getrandbits`` in the simulation.
     """
 
     def __init__(self, randbits: Callable[[int], int] | None = None) -> None:
-        # Ids need to be unique, not secret: a generator seeded by the system is ten times as fast as the system's.
+        # Ids must be unique, not secret: a generator seeded by the system is ten times as fast as the system's own.
         self._randbits = randbits or random.Random(secrets.randbits(256)).getrandbits  # noqa: S311
         self._milliseconds = -1
         self._random = 0
@@ -139,15 +139,15 @@ class IdFactory:
 
 
 class NodeClock:
-    """A node's now (DESIGN section 3): never goes back, follows the monotonic clock, and distrusts sudden jumps.
+    """A node's clock (DESIGN section 3): never goes back, follows the monotonic clock, and ignores sudden jumps.
 
-    The base's wall clock is followed while it agrees within ``tolerance`` with the monotonic clock since the last
-    confirmation, so a network time service may correct it. A larger jump is not followed: now runs on by the monotonic
-    clock and ``confirmed`` is false until the wall clock comes back, head office's time is observed or a manager
-    confirms one. Where now is ahead of the time to follow it runs at half speed until it is not.
+    The base's wall clock is followed while it agrees within ``TOLERANCE`` with the monotonic clock since the last
+    confirmation, so a network time service may correct it. A larger jump is ignored: now follows the monotonic clock
+    and ``confirmed`` is false until the wall clock comes back, head office's time is observed or a manager confirms a
+    time. While now is ahead of the time that it follows it runs at half speed.
 
-    ``last_now`` is the last now that a former process of this node recorded, or None on the first start. A wall clock
-    that starts behind it, or more than ``longest_stop`` ahead of it, is not believed until confirmed.
+    ``last_now`` is the last now that an earlier process of this node recorded, or None on the first start. A wall clock
+    that starts behind it, or more than ``LONGEST_STOP`` ahead of it, is not trusted until confirmed.
 
     Deterministic: the same readings of the base give the same answers. Thread-safe.
     """
@@ -160,25 +160,25 @@ class NodeClock:
         self._base = base
         self._lock = threading.Lock()
         wall, monotonic = base.now(), base.monotonic()
-        # The three readings that belong together: from here on the clocks are compared by what they moved since.
+        # Three readings of one moment: the clocks are compared by how far they have moved since.
         self._reference_wall = wall
         self._reference_monotonic = monotonic
         self._reference_time = wall
-        self._believed = EARLIEST <= wall < LATEST
+        self._trusted = EARLIEST <= wall < LATEST
         self._last = max(EARLIEST, min(wall, LATEST - 1))
         self._last_monotonic = monotonic
         if last_now is not None:
-            self._last = max(last_now, EARLIEST) if not self._believed else max(last_now, wall)
+            self._last = max(last_now, EARLIEST) if not self._trusted else max(last_now, wall)
             behind, ahead = last_now - wall, wall - last_now
-            if behind > self.TOLERANCE or ahead > self.LONGEST_STOP or not self._believed:
-                self._believed = False
+            if behind > self.TOLERANCE or ahead > self.LONGEST_STOP or not self._trusted:
+                self._trusted = False
                 self._last = last_now
                 self._reference_time = last_now
-        elif not self._believed:
+        elif not self._trusted:
             self._reference_time = self._last
 
     def now(self) -> int:
-        """Micros. Never below an earlier answer."""
+        """The time in micros, never below an earlier result."""
         with self._lock:
             return self._read()[0]
 
@@ -187,7 +187,7 @@ class NodeClock:
 
     @property
     def last(self) -> int:
-        """The last now that was given out, to be kept for the next start."""
+        """The last result of ``now``, to be stored for the next start."""
         with self._lock:
             return self._last
 
@@ -196,23 +196,23 @@ class NodeClock:
         """Whether now can be trusted to ``TOLERANCE``. Events recorded while it is false are flagged."""
         with self._lock:
             now, target, jumped = self._read()
-            return self._believed and not jumped and now - target <= self.TOLERANCE
+            return self._trusted and not jumped and now - target <= self.TOLERANCE
 
     def observe_head_office(self, time_micros: int, round_trip: float) -> None:
-        """Head office's time as its answer carried it, and the seconds between asking and having the answer.
+        """Confirm head office's time as read from an answer, given the seconds between request and answer.
 
-        An answer that took over a minute says too little and is passed over, as is a time outside 2000..2199.
+        An answer that took over a minute is too inexact and is ignored, as is a time outside 2000..2199.
         """
         half = round(round_trip * SECOND / 2)
         if 0 <= half * 2 <= self.LONGEST_ROUND_TRIP and EARLIEST <= time_micros + half < LATEST:
             self.confirm(time_micros + half)
 
     def confirm(self, now: int) -> None:
-        """Believe that it is ``now`` (micros), as head office or a manager says.
+        """Take ``now`` (micros) as the true time, on the word of head office or a manager.
 
-        A wall clock within ``TOLERANCE`` of it is right and goes on being followed as it is; any other is followed by
-        its steps only. A node that is ahead stays unconfirmed until the time has caught up with it, as its now may
-        not go back. Raises ValueError for a moment outside the years 2000..2199.
+        A wall clock within ``TOLERANCE`` of it is followed as it is; of any other only the differences are followed. A
+        node that is ahead stays unconfirmed until the time has caught up with it, as its now may not go back. Raises
+        ValueError for a moment outside the years 2000..2199.
         """
         if not EARLIEST <= now < LATEST:
             raise ValueError("the year is not between 2000 and 2199")
@@ -221,7 +221,7 @@ class NodeClock:
             self._reference_wall = wall
             self._reference_monotonic = self._base.monotonic()
             self._reference_time = wall if abs(wall - now) <= self.TOLERANCE else now
-            self._believed = True
+            self._trusted = True
 
     def _read(self) -> tuple[int, int, bool]:
         """(now, the time being followed, whether the wall clock jumped away from it). The caller holds the lock."""
@@ -229,9 +229,9 @@ class NodeClock:
         wall_moved = self._base.now() - self._reference_wall
         monotonic_moved = int((monotonic - self._reference_monotonic) * SECOND)
         jumped = abs(wall_moved - monotonic_moved) > self.TOLERANCE
-        target = self._reference_time + (monotonic_moved if jumped or not self._believed else wall_moved)
+        target = self._reference_time + (monotonic_moved if jumped or not self._trusted else wall_moved)
         elapsed = max(0, int((monotonic - self._last_monotonic) * SECOND))
-        # At least half speed, however often it is asked: that much is made up where now is ahead.
+        # At least half speed, however often it is read: the other half reduces the lead where now is ahead.
         self._last = max(target, self._last + elapsed // 2)
         self._last_monotonic = monotonic
         return self._last, target, jumped

@@ -1,7 +1,7 @@
-"""Refusals that callers can act on (RFC 9457), and the catalogue of every code a service may answer.
+"""Problem details of HTTP errors (RFC 9457), and the catalogue of every code that a service may answer.
 
 A problem's JSON is ``{type, title, status, code, detail, hint, ...extras}``. ``code`` is kebab-case and stable,
-``detail`` says what is wrong with this request, ``hint`` what to do. ``type`` is ``/problems/{code}`` on the
+``detail`` is what is wrong with this request, ``hint`` what to do. ``type`` is ``/problems/{code}`` on the
 service that answered, where the catalogue is served.
 """
 
@@ -24,7 +24,7 @@ _RESERVED = frozenset({"type", "title", "status", "code", "detail", "hint"})
 
 
 class Problem(Exception):
-    """A refusal with an HTTP status and a stable code. Raised anywhere below a route, answered by ``build_app``."""
+    """An error with an HTTP status and a stable code. Raised anywhere below a route; ``build_app`` answers it."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Problem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """One code of the catalogue. Called, it makes the problem: ``raise UNKNOWN_ITEM("no item X", nearest=[...])``."""
+    """One code of the catalogue. Calling it makes the problem: ``raise UNKNOWN_ITEM("no item X", nearest=[...])``."""
 
     code: str
     status: int
@@ -89,13 +89,13 @@ class ProblemKind:
 
 
 class ProblemCatalogue:
-    """Every problem a service may answer: the common ones below and its own, each code declared once."""
+    """Every problem that a service may answer: the common ones below and its own, each code declared once."""
 
     def __init__(self, *, common: bool = True) -> None:
         self._kinds: dict[str, ProblemKind] = dict(COMMON._kinds) if common else {}
 
     def declare(self, code: str, status: int, title: str, hint: str) -> ProblemKind:
-        """Add a code. ValueError for a duplicate, a code that is not kebab-case or a status that is no refusal."""
+        """Add a code. ValueError for a duplicate, a code that is not kebab-case or a status that is no error."""
         if not _CODE.fullmatch(code):
             raise ValueError(f"{code!r} is not kebab-case")
         if not 400 <= status <= 599:
@@ -107,7 +107,7 @@ class ProblemCatalogue:
         return kind
 
     def extend(self, other: ProblemCatalogue) -> None:
-        """Take over the kinds of another catalogue. The same kind twice is one; another kind under its code raises."""
+        """Add the kinds of another catalogue. ValueError where a code exists with another kind."""
         for kind in other:
             if self._kinds.setdefault(kind.code, kind) != kind:
                 raise ValueError(f"the problem {kind.code!r} is declared twice")
@@ -217,7 +217,7 @@ _BY_STATUS = {
 
 
 def kind_of_status(status: int) -> ProblemKind:
-    """The kind that stands for a bare HTTP status raised by the framework."""
+    """The kind for a bare HTTP status raised by the framework."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return BAD_REQUEST if status < 500 else INTERNAL_ERROR
@@ -229,7 +229,7 @@ def invalid_request(field: str, message: str) -> NoReturn:
 
 
 def ascii_json(value: Any) -> bytes:
-    """JSON in ASCII only, of anything: lone surrogates become U+FFFD, NaN and infinities text, long text is cut.
+    """ASCII JSON of any value: lone surrogates become U+FFFD, NaN and infinities text, long text is truncated.
 
     Decimals become JSON numbers, exact up to 15 digits, which is what a quantity needs.
     """

@@ -1,6 +1,6 @@
 """Settings of a service: flags first, then the environment (``LARDER_...``), then ``settings.toml`` in its --dir.
 
-The only module that reads the environment. What is missing or wrong is told in one line, with what to do.
+The only module that reads the environment. Errors are one line: which setting is missing or wrong, and what to do.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ServiceSettings(BaseSettings):
         kept = read_settings_file(Path(directory)) if directory else {}
         own = settings_cls.model_fields.get("service")
         if own is not None and (found := kept.get("service", own.default)) != own.default:
-            # Before what is in them is taken for wrong, and somebody told to remove it.
+            # Checked first: otherwise the other service's settings would be reported as unknown, to be removed.
             raise SettingsError(
                 f"{directory} is the folder of another service ({found}): name the right one with --dir"
             )
@@ -94,7 +94,7 @@ HeadOfficeAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 def _postgres(secret: SecretStr) -> SecretStr:
-    from sqlalchemy import make_url  # here, as most commands do without it
+    from sqlalchemy import make_url  # imported here, as most commands do not need it
     from sqlalchemy.exc import ArgumentError
 
     try:
@@ -107,13 +107,13 @@ def _postgres(secret: SecretStr) -> SecretStr:
 
 
 class PostgresSettings(ServiceSettings):
-    """Base of the settings of a service on PostgreSQL; without a `database_url` it runs one of its own in `dir`."""
+    """Base of the settings of a service on PostgreSQL; without a `database_url` it runs an embedded one in `dir`."""
 
     database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = None
 
     @property
     def postgres_folder(self) -> Path:
-        """Where the PostgreSQL of our own keeps its files."""
+        """The folder of the embedded PostgreSQL."""
         return self.dir.absolute() / "postgres"
 
 
@@ -124,7 +124,7 @@ def postgres_binaries() -> Path | None:
 
 
 def command_line(*words: object) -> str:
-    """A command of ours to be typed as it stands: `larder` as this process was called, and the words, quoted."""
+    """A `larder` command to be copied to a shell: the program as this process was started, and the words, quoted."""
     return shlex.join([_program(), *map(str, words)])
 
 
@@ -137,7 +137,7 @@ def _program() -> str:
 
 
 def find_here(service: str) -> Path | None:
-    """The current folder or one in it, where exactly one of them is such a service's."""
+    """The current folder or one in it, if exactly one of them is a folder of this service; else None."""
     here = Path()
     folders = [here, *sorted(each for each in here.iterdir() if (each / FILE_NAME).is_file())]
     found = [each for each in folders if _is_of(service, each)]
@@ -148,11 +148,11 @@ def _is_of(service: str, folder: Path) -> bool:
     try:
         return read_settings_file(folder).get("service") == service
     except SettingsError:
-        return False  # somebody else's file of that name
+        return False  # another program's file of that name
 
 
 def read_settings_file(directory: Path) -> dict[str, Any]:
-    """What ``settings.toml`` in this directory says; empty where there is none. Raises SettingsError."""
+    """The values of ``settings.toml`` in this directory; empty where the file is missing. Raises SettingsError."""
     path = directory / FILE_NAME
     try:
         with path.open("rb") as file:
@@ -196,10 +196,10 @@ def _toml(value: str | float | bool) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    # A JSON string is a TOML basic string, but for U+007F, which TOML wants escaped.
+    # A JSON string is a TOML basic string, except for U+007F, which TOML requires escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def environment(name: str) -> str | None:
-    """``LARDER_<name>``, or None where unset or empty: for what is asked before any service has its settings."""
+    """``LARDER_<name>``, or None where unset or empty: for values needed before a service loads its settings."""
     return os.environ.get("LARDER_" + name) or None

@@ -1,8 +1,8 @@
 """Logs and metrics of one service.
 
-Logs are JSON lines in a file (rotated, at most 60 MB) and readable text on a terminal. No secret gets into either:
-keys, Authorization headers and passwords in URLs are struck out of the finished line, tracebacks included. Metrics live
-in a registry per service, so several services can run in one process without sharing any.
+Logs are JSON lines in a file (rotated, at most 60 MB) and readable text on a terminal. Secrets
+are redacted in both: keys, Authorization headers and passwords in URLs are removed from the finished line, tracebacks
+included. Each service has its own metrics registry, so several services can run in one process.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _FILES: Final = 5
 
 
 def redact(text: str) -> str:
-    """The text with every secret struck out that has a known form."""
+    """The text with every secret of a known form replaced."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
 
 
-def _strike_names(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _redact_names(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     for name in event:
         if name.lower() in _SECRET_NAMES:
             event[name] = "[redacted]"
@@ -56,18 +56,18 @@ class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
         return redact(super().format(record))
 
 
-class _Terminal(logging.StreamHandler[TextIO]):
+class _TerminalHandler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        _tell_unwritten(record)
+        _report_unwritten(record)
 
 
-class _RotatingFile(logging.handlers.RotatingFileHandler):
+class _RotatingHandler(logging.handlers.RotatingFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        _tell_unwritten(record)
+        _report_unwritten(record)
 
 
-def _tell_unwritten(record: logging.LogRecord) -> None:
-    # A full disk must not stop the service; and logging's own complaint would print the record with its secrets.
+def _report_unwritten(record: logging.LogRecord) -> None:
+    # A full disk must not stop the service; and logging's own error message would print the record with its secrets.
     with suppress(OSError, ValueError):
         sys.stderr.write(f"larder: a line of {record.name} could not be logged: {sys.exc_info()[1]!r}\n")
 
@@ -83,7 +83,7 @@ def configure_logging(*, file: Path | None = None, level: str = "INFO", stream: 
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _strike_names,
+        _redact_names,
     ]
     structlog.configure(
         processors=[
@@ -97,14 +97,14 @@ def configure_logging(*, file: Path | None = None, level: str = "INFO", stream: 
         cache_logger_on_first_use=False,
     )
     lines = _formatter(before, [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
-    # The renderer's own tracebacks show local variables: headers, bodies, keys.
+    # The renderer's default tracebacks show local variables: headers, bodies, keys.
     pretty = _formatter(before, [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
-    terminal = _Terminal(shown_on)
+    terminal = _TerminalHandler(shown_on)
     terminal.setFormatter(pretty if shown_on.isatty() else lines)
     handlers: list[logging.Handler] = [terminal]
     if file is not None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        rotating = _RotatingFile(file, maxBytes=_FILE_BYTES, backupCount=_FILES, encoding="utf-8", delay=True)
+        rotating = _RotatingHandler(file, maxBytes=_FILE_BYTES, backupCount=_FILES, encoding="utf-8", delay=True)
         rotating.setFormatter(lines)
         handlers.append(rotating)
     root = logging.getLogger()
@@ -154,9 +154,9 @@ class Telemetry:
 
 
 class RequestStatistics(Collector):
-    """Requests and their seconds by method, route and status class.
+    """Number and duration (seconds) of requests by method, route and status.
 
-    Kept in plain lists and turned into metrics when asked: a labelled histogram costs a hot route ten times as much.
+    Held in plain lists and turned into metrics on a scrape: a labelled histogram costs a hot route ten times as much.
     ``observe`` is called by the event loop alone.
     """
 

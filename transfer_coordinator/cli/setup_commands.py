@@ -80,7 +80,7 @@ def _try_key(settings: CoordinatorSettings) -> bool:
 def serve(
     *,
     folder: Directory = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless told otherwise.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 if not given.")] = None,
     port: Annotated[
         int | None, typer.Option(help=f"Port to listen on; {DEFAULT_PORT} if not given, 0: a free one.")
     ] = None,

@@ -1,9 +1,9 @@
-"""Engines for both databases, and the one place where their errors become problems.
+"""Engines for SQLite and PostgreSQL, and the translation of their errors into problems.
 
-SQLite: one writing process with one writing connection, which alone checkpoints (SQLite before 3.51.3 can corrupt a
-WAL database when two connections do); any number of read-only ones. The sqlite3 module's own transactions are switched
-off and BEGIN is sent by an event, the way SQLAlchemy documents for every Python version (the ``autocommit`` attribute
-exists from 3.12 only), so that a SELECT is inside the transaction and a writer takes its lock at the start.
+SQLite: one writing process with one writing connection, the only one that checkpoints (SQLite before 3.51.3 can
+corrupt a WAL database when two connections do); any number of read-only ones. The sqlite3 module's own transactions
+are off and BEGIN is sent by an event, the way SQLAlchemy documents for every Python version (the ``autocommit``
+attribute exists from 3.12 only), so that a SELECT is inside the transaction and a writer takes its lock at the start.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def sqlite_engine(path: Path, *, read_only: bool = False, busy_timeout_ms: int =
     A read-only engine needs the file to exist; its connections cannot write, nor checkpoint.
     """
     mode = "ro" if read_only else "rwc"
-    # URL.create, as a URL in one text is unquoted once more on its way and loses a '?' or '#' in the path.
+    # URL.create, as a URL given as text is unquoted once more and loses a '?' or '#' in the path.
     url = sa.URL.create("sqlite", database=f"file:{quote(str(path.absolute()))}", query={"mode": mode, "uri": "true"})
     engine = sa.create_engine(
         url,
@@ -53,12 +53,12 @@ def sqlite_engine(path: Path, *, read_only: bool = False, busy_timeout_ms: int =
         if read_only:
             connection.execute("PRAGMA query_only=ON")
         else:
-            # Turning a new file to WAL fails at once, without the busy timeout, while another process does the same.
+            # Switching a new file to WAL fails at once, without the busy timeout, while another process does the same.
             for attempt in _retrying_while_busy(busy_timeout_ms):
                 with attempt:
                     connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            # Without it, INSERT OR REPLACE would pass by the triggers that refuse to delete.
+            # Without it, INSERT OR REPLACE would bypass the triggers that forbid deletes.
             connection.execute("PRAGMA recursive_triggers=ON")
 
     begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
@@ -117,9 +117,9 @@ def database_engine(
 
 
 def wait_for_database(engine: sa.Engine, *, seconds: float = 30.0) -> None:
-    """Return once the database answers, as at start it may still be starting. Raises Problem after ``seconds``."""
+    """Wait until the database answers; it may still be starting. Raises Problem after ``seconds``."""
     retrying = Retrying(
-        retry=retry_if_exception(_worth_waiting),
+        retry=retry_if_exception(_is_temporary),
         wait=wait_random_exponential(multiplier=0.1, max=2.0),
         stop=stop_after_delay(seconds),
         reraise=True,
@@ -129,17 +129,17 @@ def wait_for_database(engine: sa.Engine, *, seconds: float = 30.0) -> None:
             connection.execute(sa.text("SELECT 1"))
 
 
-def _worth_waiting(error: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     return isinstance(error, Problem) and error.status == 503
 
 
 @contextmanager
 def translate_driver_errors() -> Iterator[None]:
-    """Turn what a driver, the pool or the disk refuses into a Problem; anything else goes through as it is.
+    """Translate errors of a driver, the pool or the disk into a Problem; other errors pass through.
 
     507 ``disk-full``; 503 ``database-busy`` (locked, deadlock, statement or lock timeout), ``overloaded`` (no
-    connection free) and ``database-unavailable``. An error of ours, such as the trigger that keeps the log immutable or
-    a broken constraint, goes through and ends as ``internal-error``: no caller can do anything about it.
+    connection free) and ``database-unavailable``. Defects, such as a violated constraint or the trigger that keeps
+    the log immutable, pass through and end as ``internal-error``: no client can do anything about them.
     """
     try:
         yield
@@ -151,7 +151,7 @@ def translate_driver_errors() -> Iterator[None]:
 
 
 def problem_of(error: BaseException) -> Problem | None:
-    """The problem that a driver's error means, or None where it means a mistake of ours."""
+    """The problem of a driver's error, or None where the error is a defect."""
     if isinstance(error, PoolTimeoutError | psycopg_pool.PoolTimeout):
         return OVERLOADED("no database connection came free in time")
     if isinstance(error, DBAPIError):
@@ -175,7 +175,7 @@ def _of_sqlite(error: sqlite3.Error) -> Problem | None:
     if code is None:
         return None
     primary = code & _SQLITE_PRIMARY
-    # The index of the WAL that cannot grow is a full disk as well.
+    # A WAL index that cannot grow means a full disk as well.
     if primary == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return DISK_FULL("SQLite could not write: " + str(error))
     if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
@@ -192,7 +192,7 @@ _UNAVAILABLE_STATES = frozenset({"57P01", "57P02", "57P03", "25006"})
 def _of_postgres(error: psycopg.Error) -> Problem | None:
     state = error.sqlstate
     if state is None:
-        # No answer of the server: the connection failed or broke.
+        # No answer from the server: the connection failed or was lost.
         return DATABASE_UNAVAILABLE("the connection failed") if isinstance(error, psycopg.OperationalError) else None
     if state == "53100":
         return DISK_FULL("the disk of the database is full")

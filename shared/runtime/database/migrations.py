@@ -1,4 +1,4 @@
-"""Bringing a service's database to the schema of its code, with alembic, from inside the program.
+"""Migration of a service's database to the schema of its code, with alembic, inside the program.
 
 Each service has its own history (a folder ``migrations`` inside its package, with ``versions`` in it) and its own
 version table, so services may share a database. Its ``env.py`` is two lines::
@@ -24,21 +24,21 @@ LOCK_WAIT = "60s"
 
 
 class DatabaseVersionError(Exception):
-    """The database does not fit the code. Its text is one line to print: what is wrong and what to do."""
+    """The database's version does not fit the code. The text is one line: what is wrong and what to do."""
 
 
 def migrate(engine: sa.Engine, script_location: Path, version_table: str) -> str:
     """Bring the database to the newest revision, in one transaction; returns that revision.
 
-    Of two starters one waits for the other. Raises DatabaseVersionError where the database is newer than the code, and
-    Problem where it is busy, away or its disk is full. SQLite needs the writer's engine.
+    Concurrent migrations wait for each other. Raises DatabaseVersionError where the database is newer than the code,
+    and Problem where it is busy, unreachable or its disk is full. SQLite needs the writer's engine.
     """
     with translate_driver_errors(), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'"))
             key = zlib.crc32(f"larder migrate {version_table}".encode())
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-            # Back to none for the migrations themselves: a long upgrade is no reason to give up halfway.
+            # No timeout for the migrations themselves: a long upgrade must not be aborted halfway.
             connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
         current, newest = _versions(connection, script_location, version_table)
         if current != newest:
@@ -50,7 +50,7 @@ def migrate(engine: sa.Engine, script_location: Path, version_table: str) -> str
 
 
 def pending_upgrade(engine: sa.Engine, script_location: Path, version_table: str) -> bool:
-    """Whether ``migrate`` would do something. Raises as ``migrate`` does."""
+    """Whether ``migrate`` would change the database. Raises as ``migrate`` does."""
     with translate_driver_errors(), engine.connect() as connection:
         current, newest = _versions(connection, script_location, version_table)
         return current != newest
@@ -58,7 +58,7 @@ def pending_upgrade(engine: sa.Engine, script_location: Path, version_table: str
 
 def _config(script_location: Path) -> Config:
     config = Config()
-    # The parser behind it would read a "%" in the path as its own.
+    # Alembic's configuration parser interpolates "%".
     config.set_main_option("script_location", str(script_location).replace("%", "%%"))
     return config
 

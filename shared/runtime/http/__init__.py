@@ -1,1 +1,1 @@
-"""What every service's HTTP is built on: application, middleware, problems, API keys, strict JSON, server."""
+"""What every service's HTTP is built on: application, middleware, API keys, strict JSON, server, running file."""

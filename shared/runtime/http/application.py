@@ -1,8 +1,8 @@
-"""What every service's HTTP is built on: problems, docs that need no internet, health and metrics.
+"""The FastAPI application of every service: problems, docs that need no internet, health and metrics.
 
 Hot routes take ``Request``, read the body with a ``StrictDecoder`` and answer with ``json_response``;
 ``documented_body`` gives FastAPI's ``openapi_extra`` the schema of such a body, so that the OpenAPI document is as
-complete as for others.
+complete as for other routes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.http.docs_page import add_docs
-from shared.runtime.http.middleware import HttpShell
+from shared.runtime.http.middleware import ServiceMiddleware
 from shared.runtime.http.strict_json import parse_json
 from shared.runtime.problems import (
     INVALID_REQUEST,
@@ -61,11 +61,11 @@ def build_app(
     on_start: Sequence[Hook] = (),
     on_stop: Sequence[Hook] = (),
 ) -> FastAPI:
-    """An application with ``/docs /openapi.json /problems /healthz /readyz /metrics`` and every refusal a problem.
+    """An application with ``/docs /openapi.json /problems /healthz /readyz /metrics``; every error is a problem.
 
-    ``ready`` names what must hold to serve: each check returns None, or says why not; it may also raise Problem or a
-    driver's error. It runs in a thread. ``body_limits`` is bytes by exact path, ``max_body`` for the others. The hooks
-    run in a thread too, ``on_stop`` in reverse order, each even where another or a start failed.
+    ``ready`` names the readiness checks: each returns None, or why it fails, or raises Problem or a driver's error; it
+    runs in a thread. ``body_limits`` is bytes by exact path, ``max_body`` for other paths. The hooks run in a thread
+    too, ``on_stop`` in reverse order, each even where another or a start failed.
 
     ``app.state.stopping`` is an ``asyncio.Event`` set when the server begins to stop: routes that wait must end then.
     """
@@ -75,7 +75,7 @@ def build_app(
         async with AsyncExitStack() as stops:
             for hook in on_stop:
                 stops.push_async_callback(asyncio.to_thread, hook)
-            # Routes are tried in order, at half a microsecond each: a service's own come before these.
+            # Routes are matched in order, at half a microsecond each: a service's own come before the common ones.
             routes = app.router.routes
             routes[:] = [*routes[common:], *routes[:common]]
             for hook in on_start:
@@ -88,7 +88,7 @@ def build_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        # A redirect loses the body of a POST and the key of a careless client.
+        # A redirect loses the body of a POST, and with some clients the key.
         redirect_slashes=False,
         strict_content_type=False,
         dependencies=[Depends(_check_query)],
@@ -97,7 +97,9 @@ def build_app(
     app.state.stopping = asyncio.Event()
     app.state.catalogue = catalogue
     app.state.telemetry = telemetry
-    app.add_middleware(HttpShell, max_body=max_body, body_limits=body_limits or {}, statistics=telemetry.requests)
+    app.add_middleware(
+        ServiceMiddleware, max_body=max_body, body_limits=body_limits or {}, statistics=telemetry.requests
+    )
     _add_handlers(app)
     _add_health(app, telemetry, dict(ready or {}))
     add_docs(app, catalogue)
@@ -107,10 +109,10 @@ def build_app(
 
 
 class StrictRoute(APIRoute):
-    """Reads the JSON of routes with pydantic bodies as ``parse_json`` does: ``APIRouter(route_class=StrictRoute)``.
+    """A route whose pydantic body is read by ``parse_json``: ``APIRouter(route_class=StrictRoute)``.
 
-    Without it FastAPI takes NaN, the last of duplicate keys, and lone surrogates that end in a 500. Routes declared on
-    the application itself have it. Where speed counts, use a ``StrictDecoder`` instead.
+    FastAPI alone accepts NaN, the last of duplicate keys, and lone surrogates that end in a 500. Routes declared on
+    the application itself are of this class. Hot routes use a ``StrictDecoder`` instead.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -123,12 +125,12 @@ class StrictRoute(APIRoute):
 
 
 async def _check_query(request: Request) -> None:
-    """Refuse a query parameter that the route does not know: `?location=` for `?location_id=` would answer for all."""
+    """Reject unknown query parameters: `?location=` for `?location_id=` would answer for all locations."""
     if not request.scope["query_string"]:
         return
     route = request.scope["route"]
     if not route.include_in_schema:
-        return  # a page, which takes what an older link says
+        return  # a page: older links may carry parameters that are gone
     known = set(_query_names(route.dependant))
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
@@ -146,7 +148,7 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
 
 class _StrictRequest(Request):
     async def json(self) -> Any:
-        # The shell has bounded the body already.
+        # The middleware has limited the body already.
         raw = await self.body()
         return parse_json(raw, max_bytes=len(raw))
 
@@ -158,12 +160,12 @@ def _add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, error: RequestValidationError) -> Response:
-        return problem_response(_of_validation(error))
+        return problem_response(_validation_problem(error))
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, Problem):
-            # Raised while FastAPI read the body, as by the body limit.
+            # Raised while FastAPI read the body, for example by the body limit.
             return problem_response(error.__cause__)
         if error.status_code == 400 and error.__cause__ is not None:
             return problem_response(MALFORMED_JSON("the body could not be read"))
@@ -175,11 +177,11 @@ def _add_handlers(app: FastAPI) -> None:
         return problem_response(problem)
 
 
-def _of_validation(error: RequestValidationError) -> Problem:
+def _validation_problem(error: RequestValidationError) -> Problem:
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return MALFORMED_JSON("the body is not JSON")
-    # Only where and what: the input itself may be NaN, half a surrogate pair, a secret, or a megabyte.
+    # Place and message only: the input itself may be NaN, half a surrogate pair, a secret, or a megabyte.
     errors = [{"field": ".".join(map(str, each["loc"])) or "body", "message": str(each["msg"])} for each in found[:50]]
     return INVALID_REQUEST("; ".join(f"{each['field']}: {each['message']}" for each in errors[:5]), errors=errors)
 
@@ -196,7 +198,7 @@ def _add_health(app: FastAPI, telemetry: Telemetry, checks: dict[str, Check]) ->
         responses={503: {"description": "Something is missing; 'checks' says what"}},
     )
     def readyz() -> Response:
-        failed = {name: why for name, check in checks.items() if (why := _run(check)) is not None}
+        failed = {name: why for name, check in checks.items() if (why := _run_check(check)) is not None}
         named = {name: failed.get(name, "ok") for name in checks}
         status = "not ready" if failed else "ready"
         return json_response({"status": status, "checks": named}, 503 if failed else 200)
@@ -206,7 +208,7 @@ def _add_health(app: FastAPI, telemetry: Telemetry, checks: dict[str, Check]) ->
         return Response(telemetry.exposition(), media_type=telemetry.content_type)
 
 
-def _run(check: Check) -> str | None:
+def _run_check(check: Check) -> str | None:
     try:
         with translate_driver_errors():
             return check()

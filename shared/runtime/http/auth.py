@@ -1,7 +1,7 @@
-"""API keys and who holds them.
+"""API keys, roles, and the authentication of requests.
 
-A key is ``lk_<key_id>_<43 characters>``; a service keeps only the SHA-256 of the whole text. Services give a
-``KeyStore``; ``Authenticator`` remembers what it looked up for two seconds, so a hot route pays for one hash.
+A key is ``lk_<key_id>_<43 characters>``; a service stores only the SHA-256 of the whole text. Services provide a
+``KeyStore``; ``Authenticator`` caches what it looked up for two seconds, so a hot route costs one hash.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. ``location_id`` is the only location the key is for, or None for a key of the whole group."""
+    """The key behind a request. ``location_id`` is the only location it is for, None for a key of the whole group."""
 
     key_id: str
     role: Role
@@ -60,7 +60,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key as a service keeps it: ``digest`` is the lower-case hex SHA-256 of its whole text."""
+    """A key as a service stores it: ``digest`` is the lower-case hex SHA-256 of its whole text."""
 
     key_id: str
     digest: str
@@ -70,14 +70,14 @@ class StoredKey:
 
 
 class KeyStore(Protocol):
-    """Where a service keeps its keys. ``lookup`` may touch the database: it is called in a thread."""
+    """The keys of a service. ``lookup`` may use the database: it is called in a thread."""
 
     def lookup(self, key_id: str) -> StoredKey | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made. ``text`` is shown once and kept nowhere."""
+    """A newly made key. ``text`` is shown once and stored nowhere."""
 
     key_id: str
     text: str
@@ -103,11 +103,11 @@ def key_id_of(text: str) -> str | None:
 
 
 class Authenticator:
-    """Tells who presents a key, for one service.
+    """Authenticates keys for one service.
 
-    A good key is remembered for ``remember`` seconds (at most ``remembered`` of them), so a revocation acts within
+    A valid key is cached for ``remember`` seconds (at most ``remembered`` keys), so a revocation takes effect within
     that time everywhere and at once after ``invalidate``. More than ``attempts`` failures in a minute from one address
-    are answered 429 without a look-up; a key that was good before is looked up nevertheless.
+    are answered 429 without a look-up; a key that was valid before is looked up nevertheless.
     """
 
     def __init__(
@@ -117,13 +117,13 @@ class Authenticator:
         self._clock = clock
         self._remember = remember
         self._remembered = remembered
-        self._good: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
-        self._failures = _Failures(attempts)
+        self._cache: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
+        self._failures = _FailedAttempts(attempts)
         self._lock = Lock()
 
     def cached(self, text: str) -> Principal | None:
-        """The principal of a key that was good within the last moments; touches no database."""
-        found = self._good.get(digest_of(text))
+        """The principal of a key in the cache, else None; uses no database."""
+        found = self._cache.get(digest_of(text))
         return found[0] if found is not None and found[1] > self._clock.monotonic() else None
 
     def authenticate(self, text: str, address: str = "") -> Principal:
@@ -131,9 +131,9 @@ class Authenticator:
         return self.authenticate_digest(key_id_of(text), digest_of(text), address)
 
     def authenticate_digest(self, key_id: str | None, digest: str, address: str = "") -> Principal:
-        """As ``authenticate``, for those who kept a key's digest only (page sessions)."""
+        """As ``authenticate``, for callers that stored a key's digest only (page sessions)."""
         now = self._clock.monotonic()
-        found = self._good.get(digest)
+        found = self._cache.get(digest)
         if found is not None and found[1] > now:
             return found[0]
         if found is None and (wait := self._failures.wait(address, now)):
@@ -141,27 +141,27 @@ class Authenticator:
                 "too many failed attempts from this address", headers={"Retry-After": str(wait)}, retry_after=wait
             )
         stored = self._store.lookup(key_id) if key_id is not None else None
-        # Compared even where nothing was found, so that the time tells nothing.
+        # Compared even where nothing was found, so that the time taken is the same.
         same = hmac.compare_digest(digest, stored.digest if stored is not None else "0" * 64)
         if stored is None or not same or stored.revoked:
             self._failures.add(address, now)
-            self._good.pop(digest, None)
+            self._cache.pop(digest, None)
             raise unauthenticated("the key is unknown or was revoked")
         principal = Principal(stored.key_id, Role(stored.role), stored.location_id)
         with self._lock:
-            self._good[digest] = (principal, now + self._remember)
-            self._good.move_to_end(digest)
-            while len(self._good) > self._remembered:
-                self._good.popitem(last=False)
+            self._cache[digest] = (principal, now + self._remember)
+            self._cache.move_to_end(digest)
+            while len(self._cache) > self._remembered:
+                self._cache.popitem(last=False)
         return principal
 
     def invalidate(self) -> None:
-        """Forget what was looked up: the keys changed."""
+        """Clear the cache: the keys changed."""
         with self._lock:
-            self._good.clear()
+            self._cache.clear()
 
     async def principal(self, connection: HTTPConnection) -> Principal:
-        """Who sent this request, by its Authorization header. Looks up in a thread, and only what is not remembered."""
+        """The principal of a request, by its Authorization header. Keys not in the cache are looked up in a thread."""
         scheme, _, text = connection.headers.get("authorization", "").partition(" ")
         text = text.strip()
         if scheme.lower() != "bearer" or not text:
@@ -189,11 +189,11 @@ def unauthenticated(detail: str) -> Problem:
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """The address a request came from, as far as the server knows it."""
+    """The client's IP address; empty where the server does not know it."""
     return connection.client.host if connection.client is not None else ""
 
 
-class _Failures:
+class _FailedAttempts:
     """Failed attempts by address in windows of a minute, for the latest 4,096 addresses."""
 
     WINDOW = 60.0
@@ -205,7 +205,7 @@ class _Failures:
         self._lock = Lock()
 
     def wait(self, address: str, now: float) -> int:
-        """Seconds until this address may try again; 0 for at once."""
+        """Seconds until this address may try again; 0 if it may now."""
         count, until = self._by_address.get(address, (0, 0.0))
         return 0 if count < self._allowed or now >= until else int(until - now) + 1
 

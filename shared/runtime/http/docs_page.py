@@ -1,4 +1,4 @@
-"""``/docs`` and ``/problems``, rendered here: FastAPI's own page loads its script from the internet."""
+"""The pages ``/docs`` and ``/problems``, without scripts: FastAPI's own page loads one from the internet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ tr { border-bottom: 1px solid #8884; } details { margin: .4rem 0; } summary { cu
 
 
 def add_docs(app: FastAPI, catalogue: ProblemCatalogue) -> None:
-    """Add ``/docs``, its style, ``/problems`` and ``/problems/{code}``, where the ``type`` of a problem leads."""
+    """Add ``/docs``, its style, ``/problems`` and ``/problems/{code}``, the address in a problem's ``type``."""
 
     @app.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:
@@ -34,17 +34,17 @@ def add_docs(app: FastAPI, catalogue: ProblemCatalogue) -> None:
 
     @app.get("/problems", include_in_schema=False)
     def problems(request: Request) -> Response:
-        return _in_form(request, "Problems", list(catalogue))
+        return _html_or_json(request, "Problems", list(catalogue))
 
     @app.get("/problems/{code}", include_in_schema=False)
     def problem(request: Request, code: str) -> Response:
         kind = catalogue.get(code)
         if kind is None:
             raise NOT_FOUND("there is no problem of this code", hint="All codes are listed at /problems.")
-        return _in_form(request, kind.code, kind)
+        return _html_or_json(request, kind.code, kind)
 
 
-def _in_form(request: Request, title: str, shown: ProblemKind | list[ProblemKind]) -> Response:
+def _html_or_json(request: Request, title: str, shown: ProblemKind | list[ProblemKind]) -> Response:
     kinds = shown if isinstance(shown, list) else [shown]
     if "text/html" in request.headers.get("accept", ""):
         return HTMLResponse(_page(title, _problem_table(kinds)))

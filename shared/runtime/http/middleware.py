@@ -1,6 +1,6 @@
-"""The one ASGI layer round every service: body limit, headers, request ids, statistics, and the last catch.
+"""The ASGI middleware of every service: body limit, headers, request ids, statistics, unhandled exceptions.
 
-One layer rather than five, as each costs a hot route a few microseconds.
+One middleware rather than five, as each costs a hot route a few microseconds.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.runtime.http.path_codes import shelter
+from shared.runtime.http.path_codes import protect_slashes
 from shared.runtime.problems import BAD_REQUEST, BODY_TOO_LARGE, INTERNAL_ERROR, Problem, problem_response
 from shared.runtime.telemetry import RequestStatistics, get_logger
 
 log = get_logger("larder.http")
 
 SLOW_SECONDS: Final = 1.0
-# What is read of a refused body and thrown away. To close with bytes unread resets the connection: most callers send
-# everything before they read, and would never see why they were refused.
+# How much of a rejected body is read and discarded. Closing with bytes unread resets the connection: most clients send
+# everything before they read, and would never see the answer.
 DISCARD_BYTES: Final = 8 * 1024 * 1024
 DISCARD_SECONDS: Final = 5.0
 HEADERS: Final = (
@@ -38,13 +38,13 @@ HEADERS: Final = (
 NO_STORE: Final = (b"cache-control", b"no-store")
 
 
-class HttpShell:
+class ServiceMiddleware:
     """Wraps an ASGI application. ``body_limits`` gives single paths another limit than ``max_body`` (both in bytes).
 
-    A body beyond its limit is answered 413 ``body-too-large``: before it is read where Content-Length says so, while it
-    is read otherwise. What the caller still sends then is thrown away, up to ``DISCARD_BYTES`` and ``DISCARD_SECONDS``,
-    and the connection closed. An exception that nothing below answered is logged and becomes 500 ``internal-error``
-    with the request's id as ``incident``. Requests over a second are logged too; those that wait on purpose set
+    A body beyond its limit is answered 413 ``body-too-large``: before it is read where Content-Length exceeds the
+    limit, while it is read otherwise. The rest of the body is discarded, up to ``DISCARD_BYTES`` and
+    ``DISCARD_SECONDS``, and the connection closed. An unhandled exception is logged and becomes 500 ``internal-error``
+    with the request's id as ``incident``. Requests over a second are logged too; long polls set
     ``scope["larder.waits"] = True``.
     """
 
@@ -55,7 +55,7 @@ class HttpShell:
         self._max_body = max_body
         self._body_limits = dict(body_limits)
         self._statistics = statistics
-        # Unique among processes and restarts; the count says in which order requests came.
+        # Unique among processes and restarts; the count gives the order of the requests.
         self._prefix = secrets.token_hex(4) + "-"
         self._count = itertools.count(1)
 
@@ -85,11 +85,11 @@ class HttpShell:
             await send(message)
 
         try:
-            refused, read = self._limit(scope, receive)
-            if refused is None:
+            rejection, read = self._limit(scope, receive)
+            if rejection is None:
                 await self.app(scope, read, send_with_headers)
             else:
-                await problem_response(refused)(scope, receive, send_with_headers)
+                await problem_response(rejection)(scope, receive, send_with_headers)
         except Problem as problem:
             if status:
                 raise
@@ -105,21 +105,21 @@ class HttpShell:
                 error=type(error).__name__,
             )
             if status:
-                # The answer is under way; closing the connection is all that tells the caller.
+                # The answer has begun: only closing the connection shows the client that it is incomplete.
                 raise
-            unforeseen = INTERNAL_ERROR("this was not foreseen", incident=request_id)
-            await problem_response(unforeseen)(scope, receive, send_with_headers)
+            unexpected = INTERNAL_ERROR("this was not foreseen", incident=request_id)
+            await problem_response(unexpected)(scope, receive, send_with_headers)
         finally:
             self._record(scope, status, time.perf_counter() - started, request_id)
         if unfinished:
-            await _throw_away(receive)
+            await _discard(receive)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _limit(self, scope: Scope, receive: Receive) -> tuple[Problem | None, Receive]:
-        if not shelter(scope):
+        if not protect_slashes(scope):
             return BAD_REQUEST("the address holds the character U+E000"), receive
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
-            # No database takes it in a text.
+            # No database stores it in a text column.
             return BAD_REQUEST("the address holds the character U+0000"), receive
         limit = self._body_limits.get(scope["path"], self._max_body)
         streamed = False
@@ -127,7 +127,7 @@ class HttpShell:
             if name == b"content-length":
                 if not value.isdigit():
                     return BAD_REQUEST("the Content-Length header is not a number"), receive
-                # Compared by length first, as int() refuses absurdly long numbers.
+                # Compared by length first, as int() rejects very long numbers.
                 if len(value) > 18 or int(value) > limit:
                     scope["larder.unread"] = True
                     return _too_large(limit), receive
@@ -151,7 +151,7 @@ class HttpShell:
 
 
 def _too_large(limit: int) -> Problem:
-    # What the caller is still sending may be more than is thrown away, so the connection is of no more use.
+    # The client may still send more than is discarded, so the connection cannot be reused.
     return BODY_TOO_LARGE(f"at most {limit} bytes are read here", max_bytes=limit, headers={"Connection": "close"})
 
 
@@ -172,7 +172,7 @@ def _counting(scope: Scope, receive: Receive, limit: int) -> Receive:
     return counted
 
 
-async def _throw_away(receive: Receive) -> None:
+async def _discard(receive: Receive) -> None:
     left = DISCARD_BYTES
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(DISCARD_SECONDS):

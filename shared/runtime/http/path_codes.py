@@ -1,6 +1,6 @@
-"""Codes as segments of a path: one that holds a slash is sent as %2F, which ASGI servers undo before anything routes.
+"""Codes as path segments: a slash in a code is sent as %2F, which ASGI servers decode before routing.
 
-`shelter` keeps such slashes apart until the route is found; a parameter declared `{name:code}` has them back.
+`protect_slashes` replaces such slashes until the route is found; a parameter declared `{name:code}` restores them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _SLASH: Final = "\ue000"
 """Stands for an encoded slash. A private-use character: no code may hold one."""
 
 
-def shelter(scope: Scope) -> bool:
-    """Keep the path's encoded slashes apart from those between segments; False where the path cannot be one."""
+def protect_slashes(scope: Scope) -> bool:
+    """Replace encoded slashes in the path by a placeholder; False where the path holds the placeholder itself."""
     if _SLASH in scope["path"]:
         return False
     raw = scope.get("raw_path") or b""

@@ -1,4 +1,4 @@
-"""Running an application: bind, say where, serve until a signal, stop in order."""
+"""The HTTP server of a service: bind, report the address, serve until a signal, shut down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from shared.runtime.http.connection_limits import ConnectionLimits, protocol_within
+from shared.runtime.http.connection_limits import ConnectionLimits, limited_protocol
 from shared.runtime.settings import LOCALHOST, SettingsError
 from shared.runtime.telemetry import get_logger
 
@@ -30,27 +30,27 @@ def run(
     host: str = LOCALHOST,
     port: int,
     name: str,
-    say: Callable[[str], None] | None = None,
+    on_ready: Callable[[str], None] | None = None,
     watch: Watch | None = None,
     limits: ConnectionLimits | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code. Port 0 takes a free one.
+    """Serve until SIGTERM or SIGINT; returns the exit code. Port 0 takes a free port.
 
-    Once requests are taken, ``say`` (by default standard output) gets one line:
-    ``larder <name> ready on http://127.0.0.1:8000``. ``watch`` is asked about every second; where it returns why the
-    process cannot go on (a thread died), the server stops with exit code 1. ``limits`` bounds every connection
-    and how many there are. Raises SettingsError where the port cannot be had.
+    Once requests are accepted, ``on_ready`` (by default a line on standard output) gets the line
+    ``larder <name> ready on http://127.0.0.1:8000``. ``watch`` is called about every second; where it returns why the
+    process cannot continue (a thread died), the server stops with exit code 1. ``limits`` are those of every
+    connection and their number. Raises SettingsError where the port cannot be bound.
     """
     listener = _bind(host, port)
     bound = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
-    limits = _affordable(limits or ConnectionLimits())
+    limits = _within_open_files(limits or ConnectionLimits())
     config = uvicorn.Config(
         app,
         host=host,
         port=bound,
         loop="auto",
-        http=protocol_within(limits),
+        http=limited_protocol(limits),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -60,7 +60,8 @@ def run(
         timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config, app, lambda: (say or _say)(f"larder {name} ready on http://{shown}:{bound}"), watch)
+    ready_line = f"larder {name} ready on http://{shown}:{bound}"
+    server = _Server(config, app, lambda: (on_ready or _print_line)(ready_line), watch)
     try:
         server.run(sockets=[listener])
     finally:
@@ -68,9 +69,9 @@ def run(
     return 1 if server.failed else 0
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
-    sys.stdout.flush()  # a parent waits for this line on a pipe
+    sys.stdout.flush()  # a parent process waits for this line on a pipe
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -84,8 +85,8 @@ def _bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _affordable(limits: ConnectionLimits) -> ConnectionLimits:
-    # A file of the database must still open when every connection is taken.
+def _within_open_files(limits: ConnectionLimits) -> ConnectionLimits:
+    # The database must still be able to open files when every connection is in use.
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return limits
@@ -102,7 +103,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What exists now lives as long as the process: collections need not look at it again (p99 28 -> 8 ms).
+        # Objects that exist now live as long as the process: the collector need not visit them (p99 28 -> 8 ms).
         gc.collect()
         gc.freeze()
         self._on_ready()
@@ -115,12 +116,12 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # Before the connections are waited for: long polls would hold them.
+        # Set before uvicorn waits for the connections, which long polls keep open.
         self._app.state.stopping.set()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not uvicorn's, which sends itself the signal again at the end: a service told to stop has done well (exit 0).
+        # Replaces uvicorn's, which raises the signal again at the end: a service stopped by a signal exits with 0.
         del sig, frame
         if self.should_exit:
             self.force_exit = True

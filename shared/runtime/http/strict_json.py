@@ -1,15 +1,15 @@
-"""JSON read strictly: nothing dropped, nothing rounded, nothing guessed.
+"""Strict JSON parsing: no value is dropped, rounded or guessed.
 
-Refused with 400 ``malformed-json``: a key given twice, NaN and infinities, lone surrogates, U+0000, numbers with an
+Rejected with 400 ``malformed-json``: a key given twice, NaN and infinities, lone surrogates, U+0000, numbers with an
 exponent or of more than 40 digits, nesting deeper than ``max_depth``, invalid UTF-8, a byte order mark, anything after
 the value. ``parse_json`` is the exact, slower reader; ``StrictDecoder`` reads hot routes' bodies into a Struct.
 
-What msgspec 0.22 does, as found by trying (so that nobody has to wonder):
+What msgspec 0.22 does, as found by experiment:
 
-- By itself it refuses NaN, Infinity, a BOM, invalid UTF-8 in strings, lone surrogates, control characters, ``01``,
+- By itself it rejects NaN, Infinity, a BOM, invalid UTF-8 in strings, lone surrogates, control characters, ``01``,
   trailing text, integers beyond 4,300 digits, a float or bool for an int field. ``1.0`` is no int. Nesting beyond
   Python's recursion limit is a RecursionError.
-- It silently takes the last of duplicate keys, and U+0000.
+- It silently accepts the last of duplicate keys, and U+0000.
 - ``decimal.Decimal`` fields take JSON numbers exactly (``1.10`` stays 1.10), but also ``1e400``, and strings as
   Python's Decimal reads them: ``"NaN"``, ``" 1"``, ``"1_0"``, Arabic digits. ``float`` rounds. So StrictDecoder
   accepts neither type: declare exact numbers as ``msgspec.Raw``, which keeps the text as it was sent at no cost, and
@@ -52,7 +52,7 @@ def parse_json(raw: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any
     _check_depth(raw, max_depth)
     try:
         value = _EXACT.decode(text)
-    except _RefusedError as error:
+    except _StrictJSONError as error:
         raise MALFORMED_JSON(str(error)) from error
     except json.JSONDecodeError as error:
         raise MALFORMED_JSON(f"{error.msg} at character {error.pos}") from error
@@ -62,13 +62,13 @@ def parse_json(raw: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any
 
 
 class StrictDecoder(Generic[T]):
-    """Reads bodies into a msgspec Struct (or a list of them), as strictly as ``parse_json``, at about msgspec's speed.
+    """Decodes bodies into a msgspec Struct (or a list of them), as strict as ``parse_json``, at about msgspec's speed.
 
     A wrong type, a missing or an unknown field is 422 ``invalid-request`` with its path. The types may hold no
     ``float``, ``Decimal`` or ``Any``; every Struct says ``forbid_unknown_fields=True`` and every int has both bounds
     (``Annotated[int, msgspec.Meta(ge=1, le=1000)]``), as a database takes only 64 bits; else TypeError here. A ``Raw``
-    field must be read by something that refuses objects (as the domain's quantity parser does), since its content is
-    not looked at.
+    field must be read by a parser that rejects objects (as the domain's quantity parser does): its content is not
+    checked here.
 
     The fast way to find duplicate keys: encoding what was decoded gives each key and string once, so where the body
     has just as many quotes, nothing was given twice. It needs ``omit_defaults=True`` and no tag on every Struct. A
@@ -89,13 +89,13 @@ class StrictDecoder(Generic[T]):
         try:
             decoded = self._decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._refuse(raw, error)
+            self._reject(raw, error)
         if not self._countable or b"\\" in raw or raw.count(b'"') != _ENCODE(decoded).count(b'"'):
             parse_json(raw, max_bytes=self._max_bytes, max_depth=self._max_depth)
         return decoded
 
-    def _refuse(self, raw: bytes, error: Exception) -> NoReturn:
-        # The exact reader's words come first: a body with a duplicate key and a wrong type is malformed.
+    def _reject(self, raw: bytes, error: Exception) -> NoReturn:
+        # The exact reader's error comes first: a body with a duplicate key and a wrong type is malformed.
         parse_json(raw, max_bytes=self._max_bytes, max_depth=self._max_depth)
         if isinstance(error, msgspec.ValidationError):
             raise validation_problem(error) from error
@@ -150,8 +150,8 @@ def _members(found: inspect.Type) -> Iterator[inspect.Type]:
         yield found.item_type
 
 
-class _RefusedError(ValueError):
-    """What the json module would have let pass."""
+class _StrictJSONError(ValueError):
+    """JSON that the json module would accept."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for place, key in enumerate(keys) if key in keys[:place])
-        raise _RefusedError(f"the key {twice[:100]!r} is given twice")
+        raise _StrictJSONError(f"the key {twice[:100]!r} is given twice")
     return made
 
 
@@ -173,14 +173,14 @@ def _decimal(text: str) -> Decimal:
 
 def _number(text: str) -> str:
     if len(text) > MAX_NUMBER_LENGTH:
-        raise _RefusedError(f"a number has more than {MAX_NUMBER_LENGTH} characters")
+        raise _StrictJSONError(f"a number has more than {MAX_NUMBER_LENGTH} characters")
     if "e" in text or "E" in text:
-        raise _RefusedError(f"the number {text} has an exponent")
+        raise _StrictJSONError(f"the number {text} has an exponent")
     return text
 
 
 def _constant(text: str) -> NoReturn:
-    raise _RefusedError(f"{text} is no JSON number")
+    raise _StrictJSONError(f"{text} is no JSON number")
 
 
 _EXACT: Final = json.JSONDecoder(

@@ -1,4 +1,4 @@
-"""What a browser's form sends, read strictly: a few short fields, each once, in UTF-8."""
+"""Strict parsing of a browser's form: a few short fields, each once, in UTF-8."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CSRF_FIELD: Final = "csrf"
 
 
 class Form(Mapping[str, str]):
-    """The fields of a form, without blanks at their ends. A field that was not sent reads as empty text."""
+    """The fields of a form, stripped of blanks. A field that was not sent is an empty text."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         self._fields = {name: text.strip() for name, text in fields.items()}
@@ -50,7 +50,7 @@ def parse_form(raw: bytes) -> Form:
 
 
 async def read_form(request: Request) -> Form:
-    """The form of a POST. Raises 403 `csrf-failed` where the browser says that another site sent it, 400, 415."""
+    """The form of a POST. Raises 403 `csrf-failed` for a form of another site (by `Sec-Fetch-Site`), 400, 415."""
     # Other ports of a host are the same site to a browser, and so share its SameSite cookies.
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise CSRF_FAILED("another site sent this form")

@@ -1,6 +1,6 @@
-"""Sessions of the pages: the key once, then an HttpOnly, SameSite=Strict cookie with nothing in it but a random name.
+"""Sessions of the pages: sign in with a key, then an HttpOnly, SameSite=Strict cookie that holds a random token.
 
-Sessions live in the process's memory, so a restart asks for the key again. A revoked key ends its sessions.
+Sessions are held in memory, so a restart requires the key again. A revoked key ends its sessions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_SESSIONS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Someone at a page. ``csrf_token`` goes into every form; ``expires`` is on the monotonic clock."""
+    """A signed-in person. ``csrf_token`` goes into every form; ``expires`` is on the monotonic clock."""
 
     principal: Principal
     csrf_token: str
@@ -38,7 +38,7 @@ class Session:
 
 
 class Sessions:
-    """The sessions of one service: at most ``limit``, the longest unused giving way to a new one."""
+    """The sessions of one service: at most ``limit``; a new one replaces the least recently used."""
 
     def __init__(
         self,
@@ -86,13 +86,13 @@ class Sessions:
         return session
 
     def logout(self, connection: HTTPConnection, response: Response) -> None:
-        """End the session of this request, if any, and take its cookie back."""
+        """End the session of this request, if any, and delete its cookie."""
         with self._lock:
             self._sessions.pop(_name(connection.cookies.get(self._cookie, "")), None)
         response.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="strict")
 
     async def session(self, connection: HTTPConnection) -> Session | None:
-        """The session of this request, or None. The key behind it is looked up again as for any request."""
+        """The session of this request, or None. Its key is authenticated again as for any request."""
         token = connection.cookies.get(self._cookie)
         return None if token is None else await run_in_threadpool(self._find, token, address_of(connection))
 
@@ -141,5 +141,5 @@ def check_csrf(session: Session, presented: str | None) -> None:
 
 
 def _name(token: str) -> bytes:
-    # Only a hash is kept, so that reading our memory or a log gives nobody a session.
+    # Only a hash is stored, so that the process's memory or a log reveals no session.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

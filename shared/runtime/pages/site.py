@@ -1,4 +1,4 @@
-"""The frame of a service's pages: templates, sign in and out, static files, and refusals that a person can read."""
+"""The common part of a service's pages: templates, sign in and out, static files, problems as pages."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from shared.runtime.pages.forms import CSRF_FIELD, Form, read_form
 from shared.runtime.pages.sessions import Session, Sessions, check_csrf
 from shared.runtime.problems import NOT_FOUND, Problem
 
-PEOPLE: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
+PERSON_ROLES: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
 SIGN_IN: Final = "/sign-in"
 _TYPES: Final = {"css": "text/css", "svg": "image/svg+xml"}
-# The browser may keep a file for good: its address changes with its content.
+# The browser may cache a file for ever: its address changes with its content.
 _FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _SEE_OTHER: Final = 303
 
 Handler = Callable[[Request], Response]
-# Within this service: one slash and no other beside it, nothing that a browser reads as one, no controls.
-_OWN_ADDRESS: Final = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
+# A path of this service: begins with one slash, not two, holds no backslash and no control characters.
+_LOCAL_ADDRESS: Final = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
 
-class SignInNeeded(Exception):
-    """Nobody is signed in. `back` is where to go on from afterwards."""
+class SignInRequired(Exception):
+    """The request has no session. `back` is the address to return to after sign in."""
 
     def __init__(self, back: str) -> None:
         super().__init__("nobody is signed in")
@@ -44,7 +44,7 @@ class SignInNeeded(Exception):
 
 
 class PageRoute(APIRoute):
-    """A route of `Site.router`: refusals become pages, and whoever is not signed in is asked to."""
+    """A route of `Site.router`: problems become pages, and a request without session is redirected to sign in."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -53,8 +53,8 @@ class PageRoute(APIRoute):
             site: Site = request.app.state.site
             try:
                 return await handle(request)
-            except SignInNeeded as needed:
-                return redirect(f"{SIGN_IN}?{urlencode({'next': needed.back})}")
+            except SignInRequired as required:
+                return redirect(f"{SIGN_IN}?{urlencode({'next': required.back})}")
             except Problem as problem:
                 return site.refusal(request, problem)
 
@@ -64,8 +64,8 @@ class PageRoute(APIRoute):
 class Site:
     """The pages of one service. Add the service's own to `router`, then mount it with `add_to`.
 
-    `package` is the service's, whose `templates/` come before ours. `name` stands on every page, `sections` are its
-    (address, name). `check` raises Problem for a session that may not be here.
+    `package` is the service's, whose `templates/` come before the common ones. `name` is shown on every page,
+    `sections` are (address, name). `check` raises Problem for a session that may not use the pages.
     """
 
     def __init__(
@@ -124,60 +124,60 @@ class Site:
         return HTMLResponse(text, status)
 
     def refusal(self, request: Request, problem: Problem) -> Response:
-        """A refusal as a page of its own."""
+        """A problem as a page."""
         response = self.page(request, "problem.html", status=problem.status, problem=problem)
         response.headers.update(problem.headers)
         return response
 
     def get(self, address: str, handler: Handler) -> None:
-        """Answer GETs of an address, for whoever is signed in: `handler(request)`, in a thread."""
+        """Add a route for GETs of an address with a session: `handler(request)`, in a thread."""
         self.router.add_api_route(
-            address, handler, methods=["GET"], dependencies=[Depends(self.visitor)], response_model=None
+            address, handler, methods=["GET"], dependencies=[Depends(self.require_session)], response_model=None
         )
 
     def post(self, address: str, handler: Handler) -> None:
-        """Answer forms sent to an address by whoever is signed in: `handler(request)`, in a thread."""
+        """Add a route for forms POSTed to an address with a session: `handler(request)`, in a thread."""
         self.router.add_api_route(
-            address, handler, methods=["POST"], dependencies=[Depends(self.sent)], response_model=None
+            address, handler, methods=["POST"], dependencies=[Depends(self.require_form)], response_model=None
         )
 
     @staticmethod
     def session(request: Request) -> Session:
-        """Who is at the page, in a handler of `get` or `post`."""
+        """The session of the request, in a handler of `get` or `post`."""
         session: Session = request.state.session
         return session
 
     @staticmethod
     def form(request: Request) -> Form:
-        """What was sent, in a handler of `post`."""
+        """The submitted form, in a handler of `post`."""
         form: Form = request.state.form
         return form
 
     # Dependencies
 
-    async def visitor(self, request: Request) -> Session:
-        """Who is at the page. Raises SignInNeeded, or Problem 403 for a key that is not a person's here."""
+    async def require_session(self, request: Request) -> Session:
+        """The session of the request. Raises SignInRequired, or Problem 403 for a key without a person's role."""
         session = await self._sessions.session(request)
         if session is None:
             query = f"?{request.url.query}" if request.url.query else ""
-            raise SignInNeeded(request.url.path + query)
-        self._admit(session)
+            raise SignInRequired(request.url.path + query)
+        self._check_access(session)
         request.state.session = session
         return session
 
-    async def sent(self, request: Request) -> Form:
-        """The form of a POST by whoever is at the page. Raises SignInNeeded, with what was typed, or Problem."""
+    async def require_form(self, request: Request) -> Form:
+        """The form of a POST with a session. Raises SignInRequired, which carries the fields, or Problem."""
         form = await read_form(request)
         try:
-            session = await self.visitor(request)
-        except SignInNeeded:
-            raise SignInNeeded(f"{request.url.path}?{form.query()}") from None
+            session = await self.require_session(request)
+        except SignInRequired:
+            raise SignInRequired(f"{request.url.path}?{form.query()}") from None
         check_csrf(session, form[CSRF_FIELD])
         request.state.form = form
         return form
 
-    def _admit(self, session: Session) -> None:
-        session.principal.check_role(*PEOPLE)
+    def _check_access(self, session: Session) -> None:
+        session.principal.check_role(*PERSON_ROLES)
         self._check(session)
 
     # Common routes
@@ -192,27 +192,27 @@ class Site:
 
         @self.router.get(SIGN_IN)
         async def sign_in(request: Request) -> Response:
-            back = _own_address(request.query_params.get("next", "/"))
+            back = _local_address(request.query_params.get("next", "/"))
             if await self._sessions.session(request) is not None:
                 return redirect(back)
             return self.page(request, "sign_in.html", back=back, problem=None)
 
         @self.router.post(SIGN_IN)
-        async def enter(request: Request) -> Response:
+        async def submit_sign_in(request: Request) -> Response:
             form = await read_form(request)
-            back = _own_address(form["next"])
+            back = _local_address(form["next"])
             response = redirect(back)
             try:
                 session = await run_in_threadpool(self._sessions.login, form["key"], response, address_of(request))
-                self._admit(session)
+                self._check_access(session)
             except Problem as problem:
                 page = self.page(request, "sign_in.html", status=problem.status, back=back, problem=problem)
                 page.headers.update(problem.headers)
                 return page
             return response
 
-        @self.router.post("/sign-out", dependencies=[Depends(self.sent)])
-        async def leave(request: Request) -> Response:
+        @self.router.post("/sign-out", dependencies=[Depends(self.require_form)])
+        async def sign_out(request: Request) -> Response:
             response = redirect(SIGN_IN)
             self._sessions.logout(request, response)
             return response
@@ -222,10 +222,10 @@ class Site:
 
 
 def redirect(address: str) -> Response:
-    """Go on with a GET: what a POST answers once it has done its work."""
+    """Redirect to a GET: the answer to a successful POST."""
     return RedirectResponse(address, _SEE_OTHER)
 
 
-def _own_address(address: str) -> str:
-    # Anything else would let a link to us send people on to somewhere else.
-    return address if _OWN_ADDRESS.fullmatch(address) else "/"
+def _local_address(address: str) -> str:
+    # Any other address would be an open redirect.
+    return address if _LOCAL_ADDRESS.fullmatch(address) else "/"

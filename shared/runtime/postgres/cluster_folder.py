@@ -1,8 +1,8 @@
-"""The folder of an embedded PostgreSQL: `pgdata` (the cluster), `password` (of the superuser `larder`, readable by us
-alone), `endpoint.json` (port and state), `postgres.log` and `lock`.
+"""The folder of an embedded PostgreSQL: `pgdata` (the cluster), `password` (of the superuser `larder`, mode 0600),
+`endpoint.json` (port and state), `postgres.log` and `lock`.
 
-The lock is held by whoever starts, then by the supervisor, the server and each of its backends: while it is taken
-something of this cluster may be alive, and once it is free nothing is.
+The lock is held by the starting process, then by the supervisor, the server and each of its backends: while it is held
+a process of this cluster may be alive, and once it is free none is.
 """
 
 import fcntl
@@ -26,12 +26,12 @@ BUILTIN_LOCALE_SINCE = 17
 
 
 class PostgresBusyError(PostgresError):
-    """Another process has the PostgreSQL of that folder."""
+    """The PostgreSQL of that folder is in use by another process."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What the supervisor last wrote of its server."""
+    """The state of the server as the supervisor last wrote it."""
 
     port: int
     ready: bool
@@ -40,7 +40,7 @@ class Endpoint:
 
 
 class Folder:
-    """One such folder. It need not exist yet."""
+    """The folder of one cluster. It need not exist yet."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
@@ -49,9 +49,9 @@ class Folder:
         self.endpoint_file = self.directory / "endpoint.json"
 
     def lock(self, wait: float) -> int:
-        """The descriptor of the locked file; whoever inherits it holds the lock too.
+        """Lock the folder; the descriptor of the lock file. A process that inherits the descriptor holds the lock too.
 
-        Makes the folder where it is missing. Raises PostgresBusyError after `wait` seconds.
+        Makes the folder if it is missing. Raises PostgresBusyError after `wait` seconds.
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -72,7 +72,7 @@ class Folder:
             return descriptor
 
     def locked(self) -> bool:
-        """Whether somebody holds the lock."""
+        """Whether a process holds the lock."""
         try:
             descriptor = os.open(self.directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -86,14 +86,14 @@ class Folder:
         return False
 
     def endpoint(self) -> Endpoint | None:
-        """What was last written; whether it still holds, only the lock tells."""
+        """The endpoint that was last written; it is valid only while the lock is held."""
         try:
             return Endpoint(**json.loads(self.endpoint_file.read_text()))
         except FileNotFoundError:
             return None
 
-    def forget_endpoint(self) -> Endpoint | None:
-        """Remove and return what a server that is gone left there; nobody shall take it for the next one's."""
+    def remove_endpoint(self) -> Endpoint | None:
+        """Remove and return the endpoint of an earlier server, so that it is not taken for the next one's."""
         last = self.endpoint()
         self.endpoint_file.unlink(missing_ok=True)
         return last
@@ -105,15 +105,17 @@ class Folder:
             raise PostgresError(f"{self.directory / 'password'} is missing; restore it from the backup") from None
 
     def open_log(self) -> Path:
-        """The log, made readable by us alone where it is missing."""
+        """The path of the log, which is created with mode 0600 if it is missing."""
         os.close(os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
         return self.log
 
     def initialise(self, programs: Path, user: RunAs | None, lock: int, *, durable: bool) -> None:
-        """Make the cluster beside its place and move it there when it is whole. `lock` is passed on to initdb, so that
-        a start after we were killed waits for the initdb that we left behind."""
+        """Make the cluster in a scratch folder and rename that once it is complete.
+
+        `lock` is passed on to initdb: if this process is killed, the next start waits for the orphaned initdb.
+        """
         scratch = self.directory / "pgdata.new"
-        shutil.rmtree(scratch, ignore_errors=True)  # what a killed start left
+        shutil.rmtree(scratch, ignore_errors=True)  # left by a start that was killed
         self._make_password()
         scratch.mkdir(mode=0o700)
         with _opened_for(user, scratch) as data, self._password_for(user) as password:
@@ -151,7 +153,7 @@ class Folder:
             _sync_folder(self.directory)
 
     def check_version(self, programs: Path) -> None:
-        """Raises PostgresError unless the cluster was made by that major version."""
+        """Raise PostgresError unless the cluster was made by the programs' major version."""
         made_by = int((self.data / "PG_VERSION").read_text())
         found = version(programs)
         if made_by != found:
@@ -161,16 +163,19 @@ class Folder:
             )
 
     def clear_stale_pid(self) -> None:
-        """Remove the mark of a server that was killed. The lock, which we hold, says that none of ours is alive; but
-        its number may belong to another process by now, and then PostgreSQL would refuse to start."""
-        mark = self.data / "postmaster.pid"
+        """Remove the pid file of a server that was killed.
+
+        The caller holds the lock, so no server of Larder is alive; but the pid may belong to another process by now,
+        and PostgreSQL would refuse to start. Raises PostgresBusyError for a foreign server on the same folder.
+        """
+        pid_file = self.data / "postmaster.pid"
         try:
-            pid = int(mark.read_text().split("\n", 1)[0])
+            pid = int(pid_file.read_text().split("\n", 1)[0])
         except (FileNotFoundError, ValueError):
             pid = 0
         if pid and _serves(pid, self.data):
             raise PostgresBusyError(f"process {pid}, which Larder did not start, serves {self.data}; stop it first")
-        mark.unlink(missing_ok=True)
+        pid_file.unlink(missing_ok=True)
 
     def _make_password(self) -> None:
         scratch = self.directory / "password.new"
@@ -180,8 +185,7 @@ class Folder:
 
     @contextmanager
     def _password_for(self, user: RunAs | None) -> "Iterator[_Opened]":
-        """initdb reads the password as the user it runs as, who must not be able to read ours: it gets a copy that has
-        no name any more."""
+        """A password file for initdb, which runs as `user` and must not read the original: an unlinked copy."""
         if user is None:
             yield _Opened(str(self.directory / "password"), ())
             return
@@ -201,7 +205,7 @@ class _Opened:
 
 @contextmanager
 def _opened_for(user: RunAs | None, path: Path) -> Iterator[_Opened]:
-    """A name by which `user` reaches its file or folder, though it may not enter the folders above."""
+    """A path by which `user` opens the file or folder, even where it may not enter the folders above."""
     if user is None:
         yield _Opened(str(path), ())
         return
@@ -230,7 +234,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _serves(pid: int, data: Path) -> bool:
-    """Whether that process works in the folder `data`. Where there is no /proc, PostgreSQL's own check must do."""
+    """Whether that process works in the folder `data`. Without /proc only PostgreSQL's own check remains."""
     try:
         return Path(f"/proc/{pid}/cwd").samefile(data)
     except (FileNotFoundError, PermissionError, ProcessLookupError):

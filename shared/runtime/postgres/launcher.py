@@ -1,7 +1,7 @@
-"""Starts a PostgreSQL of our own in a folder, and finds one that runs there already.
+"""Starts an embedded PostgreSQL in a folder, and attaches to one that runs there already.
 
-The server lives as long as the process that called `start`, whatever way that one ends. It listens on 127.0.0.1 only,
-asks for a password, and runs as an unprivileged user when we are root. See `postgres_folder` for what lies where.
+The server lives as long as the process that called `start`, however that process ends. It listens on 127.0.0.1 only,
+requires a password, and runs as an unprivileged user where this process is root. `cluster_folder` describes the files.
 """
 
 import json
@@ -37,7 +37,7 @@ START_SECONDS = 120.0  # a crash recovery included
 BUSY_SECONDS = 10.0
 STOP_SECONDS = 30.0
 CONNECT_SECONDS = 10
-# Fixed on every start. What `start` is given as options comes after, and may not name these.
+# Fixed on every start; the options of `start` may not name these.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -50,7 +50,7 @@ RESERVED = {*SETTINGS, "port", "data_directory", "hba_file", "ident_file", "conf
 
 
 class Cluster:
-    """A running server. Whoever started it stops it, by `stop` or by leaving the `with`; others only go."""
+    """A running server. `stop` and the end of a `with` stop it if this object started it, else do nothing."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Cluster:
 
     @property
     def owned(self) -> bool:
-        """Whether the server ends with this object's `stop`."""
+        """Whether `stop` ends the server."""
         return self._process is not None
 
     def url(self, database: str = "postgres") -> str:
@@ -93,7 +93,7 @@ class Cluster:
         )
 
     def create_database(self, name: str) -> None:
-        """Make the database unless it is there."""
+        """Create the database unless it exists."""
         with psycopg.connect(self.conninfo(), autocommit=True) as connection:
             row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
             if row is None:
@@ -103,14 +103,14 @@ class Cluster:
                     return  # another process made it at the same time
 
     def running(self) -> bool:
-        """Whether the server is up, as far as can be told without connecting."""
+        """Whether the server is up, as far as is known without connecting."""
         if self._process is not None:
             return self._process.poll() is None
         endpoint = self._folder.endpoint()
         return endpoint is not None and endpoint.ready and endpoint.port == self.port and self._folder.locked()
 
     def stop(self) -> None:
-        """Shut the server down and wait for its end; do nothing to one that another process owns. May be repeated."""
+        """Shut the server down and wait for its end, unless another process owns it. May be repeated."""
         process, self._process = self._process, None
         if process is not None:
             _end(process, self._stop_seconds)
@@ -138,7 +138,7 @@ def start(
 
     binaries: the folder with `postgres` and `initdb`, see `find_binaries`.
     options: further settings of the server, as in postgresql.conf.
-    shared: whether `attach` may find it. A short command that no other should come to depend on says no.
+    shared: whether `attach` may find it; False for a short command on which no other process should depend.
     wait: seconds to wait for another process that has it running to end, then PostgresBusyError.
     timeout: seconds from the start of the server until it takes connections, then PostgresError.
     stop_seconds: how long an orderly shutdown may take before clients and checkpoint are no longer waited for.
@@ -153,7 +153,7 @@ def start(
             folder.initialise(programs, user, lock, durable=settings.get("fsync") != "off")
         folder.check_version(programs)
         folder.clear_stale_pid()
-        last = folder.forget_endpoint()
+        last = folder.remove_endpoint()
         process = _launch(
             {
                 "owner": os.getpid(),
@@ -164,7 +164,7 @@ def start(
                 "endpoint": str(folder.endpoint_file),
                 "lock": lock,
                 "user": [user.uid, user.gid] if user else None,
-                "port": last.port if last else None,  # the same one again, for whoever noted it down
+                "port": last.port if last else None,  # the same one again, as its URL may be in use
                 "shared": shared,
                 "stop_seconds": stop_seconds,
             }
@@ -198,8 +198,11 @@ def attach(directory: Path, *, timeout: float = START_SECONDS) -> Cluster | None
 def attach_or_start(
     directory: Path, *, binaries: Path, options: Mapping[str, str] | None = None, wait: float = BUSY_SECONDS
 ) -> Cluster:
-    """For a command that may or may not find its service running. Commands that find none take turns, each starting
-    the server for itself, so that none is left without it when another ends."""
+    """The server of a running service, else one started for this command.
+
+    Commands without a running service take turns, each with a server of its own, so that none loses it when another
+    ends. Raises PostgresBusyError after `wait` seconds.
+    """
     deadline = time.monotonic() + wait
     while True:
         running = attach(directory)
@@ -229,17 +232,17 @@ def _launch(task: supervisor.Task) -> "subprocess.Popen[bytes]":
             stderr=log,
             cwd="/",
             pass_fds=[task["lock"]],
-            start_new_session=True,  # so that Ctrl-C reaches the server's users first, and never the server
+            start_new_session=True,  # Ctrl-C must not reach the server, which its clients still use
             umask=0o077,
             bufsize=0,
         )
-    _say(process, json.dumps(task))
+    _send_line(process, json.dumps(task))
     return process
 
 
-def _say(process: "subprocess.Popen[bytes]", line: str) -> None:
+def _send_line(process: "subprocess.Popen[bytes]", line: str) -> None:
     assert process.stdin is not None
-    with suppress(BrokenPipeError):  # it is gone already: its silence and its end are seen by whoever waits for them
+    with suppress(BrokenPipeError):  # it has ended already, which the waiting caller detects
         process.stdin.write(line.encode() + b"\n")
 
 
@@ -259,13 +262,13 @@ def _await_ready(process: "subprocess.Popen[bytes]", folder: Folder, timeout: fl
 
 
 def _end(process: "subprocess.Popen[bytes]", stop_seconds: float) -> None:
-    """Ask the supervisor to stop the server and wait until both are gone."""
-    _say(process, "stop")  # the end of input would not do: a child that inherited the pipe would keep it open
+    """Request the supervisor to stop the server, and wait until both have ended."""
+    _send_line(process, "stop")  # closing the input is not enough: a child that inherited the pipe keeps it open
     for pipe in (process.stdin, process.stdout):
         assert pipe is not None
         pipe.close()
     try:
         process.wait(stop_seconds + supervisor.IMMEDIATE_SECONDS + supervisor.KILL_SECONDS + 5)
     except subprocess.TimeoutExpired:
-        process.kill()  # the kernel then has the server shut down at once
+        process.kill()  # the kernel then signals the server, which shuts down at once
         process.wait()

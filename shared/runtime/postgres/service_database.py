@@ -1,4 +1,4 @@
-"""The database of a service on PostgreSQL: the one that is named, or one of its own in `--dir`; migrated before use."""
+"""The database of a service on PostgreSQL: at a given URL, or embedded in `--dir`; migrated before use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.runtime.settings import PostgresSettings, postgres_binaries
 
 @dataclass(frozen=True)
 class ServiceDatabase:
-    """`name` and `options` are for the embedded PostgreSQL; `application` is what the server calls the connections."""
+    """How to open it. `name` and `options` are for the embedded PostgreSQL; `application` names the connections."""
 
     name: str
     migrations: Path
@@ -27,8 +27,8 @@ class ServiceDatabase:
     def opened(self, settings: PostgresSettings, *, serving: bool = False) -> Iterator[str]:
         """The URL of the database, migrated, for the length of the `with`.
 
-        A PostgreSQL of our own is started by the service (`serving`); a command attaches to that one, or starts it for
-        itself and stops it at the end. Raises PostgresError, Problem, DatabaseVersionError.
+        An embedded PostgreSQL is started by the service (`serving`); a command attaches to that one, or starts its own
+        and stops it at the end. Raises PostgresError, Problem, DatabaseVersionError.
         """
         if settings.database_url is not None:
             url = settings.database_url.get_secret_value()
@@ -45,7 +45,7 @@ class ServiceDatabase:
             yield url
 
     def prepare(self, url: str) -> None:
-        """Wait until the database answers, and bring it to this version's schema."""
+        """Wait until the database answers, and migrate it to this version's schema."""
         engine = postgres_engine(url, pool_size=1, application_name=f"{self.application} migrate")
         try:
             wait_for_database(engine)

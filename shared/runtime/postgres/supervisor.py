@@ -1,10 +1,9 @@
-"""The process between Larder and the PostgreSQL that it started; it stops the server when Larder is gone.
+"""The process between Larder and its embedded PostgreSQL; it stops the server when Larder's process has ended.
 
 Run as a program, by path, with the standard library alone. Its first line of input is its task (JSON, see `Task`);
-after that a line, the end of input or the death of the owner asks it to stop. Its only line of output says `ready`
-with the port, or `error`. The owner may die in any way: its end is seen through a pidfd, so that neither a child that
-inherited the pipe nor a thread that ended can mislead us. Should this process itself be killed, the kernel tells the
-server (PR_SET_PDEATHSIG), which then shuts down at once.
+after that a line, the end of input or the end of the owner makes it stop. Its only line of output is `ready` with the
+port, or `error`. The owner may end in any way: a pidfd detects it, as a child may have inherited the pipe and outlive
+it. If this process itself is killed, the kernel signals the server (PR_SET_PDEATHSIG), which shuts down at once.
 """
 
 import ctypes
@@ -23,7 +22,7 @@ from typing import Any, TypedDict
 
 PR_SET_PDEATHSIG = 1
 PORT_ATTEMPTS = 10
-NO_PORT = "could not create any TCP/IP sockets"  # the server's words, in lc_messages=C
+NO_PORT = "could not create any TCP/IP sockets"  # the server's message, in lc_messages=C
 IMMEDIATE_SECONDS = 15.0  # the server itself kills what has not ended after five
 KILL_SECONDS = 10.0
 READY_POLL_SECONDS = 0.02
@@ -33,12 +32,12 @@ ERROR_BYTES = 2000
 
 
 class Task(TypedDict):
-    owner: int  # the process that the server lives for
+    owner: int  # process id; the server ends with this process
     command: list[str]  # the server's, without data directory and port
     environment: dict[str, str]
     data: str
     log: str
-    endpoint: str  # the file that tells others where the server is
+    endpoint: str  # the file with the server's port and state
     lock: int  # an inherited file descriptor, locked; held by us and the server, to the last backend
     user: list[int] | None  # uid and gid to run as
     port: int | None  # the one to try first
@@ -52,7 +51,7 @@ class Supervisor:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.server: subprocess.Popen[bytes] | None = None
-        self.asked_to_stop = False
+        self.stop_requested = False
         self.selector = selectors.DefaultSelector()
         self.selector.register(0, selectors.EVENT_READ, self._on_input)
         self._watch_owner()
@@ -62,35 +61,35 @@ class Supervisor:
         log_start = Path(self.task["log"]).stat().st_size
         port = self._start()
         if port is None:
-            if not self.asked_to_stop:
+            if not self.stop_requested:
                 report({"error": read_end(self.task["log"], log_start)})
             return 1
         try:
             self._publish(port, ready=True)
             report({"ready": port})
-            while not self.asked_to_stop and self._running():
+            while not self.stop_requested and self._running():
                 self._wait(LOG_CHECK_SECONDS)
                 bound_log(Path(self.task["log"]))
-            crashed = not self.asked_to_stop
+            crashed = not self.stop_requested
             self._publish(port, ready=False)
         finally:  # a full disk must not keep the server from being stopped
             self._stop()
         return 1 if crashed else 0
 
     def _start(self) -> int | None:
-        """The port of the server once it takes connections; None when it ended or we were asked to stop."""
+        """The port of the server once it accepts connections; None where it ended or a stop was requested."""
         for attempt in range(PORT_ATTEMPTS):
             port = self.task["port"] if attempt == 0 else None
             port = port or free_port()
             self._publish(port, ready=False)
             log_start = Path(self.task["log"]).stat().st_size
             self._launch(port)
-            while self._running() and not self.asked_to_stop:
-                if self._takes_connections():
+            while self._running() and not self.stop_requested:
+                if self._accepts_connections():
                     return port
                 self._wait(READY_POLL_SECONDS)
             self._stop()
-            if self.asked_to_stop or NO_PORT not in read_end(self.task["log"], log_start):
+            if self.stop_requested or NO_PORT not in read_end(self.task["log"], log_start):
                 return None
         return None
 
@@ -100,7 +99,7 @@ class Supervisor:
         held = [self.task["lock"]]
         identity: dict[str, Any] = {}
         if user is not None:
-            # The user may not be able to enter the folders above; a descriptor opened by us leads straight there.
+            # The user may not be able to enter the folders above; an inherited descriptor bypasses them.
             folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
             held.append(folder)
             data = f"/proc/self/fd/{folder}"
@@ -121,7 +120,7 @@ class Supervisor:
         for descriptor in held[1:]:
             os.close(descriptor)
 
-    def _takes_connections(self) -> bool:
+    def _accepts_connections(self) -> bool:
         assert self.server is not None
         try:
             lines = (Path(self.task["data"]) / "postmaster.pid").read_text().splitlines()
@@ -148,7 +147,7 @@ class Supervisor:
                 self._wait(min(1.0, max(0.0, deadline - time.monotonic())))
 
     def _publish(self, port: int, *, ready: bool) -> None:
-        """Write the endpoint file anew, in one step."""
+        """Replace the endpoint file atomically."""
         endpoint = Path(self.task["endpoint"])
         scratch = endpoint.with_name(endpoint.name + ".new")
         content = {"port": port, "ready": ready, "shared": self.task["shared"], "owner": self.task["owner"]}
@@ -166,27 +165,27 @@ class Supervisor:
             try:
                 self.selector.register(os.pidfd_open(owner), selectors.EVENT_READ, self._on_owner_gone)
             except ProcessLookupError:
-                self.asked_to_stop = True
-        if os.getppid() != owner:  # it died before we looked
-            self.asked_to_stop = True
+                self.stop_requested = True
+        if os.getppid() != owner:  # it ended before this check
+            self.stop_requested = True
 
     def _watch_signals(self) -> None:
         receiving, sending = socket.socketpair()
         receiving.setblocking(False)
         sending.setblocking(False)
         signal.set_wakeup_fd(sending.fileno(), warn_on_full_buffer=False)
-        for harmless in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):  # handled, as the server would inherit ignored
-            signal.signal(harmless, lambda *_: None)
+        for ignored in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):  # a handler, as the server would inherit SIG_IGN
+            signal.signal(ignored, lambda *_: None)
         signal.signal(signal.SIGTERM, self._on_terminate)
         self._wakeup = (receiving, sending)
         self.selector.register(receiving, selectors.EVENT_READ, self._on_signal)
 
     def _on_input(self) -> None:
-        self.asked_to_stop = True
+        self.stop_requested = True
         self.selector.unregister(0)
 
     def _on_owner_gone(self) -> None:
-        self.asked_to_stop = True
+        self.stop_requested = True
         for key in list(self.selector.get_map().values()):
             if key.data == self._on_owner_gone:
                 self.selector.unregister(key.fileobj)
@@ -195,26 +194,26 @@ class Supervisor:
         self._wakeup[0].recv(4096)
 
     def _on_terminate(self, *_: object) -> None:
-        self.asked_to_stop = True
+        self.stop_requested = True
 
 
 def die_with_parent() -> Callable[[], None] | None:
-    """What a child runs between fork and exec to be shut down when this process dies; None where it is not Linux."""
+    """A function for a child to run between fork and exec, so that it ends with this process; None but on Linux."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
-    def ask_kernel() -> None:
+    def set_signal() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)
-        if os.getppid() != parent:  # too late: it has died meanwhile
+        if os.getppid() != parent:  # the parent has ended already
             os._exit(1)
 
-    return ask_kernel
+    return set_signal
 
 
 def bound_log(log: Path, limit: int = LOG_BYTES) -> None:
-    """Move what a log above `limit` bytes holds to its predecessor."""
+    """Rotate the log if it has more than `limit` bytes: copy it to `.old` and truncate it."""
     if log.stat().st_size > limit:
         shutil.copyfile(log, log.with_name(log.name + ".old"))
         os.truncate(log, 0)  # the server appends, so it goes on from the new end
@@ -229,7 +228,7 @@ def free_port() -> int:
 
 
 def read_end(path: str, start: int) -> str:
-    """What was written to the file since `start`, at most the last ERROR_BYTES."""
+    """The text written to the file since `start`, at most the last ERROR_BYTES."""
     with Path(path).open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(start, end - ERROR_BYTES))
@@ -237,7 +236,7 @@ def read_end(path: str, start: int) -> str:
 
 
 def report(message: dict[str, object]) -> None:
-    """Tell the launcher. It may be gone, which is then seen elsewhere."""
+    """Send a message to the launcher, which may have ended already."""
     try:
         os.write(1, json.dumps(message).encode() + b"\n")
     except BrokenPipeError:

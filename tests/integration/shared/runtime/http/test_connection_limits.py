@@ -22,7 +22,7 @@ SERVICE = """
 import asyncio, json, sys
 from fastapi import Request
 from shared.runtime.http.application import build_app
-from shared.runtime.http_protocol import ConnectionLimits
+from shared.runtime.http.connection_limits import ConnectionLimits
 from shared.runtime.problems import ProblemCatalogue
 from shared.runtime.http.server import run
 from shared.runtime.telemetry import Telemetry, configure_logging
