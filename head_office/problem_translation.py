@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from head_office.log import refusals
-from head_office.problems import BAD_BATCH, BAD_CURSOR, FORKED, GAP, SUPERSEDED, UNKNOWN_LOCATION
-from head_office.transfers.transfer_facts import BadCursor
+from head_office.problems import BAD_BATCH, FORKED, GAP, SUPERSEDED, UNKNOWN_LOCATION
 from shared.runtime.database.engine import translate_driver_errors
+from shared.runtime.http.cursor import BAD_CURSOR, BadCursor
 from shared.wire import BadBatch
 
 

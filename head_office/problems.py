@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shared.runtime.http import cursor
 from shared.runtime.problems import ProblemCatalogue
 
 PROBLEMS: Final = ProblemCatalogue()
@@ -61,6 +62,4 @@ NOTHING_KNOWN: Final = PROBLEMS.declare(
 BODY_TOO_SLOW: Final = PROBLEMS.declare(
     "body-too-slow", 408, "The body took too long to arrive", "Send a smaller batch, or try again on a better line."
 )
-BAD_CURSOR: Final = PROBLEMS.declare(
-    "bad-cursor", 400, "The cursor is not one that head office gave out", "Begin again without 'after'."
-)
+BAD_CURSOR: Final = PROBLEMS.adopt(cursor.BAD_CURSOR)

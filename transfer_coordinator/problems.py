@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from shared.runtime.http import cursor
 from shared.runtime.problems import ProblemCatalogue
 
 PROBLEMS: Final = ProblemCatalogue()
 
-BAD_CURSOR = PROBLEMS.declare(
-    "bad-cursor", 400, "The list has no such place", "Send 'after' just as 'next' of the page before gave it."
-)
+BAD_CURSOR = PROBLEMS.adopt(cursor.BAD_CURSOR)
 UNKNOWN_TRANSFER = PROBLEMS.declare(
     "unknown-transfer", 404, "There is no such transfer", "Look for it in GET /v1/transfers."
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
@@ -24,6 +24,7 @@ from shared.event_record import EventRecord, moment_text
 from shared.events import EventType
 from shared.messages import HeadMessage
 from shared.runtime.http.application import documented_answer, json_response
+from shared.runtime.http.cursor import MAX_CURSOR, BadCursor, Cursor
 from shared.runtime.problems import (
     DATABASE_BUSY,
     DATABASE_UNAVAILABLE,
@@ -34,8 +35,10 @@ from shared.runtime.problems import (
 )
 
 Limit = Annotated[int, Query(ge=1, le=queries.MAX_PAGE, description="How many at most")]
-After = Annotated[str | None, Query(max_length=64, description="The `next` of the page before")]
+After = Annotated[str | None, Query(max_length=MAX_CURSOR, description="The `next` of the page before")]
 AsOf = Annotated[str | None, Query(max_length=40, description="RFC 3339 with offset; now if left out")]
+
+T = TypeVar("T")
 
 _READ = (INVALID_REQUEST, DATABASE_BUSY, DATABASE_UNAVAILABLE, OVERLOADED)
 
@@ -85,12 +88,14 @@ def _documented(kind: Any, description: str, *own: Any) -> dict[int | str, dict[
     return problems(*_READ, *own, body=False) | {200: documented_answer(kind, description)}
 
 
-def _sequence(after: str | None) -> int:
-    if after is None:
-        return 0
-    if not (after.isascii() and after.isdigit() and len(after) <= 16):
+def _place(cursor: Cursor[T], after: str | None) -> T | None:
+    """The place that a list goes on after, None at its beginning. Raises Problem 422 `invalid-request`."""
+    if not after:
+        return None
+    try:
+        return cursor.decode(after)
+    except BadCursor:
         invalid_request("after", "it is not the 'next' of a page of this list")
-    return int(after)
 
 
 def _lists(router: APIRouter, node: ApiNode) -> None:
@@ -98,8 +103,9 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         "/items", tags=["reading"], summary="The catalogue", responses=_documented(Page[ItemRecord], "Items by code")
     )
     def items(after: After = None, limit: Limit = 100) -> Response:
+        place = _place(queries.BY_ITEM, after)
         with node.store.reading() as connection:
-            return json_response(queries.items(connection, after=after, limit=limit))
+            return json_response(queries.items(connection, after=place, limit=limit))
 
     @router.get(
         "/events",
@@ -113,7 +119,7 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         after: After = None,
         limit: Limit = 100,
     ) -> Response:
-        start = _sequence(after)
+        start = _place(queries.BY_SEQUENCE, after) or 0
         with node.store.reading() as connection:
             return json_response(queries.events(connection, item_id=item_id, kind=kind, after=start, limit=limit))
 
@@ -124,7 +130,7 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         responses=_documented(Page[SiteTransfer], "Transfers, in the order first heard of"),
     )
     def transfers(after: After = None, limit: Limit = 100) -> Response:
-        start = _sequence(after)
+        start = _place(queries.BY_SEQUENCE, after) or 0
         with node.store.reading() as connection:
             return json_response(queries.transfers(connection, after=start, limit=limit))
 
@@ -137,8 +143,9 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         responses=_documented(Page[StockRecord], "Stock by item code"),
     )
     def stock(after: After = None, limit: Limit = 100) -> Response:
+        place = _place(queries.BY_ITEM, after)
         with node.store.reading() as connection:
-            return json_response(queries.stock(connection, now=node.clock.now(), after=after, limit=limit))
+            return json_response(queries.stock(connection, now=node.clock.now(), after=place, limit=limit))
 
     @router.get(
         "/stock/low",
@@ -147,8 +154,9 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         responses=_documented(Page[StockRecord], "Stock by item code"),
     )
     def low(after: After = None, limit: Limit = 100) -> Response:
+        place = _place(queries.BY_ITEM, after)
         with node.store.reading() as connection:
-            return json_response(queries.low_stock(connection, now=node.clock.now(), after=after, limit=limit))
+            return json_response(queries.low_stock(connection, now=node.clock.now(), after=place, limit=limit))
 
     @router.get(
         "/stock/{item_id:code}",

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from branch_node.cli.node_client import Directory, node_at
+from branch_node.database.queries import BY_SEQUENCE
 from shared.runtime.cli.output import AsJson, flags, number, print_json, print_line, print_table, short_time
 from shared.runtime.cli.service_client import read_items
 
@@ -64,7 +65,7 @@ def log(
     """The events of this location, in the order they were recorded."""
     kind = None if event_type is None else event_type.upper().replace("-", "_")
     with node_at(directory) as node:
-        reached = None if after is None else str(after)
+        reached = None if after is None else BY_SEQUENCE.write(after)
         found = list(read_items(node, "/v1/events", most=limit, after=reached, item_id=item, type=kind))
     if as_json:
         print_json({"items": found})

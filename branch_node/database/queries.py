@@ -5,8 +5,8 @@ Quantities inside are thousandths, times microseconds UTC; a reservation that ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Select, case, func, select
@@ -19,10 +19,16 @@ from branch_node.records import ItemRecord, Page, StockRecord, flags_of, record_
 from shared.event_record import EventRecord, moment_text
 from shared.events import Event, EventType, quantity_json
 from shared.projection import balances, moment_literal
+from shared.runtime.http.cursor import Cursor, Whole, page_of
 from shared.stock import Place, Standing
 from shared.stock_expressions import EventScope
 
 MAX_PAGE: Final = 1_000
+BY_ITEM: Final[Cursor[str]] = Cursor(str)
+BY_SEQUENCE: Final[Cursor[int]] = Cursor(Whole)
+"""The cursors of lists in the order of item codes, and of sequences."""
+
+M = TypeVar("M")
 
 
 def location_of(connection: Connection) -> Location:
@@ -42,7 +48,7 @@ def items(connection: Connection, *, after: str | None, limit: int) -> Page[Item
     if after is not None:
         query = query.where(ITEM.c.item_id > after)
     found = [_item(row) for row in connection.execute(query)]
-    return _page(found, limit, lambda last: last.item_id)
+    return _page(found, limit, lambda last: BY_ITEM.write(last.item_id))
 
 
 def _item(row: Any) -> ItemRecord:
@@ -59,10 +65,9 @@ def _item(row: Any) -> ItemRecord:
     )
 
 
-def _page(found: list[Any], limit: int, cursor: Any) -> Page[Any]:
-    more = len(found) > limit
-    shown = found[:limit]
-    return Page(items=shown, next=str(cursor(shown[-1])) if more else None)
+def _page(found: list[M], limit: int, cursor: Callable[[M], str]) -> Page[M]:
+    items, following = page_of(found, limit, cursor)
+    return Page(items=items, next=following)
 
 
 def events(
@@ -78,7 +83,7 @@ def events(
     found = sealed_where(connection, condition, limit + 1)
     voids = voids_of(connection, [each.event.sequence for each in found])
     records = [record_of(each, voided_by=voids.get(each.event.sequence)) for each in found]
-    return _page(records, limit, lambda last: last.sequence)
+    return _page(records, limit, lambda last: BY_SEQUENCE.write(last.sequence))
 
 
 _STOCK_QUERY: Final = select(
@@ -95,7 +100,7 @@ def stock(connection: Connection, *, now: int, after: str | None, limit: int) ->
     query = _STOCK_QUERY.order_by(STOCK.c.item_id).limit(limit + 1)
     if after is not None:
         query = query.where(STOCK.c.item_id > after)
-    return _page(_stock_records(connection, query, now), limit, lambda last: last.item_id)
+    return _page(_stock_records(connection, query, now), limit, lambda last: BY_ITEM.write(last.item_id))
 
 
 def low_stock(connection: Connection, *, now: int, after: str | None, limit: int) -> Page[StockRecord]:
@@ -122,7 +127,9 @@ def low_stock(connection: Connection, *, now: int, after: str | None, limit: int
     rows = connection.execute(query).all()
     promised = _promised(connection, [row.item_id for row in rows if row.reserved], now)
     low = [row for row in rows if row.on_hand - promised.get(row.item_id, 0) <= row.level]
-    return _page([_stock_record(row, promised, now) for row in low[: limit + 1]], limit, lambda last: last.item_id)
+    return _page(
+        [_stock_record(row, promised, now) for row in low[: limit + 1]], limit, lambda last: BY_ITEM.write(last.item_id)
+    )
 
 
 def _stock_records(connection: Connection, query: Select[Any], now: int) -> list[StockRecord]:
@@ -231,7 +238,7 @@ def transfers(connection: Connection, *, after: int, limit: int) -> Page[SiteTra
     for each in sealed_where(connection, event.c.transfer_id.in_(list(by_id))):
         by_id[each.event.transfer_id or ""].append(each.event)
     found = [_transfer(transfer_id, told) for transfer_id, told in by_id.items()]
-    return _page(found, limit, lambda last: last.first_sequence)
+    return _page(found, limit, lambda last: BY_SEQUENCE.write(last.first_sequence))
 
 
 _TOLD: Final = {EventType.TRANSFER_OUT: 0, EventType.TRANSFER_IN: 1, EventType.TRANSFER_LOST: 2}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from starlette.requests import Request
 
 from head_office.database.notifications import Wakeups
 from head_office.problem_translation import translated
-from head_office.problems import BAD_CURSOR
 from shared.events import BadQuantity, code_fault, parse_quantity
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.http.auth import Authenticator, Principal, Role
+from shared.runtime.http.cursor import MAX_CURSOR, Cursor, page_of
 from shared.runtime.http.strict_json import parse_json, validation_problem
 from shared.runtime.problems import FORBIDDEN, INVALID_REQUEST, MALFORMED_JSON, WRONG_LOCATION, Problem
 
@@ -112,9 +111,9 @@ CodePath = Annotated[str, *_IN_PATH]
 LocationQuery = Annotated[str | None, Query(min_length=1, max_length=64), AfterValidator(lambda x: x and _code(x))]
 ItemQuery = LocationQuery
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most")]
-# The alphabet is told and not checked here: another text is a `bad-cursor`, as is every cursor that is not ours.
+# The alphabet is documented and not checked here: another text is a `bad-cursor`, like every cursor that is not ours.
 _CURSOR: Final = {"description": "`next` of the page before", "json_schema_extra": {"pattern": "^[A-Za-z0-9_-]*$"}}
-After = Annotated[str | None, Query(max_length=2_000, **_CURSOR)]
+After = Annotated[str | None, Query(max_length=MAX_CURSOR, **_CURSOR)]
 ChangesAfter = Annotated[str | None, Query(**_CURSOR)]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait where there is nothing yet")]
 
@@ -129,28 +128,15 @@ def moment(name: str, text: str | None) -> int | None:
         raise INVALID_REQUEST(f"{name}: {error}", errors=[{"field": name, "message": str(error)}]) from error
 
 
-def read_after(after: str | None, parts: int) -> tuple[str, ...]:
-    """The texts that a list goes on after: empty ones at its beginning. Raises Problem 400 `bad-cursor`."""
-    if not after:
-        return ("",) * parts
-    try:
-        found = msgspec.json.decode(urlsafe_b64decode(after.encode("ascii") + b"=" * (-len(after) % 4)), type=list[str])
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise BAD_CURSOR("the cursor cannot be read") from error
-    if len(found) != parts or any("\0" in part for part in found):
-        raise BAD_CURSOR("the cursor is not one of this list")
-    return tuple(found)
-
-
-def write_after(*parts: str) -> str:
-    """The opaque text for `read_after`."""
-    return urlsafe_b64encode(msgspec.json.encode(parts)).rstrip(b"=").decode("ascii")
+BY_ID: Final[Cursor[str]] = Cursor(str)
+BY_PAIR: Final[Cursor[tuple[str, str]]] = Cursor(tuple[str, str])
+"""The cursors of lists in the order of one id, and of a location and an id."""
 
 
 def listed(found: list[T], limit: int, after: Callable[[T], str]) -> dict[str, Any]:
-    """`{items, next}` of a list read with one more than `limit`, which says whether there is a next page."""
-    page = found[:limit]
-    return {"items": page, "next": after(page[-1]) if len(found) > limit else None}
+    """`{items, next}` of a list read with one member more than `limit`; `after` writes the cursor behind a member."""
+    page, following = page_of(found, limit, after)
+    return {"items": page, "next": following}
 
 
 # Bodies

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from head_office.api.dependencies import (
+    BY_ID,
+    BY_PAIR,
     MANAGERS,
     MAX_BODY,
     MAX_LIMIT,
@@ -23,9 +25,7 @@ from head_office.api.dependencies import (
     RawBody,
     listed,
     quantity,
-    read_after,
     whole_group,
-    write_after,
 )
 from head_office.catalogue import item_proposals, items, locations
 from head_office.problems import (
@@ -132,10 +132,10 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
     )
     def list_items(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = reader) -> Response:
         del principal
-        (beginning,) = read_after(after, 1)
+        beginning = BY_ID.read(after) or ""
         with office.reading() as connection:
             found = items.list_items(connection, beginning, limit + 1)
-        return json_response(listed(found, limit, lambda item: write_after(item.item_id)))
+        return json_response(listed(found, limit, lambda item: BY_ID.write(item.item_id)))
 
     @app.get(
         "/v1/items/{item_id:code}",
@@ -190,11 +190,11 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         principal: Principal = office.allow(*PEOPLE),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
         principal.check_location(location_id)
-        (beginning,) = read_after(after, 1)
+        beginning = BY_ID.read(after) or ""
         with office.reading() as connection:
             locations.check_locations(connection, [location_id])
             found = items.reorder_levels(connection, location_id, beginning, limit + 1)
-        page = listed(found, limit, lambda level: write_after(level.item_id))
+        page = listed(found, limit, lambda level: BY_ID.write(level.item_id))
         return json_response({**page, "items": [_reorder_out(each) for each in page["items"]]})
 
     @app.put(
@@ -236,10 +236,10 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
     )
     def list_waiting(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = manager) -> Response:
         whole_group(principal)
-        location_id, item_id = read_after(after, 2)
+        place = BY_PAIR.read(after) or ("", "")
         with office.reading() as connection:
-            found = item_proposals.list_waiting(connection, (location_id, item_id), limit + 1)
-        page = listed(found, limit, lambda each: write_after(each.location_id, each.item_id))
+            found = item_proposals.list_waiting(connection, place, limit + 1)
+        page = listed(found, limit, lambda each: BY_PAIR.write((each.location_id, each.item_id)))
         return json_response({**page, "items": [_waiting_out(each) for each in page["items"]]})
 
     @app.post(
@@ -283,10 +283,10 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
     )
     def list_mapped(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = manager) -> Response:
         whole_group(principal)
-        location_id, alias = read_after(after, 2)
+        place = BY_PAIR.read(after) or ("", "")
         with office.reading() as connection:
-            found = item_proposals.list_aliases(connection, (location_id, alias), limit + 1)
-        page = listed(found, limit, lambda each: write_after(each.location_id, each.alias))
+            found = item_proposals.list_aliases(connection, place, limit + 1)
+        page = listed(found, limit, lambda each: BY_PAIR.write((each.location_id, each.alias)))
         return json_response({**page, "items": [AliasOut(*each) for each in page["items"]]})
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from head_office.api.dependencies import (
+    BY_ID,
     MAX_BODY,
     MAX_LIMIT,
     PEOPLE,
@@ -22,9 +23,7 @@ from head_office.api.dependencies import (
     Office,
     RawBody,
     listed,
-    read_after,
     scoped,
-    write_after,
 )
 from head_office.catalogue import api_keys, locations
 from head_office.catalogue.api_keys import KeyRecord, key_record
@@ -125,12 +124,12 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
         limit: Limit = MAX_LIMIT,
         principal: Principal = office.allow(*PEOPLE, Role.COORDINATOR),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
-        (beginning,) = read_after(after, 1)
+        beginning = BY_ID.read(after) or ""
         with office.reading() as connection:
             found = locations.list_locations(
                 connection, after=beginning, limit=limit + 1, location_id=scoped(principal, None)
             )
-            page = listed(found, limit, lambda each: write_after(each.location_id))
+            page = listed(found, limit, lambda each: BY_ID.write(each.location_id))
             return json_response({**page, "items": _with_heads(connection, page["items"])})
 
     @app.post(
@@ -185,10 +184,10 @@ def _add_key_routes(app: FastAPI, office: Office) -> None:
     )
     def list_keys(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = admin) -> Response:
         del principal
-        (beginning,) = read_after(after, 1)
+        beginning = BY_ID.read(after) or ""
         with office.reading() as connection:
             found = api_keys.list_keys(connection, beginning, limit + 1)
-        page = listed(found, limit, lambda key: write_after(key.key_id))
+        page = listed(found, limit, lambda key: BY_ID.write(key.key_id))
         return json_response({**page, "items": [key_record(each) for each in page["items"]]})
 
     @app.post(

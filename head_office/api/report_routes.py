@@ -19,12 +19,11 @@ from head_office.api.dependencies import (
     Office,
     listed,
     moment,
-    read_after,
-    write_after,
 )
-from head_office.api.stock_routes import AsOf, Before, From, KnownAt, locations_of, read_place, told
+from head_office.api.stock_routes import EVENT_CURSOR, AsOf, Before, From, KnownAt, locations_of, told
 from head_office.log import quarantine
 from head_office.problems import BAD_CURSOR, PROBLEMS, UNKNOWN_LOCATION
+from head_office.reports.event_list import EventCursor
 from head_office.reports.in_transit import in_transit
 from head_office.reports.report_records import (
     VARIANCE_SCHEMA,
@@ -38,9 +37,12 @@ from head_office.reports.report_records import (
 from head_office.reports.variances import VarianceCursor, variances
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.auth import Principal, Role
+from shared.runtime.http.cursor import Cursor
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
 MAX_IN_TRANSIT: Final = 10_000
+
+_VARIANCE_CURSOR: Final[Cursor[VarianceCursor]] = Cursor(VarianceCursor)
 
 _COMMON: Final = (UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST)
 
@@ -124,29 +126,16 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
                 occurred_from=moment("from", occurred_from),
                 occurred_before=moment("before", before),
                 known_at=moment("known_at", known_at),
-                after=_count_after(after),
+                after=_VARIANCE_CURSOR.read(after),
                 limit=limit,
             )
-        following = None
-        if report.next is not None:
-            at = report.next
-            following = write_after(str(at.occurred_at), at.location_id, str(at.sequence))
+        following = None if report.next is None else _VARIANCE_CURSOR.write(report.next)
         items = [variance_out(row) for row in report.rows]
         about = told(report.cut, None)
         del about["as_of"]
         return json_response({"items": items, "next": following, **about})
 
     _add_quarantine_routes(app, office)
-
-
-def _count_after(after: str | None) -> VarianceCursor | None:
-    if not after:
-        return None
-    occurred_at, location_id, sequence = read_after(after, 3)
-    for text in (occurred_at, sequence):
-        if not (text.isdecimal() and text.isascii() and len(text) < 19):
-            raise BAD_CURSOR("the cursor is not one of this list")
-    return VarianceCursor(int(occurred_at), location_id, int(sequence))
 
 
 def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
@@ -167,17 +156,17 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
         limit: Limit = 100,
         principal: Principal = office.allow(Role.ADMIN, Role.MANAGER, Role.VIEWER),  # noqa: B008 - evaluated once
     ) -> Response:
-        place = read_place(after)
+        place = EVENT_CURSOR.read(after)
         with office.reading() as connection:
             wanted = locations_of(connection, principal, location_id)
             found = quarantine.listed(
                 connection,
                 location_id=None if wanted is None else wanted[0],
                 released=released,
-                after=None if place is None else (place.location_id, place.sequence),
+                after=place,
                 limit=limit + 1,
             )
-        page = listed(found, limit, lambda each: write_after(each.location_id, str(each.sequence)))
+        page = listed(found, limit, lambda each: EVENT_CURSOR.write(EventCursor(each.location_id, each.sequence)))
         return json_response({**page, "items": [quarantined_out(each) for each in page["items"]]})
 
     @app.post(

@@ -19,9 +19,7 @@ from head_office.api.dependencies import (
     Office,
     moment,
     out_of_range,
-    read_after,
     scoped,
-    write_after,
 )
 from head_office.catalogue.locations import check_locations
 from head_office.database.schema import now
@@ -49,12 +47,17 @@ from shared.event_record import event_record, moment_text
 from shared.events import EventType
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.auth import Principal
+from shared.runtime.http.cursor import Cursor
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
 AsOf = Annotated[str | None, Query(max_length=64, description="As it stood at this moment, RFC 3339 with offset")]
 KnownAt = Annotated[str | None, Query(max_length=64, description="As head office knew it at this moment")]
 From = Annotated[str | None, Query(alias="from", max_length=64, description="Occurred at this moment or after")]
 Before = Annotated[str | None, Query(max_length=64, description="Occurred before this moment")]
+
+STOCK_CURSOR: Final[Cursor[StockKey]] = Cursor(StockKey)
+EVENT_CURSOR: Final[Cursor[EventCursor]] = Cursor(EventCursor)
+"""The cursors of lists of stock, and of lists in the order of location and sequence."""
 
 _COMMON: Final = (UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST)
 
@@ -91,7 +94,7 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         limit: Limit = MAX_LIMIT,
         principal: Principal = reader,
     ) -> Response:
-        place = StockKey(*read_after(after, 3)) if after else None
+        place = STOCK_CURSOR.read(after)
         with office.reading() as connection:
             report = stock(
                 connection,
@@ -103,7 +106,7 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
                 limit=limit,
             )
             items = _with_freshness(connection, report)
-        following = None if report.next is None else write_after(*report.next)
+        following = None if report.next is None else STOCK_CURSOR.write(report.next)
         return json_response(StockPage(items=items, next=following, **told(report.cut, report.as_of)))
 
     @app.get(
@@ -204,7 +207,7 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
                 transfer_id=transfer_id,
                 occurred_from=moment("from", occurred_from),
                 occurred_before=moment("before", before),
-                after=read_place(after),
+                after=EVENT_CURSOR.read(after),
                 newest_first=newest_first,
                 limit=limit,
             )
@@ -212,18 +215,8 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
             event_record(each.event, digest=each.hash, received_at=each.received_at, voided_by=each.voided_by)
             for each in page.events
         ]
-        following = None if page.next is None else write_after(page.next.location_id, str(page.next.sequence))
+        following = None if page.next is None else EVENT_CURSOR.write(page.next)
         return json_response({"items": items, "next": following})
-
-
-def read_place(after: str | None) -> EventCursor | None:
-    """The event (location and sequence) that a list goes on after. Raises Problem 400 `bad-cursor`."""
-    if not after:
-        return None
-    location_id, sequence = read_after(after, 2)
-    if not (sequence.isdecimal() and sequence.isascii() and len(sequence) < 19):
-        raise BAD_CURSOR("the cursor is not one of this list")
-    return EventCursor(location_id, int(sequence))
 
 
 def told(cut: Cut, as_of: int | None) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from head_office.api.dependencies import Office, read_after, write_after
+from head_office.api.dependencies import Office
+from head_office.api.stock_routes import STOCK_CURSOR
 from head_office.catalogue import items
 from head_office.catalogue.locations import list_locations
 from head_office.database.schema import now
@@ -123,7 +124,7 @@ class _OfficePages:
                 item_ids=_find(connection, asking.q) if asking.q else None,
                 as_of=asking.as_of,
                 known_at=asking.known_at,
-                after=group_stock.StockKey(*read_after(after, 3)) if after else None,
+                after=STOCK_CURSOR.read(after),
                 limit=ROWS,
             )
             fresh = freshness(connection, ids)
@@ -134,7 +135,7 @@ class _OfficePages:
         following = None
         if report.next is not None and rows:
             last = rows[-1]
-            following = write_after(last.item_id, last.location_id, last.recorded_as)
+            following = STOCK_CURSOR.write(group_stock.StockKey(last.item_id, last.location_id, last.recorded_as))
         shown = columns(mine, fresh, report.cut.sequences)
         return self._show(
             request,

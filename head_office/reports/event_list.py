@@ -13,6 +13,7 @@ from head_office.database.log_segments import read_lines
 from head_office.database.schema import EVENT, HEAD, INGEST_BATCH, QUARANTINE, VOIDED
 from shared.chain import understand
 from shared.events import Event
+from shared.runtime.http.cursor import Whole
 
 MAX_PAGE = 1_000
 
@@ -30,7 +31,7 @@ class EventCursor(NamedTuple):
     """The event a page ended with; the next one begins after it."""
 
     location_id: str
-    sequence: int
+    sequence: Whole
 
 
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,15 +17,16 @@ from head_office.reports.known_at import Cut, take_cut
 from head_office.reports.past_events import standing_events
 from shared.chain import understand
 from shared.events import Event
+from shared.runtime.http.cursor import Whole
 from shared.stock_expressions import after_count, before, is_count, moved, newest_first, on_hand
 
 
 class VarianceCursor(NamedTuple):
     """The count a page ended with; the next one begins after it."""
 
-    occurred_at: int
+    occurred_at: Whole
     location_id: str
-    sequence: int
+    sequence: Whole
 
 
 class Variance(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,10 +12,8 @@ Connection it is given.
 
 from __future__ import annotations
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Row, text
@@ -23,18 +21,14 @@ from sqlalchemy import Connection, Row, text
 from head_office.database.log_segments import read_lines
 from shared.events import EventType, Id, code_fault
 from shared.messages import ChangesPage, Fact, InstructionLine, InstructionStep, TransferFacts
+from shared.runtime.http.cursor import BadCursor, Cursor, Whole
 
 MAX_PAGE: Final = 1_000
 MAX_CURSOR: Final = 60_000
 
 _WITH_REASON: Final = frozenset({EventType.TRANSFER_REFUSED, EventType.TRANSFER_LOST, EventType.ADJUSTMENT})
-_At = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-_Cursor = dict[Id, tuple[_At, _At]]
-_decode_cursor: Final = msgspec.json.Decoder(_Cursor).decode
-
-
-class BadCursor(ValueError):
-    """A cursor that `changes` did not make."""
+_Reached = dict[Id, tuple[Whole, Whole]]
+_CURSOR: Final[Cursor[_Reached]] = Cursor(_Reached, longest=MAX_CURSOR)
 
 
 class _Reason(msgspec.Struct):
@@ -226,20 +220,16 @@ def changes(connection: Connection, cursor: str | None, limit: int = MAX_PAGE) -
     return ChangesPage(facts(connection, list(transfers)), write_cursor(at), more)
 
 
-def read_cursor(cursor: str | None) -> _Cursor:
+def read_cursor(cursor: str | None) -> _Reached:
     """The sequence and release number reached at each location. Raises BadCursor."""
     if not cursor:
         return {}
-    try:
-        if len(cursor) > MAX_CURSOR:
-            raise BadCursor("the cursor is too long")
-        at = _decode_cursor(urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)))
-    except (UnicodeEncodeError, binascii.Error, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadCursor("the cursor cannot be read") from error
+    at = _CURSOR.decode(cursor)
     if any(code_fault(location_id) for location_id in at):
         raise BadCursor("the cursor names what cannot be a location")
     return at
 
 
 def write_cursor(at: Mapping[str, tuple[int, int]]) -> str:
-    return urlsafe_b64encode(msgspec.json.encode(dict(sorted(at.items())))).rstrip(b"=").decode("ascii")
+    """The text of the positions. Coordinators keep it in their databases, so its format stays."""
+    return _CURSOR.write(dict(sorted(at.items())))

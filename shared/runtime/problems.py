@@ -106,6 +106,10 @@ class ProblemCatalogue:
         self._kinds[code] = kind
         return kind
 
+    def adopt(self, kind: ProblemKind, *, hint: str | None = None) -> ProblemKind:
+        """Add a kind that is declared elsewhere for several services; `hint` is what to do at this one."""
+        return self.declare(kind.code, kind.status, kind.title, kind.hint if hint is None else hint)
+
     def extend(self, other: ProblemCatalogue) -> None:
         """Add the kinds of another catalogue. ValueError where a code exists with another kind."""
         for kind in other:

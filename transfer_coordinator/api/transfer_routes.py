@@ -7,7 +7,6 @@ thread. Callers that ask to wait are woken by the round that ends their transfer
 from __future__ import annotations
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from shared.runtime.clock import Clock
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Authenticator, Principal, Role
+from shared.runtime.http.cursor import Cursor, Whole
 from shared.runtime.problems import (
     BODY_TOO_LARGE,
     FORBIDDEN,
@@ -172,6 +172,7 @@ After = Annotated[str | None, Query(max_length=1_000, description="`next` of the
 Wait = Annotated[float, Query(ge=0, description=f"Seconds to wait for the end, at most {MAX_WAIT:g}")]
 
 _KEY_HEADER: Final = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}}
+_CURSOR: Final[Cursor[tuple[int, str]]] = Cursor(tuple[Whole, str])
 _EVERY: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION, INVALID_REQUEST)
 _ANSWER: Final = "The transfer as it stands"
 
@@ -255,11 +256,11 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
                 connection,
                 state=None if state is None else state.value,
                 location_id=location_id or principal.location_id,
-                after=_read_place(after),
+                after=_CURSOR.read(after) or transfer_queries.FIRST,
                 limit=limit,
                 now=api.clock.now(),
             )
-        return json_response(TransferPage(page.items, None if page.next is None else _write_place(page.next)))
+        return json_response(TransferPage(page.items, None if page.next is None else _CURSOR.write(page.next)))
 
     @app.get(
         "/v1/transfers/{transfer_id:code}",
@@ -321,20 +322,3 @@ def _check_not_received(record: TransferRecord) -> None:
         raise ALREADY_RECEIVED(
             f"{record.transfer.destination} has received goods of {record.transfer.transfer_id}", state=record.state
         )
-
-
-def _read_place(after: str | None) -> tuple[int, str]:
-    if not after:
-        return transfer_queries.FIRST
-    try:
-        raw = urlsafe_b64decode(after.encode("ascii") + b"=" * (-len(after) % 4))
-        moment, name = msgspec.json.decode(raw, type=tuple[Annotated[int, msgspec.Meta(ge=0, le=2**62)], str])
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise BAD_CURSOR("'after' cannot be read") from error
-    if "\0" in name:
-        raise BAD_CURSOR("'after' cannot be read")
-    return moment, name
-
-
-def _write_place(place: tuple[int, str]) -> str:
-    return urlsafe_b64encode(msgspec.json.encode(place)).rstrip(b"=").decode("ascii")

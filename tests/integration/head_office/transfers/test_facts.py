@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Engine, event, text
 
 from head_office.log import decoder, quarantine
 from head_office.transfers import instructions
-from head_office.transfers.transfer_facts import BadCursor, changes, facts, read_cursor, write_cursor
+from head_office.transfers.transfer_facts import changes, facts, read_cursor, write_cursor
 from shared.messages import ChangesPage, Fact, Instruction, InstructionLine, InstructionStep, TransferFacts
+from shared.runtime.http.cursor import BadCursor
 from tests.support.branch_log import BranchLog
 from tests.support.consolidation import OldVersion
 from tests.support.events import MINUTE, NOON
@@ -253,6 +254,10 @@ def test_a_cursor_that_was_not_given_out_is_refused(cursor: str) -> None:
 )
 def test_a_cursor_comes_back_as_it_went(at: dict[str, tuple[int, int]]) -> None:
     assert read_cursor(write_cursor(at)) == at
+
+
+def test_a_cursor_that_a_coordinator_kept_stays_readable() -> None:
+    assert write_cursor({"WH-1": (5, 0), "BEY-01": (40, 3)}) == "eyJCRVktMDEiOls0MCwzXSwiV0gtMSI6WzUsMF19"
 
 
 STEPS = st.lists(
