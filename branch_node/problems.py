@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shared import problem_kinds
 from shared.runtime.problems import ProblemCatalogue
 
 PROBLEMS: Final = ProblemCatalogue()
@@ -33,32 +34,25 @@ TYPE_NOT_BY_HAND: Final = _declare(
     "This type is not recorded by hand",
     "Use the command that makes it: transfers, reservations, voids, reviews and items have their own addresses.",
 )
-UNKNOWN_ITEM: Final = _declare(
-    "unknown-item",
-    422,
-    "Nobody defined this item",
-    "Take one of the codes in 'nearest', or define the item first: PUT /v1/items/{item_id}.",
+UNKNOWN_ITEM: Final = PROBLEMS.adopt(
+    problem_kinds.UNKNOWN_ITEM,
+    hint="Take one of the codes in 'nearest', or define the item first: PUT /v1/items/{item_id}.",
 )
-ITEM_NOT_FOUND: Final = _declare(
-    "item-not-found", 404, "There is no such item here", "Take one of the codes in 'nearest'; GET /v1/items lists all."
+ITEM_NOT_FOUND: Final = PROBLEMS.adopt(
+    problem_kinds.ITEM_NOT_FOUND, hint="Take one of the codes in 'nearest'; GET /v1/items lists all."
 )
-UNIT_DIFFERS: Final = _declare(
-    "unit-differs", 422, "The quantity is in another unit", "Send it in the item's base unit, or as 'entered'."
+UNIT_DIFFERS: Final = PROBLEMS.adopt(
+    problem_kinds.UNIT_DIFFERS, hint="Send the quantity in the item's base unit, or as 'entered'."
 )
 INVALID_EVENT: Final = _declare(
     "invalid-event", 422, "These fields do not make an event", "See /docs for what each type carries."
 )
-INVALID_KEY: Final = _declare(
-    "invalid-idempotency-key",
-    422,
-    "The Idempotency-Key cannot be used",
-    "Send 1 to 200 printable characters that do not begin with 'transfer:' or 'larder:'.",
+INVALID_KEY: Final = PROBLEMS.adopt(
+    problem_kinds.INVALID_KEY,
+    hint="Send 1 to 200 printable characters that do not begin with 'transfer:' or 'larder:'.",
 )
-KEY_REUSED: Final = _declare(
-    "key-reused",
-    409,
-    "The key belongs to another command",
-    "Send this command under a new key; what the key recorded stands.",
+KEY_REUSED: Final = PROBLEMS.adopt(
+    problem_kinds.KEY_REUSED, hint="Send this command under a new key; what the key recorded stands."
 )
 UNKNOWN_EVENT: Final = _declare(
     "unknown-event", 404, "There is no such event here", "Events are listed at GET /v1/events."
@@ -99,8 +93,8 @@ COUNT_POSTED: Final = _declare(
     "This count of the item is posted already",
     "Count every area of the item again under a new count id; or void the posted count first, and count them again.",
 )
-UNIT_FIXED: Final = _declare(
-    "unit-fixed", 409, "The item's base unit is fixed", "Define another item in the new unit and adjust both."
+UNIT_FIXED: Final = PROBLEMS.adopt(
+    problem_kinds.UNIT_FIXED, hint="Define another item in the new unit and adjust both."
 )
 ITEM_OF_GROUP: Final = _declare(
     "item-of-the-group",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from shared import problem_kinds
 from shared.runtime.http import cursor
 from shared.runtime.problems import ProblemCatalogue
 
 PROBLEMS: Final = ProblemCatalogue()
 
-UNKNOWN_LOCATION: Final = PROBLEMS.declare(
-    "unknown-location", 404, "There is no such location", "See GET /v1/locations; an admin adds one with POST."
+LOCATION_NOT_FOUND: Final = PROBLEMS.declare(
+    "location-not-found", 404, "There is no such location here", "GET /v1/locations lists the locations."
+)
+UNKNOWN_LOCATION: Final = PROBLEMS.adopt(
+    problem_kinds.UNKNOWN_LOCATION, hint="See GET /v1/locations; an admin adds one with POST."
 )
 LOCATION_EXISTS: Final = PROBLEMS.declare(
     "location-exists",
@@ -18,23 +22,16 @@ LOCATION_EXISTS: Final = PROBLEMS.declare(
     "The location is there already",
     "Choose another id, or change it with PUT. A key that got lost is replaced with POST /v1/keys.",
 )
-UNKNOWN_ITEM: Final = PROBLEMS.declare(
-    "unknown-item", 404, "There is no such item", "See GET /v1/items; a manager of the group adds one with PUT."
+ITEM_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.ITEM_NOT_FOUND)
+UNKNOWN_ITEM: Final = PROBLEMS.adopt(
+    problem_kinds.UNKNOWN_ITEM, hint="See GET /v1/items; a manager of the group adds one with PUT."
 )
-UNIT_FIXED: Final = PROBLEMS.declare(
-    "unit-fixed",
-    409,
-    "The item's unit is fixed, as events were recorded in it",
-    "Keep the unit, or define another item for the other unit.",
-)
+UNIT_FIXED: Final = PROBLEMS.adopt(problem_kinds.UNIT_FIXED)
 NOT_WAITING: Final = PROBLEMS.declare(
     "not-waiting", 404, "No such item of a branch waits for head office", "See GET /v1/items-waiting."
 )
-UNIT_DIFFERS: Final = PROBLEMS.declare(
-    "unit-differs",
-    409,
-    "The two items are not measured in the same unit",
-    "Map it to an item of the same unit, or accept it as an item of its own.",
+UNIT_DIFFERS: Final = PROBLEMS.adopt(
+    problem_kinds.UNIT_DIFFERS, hint="Map it to an item of the same unit, or accept it as an item of its own."
 )
 UNKNOWN_KEY: Final = PROBLEMS.declare("unknown-key", 404, "There is no key of that id", "See GET /v1/keys.")
 LAST_ADMIN_KEY: Final = PROBLEMS.declare(

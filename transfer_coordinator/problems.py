@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shared import problem_kinds
 from shared.runtime.http import cursor
 from shared.runtime.problems import ProblemCatalogue
 
@@ -13,11 +14,8 @@ BAD_CURSOR = PROBLEMS.adopt(cursor.BAD_CURSOR)
 UNKNOWN_TRANSFER = PROBLEMS.declare(
     "unknown-transfer", 404, "There is no such transfer", "Look for it in GET /v1/transfers."
 )
-KEY_REUSED = PROBLEMS.declare(
-    "key-reused",
-    409,
-    "The key was used for another transfer",
-    "Send the same content with the same key, or another key for another transfer.",
+KEY_REUSED = PROBLEMS.adopt(
+    problem_kinds.KEY_REUSED, hint="Send the same content with the same key, or another key for another transfer."
 )
 ALREADY_RECEIVED = PROBLEMS.declare(
     "transfer-already-received",
@@ -28,14 +26,10 @@ ALREADY_RECEIVED = PROBLEMS.declare(
 TRANSFER_ENDED = PROBLEMS.declare(
     "transfer-ended", 409, "The transfer has ended", "See 'state'; move the goods by a new transfer if need be."
 )
-INVALID_KEY = PROBLEMS.declare(
-    "invalid-idempotency-key", 422, "The Idempotency-Key cannot be used", "Send another one, such as a UUID."
-)
-UNKNOWN_LOCATION = PROBLEMS.declare(
-    "unknown-location", 422, "Head office has no such location", "Add it at head office, or correct the code."
-)
-UNKNOWN_ITEM = PROBLEMS.declare(
-    "unknown-item", 422, "Head office has no such item", "Define it at head office, or correct the code; see 'nearest'."
+INVALID_KEY = PROBLEMS.adopt(problem_kinds.INVALID_KEY)
+UNKNOWN_LOCATION = PROBLEMS.adopt(problem_kinds.UNKNOWN_LOCATION, hint="Add it at head office, or correct the code.")
+UNKNOWN_ITEM = PROBLEMS.adopt(
+    problem_kinds.UNKNOWN_ITEM, hint="Define it at head office, or correct the code; see 'nearest'."
 )
 SAME_LOCATION = PROBLEMS.declare("same-location", 422, "Source and destination are the same", "Name two locations.")
 MODE_NOT_OFFERED = PROBLEMS.declare(

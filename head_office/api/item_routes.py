@@ -29,6 +29,8 @@ from head_office.api.dependencies import (
 )
 from head_office.catalogue import item_proposals, items, locations
 from head_office.problems import (
+    ITEM_NOT_FOUND,
+    LOCATION_NOT_FOUND,
     NOT_WAITING,
     PROBLEMS,
     UNIT_DIFFERS,
@@ -141,7 +143,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         "/v1/items/{item_id:code}",
         tags=["catalogue"],
         summary="One item",
-        responses={200: documented_answer(CatalogueItem, "The item"), **PROBLEMS.responses(UNKNOWN_ITEM)},
+        responses={200: documented_answer(CatalogueItem, "The item"), **PROBLEMS.responses(ITEM_NOT_FOUND)},
     )
     def read_item(item_id: ItemPath, principal: Principal = reader) -> Response:
         del principal
@@ -180,7 +182,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         summary="The reorder levels of a location",
         responses={
             200: documented_answer(ReorderPage, "Levels in the order of their items"),
-            **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION),
+            **PROBLEMS.responses(LOCATION_NOT_FOUND, WRONG_LOCATION),
         },
     )
     def list_reorder_levels(
@@ -192,7 +194,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         principal.check_location(location_id)
         beginning = BY_ID.read(after) or ""
         with office.reading() as connection:
-            locations.check_locations(connection, [location_id])
+            locations.read(connection, location_id)
             found = items.reorder_levels(connection, location_id, beginning, limit + 1)
         page = listed(found, limit, lambda level: BY_ID.write(level.item_id))
         return json_response({**page, "items": [_reorder_out(each) for each in page["items"]]})

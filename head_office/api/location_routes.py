@@ -27,7 +27,14 @@ from head_office.api.dependencies import (
 )
 from head_office.catalogue import api_keys, locations
 from head_office.catalogue.api_keys import KeyRecord, key_record
-from head_office.problems import LAST_ADMIN_KEY, LOCATION_EXISTS, PROBLEMS, UNKNOWN_KEY, UNKNOWN_LOCATION
+from head_office.problems import (
+    LAST_ADMIN_KEY,
+    LOCATION_EXISTS,
+    LOCATION_NOT_FOUND,
+    PROBLEMS,
+    UNKNOWN_KEY,
+    UNKNOWN_LOCATION,
+)
 from head_office.reports.freshness import freshness
 from head_office.reports.report_records import FreshnessOut, freshness_out
 from shared.events import Id, Text
@@ -159,7 +166,7 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
         openapi_extra=documented_body(LocationBody),
         responses={
             200: documented_answer(CatalogueLocation, "The location"),
-            **PROBLEMS.responses(UNKNOWN_LOCATION, INVALID_REQUEST),
+            **PROBLEMS.responses(LOCATION_NOT_FOUND, INVALID_REQUEST),
         },
     )
     def change_location(location_id: LocationPath, raw: RawBody, principal: Principal = admin) -> Response:

@@ -21,8 +21,9 @@ from head_office.api.dependencies import (
     moment,
 )
 from head_office.api.stock_routes import EVENT_CURSOR, AsOf, Before, From, KnownAt, locations_of, told
+from head_office.catalogue import locations
 from head_office.log import quarantine
-from head_office.problems import BAD_CURSOR, PROBLEMS, UNKNOWN_LOCATION
+from head_office.problems import BAD_CURSOR, LOCATION_NOT_FOUND, PROBLEMS, UNKNOWN_LOCATION
 from head_office.reports.event_list import EventCursor
 from head_office.reports.in_transit import in_transit
 from head_office.reports.report_records import (
@@ -175,7 +176,7 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
         summary="Fold what can be folded by now, as after an upgrade",
         responses={
             200: documented_answer(RetryOut, "What came of it"),
-            **PROBLEMS.responses(UNKNOWN_LOCATION),
+            **PROBLEMS.responses(LOCATION_NOT_FOUND),
         },
     )
     def retry_quarantine(
@@ -184,4 +185,5 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
     ) -> Response:
         del principal
         with office.writing() as connection:
+            locations.read(connection, location_id)
             return json_response(RetryOut(*quarantine.retry(connection, location_id)))

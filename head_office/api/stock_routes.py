@@ -63,7 +63,7 @@ _COMMON: Final = (UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST)
 
 
 def locations_of(connection: Connection, principal: Principal, location_id: str | None) -> list[str] | None:
-    """The locations to report on, None for all. Raises Problem 403 `wrong-location`, 404 `unknown-location`."""
+    """The locations to report on, None for all. Raises Problem 403 `wrong-location`, 422 `unknown-location`."""
     wanted = scoped(principal, location_id)
     if wanted is None:
         return None

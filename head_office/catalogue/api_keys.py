@@ -64,7 +64,7 @@ def key_record(key: Key) -> KeyRecord:
 def issue(connection: Connection, role: Role, location_id: str | None = None, label: str | None = None) -> NewKey:
     """Make a key; its text is in the answer and nowhere else. A branch's key is for one location, an admin's for none.
 
-    Raises Problem: 404 `unknown-location`, 422 `invalid-request`.
+    Raises Problem 422: `unknown-location`, `invalid-request`.
     """
     if role is Role.BRANCH and location_id is None:
         invalid_request("location_id", "a branch's key is for one location: name it")

@@ -67,11 +67,11 @@ def accept(connection: Connection, location_id: str, item_id: str) -> CatalogueI
 def map_to(connection: Connection, location_id: str, alias: str, item_id: str) -> Alias:
     """Say that a branch's item is one that the group has. The branch goes on recording under its own id.
 
-    Raises Problem: 404 `not-waiting` or `unknown-item`, 409 `unit-differs`.
+    Raises Problem: 404 `not-waiting`, 422 `unknown-item` or `unit-differs`.
     """
     lock(connection)
     defined = _read(connection, location_id, alias, mapped_too=True).definition
-    target = items.read(connection, item_id)
+    target = items.known_items(connection, [item_id])[item_id]
     recorded = items.units_recorded(connection, [alias]).get(alias, {})
     units = {unit for unit, places in recorded.items() if location_id in places} or {defined.unit}
     if units != {target.unit}:

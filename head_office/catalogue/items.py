@@ -14,7 +14,7 @@ from head_office.catalogue.catalogue_history import Change, lock, publish
 from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import ITEM, REORDER_LEVEL
 from head_office.database.schema import ITEM_UNIT
-from head_office.problems import UNIT_FIXED, UNKNOWN_ITEM
+from head_office.problems import ITEM_NOT_FOUND, UNIT_FIXED, UNKNOWN_ITEM
 from shared.events import MAX_QUANTITY, code_fault, text_fault
 from shared.messages import CatalogueItem, ReorderLevel
 from shared.runtime.problems import invalid_request
@@ -31,7 +31,7 @@ class ItemChange(StrEnum):
 def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[ItemChange]:
     """Add or change items, all or none, at most 1,000 with different ids. What is the same already makes no version.
 
-    Raises Problem: 409 `unit-fixed`, 404 `unknown-location` (of `strict_at`), 422 `invalid-request`.
+    Raises Problem: 409 `unit-fixed`, 422 `unknown-location` (of `strict_at`) or `invalid-request`.
     """
     items = [_checked(item) for item in items]
     lock(connection)
@@ -63,11 +63,20 @@ def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[ItemChan
 
 
 def read(connection: Connection, item_id: str) -> CatalogueItem:
-    """One item. Raises Problem 404 `unknown-item`."""
+    """One item. Raises Problem 404 `item-not-found`."""
     found = read_many(connection, [item_id])
     if not found:
-        raise UNKNOWN_ITEM(f"there is no item {item_id}", item_id=item_id)
+        raise ITEM_NOT_FOUND(f"there is no item {item_id}", item_id=item_id)
     return found[0]
+
+
+def known_items(connection: Connection, item_ids: Iterable[str]) -> dict[str, CatalogueItem]:
+    """The given items by id. Raises Problem 422 `unknown-item` for the first that is not there."""
+    wanted = sorted(set(item_ids))
+    found = {item.item_id: item for item in read_many(connection, wanted)}
+    for missing in sorted(set(wanted) - set(found)):
+        raise UNKNOWN_ITEM(f"there is no item {missing}", item_id=missing)
+    return found
 
 
 def read_many(connection: Connection, item_ids: Iterable[str]) -> list[CatalogueItem]:
@@ -99,17 +108,14 @@ def units_recorded(connection: Connection, item_ids: Iterable[str]) -> dict[str,
 def put_reorder_levels(connection: Connection, levels: Sequence[ReorderLevel]) -> None:
     """Set reorder levels, at most 1,000 of different places; both figures zero: no level.
 
-    Raises Problem: 404 `unknown-location` or `unknown-item`, 422 `invalid-request`.
+    Raises Problem 422: `unknown-location`, `unknown-item`, `invalid-request`.
     """
     for level in levels:
         if not 0 <= level.level <= level.target <= MAX_QUANTITY:
             invalid_request("target", "the target is at least the level, and neither is below zero")
     lock(connection)
     check_locations(connection, (level.location_id for level in levels))
-    items = {item.item_id for item in read_many(connection, (level.item_id for level in levels))}
-    for level in levels:
-        if level.item_id not in items:
-            raise UNKNOWN_ITEM(f"there is no item {level.item_id}", item_id=level.item_id)
+    known_items(connection, (level.item_id for level in levels))
     present = set(_present(connection, levels))
     changed = [level for level in levels if level not in present]
     if changed:

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, insert, select, update
 
 from head_office.catalogue.catalogue_history import Change, lock, publish
 from head_office.database.schema import HEAD, LOCATION, LOG, now
-from head_office.problems import LOCATION_EXISTS, UNKNOWN_LOCATION
+from head_office.problems import LOCATION_EXISTS, LOCATION_NOT_FOUND, UNKNOWN_LOCATION
 from shared.event_log import create_head
 from shared.events import code_fault, text_fault
 from shared.messages import CatalogueLocation, HeadMessage
-from shared.runtime.problems import Problem, invalid_request
+from shared.runtime.problems import invalid_request
 
 DAY_START = 240  # 04:00, in minutes after midnight
 
@@ -42,7 +42,7 @@ def add(connection: Connection, location: CatalogueLocation) -> None:
 def change(connection: Connection, location: CatalogueLocation) -> None:
     """Give a location another name, time zone or start of day; what is recorded keeps its business dates.
 
-    Raises Problem: 404 `unknown-location`, 422 `invalid-request`.
+    Raises Problem: 404 `location-not-found`, 422 `invalid-request`.
     """
     _check(location)
     lock(connection)
@@ -57,10 +57,10 @@ def change(connection: Connection, location: CatalogueLocation) -> None:
 
 
 def read(connection: Connection, location_id: str) -> CatalogueLocation:
-    """One location. Raises Problem 404 `unknown-location`."""
+    """One location. Raises Problem 404 `location-not-found`."""
     found = list_locations(connection, location_id=location_id)
     if not found:
-        raise _unknown(location_id)
+        raise LOCATION_NOT_FOUND(f"there is no location {location_id}", location_id=location_id)
     return found[0]
 
 
@@ -91,14 +91,10 @@ def known(connection: Connection, location_ids: Iterable[str]) -> set[str]:
 
 
 def check_locations(connection: Connection, location_ids: Iterable[str]) -> None:
-    """Raise Problem 404 `unknown-location` for the first of the given locations that is not there."""
+    """Raise Problem 422 `unknown-location` for the first of the given locations that is not there."""
     wanted = sorted(set(location_ids))
     for missing in sorted(set(wanted) - known(connection, wanted)):
-        raise _unknown(missing)
-
-
-def _unknown(location_id: str) -> Problem:
-    return UNKNOWN_LOCATION(f"there is no location {location_id}", location_id=location_id)
+        raise UNKNOWN_LOCATION(f"there is no location {missing}", location_id=missing)
 
 
 def _check(location: CatalogueLocation) -> None:

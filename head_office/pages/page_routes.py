@@ -18,7 +18,7 @@ from head_office.catalogue import items
 from head_office.catalogue.locations import list_locations
 from head_office.database.schema import now
 from head_office.pages.page_views import asked, columns, common_zone, matrix, on_the_way, story
-from head_office.problems import NOTHING_KNOWN, UNKNOWN_LOCATION
+from head_office.problems import LOCATION_NOT_FOUND, NOTHING_KNOWN
 from head_office.reports import group_stock
 from head_office.reports.explanations import explain
 from head_office.reports.freshness import freshness
@@ -159,7 +159,7 @@ class _OfficePages:
             location = next((each for each in mine if each.location_id == location_id), None)
             if location is None:
                 self.site.session(request).principal.check_location(location_id)
-                raise UNKNOWN_LOCATION(f"there is no location {location_id}", location_id=location_id)
+                raise LOCATION_NOT_FOUND(f"there is no location {location_id}", location_id=location_id)
             found = explain(connection, location_id, item_id, as_of=asking.as_of, known_at=asking.known_at)
             if found is None:
                 raise NOTHING_KNOWN(

@@ -19,7 +19,8 @@ SERVICES = ("branch_node", "head_office", "transfer_coordinator")
 PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {
-    "chain", "event_log", "event_record", "events", "messages", "projection", "stock", "stock_expressions", "wire",
+    "chain", "event_log", "event_record", "events", "messages", "problem_kinds", "projection", "stock",
+    "stock_expressions", "wire",
 }  # fmt: skip
 RUNTIME = {
     "client", "clock", "nearest_codes", "problems", "settings", "telemetry",
@@ -30,7 +31,7 @@ RUNTIME = {
 LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "shared": (
         ("runtime",),
-        ("events",),
+        ("events", "problem_kinds"),
         ("chain", "event_record", "messages", "stock"),
         ("event_log", "stock_expressions", "wire"),
         ("projection",),

@@ -227,3 +227,23 @@ def test_a_branch_item_waits_until_it_is_accepted_or_mapped(api: Api, office: En
     assert get(api, "/v1/stock/milk")["totals"][0]["on_hand"] == Decimal("102.875")
     told = get(api, "/v1/stock/milk/explain?location_id=NEW")
     assert (told["item_id"], told["recorded_as"], told["on_hand"]) == ("milk", "leche", 3)
+
+
+@pytest.mark.parametrize(
+    ("who", "method", "path", "body", "status", "wanted"),
+    [
+        ("viewer", "GET", "/v1/items/nothing", None, 404, "item-not-found"),
+        ("viewer", "GET", "/v1/reorder-levels/NOWHERE", None, 404, "location-not-found"),
+        ("admin", "PUT", "/v1/locations/NOWHERE", {"name": "N", "timezone": "UTC"}, 404, "location-not-found"),
+        ("admin", "POST", "/v1/quarantine/NOWHERE/retry", None, 404, "location-not-found"),
+        ("viewer", "GET", "/v1/stock?location_id=NOWHERE", None, 422, "unknown-location"),
+        ("manager", "PUT", "/v1/reorder-levels/NOWHERE/milk", {"level": 1, "target": 2}, 422, "unknown-location"),
+        ("manager", "PUT", "/v1/reorder-levels/BEY-01/nothing", {"level": 1, "target": 2}, 422, "unknown-item"),
+        ("admin", "POST", "/v1/keys", {"role": "staff", "location_id": "NOWHERE"}, 422, "unknown-location"),
+    ],
+)
+def test_what_the_address_names_is_not_found_and_what_a_request_names_is_unknown(
+    api: Api, who: str, method: str, path: str, body: object, status: int, wanted: str
+) -> None:
+    answer = api.call(who, method, path, body)
+    assert (answer.status_code, code(answer)) == (status, wanted)

@@ -1,0 +1,35 @@
+"""The problems that more than one service answers: one code, one status, one title.
+
+A service takes one over with `ProblemCatalogue.adopt`, where it may say in its own words what to do. A resource that
+the address itself names and that is not there is 404 `…-not-found`; one that a body or a query names is 422
+`unknown-…`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.runtime.problems import ProblemKind
+
+ITEM_NOT_FOUND: Final = ProblemKind(
+    "item-not-found", 404, "There is no such item here", "GET /v1/items lists the items."
+)
+UNKNOWN_ITEM: Final = ProblemKind(
+    "unknown-item", 422, "Nobody defined this item", "Define the item first, or correct the code."
+)
+UNKNOWN_LOCATION: Final = ProblemKind(
+    "unknown-location", 422, "There is no such location", "Add the location at head office first, or correct the code."
+)
+UNIT_DIFFERS: Final = ProblemKind("unit-differs", 422, "The unit is not the item's", "Use the item's base unit.")
+UNIT_FIXED: Final = ProblemKind(
+    "unit-fixed", 409, "The item's base unit is fixed", "Keep the unit, or define another item for the other unit."
+)
+KEY_REUSED: Final = ProblemKind(
+    "key-reused",
+    409,
+    "The key was used for other content",
+    "Send the same content with the same key, or this content with another key.",
+)
+INVALID_KEY: Final = ProblemKind(
+    "invalid-idempotency-key", 422, "The Idempotency-Key cannot be used", "Send another one, such as a UUID."
+)
