@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from branch_node.commands.transfer_decisions import SiteStock, WrongLocation, answer, check_site, past_of
+from branch_node.commands.transfer_decisions import SiteStock, WrongLocation, answer, check_site, history_of
 from branch_node.database.schema import TRANSFER_TOKEN
 from branch_node.model import Command, Decision, RecordedCommand, View, Write, unplaced
 from shared.events import Event
@@ -51,7 +51,8 @@ class TakeStep(Command):
         highest = view.transfer_token(asked.transfer_id)
         if asked.token < highest:
             return Decision(answer=StepTaken("fenced", (), highest))
-        drafts = answer(asked, past_of(view.transfer_events(asked.transfer_id)), lambda item_id: _stock(view, item_id))
+        history = history_of(view.transfer_events(asked.transfer_id))
+        drafts = answer(asked, history, lambda item_id: _stock(view, item_id))
         events: list[Event] = [
             unplaced(
                 view,

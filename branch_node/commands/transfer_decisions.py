@@ -7,13 +7,14 @@ reversal at most once and only after an OUT. Quantities are thousandths. Source:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from shared.events import MAX_LINES, MAX_QUANTITY, Event, EventType
 from shared.messages import Instruction, InstructionLine, InstructionStep
+from shared.transfers import answered, site_of, totals
 
 UNKNOWN_ITEM: Final = "unknown-item"
 UNIT_DIFFERS: Final = "unit-differs"
@@ -21,8 +22,6 @@ INSUFFICIENT_STOCK: Final = "insufficient-stock"
 NO_LINES: Final = "no-lines"
 TOO_MANY_LINES: Final = "too-many-lines"
 CANCELLED: Final = "cancelled"
-
-AT_SOURCE: Final = frozenset({InstructionStep.OUT, InstructionStep.REFUSE_OUT, InstructionStep.REVERSE})
 
 
 class WrongLocation(Exception):
@@ -49,42 +48,35 @@ class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
     voided_sequence: int | None = None
 
 
-class Past(msgspec.Struct, frozen=True):
-    """What this site's log says of one transfer. `settled` is received + lost by item."""
+class TransferHistory(msgspec.Struct, frozen=True):
+    """What this site's log has of one transfer: its TRANSFER_OUT events, all types, and received + lost by item."""
 
-    out: tuple[Event, ...]
+    sent: tuple[Event, ...]
+    types: frozenset[EventType]
     settled: dict[str, int]
-    refused: bool
-    reversed: bool
+
+    @property
+    def refused(self) -> bool:
+        return EventType.TRANSFER_REFUSED in self.types
 
 
 Stock = Callable[[str], SiteStock | None]
 """Looks an item up; None where nobody defined it here."""
 
 
-def past_of(events: Iterable[Event]) -> Past:
-    """Sort the transfer's events of this location's log."""
-    out: list[Event] = []
-    settled: dict[str, int] = {}
-    refused = reversed_ = False
-    for event in events:
-        if event.type is EventType.TRANSFER_OUT:
-            out.append(event)
-        elif event.type in {EventType.TRANSFER_IN, EventType.TRANSFER_LOST}:
-            item_id = event.item_id or ""
-            settled[item_id] = settled.get(item_id, 0) + (event.quantity or 0)
-        elif event.type is EventType.TRANSFER_REFUSED:
-            refused = True
-        elif event.type is EventType.TRANSFER_REVERSED:
-            reversed_ = True
-    return Past(tuple(out), settled, refused, reversed_)
+def history_of(events: Sequence[Event]) -> TransferHistory:
+    """The history of a transfer from its events in this location's log."""
+    return TransferHistory(
+        sent=tuple(event for event in events if event.type is EventType.TRANSFER_OUT),
+        types=frozenset(event.type for event in events),
+        settled=totals(events).settled,
+    )
 
 
 def check_site(instruction: Instruction, location_id: str) -> None:
     """Raise WrongLocation unless this site is the one that answers this step."""
-    step, site = instruction.step, instruction.source
-    if step not in AT_SOURCE:
-        site = instruction.destination
+    step = instruction.step
+    site = site_of(step, instruction.source, instruction.destination)
     if instruction.source == instruction.destination:
         raise WrongLocation(f"source and destination are both {instruction.source}")
     if location_id not in {site} & {instruction.location_id}:
@@ -94,19 +86,19 @@ def check_site(instruction: Instruction, location_id: str) -> None:
         )
 
 
-def answer(instruction: Instruction, past: Past, stock: Stock) -> list[EventDraft]:
+def answer(instruction: Instruction, history: TransferHistory, stock: Stock) -> list[EventDraft]:
     """The events with which the site answers, all in one transaction; none where its log answers already."""
+    if instruction.step is InstructionStep.IN:
+        return _receive(instruction, history, stock)  # also what is left after a receipt in part
+    if answered(instruction.step, history.types):
+        return []
     match instruction.step:
         case InstructionStep.OUT:
-            return _send(instruction, past, stock)
-        case InstructionStep.REFUSE_OUT:
-            return [] if past.out or past.refused else [_refusal(instruction.reason or CANCELLED)]
-        case InstructionStep.IN:
-            return _receive(instruction, past, stock)
-        case InstructionStep.REFUSE_IN:
-            return [] if past.settled or past.refused else [_refusal(instruction.reason or CANCELLED)]
+            return _send(instruction, stock)
         case InstructionStep.REVERSE:
-            return _reverse(past)
+            return _reverse(history)
+        case InstructionStep.REFUSE_OUT | InstructionStep.REFUSE_IN:
+            return [_refusal(instruction.reason or CANCELLED)]
 
 
 def _refusal(reason: str) -> EventDraft:
@@ -139,9 +131,7 @@ def _misfit(lines: list[InstructionLine], stock: Stock) -> str | None:
     return None
 
 
-def _send(instruction: Instruction, past: Past, stock: Stock) -> list[EventDraft]:
-    if past.out or past.refused:
-        return []
+def _send(instruction: Instruction, stock: Stock) -> list[EventDraft]:
     lines = _summed(instruction.lines)
     misfit = _misfit(lines, stock)
     if misfit is not None:
@@ -154,15 +144,15 @@ def _send(instruction: Instruction, past: Past, stock: Stock) -> list[EventDraft
     return [_move(EventType.TRANSFER_OUT, line, line.quantity) for line in lines]
 
 
-def _receive(instruction: Instruction, past: Past, stock: Stock) -> list[EventDraft]:
-    if past.refused:
+def _receive(instruction: Instruction, history: TransferHistory, stock: Stock) -> list[EventDraft]:
+    if history.refused:
         return []
     lines = _summed(instruction.lines)
     misfit = _misfit(lines, stock)
     if misfit is not None:
         # Once anything of it was received or lost here the transfer can no longer be refused.
-        return [] if past.settled else [_refusal(misfit)]
-    left = ((line, line.quantity - past.settled.get(line.item_id, 0)) for line in lines)
+        return [] if history.settled else [_refusal(misfit)]
+    left = ((line, line.quantity - history.settled.get(line.item_id, 0)) for line in lines)
     return [_move(EventType.TRANSFER_IN, line, quantity) for line, quantity in left if quantity > 0]
 
 
@@ -170,9 +160,7 @@ def _move(kind: EventType, line: InstructionLine, quantity: int) -> EventDraft:
     return EventDraft(type=kind, item_id=line.item_id, quantity=quantity, unit=line.unit, transfer_line=line.line)
 
 
-def _reverse(past: Past) -> list[EventDraft]:
-    if past.reversed:
-        return []
+def _reverse(history: TransferHistory) -> list[EventDraft]:
     return [
         EventDraft(
             type=EventType.TRANSFER_REVERSED,
@@ -183,5 +171,5 @@ def _reverse(past: Past) -> list[EventDraft]:
             voided_event_id=sent.event_id,
             voided_sequence=sent.sequence,
         )
-        for sent in past.out
+        for sent in history.sent
     ]

@@ -5,7 +5,7 @@ Quantities inside are thousandths, times microseconds UTC; a reservation that ha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,6 +22,7 @@ from shared.projection import balances, moment_literal
 from shared.runtime.http.cursor import Cursor, Whole, page_of
 from shared.stock import Place, Standing
 from shared.stock_expressions import EventScope
+from shared.transfers import totals
 
 MAX_PAGE: Final = 1_000
 BY_ITEM: Final[Cursor[str]] = Cursor(str)
@@ -223,7 +224,7 @@ class SiteTransfer(msgspec.Struct, kw_only=True):
 
 
 def transfers(connection: Connection, *, after: int, limit: int) -> Page[SiteTransfer]:
-    """The transfers that this log knows, in the order it first heard of them."""
+    """The transfers in this log, in the order of their first events."""
     event = LOG.event
     first = func.min(event.c.sequence)
     heard = connection.execute(
@@ -237,35 +238,27 @@ def transfers(connection: Connection, *, after: int, limit: int) -> Page[SiteTra
     by_id: dict[str, list[Event]] = {row.transfer_id: [] for row in heard}
     for each in sealed_where(connection, event.c.transfer_id.in_(list(by_id))):
         by_id[each.event.transfer_id or ""].append(each.event)
-    found = [_transfer(transfer_id, told) for transfer_id, told in by_id.items()]
+    found = [_transfer(transfer_id, events) for transfer_id, events in by_id.items()]
     return _page(found, limit, lambda last: BY_SEQUENCE.write(last.first_sequence))
 
 
-_TOLD: Final = {EventType.TRANSFER_OUT: 0, EventType.TRANSFER_IN: 1, EventType.TRANSFER_LOST: 2}
-
-
-def _transfer(transfer_id: str, told: Iterable[Event]) -> SiteTransfer:
-    events = list(told)
-    sums: dict[tuple[str, str | None], list[int]] = {}
-    for event in events:
-        column = _TOLD.get(event.type)
-        if column is not None:
-            sums.setdefault((event.item_id or "", event.unit), [0, 0, 0])[column] += event.quantity or 0
-    refusal = next((event for event in events if event.type is EventType.TRANSFER_REFUSED), None)
+def _transfer(transfer_id: str, events: Sequence[Event]) -> SiteTransfer:
+    sums = totals(events)
+    units = {event.item_id: event.unit for event in reversed(events)}
     return SiteTransfer(
         transfer_id=transfer_id,
         lines=[
             TransferLine(
                 item_id=item_id,
-                unit=unit,
-                sent=quantity_json(sent),
-                received=quantity_json(received),
-                lost=quantity_json(lost),
+                unit=units[item_id],
+                sent=quantity_json(sums.sent.get(item_id, 0)),
+                received=quantity_json(sums.received.get(item_id, 0)),
+                lost=quantity_json(sums.lost.get(item_id, 0)),
             )
-            for (item_id, unit), (sent, received, lost) in sums.items()
+            for item_id in {**sums.sent, **sums.settled}
         ],
-        refused=None if refusal is None else refusal.reason,
-        reversed=any(event.type is EventType.TRANSFER_REVERSED for event in events),
+        refused=next(iter(sums.refused.values()), None),
+        reversed=bool(sums.reversed),
         first_sequence=events[0].sequence,
         first_recorded_at=moment_text(events[0].recorded_at, events[0].utc_offset),
         last_recorded_at=moment_text(events[-1].recorded_at, events[-1].utc_offset),

@@ -37,14 +37,13 @@ from shared.messages import (
 )
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal, Role
+from shared.transfers import site_of
 
 _instruction: Final = Decoder(Instruction)
 _instructions: Final = Decoder(InstructionBatch)
 _facts_request: Final = Decoder(FactsRequest)
 
 INSTRUCTIONS_PATH: Final = "/v1/instructions"
-
-_AT_SOURCE: Final = frozenset({InstructionStep.OUT, InstructionStep.REFUSE_OUT, InstructionStep.REVERSE})
 
 
 def add_transfer_routes(app: FastAPI, office: Office) -> None:
@@ -134,7 +133,7 @@ def _check(instruction: Instruction, path: str) -> None:
     """What the types do not say. Raises Problem 422 `invalid-request`."""
     for field in ("transfer_id", "location_id", "source", "destination"):
         _check_code(path + field, getattr(instruction, field))
-    site = instruction.source if instruction.step in _AT_SOURCE else instruction.destination
+    site = site_of(instruction.step, instruction.source, instruction.destination)
     if instruction.location_id != site:
         raise out_of_range(f"{path}location_id", f"the step {instruction.step} is recorded at {site}")
     if instruction.source == instruction.destination:

@@ -15,10 +15,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from head_office.database.packed_arrays import bigints, booleans, texts
 from head_office.database.schema import LOG
-from shared.events import Event, EventType
+from shared.events import Event
 from shared.projection import balances, standing_of
 from shared.stock import Standing
 from shared.stock_expressions import EVERYTHING
+from shared.transfers import SIGNS, SUM_OF
 
 _UPSERT_STOCK: Final = """
 INSERT INTO stock (location_id, item_id, on_hand, reserved, counted_at, counted_sequence, latest_at, latest_sequence,
@@ -36,21 +37,16 @@ SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::bigint[])
 _INSERT_VOIDED: Final = """
 INSERT INTO voided (location_id, sequence, by_sequence) SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[])
 """
-_ADD_TRANSFER_LINES: Final = """
-INSERT INTO transfer_line AS t (location_id, transfer_id, item_id, sent, reversed, received, lost, first_at)
-SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
-ON CONFLICT (location_id, transfer_id, item_id) DO UPDATE SET sent = t.sent + excluded.sent,
-    reversed = t.reversed + excluded.reversed, received = t.received + excluded.received,
-    lost = t.lost + excluded.lost, first_at = least(t.first_at, excluded.first_at)
+# The sums of `shared.transfers`, kept as events arrive; that module names the test which holds them to the rules.
+_ADD_TRANSFER_LINES: Final = f"""
+INSERT INTO transfer_line AS t (location_id, transfer_id, item_id, {", ".join(SIGNS)}, first_at)
+SELECT %s, * FROM unnest(%s::text[], %s::text[]{", %s::bigint[]" * len(SIGNS)}, %s::bigint[])
+ON CONFLICT (location_id, transfer_id, item_id) DO UPDATE SET
+    {", ".join(f"{name} = t.{name} + excluded.{name}" for name in SIGNS)},
+    first_at = least(t.first_at, excluded.first_at)
 """
 
-TRANSFER_COLUMNS: Final = {
-    EventType.TRANSFER_OUT: 0,
-    EventType.TRANSFER_REVERSED: 1,
-    EventType.TRANSFER_IN: 2,
-    EventType.TRANSFER_LOST: 3,
-}
-"""Where an event's quantity goes in a transfer line: sent, reversed, received, lost."""
+_SUM_PLACES: Final = {kind: list(SIGNS).index(name) for kind, name in SUM_OF.items()}
 
 
 def store_stock(cursor: Cursor[Any], location_id: str, standings: Mapping[str, Standing]) -> None:
@@ -111,12 +107,12 @@ def add_transfers(cursor: Cursor[Any], location_id: str, events: Iterable[Event]
     """Add newly folded events of transfers to the lines of their transfers."""
     lines: dict[tuple[str, str], list[int]] = {}
     for event in events:
-        place = TRANSFER_COLUMNS.get(event.type)
+        place = _SUM_PLACES.get(event.type)
         if place is None or event.transfer_id is None or event.item_id is None:
             continue
-        line = lines.setdefault((event.transfer_id, event.item_id), [0, 0, 0, 0, event.occurred_at])
+        line = lines.setdefault((event.transfer_id, event.item_id), [*(0 for _ in SIGNS), event.occurred_at])
         line[place] += event.quantity or 0
-        line[4] = min(line[4], event.occurred_at)
+        line[-1] = min(line[-1], event.occurred_at)
     if lines:
         transfers, items = zip(*lines, strict=True)
         columns = [bigints(column) for column in zip(*lines.values(), strict=True)]

@@ -41,6 +41,7 @@ from shared.stock_expressions import (
     stands,
     voids_in,
 )
+from shared.transfers import SIGNS, SUM_OF
 
 _LOCATIONS: Final[ColumnElement[Any]] = literal_column(":locations")
 
@@ -116,17 +117,24 @@ def _same_item(one: FromClause, other: FromClause) -> ColumnElement[bool]:
     return and_(one.c.location_id == other.c.location_id, one.c.item_id == other.c.item_id)
 
 
-_TRANSFERS: Final = """
-SELECT e.location_id, e.transfer_id, e.item_id,
-    coalesce(sum(e.in_transit_change) FILTER (WHERE e.type = 'TRANSFER_OUT'), 0)::bigint AS sent,
-    coalesce(sum(-sent.on_hand_change) FILTER (WHERE e.type = 'TRANSFER_REVERSED'), 0)::bigint AS reversed,
-    coalesce(sum(-e.in_transit_change) FILTER (WHERE e.type = 'TRANSFER_IN'), 0)::bigint AS received,
-    coalesce(sum(-e.in_transit_change) FILTER (WHERE e.type = 'TRANSFER_LOST'), 0)::bigint AS lost,
+def _types(name: str | None = None) -> str:
+    return ", ".join(f"'{kind}'" for kind, each in SUM_OF.items() if name in {None, each})
+
+
+def _sum(name: str) -> str:
+    # A reversal has no figure of its own; its quantity is that of the event it reverses.
+    amount = "abs(coalesce(reversed.in_transit_change, e.in_transit_change))"
+    return f"coalesce(sum({amount}) FILTER (WHERE e.type IN ({_types(name)})), 0)::bigint AS {name}"
+
+
+# The sums of `shared.transfers`; that module names the test which holds them to the rules.
+_TRANSFERS: Final = f"""
+SELECT e.location_id, e.transfer_id, e.item_id, {", ".join(_sum(name) for name in SIGNS)},
     min(e.occurred_at) AS first_at
-FROM event AS e LEFT JOIN event AS sent ON e.type = 'TRANSFER_REVERSED' AND sent.location_id = e.location_id
-    AND sent.sequence = e.voided_sequence
+FROM event AS e LEFT JOIN event AS reversed ON reversed.location_id = e.location_id
+    AND reversed.sequence = e.voided_sequence
 WHERE e.location_id = ANY(:locations) AND e.transfer_id IS NOT NULL AND e.item_id IS NOT NULL
-    AND e.type IN ('TRANSFER_OUT', 'TRANSFER_REVERSED', 'TRANSFER_IN', 'TRANSFER_LOST')
+    AND e.type IN ({_types()})
 GROUP BY e.location_id, e.transfer_id, e.item_id
 """
 

@@ -20,6 +20,7 @@ from head_office.reports.known_at import Cut
 from head_office.reports.past_events import standing_events
 from shared.events import EventType
 from shared.stock_expressions import count_variances, moved
+from shared.transfers import SUM_OF
 
 TERMS: Final[dict[str, tuple[EventType, ...]]] = {
     "purchased": (EventType.PURCHASE_RECEIVED,),
@@ -111,7 +112,7 @@ class _Sums:
 
     def moved(self, code: tuple[str, str], kind: EventType, on_hand: int, in_transit: int) -> None:
         self.add(code, "in_transit", in_transit)
-        if kind is EventType.TRANSFER_LOST:
+        if SUM_OF.get(kind) == "lost":
             self.add(code, "lost", -in_transit)
         for name, kinds in TERMS.items():
             if kind in kinds:

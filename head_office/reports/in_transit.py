@@ -17,7 +17,8 @@ from head_office.database.arrays import array
 from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, TRANSFER_LINE
 from head_office.reports.known_at import Cut, take_cut
 from head_office.reports.past_events import standing_events
-from shared.events import EventType
+from shared.transfers import SIGNS, SUM_OF
+from shared.transfers import in_transit as signed_sum
 
 
 class OnItsWay(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +40,7 @@ class OnItsWay(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def in_transit(self) -> int:
-        return self.sent - self.reversed - self.received - self.lost
+        return signed_sum(lambda name: int(getattr(self, name)))
 
     @property
     def ahead(self) -> bool:
@@ -74,7 +75,7 @@ def in_transit(
     else:
         cut = take_cut(connection, known_at)
         lines = _past_lines(cut, as_of)
-    left = lines.c.sent - lines.c.reversed - lines.c.received - lines.c.lost
+    left = signed_sum(lambda name: lines.c[name])
     unit = (
         select(func.min(ITEM_UNIT.c.unit))
         .where(ITEM_UNIT.c.item_id == lines.c.item_id)
@@ -89,7 +90,7 @@ def in_transit(
             unit.label("unit"),
             _locations(lines, lines.c.sent > 0).label("sources"),
             _locations(lines, arrived).label("destinations"),
-            *(_total(lines.c[name]).label(name) for name in ("sent", "reversed", "received", "lost")),
+            *(_total(lines.c[name]).label(name) for name in SIGNS),
             func.min(lines.c.first_at).label("first_at"),
         )
         .group_by(lines.c.transfer_id, lines.c.item_id)
@@ -118,8 +119,9 @@ def _past_lines(cut: Cut, as_of: int | None) -> FromClause:
     event = standing_events(cut, as_of, EVENT.c.in_transit_change.is_not(None), EVENT.c.transfer_id.is_not(None))
     moved = event.subquery("moved")
 
-    def total(kind: EventType) -> ColumnElement[int]:
-        amount = func.sum(func.abs(moved.c.in_transit_change)).filter(moved.c.type == kind.value)
+    def total(name: str) -> ColumnElement[int]:
+        kinds = [kind.value for kind, each in SUM_OF.items() if each == name]
+        amount = func.sum(func.abs(moved.c.in_transit_change)).filter(moved.c.type.in_(kinds))
         return func.coalesce(cast(amount, BigInteger), 0)
 
     return (
@@ -127,10 +129,7 @@ def _past_lines(cut: Cut, as_of: int | None) -> FromClause:
             moved.c.location_id,
             moved.c.transfer_id,
             moved.c.item_id,
-            total(EventType.TRANSFER_OUT).label("sent"),
-            cast(literal(0), BigInteger).label("reversed"),
-            total(EventType.TRANSFER_IN).label("received"),
-            total(EventType.TRANSFER_LOST).label("lost"),
+            *(total(name).label(name) for name in SIGNS),
             func.min(moved.c.occurred_at).label("first_at"),
         )
         .group_by(moved.c.location_id, moved.c.transfer_id, moved.c.item_id)

@@ -18,28 +18,16 @@ from sqlalchemy import Connection, text
 
 from head_office.catalogue.locations import known
 from head_office.database.office_schema import INSTRUCTIONS_CHANNEL
-from shared.events import EventType
 from shared.messages import (
     Instruction,
     InstructionAnswer,
     InstructionOutcome,
     InstructionPage,
-    InstructionStep,
 )
+from shared.transfers import ANSWERS, in_transit_sql
 
 MAX_PAGE: Final = 1_000
 SWEEP_EVERY: Final = 1_000
-
-_OUT: Final = (EventType.TRANSFER_OUT, EventType.TRANSFER_REFUSED)
-_IN: Final = (EventType.TRANSFER_IN, EventType.TRANSFER_LOST, EventType.TRANSFER_REFUSED)
-ANSWERS: Final[dict[InstructionStep, tuple[EventType, ...]]] = {
-    InstructionStep.OUT: _OUT,
-    InstructionStep.REFUSE_OUT: _OUT,
-    InstructionStep.IN: _IN,
-    InstructionStep.REFUSE_IN: _IN,
-    InstructionStep.REVERSE: (EventType.TRANSFER_REVERSED,),
-}
-"""The facts at the instructed location after which a step is no longer open."""
 
 # A subquery for one value and not EXISTS, which the planner may turn into a scan of the whole log.
 _ANSWERED: Final = (
@@ -98,7 +86,7 @@ _STORE: Final = text(
 # Of a transfer that one log tells of and the other not yet, more or less than nothing is on its way.
 _ON_ITS_WAY: Final = (
     "coalesce((SELECT true FROM transfer_line AS line WHERE line.transfer_id = instruction.transfer_id"
-    " GROUP BY line.item_id HAVING sum(line.sent - line.reversed - line.received - line.lost) <> 0 LIMIT 1), false)"
+    f" GROUP BY line.item_id HAVING sum({in_transit_sql('line')}) <> 0 LIMIT 1), false)"
 )
 
 _SWEEP: Final = text(f"DELETE FROM instruction WHERE location_id = :location_id AND {_ANSWERED} AND NOT {_ON_ITS_WAY}")

@@ -94,8 +94,8 @@ def saga_takes_silence_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
         decision = on_the_way(transfer, sums, now)
         if decision.state is not State.CANCEL_PENDING:
             return decision
-        if sums.reversed == sums.sent.keys():
-            return saga.Decision(state=State.REVERSED, end="cancelled")
+        if sums.over:
+            return saga.NextStep(state=State.REVERSED, end="cancelled")
         lines = saga._sent_lines(transfer, sums)
         return saga._ask(transfer, State.REVERSE_PENDING, InstructionStep.REVERSE, lines, reason=REFUSED_AT_DESTINATION)
 

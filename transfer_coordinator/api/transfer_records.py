@@ -12,9 +12,9 @@ import msgspec
 from shared.events import quantity_json
 from shared.messages import InstructionStep
 from shared.runtime.clock import format_rfc3339
+from shared.transfers import TransferTotals, totals
 from transfer_coordinator.saga.planner import TransferRecord
 from transfer_coordinator.saga.saga import NEVER_ASKED, State, TransferConflict
-from transfer_coordinator.saga.transfer_totals import TransferTotals, tally
 
 
 class LineDocument(msgspec.Struct, frozen=True):
@@ -120,7 +120,7 @@ def detail(record: TransferRecord, journal: list[JournalDocument], now: int) -> 
 
 def sums(record: TransferRecord) -> TransferTotals:
     """What the logs say of the transfer so far."""
-    return tally(record.transfer.source, record.transfer.destination, record.facts)
+    return totals(record.facts, record.transfer.source, record.transfer.destination)
 
 
 def _members(record: TransferRecord, now: int) -> dict[str, Any]:

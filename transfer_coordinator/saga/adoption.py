@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.events import MAX_QUANTITY, EventType
+from shared.events import MAX_QUANTITY
 from shared.messages import TransferFacts
+from shared.transfers import totals
 from transfer_coordinator.saga.planner import JournalEntry, NewTransfer, Policy, TransferRecord, plan
 from transfer_coordinator.saga.saga import State, Transfer
 
@@ -45,19 +46,8 @@ def adopt(heard: TransferFacts, now: int, policy: Policy) -> NewTransfer | None:
 
 
 def is_over(heard: TransferFacts) -> bool:
-    """Whether the logs alone say that nothing of this transfer is left to be done, whoever its sites are."""
-    sent: dict[str, int] = {}
-    settled: dict[str, int] = {}
-    undone: set[str] = set()
-    for fact in heard.facts:
-        item_id, quantity = fact.item_id or "", fact.quantity or 0
-        if fact.type is EventType.TRANSFER_OUT:
-            sent[item_id] = sent.get(item_id, 0) + quantity
-        elif fact.type in {EventType.TRANSFER_IN, EventType.TRANSFER_LOST}:
-            settled[item_id] = settled.get(item_id, 0) + quantity
-        elif fact.type is EventType.TRANSFER_REVERSED:
-            undone.add(item_id)
-    return settled == sent or (undone == sent.keys() and not settled)
+    """Whether the logs alone say that nothing of this transfer is left to be done, whichever its sites are."""
+    return totals(heard.facts).over
 
 
 def why_stray(heard: TransferFacts) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from shared.messages import Instruction, InstructionLine, InstructionStep, TransferFacts
-from transfer_coordinator.saga.transfer_totals import TransferTotals, tally
+from shared.transfers import TransferTotals, site_of, totals
 
 
 class State(StrEnum):
@@ -60,7 +60,6 @@ DEADLINE: Final = "deadline"
 NEVER_ASKED: Final = "never-asked"
 REFUSED_AT_DESTINATION: Final = "refused-at-destination"
 
-AT_SOURCE: Final = frozenset({InstructionStep.OUT, InstructionStep.REFUSE_OUT, InstructionStep.REVERSE})
 CALLING_BACK: Final = frozenset({InstructionStep.REFUSE_OUT, InstructionStep.REFUSE_IN})
 
 
@@ -102,7 +101,7 @@ class NextStep(msgspec.Struct, frozen=True, kw_only=True):
 
 def next_step(transfer: Transfer, facts: TransferFacts | None, now: int) -> NextStep:
     """Where the transfer stands at `now` and what to ask. `facts` is None where head office was never heard of it."""
-    sums = tally(transfer.source, transfer.destination, facts.facts if facts is not None else ())
+    sums = totals(facts.facts if facts is not None else (), transfer.source, transfer.destination)
     if sums.elsewhere:
         # The id was used for other goods, too: nothing asked under it could be told apart.
         return NextStep(state=_standing(transfer, sums), conflict=TransferConflict.ELSEWHERE)
@@ -118,13 +117,14 @@ def _with_receipts(transfer: Transfer, sums: TransferTotals) -> NextStep:
         return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_AND_REVERSED)
     if not _all_heard(transfer, sums):
         # In transit is below zero: received, and the sender is not heard yet. Its OUT is in its log and will come.
-        refused = sums.refused_at_source is not None and not sums.sent
+        refused = transfer.source in sums.refused and not sums.sent
         return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_NOT_SENT if refused else None)
-    if sums.settled == sums.sent:
-        return NextStep(state=State.COMPLETED, end="lost" if not sums.received else "received", conflict=_odd(sums))
-    if any(quantity > sums.sent.get(item_id, 0) for item_id, quantity in sums.settled.items()):
+    if sums.over:
+        end = "received" if sums.received else "lost"
+        return NextStep(state=State.COMPLETED, end=end, conflict=_left_and_refused(transfer, sums))
+    if sums.more_than_sent:
         return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_MORE)
-    if sums.refused_at_destination is not None:
+    if transfer.destination in sums.refused:
         # It may neither come back, as some of it arrived, nor be received any more.
         return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_AND_REFUSED)
     return _receive(transfer, sums)
@@ -135,16 +135,18 @@ def _on_the_way(transfer: Transfer, sums: TransferTotals, now: int) -> NextStep:
     if not _all_heard(transfer, sums):
         # An OUT is one transaction at the source, but a batch may be cut inside it: the rest is on its way.
         return NextStep(state=State.OUT_CANCEL_PENDING if called_back else State.OUT_PENDING)
-    if sums.refused_at_destination is not None:
-        if sums.reversed == sums.sent.keys():
-            return NextStep(state=State.REVERSED, end=sums.refused_at_destination, conflict=_odd(sums))
+    if transfer.destination in sums.refused:
+        if sums.over:
+            return NextStep(
+                state=State.REVERSED, end=sums.refused[transfer.destination], conflict=_left_and_refused(transfer, sums)
+            )
         return _ask(
             transfer,
             State.REVERSE_PENDING,
             InstructionStep.REVERSE,
             _sent_lines(transfer, sums),
             reason=REFUSED_AT_DESTINATION,
-            conflict=_odd(sums) or _otherwise(transfer, sums),
+            conflict=_left_and_refused(transfer, sums) or _otherwise(transfer, sums),
         )
     if called_back or sums.reversed:
         # Also where the goods are back already: only a refusal at the destination says that they can never arrive.
@@ -154,23 +156,23 @@ def _on_the_way(transfer: Transfer, sums: TransferTotals, now: int) -> NextStep:
             InstructionStep.REFUSE_IN,
             transfer.lines,
             reason=called_back or CANCELLED,
-            conflict=_odd(sums) or _otherwise(transfer, sums),
+            conflict=_left_and_refused(transfer, sums) or _otherwise(transfer, sums),
         )
     return _receive(transfer, sums)
 
 
 def _without_goods(transfer: Transfer, sums: TransferTotals, facts: TransferFacts | None, now: int) -> NextStep:
-    if sums.refused_at_source is not None:
-        return NextStep(state=State.REJECTED, end=sums.refused_at_source)
+    if transfer.source in sums.refused:
+        return NextStep(state=State.REJECTED, end=sums.refused[transfer.source])
     called_back = _called_back(transfer, now)
-    if called_back and not transfer.asked and sums.refused_at_destination is None:
+    if called_back and not transfer.asked and transfer.destination not in sums.refused:
         # Never asked by anybody: the journal has no ask (it is written first), and head office has seen no token, which
         # a restored coordinator's journal could not tell.
         if facts is None:
             return NextStep(state=State.REQUESTED, look=True)
         if facts.highest_token == 0:
             return NextStep(state=State.REJECTED, end=NEVER_ASKED)
-    if called_back or sums.refused_at_destination is not None:
+    if called_back or transfer.destination in sums.refused:
         reason = called_back or REFUSED_AT_DESTINATION
         return _ask(transfer, State.OUT_CANCEL_PENDING, InstructionStep.REFUSE_OUT, transfer.lines, reason=reason)
     return _ask(transfer, State.OUT_PENDING, InstructionStep.OUT, transfer.lines)
@@ -178,7 +180,7 @@ def _without_goods(transfer: Transfer, sums: TransferTotals, facts: TransferFact
 
 def _receive(transfer: Transfer, sums: TransferTotals) -> NextStep:
     lines = _sent_lines(transfer, sums)
-    conflict = _odd(sums) or _otherwise(transfer, sums)
+    conflict = _left_and_refused(transfer, sums) or _otherwise(transfer, sums)
     if len(lines) != len(sums.sent):
         # Something left that nobody asked for: its unit is not known here, so nobody can be told to receive it.
         return NextStep(state=State.IN_PENDING, conflict=conflict)
@@ -194,7 +196,7 @@ def _ask(
     reason: str | None = None,
     conflict: TransferConflict | None = None,
 ) -> NextStep:
-    site = transfer.source if step in AT_SOURCE else transfer.destination
+    site = site_of(step, transfer.source, transfer.destination)
     return NextStep(state=state, ask=Ask(step=step, location_id=site, lines=lines, reason=reason), conflict=conflict)
 
 
@@ -225,9 +227,9 @@ def _otherwise(transfer: Transfer, sums: TransferTotals) -> TransferConflict | N
     return TransferConflict.SENT_OTHERWISE if asked != sums.sent else None
 
 
-def _odd(sums: TransferTotals) -> TransferConflict | None:
+def _left_and_refused(transfer: Transfer, sums: TransferTotals) -> TransferConflict | None:
     # The goods did leave, whatever was recorded beside that: the transfer goes on, and somebody should look.
-    return TransferConflict.LEFT_AND_REFUSED if sums.refused_at_source is not None and sums.sent else None
+    return TransferConflict.LEFT_AND_REFUSED if transfer.source in sums.refused and sums.sent else None
 
 
 def _standing(transfer: Transfer, sums: TransferTotals) -> State:
@@ -238,15 +240,14 @@ def _standing(transfer: Transfer, sums: TransferTotals) -> State:
 
 def contradiction(transfer: Transfer, end: State, facts: TransferFacts) -> TransferConflict | None:
     """What the logs say against an end that was concluded, or None. An end never changes: a person has to look."""
-    sums = tally(transfer.source, transfer.destination, facts.facts)
+    sums = totals(facts.facts, transfer.source, transfer.destination)
     if sums.elsewhere:
         return TransferConflict.ELSEWHERE
     if end is State.REJECTED and (sums.sent or sums.settled):
         return TransferConflict.LEFT_AFTER_REJECTION
     if sums.settled and (end is State.REVERSED or sums.reversed):
         return TransferConflict.RECEIVED_AND_REVERSED
-    more = any(quantity > sums.sent.get(item_id, 0) for item_id, quantity in sums.settled.items())
-    return TransferConflict.RECEIVED_MORE if more and _all_heard(transfer, sums) else None
+    return TransferConflict.RECEIVED_MORE if sums.more_than_sent and _all_heard(transfer, sums) else None
 
 
 def instruction(transfer: Transfer, ask: Ask, token: int) -> Instruction:

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.commands.transfer_decisions import Past, SiteStock, WrongLocation, answer, check_site, past_of
+from branch_node.commands.transfer_decisions import SiteStock, WrongLocation, answer, check_site, history_of
 from shared.chain import EMPTY, Head, seal
 from shared.events import MAX_QUANTITY, Event, EventType
 from shared.messages import Instruction, InstructionLine, InstructionStep
 from tests.support.events import NOON, an_event
 
-NOTHING_YET = Past((), {}, False, False)
+NOTHING_YET = history_of([])
 OUT, IN = InstructionStep.OUT, InstructionStep.IN
 
 
@@ -46,7 +46,7 @@ class Site:
         self.head: Head = EMPTY
 
     def take(self, instruction: Instruction) -> list[Event]:
-        drafts = answer(instruction, past_of(self.log), self.stock.get)
+        drafts = answer(instruction, history_of(self.log), self.stock.get)
         made: list[Event] = []
         for number, draft in enumerate(drafts, start=1):
             event = an_event(
@@ -233,8 +233,8 @@ def test_the_destination_under_any_order_and_repetition(steps: list[InstructionS
         kinds = site.kinds()
         assert kinds.count("REFUSED") <= 1
         assert not ("REFUSED" in kinds and {"IN", "LOST"} & set(kinds)), "refused or received, never both"
-        settled = past_of(site.log).settled
+        settled = history_of(site.log).settled
         assert settled.get("milk", 0) <= 2_000
         assert settled.get("cream", 0) <= 1_000
     if knows and IN in steps and "REFUSED" not in site.kinds():
-        assert past_of(site.log).settled == {"milk": 2_000, "cream": 1_000}
+        assert history_of(site.log).settled == {"milk": 2_000, "cream": 1_000}
