@@ -22,7 +22,7 @@ from branch_node.database.witness import Witness, WitnessVerdict
 from branch_node.metrics import add_gauges
 from branch_node.problems import ROLLED_BACK
 from branch_node.settings import BranchSettings
-from branch_node.sync.command_recorders import Backoff, QueuedRecorder
+from branch_node.sync.command_recorders import QueuedRecorder
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import LONG_POLL, Puller
 from branch_node.sync.shipper import Shipper
@@ -34,6 +34,7 @@ from shared.messages import HelloAnswer, Verdict
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import Clock, NodeClock
 from shared.runtime.http.auth import Authenticator
+from shared.runtime.retry import Backoff
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, get_logger
 

@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import select
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from branch_node.commands.item_inputs import ItemContent
 from branch_node.database.schema import ITEM
@@ -35,6 +34,7 @@ from branch_node.problems import KEY_REUSED
 from shared.events import quantity_json
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import format_rfc3339
+from shared.runtime.retry import retrying
 
 TRIES: Final = 6
 MAX_BODY: Final = 3 * 1024 * 1024
@@ -122,13 +122,7 @@ class HttpImportRecorder:
     ) -> None:
         """Send rows until each has its outcome. What a lost answer leaves open is looked up before it is sent again."""
         asked = False
-        for attempt in Retrying(
-            retry=retry_if_exception(_worth_another_try),
-            wait=wait_random_exponential(multiplier=0.2, max=5.0),
-            stop=stop_after_attempt(TRIES),
-            reraise=True,
-            sleep=self._sleep,
-        ):
+        for attempt in retrying(_worth_another_try, tries=TRIES, sleep=self._sleep):
             with attempt:
                 if asked:
                     for place, found in zip(places, self._look_up([events[each] for each in places]), strict=True):

@@ -1,8 +1,7 @@
-"""What shipper and puller share: the result of a step, how long to wait after failures, how to record."""
+"""What shipper and puller share: the result of a step, how to record."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Final, Protocol
@@ -13,29 +12,6 @@ from shared.runtime.problems import DATABASE_BUSY, Problem
 from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.agent")
-
-FIRST_WAIT: Final = 0.25
-LONGEST_WAIT: Final = 30.0
-
-
-class Backoff:
-    """Waits after failures in a row: at random up to a bound that doubles ("full jitter"), so that branches which lost
-    head office together do not come back together."""
-
-    def __init__(self, rng: random.Random, *, first: float = FIRST_WAIT, longest: float = LONGEST_WAIT) -> None:
-        self._rng = rng
-        self._first = first
-        self._longest = longest
-        self._failures = 0
-
-    def success(self) -> None:
-        self._failures = 0
-
-    def next(self) -> float:
-        """Seconds to wait after one more failure: between half and all of first × 2ⁿ, at most `longest`."""
-        bound: float = min(self._longest, self._first * 2 ** min(self._failures, 30))
-        self._failures += 1
-        return bound / 2 + self._rng.random() * bound / 2
 
 
 class CommandRecorder(Protocol):

@@ -15,7 +15,7 @@ import msgspec
 from branch_node.commands.transfer_commands import KeepTokens, StepTaken, TakeStep
 from branch_node.commands.transfer_decisions import WrongLocation, check_site
 from branch_node.sync.catalogue_update import ApplyCatalogue
-from branch_node.sync.command_recorders import Backoff, CommandRecorder
+from branch_node.sync.command_recorders import CommandRecorder
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.shipping_status import ShippingState, StatusBoard
 from branch_node.sync.step_result import StepOutcome, StepResult
@@ -30,6 +30,7 @@ from shared.messages import (
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import Clock
 from shared.runtime.problems import Problem
+from shared.runtime.retry import Backoff
 from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.puller")
@@ -113,7 +114,7 @@ class Puller:
         log.warning("nothing can be pulled now", why=why)
         if self._trouble is not None:
             self._trouble()
-        return StepResult(StepOutcome.FAILED, self._backoff.next())
+        return StepResult(StepOutcome.FAILED, self._backoff.failed())
 
     # The catalogue
 
@@ -131,7 +132,7 @@ class Puller:
             refused = self._apply(page)
             if refused is not None:
                 return self._failed(str(refused))
-        self._backoff.success()
+        self._backoff.succeeded()
         if page.more:
             return StepResult(StepOutcome.PULLED, count=len(page.entries))
         self._look = False
@@ -170,7 +171,7 @@ class Puller:
             wait=self._long_poll,
         )
         page = _page(answer.body)
-        self._backoff.success()
+        self._backoff.succeeded()
         now = self._clock.monotonic()
         if not page.instructions:
             self._cursor = max(self._cursor, page.next)

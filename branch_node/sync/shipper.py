@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from branch_node.sync.command_recorders import Backoff, CommandRecorder
+from branch_node.sync.command_recorders import CommandRecorder
 from branch_node.sync.hello_verdict import SHIPPING, WHAT_TO_DO, judge
 from branch_node.sync.log_reader import BATCH_EVENTS, LogHasHole, LogReader, PackedBatch
 from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, StatusBoard
@@ -25,6 +25,7 @@ from shared.events import SCHEMA_VERSION
 from shared.messages import PROTOCOL_VERSION, EventsAnswer, HeadMessage, Hello, HelloAnswer, Verdict
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import SECOND, NodeClock
+from shared.runtime.retry import Backoff
 from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.shipper")
@@ -124,7 +125,7 @@ class Shipper:
         except (msgspec.MsgspecError, ValueError) as error:
             return self._failed(Unreachable(f"{self._client.base_url}: no answer of a head office ({error})"))
         self._clock.observe_head_office(answer.time, self._clock.monotonic() - asked_at)
-        self._backoff.success()
+        self._backoff.succeeded()
         low, high = HELLO_BOUNDS
         self._hello_every = min(max(float(answer.hello_every_seconds), low), high)
         verdict = judge(answer, self._log.hash_at(answer.head.sequence), self._acknowledged)
@@ -189,7 +190,7 @@ class Shipper:
         if head.sequence <= position.sequence:
             # A 2xx that moved nothing would have us send the same batch for ever.
             return self._failed(Unreachable("head office took a batch and its head did not move"))
-        self._backoff.success()
+        self._backoff.succeeded()
         self._limit = min(BATCH_EVENTS, self._limit * 2)
         self._position = Head(head.epoch, head.sequence, ours)
         self._acknowledge(self._position)
@@ -227,7 +228,7 @@ class Shipper:
         if hash_there is None or not isinstance(expected, int) or expected - 1 < known.sequence:
             self._position = None
             self.hello_soon()
-            return StepResult(StepOutcome.FAILED, self._backoff.next())
+            return StepResult(StepOutcome.FAILED, self._backoff.failed())
         moved = Head(known.epoch, expected - 1, hash_there)
         if self._position is not None and moved.sequence == self._position.sequence:
             return self._failed(problem)
@@ -254,7 +255,7 @@ class Shipper:
 
     def _failed(self, error: Unreachable | RemoteProblem) -> StepResult:
         """No use in going on now. Whatever it was, hello comes first when it is tried again."""
-        wait = self._backoff.next()
+        wait = self._backoff.failed()
         state, hint = ShippingState.UNREACHABLE, None
         if isinstance(error, RemoteProblem) and not error.temporary:
             refused_us = error.status in {401, 403}

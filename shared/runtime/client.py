@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import httpx
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from shared.runtime.retry import retrying
 
 CONNECT_SECONDS: Final = 5.0
 MAX_ANSWER: Final = 64 * 1024 * 1024
@@ -106,14 +107,7 @@ class ServiceClient:
 
         if tries == 1:
             return once()
-        retrying = Retrying(
-            retry=retry_if_exception(_worth_another_try),
-            wait=wait_random_exponential(multiplier=0.2, max=5.0),
-            stop=stop_after_attempt(tries),
-            reraise=True,
-            sleep=self._sleep,
-        )
-        return retrying(once)
+        return retrying(_worth_another_try, tries=tries, sleep=self._sleep)(once)
 
     def get(self, path: str, *, wait: float = 0.0, tries: int = 1, **params: str | int | float | bool | None) -> Any:
         """The JSON of a GET; ``params`` that are None are left out."""

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from branch_node.database.store import Store
 from branch_node.model import Command, Location
-from branch_node.sync.command_recorders import Backoff
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import Puller
 from branch_node.sync.shipper import Shipper
@@ -19,6 +18,7 @@ from branch_node.sync.step_result import StepResult
 from branch_node.writer.writer import Writer
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import IdFactory, NodeClock
+from shared.runtime.retry import Backoff
 from tests.simulation.clock import VirtualClock
 from tests.simulation.network import Network
 from tests.support.command_recorder import LocalCommandRecorder

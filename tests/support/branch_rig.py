@@ -9,7 +9,6 @@ import httpx
 
 from branch_node.database.store import Store
 from branch_node.model import Command, Decision, Item, Location, View, unplaced
-from branch_node.sync.command_recorders import Backoff
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import Puller
 from branch_node.sync.shipper import Shipper
@@ -21,6 +20,7 @@ from shared.events import EventType
 from shared.messages import HelloAnswer, Verdict
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import IdFactory, NodeClock
+from shared.runtime.retry import Backoff
 from tests.support.command_recorder import LocalCommandRecorder
 from tests.support.fake_head_office import FakeHeadOffice
 

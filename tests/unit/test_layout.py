@@ -23,7 +23,7 @@ SHARED = {
     "stock_expressions", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
-    "client", "clock", "nearest_codes", "problems", "settings", "telemetry",
+    "client", "clock", "nearest_codes", "problems", "retry", "settings", "telemetry",
     "http", "database", "postgres", "cli", "pages",
 }  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
@@ -37,7 +37,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("projection",),
     ),
     "shared/runtime": (
-        ("clock", "nearest_codes", "problems", "settings", "telemetry"),
+        ("clock", "nearest_codes", "problems", "retry", "settings", "telemetry"),
         ("client", "database"),
         ("http", "postgres"),
         ("cli", "pages"),
@@ -98,10 +98,7 @@ SAME_IN_EACH_SERVICE = {
     "page_routes": "the routes of its pages",
     "page_views": "what its pages show, as text",
 }
-SAME_CLASSES: dict[str, str] = {
-    # Each is about to have one home.
-    "Backoff": "two retry policies",
-}  # fmt: skip
+SAME_CLASSES: dict[str, str] = {}
 TOP_LEVEL = {
     *PACKAGES,
     *("tests", ".ci", ".gitignore", "Makefile", "pyproject.toml", "requirements.lock"),

@@ -31,7 +31,7 @@ from shared.runtime.telemetry import get_logger
 from transfer_coordinator.database.schema import KNOWN_ITEM, KNOWN_KEY, KNOWN_LOCATION, now
 from transfer_coordinator.database.transfer_reader import read_feed
 from transfer_coordinator.database.transfer_writer import move_feed
-from transfer_coordinator.office.retry import Backoff
+from transfer_coordinator.office.head_office_client import retry_timer
 
 log = get_logger("larder.catalogue")
 
@@ -78,7 +78,7 @@ class Catalogue:
         self._known: GroupCatalogue | None = None
         self._sleep = sleep
         self._looked_at = float("-inf")
-        self._backoff = Backoff(clock.monotonic)
+        self._retry = retry_timer(clock.monotonic)
         self._own: dict[str, StoredKey] = {}
         own_id = key_id_of(own_key)
         if own_id is not None:
@@ -131,8 +131,8 @@ class Catalogue:
         """
         with self._lock:
             if since is not None and self._looked_at > since:
-                return not self._backoff.failing
-            if since is not None and self._backoff.remaining() > 0:
+                return not self._retry.failing
+            if since is not None and self._retry.remaining() > 0:
                 return False
             self._looked_at = self._clock.monotonic()
             try:
@@ -140,11 +140,11 @@ class Catalogue:
                     if not self._pull():
                         break
             except (Unreachable, RemoteProblem, msgspec.MsgspecError) as error:
-                if not self._backoff.failing:
+                if not self._retry.failing:
                     log.warning("the catalogue cannot be pulled now", why=str(error))
-                self._backoff.failed()
+                self._retry.failed()
                 return False
-            self._backoff.succeeded()
+            self._retry.succeeded()
             return True
 
     def _pull(self) -> bool:

@@ -5,6 +5,7 @@ Every call raises Unreachable (nothing is known of it) or RemoteProblem (it was 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -20,12 +21,20 @@ from shared.messages import (
     TransferFacts,
 )
 from shared.runtime.client import ServiceClient, Unreachable
+from shared.runtime.retry import Backoff, RetryTimer
 
 _encode: Final = msgspec.json.Encoder().encode
 _answers: Final = msgspec.json.Decoder(InstructionAnswers).decode
 _facts: Final = msgspec.json.Decoder(FactsAnswer).decode
 _changes: Final = msgspec.json.Decoder(ChangesPage).decode
+FIRST_WAIT: Final = 0.2
+LONGEST_WAIT: Final = 15.0
 _JSON: Final = {"Content-Type": "application/json"}
+
+
+def retry_timer(monotonic: Callable[[], float]) -> RetryTimer:
+    """How long to wait after calls that failed."""
+    return RetryTimer(Backoff(first=FIRST_WAIT, longest=LONGEST_WAIT), monotonic)
 
 
 class HeadOfficeClient:

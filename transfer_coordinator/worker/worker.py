@@ -23,8 +23,7 @@ from shared.runtime.telemetry import Telemetry, get_logger
 from transfer_coordinator.database import lease
 from transfer_coordinator.database.transfer_reader import read_feed, read_strays
 from transfer_coordinator.database.transfer_writer import FACTS_FEED
-from transfer_coordinator.office.head_office_client import HeadOfficeClient
-from transfer_coordinator.office.retry import Backoff
+from transfer_coordinator.office.head_office_client import HeadOfficeClient, retry_timer
 from transfer_coordinator.saga.planner import Policy, TransferRecord
 from transfer_coordinator.worker import round
 from transfer_coordinator.worker.batching import Tempo
@@ -73,8 +72,8 @@ class CoordinatorWorker:
         self._cursor: str | None = None
         self._monotonic = clock.monotonic
         self._tempo = Tempo()
-        self.hearing = Backoff(clock.monotonic)
-        self.sending = Backoff(clock.monotonic)
+        self.hearing = retry_timer(clock.monotonic)
+        self.sending = retry_timer(clock.monotonic)
         self._ended = telemetry.counter("transfers_ended", "Transfers ended here", ["state"])
         self._lost = telemetry.counter("leases_lost", "Leases that another coordinator took")
         self._rounds = telemetry.counter("coordinator_rounds", "Rounds that found something to do")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from branch_node.sync.command_recorders import Backoff
 from branch_node.sync.step_result import StepOutcome, StepResult
 from branch_node.sync.sync_agent import StepLoop
 from shared.runtime.problems import DATABASE_BUSY, INVALID_REQUEST
+from shared.runtime.retry import Backoff
 from tests.support.waiting import wait_until
 
 FOR_EVER = 3_600.0
@@ -127,12 +127,12 @@ def test_one_that_was_stopped_or_not_started_is_no_problem(start: Callable[[Step
 def test_waits_are_spread_and_bounded() -> None:
 
     waits = Backoff(random.Random(1), first=0.5, longest=8)
-    got = [waits.next() for _ in range(10)]
+    got = [waits.failed() for _ in range(10)]
     bounds = [0.5, 1, 2, 4, 8, 8, 8, 8, 8, 8]
     assert all(bound / 2 <= wait <= bound for wait, bound in zip(got, bounds, strict=True))
     assert len(set(got)) == 10
-    waits.success()
-    assert waits.next() <= 0.5
+    waits.succeeded()
+    assert waits.failed() <= 0.5
     many = Backoff(random.Random(2))
     for _ in range(5_000):
-        assert many.next() <= 30
+        assert many.failed() <= 30

@@ -8,8 +8,8 @@ import pytest
 
 from shared.messages import Instruction, InstructionLine, InstructionStep
 from shared.runtime.problems import Problem
+from shared.runtime.retry import Backoff, RetryTimer
 from tests.support.waiting import wait_until
-from transfer_coordinator.office.retry import Backoff
 from transfer_coordinator.worker.mailboxes import (
     MOST_COMMANDS,
     MOST_LINES,
@@ -143,7 +143,7 @@ def test_a_thread_that_waits_to_send_is_woken() -> None:
 
 def test_back_off_doubles_up_to_a_bound_and_ends_with_success() -> None:
     moment = 100.0
-    backoff = Backoff(lambda: moment, longest=3.0)
+    backoff = RetryTimer(Backoff(first=0.2, longest=3.0), lambda: moment)
     assert (backoff.failing, backoff.remaining()) == (False, 0.0)
     waits = []
     for _ in range(7):
