@@ -1,4 +1,4 @@
-"""Puts the transfer coordinator together, and runs it."""
+"""Builds the transfer coordinator, and runs it."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ ASK_SECONDS: Final = 10.0
 
 @dataclass(frozen=True)
 class Coordinator:
-    """A coordinator that is put together. Its threads run between the start and the stop of `app`.
+    """A coordinator with all its parts. Its threads run between the start and the stop of `app`.
 
-    Without them `worker.step()` does everything, and a route has the round done that it waits for.
+    Without them `worker.step()` does everything, and a route runs the round that it waits for.
     """
 
     app: FastAPI
@@ -56,7 +56,7 @@ class Coordinator:
     local_key: str
 
     def close(self) -> None:
-        """Let database and connections go, where the app was never started."""
+        """Close database and connections, where the app was never started."""
         self.worker.close()
         self.engine.dispose()
 
@@ -70,7 +70,7 @@ def build(
     new_id: Callable[[int], UUID] | None = None,
     policy: Policy | None = None,
 ) -> Coordinator:
-    """Put the coordinator together on the database that the settings name, which is migrated; nothing runs yet.
+    """Build the coordinator on the database that the settings name, which must be migrated; nothing runs yet.
 
     `transport` is how it reaches head office, None: the network. `holder` names this process in leases and journal.
     Raises SettingsError where no database is named.
@@ -108,9 +108,9 @@ def build(
         catalogue=PROBLEMS,
         telemetry=telemetry,
         ready={
-            "database": lambda: _schema_fits(engine),
+            "database": lambda: _schema_problem(engine),
             "threads": runner.problem,
-            "catalogue": lambda: _catalogue_known(catalogue),
+            "catalogue": lambda: _catalogue_problem(catalogue),
         },
         on_start=[runner.start],
         on_stop=[engine.dispose, worker.close, runner.stop],
@@ -120,18 +120,18 @@ def build(
     return Coordinator(app, engine, worker, catalogue, runner, local_key)
 
 
-def _schema_fits(engine: Engine) -> str | None:
+def _schema_problem(engine: Engine) -> str | None:
     if pending_upgrade(engine, MIGRATIONS, VERSION_TABLE):
         return "the database is of an older version: restart the coordinator to bring it up to date"
     return None
 
 
-def _catalogue_known(catalogue: Catalogue) -> str | None:
+def _catalogue_problem(catalogue: Catalogue) -> str | None:
     return None if catalogue.known().version else "nothing is known of the group: head office was not reached yet"
 
 
 def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
-    """Run the coordinator until it is told to stop or one of its threads dies; the exit code."""
+    """Run the coordinator until it is stopped or one of its threads dies; returns the exit code."""
     configure_logging(file=settings.dir / "logs" / "transfer.log", level=settings.log_level)
     with DATABASE.opened(settings, serving=True) as url:
         built = build(settings.model_copy(update={"database_url": SecretStr(url)}))

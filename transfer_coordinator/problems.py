@@ -1,4 +1,4 @@
-"""What the coordinator refuses beyond what every service does, each with a stable code."""
+"""The problems of the coordinator, beside those of every service, each with a stable code."""
 
 from __future__ import annotations
 

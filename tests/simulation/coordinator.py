@@ -194,7 +194,7 @@ class SimulatedCoordinator:
         create = Create(
             transfer=wish.transfer, created_by="caller", digest=wish.digest, command_key=f"wish-{wish.transfer_id}"
         )
-        self.process.worker.inbox.submit(create)
+        self.process.worker.round_queue.submit(create)
         self._step(self.process)
         if create.future.done():
             error = create.future.exception()
@@ -207,7 +207,7 @@ class SimulatedCoordinator:
         """Ask for the cancelling of a transfer."""
         if self.process is not None:
             wish.cancel = True
-            self.process.worker.inbox.submit(Cancel(transfer_id=wish.transfer_id, by="caller"))
+            self.process.worker.round_queue.submit(Cancel(transfer_id=wish.transfer_id, by="caller"))
             self._step(self.process)
 
     def look(self) -> dict[str, str]:

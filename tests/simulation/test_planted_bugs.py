@@ -88,7 +88,7 @@ def agent_encodes_lines_anew(patch: pytest.MonkeyPatch) -> None:
 def saga_takes_silence_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
     """A cancelled transfer is reversed without asking the destination, which has not answered."""
     saga = transfer_coordinator.saga.saga
-    on_the_way = saga._on_the_way
+    on_the_way = saga._after_out
 
     def impatient(transfer: Any, sums: Any, now: int) -> Any:
         decision = on_the_way(transfer, sums, now)
@@ -97,9 +97,11 @@ def saga_takes_silence_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
         if sums.over:
             return saga.NextStep(state=State.REVERSED, end="cancelled")
         lines = saga._sent_lines(transfer, sums)
-        return saga._ask(transfer, State.REVERSE_PENDING, InstructionStep.REVERSE, lines, reason=REFUSED_AT_DESTINATION)
+        return saga._request(
+            transfer, State.REVERSE_PENDING, InstructionStep.REVERSE, lines, reason=REFUSED_AT_DESTINATION
+        )
 
-    patch.setattr(saga, "_on_the_way", impatient)
+    patch.setattr(saga, "_after_out", impatient)
 
 
 def lease_does_not_fence(patch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What is read for callers: a transfer with its journal, and the list, newest first, strays among the others.
+"""Queries for callers: a transfer's journal, and the list, newest first, with the unadoptable transfers.
 
 Works inside the transaction of the Connection it is given.
 """
@@ -48,8 +48,8 @@ def listed(
 ) -> ListedTransfer:
     """Transfers created before the place `after` (moment, id), the newest first.
 
-    `state` may be UNADOPTABLE: those that a person has to deal with. A stray's locations are not known, so a list of
-    one location has none.
+    `state` may be UNADOPTABLE: those that a person has to resolve. Their locations are not known, so a list of one
+    location has none of them.
     """
     at = "(created_at, transfer_id) < (:moment, :name)"
     wanted = [at]
@@ -59,10 +59,10 @@ def listed(
         wanted.append("(source = :location_id OR destination = :location_id)")
     parts = [f"SELECT transfer_id, created_at, NULL AS why FROM transfer WHERE {' AND '.join(wanted)}"]
     if location_id is None and state in {None, UNADOPTABLE}:
-        # Whoever asked for it may ask again; then it is a transfer like others.
+        # Its caller may request it again; then it is a transfer like others.
         unknown = "NOT EXISTS (SELECT FROM transfer WHERE transfer.transfer_id = s.transfer_id)"
-        strays = "(SELECT transfer_id, heard_at AS created_at, why FROM stray) AS s"
-        parts.append(f"SELECT transfer_id, created_at, why FROM {strays} WHERE {at} AND {unknown}")
+        unadoptable = "(SELECT transfer_id, heard_at AS created_at, why FROM stray) AS s"
+        parts.append(f"SELECT transfer_id, created_at, why FROM {unadoptable} WHERE {at} AND {unknown}")
     order = "ORDER BY created_at DESC, transfer_id DESC LIMIT :most"
     # Each part is bounded by itself, so that neither is read whole.
     both = " UNION ALL ".join(f"({part} {order})" for part in parts)

@@ -1,4 +1,4 @@
-"""How a transfer is answered: its documents, and in words why it stands where it stands. Pure.
+"""The JSON documents of transfers, with the text that explains their state. Pure.
 
 Times are RFC 3339 in UTC, quantities JSON numbers.
 """
@@ -18,7 +18,7 @@ from transfer_coordinator.saga.saga import NEVER_ASKED, State, TransferConflict
 
 
 class LineDocument(msgspec.Struct, frozen=True):
-    """One item of a transfer: what was asked for, and what the logs say of it so far."""
+    """One item of a transfer: the requested quantity, and the sums of the logs so far."""
 
     line: int
     item_id: str
@@ -30,7 +30,7 @@ class LineDocument(msgspec.Struct, frozen=True):
 
 
 class TransferDocument(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A transfer. `why` says in words what it waits for or how it ended; `conflict` wants a person to look.
+    """A transfer. `why` explains what it waits for or how it ended; a `conflict` needs a person.
 
     `overdue`: its deadline has passed and it has not ended.
     """
@@ -66,7 +66,7 @@ class FactDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class JournalDocument(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of the journal: from then on the transfer stood there, and this step was asked of a site."""
+    """One line of the journal: the state from then on, and the step requested of a site."""
 
     number: int
     at: str
@@ -78,7 +78,7 @@ class JournalDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TransferDetail(TransferDocument, frozen=True, kw_only=True, omit_defaults=True):
-    """A transfer with everything that is known of it."""
+    """A transfer with its requests, facts and journal."""
 
     token: int
     attempts: int
@@ -89,12 +89,12 @@ class TransferDetail(TransferDocument, frozen=True, kw_only=True, omit_defaults=
 
 
 def document(record: TransferRecord, now: int) -> TransferDocument:
-    """The transfer as it is answered at `now`."""
+    """The document of a transfer at `now`."""
     return TransferDocument(**_members(record, now))
 
 
 def detail(record: TransferRecord, journal: list[JournalDocument], now: int) -> TransferDetail:
-    """The transfer with its facts and its journal."""
+    """The document of a transfer with its facts and its journal."""
     return TransferDetail(
         **_members(record, now),
         token=record.token,
@@ -119,7 +119,7 @@ def detail(record: TransferRecord, journal: list[JournalDocument], now: int) -> 
 
 
 def sums(record: TransferRecord) -> TransferTotals:
-    """What the logs say of the transfer so far."""
+    """The sums of the transfer's facts."""
     return totals(record.facts, record.transfer.source, record.transfer.destination)
 
 
@@ -186,7 +186,7 @@ _WAITS: Final = {
 
 
 def why(record: TransferRecord) -> str:
-    """What the transfer waits for, or how it ended, in a sentence or two."""
+    """The text that explains what the transfer waits for, or how it ended."""
     names = {"source": record.transfer.source, "destination": record.transfer.destination}
     text = _end(record, names) if record.ended else _waits(record, names)
     if record.conflict is not None:

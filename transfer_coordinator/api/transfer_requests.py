@@ -1,7 +1,7 @@
-"""A caller's wish for a transfer, read strictly from the body of a request. Pure.
+"""A request to create a transfer, parsed strictly from the body and checked. Pure.
 
-The id of a transfer is the caller's, else made of the Idempotency-Key, else new: so the same request names the same
-transfer even at a coordinator whose database was lost, and at most one transfer comes of it.
+The id of a transfer is the caller's, else derived from the Idempotency-Key, else new: so the same request has the same
+id even at a coordinator whose database was lost, and creates at most one transfer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_BODY: Final = 256 * 1024
 MAX_LINES: Final = 200
 LONGEST_KEY: Final = 200
 _IDS: Final = UUID("5bfb5f0e-5f3b-5d6f-9d0a-6c1f6a3b7e11")
-"""The name space of ids made of Idempotency-Keys. Never changes."""
+"""The name space of ids derived from Idempotency-Keys. Never changes."""
 _TRANSFER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
 
 
@@ -55,8 +55,8 @@ class TransferWanted(_Body, frozen=True, kw_only=True):
 read_body: Final = StrictDecoder(TransferWanted, max_bytes=MAX_BODY)
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for, checked as far as it can be without the catalogue; quantities are thousandths by item."""
+class TransferRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, checked as far as possible without the catalogue; quantities are thousandths by item."""
 
     transfer_id: str
     source: str
@@ -71,8 +71,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return sha256(msgspec.json.encode(content)).hexdigest()
 
 
-def wanted(body: TransferWanted, key: str | None, new_id: str) -> Wanted:
-    """The wish of this body. Raises Problem 422."""
+def check_request(body: TransferWanted, key: str | None, new_id: str) -> TransferRequest:
+    """Check a parsed body. Raises Problem 422."""
     for field in ("source", "destination"):
         _check_code(field, getattr(body, field))
     if Mode.IMMEDIATE.value != body.mode:
@@ -89,7 +89,7 @@ def wanted(body: TransferWanted, key: str | None, new_id: str) -> Wanted:
         quantities[line.item_id] = quantities.get(line.item_id, 0) + quantity
         if quantities[line.item_id] > MAX_QUANTITY:
             invalid_request(f"lines[{place}].quantity", f"in all more than {quantity_text(MAX_QUANTITY)}")
-    return Wanted(
+    return TransferRequest(
         transfer_id=_transfer_id(body.transfer_id, key, new_id),
         source=body.source,
         destination=body.destination,
@@ -98,28 +98,28 @@ def wanted(body: TransferWanted, key: str | None, new_id: str) -> Wanted:
     )
 
 
-def transfer_of(asked: Wanted, known: GroupCatalogue) -> Transfer:
+def transfer_of(request: TransferRequest, known: GroupCatalogue) -> Transfer:
     """The transfer, with every item's unit. Raises Problem 422 `unknown-location` or `unknown-item`."""
-    for name in (asked.source, asked.destination):
+    for name in (request.source, request.destination):
         if name not in known.locations:
             raise UNKNOWN_LOCATION(f"no location {name} is known", location_id=name)
     lines = []
-    for number, (item_id, quantity) in enumerate(asked.quantities.items(), start=1):
+    for number, (item_id, quantity) in enumerate(request.quantities.items(), start=1):
         unit = known.items.get(item_id)
         if unit is None:
             raise UNKNOWN_ITEM(f"no item {item_id} is known", item_id=item_id)
         lines.append(InstructionLine(line=number, item_id=item_id, quantity=quantity, unit=unit))
     return Transfer(
-        transfer_id=asked.transfer_id,
-        source=asked.source,
-        destination=asked.destination,
+        transfer_id=request.transfer_id,
+        source=request.source,
+        destination=request.destination,
         lines=tuple(lines),
-        deadline=asked.deadline,
+        deadline=request.deadline,
     )
 
 
 def check_key(key: str | None) -> str | None:
-    """The caller's Idempotency-Key as it is kept. Raises Problem 422 `invalid-idempotency-key`."""
+    """Check the caller's Idempotency-Key. Raises Problem 422 `invalid-idempotency-key`."""
     if key is not None and (not 1 <= len(key) <= LONGEST_KEY or not key.isascii() or code_fault(key) is not None):
         raise INVALID_KEY(f"it is not 1 to {LONGEST_KEY} printable ASCII characters")
     return key

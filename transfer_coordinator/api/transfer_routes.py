@@ -1,7 +1,7 @@
 """The coordinator's routes: create, list, show and cancel transfers.
 
-A route that writes leaves a command for the next round and waits for what became of it; one that reads does so in a
-thread. Callers that ask to wait are woken by the round that ends their transfer.
+A route that writes queues a command for the next round and waits for its result; one that reads does so in a thread.
+Callers with `wait` are woken by the round that ends their transfer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,14 @@ from shared.runtime.problems import (
 )
 from transfer_coordinator.api import transfer_queries
 from transfer_coordinator.api.transfer_records import TransferDetail, TransferDocument, detail, document, sums
-from transfer_coordinator.api.transfer_requests import TransferWanted, Wanted, check_key, read_body, transfer_of, wanted
+from transfer_coordinator.api.transfer_requests import (
+    TransferRequest,
+    TransferWanted,
+    check_key,
+    check_request,
+    read_body,
+    transfer_of,
+)
 from transfer_coordinator.database.transfer_reader import load
 from transfer_coordinator.office.group_catalogue import Catalogue
 from transfer_coordinator.problems import (
@@ -69,8 +76,8 @@ from transfer_coordinator.worker.worker import CoordinatorWorker
 
 MAX_WAIT: Final = 30.0
 MAX_LIMIT: Final = 1_000
-MOVERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.COORDINATOR)
-READERS: Final = (*MOVERS, Role.VIEWER)
+WRITERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.COORDINATOR)
+READERS: Final = (*WRITERS, Role.VIEWER)
 
 T = TypeVar("T")
 
@@ -84,7 +91,7 @@ class TransferPage(msgspec.Struct, frozen=True):
 
 @dataclass
 class TransferApi:
-    """What the routes work with. `driven` says whether a thread has the worker's rounds."""
+    """The parts that the routes use. `has_rounds_thread`: whether a thread runs the worker's rounds."""
 
     engine: Engine
     worker: CoordinatorWorker
@@ -92,10 +99,10 @@ class TransferApi:
     authenticator: Authenticator
     clock: Clock
     new_id: Callable[[int], UUID]
-    driven: Callable[[], bool]
+    has_rounds_thread: Callable[[], bool]
 
     def allow(self, roles: tuple[Role, ...]) -> Any:
-        """A dependency: the caller, who must have one of these roles."""
+        """The dependency that gives the caller, who must have one of these roles."""
         return Depends(self.authenticator.require(*roles))
 
     def read(self, transfer_id: str) -> TransferRecord | None:
@@ -103,53 +110,53 @@ class TransferApi:
             found = load(connection, [transfer_id]).get(transfer_id)
         return None if found is None else found.record
 
-    async def take_down(self, command: Create | Cancel, future: Future[T]) -> T:
-        """Have a command done; what became of it. Raises the Problem that refuses it."""
-        self.worker.inbox.submit(command)
-        if not self.driven():
-            # Nobody else does: a command at the terminal, or a simulation.
+    async def submit(self, command: Create | Cancel, future: Future[T]) -> T:
+        """Queue a command and wait for its result. Raises the Problem that refuses it."""
+        self.worker.round_queue.submit(command)
+        if not self.has_rounds_thread():
+            # No thread does it: a command of the command line, or a simulation.
             await run_in_threadpool(self.worker.round, sweep=False)
         return await asyncio.wrap_future(future)
 
-    async def fit(self, asked: Wanted) -> Transfer:
-        """The transfer, with what the catalogue says of it. Raises Problem 422, or 503 where nothing is known yet."""
+    async def with_catalogue(self, requested: TransferRequest) -> Transfer:
+        """The transfer with units from the catalogue. Raises Problem 422, or 503 before the catalogue was pulled."""
         known = self.catalogue.loaded
         if known is None:
             known = await run_in_threadpool(self.catalogue.known)
         try:
-            return transfer_of(asked, known)
+            return transfer_of(requested, known)
         except Problem:
-            # What is not known may be new: head office is asked before anything is refused.
+            # What is not known may be new, so the catalogue is refreshed before anything is refused.
             arrived = self.clock.monotonic()
             answered = await run_in_threadpool(self.catalogue.refresh, arrived)
             known = await run_in_threadpool(self.catalogue.known)
         if not answered and known.version == 0:
             raise NO_CATALOGUE("head office was not reached since the start")
         try:
-            return transfer_of(asked, known)
+            return transfer_of(requested, known)
         except Problem as problem:
             if problem.code == UNKNOWN_ITEM.code:
                 problem.extras["nearest"] = await run_in_threadpool(self.catalogue.nearest, problem.extras["item_id"])
             raise
 
-    async def check_deadline(self, asked: Wanted) -> None:
-        """Raise Problem 422 where the deadline is over, unless the transfer is there: then it is asked for again."""
-        if asked.deadline is None or asked.deadline > self.clock.now():
+    async def check_deadline(self, requested: TransferRequest) -> None:
+        """Raise Problem 422 where the deadline has passed, unless the transfer exists: then the request is repeated."""
+        if requested.deadline is None or requested.deadline > self.clock.now():
             return
-        if await run_in_threadpool(self.read, asked.transfer_id) is None:
+        if await run_in_threadpool(self.read, requested.transfer_id) is None:
             raise DEADLINE_PASSED("a transfer needs a deadline that is still to come")
 
-    async def seen(self, transfer_id: str, principal: Principal) -> TransferRecord:
-        """A transfer that this caller may see. Raises Problem 404, 403."""
+    async def visible(self, transfer_id: str, principal: Principal) -> TransferRecord:
+        """A transfer that this caller may read. Raises Problem 404, 403."""
         record = await run_in_threadpool(self.read, transfer_id)
         if record is None:
             raise UNKNOWN_TRANSFER(f"there is no transfer {transfer_id}", transfer_id=transfer_id)
-        check_part(principal, record.transfer.source, record.transfer.destination)
+        check_involved(principal, record.transfer.source, record.transfer.destination)
         return record
 
 
-def check_part(principal: Principal, source: str, destination: str) -> None:
-    """Raise Problem 403 where the key is for a location that has no part in the transfer."""
+def check_involved(principal: Principal, source: str, destination: str) -> None:
+    """Raise Problem 403 where the key is of a location other than the two sites."""
     if principal.location_id not in {None, source, destination}:
         raise WRONG_LOCATION(
             f"the key {principal.key_id} is for {principal.location_id}; the transfer is from {source} to {destination}"
@@ -218,21 +225,25 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
             ),
         },
     )  # fmt: skip
-    async def create_transfer(request: Request, wait: Wait = 0, principal: Principal = api.allow(MOVERS)) -> Response:  # noqa: B008
+    async def create_transfer(request: Request, wait: Wait = 0, principal: Principal = api.allow(WRITERS)) -> Response:  # noqa: B008
         if request.headers.get("content-encoding", "identity") != "identity":
             raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
         body = read_body(await request.body())
         key = check_key(request.headers.get("idempotency-key"))
-        asked = wanted(body, key, str(api.new_id(api.clock.now())))
-        check_part(principal, asked.source, asked.destination)
-        transfer = await api.fit(asked)
-        await api.check_deadline(asked)
+        requested = check_request(body, key, str(api.new_id(api.clock.now())))
+        check_involved(principal, requested.source, requested.destination)
+        transfer = await api.with_catalogue(requested)
+        await api.check_deadline(requested)
 
         def act() -> Awaitable[TransferRecord]:
             command = Create(
-                transfer=transfer, created_by=principal.key_id, digest=asked.digest, command_key=key, future=Future()
+                transfer=transfer,
+                created_by=principal.key_id,
+                digest=requested.digest,
+                command_key=key,
+                future=Future(),
             )
-            return api.take_down(command, command.future)
+            return api.submit(command, command.future)
 
         return answer(await ended(request, transfer.transfer_id, wait, act), 202)
 
@@ -274,8 +285,8 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         wait: Wait = 0,
         principal: Principal = api.allow(READERS),  # noqa: B008
     ) -> Response:
-        await ended(request, transfer_id, wait, lambda: api.seen(transfer_id, principal))
-        record = await api.seen(transfer_id, principal)
+        await ended(request, transfer_id, wait, lambda: api.visible(transfer_id, principal))
+        record = await api.visible(transfer_id, principal)
 
         def read() -> TransferDetail:
             with translate_driver_errors(), api.engine.connect() as connection:
@@ -299,16 +310,16 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         request: Request,
         transfer_id: TransferPath,
         wait: Wait = 0,
-        principal: Principal = api.allow(MOVERS),  # noqa: B008
+        principal: Principal = api.allow(WRITERS),  # noqa: B008
     ) -> Response:
-        before = await api.seen(transfer_id, principal)
+        before = await api.visible(transfer_id, principal)
         if before.ended:
             raise TRANSFER_ENDED(f"{transfer_id} is {before.state}", state=before.state)
         _check_not_received(before)
 
         async def act() -> TransferRecord:
             command: Cancel = Cancel(transfer_id=transfer_id, by=principal.key_id, future=Future())
-            return await api.take_down(command, command.future) or before
+            return await api.submit(command, command.future) or before
 
         record = await ended(request, transfer_id, wait, act)
         if record.state is State.COMPLETED:

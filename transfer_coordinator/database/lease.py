@@ -1,10 +1,10 @@
 """The lease on a transfer: one coordinator at a time drives it, under a fencing token that only grows.
 
-It lives on the transfer's row and expires by the database's clock. Whoever takes it raises the token, and every later
-write of the saga names the token it was taken under (`WHERE token = mine`): no row means that the lease is lost, and
-then nothing may be written for that transfer. All functions work on many transfers at once, in the transaction of the
-Connection they are given, and lock rows in the order of their ids, so that two coordinators never wait for each other
-in a circle. Times are microseconds.
+It is kept on the transfer's row and expires by the database's clock. Acquiring it raises the token, and every later
+write of the saga names the token of its lease (`WHERE token = mine`): no row means that the lease is lost, and then
+nothing may be written for that transfer. All functions work on many transfers at once, in the transaction of the
+Connection they are given, and lock rows in the order of their ids, so that two coordinators do not deadlock. Times are
+microseconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 
 
 class Lease(NamedTuple):
-    """What a coordinator holds."""
+    """A lease held by a coordinator."""
 
     token: int
     expires_at: int
@@ -59,13 +59,13 @@ _RAISE: Final = text(
 
 
 def acquire_due(connection: Connection, holder: str, length: int, most: int) -> dict[str, Lease]:
-    """Take up to `most` open transfers that somebody has to look at and nobody holds, the longest due first."""
+    """Acquire up to `most` open transfers that are due and not held, the longest due first."""
     rows = connection.execute(_ACQUIRE_DUE, {"holder": holder, "length": length, "most": most})
     return {row.transfer_id: Lease(row.token, row.lease_expires_at) for row in rows}
 
 
 def acquire(connection: Connection, holder: str, length: int, names: Sequence[str]) -> dict[str, Lease]:
-    """Take those of the named open transfers that nobody holds; what another coordinator works on is passed over."""
+    """Acquire those of the named open transfers that are not held or locked by another coordinator."""
     if not names:
         return {}
     bound = {"holder": holder, "length": length, "most": len(names), "names": list(names)}
@@ -75,20 +75,22 @@ def acquire(connection: Connection, holder: str, length: int, names: Sequence[st
 
 
 def renew(connection: Connection, holder: str, length: int, tokens: Mapping[str, int]) -> dict[str, Lease]:
-    """Prolong what is held under these tokens by `length` from now; those left out of the answer are lost."""
+    """Extend the leases under these tokens to `length` from now; those missing from the result are lost."""
     return _held(connection, _RENEW, {"holder": holder, "length": length}, {each: (tokens[each], 0) for each in tokens})
 
 
 def release(connection: Connection, holder: str, tokens: Mapping[str, int]) -> None:
-    """Give back what is held under these tokens, so that another need not wait for it to expire."""
+    """Release the leases under these tokens, so that another coordinator need not wait for their expiry."""
     _held(connection, _RELEASE, {"holder": holder}, {each: (tokens[each], 0) for each in tokens})
 
 
-def go_above(connection: Connection, holder: str, length: int, seen: Mapping[str, tuple[int, int]]) -> dict[str, Lease]:
-    """Where head office has seen a higher token than ours (it fenced us): go on above it.
+def raise_tokens(
+    connection: Connection, holder: str, length: int, seen: Mapping[str, tuple[int, int]]
+) -> dict[str, Lease]:
+    """Raise our token above a higher one that head office has seen and fenced us with.
 
-    `seen` is (token held, highest token seen) by transfer. Those left out of the answer are lost: a coordinator with
-    the same database took them, and that was its token.
+    `seen` is (token held, highest token seen) by transfer. Those missing from the result are lost: another coordinator
+    on the same database acquired them, and the higher token is its.
     """
     above = {each: (token, highest + 1 - token) for each, (token, highest) in seen.items() if highest > token}
     return _held(connection, _RAISE, {"holder": holder, "length": length}, above)

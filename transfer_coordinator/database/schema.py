@@ -1,9 +1,9 @@
 """The coordinator's tables, PostgreSQL only. The database is the coordinator's own.
 
-`transfer` is the saga's row, with its lease and fencing token; `journal` says what was decided and asked, before it was
-asked; `fact` is what head office told of the logs. Triggers of the migration keep what no constraint can: an ended
-transfer stays as it is, a token only grows, a lease changes hands under a higher token only, what was asked for never
-changes, journal and facts are append-only. Times are microseconds UTC, quantities thousandths.
+`transfer` is the saga's row, with its lease and fencing token; `journal` has each decision and requested step, written
+before it is sent; `fact` has the events that head office reported. Triggers of the migration keep what no constraint
+can: an ended transfer stays as it is, a token only grows, a lease changes its holder under a higher token only, the
+requested goods never change, journal and facts are append-only. Times are microseconds UTC, quantities thousandths.
 """
 
 from __future__ import annotations
@@ -57,21 +57,21 @@ TRANSFER: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text),  # the API key's id; None: adopted from head office's facts
     Column("command_key", Text),  # the caller's Idempotency-Key
-    Column("digest", LargeBinary(32)),  # SHA-256 of what was asked for; None: adopted
+    Column("digest", LargeBinary(32)),  # SHA-256 of the request; None: adopted
     Column("cancel_requested_at", BigInteger),
     Column("cancel_requested_by", Text),
     Column("state", Text, nullable=False),
     Column("end_reason", Text),
     Column("ended_at", BigInteger),
-    Column("conflict", Text),  # what the logs say that cannot be right
-    Column("asked", ARRAY(Text), nullable=False),  # every step ever asked of a site
-    Column("last_step", Text),  # the one asked last, how often under no new facts, and when last
+    Column("conflict", Text),  # a contradiction in the logs
+    Column("asked", ARRAY(Text), nullable=False),  # every step ever requested of a site
+    Column("last_step", Text),  # the one requested last, how often without new facts, and when last
     Column("attempts", Integer, nullable=False),
     Column("asked_at", BigInteger),
     Column("token", BigInteger, nullable=False),
     Column("lease_holder", Text),
     Column("lease_expires_at", BigInteger),
-    Column("due_at", BigInteger),  # when somebody has to look at it again
+    Column("due_at", BigInteger),  # when it has to be processed again
     Column("journal_length", Integer, nullable=False),
     CheckConstraint("source <> destination", name="transfer_goes_somewhere"),
     CheckConstraint(f"mode IN ({_listed(Mode)})", name="transfer_mode"),
@@ -118,7 +118,7 @@ JOURNAL: Final = Table(
     Column("at", BigInteger, nullable=False),
     Column("holder", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("asked", Text),  # the step asked of a site from here on
+    Column("asked", Text),  # the step requested of a site from here on
     Column("note", Text),
     PrimaryKeyConstraint("transfer_id", "number"),
     CheckConstraint("number > 0", name="journal_counts_from_one"),
@@ -126,7 +126,7 @@ JOURNAL: Final = Table(
     CheckConstraint(f"asked IN ({_listed(InstructionStep)})", name="journal_asked"),
 )
 
-# Without a foreign key: facts are also kept of transfers that could not be adopted yet.
+# Without a foreign key, as there are facts of transfers that could not be adopted yet.
 FACT: Final = Table(
     "fact",
     metadata,
@@ -142,6 +142,7 @@ FACT: Final = Table(
     PrimaryKeyConstraint("transfer_id", "location_id", "sequence"),
 )
 
+# Transfers that could not be adopted, with the reason.
 STRAY: Final = Table(
     "stray",
     metadata,
@@ -189,5 +190,5 @@ APPEND_ONLY: Final = ("transfer_line", "journal", "fact")
 
 
 def now(connection: Connection) -> int:
-    """The time in microseconds UTC, from the database's `larder_now()`: the only clock of a lease."""
+    """The time in microseconds UTC, from the database's `larder_now()`: the only clock of leases."""
     return int(connection.execute(text("SELECT larder_now()")).scalar_one())

@@ -1,4 +1,4 @@
-"""Gather: transfers read whole, with their lines and the facts heard of them, many in one statement.
+"""Reading transfers whole, with their lines and known facts, many in one statement.
 
 Works inside the transaction of the Connection it is given.
 """
@@ -21,7 +21,7 @@ _facts: Final = msgspec.json.Decoder(tuple[Fact, ...]).decode
 
 
 class Existing(msgspec.Struct, frozen=True):
-    """A transfer that is there: its digest (hex; None: adopted), and who holds its lease until when."""
+    """A stored transfer: its digest (hex; None: adopted), the holder of its lease, and when that expires."""
 
     record: TransferRecord
     digest: str | None
@@ -44,7 +44,7 @@ _BY_KEY: Final = text(_RECORD + "WHERE t.command_key = :key")
 
 
 def load(connection: Connection, names: Sequence[str]) -> dict[str, Existing]:
-    """The named transfers that there are."""
+    """Those of the named transfers that exist, by id."""
     if not names:
         return {}
     return {row.transfer_id: _existing(row) for row in connection.execute(_LOAD, {"names": list(names)})}
@@ -87,12 +87,12 @@ def _existing(row: Row[Any]) -> Existing:
 
 
 def read_feed(connection: Connection, name: str) -> tuple[str, str] | None:
-    """(cursor, hash) of a feed, None where it was never read."""
+    """(cursor, hash) of a feed, None before it was first read."""
     row = connection.execute(select(FEED.c.cursor, FEED.c.hash).where(FEED.c.name == name)).one_or_none()
     return None if row is None else (row.cursor, row.hash)
 
 
-def read_strays(connection: Connection, limit: int) -> list[str]:
-    """The transfers that could not be adopted, the longest known first."""
+def read_unadoptable(connection: Connection, limit: int) -> list[str]:
+    """The ids of the transfers that could not be adopted, the longest known first."""
     rows = connection.execute(select(STRAY.c.transfer_id).order_by(STRAY.c.heard_at, STRAY.c.transfer_id).limit(limit))
     return list(rows.scalars())

@@ -1,4 +1,4 @@
-"""Apply: the saga's rows written, one statement for as many transfers as a round has. `gather` reads them.
+"""Writing the saga's rows, one statement for as many transfers as a round has. `transfer_reader` reads them.
 
 Works inside the transaction of the Connection it is given and never commits. Rows travel to the database as one JSON
 parameter, which costs less than a list of parameters for each column and needs no statement per row.
@@ -56,16 +56,16 @@ SELECT transfer_id, lease_expires_at FROM made
 
 
 def create(
-    connection: Connection, holder: str, length: int, now: int, news: Sequence[NewTransfer]
+    connection: Connection, holder: str, length: int, now: int, new_transfers: Sequence[NewTransfer]
 ) -> dict[str, int | None]:
-    """Create those whose id and command key are free; when the lease of each expires, by the id of those created.
+    """Insert those whose id and command key are free; when the lease of each expires, by the id of those inserted.
 
-    No two of `news` may have the same id or command key.
+    No two of `new_transfers` may have the same id or command key.
     """
-    if not news:
+    if not new_transfers:
         return {}
     rows, lines, entries = [], [], []
-    for new in news:
+    for new in new_transfers:
         record, transfer = new.record, new.record.transfer
         rows.append(
             _progress(record)
@@ -139,16 +139,16 @@ SELECT transfer_id, lease_expires_at, cancel_requested_at FROM moved
 
 
 class Written(NamedTuple):
-    """What stands after a move: when the lease expires (None: given back), and the caller's wish, perhaps a new one."""
+    """The row after a move: when the lease expires (None: released), and when a cancel was requested, if it was."""
 
     expires_at: int | None
     cancel_requested_at: int | None
 
 
 def apply(connection: Connection, holder: str, length: int, now: int, moves: Iterable[Move]) -> dict[str, Written]:
-    """Write the moves and their journal, each under the token it was decided under.
+    """Write the moves and their journal, each on the condition that its token still holds.
 
-    Those left out of the answer are lost: nothing was written for them, and nothing may be sent.
+    Those missing from the result are lost: nothing was written for them, and nothing may be sent.
     """
     rows, entries = [], []
     for move in moves:
@@ -194,7 +194,7 @@ def _journal(transfer_id: str, entries: Sequence[JournalEntry]) -> list[dict[str
     ]
 
 
-_HEAR: Final = text("""
+_STORE_FACTS: Final = text("""
 WITH kept AS (
     INSERT INTO fact (transfer_id, location_id, sequence, type, item_id, quantity, reason, occurred_at, received_at)
     SELECT * FROM json_to_recordset(CAST(:facts AS json)) AS f (transfer_id text, location_id text, sequence bigint,
@@ -210,10 +210,10 @@ SELECT larder_now()
 """)
 
 
-def hear(connection: Connection, heard: Iterable[TransferFacts], cursor: str | None = None) -> int:
-    """Keep what head office told of the logs, and how far its feed was read; the time of the database.
+def store_facts(connection: Connection, reported: Iterable[TransferFacts], cursor: str | None = None) -> int:
+    """Store facts from head office and the cursor of its feed; returns the time of the database.
 
-    A fact that is known already stays as it is. One statement, as every round begins with it.
+    A known fact stays as it is. One statement, as every round begins with it.
     """
     rows = [
         {
@@ -227,12 +227,14 @@ def hear(connection: Connection, heard: Iterable[TransferFacts], cursor: str | N
             "occurred_at": fact.occurred_at,
             "received_at": fact.received_at,
         }
-        for each in heard
+        for each in reported
         for fact in each.facts
     ]
     if not rows and cursor is None:
         return now(connection)
-    return int(connection.execute(_HEAR, {"facts": _json(rows), "name": FACTS_FEED, "cursor": cursor}).scalar_one())
+    return int(
+        connection.execute(_STORE_FACTS, {"facts": _json(rows), "name": FACTS_FEED, "cursor": cursor}).scalar_one()
+    )
 
 
 _CANCEL: Final = text("""
@@ -242,12 +244,12 @@ WHERE transfer_id = :name AND ended_at IS NULL AND cancel_requested_at IS NULL
 
 
 def request_cancel(connection: Connection, transfer_id: str, by: str | None) -> None:
-    """Keep the caller's wish on an open transfer. Not a write of the saga: anybody may, whoever holds the lease."""
+    """Store a cancel request on an open transfer. Not a write of the saga: it needs no lease."""
     connection.execute(_CANCEL, {"name": transfer_id, "by": by})
 
 
 def mark_conflicts(connection: Connection, found: Mapping[str, str]) -> None:
-    """Note on ended transfers what the logs say against their end."""
+    """Mark ended transfers whose end the logs contradict."""
     for transfer_id, conflict in sorted(found.items()):
         connection.execute(
             update(TRANSFER)
@@ -256,8 +258,8 @@ def mark_conflicts(connection: Connection, found: Mapping[str, str]) -> None:
         )
 
 
-def keep_stray(connection: Connection, transfer_id: str, now: int, why: str) -> bool:
-    """Keep a transfer that cannot be adopted, for a person to see; whether it is new."""
+def add_unadoptable(connection: Connection, transfer_id: str, now: int, why: str) -> bool:
+    """Store a transfer that cannot be adopted, for a person to see; whether it is new."""
     kept = connection.execute(
         insert(STRAY)
         .values(transfer_id=transfer_id, heard_at=now, why=why)
@@ -267,8 +269,8 @@ def keep_stray(connection: Connection, transfer_id: str, now: int, why: str) -> 
     return kept.first() is not None
 
 
-def forget_strays(connection: Connection, names: Sequence[str]) -> None:
-    """They ended, or were adopted after all."""
+def remove_unadoptable(connection: Connection, names: Sequence[str]) -> None:
+    """Remove transfers that ended, or were adopted after all."""
     connection.execute(delete(STRAY).where(STRAY.c.transfer_id.in_(list(names))))
 
 
@@ -282,7 +284,7 @@ _UPSERT_FEED: Final = _MOVE_FEED.on_conflict_do_update(
 
 
 def move_feed(connection: Connection, name: str, cursor: str, now: int, digest: str = "") -> None:
-    """Keep how far a feed was read, in the transaction that keeps what it told."""
+    """Store the cursor of a feed, in the transaction that stores its content."""
     connection.execute(_UPSERT_FEED, {"name": name, "cursor": cursor, "hash": digest, "moved_at": now})
 
 

@@ -1,7 +1,7 @@
-"""What the coordinator knows of the group: locations, items with their units, and who may call. Pulled and kept.
+"""The coordinator's copy of head office's catalogue: locations, items with their units, and API keys.
 
-Head office's catalogue comes as changes after a version, chained by hashes. It is kept in the database, so a
-coordinator that is started again knows its callers before head office answers; a look-up reads memory only.
+It is pulled as changes after a version, chained by hashes, and stored in the database, so that a coordinator knows its
+callers after a restart before head office answers. Look-ups read memory only.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ log = get_logger("larder.catalogue")
 CATALOGUE_FEED: Final = "catalogue"
 PAGE: Final = 1_000
 MOST_PAGES: Final = 10_000
-SOONEST: Final = 1.0
-"""Seconds between two looks for unknown keys: what strangers try must not become head office's load."""
+REFRESH_INTERVAL: Final = 1.0
+"""Seconds between two refreshes for unknown keys, so that invalid keys do not become head office's load."""
 LOCAL: Final = "localcli"
 """The key id of `larder transfer …` commands on the coordinator's own machine."""
 
 
 class GroupCatalogue(msgspec.Struct, frozen=True):
-    """The catalogue as far as it was pulled. `items`: unit by item; `locations`: name by location."""
+    """The catalogue as pulled up to `version`. `items`: unit by item; `locations`: name by location."""
 
     version: int
     hash: str
@@ -54,12 +54,12 @@ class GroupCatalogue(msgspec.Struct, frozen=True):
     keys: dict[str, StoredKey]
 
 
-NOTHING: Final = GroupCatalogue(0, CATALOGUE_START, {}, {}, {})
+EMPTY_CATALOGUE: Final = GroupCatalogue(0, CATALOGUE_START, {}, {}, {})
 _ROLES: Final = frozenset(Role)
 
 
 class Catalogue:
-    """Thread-safe. `own_key` is our key at head office, `local_key` that of this machine's commands: both may call."""
+    """The copy. Thread-safe. Valid for callers, too: `own_key`, ours at head office; `local_key`, for commands here."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Catalogue:
         self._lock = threading.Lock()
         self._known: GroupCatalogue | None = None
         self._sleep = sleep
-        self._looked_at = float("-inf")
+        self._refreshed_at = float("-inf")
         self._retry = retry_timer(clock.monotonic)
         self._own: dict[str, StoredKey] = {}
         own_id = key_id_of(own_key)
@@ -90,27 +90,27 @@ class Catalogue:
     # Looking up
 
     def lookup(self, key_id: str) -> StoredKey | None:
-        """For the Authenticator. A key that nobody knows may be new: head office is asked, about once a second."""
+        """The key, for the Authenticator. For an unknown one the catalogue is refreshed, about once a second."""
         own = self._own.get(key_id)
         if own is not None:
             return own
         found = self.known().keys.get(key_id)
         if found is None:
             arrived = self._clock.monotonic()
-            too_soon = self._looked_at + SOONEST - arrived
+            too_soon = self._refreshed_at + REFRESH_INTERVAL - arrived
             if too_soon > 0:
-                self._sleep(min(too_soon, SOONEST))
+                self._sleep(min(too_soon, REFRESH_INTERVAL))
             if self.refresh(since=arrived):
                 found = self.known().keys.get(key_id)
         return found
 
     @property
     def loaded(self) -> GroupCatalogue | None:
-        """What is known now, or None before the first look into our own database. Touches nothing."""
+        """The catalogue in memory, or None before it was first read from the database. Reads nothing."""
         return self._known
 
     def known(self) -> GroupCatalogue:
-        """What is known now, without asking anybody but, once, our own database. Raises Problem where that is away."""
+        """The catalogue in memory, read once from the database. Raises Problem where that cannot be used."""
         known = self._known
         if known is None:
             with self._lock:
@@ -118,23 +118,23 @@ class Catalogue:
         return known
 
     def nearest(self, item_id: str) -> list[str]:
-        """Up to five item codes that may have been meant by an unknown one, the likeliest first."""
+        """Up to five item codes most like an unknown one, the most similar first."""
         return nearest_codes(item_id, map(Candidate, self.known().items))
 
     # Pulling
 
     def refresh(self, since: float | None = None) -> bool:
-        """Pull whatever is new; whether head office answered.
+        """Pull the changes; whether head office answered.
 
-        With `since` (on the monotonic clock) somebody else's pull begun after it will do, and a head office that does
-        not answer is left alone for a while. Raises Problem where our database is away.
+        With `since` (on the monotonic clock) another thread's pull begun after it is enough, and none is begun while
+        the retry timer runs. Raises Problem where our database cannot be used.
         """
         with self._lock:
-            if since is not None and self._looked_at > since:
+            if since is not None and self._refreshed_at > since:
                 return not self._retry.failing
             if since is not None and self._retry.remaining() > 0:
                 return False
-            self._looked_at = self._clock.monotonic()
+            self._refreshed_at = self._clock.monotonic()
             try:
                 for _ in range(MOST_PAGES):
                     if not self._pull():
@@ -148,7 +148,7 @@ class Catalogue:
             return True
 
     def _pull(self) -> bool:
-        """Take one page over; whether there are more."""
+        """Pull and store one page; whether there are more."""
         known = self._known = self._known or self._load()
         try:
             page = self._page(known)
@@ -157,7 +157,7 @@ class Catalogue:
             self._replace()
             return False
         if page.entries:
-            self._keep(_merged(known, page), page, anew=False)
+            self._store(_merged(known, page), page, anew=False)
         return page.more
 
     def _page(self, known: GroupCatalogue) -> CataloguePage:
@@ -165,8 +165,8 @@ class Catalogue:
         return read_catalogue_page(answer.body, known.version, known.hash)
 
     def _replace(self) -> None:
-        """Pull the whole of it before the old one is let go: callers go on being known."""
-        known, entries = NOTHING, []
+        """Pull the whole catalogue before the old one is dropped, so that callers stay known."""
+        known, entries = EMPTY_CATALOGUE, []
         for _ in range(MOST_PAGES):
             try:
                 page = self._page(known)
@@ -176,10 +176,10 @@ class Catalogue:
             entries += page.entries
             if not page.more:
                 break
-        self._keep(known, CataloguePage(entries=entries, version=known.version, more=False), anew=True)
+        self._store(known, CataloguePage(entries=entries, version=known.version, more=False), anew=True)
 
-    def _keep(self, after: GroupCatalogue, page: CataloguePage, *, anew: bool) -> None:
-        """Write the page's entries, in place of everything or beside it, and believe `after`."""
+    def _store(self, after: GroupCatalogue, page: CataloguePage, *, anew: bool) -> None:
+        """Store the page's entries, with `anew` in place of all others, and use `after` from now on."""
         items = {each.item.item_id: each.item for each in page.entries if each.item is not None}
         locations = {each.location.location_id: each.location for each in page.entries if each.location is not None}
         keys = {each.key.key_id: each.key for each in page.entries if each.key is not None}
@@ -204,7 +204,7 @@ class Catalogue:
                 digest,
                 {row.item_id: row.unit for row in connection.execute(select(KNOWN_ITEM))},
                 {row.location_id: row.name for row in connection.execute(select(KNOWN_LOCATION))},
-                _callers(keys),
+                _stored_keys(keys),
             )
 
 
@@ -218,12 +218,12 @@ def _merged(known: GroupCatalogue, page: CataloguePage) -> GroupCatalogue:
         known.items | {each.item.item_id: each.item.unit for each in page.entries if each.item is not None},
         known.locations
         | {each.location.location_id: each.location.name for each in page.entries if each.location is not None},
-        known.keys | _callers(each.key for each in page.entries if each.key is not None),
+        known.keys | _stored_keys(each.key for each in page.entries if each.key is not None),
     )
 
 
-def _callers(keys: Iterable[CatalogueKey]) -> dict[str, StoredKey]:
-    # A role that a newer head office knows and we do not may do nothing here.
+def _stored_keys(keys: Iterable[CatalogueKey]) -> dict[str, StoredKey]:
+    # A key whose role is of a newer version and not known here may do nothing.
     return {
         key.key_id: StoredKey(key.key_id, key.key_hash, Role(key.role), key.location_id, key.revoked_at is not None)
         for key in keys

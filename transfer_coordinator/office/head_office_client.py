@@ -1,6 +1,6 @@
-"""What the coordinator says to head office and is told (shared.messages over HTTP). One object per thread.
+"""The client of head office's routes for transfers (shared.messages over HTTP). One object per thread.
 
-Every call raises Unreachable (nothing is known of it) or RemoteProblem (it was refused).
+Every call raises Unreachable (its outcome is unknown) or RemoteProblem (it was refused).
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _JSON: Final = {"Content-Type": "application/json"}
 
 
 def retry_timer(monotonic: Callable[[], float]) -> RetryTimer:
-    """How long to wait after calls that failed."""
+    """The retry policy of calls to head office."""
     return RetryTimer(Backoff(first=FIRST_WAIT, longest=LONGEST_WAIT), monotonic)
 
 
 class HeadOfficeClient:
-    """Head office, as far as transfers go."""
+    """Instructions, facts and changes of facts at head office."""
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
 
-    def ask(self, instructions: list[Instruction]) -> list[InstructionAnswer]:
-        """Have the instructions kept for their branches; one answer each, in order."""
+    def put_instructions(self, instructions: list[Instruction]) -> list[InstructionAnswer]:
+        """Send instructions for the branches; one answer each, in order."""
         body = _encode(InstructionBatch(instructions))
         answer = self._client.request("POST", "/v1/instructions", content=body, headers=_JSON)
         try:
@@ -58,7 +58,7 @@ class HeadOfficeClient:
         return answers
 
     def facts(self, transfer_ids: list[str]) -> list[TransferFacts]:
-        """What the logs say of these transfers now."""
+        """The current facts of these transfers."""
         body = _encode(FactsRequest(transfer_ids))
         answer = self._client.request("POST", "/v1/transfer-facts", content=body, headers=_JSON)
         try:

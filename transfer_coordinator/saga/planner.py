@@ -1,7 +1,7 @@
-"""What a round does with one transfer: the decision of the saga, when to ask again, what to journal. Pure.
+"""The plan for one transfer in a round: the saga's decision, when to repeat a request, what to journal. Pure.
 
-A *record* is a transfer as its row, lines and facts have it; a *move* is the record after the decision, with the lines
-for the journal and what to send once they are committed.
+A *record* is a transfer as its row, lines and facts have it; a *move* is the record after the decision, with its
+journal entries and what to send once they are committed. Times are microseconds UTC.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 from shared.messages import Fact, Instruction, InstructionStep, TransferFacts
 from transfer_coordinator.saga.saga import (
-    CALLING_BACK,
+    CANCEL_STEPS,
     ENDED,
     State,
     Transfer,
@@ -25,9 +25,9 @@ SECOND: Final = 1_000_000
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """How long things may take, in seconds, and how many transfers one coordinator drives at a time.
+    """Limits of one coordinator: seconds of a lease and between repeated requests, leases held at one time.
 
-    An unanswered instruction is asked again after `ask_again`, then after twice as long, up to `ask_again_longest`.
+    An unanswered instruction is sent again after `ask_again`, then after twice as long, up to `ask_again_longest`.
     """
 
     lease: float = 10.0
@@ -37,7 +37,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransferRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One transfer as it stands. `attempts` counts how often `last_step` was asked since it became the step to take."""
+    """The current state of one transfer. `attempts` counts the requests of `last_step` since it is the next step."""
 
     transfer: Transfer
     state: State
@@ -59,7 +59,7 @@ class TransferRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalEntry(msgspec.Struct, frozen=True):
-    """One line of the journal: where the transfer stands from here on, and what is asked now."""
+    """One line of the journal: the state from here on, and the step requested with it."""
 
     state: State
     asked: InstructionStep | None = None
@@ -67,24 +67,24 @@ class JournalEntry(msgspec.Struct, frozen=True):
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
-    """What to write under the token `token`, and what to do when it is written.
+    """A change to write under the token `token`, and what to do after the commit.
 
-    `instruction` goes to head office; `look` asks it for the facts; `release` gives the lease back, as no answer is
-    expected soon.
+    `instruction` is sent to head office; `request_facts` reads the facts there; `release` gives up the lease, as no
+    answer is expected soon.
     """
 
     token: int
     record: TransferRecord
     entries: tuple[JournalEntry, ...] = ()
     instruction: Instruction | None = None
-    look: bool = False
+    request_facts: bool = False
     release: bool = False
 
 
 class NewTransfer(msgspec.Struct, frozen=True, kw_only=True):
     """A transfer to be created, already planned: `entries` are the first lines of its journal.
 
-    `digest` is the SHA-256 (hex) of what was asked for, None where it is adopted. `leased`: the creator drives it.
+    `digest` is the SHA-256 (hex) of the request, None where it is adopted. `leased`: the creator holds its lease.
     """
 
     record: TransferRecord
@@ -94,30 +94,30 @@ class NewTransfer(msgspec.Struct, frozen=True, kw_only=True):
     leased: bool = True
 
 
-def plan(record: TransferRecord, told: int | None, now: int, policy: Policy) -> Move | None:
+def plan(record: TransferRecord, reported_token: int | None, now: int, policy: Policy) -> Move | None:
     """The next move of an open transfer, or None where there is nothing to do now.
 
-    `told` is the highest token that head office named since this coordinator took the transfer, None where it was not
-    asked yet.
+    `reported_token` is the highest token that head office reported since this coordinator took the lease, None before
+    any report.
     """
     transfer = record.transfer
-    decision = next_step(transfer, _facts(record, told), now)
+    decision = next_step(transfer, _facts(record, reported_token), now)
     if decision.state in ENDED:
-        ended = _with(
+        ended = _replaced(
             record, state=decision.state, end_reason=decision.end, ended_at=now, conflict=decision.conflict, due_at=None
         )
         return Move(token=record.token, record=ended, entries=(JournalEntry(decision.state, None, decision.end),))
-    step = decision.ask.step if decision.ask is not None else None
+    step = decision.request.step if decision.request is not None else None
     due = record.due_at is None or now >= record.due_at
-    fresh = step is not record.last_step or record.attempts == 0
+    new_step = step is not record.last_step or record.attempts == 0
     changed = decision.state is not record.state or decision.conflict is not record.conflict
-    if not (changed or due or (fresh and (step is not None or decision.look))):
+    if not (changed or due or (new_step and (step is not None or decision.request_facts))):
         return None
-    attempts = 1 if fresh else record.attempts + due
-    asking = decision.ask is not None and (fresh or due)
-    # A change of mind takes a new token, so that what was asked before, still on its way, is passed over.
-    token = record.token + (step in CALLING_BACK and step not in transfer.asked)
-    after = _with(
+    attempts = 1 if new_step else record.attempts + due
+    requesting = decision.request is not None and (new_step or due)
+    # The first request to refuse raises the token, so that an earlier instruction still on its way is fenced.
+    token = record.token + (step in CANCEL_STEPS and step not in transfer.asked)
+    after = _replaced(
         record,
         transfer=transfer if step is None else msgspec.structs.replace(transfer, asked=transfer.asked | {step}),
         state=decision.state,
@@ -125,29 +125,33 @@ def plan(record: TransferRecord, told: int | None, now: int, policy: Policy) -> 
         token=token,
         last_step=step,
         attempts=attempts,
-        asked_at=now if asking else record.asked_at,
-        due_at=_due(record, attempts, now, policy) if fresh or due else record.due_at,
+        asked_at=now if requesting else record.asked_at,
+        due_at=_due(record, attempts, now, policy) if new_step or due else record.due_at,
     )
-    told_of = changed or (asking and fresh)
+    journalled = changed or (requesting and new_step)
     return Move(
         token=record.token,
         record=after,
-        entries=(JournalEntry(decision.state, step if asking else None, decision.conflict),) if told_of else (),
-        instruction=instruction(transfer, decision.ask, token) if asking and decision.ask is not None else None,
-        # What was asked and not answered for a while may have been answered without our hearing of it.
-        look=decision.look or (due and not fresh),
-        release=attempts > 1 and not decision.look,
+        entries=(JournalEntry(decision.state, step if requesting else None, decision.conflict),) if journalled else (),
+        instruction=instruction(transfer, decision.request, token)
+        if requesting and decision.request is not None
+        else None,
+        # The answer to an overdue request may have been missed, so the facts are read again.
+        request_facts=decision.request_facts or (due and not new_step),
+        release=attempts > 1 and not decision.request_facts,
     )
 
 
-def _facts(record: TransferRecord, told: int | None) -> TransferFacts | None:
-    if told is None and not record.facts:
+def _facts(record: TransferRecord, reported_token: int | None) -> TransferFacts | None:
+    if reported_token is None and not record.facts:
         return None
-    return TransferFacts(transfer_id=record.transfer.transfer_id, highest_token=told or 0, facts=list(record.facts))
+    return TransferFacts(
+        transfer_id=record.transfer.transfer_id, highest_token=reported_token or 0, facts=list(record.facts)
+    )
 
 
 def _due(record: TransferRecord, attempts: int, now: int, policy: Policy) -> int:
-    """When to look again: doubling from `ask_again`, but at the deadline at the latest while that is still to come."""
+    """When to repeat the request: intervals double from `ask_again`, and end at a deadline that is still to come."""
     seconds = min(policy.ask_again * 2 ** min(attempts - 1, 30), policy.ask_again_longest)
     due = now + int(seconds * SECOND)
     deadline = record.transfer.deadline
@@ -155,7 +159,7 @@ def _due(record: TransferRecord, attempts: int, now: int, policy: Policy) -> int
 
 
 def merged(record: TransferRecord, facts: list[Fact]) -> TransferRecord:
-    """The record with these facts added. They only ever add up: what head office lost in a restore is still known."""
+    """The record with these facts added. Known facts stay, even where a restored head office lost them."""
     if not facts:
         return record
     known = {(fact.location_id, fact.sequence): fact for fact in record.facts}
@@ -164,8 +168,8 @@ def merged(record: TransferRecord, facts: list[Fact]) -> TransferRecord:
         known.setdefault((fact.location_id, fact.sequence), fact)
     if len(known) == before:
         return record
-    return _with(record, facts=tuple(known[place] for place in sorted(known)))
+    return _replaced(record, facts=tuple(known[place] for place in sorted(known)))
 
 
-def _with(record: TransferRecord, **changes: object) -> TransferRecord:
+def _replaced(record: TransferRecord, **changes: object) -> TransferRecord:
     return msgspec.structs.replace(record, **changes)

@@ -1,10 +1,10 @@
-"""How a transfer goes on: its states, and `next_step`, which follows from the facts and the caller's wishes. Pure.
+"""The states of a transfer, and `next_step`, which follows from the facts and the caller's requests. Pure.
 
-Nothing is concluded from silence. A transfer stands where the logs say (OUT, IN, LOST, REFUSED, REVERSED as head office
-has them), so any coordinator that holds the facts decides the same, and one that was killed, restored or never heard of
-the transfer goes on where the last one stopped. Facts only ever add up, so a decision from older facts is merely early:
-asking twice does no harm, and an end is concluded from what is there, never from what is missing. The one exception is
-a transfer that nobody ever asked a site about; see `_without_goods`. Quantities are thousandths, times microseconds.
+Nothing is concluded from silence. The state follows from the logs (OUT, IN, LOST, REFUSED, REVERSED as head office has
+them), so any coordinator with the same facts decides the same, and one that was killed, restored or is new continues
+where the last one stopped. Facts are only ever added, so a decision from older facts is merely early: repeating a
+request does no harm, and an end follows from facts that exist, never from missing ones. The one exception is a transfer
+of which no step was ever requested; see `_before_out`. Quantities are thousandths, times microseconds.
 Source: DESIGN section 5, mode `immediate`.
 """
 
@@ -20,7 +20,7 @@ from shared.transfers import TransferTotals, site_of, totals
 
 
 class State(StrEnum):
-    """Where a transfer stands."""
+    """The state of a transfer."""
 
     REQUESTED = "REQUESTED"
     OUT_PENDING = "OUT_PENDING"
@@ -43,7 +43,7 @@ class Mode(StrEnum):
 
 
 class TransferConflict(StrEnum):
-    """What the logs say that cannot be right. A person has to look; the transfer goes on only where that is safe."""
+    """A contradiction in the logs. A person has to resolve it; the transfer continues only where that is safe."""
 
     SENT_OTHERWISE = "sent-otherwise"
     LEFT_AND_REFUSED = "left-and-refused"
@@ -60,11 +60,11 @@ DEADLINE: Final = "deadline"
 NEVER_ASKED: Final = "never-asked"
 REFUSED_AT_DESTINATION: Final = "refused-at-destination"
 
-CALLING_BACK: Final = frozenset({InstructionStep.REFUSE_OUT, InstructionStep.REFUSE_IN})
+CANCEL_STEPS: Final = frozenset({InstructionStep.REFUSE_OUT, InstructionStep.REFUSE_IN})
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the caller wanted and wishes since, and which steps were ever asked of a site (journalled first)."""
+    """A transfer as requested, a cancel request since, and all steps ever requested of a site (journalled first)."""
 
     transfer_id: str
     source: str
@@ -76,8 +76,8 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     asked: frozenset[InstructionStep] = frozenset()
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ask of one site."""
+class StepRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A step to request of one site."""
 
     step: InstructionStep
     location_id: str
@@ -86,37 +86,37 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NextStep(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the transfer stands and what to do now.
+    """The state of a transfer and what to do now.
 
-    `ask`: to be asked, and asked again while unanswered; None: only wait. `look`: read the facts at head office before
+    `request`: sent, and repeated until answered; None: only wait. `request_facts`: read the facts at head office before
     deciding further. `end`: the reason code of an ended transfer. `conflict`: the logs contradict themselves.
     """
 
     state: State
-    ask: Ask | None = None
-    look: bool = False
+    request: StepRequest | None = None
+    request_facts: bool = False
     end: str | None = None
     conflict: TransferConflict | None = None
 
 
 def next_step(transfer: Transfer, facts: TransferFacts | None, now: int) -> NextStep:
-    """Where the transfer stands at `now` and what to ask. `facts` is None where head office was never heard of it."""
+    """The state at `now` and the step to request. `facts` is None before head office reported any on this transfer."""
     sums = totals(facts.facts if facts is not None else (), transfer.source, transfer.destination)
     if sums.elsewhere:
-        # The id was used for other goods, too: nothing asked under it could be told apart.
-        return NextStep(state=_standing(transfer, sums), conflict=TransferConflict.ELSEWHERE)
+        # The id was used for other goods, too, so the answer to a request could not be attributed.
+        return NextStep(state=_state_of(transfer, sums), conflict=TransferConflict.ELSEWHERE)
     if sums.settled:
-        return _with_receipts(transfer, sums)
+        return _after_receipt(transfer, sums)
     if sums.sent:
-        return _on_the_way(transfer, sums, now)
-    return _without_goods(transfer, sums, facts, now)
+        return _after_out(transfer, sums, now)
+    return _before_out(transfer, sums, facts, now)
 
 
-def _with_receipts(transfer: Transfer, sums: TransferTotals) -> NextStep:
+def _after_receipt(transfer: Transfer, sums: TransferTotals) -> NextStep:
     if sums.reversed:
         return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_AND_REVERSED)
-    if not _all_heard(transfer, sums):
-        # In transit is below zero: received, and the sender is not heard yet. Its OUT is in its log and will come.
+    if not _all_lines_sent(transfer, sums):
+        # In transit is below zero: received, and the source's OUT is in its log but not at head office yet.
         refused = transfer.source in sums.refused and not sums.sent
         return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_NOT_SENT if refused else None)
     if sums.over:
@@ -125,69 +125,69 @@ def _with_receipts(transfer: Transfer, sums: TransferTotals) -> NextStep:
     if sums.more_than_sent:
         return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_MORE)
     if transfer.destination in sums.refused:
-        # It may neither come back, as some of it arrived, nor be received any more.
+        # It can neither be reversed, as some of it was received, nor be received any more.
         return NextStep(state=State.IN_PENDING, conflict=TransferConflict.RECEIVED_AND_REFUSED)
     return _receive(transfer, sums)
 
 
-def _on_the_way(transfer: Transfer, sums: TransferTotals, now: int) -> NextStep:
-    called_back = _called_back(transfer, now)
-    if not _all_heard(transfer, sums):
-        # An OUT is one transaction at the source, but a batch may be cut inside it: the rest is on its way.
-        return NextStep(state=State.OUT_CANCEL_PENDING if called_back else State.OUT_PENDING)
+def _after_out(transfer: Transfer, sums: TransferTotals, now: int) -> NextStep:
+    cancel_reason = _cancel_reason(transfer, now)
+    if not _all_lines_sent(transfer, sums):
+        # An OUT is one transaction at the source, but a batch may be cut inside it: the rest will be shipped.
+        return NextStep(state=State.OUT_CANCEL_PENDING if cancel_reason else State.OUT_PENDING)
     if transfer.destination in sums.refused:
         if sums.over:
             return NextStep(
                 state=State.REVERSED, end=sums.refused[transfer.destination], conflict=_left_and_refused(transfer, sums)
             )
-        return _ask(
+        return _request(
             transfer,
             State.REVERSE_PENDING,
             InstructionStep.REVERSE,
             _sent_lines(transfer, sums),
             reason=REFUSED_AT_DESTINATION,
-            conflict=_left_and_refused(transfer, sums) or _otherwise(transfer, sums),
+            conflict=_left_and_refused(transfer, sums) or _sent_otherwise(transfer, sums),
         )
-    if called_back or sums.reversed:
-        # Also where the goods are back already: only a refusal at the destination says that they can never arrive.
-        return _ask(
+    if cancel_reason or sums.reversed:
+        # Also where the OUT is reversed already: only a refusal at the destination rules out a receipt.
+        return _request(
             transfer,
             State.CANCEL_PENDING,
             InstructionStep.REFUSE_IN,
             transfer.lines,
-            reason=called_back or CANCELLED,
-            conflict=_left_and_refused(transfer, sums) or _otherwise(transfer, sums),
+            reason=cancel_reason or CANCELLED,
+            conflict=_left_and_refused(transfer, sums) or _sent_otherwise(transfer, sums),
         )
     return _receive(transfer, sums)
 
 
-def _without_goods(transfer: Transfer, sums: TransferTotals, facts: TransferFacts | None, now: int) -> NextStep:
+def _before_out(transfer: Transfer, sums: TransferTotals, facts: TransferFacts | None, now: int) -> NextStep:
     if transfer.source in sums.refused:
         return NextStep(state=State.REJECTED, end=sums.refused[transfer.source])
-    called_back = _called_back(transfer, now)
-    if called_back and not transfer.asked and transfer.destination not in sums.refused:
-        # Never asked by anybody: the journal has no ask (it is written first), and head office has seen no token, which
-        # a restored coordinator's journal could not tell.
+    cancel_reason = _cancel_reason(transfer, now)
+    if cancel_reason and not transfer.asked and transfer.destination not in sums.refused:
+        # No step was ever requested: the journal has none (it is written first), and head office has seen no token,
+        # which also covers requests that a restored journal has lost.
         if facts is None:
-            return NextStep(state=State.REQUESTED, look=True)
+            return NextStep(state=State.REQUESTED, request_facts=True)
         if facts.highest_token == 0:
             return NextStep(state=State.REJECTED, end=NEVER_ASKED)
-    if called_back or transfer.destination in sums.refused:
-        reason = called_back or REFUSED_AT_DESTINATION
-        return _ask(transfer, State.OUT_CANCEL_PENDING, InstructionStep.REFUSE_OUT, transfer.lines, reason=reason)
-    return _ask(transfer, State.OUT_PENDING, InstructionStep.OUT, transfer.lines)
+    if cancel_reason or transfer.destination in sums.refused:
+        reason = cancel_reason or REFUSED_AT_DESTINATION
+        return _request(transfer, State.OUT_CANCEL_PENDING, InstructionStep.REFUSE_OUT, transfer.lines, reason=reason)
+    return _request(transfer, State.OUT_PENDING, InstructionStep.OUT, transfer.lines)
 
 
 def _receive(transfer: Transfer, sums: TransferTotals) -> NextStep:
     lines = _sent_lines(transfer, sums)
-    conflict = _left_and_refused(transfer, sums) or _otherwise(transfer, sums)
+    conflict = _left_and_refused(transfer, sums) or _sent_otherwise(transfer, sums)
     if len(lines) != len(sums.sent):
-        # Something left that nobody asked for: its unit is not known here, so nobody can be told to receive it.
+        # An item that was not requested was sent: its unit is not known here, so its receipt cannot be requested.
         return NextStep(state=State.IN_PENDING, conflict=conflict)
-    return _ask(transfer, State.IN_PENDING, InstructionStep.IN, lines, conflict=conflict)
+    return _request(transfer, State.IN_PENDING, InstructionStep.IN, lines, conflict=conflict)
 
 
-def _ask(
+def _request(
     transfer: Transfer,
     state: State,
     step: InstructionStep,
@@ -197,24 +197,26 @@ def _ask(
     conflict: TransferConflict | None = None,
 ) -> NextStep:
     site = site_of(step, transfer.source, transfer.destination)
-    return NextStep(state=state, ask=Ask(step=step, location_id=site, lines=lines, reason=reason), conflict=conflict)
+    return NextStep(
+        state=state, request=StepRequest(step=step, location_id=site, lines=lines, reason=reason), conflict=conflict
+    )
 
 
-def _called_back(transfer: Transfer, now: int) -> str | None:
-    """Why the goods shall not move any more, or None. Once a site was asked to refuse there is no way back."""
+def _cancel_reason(transfer: Transfer, now: int) -> str | None:
+    """Why the transfer is to be cancelled, or None. A refusal once requested of a site is never withdrawn."""
     if transfer.cancel_requested_at is not None:
         return CANCELLED
     passed = transfer.deadline is not None and now >= transfer.deadline
-    return DEADLINE if passed or not CALLING_BACK.isdisjoint(transfer.asked) else None
+    return DEADLINE if passed or not CANCEL_STEPS.isdisjoint(transfer.asked) else None
 
 
-def _all_heard(transfer: Transfer, sums: TransferTotals) -> bool:
-    """Whether every line asked for has left, as far as heard: all lines of an OUT or none are in the source's log."""
+def _all_lines_sent(transfer: Transfer, sums: TransferTotals) -> bool:
+    """Whether every requested line was sent, as far as known: the source's log has all lines of an OUT or none."""
     return all(line.item_id in sums.sent for line in transfer.lines)
 
 
 def _sent_lines(transfer: Transfer, sums: TransferTotals) -> tuple[InstructionLine, ...]:
-    """The lines as they left: the log's quantities under the line numbers and units asked for."""
+    """The lines as sent: the log's quantities under the requested line numbers and units."""
     return tuple(
         line if line.quantity == sums.sent[line.item_id] else msgspec.structs.replace(line, quantity=quantity)
         for line in transfer.lines
@@ -222,24 +224,24 @@ def _sent_lines(transfer: Transfer, sums: TransferTotals) -> tuple[InstructionLi
     )
 
 
-def _otherwise(transfer: Transfer, sums: TransferTotals) -> TransferConflict | None:
-    asked = {line.item_id: line.quantity for line in transfer.lines}
-    return TransferConflict.SENT_OTHERWISE if asked != sums.sent else None
+def _sent_otherwise(transfer: Transfer, sums: TransferTotals) -> TransferConflict | None:
+    requested = {line.item_id: line.quantity for line in transfer.lines}
+    return TransferConflict.SENT_OTHERWISE if requested != sums.sent else None
 
 
 def _left_and_refused(transfer: Transfer, sums: TransferTotals) -> TransferConflict | None:
-    # The goods did leave, whatever was recorded beside that: the transfer goes on, and somebody should look.
+    # The goods were sent, whatever else was recorded: the transfer continues, marked for a person.
     return TransferConflict.LEFT_AND_REFUSED if transfer.source in sums.refused and sums.sent else None
 
 
-def _standing(transfer: Transfer, sums: TransferTotals) -> State:
+def _state_of(transfer: Transfer, sums: TransferTotals) -> State:
     if sums.settled or sums.sent:
         return State.IN_PENDING
     return State.OUT_PENDING if transfer.asked else State.REQUESTED
 
 
 def contradiction(transfer: Transfer, end: State, facts: TransferFacts) -> TransferConflict | None:
-    """What the logs say against an end that was concluded, or None. An end never changes: a person has to look."""
+    """The conflict between the logs and an end already reached, or None. The end never changes; a person decides."""
     sums = totals(facts.facts, transfer.source, transfer.destination)
     if sums.elsewhere:
         return TransferConflict.ELSEWHERE
@@ -247,18 +249,18 @@ def contradiction(transfer: Transfer, end: State, facts: TransferFacts) -> Trans
         return TransferConflict.LEFT_AFTER_REJECTION
     if sums.settled and (end is State.REVERSED or sums.reversed):
         return TransferConflict.RECEIVED_AND_REVERSED
-    return TransferConflict.RECEIVED_MORE if sums.more_than_sent and _all_heard(transfer, sums) else None
+    return TransferConflict.RECEIVED_MORE if sums.more_than_sent and _all_lines_sent(transfer, sums) else None
 
 
-def instruction(transfer: Transfer, ask: Ask, token: int) -> Instruction:
-    """The message that asks a site, under the fencing token of the lease."""
+def instruction(transfer: Transfer, request: StepRequest, token: int) -> Instruction:
+    """The instruction to a site, under the fencing token of the lease."""
     return Instruction(
         transfer_id=transfer.transfer_id,
-        step=ask.step,
+        step=request.step,
         token=token,
-        location_id=ask.location_id,
+        location_id=request.location_id,
         source=transfer.source,
         destination=transfer.destination,
-        lines=ask.lines,
-        reason=ask.reason,
+        lines=request.lines,
+        reason=request.reason,
     )

@@ -1,8 +1,8 @@
-"""How many transfers move at once just now: for so many it pays to wait a moment before a round.
+"""The number of transfers that change at one time, which decides how long a round waits for its batch to fill.
 
-Every round, and what it sets going at head office and at the branches, costs much the same for one transfer as for
-twenty. So transfers that are under way together are kept together; one that is alone never waits, and those that stand
-still, because a branch is away, are waited for by nobody.
+A round, with the work that it causes at head office and at the branches, costs much the same for one transfer as for
+twenty. So transfers that are active together are batched; a single one never waits, and transfers that do not change,
+because a branch is away, do not count.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from typing import Final
 
 WINDOW: Final = 0.3
-"""For how many seconds a transfer counts as moving after its last change, and the most that moved at once is expected
-to come again: callers that were answered ask for the next."""
+"""Seconds for which a transfer counts as active after its last change, and for which the largest number seen is still
+expected: callers that got an answer send their next request."""
 
 
-class Tempo:
-    """Told of every round what it changed; moments are monotonic seconds. Thread-safe."""
+class ActiveTransfers:
+    """Counts the transfers that recent rounds changed; moments are monotonic seconds. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -26,7 +26,7 @@ class Tempo:
         self._most_at = float("-inf")
 
     def note(self, changed: Mapping[str, object | None], moment: float) -> None:
-        """Transfers that changed at a moment; None for one that ended."""
+        """Record the transfers that changed at a moment; None for one that ended."""
         with self._lock:
             for name, still_open in changed.items():
                 self._moved.pop(name, None)
@@ -34,7 +34,7 @@ class Tempo:
                     self._moved[name] = moment
 
     def expected(self, moment: float) -> int:
-        """How many transfers may be expected to move next, at one time."""
+        """How many transfers are expected to change next, at one time."""
         with self._lock:
             while self._moved and (oldest := next(iter(self._moved.items())))[1] < moment - WINDOW:
                 del self._moved[oldest[0]]

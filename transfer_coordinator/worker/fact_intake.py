@@ -1,4 +1,4 @@
-"""What head office told, in a round: facts of held transfers, of others, and of some that nobody here knows."""
+"""Facts and answers of head office in a round: stored, applied to held transfers, and used to adopt unknown ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.messages import InstructionOutcome, TransferFacts
 from shared.runtime.telemetry import get_logger
 from transfer_coordinator.database import lease, transfer_writer
 from transfer_coordinator.database.transfer_reader import Existing, load
-from transfer_coordinator.saga.adoption import adopt, is_over, why_stray
+from transfer_coordinator.saga.adoption import adopt, is_over, why_unadoptable
 from transfer_coordinator.saga.planner import NewTransfer, merged
 from transfer_coordinator.saga.saga import contradiction
 from transfer_coordinator.worker.mailboxes import AnsweredInstruction, FactPage
@@ -20,78 +20,78 @@ from transfer_coordinator.worker.round_draft import Held, RoundDraft
 log = get_logger("larder.saga")
 
 
-class Stranger(NamedTuple):
-    """A transfer that is not held: what was told of it, and how it stood in the database before, None: not at all."""
+class UnheldTransfer(NamedTuple):
+    """A transfer that is not held: the facts received, and its row before this round, None where it is unknown."""
 
-    heard: TransferFacts
+    reported: TransferFacts
     known: Existing | None
 
 
-def hear(draft: RoundDraft, pages: Sequence[FactPage]) -> dict[str, Stranger]:
-    """Keep all that was told, and take in what concerns held transfers; the others by id. Sets the draft's time."""
-    strangers: dict[str, TransferFacts] = {}
-    heard = [each for page in pages for each in page.transfers]
-    for each in heard:
+def take_facts(draft: RoundDraft, pages: Sequence[FactPage]) -> dict[str, UnheldTransfer]:
+    """Store all facts and merge those of held transfers; returns the other transfers by id. Sets the draft's time."""
+    unheld: dict[str, TransferFacts] = {}
+    reported = [each for page in pages for each in page.transfers]
+    for each in reported:
         held = draft.at(each.transfer_id)
         if held is None:
-            strangers[each.transfer_id] = each
+            unheld[each.transfer_id] = each
         else:
             record = merged(held.record, each.facts)
             draft.changed[each.transfer_id] = Held(record, held.expires_at, each.highest_token)
-    known = load(draft.connection, list(strangers))  # as it was before this round told more
+    known = load(draft.connection, list(unheld))  # as it was before this round stored more
     cursor = next((page.cursor for page in reversed(pages) if page.cursor is not None), None)
-    if draft.careful:
+    if draft.one_by_one:
 
         def keep(some: Sequence[TransferFacts]) -> dict[str, None]:
-            transfer_writer.hear(draft.connection, some)
+            transfer_writer.store_facts(draft.connection, some)
             return {}
 
-        draft.write(heard, keep)
-        heard = []
-    draft.now = transfer_writer.hear(draft.connection, heard, cursor)
-    return {name: Stranger(each, known.get(name)) for name, each in strangers.items()}
+        draft.write(reported, keep)
+        reported = []
+    draft.now = transfer_writer.store_facts(draft.connection, reported, cursor)
+    return {name: UnheldTransfer(each, known.get(name)) for name, each in unheld.items()}
 
 
-def look_up(draft: RoundDraft, strangers: Mapping[str, Stranger]) -> set[str]:
-    """Sort out what is not held: adopt, mark contradictions; the open ones of which something new is known."""
+def take_unheld_facts(draft: RoundDraft, unheld: Mapping[str, UnheldTransfer]) -> set[str]:
+    """Adopt unknown transfers and mark contradictions of ended ones; the ids of open ones that have new facts."""
     conflicts: dict[str, str] = {}
-    news: list[NewTransfer] = []
+    new_transfers: list[NewTransfer] = []
     names: set[str] = set()
-    for name, (heard, found) in strangers.items():
+    for name, (reported, found) in unheld.items():
         if found is None:
-            new = adopt(heard, draft.now, draft.policy) if heard.facts else None
+            new = adopt(reported, draft.now, draft.policy) if reported.facts else None
             if new is not None:
-                news.append(new)
-            elif heard.facts:
-                _stray(draft, heard)
+                new_transfers.append(new)
+            elif reported.facts:
+                _record_unadoptable(draft, reported)
         elif not found.record.ended:
-            if merged(found.record, heard.facts) is not found.record:
+            if merged(found.record, reported.facts) is not found.record:
                 names.add(name)
         else:
-            said = contradiction(found.record.transfer, found.record.state, heard)
-            if said is not None and said is not found.record.conflict:
-                conflicts[name] = said
-                log.error("the logs contradict the end of a transfer", transfer_id=name, conflict=said)
+            conflict = contradiction(found.record.transfer, found.record.state, reported)
+            if conflict is not None and conflict is not found.record.conflict:
+                conflicts[name] = conflict
+                log.error("the logs contradict the end of a transfer", transfer_id=name, conflict=conflict)
     transfer_writer.mark_conflicts(draft.connection, conflicts)
-    made = draft.create(news)
+    made = draft.create(new_transfers)
     if made:
-        transfer_writer.forget_strays(draft.connection, list(made))
+        transfer_writer.remove_unadoptable(draft.connection, list(made))
         log.warning("transfers were adopted from head office's facts", count=len(made), some=sorted(made)[:20])
-    return names | {each.record.transfer.transfer_id for each in news if not each.record.ended}
+    return names | {each.record.transfer.transfer_id for each in new_transfers if not each.record.ended}
 
 
-def _stray(draft: RoundDraft, heard: TransferFacts) -> None:
-    if is_over(heard):
-        transfer_writer.forget_strays(draft.connection, [heard.transfer_id])
-    elif transfer_writer.keep_stray(draft.connection, heard.transfer_id, draft.now, why_stray(heard)):
-        log.error("a transfer cannot be adopted", transfer_id=heard.transfer_id, why=why_stray(heard))
+def _record_unadoptable(draft: RoundDraft, reported: TransferFacts) -> None:
+    if is_over(reported):
+        transfer_writer.remove_unadoptable(draft.connection, [reported.transfer_id])
+    elif transfer_writer.add_unadoptable(draft.connection, reported.transfer_id, draft.now, why_unadoptable(reported)):
+        log.error("a transfer cannot be adopted", transfer_id=reported.transfer_id, why=why_unadoptable(reported))
 
 
-def go_above(draft: RoundDraft, answers: Iterable[AnsweredInstruction]) -> None:
-    """Where head office has seen a higher token than the one we asked under, go on above it."""
+def raise_tokens(draft: RoundDraft, answers: Iterable[AnsweredInstruction]) -> None:
+    """Raise our token above a higher one that head office has seen, so that our instructions are no longer fenced."""
     seen: dict[str, tuple[int, int]] = {}
     for each in answers:
-        name, token = each.asked.transfer_id, each.asked.token
+        name, token = each.instruction.transfer_id, each.instruction.token
         held = draft.at(name)
         if held is None or held.record.token != token:
             continue
@@ -99,14 +99,14 @@ def go_above(draft: RoundDraft, answers: Iterable[AnsweredInstruction]) -> None:
             seen[name] = (token, each.answer.highest_token)
         else:
             log.warning("head office takes no instruction", transfer_id=name, why=each.answer.outcome)
-    raised = lease.go_above(draft.connection, draft.holder, draft.length, seen)
+    raised = lease.raise_tokens(draft.connection, draft.holder, draft.length, seen)
     for name, (_, highest) in seen.items():
         held = draft.at(name)
         if held is None or name not in raised:
             draft.lose(name)
             continue
-        # As if the step had not been asked yet: it is asked at once, under the new token.
+        # As if the step had not been requested yet: it is requested at once, under the new token.
         token, expires_at = raised[name]
         record = msgspec.structs.replace(held.record, token=token, attempts=0)
-        draft.changed[name] = Held(record, expires_at, max(highest, held.told or 0))
-        draft.looks[name] = None
+        draft.changed[name] = Held(record, expires_at, max(highest, held.reported_token or 0))
+        draft.fact_requests[name] = None

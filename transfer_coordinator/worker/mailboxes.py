@@ -1,8 +1,8 @@
-"""Where the coordinator's threads meet: what waits for the next round, and what waits to be sent to head office.
+"""The queues between the coordinator's threads: work for the next round, and messages to head office.
 
-The round alone touches the sagas. Callers put commands into the inbox, the thread that listens to head office puts
-facts, the one that asks puts answers. All of it is bounded: commands are refused when too many wait, pages are held
-back, and of the instructions of one transfer only the newest is kept.
+Only the round changes sagas. Callers queue commands for it, the thread that polls head office queues facts, the one
+that sends queues answers. Every queue is bounded: commands are refused when too many wait, the polling thread waits,
+and of the instructions of one transfer only the newest is kept.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ MOST_LINES: Final = 8_000  # of one request's instructions: what head office rea
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A caller wants this transfer. The future gets its Record, or the Problem that refuses it.
+    """A request to create a transfer. The future gets its TransferRecord, or the Problem that refuses it.
 
-    `digest` is the SHA-256 (hex) of what is asked for; `command_key` the caller's Idempotency-Key.
+    `digest` is the SHA-256 (hex) of the request's content; `command_key` the caller's Idempotency-Key.
     """
 
     transfer: Transfer
@@ -41,7 +41,7 @@ class Create(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A caller wants this transfer called back. The future gets its Record as it stands then, None where none is."""
+    """A request to cancel a transfer. The future gets its TransferRecord after the round, None where there is none."""
 
     transfer_id: str
     by: str
@@ -49,21 +49,21 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class FactPage(msgspec.Struct, frozen=True):
-    """What head office told of transfers; `cursor` is where its feed goes on after, None where we asked by name."""
+    """Facts received from head office; `cursor` is its feed's after them, None where they were requested by id."""
 
     transfers: list[TransferFacts]
     cursor: str | None
 
 
 class AnsweredInstruction(msgspec.Struct, frozen=True):
-    """What became of an instruction at head office, where it is not simply kept there."""
+    """An instruction with head office's answer to it."""
 
-    asked: Instruction
+    instruction: Instruction
     answer: InstructionAnswer
 
 
 class Work(msgspec.Struct, frozen=True):
-    """Everything that waited for a round, each kind in the order in which it came."""
+    """The work of one round, each kind in the order of its arrival."""
 
     creates: list[Create]
     cancels: list[Cancel]
@@ -74,8 +74,8 @@ class Work(msgspec.Struct, frozen=True):
         return bool(self.creates or self.cancels or self.pages or self.answers)
 
 
-class Inbox:
-    """What waits for a round. Thread-safe."""
+class RoundQueue:
+    """Work that waits for a round. Thread-safe."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
@@ -87,7 +87,7 @@ class Inbox:
         self._closed = False
 
     def submit(self, command: Create | Cancel) -> None:
-        """Leave a command. Raises Problem 503 `overloaded` when too many wait, or the service is stopping."""
+        """Queue a command. Raises Problem 503 `overloaded` when too many wait, or the service is stopping."""
         with self._condition:
             if self._closed or len(self._creates) + len(self._cancels) >= MOST_COMMANDS:
                 raise OVERLOADED("too many transfers wait to be taken down", headers={"Retry-After": "1"})
@@ -97,26 +97,26 @@ class Inbox:
                 self._cancels.append(command)
             self._condition.notify_all()
 
-    def hear(self, page: FactPage) -> None:
-        """Leave what head office told; waits while too much of it waits already."""
+    def put_facts(self, page: FactPage) -> None:
+        """Queue facts from head office; blocks while too many pages are queued."""
         with self._condition:
             self._condition.wait_for(lambda: len(self._pages) < MOST_PAGES or self._closed)
             self._pages.append(page)
             self._condition.notify_all()
 
-    def answered(self, answers: list[AnsweredInstruction]) -> None:
+    def put_answers(self, answers: list[AnsweredInstruction]) -> None:
         with self._condition:
             self._answers.extend(answers)
             self._condition.notify_all()
 
     def wake(self) -> None:
-        """Have a round, though nothing waits: time has passed."""
+        """Have a round for what is due by the clock, though nothing is queued."""
         with self._condition:
             self._woken = True
             self._condition.notify_all()
 
     def take(self) -> Work:
-        """Everything that waits."""
+        """Take everything that is queued."""
         with self._condition:
             work = Work(list(self._creates), list(self._cancels), list(self._pages), list(self._answers))
             for queue in (self._creates, self._cancels, self._pages, self._answers):
@@ -124,8 +124,8 @@ class Inbox:
             self._condition.notify_all()
             return work
 
-    def give_back(self, *, creates: list[Create], pages: list[FactPage], answers: list[AnsweredInstruction]) -> None:
-        """Put back, before everything else, what a round could not do."""
+    def put_back(self, *, creates: list[Create], pages: list[FactPage], answers: list[AnsweredInstruction]) -> None:
+        """Queue again, before everything else, what a round could not process."""
         with self._condition:
             self._creates.extendleft(reversed(creates))
             self._pages.extendleft(reversed(pages))
@@ -141,36 +141,36 @@ class Inbox:
             woken, self._woken = self._woken, False
             return woken
 
-    def gather(self, enough: float, seconds: float) -> None:
-        """Let work gather until it concerns so many transfers, or the time is over."""
+    def wait_for_batch(self, transfers: float, seconds: float) -> None:
+        """Wait until the queued work concerns so many transfers, or the time is over."""
         with self._condition:
-            self._condition.wait_for(lambda: self._closed or self._concerned() >= enough, seconds)
+            self._condition.wait_for(lambda: self._closed or self._transfer_count() >= transfers, seconds)
 
-    def _concerned(self) -> int:
-        told = sum(len(page.transfers) for page in self._pages)
-        return len(self._creates) + len(self._cancels) + len(self._answers) + told
+    def _transfer_count(self) -> int:
+        reported = sum(len(page.transfers) for page in self._pages)
+        return len(self._creates) + len(self._cancels) + len(self._answers) + reported
 
     def close(self) -> None:
-        """Take no more commands, and let nobody wait any longer."""
+        """Refuse further commands and end all waits."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
 
 
-class Letters(msgspec.Struct, frozen=True):
-    """One load for head office: instructions to keep, and transfers whose facts we want."""
+class SendBatch(msgspec.Struct, frozen=True):
+    """One batch for head office: instructions to store, and ids of transfers whose facts are requested."""
 
     instructions: list[Instruction]
-    looks: list[str]
+    fact_requests: list[str]
 
     def __bool__(self) -> bool:
-        return bool(self.instructions or self.looks)
+        return bool(self.instructions or self.fact_requests)
 
 
-class Outbox:
-    """What waits to be sent. Thread-safe; it holds at most one instruction and one look for each transfer.
+class SendQueue:
+    """Messages that wait to be sent. Thread-safe; at most one instruction and one request for facts a transfer.
 
-    Of what comes while 20,000 wait (head office is away) nothing is kept: it is journalled, and asked again when due.
+    What comes while 20,000 wait (head office is away) is dropped: it is journalled, and requested again when due.
     """
 
     def __init__(self) -> None:
@@ -179,18 +179,18 @@ class Outbox:
         self._looks: dict[str, None] = {}
         self._closed = False
 
-    def put(self, instructions: list[Instruction], looks: list[str]) -> None:
-        """Add; a newer instruction of a transfer takes the place of the one that still waits."""
+    def put(self, instructions: list[Instruction], fact_requests: list[str]) -> None:
+        """Queue; a newer instruction of a transfer replaces the one that still waits."""
         with self._condition:
             for instruction in instructions:
                 self._instructions.pop(instruction.transfer_id, None)
                 if len(self._instructions) < MOST_UNSENT:
                     self._instructions[instruction.transfer_id] = instruction
-            self._looks.update(dict.fromkeys(looks[: max(0, MOST_UNSENT - len(self._looks))]))
+            self._looks.update(dict.fromkeys(fact_requests[: max(0, MOST_UNSENT - len(self._looks))]))
             self._condition.notify_all()
 
-    def take(self) -> Letters:
-        """The oldest of what waits, at most 1,000 of each kind."""
+    def take(self) -> SendBatch:
+        """Take the oldest, at most 1,000 of each kind."""
         with self._condition:
             instructions: list[Instruction] = []
             lines = 0
@@ -199,19 +199,19 @@ class Outbox:
                 if instructions and lines > MOST_LINES:
                     break
                 instructions.append(instruction)
-            looks = list(islice(self._looks, MOST_SENT))
+            fact_requests = list(islice(self._looks, MOST_SENT))
             for instruction in instructions:
                 del self._instructions[instruction.transfer_id]
-            for transfer_id in looks:
+            for transfer_id in fact_requests:
                 del self._looks[transfer_id]
-            return Letters(instructions, looks)
+            return SendBatch(instructions, fact_requests)
 
-    def give_back(self, letters: Letters) -> None:
-        """Put back what could not be sent, where nothing newer took its place."""
+    def put_back(self, batch: SendBatch) -> None:
+        """Queue again what could not be sent, where nothing newer has replaced it."""
         with self._condition:
             waiting = self._instructions
-            self._instructions = {each.transfer_id: each for each in letters.instructions} | waiting
-            self._looks = dict.fromkeys(letters.looks) | self._looks
+            self._instructions = {each.transfer_id: each for each in batch.instructions} | waiting
+            self._looks = dict.fromkeys(batch.fact_requests) | self._looks
 
     def wait(self, seconds: float) -> None:
         """Wait until there is something to send, or the end."""

@@ -1,4 +1,4 @@
-"""One round in the database: everything that waited, decided and written in one transaction."""
+"""One round: all queued work decided and written in one database transaction."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from transfer_coordinator.worker.mailboxes import Work
 from transfer_coordinator.worker.round_draft import RoundDraft
 
 
-def run(draft: RoundDraft, work: Work, *, sweep: bool, doubtful: bool) -> None:
-    """Do all of `work` on the draft; with `sweep` also what is due by the clock.
+def run(draft: RoundDraft, work: Work, *, sweep: bool, commit_unknown: bool) -> None:
+    """Process all of `work` on the draft; with `sweep` also what is due by the clock.
 
-    `doubtful`: the last round failed, and whether it was committed is not known.
+    `commit_unknown`: the last round failed, and whether its transaction was committed is not known.
     """
-    if doubtful:
-        saga_driver.read_again(draft)
-    strangers = fact_intake.hear(draft, work.pages)
+    if commit_unknown:
+        saga_driver.reload(draft)
+    unheld = fact_intake.take_facts(draft, work.pages)
     caller_requests.create(draft, work.creates)
     wanted = caller_requests.cancel(draft, work.cancels)
-    wanted |= fact_intake.look_up(draft, strangers)
-    fact_intake.go_above(draft, work.answers)
+    wanted |= fact_intake.take_unheld_facts(draft, unheld)
+    fact_intake.raise_tokens(draft, work.answers)
     saga_driver.take(draft, sorted(name for name in wanted if draft.at(name) is None), sweep=sweep)
     if sweep:
         saga_driver.renew(draft)
     saga_driver.decide(draft, sweep=sweep)
-    caller_requests.tell(draft, work.cancels)
+    caller_requests.answer_cancels(draft, work.cancels)

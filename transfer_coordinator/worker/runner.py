@@ -1,8 +1,8 @@
 """The coordinator's threads, each a short loop round one step of the worker. A dead one ends the process.
 
-*decide* has the rounds and alone touches the sagas; *listen* hangs at head office until facts change; *ask* sends what
-the rounds want asked. A scheduler only wakes the deciding thread, for deadlines, leases and instructions that nobody
-answers, and has the catalogue pulled.
+*decide* runs the rounds and alone changes sagas; *poll* waits at head office for changed facts; *send* sends the
+instructions of the rounds. A scheduler only wakes the deciding thread, for deadlines, leases and unanswered
+instructions, and has the catalogue pulled.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ log = get_logger("larder.runner")
 
 LONG_POLL: Final = 20.0
 SWEEP_SECONDS: Final = 0.5
-"""How often to look for what is due by the clock."""
+"""How often to process what is due by the clock."""
 CATALOGUE_SECONDS: Final = 10.0
 LINGER: Final = 0.002
 LONGEST_LINGER: Final = 0.03
-"""How long at most to let work gather before a round, for each transfer that moves and for all: see `tempo`."""
-ENOUGH: Final = 0.9
-"""The share of the expected transfers for which nobody lingers any longer."""
+"""How long at most to wait for a batch before a round, for each active transfer and for all: see `batching`."""
+BATCH_SHARE: Final = 0.9
+"""The share of the expected transfers that is a full batch."""
 BETWEEN_POLLS: Final = 0.006
-"""How long to leave head office alone between two polls, while more than one transfer moves."""
+"""The pause between two polls, while more than one transfer is active."""
 DATABASE_TROUBLE_WAIT: Final = 1.0
-IDLE: Final = 1.0
-QUICK: Final = 0.05
+IDLE_WAIT: Final = 1.0
+EMPTY_POLL_WAIT: Final = 0.05
 SERVER_FAULT: Final = 500
 STOP_SECONDS: Final = 10.0
 
@@ -53,22 +53,22 @@ class Runner:
 
     @property
     def running(self) -> bool:
-        """Whether the deciding thread lives and takes commands."""
+        """Whether the deciding thread runs and takes commands."""
         thread = self._threads.get("decide")
         return thread is not None and thread.is_alive()
 
     def problem(self) -> str | None:
-        """Why the service cannot go on, or None: all threads live, or none was started."""
+        """Why the service cannot go on, or None: all threads run, or none was started."""
         return self._failure
 
     def start(self) -> None:
-        steps = {"decide": self._decide, "listen": self._listen, "ask": self._ask}
+        steps = {"decide": self._decide, "poll": self._poll_facts, "send": self._send}
         for name, step in steps.items():
             thread = threading.Thread(target=self._run, args=(name, step), name=f"larder-{name}", daemon=True)
             self._threads[name] = thread
             thread.start()
         scheduler = BackgroundScheduler(daemon=True, timezone="UTC")
-        scheduler.add_job(self._worker.inbox.wake, "interval", seconds=SWEEP_SECONDS, coalesce=True)
+        scheduler.add_job(self._worker.round_queue.wake, "interval", seconds=SWEEP_SECONDS, coalesce=True)
         scheduler.add_job(
             self._pull, "interval", seconds=CATALOGUE_SECONDS, coalesce=True, max_instances=1, misfire_grace_time=None
         )
@@ -76,19 +76,19 @@ class Runner:
         self._scheduler = scheduler
 
     def stop(self) -> None:
-        """End the threads after what they are at, and give the leases back."""
+        """Stop the threads after their current step, and release the leases."""
         self._stopping.set()
         scheduler, self._scheduler = self._scheduler, None
         if scheduler is not None:
             scheduler.shutdown(wait=False)
-        self._worker.inbox.close()
-        self._worker.outbox.close()
-        for name in ("decide", "ask"):
+        self._worker.round_queue.close()
+        self._worker.send_queue.close()
+        for name in ("decide", "send"):
             if name in self._threads:
                 self._threads[name].join(STOP_SECONDS)
-        if "listen" in self._threads:
-            # Its poll may hang at head office; it holds nothing that could be lost.
-            self._threads["listen"].join(0.2)
+        if "poll" in self._threads:
+            # Its poll may still wait at head office; nothing is lost with it.
+            self._threads["poll"].join(0.2)
         if self._threads and not self._threads["decide"].is_alive():
             self._worker.give_up_leases()
 
@@ -105,41 +105,41 @@ class Runner:
         except BaseException as error:
             if self._stopping.is_set():
                 return  # its client or its database was closed under it, which is how a long poll ends
-            # Told by `problem`, which ends the process.
+            # Reported by `problem`, which ends the process.
             log.exception("a thread of the coordinator ends", thread=name)
             self._failure = f"the {name} thread ended: {type(error).__name__}: {error}"
 
     def _decide(self) -> None:
-        inbox = self._worker.inbox
-        inbox.wait(IDLE)
+        round_queue = self._worker.round_queue
+        round_queue.wait(IDLE_WAIT)
         expected = self._worker.expected()
         if expected > 1:
-            inbox.gather(ENOUGH * expected, min(LINGER * expected, LONGEST_LINGER))
+            round_queue.wait_for_batch(BATCH_SHARE * expected, min(LINGER * expected, LONGEST_LINGER))
         moment = time.monotonic()
         sweep = moment - self._swept_at >= SWEEP_SECONDS
         if sweep:
             self._swept_at = moment
         self._worker.round(sweep=sweep)
 
-    def _listen(self) -> None:
+    def _poll_facts(self) -> None:
         worker = self._worker
-        pause = worker.hearing.remaining()
+        pause = worker.poll_retry.remaining()
         if pause > 0:
-            self._stopping.wait(min(pause, IDLE))
+            self._stopping.wait(min(pause, IDLE_WAIT))
             return
         began = time.monotonic()
-        if worker.poll(LONG_POLL) == 0 and time.monotonic() - began < QUICK:
-            self._stopping.wait(QUICK)  # a head office that answers "nothing" without waiting
+        if worker.poll(LONG_POLL) == 0 and time.monotonic() - began < EMPTY_POLL_WAIT:
+            self._stopping.wait(EMPTY_POLL_WAIT)  # head office answered at once with nothing
         elif worker.expected() > 1:
             time.sleep(BETWEEN_POLLS)
 
-    def _ask(self) -> None:
+    def _send(self) -> None:
         worker = self._worker
-        pause = worker.sending.remaining()
+        pause = worker.send_retry.remaining()
         if pause > 0:
-            self._stopping.wait(min(pause, IDLE))
+            self._stopping.wait(min(pause, IDLE_WAIT))
             return
-        worker.outbox.wait(IDLE)
+        worker.send_queue.wait(IDLE_WAIT)
         worker.send()
 
     def _pull(self) -> None:

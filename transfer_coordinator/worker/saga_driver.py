@@ -1,4 +1,4 @@
-"""Driving transfers, in a round: leases taken and prolonged, sagas decided and written under their tokens."""
+"""Leases and decisions in a round: leases acquired and renewed, sagas planned and written under their tokens."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from transfer_coordinator.saga.planner import Move, plan
 from transfer_coordinator.worker.round_draft import Held, RoundDraft
 
 MOST_TAKEN: Final = 1_000
-"""Transfers taken in one round, so that a backlog does not become one endless transaction."""
+"""Leases acquired in one round, so that a backlog does not become one long transaction."""
 
 
-def read_again(draft: RoundDraft) -> None:
-    """Believe the database where it and the memory may differ: whether the last round was committed is not known."""
+def reload(draft: RoundDraft) -> None:
+    """Read the held transfers again after a round of which it is not known whether it was committed."""
     existing = load(draft.connection, list(draft.held))
     for name, held in draft.held.items():
         found = existing.get(name)
@@ -24,11 +24,11 @@ def read_again(draft: RoundDraft) -> None:
             if found is not None and found.record.ended:
                 draft.ended.append(found.record)
         else:
-            draft.changed[name] = Held(found.record, found.expires_at, held.told)
+            draft.changed[name] = Held(found.record, found.expires_at, held.reported_token)
 
 
 def take(draft: RoundDraft, names: Sequence[str], *, sweep: bool) -> None:
-    """Acquire those of the named that are free and, sweeping, what is due."""
+    """Acquire the leases of the named transfers that are free and, with `sweep`, of those that are due."""
     room = min(draft.room(), MOST_TAKEN)
     taken = lease.acquire(draft.connection, draft.holder, draft.length, names[:room])
     if sweep and room > len(taken):
@@ -38,20 +38,23 @@ def take(draft: RoundDraft, names: Sequence[str], *, sweep: bool) -> None:
 
 
 def renew(draft: RoundDraft) -> None:
-    """Prolong the leases of which half is over."""
+    """Renew the leases of which half the time has passed."""
     half = draft.now + draft.length // 2
     wanted = {name: held for name, held in draft.held.items() if held.expires_at <= half and name not in draft.changed}
     tokens = {name: held.record.token for name, held in wanted.items()}
     renewed = lease.renew(draft.connection, draft.holder, draft.length, tokens)
     for name, held in wanted.items():
         if name in renewed:
-            draft.changed[name] = Held(held.record, renewed[name].expires_at, held.told)
+            draft.changed[name] = Held(held.record, renewed[name].expires_at, held.reported_token)
         else:
             draft.lose(name)
 
 
 def decide(draft: RoundDraft, *, sweep: bool) -> None:
-    """Decide on whatever changed and, sweeping, on what is due; once more where a wish turns up in the writing."""
+    """Plan and write what changed and, with `sweep`, what is due.
+
+    A cancel request that another process stored is found while writing: those transfers are planned once more.
+    """
     names = [name for name, held in draft.changed.items() if held is not None]
     if sweep:
         due = (name for name, held in draft.held.items() if (held.record.due_at or 0) <= draft.now)
@@ -63,7 +66,7 @@ def _move(draft: RoundDraft, names: Iterable[str]) -> list[str]:
     moves: dict[str, Move] = {}
     for name in names:
         held = draft.at(name)
-        move = None if held is None else plan(held.record, held.told, draft.now, draft.policy)
+        move = None if held is None else plan(held.record, held.reported_token, draft.now, draft.policy)
         if move is not None:
             moves[name] = move
     written = draft.write(
@@ -83,8 +86,8 @@ def _move(draft: RoundDraft, names: Iterable[str]) -> list[str]:
         if expires_at is None:
             draft.changed[name] = None
             continue
-        after = draft.changed[name] = Held(move.record, expires_at, held.told)
+        after = draft.changed[name] = Held(move.record, expires_at, held.reported_token)
         if cancelled_at is not None and move.record.transfer.cancel_requested_at is None:
-            draft.wish(after, cancelled_at)
+            draft.request_cancel(after, cancelled_at)
             again.append(name)
     return again

@@ -1,4 +1,4 @@
-"""Callers that wait for the end of a transfer, woken by the round that ends it: no polling."""
+"""Callers that wait for the end of a transfer, woken by the round that ends it, without polling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transfer_coordinator.saga.planner import TransferRecord
 
 
 class Waiters:
-    """Who waits for which transfer. Waits are opened on an event loop; `ended` is called from any thread."""
+    """The waits by transfer. Waits are opened on an event loop; `ended` is called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -20,7 +20,7 @@ class Waiters:
 
     @contextmanager
     def wait_for(self, transfer_id: str) -> Iterator[Wait]:
-        """Open before reading how the transfer stands: whatever ends it afterwards is heard."""
+        """Open a wait before reading the transfer, so that an end after the reading is not missed."""
         wait = Wait()
         with self._lock:
             self._by_transfer.setdefault(transfer_id, set()).add(wait)
@@ -34,7 +34,7 @@ class Waiters:
                     del self._by_transfer[transfer_id]
 
     def ended(self, records: Iterable[TransferRecord]) -> None:
-        """Wake whoever waits for these."""
+        """Wake the waits for these transfers."""
         with self._lock:
             woken = [
                 (wait, record) for record in records for wait in self._by_transfer.get(record.transfer.transfer_id, ())
@@ -44,25 +44,25 @@ class Waiters:
 
 
 class Wait:
-    """One caller's wait."""
+    """The wait of one caller."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[TransferRecord] = self._loop.create_future()
 
     def wake(self, record: TransferRecord) -> None:
-        """From any thread."""
+        """Set the result, from any thread."""
         try:
             self._loop.call_soon_threadsafe(self._set, record)
         except RuntimeError:
-            return  # the loop has ended, and the caller with it
+            return  # the loop has ended, and the caller's request with it
 
     def _set(self, record: TransferRecord) -> None:
         if not self._future.done():
             self._future.set_result(record)
 
     async def end(self, seconds: float, stopping: asyncio.Event) -> TransferRecord | None:
-        """The transfer's record once it ended; None where that takes longer, or the service stops."""
+        """Wait for the ended transfer's record; None where that takes longer, or the service stops."""
         stop = asyncio.ensure_future(stopping.wait())
         both: set[asyncio.Future[Any]] = {self._future, stop}
         try:

@@ -157,11 +157,11 @@ def a_transfer(
 def create(worker: CoordinatorWorker, transfer: Transfer | None = None, **fields: str) -> Create:
     """Leave the wish for a transfer; `round` takes it down."""
     command = Create(transfer=transfer or a_transfer(), created_by="k1", **({"digest": "ab" * 32} | fields))  # type: ignore[arg-type]
-    worker.inbox.submit(command)
+    worker.round_queue.submit(command)
     return command
 
 
 def cancel(worker: CoordinatorWorker, transfer_id: str = "t1") -> Cancel:
     command = Cancel(transfer_id=transfer_id, by="k1")
-    worker.inbox.submit(command)
+    worker.round_queue.submit(command)
     return command

@@ -89,7 +89,7 @@ def test_the_holder_of_a_lost_lease_writes_nothing(bench: Bench) -> None:
     with bench.engine.begin() as connection:
         assert transfer_writer.apply(connection, "one", LENGTH, bench.clock.now(), [move]) == {}
         assert lease.renew(connection, "one", LENGTH, {"t1": 1}) == {}
-        assert lease.go_above(connection, "one", LENGTH, {"t1": (1, 7)}) == {}
+        assert lease.raise_tokens(connection, "one", LENGTH, {"t1": (1, 7)}) == {}
         lease.release(connection, "one", {"t1": 1})
     assert bench.journal() == journal
     assert bench.record() == record.__class__(**{**_fields(record), "token": 2})

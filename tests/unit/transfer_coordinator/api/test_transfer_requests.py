@@ -14,7 +14,7 @@ from shared.runtime.problems import Problem
 from shared.runtime.settings import SettingsError, find_here, write_settings_file
 from tests.unit.transfer_coordinator.saga.test_planner import NEW, NOW, TRANSFER, fact
 from transfer_coordinator.api.transfer_records import detail, document, why
-from transfer_coordinator.api.transfer_requests import Wanted, read_body, transfer_of, wanted
+from transfer_coordinator.api.transfer_requests import TransferRequest, check_request, read_body, transfer_of
 from transfer_coordinator.office.group_catalogue import GroupCatalogue
 from transfer_coordinator.saga.planner import TransferRecord
 from transfer_coordinator.saga.saga import State, TransferConflict
@@ -23,8 +23,8 @@ from transfer_coordinator.settings import SERVICE, settings_of
 BODY = b'{"source":"A","destination":"B","mode":"immediate","lines":[%s]}'
 
 
-def asked(lines: bytes = b'{"item_id":"milk","quantity":2.5}', key: str | None = None) -> Wanted:
-    return wanted(read_body(BODY % lines), key, "new-id")
+def asked(lines: bytes = b'{"item_id":"milk","quantity":2.5}', key: str | None = None) -> TransferRequest:
+    return check_request(read_body(BODY % lines), key, "new-id")
 
 
 def test_the_id_is_made_of_the_key_and_always_the_same() -> None:

@@ -38,7 +38,7 @@ def test_a_new_one_is_asked_at_once_and_journalled_first() -> None:
     assert (move.record.state, move.record.attempts, move.record.asked_at) == (State.OUT_PENDING, 1, NOW)
     assert [(each.state, each.asked) for each in move.entries] == [(State.OUT_PENDING, InstructionStep.OUT)]
     assert move.instruction is not None
-    assert (move.instruction.token, move.look, move.release) == (1, False, False)
+    assert (move.instruction.token, move.request_facts, move.release) == (1, False, False)
     assert move.record.due_at == NOW + 5 * SECOND
 
 
@@ -56,7 +56,7 @@ def test_asked_again_after_ever_longer_times_and_given_back() -> None:
         move = moved(record, now)
         record = move.record
         assert move.instruction is not None
-        assert (move.look, move.release, move.entries) == (True, True, ())
+        assert (move.request_facts, move.release, move.entries) == (True, True, ())
     assert pauses == [5, 10, 20, 40, 60, 60]
     assert record.attempts == 7
 
@@ -91,17 +91,22 @@ def test_an_end_is_told_once_and_gives_the_lease_back() -> None:
     facts = (fact("A", EventType.TRANSFER_OUT), fact("B", EventType.TRANSFER_IN))
     move = moved(msgspec.structs.replace(moved(NEW).record, facts=facts), NOW + 7)
     assert (move.record.state, move.record.ended_at, move.record.due_at) == (State.COMPLETED, NOW + 7, None)
-    assert (move.instruction, move.look) == (None, False)
+    assert (move.instruction, move.request_facts) == (None, False)
     assert move.entries[0].note == "received"
 
 
 def test_cancelled_before_anything_was_asked_it_looks_and_keeps_the_lease_meanwhile() -> None:
     cancelled = msgspec.structs.replace(NEW, transfer=msgspec.structs.replace(TRANSFER, cancel_requested_at=NOW))
     move = moved(cancelled)
-    assert (move.record.state, move.look, move.release, move.instruction) == (State.REQUESTED, True, False, None)
+    assert (move.record.state, move.request_facts, move.release, move.instruction) == (
+        State.REQUESTED,
+        True,
+        False,
+        None,
+    )
     assert plan(move.record, None, NOW + 1, POLICY) is None
     again = moved(move.record, NOW + 5 * SECOND)
-    assert (again.look, again.release) == (True, False)
+    assert (again.request_facts, again.release) == (True, False)
     end = moved(move.record, NOW + 1, told=0)
     assert (end.record.state, end.record.end_reason) == (State.REJECTED, "never-asked")
 

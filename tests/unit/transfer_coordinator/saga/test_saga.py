@@ -62,8 +62,8 @@ def asked(
 def shown(decision: NextStep) -> tuple[State, InstructionStep | None, str | None]:
     return (
         decision.state,
-        decision.ask.step if decision.ask else None,
-        decision.ask.location_id if decision.ask else None,
+        decision.request.step if decision.request else None,
+        decision.request.location_id if decision.request else None,
     )
 
 
@@ -82,19 +82,19 @@ def test_the_straight_way() -> None:
     assert shown(next_step(under_way, heard(), NOW)) == (State.OUT_PENDING, S.OUT, "A")
     assert shown(next_step(under_way, heard(SENT), NOW)) == (State.IN_PENDING, S.IN, "B")
     done = next_step(under_way, heard(SENT, ARRIVED), NOW)
-    assert (done.state, done.ask, done.end, done.conflict) == (State.COMPLETED, None, "received", None)
+    assert (done.state, done.request, done.end, done.conflict) == (State.COMPLETED, None, "received", None)
 
 
 def test_refused_at_the_source() -> None:
     end = next_step(asked(ONE, S.OUT), heard(NO_AT_A), NOW)
-    assert (end.state, end.end, end.ask) == (State.REJECTED, "no-room", None)
+    assert (end.state, end.end, end.request) == (State.REJECTED, "no-room", None)
 
 
 def test_refused_at_the_destination_comes_back() -> None:
     under_way = asked(ONE, S.OUT, S.IN)
     assert shown(next_step(under_way, heard(SENT, NO_AT_B), NOW)) == (State.REVERSE_PENDING, S.REVERSE, "A")
     end = next_step(under_way, heard(SENT, NO_AT_B, BACK), NOW)
-    assert (end.state, end.end, end.ask) == (State.REVERSED, "no-room", None)
+    assert (end.state, end.end, end.request) == (State.REVERSED, "no-room", None)
 
 
 @pytest.mark.parametrize("wish", [{"cancelled": True}, {"deadline": NOW}, {"deadline": NOW - 1}])
@@ -102,8 +102,8 @@ def test_cancel_and_deadline_ask_for_refusals(wish: dict[str, object]) -> None:
     waiting = asked(ONE, S.OUT, **wish)  # type: ignore[arg-type]
     refuse = next_step(waiting, heard(), NOW)
     assert shown(refuse) == (State.OUT_CANCEL_PENDING, S.REFUSE_OUT, "A")
-    assert refuse.ask is not None
-    assert refuse.ask.reason == ("cancelled" if "cancelled" in wish else "deadline")
+    assert refuse.request is not None
+    assert refuse.request.reason == ("cancelled" if "cancelled" in wish else "deadline")
     assert next_step(waiting, heard(NO_AT_A), NOW).state is State.REJECTED
     # it left after all
     assert shown(next_step(waiting, heard(SENT), NOW)) == (State.CANCEL_PENDING, S.REFUSE_IN, "B")
@@ -125,7 +125,7 @@ def test_once_called_back_a_clock_that_goes_back_changes_nothing() -> None:
 def test_cancel_before_anything_was_asked_needs_one_look() -> None:
     cancelled = asked(ONE, cancelled=True)
     look = next_step(cancelled, None, NOW)
-    assert (look.state, look.ask, look.look) == (State.REQUESTED, None, True)
+    assert (look.state, look.request, look.request_facts) == (State.REQUESTED, None, True)
     end = next_step(cancelled, heard(token=0), NOW)
     assert (end.state, end.end) == (State.REJECTED, "never-asked")
     # a restored coordinator has forgotten that it asked, head office has not
@@ -163,7 +163,7 @@ def test_received_and_the_sender_not_heard_yet() -> None:
     # head office was restored and has the destination's log again, but not yet the source's
     for transfer in (asked(ONE, S.OUT, S.IN), asked(ONE, S.OUT, S.IN, cancelled=True)):
         waiting = next_step(transfer, heard(ARRIVED), NOW)
-        assert (waiting.state, waiting.ask, waiting.conflict) == (State.IN_PENDING, None, None)
+        assert (waiting.state, waiting.request, waiting.conflict) == (State.IN_PENDING, None, None)
 
 
 def test_refused_at_the_destination_and_the_source_silent() -> None:
@@ -203,13 +203,13 @@ def test_what_cannot_be_is_told_and_never_ended_on(
     decision = next_step(asked(ONE, S.OUT), facts, NOW)
     assert decision.conflict is conflict
     assert decision.state not in ENDED
-    assert (decision.ask.step if decision.ask else None) is step
+    assert (decision.request.step if decision.request else None) is step
 
 
 def test_what_left_is_what_shall_arrive() -> None:
     decision = next_step(asked(ONE, S.OUT), heard(("A", OUT, "milk", 9_000)), NOW)
-    assert decision.ask is not None
-    assert decision.ask.lines == (InstructionLine(line=1, item_id="milk", quantity=9_000, unit="l"),)
+    assert decision.request is not None
+    assert decision.request.lines == (InstructionLine(line=1, item_id="milk", quantity=9_000, unit="l"),)
     end = next_step(asked(ONE, S.OUT), heard(("A", OUT, "milk", 9_000), ("B", IN, "milk", 9_000)), NOW)
     assert end.state is State.COMPLETED
 
@@ -246,8 +246,8 @@ def test_what_the_logs_say_against_an_end(end: State, facts: TransferFacts, expe
 
 def test_the_instruction_carries_all_that_a_site_needs() -> None:
     decision = next_step(asked(ONE, S.OUT, cancelled=True), heard(SENT), NOW)
-    assert decision.ask is not None
-    message = instruction(ONE, decision.ask, 7)
+    assert decision.request is not None
+    message = instruction(ONE, decision.request, 7)
     assert msgspec.to_builtins(message) == {
         "transfer_id": "t1",
         "step": "refuse-in",

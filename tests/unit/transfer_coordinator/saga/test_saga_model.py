@@ -19,7 +19,7 @@ import pytest
 
 from shared.events import EventType
 from shared.messages import Fact, InstructionLine, InstructionStep, TransferFacts
-from transfer_coordinator.saga.saga import CALLING_BACK, ENDED, NextStep, State, Transfer, next_step
+from transfer_coordinator.saga.saga import CANCEL_STEPS, ENDED, NextStep, State, Transfer, next_step
 
 OUT, REFUSE_OUT, IN, REFUSE_IN, REVERSE = (
     InstructionStep.OUT,
@@ -122,10 +122,10 @@ def act(decide: Decide, world: World, number: int, source: str, destination: str
     decision = decide(world.asked, world.cancelled, source, destination, told)
     if decision.state in ENDED:
         return world._replace(ended=decision.state, coordinators=(None, None))
-    if decision.ask is None:
+    if decision.request is None:
         return world
-    step, token = decision.ask.step, mine.token
-    if step in CALLING_BACK and step not in world.asked:
+    step, token = decision.request.step, mine.token
+    if step in CANCEL_STEPS and step not in world.asked:
         token += 1  # a change of mind passes over what was asked before
     world = world._replace(asked=world.asked | {step}, token=token, wire=world.wire | {(step, token)})
     return with_coordinator(world, number, mine._replace(token=token))
@@ -314,9 +314,9 @@ def reverses_early(transfer: Transfer, facts: TransferFacts | None, now: int) ->
     """Takes the goods back without asking the destination."""
     decision = next_step(transfer, facts, now)
     if decision.state is State.CANCEL_PENDING:
-        assert decision.ask is not None
+        assert decision.request is not None
         return msgspec.structs.replace(
-            decision, ask=msgspec.structs.replace(decision.ask, step=REVERSE, location_id="A")
+            decision, request=msgspec.structs.replace(decision.request, step=REVERSE, location_id="A")
         )
     return decision
 
@@ -324,16 +324,18 @@ def reverses_early(transfer: Transfer, facts: TransferFacts | None, now: int) ->
 def sends_before_it_left(transfer: Transfer, facts: TransferFacts | None, now: int) -> NextStep:
     """Tells the destination to receive as soon as the source was asked."""
     decision = next_step(transfer, facts, now)
-    if decision.ask is not None and decision.ask.step is OUT and OUT in transfer.asked:
-        return msgspec.structs.replace(decision, ask=msgspec.structs.replace(decision.ask, step=IN, location_id="B"))
+    if decision.request is not None and decision.request.step is OUT and OUT in transfer.asked:
+        return msgspec.structs.replace(
+            decision, request=msgspec.structs.replace(decision.request, step=IN, location_id="B")
+        )
     return decision
 
 
 def waits_for_ever(transfer: Transfer, facts: TransferFacts | None, now: int) -> NextStep:
     """Asks each step once."""
     decision = next_step(transfer, facts, now)
-    if decision.ask is not None and decision.ask.step in transfer.asked:
-        return msgspec.structs.replace(decision, ask=None)
+    if decision.request is not None and decision.request.step in transfer.asked:
+        return msgspec.structs.replace(decision, request=None)
     return decision
 
 

@@ -17,9 +17,9 @@ from transfer_coordinator.worker.mailboxes import (
     MOST_UNSENT,
     Cancel,
     FactPage,
-    Inbox,
-    Letters,
-    Outbox,
+    RoundQueue,
+    SendBatch,
+    SendQueue,
 )
 
 
@@ -36,107 +36,107 @@ def instruction(name: str, step: InstructionStep = InstructionStep.OUT, lines: i
 
 
 def test_too_many_commands_are_refused() -> None:
-    inbox = Inbox()
+    round_queue = RoundQueue()
     for number in range(MOST_COMMANDS):
-        inbox.submit(Cancel(transfer_id=str(number), by="k"))
+        round_queue.submit(Cancel(transfer_id=str(number), by="k"))
     with pytest.raises(Problem) as refused:
-        inbox.submit(Cancel(transfer_id="more", by="k"))
+        round_queue.submit(Cancel(transfer_id="more", by="k"))
     assert (refused.value.code, refused.value.headers) == ("overloaded", {"Retry-After": "1"})
-    assert len(inbox.take().cancels) == MOST_COMMANDS
-    inbox.submit(Cancel(transfer_id="more", by="k"))
+    assert len(round_queue.take().cancels) == MOST_COMMANDS
+    round_queue.submit(Cancel(transfer_id="more", by="k"))
 
 
 def test_a_closed_inbox_takes_nothing_and_holds_nobody() -> None:
-    inbox = Inbox()
-    inbox.close()
+    round_queue = RoundQueue()
+    round_queue.close()
     with pytest.raises(Problem):
-        inbox.submit(Cancel(transfer_id="t", by="k"))
+        round_queue.submit(Cancel(transfer_id="t", by="k"))
     for _ in range(MOST_PAGES + 1):
-        inbox.hear(FactPage([], "next"))
-    assert inbox.wait(60) is False
+        round_queue.put_facts(FactPage([], "next"))
+    assert round_queue.wait(60) is False
 
 
 def test_pages_wait_until_there_is_room() -> None:
-    inbox = Inbox()
+    round_queue = RoundQueue()
     for _ in range(MOST_PAGES):
-        inbox.hear(FactPage([], None))
-    thread = threading.Thread(target=inbox.hear, args=(FactPage([], "last"),))
+        round_queue.put_facts(FactPage([], None))
+    thread = threading.Thread(target=round_queue.put_facts, args=(FactPage([], "last"),))
     thread.start()
-    assert len(inbox.take().pages) == MOST_PAGES
+    assert len(round_queue.take().pages) == MOST_PAGES
     thread.join(10)
-    assert [each.cursor for each in inbox.take().pages] == ["last"]
+    assert [each.cursor for each in round_queue.take().pages] == ["last"]
 
 
 def test_what_could_not_be_done_comes_first_again() -> None:
-    inbox = Inbox()
-    inbox.hear(FactPage([], "2"))
-    inbox.give_back(creates=[], pages=[FactPage([], "0"), FactPage([], "1")], answers=[])
-    assert [each.cursor for each in inbox.take().pages] == ["0", "1", "2"]
+    round_queue = RoundQueue()
+    round_queue.put_facts(FactPage([], "2"))
+    round_queue.put_back(creates=[], pages=[FactPage([], "0"), FactPage([], "1")], answers=[])
+    assert [each.cursor for each in round_queue.take().pages] == ["0", "1", "2"]
 
 
 def test_a_wake_up_is_told_apart_from_work() -> None:
-    inbox = Inbox()
-    inbox.wake()
-    assert inbox.wait(0) is True
-    assert inbox.wait(0) is False
-    inbox.submit(Cancel(transfer_id="t", by="k"))
-    assert inbox.wait(60) is False
+    round_queue = RoundQueue()
+    round_queue.wake()
+    assert round_queue.wait(0) is True
+    assert round_queue.wait(0) is False
+    round_queue.submit(Cancel(transfer_id="t", by="k"))
+    assert round_queue.wait(60) is False
 
 
 def test_the_newest_instruction_of_a_transfer_is_sent() -> None:
-    outbox = Outbox()
-    outbox.put([instruction("t1"), instruction("t2")], ["t1"])
-    outbox.put([instruction("t1", InstructionStep.REFUSE_OUT)], ["t1"])
-    letters = outbox.take()
-    assert [(each.transfer_id, each.step.value) for each in letters.instructions] == [
+    send_queue = SendQueue()
+    send_queue.put([instruction("t1"), instruction("t2")], ["t1"])
+    send_queue.put([instruction("t1", InstructionStep.REFUSE_OUT)], ["t1"])
+    batch = send_queue.take()
+    assert [(each.transfer_id, each.step.value) for each in batch.instructions] == [
         ("t2", "out"),
         ("t1", "refuse-out"),
     ]
-    assert letters.looks == ["t1"]
-    assert not outbox.take()
+    assert batch.fact_requests == ["t1"]
+    assert not send_queue.take()
 
 
 def test_what_comes_back_gives_way_to_what_is_newer() -> None:
-    outbox = Outbox()
-    outbox.put([instruction("t1", InstructionStep.REFUSE_OUT)], [])
-    outbox.give_back(Letters([instruction("t1"), instruction("t2")], ["t3"]))
-    assert {(each.transfer_id, each.step.value) for each in outbox.take().instructions} == {
+    send_queue = SendQueue()
+    send_queue.put([instruction("t1", InstructionStep.REFUSE_OUT)], [])
+    send_queue.put_back(SendBatch([instruction("t1"), instruction("t2")], ["t3"]))
+    assert {(each.transfer_id, each.step.value) for each in send_queue.take().instructions} == {
         ("t1", "refuse-out"), ("t2", "out"),
     }  # fmt: skip
 
 
 def test_one_request_is_bounded_in_lines() -> None:
-    outbox = Outbox()
-    outbox.put([instruction(f"t{number}", lines=200) for number in range(100)], [])
-    first = outbox.take().instructions
+    send_queue = SendQueue()
+    send_queue.put([instruction(f"t{number}", lines=200) for number in range(100)], [])
+    first = send_queue.take().instructions
     assert sum(len(each.lines) for each in first) == MOST_LINES
-    assert len(outbox.take().instructions) == MOST_LINES // 200
-    assert len(outbox.take().instructions) == 100 - 2 * (MOST_LINES // 200)
+    assert len(send_queue.take().instructions) == MOST_LINES // 200
+    assert len(send_queue.take().instructions) == 100 - 2 * (MOST_LINES // 200)
 
 
 def test_a_full_outbox_lets_newer_instructions_take_their_place_and_no_others() -> None:
-    outbox = Outbox()
-    outbox.put([instruction(f"t{number}") for number in range(MOST_UNSENT + 5)], ["a"] * 3)
-    outbox.put([instruction("t0", InstructionStep.REFUSE_OUT), instruction("more")], [])
+    send_queue = SendQueue()
+    send_queue.put([instruction(f"t{number}") for number in range(MOST_UNSENT + 5)], ["a"] * 3)
+    send_queue.put([instruction("t0", InstructionStep.REFUSE_OUT), instruction("more")], [])
     waiting: dict[str, str] = {}
-    while letters := outbox.take():
-        waiting |= {each.transfer_id: each.step.value for each in letters.instructions}
+    while batch := send_queue.take():
+        waiting |= {each.transfer_id: each.step.value for each in batch.instructions}
     assert len(waiting) == MOST_UNSENT
     assert waiting["t0"] == "refuse-out"
     assert "more" not in waiting
 
 
 def test_a_thread_that_waits_to_send_is_woken() -> None:
-    outbox = Outbox()
+    send_queue = SendQueue()
     woken = threading.Event()
 
     def wait() -> None:
-        outbox.wait(60)
+        send_queue.wait(60)
         woken.set()
 
     thread = threading.Thread(target=wait)
     thread.start()
-    outbox.put([instruction("t1")], [])
+    send_queue.put([instruction("t1")], [])
     wait_until(woken.is_set, what="the thread to wake")
     thread.join(10)
 
