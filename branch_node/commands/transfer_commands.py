@@ -1,7 +1,7 @@
-"""The steps of a transfer as commands: what head office asks this site to record.
+"""Instructions of transfers as commands of the writer.
 
-The outcome is the event in the log, never an answer over HTTP; so an instruction that is not carried out (fenced,
-answered before) simply records nothing. Idempotent by key `transfer:{transfer_id}:{step}`.
+The outcome is the event in the log, never an answer over HTTP; an instruction that is fenced or was answered before
+records nothing. Idempotent by key `transfer:{transfer_id}:{step}`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SOURCE: Final = "transfer"
 
 
 class StepTaken(msgspec.Struct, frozen=True):
-    """What became of an instruction here. `fenced`: its token is older than the highest seen, `highest_token`."""
+    """The result of an instruction. `fenced`: its token is lower than the highest seen, `highest_token`."""
 
     outcome: Literal["recorded", "answered-before", "fenced"]
     events: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class StepTaken(msgspec.Struct, frozen=True):
 
 
 class TakeStep(Command):
-    """Carry one instruction out, or pass it over."""
+    """Record the events that answer one instruction, if any."""
 
     def __init__(self, instruction: Instruction) -> None:
         self.instruction = instruction
@@ -43,23 +43,23 @@ class TakeStep(Command):
         self.size = max(1, len(instruction.lines))
 
     def decide(self, view: View) -> Decision:
-        asked = self.instruction
+        instruction = self.instruction
         try:
-            check_site(asked, view.location.location_id)
-        except WrongLocation as astray:
-            raise WRONG_LOCATION(str(astray), transfer_id=asked.transfer_id) from astray
-        highest = view.transfer_token(asked.transfer_id)
-        if asked.token < highest:
+            check_site(instruction, view.location.location_id)
+        except WrongLocation as wrong:
+            raise WRONG_LOCATION(str(wrong), transfer_id=instruction.transfer_id) from wrong
+        highest = view.transfer_token(instruction.transfer_id)
+        if instruction.token < highest:
             return Decision(answer=StepTaken("fenced", (), highest))
-        history = history_of(view.transfer_events(asked.transfer_id))
-        drafts = answer(asked, history, lambda item_id: _stock(view, item_id))
+        history = history_of(view.transfer_events(instruction.transfer_id))
+        drafts = answer(instruction, history, lambda item_id: _stock(view, item_id))
         events: list[Event] = [
             unplaced(
                 view,
                 draft.type,
                 actor=ACTOR,
                 source=SOURCE,
-                transfer_id=asked.transfer_id,
+                transfer_id=instruction.transfer_id,
                 item_id=draft.item_id,
                 quantity=draft.quantity,
                 unit=draft.unit,
@@ -70,8 +70,10 @@ class TakeStep(Command):
             )
             for draft in drafts
         ]
-        writes: list[Write] = [] if asked.token == highest else [_keep({asked.transfer_id: asked.token})]
-        return Decision(events=events, writes=writes, answer=StepTaken("answered-before", (), asked.token))
+        writes: list[Write] = (
+            [] if instruction.token == highest else [_store_tokens({instruction.transfer_id: instruction.token})]
+        )
+        return Decision(events=events, writes=writes, answer=StepTaken("answered-before", (), instruction.token))
 
     def answer(self, recorded: RecordedCommand) -> StepTaken:
         kinds = tuple(each.event.type.value for each in recorded.sealed)
@@ -79,7 +81,7 @@ class TakeStep(Command):
 
 
 class KeepTokens(Command):
-    """Remember the highest token of each transfer, also of those whose step is answered by its key alone."""
+    """Store the highest token of each transfer, also for instructions that are answered by their key alone."""
 
     def __init__(self, instructions: Iterable[Instruction]) -> None:
         self.tokens: dict[str, int] = {}
@@ -87,7 +89,7 @@ class KeepTokens(Command):
             self.tokens[each.transfer_id] = max(each.token, self.tokens.get(each.transfer_id, 0))
 
     def decide(self, view: View) -> Decision:  # noqa: ARG002 - it depends on nothing but the rows it writes
-        return Decision(writes=[_keep(self.tokens)])
+        return Decision(writes=[_store_tokens(self.tokens)])
 
 
 def _stock(view: View, item_id: str) -> SiteStock | None:
@@ -96,7 +98,7 @@ def _stock(view: View, item_id: str) -> SiteStock | None:
 
 
 def _digest(instruction: Instruction) -> str:
-    """What must be the same in every repetition. Token, number and the reason of a refusal may differ."""
+    """The digest of what every repetition must have in common. Token, number and a refusal's reason may differ."""
     moves = instruction.step in {InstructionStep.OUT, InstructionStep.IN}
     content = (
         instruction.step,
@@ -107,7 +109,7 @@ def _digest(instruction: Instruction) -> str:
     return sha256(msgspec.json.encode(content)).hexdigest()
 
 
-def _keep(tokens: Mapping[str, int]) -> Write:
+def _store_tokens(tokens: Mapping[str, int]) -> Write:
     def write(connection: Connection) -> None:
         make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         upsert: Any = make(TRANSFER_TOKEN)

@@ -1,8 +1,9 @@
-"""What a site records when it is asked to take a step of a transfer: pure.
+"""The events that a site records for an instruction of a transfer. Pure.
 
-Everything follows from the transfer's events in the site's own log, so an instruction may come twice, late, or after
-the one that cancels it: at most one OUT a line, no IN after a refusal here, no refusal after an IN or LOST, and a
-reversal at most once and only after an OUT. Quantities are thousandths. Source: DESIGN section 5.
+They follow from the transfer's events in the site's own log, so an instruction may come twice, late, or after the one
+that cancels it: at most one OUT a line, no IN after a refusal here, no refusal after an IN or LOST, and a reversal at
+most once and only after an OUT. Quantities are thousandths. Source: DESIGN section 5; the rules of both sites are in
+`shared.transfers`.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ CANCELLED: Final = "cancelled"
 
 
 class WrongLocation(Exception):
-    """An instruction that is not for this site to answer; the text says why."""
+    """An instruction that this site cannot answer, with the reason."""
 
 
 class SiteStock(msgspec.Struct, frozen=True):
-    """What a decision needs of one item: its base unit, and what is available (unexpired reservations taken off)."""
+    """One item's base unit and its available stock (on hand minus unexpired reservations)."""
 
     unit: str
     available: int
@@ -61,7 +62,7 @@ class TransferHistory(msgspec.Struct, frozen=True):
 
 
 Stock = Callable[[str], SiteStock | None]
-"""Looks an item up; None where nobody defined it here."""
+"""Looks an item up; None where it is not defined here."""
 
 
 def history_of(events: Sequence[Event]) -> TransferHistory:
@@ -87,7 +88,7 @@ def check_site(instruction: Instruction, location_id: str) -> None:
 
 
 def answer(instruction: Instruction, history: TransferHistory, stock: Stock) -> list[EventDraft]:
-    """The events with which the site answers, all in one transaction; none where its log answers already."""
+    """The events that answer the instruction, for one transaction; none where the site's log answers it already."""
     if instruction.step is InstructionStep.IN:
         return _receive(instruction, history, stock)  # also what is left after a receipt in part
     if answered(instruction.step, history.types):
@@ -117,7 +118,7 @@ def _summed(lines: Iterable[InstructionLine]) -> list[InstructionLine]:
 
 
 def _misfit(lines: list[InstructionLine], stock: Stock) -> str | None:
-    """Why these lines cannot be booked here whatever the stock, or None."""
+    """The reason why these lines cannot be recorded here regardless of stock, or None."""
     if not lines:
         return NO_LINES
     if len(lines) > MAX_LINES or any(not 1 <= line.line <= MAX_LINES for line in lines):
@@ -138,7 +139,7 @@ def _send(instruction: Instruction, stock: Stock) -> list[EventDraft]:
         return [_refusal(misfit)]
     for line in lines:
         item = stock(line.item_id)
-        # No event can carry more than MAX_QUANTITY, however much the book says is there.
+        # An event cannot carry more than MAX_QUANTITY, even if more is available.
         if item is None or line.quantity > min(item.available, MAX_QUANTITY):
             return [_refusal(INSUFFICIENT_STOCK)]
     return [_move(EventType.TRANSFER_OUT, line, line.quantity) for line in lines]
@@ -150,7 +151,7 @@ def _receive(instruction: Instruction, history: TransferHistory, stock: Stock) -
     lines = _summed(instruction.lines)
     misfit = _misfit(lines, stock)
     if misfit is not None:
-        # Once anything of it was received or lost here the transfer can no longer be refused.
+        # After a receipt or loss recorded here the transfer can no longer be refused.
         return [] if history.settled else [_refusal(misfit)]
     left = ((line, line.quantity - history.settled.get(line.item_id, 0)) for line in lines)
     return [_move(EventType.TRANSFER_IN, line, quantity) for line, quantity in left if quantity > 0]

@@ -1,7 +1,8 @@
-"""What is on its way: for each transfer and item, what was sent, reversed, received and lost.
+"""The goods in transit: for each transfer and item the sums sent, reversed, received and lost.
 
-In transit is the signed sum of what each log says; below zero means received before the sender was heard. Quantities
-are thousandths, moments microseconds UTC. Works inside the transaction of the Connection it is given.
+In transit is the signed sum of all logs (`shared.transfers`); below zero means received while the source's log is not
+known yet. Quantities are thousandths, moments microseconds UTC. Works inside the transaction of the Connection it is
+given.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from shared.transfers import in_transit as signed_sum
 
 
 class OnItsWay(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of one transfer, over all logs. `first_at`: the earliest moment any of its events occurred.
+    """One item of one transfer, over all logs. `first_at`: when the earliest of its events occurred.
 
-    As of a past moment a sending that was reversed since is left out, so `reversed` is zero.
+    As of a past moment a TRANSFER_OUT that was reversed since is left out, so `reversed` is zero.
     """
 
     transfer_id: str
@@ -44,7 +45,7 @@ class OnItsWay(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ahead(self) -> bool:
-        """It was received before its sender was heard."""
+        """Whether it was received while the source's log is not known yet."""
         return self.in_transit < 0
 
 
@@ -65,9 +66,9 @@ def in_transit(
     item_id: str | None = None,
     limit: int | None = None,
 ) -> InTransitReport:
-    """What is in transit now, as of a moment, or as known at one; None for a filter: all.
+    """The goods in transit now, as of a moment, or as known at one; None for a filter: all.
 
-    `location_ids` keeps transfers of which at least one of these locations has recorded something.
+    `location_ids` selects the transfers with an event at one of these locations at least.
     """
     if as_of is None and known_at is None:
         cut = Cut(None, {row.location_id: row.sequence for row in connection.execute(select(HEAD))})

@@ -1,1 +1,1 @@
-"""Instructions to branches, and the facts that their logs tell of transfers."""
+"""Instructions to branches, and the facts of transfers in their logs."""

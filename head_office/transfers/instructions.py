@@ -1,10 +1,10 @@
-"""What the coordinator asks branches to record: open until a fact answers it, fenced by the transfer's highest token.
+"""Instructions of the coordinator to branches: open until a fact answers them, fenced by the transfer's highest token.
 
-Answered ones are kept until nothing of their transfer is on its way: a coordinator that lost its database knows from
-them alone where goods in transit are going.
+Answered ones are kept until their transfer is over: a coordinator that lost its database knows from them alone where
+goods in transit are going.
 
 Works inside the transaction of the Connection it is given. Locks are taken in one order everywhere, tokens by
-(transfer, source) and then locations by id, so that two batches never wait for each other.
+(transfer, source) and then locations by id, so that two batches do not deadlock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from shared.transfers import ANSWERS, in_transit_sql
 MAX_PAGE: Final = 1_000
 SWEEP_EVERY: Final = 1_000
 
-# A subquery for one value and not EXISTS, which the planner may turn into a scan of the whole log.
+# The rule of `shared.transfers.answered` in SQL. A subquery for one value and not EXISTS, which the planner may turn
+# into a scan of the whole log.
 _ANSWERED: Final = (
     "coalesce((SELECT true FROM event WHERE event.location_id = instruction.location_id"
     " AND event.transfer_id = instruction.transfer_id AND event.type = ANY (CASE instruction.step "
@@ -37,8 +38,8 @@ _ANSWERED: Final = (
     + " END) LIMIT 1), false)"
 )
 
-# Rows are taken in one order, so that two batches never wait for each other's. Tokens of other sources, which no honest
-# coordinator gives a transfer, count as well.
+# Rows are locked in one order, so that two batches do not deadlock. Tokens of the same transfer under another source,
+# which no correct coordinator sends, count as well.
 _RAISE_TOKENS: Final = text(
     """
     WITH given AS (
@@ -79,17 +80,18 @@ _STORE: Final = text(
         ON CONFLICT (location_id, transfer_id, step)
         DO UPDATE SET number = excluded.number, token = excluded.token, body = excluded.body
     )
-    SELECT pg_notify('{INSTRUCTIONS_CHANNEL}', location_id) FROM unnest(CAST(:told AS text[])) AS told (location_id)
+    SELECT pg_notify('{INSTRUCTIONS_CHANNEL}', location_id)
+    FROM unnest(CAST(:changed AS text[])) AS changed (location_id)
     """
 )
 
-# Of a transfer that one log tells of and the other not yet, more or less than nothing is on its way.
-_ON_ITS_WAY: Final = (
+# The opposite of `shared.transfers.TransferTotals.over` in SQL; not zero also where only one of the two logs is known.
+_NOT_OVER: Final = (
     "coalesce((SELECT true FROM transfer_line AS line WHERE line.transfer_id = instruction.transfer_id"
     f" GROUP BY line.item_id HAVING sum({in_transit_sql('line')}) <> 0 LIMIT 1), false)"
 )
 
-_SWEEP: Final = text(f"DELETE FROM instruction WHERE location_id = :location_id AND {_ANSWERED} AND NOT {_ON_ITS_WAY}")
+_SWEEP: Final = text(f"DELETE FROM instruction WHERE location_id = :location_id AND {_ANSWERED} AND NOT {_NOT_OVER}")
 
 # One statement, so one moment: numbers are committed in order, so none up to the last one can still appear.
 _PAGE: Final = text(
@@ -111,10 +113,10 @@ _decode: Final = msgspec.json.Decoder(Instruction).decode
 
 
 def put(connection: Connection, instructions: Sequence[Instruction]) -> list[InstructionAnswer]:
-    """Take instructions, at most 1,000, in order; one answer each.
+    """Store instructions, at most 1,000, in order; one answer each.
 
     One under a token below the highest seen for its transfer is `fenced`. The same step again, under the same or a
-    higher token, takes the place of the one before and gets a new number, so that the branch sees it.
+    higher token, replaces the one before and gets a new number, so that the branch reads it.
     """
     places = known(connection, (each.location_id for each in instructions))
     highest = _raise_tokens(connection, [each for each in instructions if each.location_id in places])
@@ -128,7 +130,7 @@ def put(connection: Connection, instructions: Sequence[Instruction]) -> list[Ins
             outcome = InstructionOutcome.FENCED if each.token < token else InstructionOutcome.ACCEPTED
         if outcome is InstructionOutcome.ACCEPTED:
             place = (each.location_id, each.transfer_id, each.step.value)
-            taken.pop(place, None)  # the later one of a batch stands, at its own place in the order
+            taken.pop(place, None)  # the later one of a batch counts, at its own place in the order
             taken[place] = each
         answers.append(
             InstructionAnswer(transfer_id=each.transfer_id, step=each.step, outcome=outcome, highest_token=token)
@@ -139,17 +141,17 @@ def put(connection: Connection, instructions: Sequence[Instruction]) -> list[Ins
 
 
 def _raise_tokens(connection: Connection, instructions: Sequence[Instruction]) -> dict[str, int]:
-    """The highest token of each transfer with these counted in; their rows stay locked until the transaction ends."""
-    asked: dict[tuple[str, str], int] = {}
+    """The highest token of each transfer including these; their rows stay locked until the transaction ends."""
+    tokens: dict[tuple[str, str], int] = {}
     for each in instructions:
         key = (each.transfer_id, each.source)
-        asked[key] = max(each.token, asked.get(key, 0))
-    if not asked:
+        tokens[key] = max(each.token, tokens.get(key, 0))
+    if not tokens:
         return {}
     given = {
-        "transfer_ids": [transfer_id for transfer_id, _ in asked],
-        "sources": [source for _, source in asked],
-        "tokens": list(asked.values()),
+        "transfer_ids": [transfer_id for transfer_id, _ in tokens],
+        "sources": [source for _, source in tokens],
+        "tokens": list(tokens.values()),
     }
     return {row.transfer_id: row.token for row in connection.execute(_RAISE_TOKENS, given)}
 
@@ -172,12 +174,12 @@ def _store(connection: Connection, instructions: Sequence[Instruction]) -> None:
             "numbers": given,
             "tokens": [each.token for each in instructions],
             "bodies": [_encode(msgspec.structs.replace(each, number=0)) for each in instructions],
-            "told": sorted(counts),
+            "changed": sorted(counts),
         },
     )
     for location_id, count in counts.items():
-        # Those of transfers that are over are of no more use; swept now and then, under the location's lock, they cost
-        # next to nothing.
+        # Instructions of transfers that are over are of no more use; deleting them now and then, under the location's
+        # lock, costs next to nothing.
         if last[location_id] % SWEEP_EVERY < count:
             connection.execute(_SWEEP, {"location_id": location_id})
 
@@ -185,7 +187,7 @@ def _store(connection: Connection, instructions: Sequence[Instruction]) -> None:
 def page(connection: Connection, location_id: str, after: int, limit: int = MAX_PAGE) -> InstructionPage:
     """The open instructions of a location with numbers above `after`, in order.
 
-    `next` passes over answered ones; it is below `after` where head office was restored and has given fewer numbers.
+    `next` skips answered ones; it is below `after` where head office was restored and has assigned fewer numbers.
     """
     rows = connection.execute(_PAGE, {"location_id": location_id, "after": after, "limit": limit}).all()
     if not rows:

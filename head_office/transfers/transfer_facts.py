@@ -1,12 +1,12 @@
-"""What head office's copy of the logs says of transfers, and which transfers got something new to say.
+"""The facts of transfers in head office's copy of the logs, and the transfers that have new facts.
 
-With them goes what was asked, from the instructions that are kept: a coordinator that never heard of a transfer learns
-from it between which locations it is.
+With the facts come the sites and lines of the kept instructions: a coordinator that does not know the transfer adopts
+it by them.
 
 A fact is an event that names a transfer; one that was voided since (a reversed TRANSFER_OUT) remains a fact. The cursor
 of `changes` holds a sequence for each location: a location's events are committed in that order under the lock of its
-head, whatever order the transactions of several locations end in, so nothing is ever passed over. Events that came out
-of the quarantine carry old sequences; they are followed by their release numbers. Works inside the transaction of the
+head, in whatever order the transactions of several locations end, so none is skipped. Events released from the
+quarantine have old sequences; they are followed by their release numbers. Works inside the transaction of the
 Connection it is given.
 """
 
@@ -38,36 +38,37 @@ class _Reason(msgspec.Struct):
 _decode_reason: Final = msgspec.json.Decoder(_Reason).decode
 
 
-class _Asked(msgspec.Struct):
+class _Instructed(msgspec.Struct):
     source: Id
     destination: Id
     lines: tuple[InstructionLine, ...]
 
 
-_decode_asked: Final = msgspec.json.Decoder(_Asked).decode
+_decode_instructed: Final = msgspec.json.Decoder(_Instructed).decode
 
-# The first two name the goods as they were asked for, the others as they left.
-_TELLING: Final = (
+# In the order of preference: the lines of the first three are those requested, the lines of the others those sent.
+_STEPS_BY_PREFERENCE: Final = (
     InstructionStep.OUT,
     InstructionStep.REFUSE_OUT,
     InstructionStep.REFUSE_IN,
     InstructionStep.IN,
     InstructionStep.REVERSE,
 )
-_ASKED: Final = text(
+_INSTRUCTED: Final = text(
     f"""
     SELECT asked.transfer_id, kept.body
     FROM unnest(CAST(:transfer_ids AS text[])) AS asked (transfer_id)
     CROSS JOIN LATERAL (
         SELECT body FROM instruction WHERE instruction.transfer_id = asked.transfer_id
-        ORDER BY array_position(ARRAY[{", ".join(f"'{step}'" for step in _TELLING)}], step), token DESC, location_id
+        ORDER BY array_position(ARRAY[{", ".join(f"'{step}'" for step in _STEPS_BY_PREFERENCE)}], step), token DESC,
+            location_id
         LIMIT 1
     ) AS kept
     """
 )
 
 
-# OFFSET 0 keeps the planner from turning the look-ups by transfer into a scan of the whole log, whatever it guesses.
+# OFFSET 0 keeps the planner from turning the look-ups by transfer into a scan of the whole log.
 _FACTS: Final = text(
     """
     SELECT asked.transfer_id, token.highest, fact.*
@@ -82,7 +83,7 @@ _FACTS: Final = text(
                 WHERE sent.location_id = event.location_id AND sent.sequence = event.voided_sequence
             ) ELSE coalesce(abs(in_transit_change), on_hand_change) END AS quantity,
             coalesce(
-                -- One that was quarantined is known from its release on.
+                -- A quarantined event is known from its release on.
                 (SELECT released_at FROM quarantine
                  WHERE quarantine.location_id = event.location_id AND quarantine.sequence = event.sequence),
                 (SELECT received_at FROM ingest_batch
@@ -98,33 +99,36 @@ _FACTS: Final = text(
 
 
 def facts(connection: Connection, transfer_ids: Sequence[str]) -> list[TransferFacts]:
-    """Everything the logs say of each transfer, and what was asked of it, in the order of `transfer_ids`.
+    """All facts of each transfer, with its sites and lines as instructed, in the order of `transfer_ids`.
 
-    Facts are by location and sequence.
+    Facts are in the order of location and sequence.
     """
     if not transfer_ids:
         return []
     asked = list(dict.fromkeys(transfer_ids))
-    # Before the facts: what is swept out between the two is over by then, and the facts say so.
-    kept = {row.transfer_id: _decode_asked(row.body) for row in connection.execute(_ASKED, {"transfer_ids": asked})}
+    # Read before the facts: an instruction deleted between the two is of a transfer that is over by its facts.
+    kept = {
+        row.transfer_id: _decode_instructed(row.body)
+        for row in connection.execute(_INSTRUCTED, {"transfer_ids": asked})
+    }
     rows = connection.execute(_FACTS, {"transfer_ids": asked}).all()
     reasons = _reasons(connection, rows)
     found: dict[str, TransferFacts] = {}
     for row in rows:
-        about = found.get(row.transfer_id)
-        if about is None:
-            said = kept.get(row.transfer_id)
-            about = TransferFacts(
+        transfer = found.get(row.transfer_id)
+        if transfer is None:
+            instructed = kept.get(row.transfer_id)
+            transfer = TransferFacts(
                 transfer_id=row.transfer_id,
                 highest_token=row.highest or 0,
                 facts=[],
-                source=None if said is None else said.source,
-                destination=None if said is None else said.destination,
-                lines=() if said is None else said.lines,
+                source=None if instructed is None else instructed.source,
+                destination=None if instructed is None else instructed.destination,
+                lines=() if instructed is None else instructed.lines,
             )
-            found[row.transfer_id] = about
+            found[row.transfer_id] = transfer
         if row.sequence is not None:
-            about.facts.append(
+            transfer.facts.append(
                 Fact(
                     location_id=row.location_id,
                     sequence=row.sequence,
@@ -140,7 +144,7 @@ def facts(connection: Connection, transfer_ids: Sequence[str]) -> list[TransferF
 
 
 def _reasons(connection: Connection, rows: Sequence[Row[Any]]) -> dict[tuple[str, int], str | None]:
-    """Reasons stand in the canonical lines only; the few events that have one are read from the log."""
+    """The reasons, which are in the canonical lines only, of the few events that have one."""
     wanted: dict[str, list[int]] = {}
     for row in rows:
         if row.type in _WITH_REASON:
@@ -152,8 +156,8 @@ def _reasons(connection: Connection, rows: Sequence[Row[Any]]) -> dict[tuple[str
     }
 
 
-# A head office that was restored has less than it told of, so nobody's position is ahead of what there is. Locations
-# take turns, so that a busy one does not hold up the others; those without news come first, with their position.
+# A restored head office has fewer events than a cursor may name, so positions are cut to what there is. Locations take
+# turns, so that a busy one does not delay the others; those without new facts come first, with their position.
 _CHANGES: Final = text(
     """
     WITH reached AS (
@@ -167,7 +171,7 @@ _CHANGES: Final = text(
         ) AS given (location_id, sequence, release) ON given.location_id = head.location_id
     )
     SELECT reached.location_id, reached.sequence AS from_sequence, reached.release AS from_release,
-        news.turn, news.sequence, news.release, news.transfer_id
+        fresh.turn, fresh.sequence, fresh.release, fresh.transfer_id
     FROM reached LEFT JOIN LATERAL (
         (SELECT row_number() OVER (ORDER BY sequence) AS turn, sequence, CAST(NULL AS bigint) AS release, transfer_id
          FROM event
@@ -180,8 +184,8 @@ _CHANGES: Final = text(
          )
          FROM quarantine WHERE location_id = reached.location_id AND release_number > reached.release
          ORDER BY release_number LIMIT :limit + 1)
-    ) AS news ON true
-    ORDER BY news.turn NULLS FIRST, reached.location_id, news.release
+    ) AS fresh ON true
+    ORDER BY fresh.turn NULLS FIRST, reached.location_id, fresh.release
     LIMIT :limit + 1 + (SELECT count(*) FROM head)
     """
 )
@@ -202,15 +206,15 @@ def changes(connection: Connection, cursor: str | None, limit: int = MAX_PAGE) -
     rows = connection.execute(_CHANGES, {**given, "limit": limit}).all()
     more = sum(row.turn is not None for row in rows) > limit
     transfers: dict[str, None] = {}
-    begun: set[str] = set()
+    started: set[str] = set()
     for row in rows:
         if row.turn is not None and row.transfer_id is not None and row.transfer_id not in transfers:
             if len(transfers) == limit:
                 more = True
                 break
             transfers[row.transfer_id] = None
-        if row.location_id not in begun:
-            begun.add(row.location_id)
+        if row.location_id not in started:
+            started.add(row.location_id)
             at[row.location_id] = (row.from_sequence, row.from_release)
         sequence, release = at[row.location_id]
         at[row.location_id] = (

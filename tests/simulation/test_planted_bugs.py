@@ -118,8 +118,8 @@ def lease_does_not_fence(patch: pytest.MonkeyPatch) -> None:
 
 def head_office_keeps_to_itself_what_was_asked(patch: pytest.MonkeyPatch) -> None:
     """The facts of a transfer do not say between which locations it is."""
-    nothing = str(head_office.transfers.transfer_facts._ASKED) + " WHERE false"
-    patch.setattr(head_office.transfers.transfer_facts, "_ASKED", text(nothing))
+    nothing = str(head_office.transfers.transfer_facts._INSTRUCTED) + " WHERE false"
+    patch.setattr(head_office.transfers.transfer_facts, "_INSTRUCTED", text(nothing))
 
 
 @pytest.mark.parametrize(
