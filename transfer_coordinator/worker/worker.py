@@ -91,11 +91,6 @@ class CoordinatorWorker:
             lambda: float(not (self.poll_retry.failing or self.send_retry.failing))
         )
 
-    @property
-    def open_transfers(self) -> int:
-        """How many leases this process holds now."""
-        return len(self._held)
-
     def expected(self) -> int:
         """How many transfers are expected to change next, at one time: see `batching`."""
         return self._active.expected(self._monotonic())

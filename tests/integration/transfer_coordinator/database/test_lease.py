@@ -163,7 +163,7 @@ def test_a_coordinator_that_slept_through_its_lease_does_no_harm(bench: Bench) -
     assert next(iter(bench.office.kept.values())).token == 2
     before = bench.journal()
     first.step()
-    assert (first.open_transfers, bench.journal()) == (0, before)
+    assert (len(first._held), bench.journal()) == (0, before)
     bench.settle(second)
     assert bench.state() == "COMPLETED"
     assert bench.office.log("A") == ["OUT"]
@@ -197,7 +197,7 @@ def test_a_wish_left_at_another_coordinator_frees_what_was_given_up(bench: Bench
     second.round(sweep=True)
     bench.clock.turn(6)
     first.round(sweep=True)  # asks again and gives the lease back
-    assert (first.open_transfers, bench.state()) == (0, "OUT_PENDING")
+    assert (len(first._held), bench.state()) == (0, "OUT_PENDING")
     second.round(sweep=True)  # it is due at once, not after the usual wait
     assert bench.state() == "OUT_CANCEL_PENDING"
 

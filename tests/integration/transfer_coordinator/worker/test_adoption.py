@@ -89,7 +89,7 @@ def test_without_instructions_nothing_is_guessed(bench: Bench) -> None:
     bench.settle(worker)
     assert strays(bench) == ["x"]
     assert bench.office.asked == []
-    assert worker.open_transfers == 0
+    assert len(worker._held) == 0
     # the sites settle it by themselves: then nothing is left to be done
     bench.office.sites["B"].record("x", IN, "milk", 1_000)
     bench.office.work()

@@ -29,7 +29,7 @@ def test_the_straight_way(bench: Bench) -> None:
     assert bench.office.log("A") == ["OUT", "OUT"]
     assert bench.office.log("B") == ["IN", "IN"]
     assert (bench.office.stock("milk"), bench.office.in_transit("milk")) == (100_000, 0)
-    assert worker.open_transfers == 0
+    assert len(worker._held) == 0
     assert worker.step() == 0
 
 
@@ -217,7 +217,7 @@ def test_more_than_it_can_hold_wait_their_turn(bench: Bench) -> None:
     for number in range(5):
         create(worker, a_transfer(f"t{number}", 1_000))
     worker.step()
-    assert worker.open_transfers == 2
+    assert len(worker._held) == 2
     assert sorted(bench.state(f"t{number}") for number in range(5)) == ["OUT_PENDING"] * 2 + ["REQUESTED"] * 3
     bench.settle(worker, 30)
     assert {bench.state(f"t{number}") for number in range(5)} == {"COMPLETED"}
