@@ -6,6 +6,7 @@ a rule that finds nothing is known to be able to.
 
 import ast
 import fnmatch
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -296,6 +297,17 @@ def environment_reads(root: Path) -> list[str]:
     return breaches
 
 
+def lost_paths(root: Path) -> list[str]:
+    """Files and folders that a document names in backticks and that are not there."""
+    breaches = []
+    for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
+        text = (root / document).read_text() if (root / document).exists() else ""
+        for name in re.findall(rf"`((?:{'|'.join((*PACKAGES, 'tests'))})/[\w/.-]*)`", text):
+            if not (root / name).exists():
+                breaches.append(f"{document} names {name}")
+    return breaches
+
+
 def long_files(root: Path) -> list[str]:
     lengths = ((path, len(path.read_text().splitlines())) for _, path in sources(root))
     return [f"{path.relative_to(root)} has {length} lines" for path, length in lengths if length > LONGEST]
@@ -312,6 +324,7 @@ RULES = (
     unknown_at_the_top,
     environment_reads,
     long_files,
+    lost_paths,
 )
 
 
@@ -501,6 +514,14 @@ def test_a_long_file_is_found(tree: Path) -> None:
     assert long_files(tree) == []
     (tree / "head_office" / "api.py").write_text("\n" * (LONGEST + 1))
     assert long_files(tree) == ["head_office/api.py has 401 lines"]
+
+
+@pytest.mark.parametrize("name", ["shared/gone.py", "tests/unit/gone/", "head_office/log/ingest.py"])
+def test_a_lost_path_is_found(tree: Path, name: str) -> None:
+    (tree / "README.md").write_text("`shared/` holds `shared/events.py`, `make test` and [x](shared/x)")
+    assert lost_paths(tree) == []
+    (tree / "README.md").write_text(f"See `{name}`.")
+    assert lost_paths(tree) == [f"README.md names {name}"]
 
 
 # Runs in a process of its own. Migrations are left out: they are scripts that alembic runs, not modules.
