@@ -73,7 +73,7 @@ def sync(
     seconds: Annotated[float, typer.Option("--wait", help="How long to try.")] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Ship everything that waits, take what head office has for this location, and say how it ended."""
+    """Ship all pending events, pull what head office has for this location, and print the result."""
     settings = load(directory)
     if settings.head_office is None:
         raise CommandRefused(

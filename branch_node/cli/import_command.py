@@ -61,7 +61,7 @@ def import_file(
     recorded something else to the conflicts file beside it, and the exit code is 1; the others are recorded all the
     same.
     """
-    del example_map  # acts by its callback
+    del example_map  # printed by its callback
     try:
         found = parse_map(map_file.read_bytes(), str(map_file))
         path = rejects_path(file, rejects)
@@ -84,7 +84,7 @@ def import_file(
 
 @contextmanager
 def _recorder(settings: BranchSettings, *, dry_run: bool) -> Iterator[ImportRecorder]:
-    """To the node that serves this --dir where there is one; else this process is the node while it imports."""
+    """A recorder over HTTP to the node that serves this --dir, else one of a node in this process."""
     client = None if dry_run else serving(settings.dir)
     if client is None and not dry_run:
         with opened(settings) as node:

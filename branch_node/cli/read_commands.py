@@ -1,4 +1,4 @@
-"""`larder branch stock`, `log`, `explain` and `status`: what the node knows."""
+"""`larder branch stock`, `log`, `explain` and `status`: reads of the node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`larder branch record`, `order` and `count`: what happened, as at a till or a tablet."""
+"""`larder branch record`, `order` and `count`: commands that record events."""
 
 from __future__ import annotations
 

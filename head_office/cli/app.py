@@ -26,11 +26,11 @@ COMMANDS: Final = {
     "log": ("head_office.cli.stock_commands:log", "Head office's copy of a location's log."),
     "verify": (
         "head_office.cli.log_commands:verify_logs",
-        "Verify every hash, every row beside the log, every figure made of it, and that goods are conserved.",
+        "Verify every hash, every row beside the log, every projected figure, and that goods are conserved.",
     ),
     "rebuild": (
         "head_office.cli.log_commands:rebuild_projections",
-        "Make stock and transfers anew from the log; rows that are right stay as they are.",
+        "Rebuild stock and transfers from the log; correct rows stay unchanged.",
     ),
 }
 

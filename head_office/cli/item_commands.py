@@ -1,4 +1,4 @@
-"""`larder head-office items`: the catalogue's items, from the keyboard or a file, and what branches defined."""
+"""`larder head-office items`: the catalogue's items, import from a file, and items that branches defined."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def import_file(
 
 @items_app.command("waiting")
 def list_waiting(*, folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
-    """Items that branches defined by themselves, and that head office has not taken up."""
+    """Items that branches defined and head office has neither accepted nor mapped."""
     with transaction(folder, database_url) as connection:
         found: list[item_proposals.ItemProposal] = read_all(
             lambda after: item_proposals.list_waiting(connection, after),
@@ -166,7 +166,7 @@ def map_to(
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which item of the group a branch's own one is."""
+    """Map a branch's own item to an item of the group."""
     with transaction(folder, database_url) as connection:
         made = item_proposals.map_to(connection, location_id, alias, item_id)
     if as_json:

@@ -164,7 +164,7 @@ def revoke_key(
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a key, for good. Branches hear of it at their next contact."""
+    """Revoke a key, permanently. Branches receive the revocation at their next contact."""
     with transaction(folder, database_url) as connection:
         revoked = key_record(api_keys.revoke(connection, key_id))
     if as_json:
@@ -174,7 +174,7 @@ def revoke_key(
 
 
 def _address(folder: Path | None, database_url: str | None) -> str:
-    """Head office's address, but for the machine's name, which is for the reader to say."""
+    """Head office's address with a placeholder for the machine's name."""
     return f"http://THIS-MACHINE:{settings_of(folder, database_url=database_url).port}"
 
 

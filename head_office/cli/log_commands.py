@@ -22,7 +22,7 @@ Location = Annotated[str | None, typer.Option("--location", help="This location 
 def verify_logs(
     *, location: Location = None, folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False
 ) -> None:
-    """Verify every hash, every row beside the log, every figure made of it, and that goods are conserved."""
+    """Verify every hash, every row beside the log, every projected figure, and that goods are conserved."""
     with office(folder, database_url) as engine, verification.snapshot(engine) as connection:
         with progress_bar("Events", _events(connection, location)) as advance:
             result = verification.verify(connection, location, progress=advance)
@@ -57,7 +57,7 @@ def verify_logs(
 def rebuild_projections(
     *, location: Location = None, folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False
 ) -> None:
-    """Make stock and transfers anew from the log; rows that are right stay as they are."""
+    """Rebuild stock and transfers from the log; correct rows stay unchanged."""
     with transaction(folder, database_url) as connection, status_line("Making the projections anew"):
         result = rebuild.rebuild(connection, location)
     if as_json:

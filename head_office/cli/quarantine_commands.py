@@ -27,7 +27,7 @@ def list_quarantine(
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """What lies in quarantine, and why."""
+    """The events in quarantine, and why each could not be folded."""
     with transaction(folder, database_url) as connection:
         if location is not None:
             check_locations(connection, [location])

@@ -63,7 +63,7 @@ def stock(
         records = {name: freshness_out(found) for name, found in fresh.items()}
         print_json({"items": [stock_out(row, figure_at, records[row.location_id]) for row in rows], **about})
         return
-    # The time of last contact says nothing of the past: there, the last event known at that time is shown.
+    # The last contact is a figure of now; for a past moment the last event known at that moment is shown.
     in_the_past = cut.known_at is not None
     freshness_column = "known to" if in_the_past else "heard"
     title = f"Stock at {figure_at}" + (f", as known at {_text(cut.known_at)}" if in_the_past else "")

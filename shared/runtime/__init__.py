@@ -1,1 +1,1 @@
-"""What every service needs to run; it knows no event and imports nothing of ours."""
+"""What every service needs to run; it knows no event and imports nothing else of Larder."""

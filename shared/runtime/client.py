@@ -193,7 +193,7 @@ def _remote_problem(status: int, headers: Mapping[str, str], body: bytes) -> Exc
     except ValueError:
         found = None
     if not isinstance(found, dict) or not isinstance(found.get("code"), str):
-        # A gateway's own error page says nothing about the request; a Larder service names a code.
+        # A gateway's own error page does not describe the request; a Larder service sends a code.
         return Unreachable(f"the answer {status} is not from a Larder service")
     text = {name: str(found.pop(name, ""))[:_LONGEST_HINT] for name in ("code", "title", "detail", "hint")}
     found.pop("type", None)

@@ -15,7 +15,7 @@ COMMANDS: Final = {
     "create": ("transfer_coordinator.cli.coordinator_commands:create", "Move goods from one location to another."),
     "show": (
         "transfer_coordinator.cli.coordinator_commands:show",
-        "One transfer: where it stands and why, what the logs say of it, and its journal.",
+        "One transfer: its state and why, its events in the logs, and its journal.",
     ),
     "list": ("transfer_coordinator.cli.coordinator_commands:list_transfers", "Transfers, the newest first."),
     "cancel": (

@@ -103,7 +103,7 @@ def _answer(document: Any, as_json: bool) -> None:
 def show(
     *, transfer: Name, folder: Directory = None, url: Url = None, key: Key = None, as_json: AsJson = False
 ) -> None:
-    """One transfer: where it stands and why, what the logs say of it, and its journal."""
+    """One transfer: its state and why, its events in the logs, and its journal."""
     with coordinator(folder, url, key) as reached:
         document = reached.client.get(f"/v1/transfers/{quote(transfer, safe='')}")
     if as_json:

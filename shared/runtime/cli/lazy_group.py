@@ -26,11 +26,12 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and name in self.lazy_commands:
-            command = _load(name, self.lazy_commands[name][0])
+            command = load_command(name, self.lazy_commands[name][0])
         return name, command, rest
 
 
-def _load(name: str, place: str) -> Any:
+def load_command(name: str, place: str) -> Any:
+    """The Click command at a place of a `CommandTable`; imports its module."""
     module, _, attribute = place.partition(":")
     found = getattr(import_module(module), attribute or "app")
     if not isinstance(found, typer.Typer):

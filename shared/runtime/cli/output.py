@@ -24,7 +24,7 @@ def print_json(value: Any) -> None:
 
 
 def print_line(markup: str) -> None:
-    """One line with rich's markup; text that is not ours must be escaped."""
+    """One line with rich's markup; any other text must be escaped."""
     Console(highlight=False).print(markup, soft_wrap=True)
 
 

@@ -65,7 +65,7 @@ class StrictDecoder(Generic[T]):
     """Decodes bodies into a msgspec Struct (or a list of them), as strict as ``parse_json``, at about msgspec's speed.
 
     A wrong type, a missing or an unknown field is 422 ``invalid-request`` with its path. The types may hold no
-    ``float``, ``Decimal`` or ``Any``; every Struct says ``forbid_unknown_fields=True`` and every int has both bounds
+    ``float``, ``Decimal`` or ``Any``; every Struct has ``forbid_unknown_fields=True`` and every int has both bounds
     (``Annotated[int, msgspec.Meta(ge=1, le=1000)]``), as a database takes only 64 bits; else TypeError here. A ``Raw``
     field must be read by a parser that rejects objects (as the domain's quantity parser does): its content is not
     checked here.

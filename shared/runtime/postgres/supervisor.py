@@ -38,7 +38,7 @@ class Task(TypedDict):
     data: str
     log: str
     endpoint: str  # the file with the server's port and state
-    lock: int  # an inherited file descriptor, locked; held by us and the server, to the last backend
+    lock: int  # an inherited file descriptor, locked; held by this process, the server and its backends
     user: list[int] | None  # uid and gid to run as
     port: int | None  # the one to try first
     shared: bool  # whether others may attach
@@ -216,7 +216,7 @@ def bound_log(log: Path, limit: int = LOG_BYTES) -> None:
     """Rotate the log if it has more than `limit` bytes: copy it to `.old` and truncate it."""
     if log.stat().st_size > limit:
         shutil.copyfile(log, log.with_name(log.name + ".old"))
-        os.truncate(log, 0)  # the server appends, so it goes on from the new end
+        os.truncate(log, 0)  # the server opened the file for appending, so it continues at the new end
 
 
 def free_port() -> int:

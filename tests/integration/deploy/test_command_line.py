@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from branch_node.cli import app as branch_app
 from deploy.cli import COMMANDS
+from head_office.cli import app as head_office_app
+from shared.runtime.cli.lazy_group import load_command
 from tests.support.processes import ROOT, clean_environment, run_larder
+from transfer_coordinator.cli import app as transfer_app
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
@@ -32,6 +36,14 @@ def test_help_imports_no_service() -> None:
     assert "typer" in loaded
     slow = {"sqlalchemy", "fastapi", "psycopg", "httpx", "pydantic", *(module for module, _ in COMMANDS.values())}
     assert not loaded & slow
+
+
+def test_every_command_is_where_its_table_says() -> None:
+    services = (branch_app.COMMANDS, head_office_app.COMMANDS, transfer_app.COMMANDS)
+    for name, (place, line) in (each for table in (COMMANDS, *services) for each in table.items()):
+        command = load_command(name, place)
+        assert command.help, place
+        assert line.endswith("."), place
 
 
 def test_version() -> None:
