@@ -1,4 +1,4 @@
-"""Puts a branch's node together, and runs it."""
+"""Builds a branch's node and runs it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ def build(
     new_id: Callable[[int], UUID] | None = None,
     rng: random.Random | None = None,
 ) -> Node:
-    """Put the node of these settings together on its database, which `init` made; nothing runs yet.
+    """Build the node of these settings on its database, which `init` created; nothing runs yet.
 
-    `transport` is how it reaches head office, None: the network. Raises Problem where the database is away.
+    `transport` is the HTTP transport to head office, None for the network. Raises Problem where the database is
+    unavailable.
     """
     node = Node(
         settings,
@@ -53,7 +54,7 @@ def build(
 
 
 def serve(settings: BranchSettings, say: Callable[[str], None]) -> int:
-    """Run the node until it is told to stop or one of its threads dies; the exit code."""
+    """Run the node until a signal stops it or one of its threads dies; the exit code."""
     configure_logging(file=settings.dir / "logs" / "branch.log", level=settings.log_level)
     _wait_for_postgresql(settings)
     node = build(settings)
@@ -72,7 +73,7 @@ def serve(settings: BranchSettings, say: Callable[[str], None]) -> int:
 
 
 def _wait_for_postgresql(settings: BranchSettings) -> None:
-    """After a power cut the database may come up later than the node. Raises Problem where it does not come."""
+    """Wait for a PostgreSQL that starts after the node. Raises Problem where it does not become available."""
     store = Store(settings.database_url, settings.dir)
     if not store.on_sqlite:
         engine = store.writing_engine()

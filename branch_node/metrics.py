@@ -1,4 +1,4 @@
-"""The gauges of a branch's node, read when somebody asks for them, so they are never stale."""
+"""The gauges of a branch's node, computed at each scrape, so they are never stale."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ UNKNOWN: Final = float("nan")
 def add_gauges(
     telemetry: Telemetry, board: StatusBoard, writer: Writer, clock: NodeClock, unshipped: Callable[[], int]
 ) -> None:
-    """Add what is worth watching: what waits, how shipping stands, how long head office was not heard of, the clock."""
+    """Register the gauges of unshipped events, shipping, silence of head office, the writer and the clock."""
 
-    def waiting_events() -> float:
+    def unshipped_events() -> float:
         try:
             return unshipped()
         except Problem:
-            return UNKNOWN  # the database is away, which the readiness check tells
+            return UNKNOWN  # the database is unavailable, which the readiness check reports
 
     def silence() -> float:
         last = board.read().last_contact_at
         return UNKNOWN if last is None else max(0.0, (clock.now() - last) / SECOND)
 
-    telemetry.gauge("unshipped_events", "Events head office has not acknowledged").set_function(waiting_events)
+    telemetry.gauge("unshipped_events", "Events head office has not acknowledged").set_function(unshipped_events)
     telemetry.gauge("head_office_silence_seconds", "Since head office was last heard of").set_function(silence)
     telemetry.gauge("writer_waiting", "Requests in the writer's queue").set_function(writer.waiting)
     telemetry.gauge("writer_groups", "Transactions committed since the start").set_function(lambda: writer.groups)

@@ -1,4 +1,4 @@
-"""One location's node, put together: database, writer, agent, witness, timers. `main.build` makes it."""
+"""One location's node: database, writer, agent, witness and timers, put together by `main.build`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ STOP_SECONDS: Final = 20.0
 
 
 class AgentMode(Enum):
-    """Who ships and pulls: threads of the node's own, the caller by `shipper.step` and `puller.step`, or nobody."""
+    """How the sync agent runs: on its own threads, by the caller's `shipper.step` and `puller.step`, or not at all."""
 
     THREADS = "threads"
     STEPPED = "stepped"
@@ -54,7 +54,7 @@ class AgentMode(Enum):
 
 
 class Node:
-    """Made by `main.build`; `open` makes it the log's writer, `start` its threads; `stop` undoes both."""
+    """A branch's node. `open` makes it the log's writer, `start` starts its threads, `stop` undoes both."""
 
     def __init__(
         self,
@@ -96,19 +96,19 @@ class Node:
     # Opening
 
     def open(self, agent: AgentMode = AgentMode.THREADS, *, patience: float = 0.0) -> None:
-        """Become the writer of the log, unless the witness tells that this database was rolled back.
+        """Become the writer of the log, unless the witness shows that this database was rolled back.
 
-        Then the node holds the lock and answers reads, and records nothing.
+        A rolled back node holds the lock and answers reads, and records nothing.
         `patience`: seconds to wait for another process, such as a short command, that is the writer now. Raises
         AlreadyWriting, SettingsError, WitnessUnusable, DatabaseVersionError or Problem.
         """
         self._become_writer(patience)
-        # Only now: opening brought the schema up to date.
-        kept = self.log_reader.sync_state()
-        self.board.change(acknowledged=kept.acknowledged, last_contact_at=kept.last_contact_at)
+        # Not earlier: opening the writer upgrades the schema.
+        state = self.log_reader.sync_state()
+        self.board.change(acknowledged=state.acknowledged, last_contact_at=state.last_contact_at)
         self._opened = True
-        finding = self._ask_witness()
-        if finding is WitnessVerdict.ROLLED_BACK:
+        verdict = self._check_witness()
+        if verdict is WitnessVerdict.ROLLED_BACK:
             return
         if self._witness is not None:
             self._witness.write(self.writer.head)
@@ -125,21 +125,22 @@ class Node:
         )
         retrying(self.writer.open)
 
-    def _ask_witness(self) -> WitnessVerdict:
+    def _check_witness(self) -> WitnessVerdict:
         path = self.settings.witness_path
-        seen = witness.read(path)
+        record = witness.read(path)
         head = self.writer.head
-        there = None if seen is None else self.log_reader.hash_at(seen.sequence)
-        finding = witness.compare(seen, self.location_id, head, there)
-        if finding is WitnessVerdict.OTHER_LOCATION and seen is not None:
+        hash_at_record = None if record is None else self.log_reader.hash_at(record.sequence)
+        verdict = witness.compare(record, self.location_id, head, hash_at_record)
+        if verdict is WitnessVerdict.OTHER_LOCATION and record is not None:
             raise SettingsError(
-                f"{path} is the witness of {seen.location_id}, not of {self.location_id}: give --witness another place"
+                f"{path} is the witness of {record.location_id}, not of {self.location_id}: "
+                "give --witness another place"
             )
-        if finding is WitnessVerdict.ROLLED_BACK and seen is not None:
+        if verdict is WitnessVerdict.ROLLED_BACK and record is not None:
             detail = (
-                f"this database ends at event {head.sequence}, but the witness {path} saw event {seen.sequence}"
-                if seen.sequence > head.sequence
-                else f"the witness {path} saw another event {seen.sequence} than this database has"
+                f"this database ends at event {head.sequence}, but the witness {path} saw event {record.sequence}"
+                if record.sequence > head.sequence
+                else f"the witness {path} saw another event {record.sequence} than this database has"
             )
             hint = (
                 "Nothing is recorded, reads go on. Put the newest database file back and start again. Do not remove "
@@ -148,11 +149,11 @@ class Node:
             self.board.change(state=ShippingState.ROLLED_BACK, detail=detail, hint=hint, recording=False)
             self.writer.refuse_with(lambda: ROLLED_BACK(detail, hint=hint))
             log.error("rolled back", detail=detail, hint=hint)
-            return finding
+            return verdict
         self._witness = Witness(path, self.location_id)
-        if finding is WitnessVerdict.FIRST and head.sequence:
+        if verdict is WitnessVerdict.FIRST and head.sequence:
             log.warning("there was no witness beside this database; begun anew", path=str(path), at=head.sequence)
-        return finding
+        return verdict
 
     def _connect(self, address: str, agent: AgentMode) -> None:
         if self.settings.key is None:
@@ -173,7 +174,7 @@ class Node:
             backoff=Backoff(self._rng),
             software=software(),
             prefetch=self._prefetch,
-            greeted=self._greeted,
+            on_hello=self._on_hello,
         )
         self.puller = Puller(
             location_id=self.location_id,
@@ -184,7 +185,7 @@ class Node:
             board=self.board,
             backoff=Backoff(self._rng),
             long_poll=LONG_POLL if threads else 0.0,
-            trouble=self._trouble,
+            on_failure=self._on_failure,
             keys_changed=self.authenticator.invalidate,
         )
         if threads:
@@ -196,23 +197,23 @@ class Node:
         self._clients.append(client)
         return client
 
-    def _greeted(self, _answer: HelloAnswer, _verdict: Verdict) -> None:
+    def _on_hello(self, _answer: HelloAnswer, _verdict: Verdict) -> None:
         if self.puller is not None:
             self.puller.restart()
         if self._agent is not None:
-            self._agent.puller.nudge()
+            self._agent.puller.wake()
 
-    def _trouble(self) -> None:
+    def _on_failure(self) -> None:
         if self.shipper is not None:
-            self.shipper.hello_soon()
+            self.shipper.request_hello()
         if self._agent is not None:
-            self._agent.shipper.nudge()
+            self._agent.shipper.wake()
 
     # Running
 
     @property
     def recording(self) -> bool:
-        """Whether commands are taken at all; false where the database was rolled back."""
+        """Whether commands are accepted; false where the database was rolled back."""
         return self.board.read().recording
 
     def start(self) -> None:
@@ -252,7 +253,7 @@ class Node:
         return max(0, self.log_reader.head().sequence - (acknowledged.sequence if acknowledged else 0))
 
     def stop(self) -> None:
-        """End the threads, commit what waits, let the database go (which checkpoints it). May be called twice."""
+        """Stop the threads, commit the queued commands, close the database (which checkpoints it). Idempotent."""
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=True)
             self._scheduler = None
@@ -266,7 +267,7 @@ class Node:
         for client in self._clients:
             client.close()
         self._clients.clear()
-        # The writer's connection goes last: the last one to close checkpoints, and a reader's may not.
+        # The writer's connection closes last: the last one checkpoints, which a reader's may not.
         self.store.close()
         if self._opened:
             self.writer.close()
@@ -277,5 +278,5 @@ class Node:
 
 
 def software() -> str:
-    """How this program calls itself."""
+    """This program's name and version, as sent to head office."""
     return f"larder/{version('larder')}"

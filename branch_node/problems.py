@@ -1,4 +1,4 @@
-"""Every refusal of a branch node, beside the common ones of `shared.runtime.problems`. Codes are stable."""
+"""The problem codes of a branch node, beside the common ones of `shared.runtime.problems`. Codes are stable."""
 
 from __future__ import annotations
 

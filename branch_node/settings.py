@@ -49,10 +49,10 @@ def _day_start(text: str) -> str:
 
 
 class BranchSettings(ServiceSettings):
-    """One location's node. `timezone` and `day_start` hold until head office tells its own for the location.
+    """Settings of one location's node. `timezone` and `day_start` hold until head office's catalogue replaces them.
 
     `database` is `sqlite:///path` or `postgresql://…`; by default a SQLite file in `dir`. `key` is the location's key
-    at head office. `witness` is a file outside the database's folder; by default it stands beside `dir`.
+    at head office. `witness` is a file outside the database's folder; by default beside `dir`.
     """
 
     service: Literal["branch"] = SERVICE
@@ -75,7 +75,7 @@ class BranchSettings(ServiceSettings):
 
     @property
     def has_database(self) -> bool:
-        """Whether `init` made the database. A PostgreSQL one is taken to be there: asking it tells otherwise."""
+        """Whether `init` created the database. A PostgreSQL one is assumed to exist until a connection fails."""
         if self.database is None:
             return (self.dir / "branch.db").exists()
         parts = urlsplit(self.database)
@@ -95,7 +95,7 @@ class BranchSettings(ServiceSettings):
 
 
 def load(directory: Path | None, **flags: Any) -> BranchSettings:
-    """The settings of the node in a directory; flags that are None were not given. Raises SettingsError."""
+    """The settings of the node in a directory; a flag of None was not given. Raises SettingsError."""
     try:
         return load_settings(BranchSettings, {"dir": directory, **flags})
     except SettingsError as error:

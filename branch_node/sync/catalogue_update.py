@@ -21,14 +21,14 @@ log = get_logger("larder.catalogue")
 _KEY_COLUMNS: Final = tuple(column.name for column in API_KEY.columns)
 _LEVEL_COLUMNS: Final = tuple(column.name for column in REORDER_LEVEL.columns)
 PEOPLE: Final = frozenset({Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER})
-"""Keys of these roles are let in at a branch; those of machines have no business there."""
+"""Roles whose keys are accepted at a branch; keys of services are not stored."""
 
 
 class ApplyCatalogue(Command):
-    """Apply verified changes of the catalogue, and stand at `version` and `digest` after them.
+    """Apply verified changes of the catalogue and move its cursor to `version` and `digest`.
 
-    `keep_keys`: after a pull from the beginning, the ids of all keys head office knows; others of its were of a
-    history that was undone and go. `keys_changed` is called once new keys are on disk.
+    `keep_keys`: after a pull from the beginning, the ids of all keys of head office; other keys that it issued belong
+    to a history that was undone, and are deleted. `keys_changed` is called after the commit.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ def _item(view: View, received: CatalogueItem) -> Item:
     known = view.item(received.item_id)
     unit = received.unit
     if known is not None and known.unit != received.unit and _was_used(view.connection, received.item_id):
-        # The base unit is fixed after the first event. Head office shows the conflict; here the old unit stays.
+        # The base unit is fixed after the first event. Head office reports the conflict; the old unit stays here.
         log.error(
             "the catalogue changes the unit of an item in use", item=received.item_id, ours=known.unit, theirs=unit
         )

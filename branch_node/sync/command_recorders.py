@@ -1,4 +1,4 @@
-"""What shipper and puller share: the result of a step, how to record."""
+"""How shipper and puller record commands: the interface, and the one over the writer's queue."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ log = get_logger("larder.agent")
 
 
 class CommandRecorder(Protocol):
-    """How the agent gets its commands through the writer."""
+    """Submits the agent's commands to the writer."""
 
     def record(self, commands: Sequence[Command]) -> list[object]:
-        """Have them decided together and wait: the answer of each, or the exception that refused it.
+        """Record commands in one transaction and wait: the answer of each, or the exception that refused it.
 
-        Raises Problem where none of them is known to have been decided.
+        Raises Problem where it is unknown whether any was recorded.
         """
 
-    def note(self, command: Command) -> None:
-        """Have one decided some time soon; bookkeeping that may be lost in a crash."""
+    def record_later(self, command: Command) -> None:
+        """Record a command without waiting; it may be lost in a crash."""
 
 
 class QueuedRecorder:
-    """Through the writer's thread, as the running node does."""
+    """A CommandRecorder over the queue of a running writer."""
 
     LONGEST_WAIT: Final = 60.0
 
@@ -42,14 +42,14 @@ class QueuedRecorder:
         except TimeoutError as error:
             raise DATABASE_BUSY("the writer did not get to it in time") from error
 
-    def note(self, command: Command) -> None:
+    def record_later(self, command: Command) -> None:
         try:
-            self._writer.submit(command).add_done_callback(_tell)
-        except Problem as full:
-            log.warning("a note of the agent was not taken", why=str(full))
+            self._writer.submit(command).add_done_callback(_log_failure)
+        except Problem as problem:
+            log.warning("a command of the agent was not queued", why=str(problem))
 
 
-def _tell(done: Future[object]) -> None:
+def _log_failure(done: Future[object]) -> None:
     error = done.exception()
     if error is not None:
-        log.warning("a note of the agent was not kept", why=repr(error))
+        log.warning("a command of the agent failed", why=repr(error))

@@ -1,7 +1,7 @@
-"""What a branch concludes from hello: pure.
+"""The branch's verdict on its own log after hello. Pure.
 
-Head office compares where it has more than the branch; where it has no more, only the branch can, as it holds both
-hashes. Source: DESIGN section 4.1; the table of cases is spelled out in the tests.
+Where head office has more than the branch, head office compares the hashes; otherwise only the branch can, as it has
+both. Source: DESIGN section 4.1; the tests list every case.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from shared.chain import Head
 from shared.messages import HelloAnswer, Verdict
 
 SHIPPING: Final = frozenset({Verdict.OK, Verdict.REWIND})
-"""With these the branch ships on; with any other it stops and says so, while facts go on being recorded."""
+"""The verdicts that allow shipping. With any other it stops, and recording goes on."""
 
-WHAT_TO_DO: Final = {
+VERDICT_HINTS: Final = {
     Verdict.SUPERSEDED: "Another node has taken this location over. Stop this one; what only it has needs a recovery.",
     Verdict.ROLLED_BACK: "This database is older than what head office already has: it was restored from a backup, or "
     "copied. Put the newest database file back, or have the node recovered.",
@@ -25,7 +25,7 @@ WHAT_TO_DO: Final = {
 }
 
 
-def judge(answer: HelloAnswer, own_hash: bytes | None, acknowledged: Head | None) -> Verdict:
+def local_verdict(answer: HelloAnswer, own_hash: bytes | None, acknowledged: Head | None) -> Verdict:
     """The verdict on this branch's log.
 
     `own_hash` is the branch's hash (32 bytes) at `answer.head.sequence`: zeros at 0, None past its own head.
@@ -34,7 +34,7 @@ def judge(answer: HelloAnswer, own_hash: bytes | None, acknowledged: Head | None
     if answer.verdict not in SHIPPING:
         return answer.verdict
     if own_hash is None:
-        # Head office let a head beyond ours pass, which no honest answer does: stop rather than ship into it.
+        # An OK for a head beyond the own one contradicts the protocol: stop rather than ship.
         return Verdict.ROLLED_BACK
     if own_hash.hex() != answer.head.hash:
         return Verdict.FORKED

@@ -1,4 +1,4 @@
-"""What the sync agent reads, on read-only connections, and the log packed for the wire."""
+"""The sync agent's reads on read-only connections: head, hashes, sync state, units, and the log packed in batches."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from shared.chain import EMPTY, Head
 
 BATCH_EVENTS: Final = 5_000
 BATCH_BYTES: Final = wire.MAX_BATCH_BYTES // 2
-"""Lines of one batch before compression, in bytes: what cannot be compressed at all still fits the wire's limit."""
+"""Bytes of one batch's lines before compression; incompressible lines still fit the wire's limit."""
 
 
 class PackedBatch(msgspec.Struct, frozen=True):
-    """A batch ready to be sent: the events after the sequence `after`, up to the one of `head`."""
+    """A batch ready to be sent: the events after the sequence `after` up to `head`. `full`: more events follow it."""
 
     after: int
     head: Head
@@ -33,9 +33,9 @@ class PackedBatch(msgspec.Struct, frozen=True):
 
 
 class LogReader:
-    """The database of one branch, as its agent reads it. Thread-safe: every call takes a connection of its own.
+    """Reads of one branch's database. Thread-safe: every call takes a connection of its own.
 
-    A database that is busy or away is a Problem (503).
+    A database that is busy or unavailable raises a Problem (503).
     """
 
     def __init__(self, store: Store, location_id: str) -> None:
@@ -70,7 +70,7 @@ class LogReader:
             return {row.item_id: row.unit for row in connection.execute(wanted)}
 
     def pack(self, after: Head, limit: int) -> PackedBatch | None:
-        """Up to `limit` events after `after`, packed; None where there are none."""
+        """Up to `limit` events after `after`, packed; None where there are none. Raises LogHasHole."""
         with self._store.reading() as connection:
             rows = connection.execute(self._after, {"after": after.sequence, "most": limit}).all()
             head = event_log.read_head(connection, LOG, self._location_id)
@@ -87,7 +87,7 @@ class LogReader:
                 break
         last = rows[-1]
         lines = [row[1] for row in rows]
-        # The epoch is that of who speaks now: head office takes a batch only from the newest incarnation.
+        # The batch carries the current epoch: head office accepts batches from the newest one only.
         reached = Head(head.epoch, last[0], bytes(last[2]))
         first = after.sequence + 1
         body = wire.pack(self._location_id, head.epoch, first, after.hash, lines, last_hash=reached.hash)
@@ -95,7 +95,7 @@ class LogReader:
 
 
 class LogHasHole(RuntimeError):
-    """Events are missing in this branch's own log: the database is damaged."""
+    """An event is missing in this branch's own log: the database is damaged."""
 
     def __init__(self, after: int) -> None:
         super().__init__(f"the event {after + 1} is missing in this branch's own log")

@@ -1,8 +1,8 @@
 """The puller: takes the catalogue and the instructions from head office (DESIGN 4.5 and 5).
 
 `step()` does one bounded piece of work. Nothing is pulled while shipping is stopped: a log that diverged must not be
-built upon, so instructions and receipts wait for the recovery. The cursor of the instructions lives in memory only:
-head office sends those that no fact answers yet, so beginning again at 0 costs little and heals everything.
+extended by decisions, so instructions and receipts wait for the recovery. The cursor of the instructions is kept in
+memory only: head office sends those that no fact answers yet, so a restart from 0 costs little and loses nothing.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ log = get_logger("larder.puller")
 
 LONG_POLL: Final = 25.0
 """Seconds an instruction poll waits at head office."""
-LOOK_EVERY: Final = 1.0
-"""Seconds between looks at the catalogue while pages of instructions come fast."""
-PAUSE: Final = 0.5
-"""Seconds before the next poll where head office answers an empty one without waiting."""
-TOGETHER: Final = 250
-"""Instructions handed to the writer at once."""
+CATALOGUE_EVERY: Final = 1.0
+"""Seconds between catalogue requests while pages of instructions arrive without pause."""
+EMPTY_POLL_PAUSE: Final = 0.5
+"""Seconds before the next poll where head office answered an empty one at once."""
+GROUP_SIZE: Final = 250
+"""Instructions submitted to the writer in one group."""
 
 _page: Final = msgspec.json.Decoder(InstructionPage).decode
 
@@ -50,8 +50,8 @@ _page: Final = msgspec.json.Decoder(InstructionPage).decode
 class Puller:
     """Pulls for one location. Not thread-safe, but `restart` may be called from the shipper's thread.
 
-    `long_poll` is 0 in the simulation. `trouble` is called when head office fails or refuses: the shipper's hello finds
-    out what it is. `keys_changed` is called when API keys changed.
+    `long_poll` is in seconds, 0 in the simulation. `on_failure` is called when head office fails or refuses: the
+    shipper's hello finds the cause. `keys_changed` is called after a change of API keys.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Puller:
         board: StatusBoard,
         backoff: Backoff,
         long_poll: float = LONG_POLL,
-        trouble: Callable[[], None] | None = None,
+        on_failure: Callable[[], None] | None = None,
         keys_changed: Callable[[], None] | None = None,
     ) -> None:
         self._location_id = location_id
@@ -76,34 +76,34 @@ class Puller:
         self._board = board
         self._backoff = backoff
         self._long_poll = long_poll
-        self._trouble = trouble
+        self._on_failure = on_failure
         self._keys_changed = keys_changed
-        kept = log_reader.sync_state()
-        self._version, self._hash = kept.catalogue_version, kept.catalogue_hash
+        state = log_reader.sync_state()
+        self._version, self._hash = state.catalogue_version, state.catalogue_hash
         self._keys_seen: set[str] | None = None
-        self._looked_at = clock.monotonic()
-        self._look = True
+        self._catalogue_checked_at = clock.monotonic()
+        self._catalogue_due = True
         self._pause = 0.0
         self._restart = True
         self._cursor = 0
-        self._held: InstructionPage | None = None
+        self._deferred: InstructionPage | None = None
 
     def restart(self) -> None:
-        """Begin again with the next step: look at the catalogue, ask for every open instruction. After each hello."""
+        """Make the next step request the catalogue, then every open instruction. Called after each hello."""
         self._restart = True
 
     def step(self) -> StepResult:
-        """Pull one page of the catalogue if it is time to look, else one page of instructions, and carry them out."""
+        """Pull one page of the catalogue if it is due, else one page of instructions, and execute them."""
         if self._board.read().state is not ShippingState.OK:
-            self._held = None
+            self._deferred = None
             return StepResult(StepOutcome.WAITING, 1.0)
         if self._restart:
-            self._restart, self._look, self._cursor, self._held = False, True, 0, None
+            self._restart, self._catalogue_due, self._cursor, self._deferred = False, True, 0, None
         try:
-            if self._look:
+            if self._catalogue_due:
                 return self._pull_catalogue()
-            if self._held is not None:
-                return self._carry_out(self._held)
+            if self._deferred is not None:
+                return self._execute(self._deferred)
             return self._pull_instructions()
         except (Unreachable, RemoteProblem) as error:
             return self._failed(str(error))
@@ -112,8 +112,8 @@ class Puller:
 
     def _failed(self, why: str) -> StepResult:
         log.warning("nothing can be pulled now", why=why)
-        if self._trouble is not None:
-            self._trouble()
+        if self._on_failure is not None:
+            self._on_failure()
         return StepResult(StepOutcome.FAILED, self._backoff.failed())
 
     # The catalogue
@@ -135,13 +135,13 @@ class Puller:
         self._backoff.succeeded()
         if page.more:
             return StepResult(StepOutcome.PULLED, count=len(page.entries))
-        self._look = False
-        self._looked_at = self._clock.monotonic()
+        self._catalogue_due = False
+        self._catalogue_checked_at = self._clock.monotonic()
         pause, self._pause = self._pause, 0.0
         return StepResult(StepOutcome.PULLED, pause, count=len(page.entries))
 
     def _apply(self, page: CataloguePage) -> BaseException | None:
-        """Have the page recorded; where that is refused the node stands where it stood."""
+        """Record the page; the exception that refused it, and then the cursor stays."""
         version, digest = self._version, self._hash
         if page.entries:
             version, digest = page.entries[-1].version, page.entries[-1].hash
@@ -163,7 +163,7 @@ class Puller:
     # Instructions
 
     def _pull_instructions(self) -> StepResult:
-        asked_at = self._clock.monotonic()
+        sent_at = self._clock.monotonic()
         answer = self._client.request(
             "GET",
             "/v1/sync/instructions",
@@ -175,51 +175,51 @@ class Puller:
         now = self._clock.monotonic()
         if not page.instructions:
             self._cursor = max(self._cursor, page.next)
-            # Woken without an instruction: the catalogue has changed, or nothing has for a while.
-            self._look = True
-            self._pause = PAUSE if now - asked_at < PAUSE else 0.0
+            # An empty answer: the catalogue has changed, or the poll timed out.
+            self._catalogue_due = True
+            self._pause = EMPTY_POLL_PAUSE if now - sent_at < EMPTY_POLL_PAUSE else 0.0
             return StepResult(StepOutcome.IDLE)
-        if self._strange(page.instructions):
-            # An item just made at head office must not be refused because this node has not heard of it yet.
-            self._held, self._look = page, True
+        if self._has_unknown_items(page.instructions):
+            # An item defined at head office a moment ago must not be refused because it was not pulled yet.
+            self._deferred, self._catalogue_due = page, True
             return StepResult(StepOutcome.PULLED)
-        self._look = now - self._looked_at >= LOOK_EVERY
-        return self._carry_out(page)
+        self._catalogue_due = now - self._catalogue_checked_at >= CATALOGUE_EVERY
+        return self._execute(page)
 
-    def _strange(self, instructions: Sequence[Instruction]) -> bool:
+    def _has_unknown_items(self, instructions: Sequence[Instruction]) -> bool:
         lines = [line for each in instructions for line in each.lines]
         units = self._log.units(line.item_id for line in lines)
         return any(units.get(line.item_id) != line.unit for line in lines)
 
-    def _carry_out(self, page: InstructionPage) -> StepResult:
-        """Have the writer decide on them, many together so that they share a commit. The facts are the answer."""
-        mine = [each for each in page.instructions if self._for_here(each)]
+    def _execute(self, page: InstructionPage) -> StepResult:
+        """Submit the instructions to the writer in groups that share a commit. The recorded events are the answer."""
+        accepted = [each for each in page.instructions if self._is_for_this_site(each)]
         recorded = 0
-        for start in range(0, len(mine), TOGETHER):
-            part = mine[start : start + TOGETHER]
-            answers = self._recorder.record([KeepTokens(part), *(TakeStep(each) for each in part)])[1:]
-            for instruction, answer in zip(part, answers, strict=True):
+        for start in range(0, len(accepted), GROUP_SIZE):
+            group = accepted[start : start + GROUP_SIZE]
+            answers = self._recorder.record([KeepTokens(group), *(TakeStep(each) for each in group)])[1:]
+            for instruction, answer in zip(group, answers, strict=True):
                 if isinstance(answer, Problem) and answer.status >= 500:
-                    self._held = None
+                    self._deferred = None
                     return self._failed(f"{instruction.transfer_id} {instruction.step}: {answer}")
                 if isinstance(answer, BaseException):
-                    # The others must not wait for it. It stays open at head office and comes again.
-                    log.error("an instruction was refused", **_named(instruction), why=repr(answer))
+                    # The others go on. It stays open at head office and is sent again.
+                    log.error("an instruction was refused", **_log_fields(instruction), why=repr(answer))
                 elif isinstance(answer, StepTaken) and answer.outcome == "recorded":
                     recorded += 1
-                    log.info("transfer", **_named(instruction), recorded=answer.events[0])
-        self._held = None
+                    log.info("transfer", **_log_fields(instruction), recorded=answer.events[0])
+        self._deferred = None
         self._cursor = max(self._cursor, page.next)
         return StepResult(StepOutcome.PULLED, count=recorded)
 
-    def _for_here(self, instruction: Instruction) -> bool:
+    def _is_for_this_site(self, instruction: Instruction) -> bool:
         try:
             check_site(instruction, self._location_id)
-        except WrongLocation as astray:
-            log.error("an instruction went astray", **_named(instruction), why=str(astray))
+        except WrongLocation as error:
+            log.error("an instruction went astray", **_log_fields(instruction), why=str(error))
             return False
         return True
 
 
-def _named(instruction: Instruction) -> dict[str, object]:
+def _log_fields(instruction: Instruction) -> dict[str, object]:
     return {"transfer_id": instruction.transfer_id, "step": instruction.step.value, "fencing": instruction.token}

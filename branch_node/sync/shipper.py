@@ -1,8 +1,8 @@
-"""The shipper: says hello, ships the log in order, and understands every answer (DESIGN section 4).
+"""The shipper: sends hello, ships the log in order, and handles every answer (DESIGN section 4).
 
 `step()` does one bounded piece of work, without a thread and without sleeping; `sync_agent` runs it in a loop, the
-simulation calls it. The position it ships from is head office's head as far as this node knows it; head office passes
-over what it has, so every doubt is settled by asking (hello) and sending again.
+simulation calls it. The position it ships from is head office's head as far as this node knows it. Head office skips
+events that it has, so after any doubtful answer the shipper sends hello and ships again from the head it receives.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 
 from branch_node.sync.command_recorders import CommandRecorder
-from branch_node.sync.hello_verdict import SHIPPING, WHAT_TO_DO, judge
+from branch_node.sync.hello_verdict import SHIPPING, VERDICT_HINTS, local_verdict
 from branch_node.sync.log_reader import BATCH_EVENTS, LogHasHole, LogReader, PackedBatch
 from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, StatusBoard
 from branch_node.sync.step_result import StepOutcome, StepResult
-from branch_node.sync.sync_state import KeepContact
+from branch_node.sync.sync_state import SaveContact
 from shared import wire
 from shared.chain import EMPTY, Head
 from shared.events import SCHEMA_VERSION
@@ -30,8 +30,8 @@ from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.shipper")
 
-KEEP_EVERY: Final = 1.0
-"""Seconds between writings of the acknowledged head: it is only ever needed to notice a restored head office."""
+SAVE_EVERY: Final = 1.0
+"""Seconds between writes of the acknowledged head, which serves only to detect a restored head office."""
 HELLO_EVERY: Final = 30.0
 HELLO_BOUNDS: Final = (1.0, 3_600.0)
 EVENTS_TIMEOUT: Final = 30.0
@@ -53,7 +53,7 @@ _events_answer: Final = msgspec.json.Decoder(EventsAnswer).decode
 class Shipper:
     """Ships one location's log. Not thread-safe: one thread, or the simulation, calls `step`.
 
-    `greeted` is called after each hello that lets the branch ship, with head office's answer. `prefetch` packs the next
+    `on_hello` is called after each hello that allows shipping, with head office's answer. `prefetch` packs the next
     batch while the last one is in flight; None (the simulation): batches are packed when they are sent.
     """
 
@@ -69,7 +69,7 @@ class Shipper:
         backoff: Backoff,
         software: str,
         prefetch: Executor | None = None,
-        greeted: Callable[[HelloAnswer, Verdict], None] | None = None,
+        on_hello: Callable[[HelloAnswer, Verdict], None] | None = None,
     ) -> None:
         self._location_id = location_id
         self._log = log_reader
@@ -80,24 +80,24 @@ class Shipper:
         self._backoff = backoff
         self._software = software
         self._executor = prefetch
-        self._greeted = greeted
+        self._on_hello = on_hello
         self._acknowledged = board.read().acknowledged
         self._position: Head | None = None
         self._prefetched: Future[PackedBatch | None] | None = None
         self._limit = BATCH_EVENTS
         self._hello_every = HELLO_EVERY
         self._hello_at = clock.monotonic()
-        self._kept_at = clock.monotonic()
-        self._to_keep = False
+        self._contact_saved_at = clock.monotonic()
+        self._contact_unsaved = False
 
-    def hello_soon(self) -> None:
-        """Say hello with the next step: something suggests that head office is back, gone, or not what it was."""
+    def request_hello(self) -> None:
+        """Send hello with the next step: head office may be reachable again, gone, or restored."""
         self._hello_at = self._clock.monotonic()
 
     def step(self) -> StepResult:
-        """Say hello if it is due, else ship one batch."""
+        """Send hello if it is due, else ship one batch."""
         if self._clock.monotonic() >= self._hello_at:
-            return self._say_hello()
+            return self._hello()
         position = self._position
         if position is None:
             return StepResult(StepOutcome.WAITING, self._until_hello())
@@ -105,7 +105,7 @@ class Shipper:
 
     # Hello
 
-    def _say_hello(self) -> StepResult:
+    def _hello(self) -> StepResult:
         head = self._log.head()
         message = Hello(
             location_id=self._location_id,
@@ -115,32 +115,32 @@ class Shipper:
             schema=SCHEMA_VERSION,
             software=self._software,
         )
-        asked_at = self._clock.monotonic()
+        sent_at = self._clock.monotonic()
         try:
             raw = self._client.request("POST", "/v1/sync/hello", content=msgspec.json.encode(message)).body
             answer = _hello_answer(raw)
-            hash_there = bytes.fromhex(answer.head.hash)
+            remote_hash = bytes.fromhex(answer.head.hash)
         except (Unreachable, RemoteProblem) as error:
             return self._failed(error)
         except (msgspec.MsgspecError, ValueError) as error:
             return self._failed(Unreachable(f"{self._client.base_url}: no answer of a head office ({error})"))
-        self._clock.observe_head_office(answer.time, self._clock.monotonic() - asked_at)
+        self._clock.observe_head_office(answer.time, self._clock.monotonic() - sent_at)
         self._backoff.succeeded()
         low, high = HELLO_BOUNDS
         self._hello_every = min(max(float(answer.hello_every_seconds), low), high)
-        verdict = judge(answer, self._log.hash_at(answer.head.sequence), self._acknowledged)
+        verdict = local_verdict(answer, self._log.hash_at(answer.head.sequence), self._acknowledged)
         if verdict not in SHIPPING:
             return self._stop(verdict, answer.detail, answer.upgrade)
-        theirs = Head(answer.head.epoch, answer.head.sequence, hash_there)
+        remote_head = Head(answer.head.epoch, answer.head.sequence, remote_hash)
         if verdict is Verdict.REWIND:
-            log.warning("head office was restored; shipping again from its head", sequence=theirs.sequence)
-        self._position = theirs
-        self._acknowledge(theirs)
+            log.warning("head office was restored; shipping again from its head", sequence=remote_head.sequence)
+        self._position = remote_head
+        self._acknowledge(remote_head)
         self._hello_at = self._clock.monotonic() + self._hello_every
-        self._change(ShippingState.OK, answer.detail, contact=True)
-        self._keep(answer.detail)
-        if self._greeted is not None:
-            self._greeted(answer, verdict)
+        self._publish(ShippingState.OK, answer.detail, contact=True)
+        self._save_contact(answer.detail)
+        if self._on_hello is not None:
+            self._on_hello(answer, verdict)
         return StepResult(StepOutcome.GREETED)
 
     # Events
@@ -164,53 +164,53 @@ class Shipper:
             ).body
             answer = _events_answer(raw)
         except RemoteProblem as problem:
-            return self._refused(problem, packed)
+            return self._batch_rejected(problem, packed)
         except Unreachable as error:
             return self._failed(error)
         except msgspec.MsgspecError as error:
             return self._failed(Unreachable(f"{self._client.base_url}: no answer of a head office ({error})"))
-        return self._taken(position, packed, answer)
+        return self._batch_accepted(position, packed, answer)
 
     def _packed(self, position: Head) -> PackedBatch | None:
-        waiting, self._prefetched = self._prefetched, None
-        if waiting is not None:
-            packed = waiting.result()
-            # What was packed ahead is of use only where head office took all that was in flight.
+        prefetched, self._prefetched = self._prefetched, None
+        if prefetched is not None:
+            packed = prefetched.result()
+            # A prefetched batch is valid only if head office accepted the whole batch before it.
             if packed is not None and packed.after == position.sequence:
                 return packed
         return self._log.pack(position, self._limit)
 
-    def _taken(self, position: Head, packed: PackedBatch, answer: EventsAnswer) -> StepResult:
+    def _batch_accepted(self, position: Head, packed: PackedBatch, answer: EventsAnswer) -> StepResult:
         head = answer.head
-        ours = packed.head.hash if head.sequence == packed.head.sequence else self._log.hash_at(head.sequence)
-        if ours is None:
+        own_hash = packed.head.hash if head.sequence == packed.head.sequence else self._log.hash_at(head.sequence)
+        if own_hash is None:
             return self._stop(Verdict.ROLLED_BACK, f"head office is at {head.sequence}, beyond this node's log", None)
-        if ours.hex() != head.hash:
+        if own_hash.hex() != head.hash:
             return self._stop(Verdict.FORKED, f"head office has another event {head.sequence}", None)
         if head.sequence <= position.sequence:
-            # A 2xx that moved nothing would have us send the same batch for ever.
+            # Without progress the same batch would be sent for ever.
             return self._failed(Unreachable("head office took a batch and its head did not move"))
         self._backoff.succeeded()
         self._limit = min(BATCH_EVENTS, self._limit * 2)
-        self._position = Head(head.epoch, head.sequence, ours)
+        self._position = Head(head.epoch, head.sequence, own_hash)
         self._acknowledge(self._position)
-        self._change(ShippingState.OK, self._board.read().detail, contact=True)
-        self._to_keep = True
-        if self._clock.monotonic() - self._kept_at >= KEEP_EVERY:
-            self._keep(self._board.read().detail)
+        self._publish(ShippingState.OK, self._board.read().detail, contact=True)
+        self._contact_unsaved = True
+        if self._clock.monotonic() - self._contact_saved_at >= SAVE_EVERY:
+            self._save_contact(self._board.read().detail)
         return StepResult(StepOutcome.SHIPPED, count=head.sequence - position.sequence)
 
     def _idle(self) -> StepResult:
         wait = self._until_hello()
-        if self._to_keep:
-            left = self._kept_at + KEEP_EVERY - self._clock.monotonic()
+        if self._contact_unsaved:
+            left = self._contact_saved_at + SAVE_EVERY - self._clock.monotonic()
             if left <= 0:
-                self._keep(self._board.read().detail)
+                self._save_contact(self._board.read().detail)
             else:
                 wait = min(wait, left)
         return StepResult(StepOutcome.IDLE, wait, wakes=True)
 
-    def _refused(self, problem: RemoteProblem, packed: PackedBatch) -> StepResult:
+    def _batch_rejected(self, problem: RemoteProblem, packed: PackedBatch) -> StepResult:
         if problem.code in _VERDICTS:
             return self._stop(_VERDICTS[problem.code], problem.detail or problem.title, None)
         if problem.code == "gap":
@@ -221,54 +221,54 @@ class Shipper:
         return self._failed(problem)
 
     def _gap(self, problem: RemoteProblem) -> StepResult:
-        """Head office lacks events before the batch. Go on from where it stands; hello, where that is a step back."""
+        """Head office lacks events before the batch: ship from its head, or send hello where that is a step back."""
         expected = problem.extras.get("expected_sequence")
         known = self._acknowledged or EMPTY
-        hash_there = self._log.hash_at(expected - 1) if isinstance(expected, int) and expected > 0 else None
-        if hash_there is None or not isinstance(expected, int) or expected - 1 < known.sequence:
+        own_hash = self._log.hash_at(expected - 1) if isinstance(expected, int) and expected > 0 else None
+        if own_hash is None or not isinstance(expected, int) or expected - 1 < known.sequence:
             self._position = None
-            self.hello_soon()
+            self.request_hello()
             return StepResult(StepOutcome.FAILED, self._backoff.failed())
-        moved = Head(known.epoch, expected - 1, hash_there)
+        moved = Head(known.epoch, expected - 1, own_hash)
         if self._position is not None and moved.sequence == self._position.sequence:
             return self._failed(problem)
         self._position = moved
         return StepResult(StepOutcome.FAILED)
 
-    # What becomes of it
+    # Outcomes
 
     def _stop(self, verdict: Verdict, detail: str | None, upgrade: str | None) -> StepResult:
-        """Shipping stops; facts go on being recorded. Hello goes on too, so that a cure is noticed."""
-        told = " ".join(part for part in (detail, f"To be upgraded: {upgrade}." if upgrade else None) if part)
+        """Stop shipping on a verdict. Recording goes on, and so does hello, so that a repair is noticed."""
+        text = " ".join(part for part in (detail, f"To be upgraded: {upgrade}." if upgrade else None) if part)
         self._position = None
         self._hello_at = self._clock.monotonic() + self._hello_every
-        self._change(ShippingState(verdict.value), told or None, hint=WHAT_TO_DO[verdict], contact=True)
-        self._keep(told or None)
+        self._publish(ShippingState(verdict.value), text or None, hint=VERDICT_HINTS[verdict], contact=True)
+        self._save_contact(text or None)
         return StepResult(StepOutcome.STOPPED, self._until_hello())
 
     def _damaged(self, hole: LogHasHole) -> StepResult:
-        """What was recorded before the hole is shipped, and recording goes on: staff must not pay for a bad disk."""
+        """Stop shipping at a hole in the own log. Events before it are shipped, and recording goes on."""
         self._position = None
         self._hello_at = self._clock.monotonic() + self._hello_every
-        self._change(ShippingState.DAMAGED, str(hole), hint=DAMAGED_HINT)
+        self._publish(ShippingState.DAMAGED, str(hole), hint=DAMAGED_HINT)
         return StepResult(StepOutcome.STOPPED, self._until_hello())
 
     def _failed(self, error: Unreachable | RemoteProblem) -> StepResult:
-        """No use in going on now. Whatever it was, hello comes first when it is tried again."""
+        """Wait after a failure; the next attempt begins with hello."""
         wait = self._backoff.failed()
         state, hint = ShippingState.UNREACHABLE, None
         if isinstance(error, RemoteProblem) and not error.temporary:
-            refused_us = error.status in {401, 403}
-            state = ShippingState.UNAUTHORIZED if refused_us else ShippingState.REFUSED
+            unauthorized = error.status in {401, 403}
+            state = ShippingState.UNAUTHORIZED if unauthorized else ShippingState.REFUSED
             hint = error.hint or None
-            if refused_us:
+            if unauthorized:
                 hint = "Have head office issue a key for this location, and give it to 'larder branch init --key'."
         if isinstance(error, RemoteProblem):
-            told = str(error.extras.get("retry_after", ""))
-            wait = max(wait, min(float(told), 300.0)) if told.isdigit() else wait
+            text = str(error.extras.get("retry_after", ""))
+            wait = max(wait, min(float(text), 300.0)) if text.isdigit() else wait
         self._position = None
         self._hello_at = self._clock.monotonic() + wait
-        self._change(state, str(error), hint=hint, next_try_at=self._clock.now() + int(wait * SECOND))
+        self._publish(state, str(error), hint=hint, next_try_at=self._clock.now() + int(wait * SECOND))
         return StepResult(StepOutcome.FAILED, wait)
 
     def _acknowledge(self, head: Head) -> None:
@@ -277,7 +277,7 @@ class Shipper:
     def _until_hello(self) -> float:
         return max(0.0, self._hello_at - self._clock.monotonic())
 
-    def _change(
+    def _publish(
         self,
         state: ShippingState,
         detail: str | None,
@@ -300,14 +300,14 @@ class Shipper:
         else:
             log.warning("head office cannot be reached", detail=detail)
 
-    def _keep(self, detail: str | None) -> None:
+    def _save_contact(self, detail: str | None) -> None:
         status = self._board.read()
         at = status.last_contact_at or self._clock.now()
-        self._recorder.note(
-            KeepContact(acknowledged=self._acknowledged, at=at, verdict=status.state.value, detail=detail)
+        self._recorder.record_later(
+            SaveContact(acknowledged=self._acknowledged, at=at, verdict=status.state.value, detail=detail)
         )
-        self._kept_at = self._clock.monotonic()
-        self._to_keep = False
+        self._contact_saved_at = self._clock.monotonic()
+        self._contact_unsaved = False
 
 
 def _message(head: Head) -> HeadMessage:

@@ -1,4 +1,4 @@
-"""How shipping stands: what the agent knows, for the status route, the pages and the metrics."""
+"""The state of shipping, written by the agent, read by the status route, the pages and the metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.chain import Head
 
 
 class ShippingState(StrEnum):
-    """OK ships. SUPERSEDED to UPGRADE_REQUIRED are hello's verdicts: shipping, instructions and receipts wait.
+    """The state of shipping. SUPERSEDED to UPGRADE_REQUIRED are hello's verdicts: shipping and instructions stop.
 
     DAMAGED: events are missing in this branch's own log, so nothing after them can be shipped.
     """
@@ -41,13 +41,13 @@ NEEDS_A_PERSON = frozenset(
         ShippingState.DAMAGED,
     }
 )
-"""States that will not pass by themselves."""
+"""States that end only after somebody acted."""
 
 
 class ShippingStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One reading. Times are microseconds UTC; `acknowledged` is the last head that head office acknowledged.
+    """A snapshot. Times are microseconds UTC; `acknowledged` is the last head that head office acknowledged.
 
-    `recording` is false only where the witness told at start that this database was rolled back.
+    `recording` is false only where the witness showed at start that this database was rolled back.
     """
 
     state: ShippingState
@@ -61,7 +61,7 @@ class ShippingStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusBoard:
-    """Where the agent's threads write how shipping stands and everybody else reads it."""
+    """The current status, shared between threads: the agent writes it, routes, pages and metrics read it."""
 
     def __init__(self, first: ShippingStatus) -> None:
         self._lock = threading.Lock()
@@ -71,7 +71,7 @@ class StatusBoard:
         return self._status
 
     def change(self, **fields: object) -> ShippingStatus:
-        """Replace the given fields; the new reading."""
+        """Replace the given fields; the new snapshot."""
         with self._lock:
             self._status = msgspec.structs.replace(self._status, **fields)
             return self._status

@@ -8,7 +8,7 @@ import msgspec
 
 
 class StepOutcome(StrEnum):
-    """What a step did. WAITING: nothing, it is not time yet. STOPPED: head office's verdict stops shipping."""
+    """What a step did. WAITING: nothing is due yet. STOPPED: a verdict of hello stops shipping."""
 
     GREETED = "GREETED"
     SHIPPED = "SHIPPED"
@@ -20,9 +20,9 @@ class StepOutcome(StrEnum):
 
 
 class StepResult(msgspec.Struct, frozen=True):
-    """One bounded piece of work done. `wait`: seconds until the next is worth doing, 0 for at once.
+    """The result of one bounded piece of work. `wait`: seconds until the next step, 0 for at once.
 
-    `wakes`: a new commit is reason enough to step sooner. `count` is the events shipped or instructions taken.
+    `wakes`: a new commit ends the wait. `count`: events shipped, catalogue entries or instructions processed.
     """
 
     outcome: StepOutcome

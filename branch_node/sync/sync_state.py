@@ -1,6 +1,6 @@
-"""What the sync agent keeps in the branch's database, as commands: only the writer writes.
+"""The persisted state of the sync agent, read directly and written by commands of the writer.
 
-Where shipping stands (the last head acknowledged, the last contact) and the pages of head office's catalogue.
+It holds the last acknowledged head, the last contact with head office, its verdict, and the catalogue's cursor.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shared.messages import CATALOGUE_START
 
 
 class SyncState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the node stands with head office, as kept for the next start."""
+    """The sync state as kept for the next start. Times are microseconds UTC."""
 
     catalogue_version: int = 0
     catalogue_hash: str = CATALOGUE_START
@@ -26,7 +26,7 @@ class SyncState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_sync_state(connection: Connection) -> SyncState:
-    """What is kept; the beginning where nothing is yet."""
+    """The persisted state; the initial one where there is none."""
     row = connection.execute(select(SYNC_STATE)).one_or_none()
     if row is None:
         return SyncState()
@@ -43,8 +43,8 @@ def read_sync_state(connection: Connection) -> SyncState:
     )
 
 
-class KeepContact(Command):
-    """Keep where shipping stands: after hello, and now and then after batches."""
+class SaveContact(Command):
+    """Persist the acknowledged head, the time of contact (microseconds UTC) and the verdict."""
 
     def __init__(self, *, acknowledged: Head | None, at: int, verdict: str, detail: str | None) -> None:
         self.values: dict[str, object] = {

@@ -76,7 +76,7 @@ class SimulatedBranch:
             board=board,
             backoff=Backoff(self._random),
             software="simulation",
-            greeted=lambda _answer, _verdict: self.puller.restart(),
+            on_hello=lambda _answer, _verdict: self.puller.restart(),
         )
         self.puller = Puller(
             location_id=self.location_id,
@@ -87,7 +87,7 @@ class SimulatedBranch:
             board=board,
             backoff=Backoff(self._random),
             long_poll=0.0,
-            trouble=self.shipper.hello_soon,
+            on_failure=self.shipper.request_hello,
         )
         self.board = board
         self.up = True

@@ -125,7 +125,7 @@ class BranchRig:
             board=self.board,
             backoff=Backoff(random.Random(2)),
             software="larder test",
-            greeted=self._greeted,
+            on_hello=self._on_hello,
         )
         self.puller = Puller(
             location_id=self.location_id,
@@ -136,14 +136,14 @@ class BranchRig:
             board=self.board,
             backoff=Backoff(random.Random(3)),
             long_poll=0,
-            trouble=self.shipper.hello_soon,
+            on_failure=self.shipper.request_hello,
             keys_changed=self._keys_changed,
         )
 
     def client(self) -> ServiceClient:
         return ServiceClient("http://office.example", key=self._key, transport=self._transport)
 
-    def _greeted(self, answer: HelloAnswer, verdict: Verdict) -> None:
+    def _on_hello(self, answer: HelloAnswer, verdict: Verdict) -> None:
         self.greetings.append(verdict)
         self.puller.restart()
 

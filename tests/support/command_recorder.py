@@ -20,7 +20,7 @@ class LocalCommandRecorder:
     def record(self, commands: Sequence[Command]) -> list[object]:
         return list(self._writer.commit(commands))
 
-    def note(self, command: Command) -> None:
+    def record_later(self, command: Command) -> None:
         (outcome,) = self._writer.commit([command])
         if isinstance(outcome, BaseException):
-            log.warning("a note of the agent was not kept", why=repr(outcome))
+            log.warning("a command of the agent failed", why=repr(outcome))

@@ -65,7 +65,7 @@ class Group:
     def sync(self, *places: str) -> None:
         for place in places or (A, B):
             rig = self.branches[place]
-            rig.shipper.hello_soon()
+            rig.shipper.request_hello()
             rig.ship()
             rig.pull()
             rig.pull()

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from branch_node.sync.hello_verdict import SHIPPING, WHAT_TO_DO, judge
+from branch_node.sync.hello_verdict import SHIPPING, VERDICT_HINTS, local_verdict
 from shared.chain import EMPTY, Head
 from shared.messages import HeadMessage, HelloAnswer, Verdict
 
@@ -29,7 +29,7 @@ def an_answer(verdict: Verdict, sequence: int, digest: bytes) -> HelloAnswer:
 def test_head_office_stops_the_branch_whatever_the_branch_finds(
     verdict: Verdict, own: bytes | None, acknowledged: Head | None
 ) -> None:
-    assert judge(an_answer(verdict, 5, HERE), own, acknowledged) is verdict
+    assert local_verdict(an_answer(verdict, 5, HERE), own, acknowledged) is verdict
 
 
 @pytest.mark.parametrize("said", sorted(SHIPPING))
@@ -50,15 +50,15 @@ def test_head_office_stops_the_branch_whatever_the_branch_finds(
 def test_otherwise_the_branch_compares_at_head_offices_head(
     said: Verdict, own: bytes | None, acknowledged: Head | None, verdict: Verdict
 ) -> None:
-    assert judge(an_answer(said, 5, HERE), own, acknowledged) is verdict
+    assert local_verdict(an_answer(said, 5, HERE), own, acknowledged) is verdict
 
 
 def test_an_empty_head_office_fits_every_log_and_rewinds_one_that_was_acknowledged() -> None:
     nothing = an_answer(Verdict.OK, 0, EMPTY.hash)
-    assert judge(nothing, EMPTY.hash, None) is Verdict.OK
-    assert judge(nothing, EMPTY.hash, EMPTY) is Verdict.OK
-    assert judge(nothing, EMPTY.hash, Head(1, 4, HERE)) is Verdict.REWIND
+    assert local_verdict(nothing, EMPTY.hash, None) is Verdict.OK
+    assert local_verdict(nothing, EMPTY.hash, EMPTY) is Verdict.OK
+    assert local_verdict(nothing, EMPTY.hash, Head(1, 4, HERE)) is Verdict.REWIND
 
 
 def test_every_verdict_that_stops_says_what_to_do() -> None:
-    assert set(WHAT_TO_DO) == set(Verdict) - SHIPPING
+    assert set(VERDICT_HINTS) == set(Verdict) - SHIPPING

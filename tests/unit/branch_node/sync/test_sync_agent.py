@@ -87,7 +87,7 @@ def test_a_commit_does_not_wake_it_while_the_line_is_down_but_a_nudge_does(start
     for _ in range(100):
         loop.committed()
     # The nudge comes after the commits: had one of them woken it, the count would be beyond two.
-    loop.nudge()
+    loop.wake()
     steps.reach(2)
     assert steps.count == 2
 
