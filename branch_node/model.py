@@ -1,9 +1,8 @@
-"""What the writer records: commands, the view they decide on, and their decisions.
+"""Commands, the view on which they decide, and their decisions.
 
-A command is plain data and one pure-looking step: `decide(view)` asks what it must know and answers with unplaced
-events (and rows of side tables) or raises a Problem, in which case nothing is recorded. The writer places, seals and
-commits them, then asks the command for its answer. The same command decided twice on the same state decides the same,
-so a group that failed can be redone.
+A command is plain data and one deterministic step: `decide(view)` queries the view and returns unplaced events (and
+rows of side tables), or raises a Problem, in which case nothing is recorded. The writer places, seals and commits them,
+then calls the command's `answer`. A command decides the same on the same state, so a failed group can be retried.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from shared.stock import Movement, Standing
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of the branch's catalogue. `defined_here`: by this branch itself; head office does not know it yet."""
+    """One item of the branch's catalogue. `defined_here`: defined by this branch and not yet known to head office."""
 
     item_id: str
     name: str
@@ -41,7 +40,7 @@ def nearest_item_codes(item_id: str, items: Iterable[Item]) -> list[str]:
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """This branch. `timezone` is an IANA name, `day_start` minutes after local midnight."""
+    """The branch's location. `timezone` is an IANA name, `day_start` is in minutes after local midnight."""
 
     location_id: str
     name: str
@@ -49,7 +48,7 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     day_start: int = 240
 
     def day(self, occurred_at: int) -> tuple[str, int]:
-        """(business date, offset from UTC in minutes) of a moment here."""
+        """(business date, offset from UTC in minutes) of a moment in microseconds UTC."""
         return _day(occurred_at // MINUTE, self.timezone, self.day_start)
 
 
@@ -61,10 +60,10 @@ def _day(minute: int, timezone: str, day_start: int) -> tuple[str, int]:
 
 
 class OrderState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the log says of one order: its newest revision, and the sequences of the deductions that state it.
+    """The state of one order: its newest revision, and the sequences of that revision's deductions.
 
-    A deduction among them may have been voided by hand since. `stated_at` is the first event of the command that
-    recorded the newest revision. Derived from the log, see `orders.derive`.
+    Some of the deductions may have been voided by hand since. `stated_at` is the sequence of the first event of the
+    command that recorded the newest revision. Everything here follows from the log (`tests.support.order_states`).
     """
 
     order_id: str
@@ -77,9 +76,9 @@ class OrderState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View(Protocol):
-    """What a command may ask while it decides: the log and all it projects to, with what its group decided before it.
+    """The state on which a command decides: log and projections, with the decisions of its group so far.
 
-    Valid only inside `decide`, on the writer's thread. Times are microseconds UTC.
+    Valid only inside `decide`, on the writer's thread. Times are microseconds UTC, quantities thousandths.
     """
 
     now: int
@@ -88,11 +87,11 @@ class View(Protocol):
 
     @property
     def head(self) -> Head:
-        """Where the log ends, what the group decided so far included."""
+        """The end of the log, including the group's events so far."""
 
     @property
     def connection(self) -> Connection:
-        """The writing connection, in the group's transaction; all that was decided so far is in the tables."""
+        """The writing connection, in the group's transaction, with all decisions so far in the tables."""
 
     def new_id(self) -> str:
         """A new UUIDv7 as text."""
@@ -100,7 +99,7 @@ class View(Protocol):
     def item(self, item_id: str) -> Item | None: ...
 
     def standing(self, item_id: str) -> Standing:
-        """What stands of an item (raw sums: expired reservations still in `reserved`)."""
+        """The standing of an item as folded; `reserved` still includes expired reservations."""
 
     def available(self, item_id: str) -> int:
         """On hand − reserved at now, expired reservations not counted, in thousandths. For decisions."""
@@ -111,34 +110,34 @@ class View(Protocol):
     def event(self, event_id: str) -> Event | None: ...
 
     def events_at(self, sequences: Sequence[int]) -> list[Event]:
-        """The events with these sequences, in order; one that the log does not have is left out."""
+        """The events with these sequences, in order; unknown ones are left out."""
 
     def voided_by(self, sequences: Sequence[int]) -> dict[int, int]:
-        """Which of these events are voided or reversed: sequence -> sequence of the void."""
+        """The voids or reversals of these events: sequence of the event -> sequence of the void."""
 
     def transfer_events(self, transfer_id: str) -> list[Event]:
         """Every event of a transfer in this log, in order."""
 
     def transfer_token(self, transfer_id: str) -> int:
-        """The highest token seen for a transfer, 0 if none."""
+        """The highest fencing token seen for a transfer, 0 if none."""
 
     def order(self, order_id: str, source: str) -> OrderState | None: ...
 
     def recorded_at(self, sequence: int) -> RecordedCommand:
-        """The whole command whose first event has this sequence, as if it were repeated."""
+        """The recorded command whose first event has this sequence, as for a repeated request."""
 
 
 Write = Callable[[Connection], None]
 
 
 class Decision(msgspec.Struct, kw_only=True):
-    """What a command decided.
+    """The decision of a command.
 
-    `events` are unplaced, without command_key, command_digest, line, lines: the writer stamps those. `writes` change
-    side tables, in the same transaction, in order; they may not refuse. `items`, `location` and `order` replace what
-    was known under the same id, in the table and in the writer's memory. `answer` is what a decision without events
-    answers; `kept` is that answer as JSON where it takes effect all the same: it is kept under the command's key, for
-    `Command.again`. `after_commit` runs on the writer's thread once all is on disk, before the answer goes out; it may
+    `events` are unplaced, without command_key, command_digest, line, lines: the writer sets those. `writes` change side
+    tables, in the same transaction, in order; they may not raise a Problem. `items`, `location` and `order` replace
+    rows with the same id, in the table and in the writer's state. `answer` is the answer of a decision without events;
+    `kept` is that answer as JSON where the decision has an effect: it is stored under the command's key, for
+    `Command.again`. `after_commit` runs on the writer's thread after the commit and before the answer is sent; it may
     not fail.
     """
 
@@ -153,9 +152,9 @@ class Decision(msgspec.Struct, kw_only=True):
 
 
 class RecordedCommand(msgspec.Struct, frozen=True):
-    """A command's events in the log: what an answer is made of, the first time and every time it is repeated.
+    """The recorded events of a command, from which its answer is made, at first and when it is repeated.
 
-    `standings` is what stood of each item named in the events right after them. `look` gives the connection, with
+    `standings` is the standing of each item named in the events right after them. `look` returns the connection, with
     everything decided so far in the tables.
     """
 
@@ -168,9 +167,9 @@ class RecordedCommand(msgspec.Struct, frozen=True):
 class Command:
     """Base of all commands.
 
-    `key` and `digest` (sha256, hex, of the canonical content) make it idempotent: both or neither. A command without
-    key records at most side tables, or events that may well be recorded twice. `size` is about how many events it
-    makes. `order` is the (order id, source) whose state the writer should gather with the rest of its group.
+    `key` and `digest` (SHA-256, hex, of the canonical content) make it idempotent: both or neither. A command without
+    key changes side tables only, or records events that may be recorded twice. `size` is the approximate number of its
+    events. `order` is the (order id, source) whose state the writer loads together with those of its group.
     """
 
     key: str | None = None
@@ -179,15 +178,15 @@ class Command:
     order: tuple[str, str] | None = None
 
     def decide(self, view: View) -> Decision:
-        """Decide on what is. Raises Problem to refuse; nothing is recorded then."""
+        """Decide on the current state. Raises Problem to refuse; nothing is recorded then."""
         raise NotImplementedError
 
     def answer(self, recorded: RecordedCommand) -> object:
-        """The answer, from the recorded events alone. Called only where there are any."""
+        """The answer, made from the recorded events alone. Called only if there are any."""
         return recorded.sealed
 
     def again(self, kept: bytes) -> object:
-        """The answer once more, from what `Decision.kept` was."""
+        """The answer to a repeated command, from the stored `Decision.kept`."""
         return msgspec.Raw(kept)
 
 
@@ -200,7 +199,7 @@ def unplaced(
     occurred_at: int | None = None,
     **fields: Any,
 ) -> Event:
-    """An event for a Decision, occurring now unless told otherwise; `fields` are the envelope's others."""
+    """An event for a Decision, occurring now unless `occurred_at` is given; `fields` are further envelope fields."""
     moment = view.now if occurred_at is None else occurred_at
     day, offset = view.location.day(moment)
     return Event(

@@ -1,8 +1,7 @@
-"""The branch's HTTP API, put together: DESIGN section 7, "Branch node"."""
+"""The application of the branch's HTTP API (DESIGN section 7, "Branch node")."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -15,11 +14,11 @@ from branch_node.api.import_routes import import_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.problems import PROBLEMS
-from shared.runtime.http.application import Hook, build_app
+from shared.runtime.http.application import build_app
 
 
-def build_api(node: ApiNode, *, on_start: Sequence[Hook] = (), on_stop: Sequence[Hook] = ()) -> FastAPI:
-    """The application of a node that is open; its writer takes commands once it is started."""
+def build_api(node: ApiNode) -> FastAPI:
+    """The application of an open node; its writer accepts commands once it is started."""
     app = build_app(
         title=f"Larder branch {node.location_id}",
         version=version("larder"),
@@ -28,14 +27,12 @@ def build_api(node: ApiNode, *, on_start: Sequence[Hook] = (), on_stop: Sequence
         ready={"recording": node.not_ready, "writer": node.writer.problem},
         max_body=MAX_BODY,
         body_limits=BODY_LIMITS,
-        on_start=on_start,
-        on_stop=on_stop,
     )
-    asking = RequestContext(node)
-    hot = HotHandlers(asking)
-    app.include_router(recording_routes(asking, hot))
+    context = RequestContext(node)
+    hot = HotHandlers(context)
+    app.include_router(recording_routes(context, hot))
     app.include_router(import_routes(node))
     app.include_router(reading_routes(node))
-    # At the end of the list is innermost.
+    # The last of the list is the innermost.
     app.user_middleware.append(Middleware(HotRouteMiddleware, routes=hot.routes))
     return app

@@ -1,4 +1,4 @@
-"""Who may call this node: keys issued here, keys told by head office, and the key of this machine's own commands."""
+"""The API keys that this node accepts: issued here, issued by head office, and the key of this machine's commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOCAL: Final = "localcli"
 
 
 class BranchKeys:
-    """A `KeyStore` over the node's database; `local_key` is the text of the machine's own key."""
+    """A `KeyStore` over the node's database; `local_key` is the key of this machine's commands."""
 
     def __init__(self, store: Store, local_key: str) -> None:
         self._store = store
@@ -33,17 +33,17 @@ class BranchKeys:
 
 
 def new_local_key() -> str:
-    """A new key for the machine's own commands: it lives as long as the process that serves."""
+    """A new key for this machine's commands, valid while the serving process runs."""
     return f"lk_{LOCAL}_{secrets.token_urlsafe(32)}"
 
 
 def has_own_key(connection: Connection) -> bool:
-    """Whether a key was issued here before."""
+    """Whether any key was issued here."""
     return connection.execute(select(API_KEY.c.key_id).where(API_KEY.c.issued_here).limit(1)).first() is not None
 
 
 def issue_manager_key(connection: Connection, location_id: str) -> NewKey:
-    """Issue a manager's key for the node's own API; its text is known to nobody else."""
+    """Issue a manager's key for the node's API; only its digest is stored."""
     key = generate_key()
     connection.execute(
         insert(API_KEY).values(

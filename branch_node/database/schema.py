@@ -1,8 +1,8 @@
 """The tables of a branch's database, SQLite and PostgreSQL alike. Migrations in `migrations/`, compared in a test.
 
-The log, its head and its voids are `shared.event_log`'s, the projection is `shared.projection`'s. Everything below them
-is the node's own: its place, its catalogue, its keys, where shipping stands, and what is derived from the log
-(`sale_order`) or waits to get into it (`count_area`). Times are microseconds UTC, quantities thousandths.
+The log, its head and its voids are `shared.event_log`'s, the projection is `shared.projection`'s. The other
+tables are the node's own: location, catalogue, API keys, sync state, what is derived from the log (`sale_order`) and
+what waits to be recorded in it (`count_area`). Times are microseconds UTC, quantities thousandths.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LOCATION: Final = Table(
     Column("name", Text, nullable=False),
     Column("timezone", Text, nullable=False),
     Column("day_start", Integer, nullable=False),  # minutes after local midnight
-    # While a log is played back into an empty database the strict items' trigger must let history pass.
+    # While a log is replayed into an empty database the trigger for strict items does not fire.
     Column("replaying", _Flag, nullable=False),
     CheckConstraint("day_start BETWEEN 0 AND 1439", name="location_day_start"),
 )
@@ -57,10 +57,10 @@ ITEM: Final = Table(
     Column("category", Text),
     Column("barcode", Text),
     Column("strict", _Flag, nullable=False),
-    Column("defined_here", _Flag, nullable=False),  # by this branch, waiting for head office
+    Column("defined_here", _Flag, nullable=False),  # by this branch, not yet known to head office
 )
 
-# Nearly always empty, so the trigger's question costs next to nothing.
+# Nearly always empty, so the trigger's query costs next to nothing.
 Index("item_strict", ITEM.c.item_id, sqlite_where=text("strict"), postgresql_where=text("strict"))
 
 REORDER_LEVEL: Final = Table(
@@ -132,7 +132,7 @@ COUNT_AREA: Final = Table(
     PrimaryKeyConstraint("count_id", "item_id", "area"),
 )
 
-# What was answered to commands that took effect without an event, which would carry their key.
+# Answers of commands that had an effect without an event, which would carry their key.
 KEPT_ANSWER: Final = Table(
     "kept_answer",
     metadata,

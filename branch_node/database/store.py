@@ -1,6 +1,6 @@
-"""A branch's database: set up, opened once for writing under a lock held for life, and read beside it.
+"""A branch's database: setting it up, the one writing connection under a lock, and read-only connections.
 
-SQLite or PostgreSQL, by URL. A second process that wants to write is refused at once: two writers would fork the log.
+SQLite or PostgreSQL, by URL. A second process that would write is refused at once: two writers would fork the log.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ CACHE_KIB: Final = 16_000
 
 
 class AlreadyWriting(Exception):
-    """Another process is this log's writer. Its text is one line to print: who, and what to do."""
+    """Another process is this log's writer. The text is one line for a person: which process, and what to do."""
 
 
 class LocationDiffers(Exception):
-    """The database holds another location's log. Its text is one line to print."""
+    """The database holds another location's log. The text is one line for a person."""
 
 
 class Store:
-    """The database behind one branch node. `directory` is the service's --dir, where the lock lies."""
+    """The database behind one branch node. `directory` is the service's --dir, which holds the lock file."""
 
     def __init__(self, url: str, directory: Path) -> None:
         self.url = url
@@ -49,20 +49,20 @@ class Store:
             self._readers = self._readers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def set_up(self, location: Location) -> None:
-        """Bring the schema up to date and, in an empty database, begin the location's log.
+        """Bring the schema up to date and, in an empty database, create the location's log.
 
-        Raises LocationDiffers where another location's log is in it, AlreadyWriting where a node runs on it.
+        Raises LocationDiffers where it holds another location's log, AlreadyWriting where a node runs on it.
         """
         with DirectoryLock(self.directory):
             engine = self.writing_engine()
             try:
                 migrate(engine, MIGRATIONS, VERSION_TABLE)
                 with translate_driver_errors(), engine.begin() as connection:
-                    there = connection.execute(select(LOCATION.c.location_id)).scalar_one_or_none()
-                    if there is None:
+                    stored = connection.execute(select(LOCATION.c.location_id)).scalar_one_or_none()
+                    if stored is None:
                         _begin(connection, location)
-                    elif there != location.location_id:
-                        raise LocationDiffers(f"this database is {there}'s, not {location.location_id}'s")
+                    elif stored != location.location_id:
+                        raise LocationDiffers(f"this database is {stored}'s, not {location.location_id}'s")
             finally:
                 engine.dispose()
 
@@ -79,7 +79,7 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A read-only connection for one answer; one snapshot for all its queries. Raises Problem."""
+        """A read-only connection on which all queries see one snapshot. Raises Problem."""
         with translate_driver_errors(), self._readers.connect() as connection:
             yield connection
 
@@ -113,16 +113,16 @@ def load_location(connection: Connection) -> Location:
 
 
 def last_recorded_at(connection: Connection) -> int | None:
-    """When the newest event was recorded, for the node's clock to start from; None in an empty log."""
+    """When the newest event was recorded (microseconds UTC), the start of the node's clock; None in an empty log."""
     event = LOG.event
     line = connection.execute(select(event.c.line).order_by(event.c.sequence.desc()).limit(1)).scalar_one_or_none()
     return None if line is None else understand(bytes(line)).recorded_at
 
 
 class DirectoryLock:
-    """The right to write in a service's --dir, held while the object is entered or until `release`.
+    """An exclusive lock on a service's --dir, as a context manager or by `acquire` and `release`.
 
-    The system lets go of it when the process ends, however it ends. Raises AlreadyWriting at once.
+    The operating system releases it when the process ends. Raises AlreadyWriting at once, without waiting.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -160,10 +160,10 @@ class DirectoryLock:
 
 
 class WritingConnection:
-    """The one connection that writes, its transactions begun and ended on the driver itself.
+    """The one writing connection, whose transactions begin and end on the driver's connection.
 
-    To SQLAlchemy it is for ever inside one transaction, so Core statements run in whichever transaction is open here.
-    That spares each group what SQLAlchemy's own begin and commit cost (40 µs, a third of a small group).
+    For SQLAlchemy it stays inside one transaction, so Core statements run in the transaction that is open here. This
+    saves the cost of SQLAlchemy's begin and commit per group (40 µs, a third of a small group).
     """
 
     def __init__(self, engine: Engine, location_id: str) -> None:
@@ -174,7 +174,7 @@ class WritingConnection:
             self.connection.begin()
             self._raw.rollback()
             if self._on_sqlite:
-                # Pages that groups write again and again are copied back once in a while, not each time.
+                # Pages that many groups rewrite are copied back by occasional checkpoints, not after each group.
                 self._raw.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
                 self._raw.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             if not self._on_sqlite:
@@ -192,7 +192,7 @@ class WritingConnection:
             raise AlreadyWriting(f"another process already writes {location_id}'s log in this database: stop it first")
 
     def begin(self) -> None:
-        """Open a transaction that may write. PostgreSQL opens it with the first statement."""
+        """Begin a write transaction. PostgreSQL begins it with the first statement."""
         if self._on_sqlite:
             self._raw.execute("BEGIN IMMEDIATE")
 
@@ -203,6 +203,6 @@ class WritingConnection:
         self._raw.rollback()
 
     def close(self) -> None:
-        """Give the connection up; on PostgreSQL its lock goes with it."""
+        """Close the connection; on PostgreSQL that releases the advisory lock."""
         self.connection.invalidate()
         self.connection.close()

@@ -1,12 +1,11 @@
-"""The witness: a small file outside the database's folder that remembers how far the log had come.
+"""The witness: a small file outside the database's folder that holds the head of the log after the last commit.
 
-A database restored from a backup cannot know by itself that it is old; the witness can tell, before anything is
-recorded. It is written after each commit group, never before: the database is durable by then (`synchronous=FULL`), so
-whatever a crash or a power cut does to the two, the witness is never ahead of the true log, and no false alarm can
-come from the order. For the same reason it needs no fsync of its own: a lost write leaves it behind, which is normal.
+It detects a database restored from a backup before anything is recorded. It is written after each commit group, when
+the database is durable (`synchronous=FULL`), so after a crash or power cut the witness is never ahead of the log and
+gives no false alarm. For the same reason it needs no fsync per group: a lost write leaves it behind, which is normal.
 
-Two slots are written in turn, each with a checksum, so that a torn write costs the newest record at most. That is as
-good as replacing the file and costs the writer microseconds instead of a rename per group.
+Two slots are written in turn, each with a checksum, so a torn write loses the newest record at most. This is as safe as
+replacing the file and costs microseconds instead of a rename per group.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ SLOTS: Final = 2
 
 
 class WitnessRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the witness saw: the head of a location's log after a commit group."""
+    """The head of a location's log after a commit group."""
 
     location_id: Id
     epoch: int
@@ -44,7 +43,7 @@ class _Slot(msgspec.Struct, frozen=True):
 
 
 class WitnessVerdict(StrEnum):
-    """What comparing the witness with the database at start says."""
+    """The result of comparing the witness with the database at start."""
 
     FIRST = "FIRST"
     NORMAL = "NORMAL"
@@ -53,11 +52,11 @@ class WitnessVerdict(StrEnum):
 
 
 class WitnessUnusable(Exception):
-    """The witness file cannot be opened, read or written; the text says why and what to do."""
+    """The witness file cannot be opened, read or written; the text gives the cause and what to do."""
 
 
 def compare(record: WitnessRecord | None, location_id: str, head: Head, hash_there: bytes | None) -> WitnessVerdict:
-    """Judge a database by its witness. `hash_there` is the database's hash at the witness's sequence, None past its
+    """Compare a database with its witness. `hash_there` is the database's hash at the record's sequence, None past its
     head. Pure."""
     if record is None:
         return WitnessVerdict.FIRST
@@ -83,15 +82,15 @@ def read(path: Path) -> WitnessRecord | None:
 
 
 class Witness:
-    """The open file. `write` is called by the writer's thread alone, after each commit group."""
+    """The open witness file. `write` is called by the writer's thread alone, after each commit group."""
 
     def __init__(self, path: Path, location_id: str) -> None:
-        """Open the file, making it where it is missing; what it holds is kept. Raises WitnessUnusable."""
+        """Open the file, or create it; its records are kept. Raises WitnessUnusable."""
         self.path = path
         self._location_id = location_id
-        self._turn = 0
+        self._next_slot = 0
         self._write_problem: str | None = None
-        self._place_problem: str | None = None
+        self._file_problem: str | None = None
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -99,19 +98,19 @@ class Witness:
         newest = read(path)
         # The slot to be written first must not be the one that holds the newest record.
         if newest is not None and _decode(os.read(self._descriptor, SLOT)) == newest:
-            self._turn = 1
+            self._next_slot = 1
 
     @property
     def problem(self) -> str | None:
-        """Why the witness cannot do its work, with what to do; None while it can."""
-        return self._write_problem or self._place_problem
+        """Why the witness cannot be written, and what to do; None while it can."""
+        return self._write_problem or self._file_problem
 
     def write(self, head: Head) -> None:
-        """Remember a head. A file that cannot be written does not undo what was committed: `problem` says so."""
+        """Write a head. A failure does not undo the commit; it is reported by `problem`."""
         record = WitnessRecord(self._location_id, head.epoch, head.sequence, head.hash.hex())
         slot = msgspec.json.encode(_Slot(record, _check(record)))
         try:
-            os.lseek(self._descriptor, self._turn * SLOT, os.SEEK_SET)
+            os.lseek(self._descriptor, self._next_slot * SLOT, os.SEEK_SET)
             os.write(self._descriptor, slot.ljust(SLOT - 1) + b"\n")
         except OSError as error:
             if self._write_problem is None:
@@ -119,20 +118,20 @@ class Witness:
             self._write_problem = _unusable(self.path, error)
             return
         self._write_problem = None
-        self._turn = (self._turn + 1) % SLOTS
+        self._next_slot = (self._next_slot + 1) % SLOTS
 
     def keep(self) -> None:
-        """Put the file on disk, and notice when somebody removed or replaced it. For a timer."""
+        """Sync the file to disk, and detect that it was removed or replaced. For a timer."""
         try:
             os.fsync(self._descriptor)
             same = os.path.samestat(os.fstat(self._descriptor), self.path.stat())
         except FileNotFoundError:
             same = False
         except OSError as error:
-            self._place_problem = _unusable(self.path, error)
+            self._file_problem = _unusable(self.path, error)
             return
         gone = f"the witness file {self.path} was removed or replaced while the node runs: restart the node"
-        self._place_problem = None if same else gone
+        self._file_problem = None if same else gone
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -1,7 +1,7 @@
-"""One transaction of the writer: commands decided one after another, each on what those before it decided.
+"""One transaction of the writer: commands decided one after another, each on the decisions before it.
 
-New events are sealed in memory and put into the tables once, at the end, or earlier when a command asks something that
-only SQL can answer. What the writer remembers changes only after the commit.
+New events are sealed in memory and flushed to the tables once, at the end, or earlier when a command needs a query. The
+writer's committed state changes only after the commit.
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ _ITEM_COLUMNS = tuple(column.name for column in ITEM.columns)
 
 
 class CommandGroup:
-    """The `View` of one transaction, and the hand that writes what was decided. Used by one thread, once."""
+    """The `View` of one transaction, which also writes its decisions. Used once, by the writer's thread."""
 
     def __init__(
         self,
         connection: Connection,
-        memory: CommittedState,
+        committed: CommittedState,
         now: int,
         clock_unconfirmed: bool,
         new_id: Callable[[int], UUID],
     ) -> None:
         self.now = now
         self.clock_unconfirmed = clock_unconfirmed
-        self.location = memory.location
+        self.location = committed.location
         self.after_commit: list[Callable[[], None]] = []
         self._connection = connection
-        self._committed = memory
+        self._committed = committed
         self._make_id = new_id
-        self._head = memory.head
+        self._head = committed.head
         self._sealed: list[Sealed] = []
         self._flushed = 0
         self._standings: dict[str, Standing] = {}
@@ -72,22 +72,22 @@ class CommandGroup:
         self._first: dict[str, Sealed] = {}
         self._kept: dict[str, tuple[str, bytes]] = {}
         self._past_standings: PastStandings | None = None
-        self._seen: dict[int, Event] = {}
+        self._loaded: dict[int, Event] = {}
 
-    def gather(self, commands: Sequence[Command]) -> None:
-        """Look up in one statement each what the whole group needs: keys already used, orders already known."""
+    def preload(self, commands: Sequence[Command]) -> None:
+        """Load what the whole group needs, one statement each: keys already used, states of orders."""
         keys = [command.key for command in commands if command.key is not None]
         self._first = first_by_key(self._connection, keys)
         if self._committed.keeps_answers:
             self._kept = kept_answers(self._connection, keys)
-        self._look_back()
+        self._preload_past()
         orders = {command.order: None for command in commands if command.order is not None}
         self._orders.update(orders)
         for state in orders_named(self._connection, [order_id for order_id, _ in orders]):
             self._orders[state.order_id, state.source] = state
 
-    def _look_back(self) -> None:
-        """Where commands are repeated, read what came since the oldest of them that is recent."""
+    def _preload_past(self) -> None:
+        """For repeated commands that are recent, load the events since the oldest of them."""
         head = self._committed.head.sequence
         oldest = head - MOST
         recent = [last for each in self._first.values() if (last := _last_sequence(each)) >= oldest]
@@ -95,7 +95,7 @@ class CommandGroup:
             self._past_standings = PastStandings(self._connection, self._committed.standings, min(recent), head)
 
     def run(self, command: Command) -> object:
-        """Decide one command and take over what it decided; its answer. Raises Problem: then nothing has changed."""
+        """Decide one command and apply its decision; its answer. Raises Problem: then nothing has changed."""
         if command.key is not None and (first := self._first.get(command.key)) is not None:
             sequence = first.event.sequence
             if first.event.command_digest != command.digest:
@@ -109,16 +109,16 @@ class CommandGroup:
         sealed, head = self._seal(command, decision.events)
         try:
             if decision.writes or decision.items or decision.order or decision.location or decision.after_commit:
-                self._take_rows(decision)
+                self._apply_rows(decision)
             if not sealed:
                 if decision.kept is not None:
-                    self._keep(command, decision.kept)
+                    self._keep_answer(command, decision.kept)
                 return decision.answer
             self._sealed += sealed
             self._head = head
             if command.key is not None:
                 self._first[command.key] = sealed[0]
-            return command.answer(RecordedCommand(sealed, self._fold(sealed), False, self._look))
+            return command.answer(RecordedCommand(sealed, self._fold(sealed), False, self._flushed_connection))
         except Problem as problem:
             raise RuntimeError("a command may refuse only while it decides") from problem
 
@@ -138,21 +138,21 @@ class CommandGroup:
             raise INVALID_EVENT(error.reason) from error
         return sealed, head
 
-    def _take_rows(self, decision: Decision) -> None:
-        """Take over what a decision changes beside the log."""
+    def _apply_rows(self, decision: Decision) -> None:
+        """Apply a decision's changes outside the log."""
         for item in decision.items:
             self._items[item.item_id] = item
         if decision.order is not None:
             place = (decision.order.order_id, decision.order.source)
             self._orders[place] = self._changed_orders[place] = decision.order
         if decision.location is not None:
-            self._move_to(decision.location)
+            self._change_location(decision.location)
         for write in decision.writes:
             self._wrote = True
             write(self._connection)
         self.after_commit.extend(decision.after_commit)
 
-    def _keep(self, command: Command, answer: bytes) -> None:
+    def _keep_answer(self, command: Command, answer: bytes) -> None:
         if command.key is None or command.digest is None:
             raise ValueError("an answer is kept under a key")
         row = (command.key, command.digest, answer)
@@ -160,7 +160,7 @@ class CommandGroup:
         self._kept[command.key] = row[1:]
         self._wrote = True
 
-    def _move_to(self, location: Location) -> None:
+    def _change_location(self, location: Location) -> None:
         self.location = location
         self._wrote = True
         self._connection.execute(
@@ -170,10 +170,10 @@ class CommandGroup:
         )
 
     def _fold(self, sealed: list[Sealed]) -> dict[str, Standing]:
-        """Fold new events into what stands; the items they name, with what stands of them now."""
-        touched: dict[str, Standing] = {}
-        again: set[str] = set()
-        promised = False
+        """Advance the standings by new events; the new ones of the items named, expired reservations not counted."""
+        changed: dict[str, Standing] = {}
+        refolded: set[str] = set()
+        reserved = False
         for each in sealed:
             event = each.event
             item_id = event.item_id
@@ -185,69 +185,69 @@ class CommandGroup:
                 target = movement(self.events_at([event.voided_sequence])[0])
             after = advance_event(self.standing(item_id), event, target)
             if after is None:
-                again.add(item_id)
+                refolded.add(item_id)
                 after = NOTHING
-            touched[item_id] = self._standings[item_id] = after
-            promised = promised or after.reserved != 0
-        if again:
-            self._put_events()
-            fresh = refold(self._connection, LOG, self.location.location_id, again)
+            changed[item_id] = self._standings[item_id] = after
+            reserved = reserved or after.reserved != 0
+        if refolded:
+            self._flush_events()
+            fresh = refold(self._connection, LOG, self.location.location_id, refolded)
             self._standings.update(fresh)
-            touched.update(fresh)
-        if promised or again:
-            for item_id, standing in touched.items():
+            changed.update(fresh)
+        if reserved or refolded:
+            for item_id, standing in changed.items():
                 if standing.reserved:
-                    touched[item_id] = msgspec.structs.replace(standing, reserved=self._promised(item_id))
-        return touched
+                    changed[item_id] = msgspec.structs.replace(standing, reserved=self._reserved_now(item_id))
+        return changed
 
     def recorded_at(self, sequence: int) -> RecordedCommand:
-        self._put_events()
+        self._flush_events()
         (first,) = sealed_where(self._connection, LOG.event.c.sequence == sequence)
         return self._recorded(first)
 
     def _recorded(self, first: Sealed) -> RecordedCommand:
-        # What stood then is folded from the log alone, so that the answer is the same however often it is asked for.
+        # The past standing is folded from the log alone, so that every repetition has the same answer.
         sealed, last = [first], _last_sequence(first)
         if last > first.event.sequence:
-            self._put_events()
+            self._flush_events()
             sealed = sealed_where(self._connection, LOG.event.c.sequence.between(first.event.sequence, last))
         items = {each.event.item_id for each in sealed if each.event.item_id is not None}
-        then = {item_id: self._stood(item_id, last, sealed[-1].event.recorded_at) for item_id in items}
-        return RecordedCommand(sealed, then, True, self._look)
+        then = {item_id: self._standing_after(item_id, last, sealed[-1].event.recorded_at) for item_id in items}
+        return RecordedCommand(sealed, then, True, self._flushed_connection)
 
-    def _stood(self, item_id: str, sequence: int, recorded_at: int) -> Standing:
-        """What stood of an item once an event was recorded, with what was reserved at that moment."""
+    def _standing_after(self, item_id: str, sequence: int, recorded_at: int) -> Standing:
+        """The standing of an item right after an event, reservations expired at that moment not counted."""
         if (
             self._past_standings is not None
             and (standing := self._past_standings.standing(item_id, sequence)) is not None
         ):
             return standing
-        self._put_events()
-        standing = self._then(item_id, sequence)
+        self._flush_events()
+        standing = self._standing_known_through(item_id, sequence)
         if standing.reserved:
-            promised = self._then(item_id, sequence, recorded_at).reserved
-            standing = msgspec.structs.replace(standing, reserved=promised)
+            reserved = self._standing_known_through(item_id, sequence, recorded_at).reserved
+            standing = msgspec.structs.replace(standing, reserved=reserved)
         return standing
 
-    def _then(self, item_id: str, known_through: int, moment: int | None = None) -> Standing:
+    def _standing_known_through(self, item_id: str, known_through: int, moment: int | None = None) -> Standing:
         place = self.location.location_id
         return standing_then(self._connection, place, item_id, known_through=known_through, moment=moment)
 
-    def _promised(self, item_id: str) -> int:
-        """What is reserved of an item now, expired reservations not counted."""
-        self._put_events()
-        return self._then(item_id, self._head.sequence, self.now).reserved
+    def _reserved_now(self, item_id: str) -> int:
+        """The reserved quantity of an item now, expired reservations not counted."""
+        self._flush_events()
+        return self._standing_known_through(item_id, self._head.sequence, self.now).reserved
 
-    def _put_events(self) -> None:
-        """Put the events decided so far into the log's tables."""
+    def _flush_events(self) -> None:
+        """Append the events decided so far to the log's tables."""
         waiting = self._sealed[self._flushed :]
         if waiting:
             append(self._connection, LOG, waiting)
             self._flushed = len(self._sealed)
 
-    def put(self) -> None:
-        """Put everything decided so far into the tables. Raises StaleHead where somebody else has written."""
-        self._put_events()
+    def flush(self) -> None:
+        """Write everything decided so far to the tables. Raises StaleHead where another writer has written."""
+        self._flush_events()
         changed = {
             item_id: standing
             for item_id, standing in self._standings.items()
@@ -269,17 +269,17 @@ class CommandGroup:
         """Whether there is anything to commit."""
         return bool(self._sealed or self._wrote or self._items or self._changed_orders)
 
-    def remember(self) -> None:
-        """Once it is committed: let the writer's memory follow."""
-        memory = self._committed
-        memory.head = self._head
-        memory.location = self.location
-        memory.keeps_answers = memory.keeps_answers or bool(self._kept)
-        memory.standings.update(self._standings)
+    def publish(self) -> None:
+        """Apply this group's changes to the writer's committed state; called after the commit."""
+        committed = self._committed
+        committed.head = self._head
+        committed.location = self.location
+        committed.keeps_answers = committed.keeps_answers or bool(self._kept)
+        committed.standings.update(self._standings)
         if self._items:
-            memory.items = {**memory.items, **self._items}  # a new one, as readers on other threads walk the old
+            committed.items = {**committed.items, **self._items}  # a new dict: other threads iterate the old one
 
-    # What commands ask (see View).
+    # The View of the commands
 
     @property
     def head(self) -> Head:
@@ -287,10 +287,10 @@ class CommandGroup:
 
     @property
     def connection(self) -> Connection:
-        self.put()
+        self.flush()
         return self._connection
 
-    def _look(self) -> Connection:
+    def _flushed_connection(self) -> Connection:
         return self.connection
 
     def new_id(self) -> str:
@@ -304,10 +304,10 @@ class CommandGroup:
 
     def available(self, item_id: str) -> int:
         standing = self.standing(item_id)
-        return standing.on_hand - (self._promised(item_id) if standing.reserved else 0)
+        return standing.on_hand - (self._reserved_now(item_id) if standing.reserved else 0)
 
     def movements(self, item_id: str) -> list[Movement]:
-        self._put_events()
+        self._flush_events()
         return movements_of(self._connection, LOG, self.location.location_id, item_id)
 
     def event(self, event_id: str) -> Event | None:
@@ -317,16 +317,16 @@ class CommandGroup:
         found = event_by_id(self._connection, event_id)
         if found is None:
             return None
-        self._seen[found.event.sequence] = found.event
+        self._loaded[found.event.sequence] = found.event
         return found.event
 
     def events_at(self, sequences: Sequence[int]) -> list[Event]:
         committed = self._committed.head.sequence
-        unseen = [sequence for sequence in sequences if sequence <= committed and sequence not in self._seen]
+        unseen = [sequence for sequence in sequences if sequence <= committed and sequence not in self._loaded]
         if unseen:
             for each in sealed_where(self._connection, LOG.event.c.sequence.in_(unseen)):
-                self._seen[each.event.sequence] = each.event
-        found = {sequence: self._seen[sequence] for sequence in sequences if sequence in self._seen}
+                self._loaded[each.event.sequence] = each.event
+        found = {sequence: self._loaded[sequence] for sequence in sequences if sequence in self._loaded}
         for sequence in sequences:
             if committed < sequence <= self._head.sequence:
                 found[sequence] = self._sealed[sequence - committed - 1].event

@@ -1,8 +1,8 @@
-"""Where commands wait for the writer: bounded, taken in groups, answered together.
+"""The bounded queue of commands before the writer, consumed in groups.
 
-Requests of one event loop that arrive in one pass of it are handed over at once, and their answers come back in one
-wake-up, as each hand-over between threads costs more than recording an event. While more callers are known to be at it
-than have arrived, the writer waits some tenths of a millisecond for them: one commit for all is faster for each.
+Requests that arrive in one iteration of an event loop are enqueued together, and their results return in one callback,
+as passing an object between threads costs more than recording an event. While fewer requests have arrived than are
+expected from the active callers, the writer waits some tenths of a millisecond: one commit for all is faster for each.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ QUEUE_ENTRIES: Final = 1_024
 GROUP_COMMANDS: Final = 256
 GROUP_EVENTS: Final = 2_000
 QUIET_SECONDS: Final = 0.000_3
-"""When nothing has arrived for so long, nobody else is on the way."""
+"""When nothing has arrived for this long, no further request is expected."""
 LINGER_SECONDS: Final = 0.003
 
 Outcome = Any
-"""A command's answer, or the exception that refused or stopped it."""
+"""A command's answer, or the exception that refused or failed it."""
 
 
 class QueueEntry:
-    """One entry: commands to be decided in order, and whom to tell."""
+    """Commands to be decided in order, and the future of their outcomes."""
 
     __slots__ = ("commands", "future", "loop", "many", "outcomes", "size")
 
@@ -51,9 +51,9 @@ class QueueEntry:
         self.size = sum(command.size for command in commands) if many else commands[0].size
         self.outcomes: list[Outcome] = []
 
-    def settle(self) -> None:
+    def resolve(self) -> None:
         if self.future.done():
-            return  # whoever asked has gone; what was recorded stays, and its key finds it
+            return  # the caller has cancelled; what was recorded stays, and its key finds it
         if self.many:
             self.future.set_result(self.outcomes)
         elif isinstance(self.outcomes[0], BaseException):
@@ -62,61 +62,61 @@ class QueueEntry:
             self.future.set_result(self.outcomes[0])
 
 
-def _settle_all(entries: list[QueueEntry]) -> None:
+def _resolve_all(entries: list[QueueEntry]) -> None:
     for entry in entries:
-        entry.settle()
+        entry.resolve()
 
 
 class CommandQueue:
-    """Entered by any thread, emptied by the writer's alone."""
+    """Filled by any thread, consumed by the writer's thread alone."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[list[QueueEntry] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._entered = 0  # under the lock
-        self._left = 0  # the writer's
-        self._expected = 1  # the writer's
-        self._ready: deque[QueueEntry] = deque()  # the writer's
-        self._arriving: dict[AbstractEventLoop, list[QueueEntry]] = {}  # each list its loop's
+        self._put_count = 0  # under the lock
+        self._done_count = 0  # writer's thread only
+        self._expected = 1  # writer's thread only
+        self._ready: deque[QueueEntry] = deque()  # writer's thread only
+        self._arrived: dict[AbstractEventLoop, list[QueueEntry]] = {}  # each list is used by its loop's thread only
 
     def __len__(self) -> int:
-        """How many entries wait or are being committed."""
-        return self._entered - self._left
+        """The number of entries that wait or are being committed."""
+        return self._put_count - self._done_count
 
     def _admit(self) -> None:
         with self._lock:
-            if self._entered - self._left >= QUEUE_ENTRIES:
+            if self._put_count - self._done_count >= QUEUE_ENTRIES:
                 raise BUSY(f"{QUEUE_ENTRIES} requests wait already", headers={"Retry-After": "1"})
-            self._entered += 1
+            self._put_count += 1
 
-    def enter(self, entry: QueueEntry) -> None:
-        """Wait for the writer. Raises 503 `busy` where too many do."""
+    def put(self, entry: QueueEntry) -> None:
+        """Enqueue an entry. Raises 503 `busy` where the queue is full."""
         self._admit()
         self._queue.put([entry])
 
-    def enter_from(self, loop: AbstractEventLoop, entry: QueueEntry) -> None:
-        """As `enter`, from the thread of the entry's event loop."""
+    def put_from(self, loop: AbstractEventLoop, entry: QueueEntry) -> None:
+        """As `put`, from the thread of the entry's event loop."""
         self._admit()
-        arriving = self._arriving.get(loop)
-        if arriving is None:
-            arriving = self._arriving[loop] = []
-            loop.call_soon(self._hand_over, loop)
-        arriving.append(entry)
+        arrived = self._arrived.get(loop)
+        if arrived is None:
+            arrived = self._arrived[loop] = []
+            loop.call_soon(self._put_arrived, loop)
+        arrived.append(entry)
 
-    def _hand_over(self, loop: AbstractEventLoop) -> None:
-        self._queue.put(self._arriving.pop(loop))
+    def _put_arrived(self, loop: AbstractEventLoop) -> None:
+        self._queue.put(self._arrived.pop(loop))
 
     def wake(self) -> None:
-        """Let the writer look up, though nobody entered."""
+        """End a blocking `take` without an entry."""
         self._queue.put(None)
 
     @property
     def empty(self) -> bool:
-        """For the writer: nobody waits any more."""
+        """Whether no entry waits; for the writer's thread."""
         return not self._ready and len(self) == 0
 
     def take(self, block_for: float) -> list[QueueEntry]:
-        """The next group, in the order entered; empty where nobody came within `block_for` seconds, or it was woken."""
+        """The next group, first in first out; empty if none arrived within `block_for` seconds, or after `wake`."""
         ready = self._ready
         if not ready and not self._receive(block_for):
             return []
@@ -146,17 +146,17 @@ class CommandQueue:
         self._ready.extend(entries)
         return True
 
-    def answer(self, group: list[QueueEntry]) -> None:
-        """Tell those who entered what came of it, their `outcomes`."""
-        # Whoever is answered now will be back, and those who came meanwhile are here: so many may be expected.
+    def complete(self, group: list[QueueEntry]) -> None:
+        """Resolve the futures of a group with the entries' `outcomes`."""
+        # The callers answered now are likely to return, and further entries wait already: as many may be expected.
         self._expected = min(len(self), GROUP_COMMANDS)
-        self._left += len(group)
+        self._done_count += len(group)
         by_loop: dict[AbstractEventLoop, list[QueueEntry]] = {}
         for entry in group:
             if entry.loop is None:
-                entry.settle()
+                entry.resolve()
             else:
                 by_loop.setdefault(entry.loop, []).append(entry)
-        for loop, some in by_loop.items():
+        for loop, entries in by_loop.items():
             if not loop.is_closed():
-                loop.call_soon_threadsafe(_settle_all, some)
+                loop.call_soon_threadsafe(_resolve_all, entries)

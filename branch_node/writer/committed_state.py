@@ -1,4 +1,4 @@
-"""What the writer knows of its log without a query: as committed."""
+"""The writer's in-memory copy of the committed state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.projection import load_standings
 
 
 class CommittedState:
-    """What the writer knows without asking: the head, what stands of every item, the catalogue, as committed."""
+    """Head, standings of all items, catalogue and location as committed; loaded at start, then kept up to date."""
 
     def __init__(self, connection: Connection, location: Location) -> None:
         head = read_head(connection, LOG, location.location_id)
@@ -23,6 +23,6 @@ class CommittedState:
         self.location = location
         self.head = head
         self.standings = load_standings(connection, STOCK, location.location_id)
-        # Few branches keep any, and the others need not be asked for every group.
+        # Few branches have any; the others are spared a query per group.
         self.keeps_answers = bool(kept_answers(connection, None))
         self.items = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}

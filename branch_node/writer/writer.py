@@ -1,8 +1,8 @@
 """The one writer of a location's log: a bounded queue, one thread, groups of commands in one transaction each.
 
-Whoever waits is answered once the transaction is on disk. A group that fails as a whole is redone one command at a
-time, so that one that cannot be recorded harms no other. What the writer remembers (head, stock, catalogue) is what is
-committed; after a commit that failed in doubt it reads it again.
+Callers are answered once the transaction is on disk. A group that fails as a whole is retried one command at a time, so
+that a command that cannot be recorded affects no other. The writer's in-memory state (head, stock, catalogue) is the
+committed state; after a commit with an unknown outcome it is read again.
 """
 
 from __future__ import annotations
@@ -37,34 +37,31 @@ from shared.runtime.telemetry import get_logger
 log = get_logger("larder.writer")
 
 STRICT_GUARD: Final = "larder: strict item below zero"
-"""What the database's trigger says."""
+"""The message of the database's trigger for strict items."""
 
 CommitListener = Callable[[Head], None]
-_HOPELESS: Final = frozenset({DISK_FULL.code, DATABASE_UNAVAILABLE.code, DATABASE_BUSY.code})
+_DATABASE_FAILURES: Final = frozenset({DISK_FULL.code, DATABASE_UNAVAILABLE.code, DATABASE_BUSY.code})
 
 
 class Writer:
-    """See the module. `open` first; then either `start` its thread and `submit`, or `commit` in one's own thread."""
+    """The writer of one log. After `open`, either `start` its thread and `submit`, or call `commit` on one thread."""
 
     def __init__(
         self,
         store: Store,
         clock: NodeClock,
         new_id: Callable[[int], UUID],
-        *,
-        on_death: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._new_id = new_id
-        self._on_death = on_death
         self._queue = CommandQueue()
         self._listeners: list[CommitListener] = []
         self._lock = DirectoryLock(store.directory)
         self._writing: WritingConnection | None = None
         self._committed: CommittedState | None = None
         self._thread: threading.Thread | None = None
-        self._taking = False
+        self._accepting = False
         self._stopping = False
         self._failure: BaseException | None = None
         self._refuse: Callable[[], Problem] | None = None
@@ -72,9 +69,9 @@ class Writer:
         self.events = 0
 
     def open(self) -> None:
-        """Take the lock for life, upgrade the schema, read what stands.
+        """Acquire the lock until `close`, upgrade the schema, load the committed state.
 
-        Raises AlreadyWriting, DatabaseVersionError, or Problem where the database is away.
+        Raises AlreadyWriting, DatabaseVersionError, or Problem where the database is unavailable.
         """
         self._lock.acquire()
         try:
@@ -99,7 +96,7 @@ class Writer:
         return self._writing, self._committed
 
     def close(self) -> None:
-        """Give the database and the lock back. The thread must have been stopped."""
+        """Close the database and release the lock. The thread must have been stopped."""
         self._disconnect()
         self._lock.release()
 
@@ -111,18 +108,18 @@ class Writer:
     @property
     def head(self) -> Head:
         """The committed head."""
-        return self._known().head
+        return self._state().head
 
     @property
     def items(self) -> dict[str, Item]:
-        """The catalogue as committed; never changed in place."""
-        return self._known().items
+        """The catalogue as committed, by item code; never changed in place."""
+        return self._state().items
 
     @property
     def location(self) -> Location:
-        return self._known().location
+        return self._state().location
 
-    def _known(self) -> CommittedState:
+    def _state(self) -> CommittedState:
         if self._committed is None:
             raise DATABASE_UNAVAILABLE("the writer has lost its database and is looking for it")
         return self._committed
@@ -132,20 +129,20 @@ class Writer:
         self._listeners.append(listener)
 
     def refuse_with(self, refuse: Callable[[], Problem]) -> None:
-        """Answer every command with this problem from now on: the database may be read, and nothing else."""
+        """Refuse every command with this problem from now on; reads go on."""
         self._refuse = refuse
 
-    # The queue and the thread.
+    # The queue and the thread
 
     def start(self) -> None:
-        """Begin to take commands, on a thread of its own."""
+        """Start the thread and accept commands."""
         self._thread = threading.Thread(target=self._run, name="larder-writer", daemon=True)
-        self._taking = True
+        self._accepting = True
         self._thread.start()
 
     def stop(self, timeout: float = 30.0) -> None:
-        """Take nothing more, commit what waits, end the thread."""
-        self._taking = False
+        """Accept no more commands, commit the queued ones, end the thread."""
+        self._accepting = False
         self._stopping = True
         if self._thread is not None:
             self._queue.wake()
@@ -156,7 +153,7 @@ class Writer:
         return None if self._failure is None else f"the writer ended: {self._failure!r}"
 
     def waiting(self) -> int:
-        """How many requests wait or are being committed, roughly."""
+        """The approximate number of requests that wait or are being committed."""
         return len(self._queue)
 
     def new_key(self) -> str:
@@ -165,29 +162,29 @@ class Writer:
 
     def submit(self, command: Command) -> Future[Any]:
         """Queue one command. The future gives its answer or raises its Problem. Raises 503 `busy` at once when full."""
-        self._check_taking()
+        self._check_accepting()
         future: Future[Any] = Future()
-        self._queue.enter(QueueEntry((command,), future, loop=None, many=False))
+        self._queue.put(QueueEntry((command,), future, loop=None, many=False))
         return future
 
     def submit_all(self, commands: Sequence[Command]) -> Future[list[Outcome]]:
         """Queue commands to be decided in order in one transaction; the future gives an outcome for each."""
-        self._check_taking()
+        self._check_accepting()
         future: Future[list[Outcome]] = Future()
-        self._queue.enter(QueueEntry(tuple(commands), future, loop=None, many=True))
+        self._queue.put(QueueEntry(tuple(commands), future, loop=None, many=True))
         return future
 
     def submit_from(self, loop: AbstractEventLoop, commands: Sequence[Command], *, many: bool) -> LoopFuture[Any]:
         """As `submit` or `submit_all`, from the thread of an event loop, with a future of its own."""
-        self._check_taking()
+        self._check_accepting()
         future: LoopFuture[Any] = loop.create_future()
-        self._queue.enter_from(loop, QueueEntry(commands, future, loop=loop, many=many))
+        self._queue.put_from(loop, QueueEntry(commands, future, loop=loop, many=many))
         return future
 
-    def _check_taking(self) -> None:
+    def _check_accepting(self) -> None:
         if self._refuse is not None:
             raise self._refuse()
-        if not self._taking:
+        if not self._accepting:
             raise NOT_WRITING("the writer is not taking commands", headers={"Retry-After": "1"})
 
     def _run(self) -> None:
@@ -197,20 +194,18 @@ class Writer:
         except BaseException as error:
             self._failure = error
             log.exception("the writer ends", error=type(error).__name__)
-            self._taking = False
+            self._accepting = False
             self._refuse_waiting()
-            if self._on_death is not None:
-                self._on_death(error)
 
     def _refuse_waiting(self) -> None:
         refused = NOT_WRITING("the writer has ended")
         while group := self._queue.take(block_for=0):
             for entry in group:
                 entry.outcomes = [refused for _ in entry.commands]
-            self._queue.answer(group)
+            self._queue.complete(group)
 
     def step(self, block_for: float) -> bool:
-        """Commit one group of what waits, waiting up to `block_for` seconds for the first; whether there was any."""
+        """Commit one group from the queue, waiting up to `block_for` seconds for the first; whether there was any."""
         group = self._queue.take(block_for)
         if not group:
             return False
@@ -219,47 +214,47 @@ class Writer:
         try:
             outcomes = self.commit(commands)
         finally:
-            following = iter(outcomes)
+            remaining = iter(outcomes)
             for entry in group:
-                entry.outcomes = [next(following) for _ in entry.commands]
-            self._queue.answer(group)
+                entry.outcomes = [next(remaining) for _ in entry.commands]
+            self._queue.complete(group)
         return True
 
-    # Committing.
+    # Committing
 
     def commit(self, commands: Sequence[Command]) -> list[Outcome]:
-        """Decide and commit commands in order, in one transaction if it can be; an answer or exception for each.
+        """Decide and commit commands in order, in one transaction if possible; an answer or exception for each.
 
         Only one thread may commit. Raises StaleHead where another writer has written: this process must end.
         """
         try:
-            outcomes, tell = self._commit_group(commands)
+            outcomes, callbacks = self._commit_group(commands)
         except StaleHead:
             raise
         except Exception as error:
             problem = self._recover(error)
-            if problem is not None and (problem.code in _HOPELESS or len(commands) == 1):
+            if problem is not None and (problem.code in _DATABASE_FAILURES or len(commands) == 1):
                 return [problem] * len(commands)
             if len(commands) == 1:
                 log.exception("a command failed", command=type(commands[0]).__name__)
                 return [error]
         else:
-            # Out of reach of the redoing: it is committed. A listener that fails is a mistake that ends the writer.
-            for each in tell:
+            # Not retried, as the group is committed: a listener that fails is a bug and ends the writer.
+            for each in callbacks:
                 each()
             return outcomes
         log.warning("a group is redone one by one", commands=len(commands))
         return [outcome for command in commands for outcome in self.commit([command])]
 
     def _commit_group(self, commands: Sequence[Command]) -> tuple[list[Outcome], list[Callable[[], None]]]:
-        """The outcomes, and whom to tell once they are on disk."""
+        """The outcomes, and the callbacks to run after the commit."""
         writing, memory = self._connect()
         now = self._clock.now()
         group = CommandGroup(writing.connection, memory, now, not self._clock.confirmed, self._new_id)
         outcomes: list[Outcome] = []
         before = memory.head.sequence
         writing.begin()
-        group.gather(commands)
+        group.preload(commands)
         for command in commands:
             try:
                 outcomes.append(group.run(command))
@@ -268,18 +263,18 @@ class Writer:
         if not group.changed:
             writing.rollback()
             return outcomes, []
-        group.put()
+        group.flush()
         writing.commit()
-        group.remember()
+        group.publish()
         self.groups += 1
         self.events += memory.head.sequence - before
-        tell = group.after_commit
+        callbacks = group.after_commit
         if memory.head.sequence > before:
-            tell.extend(partial(listener, memory.head) for listener in self._listeners)
-        return outcomes, tell
+            callbacks.extend(partial(listener, memory.head) for listener in self._listeners)
+        return outcomes, callbacks
 
     def _recover(self, error: Exception) -> Problem | None:
-        """Put the connection back in order after a failure; the Problem that the failure is, if it is one."""
+        """Restore the connection after a failure; the Problem that the error stands for, if it does."""
         problem = problem_of(error)
         if problem is None and STRICT_GUARD in str(error):
             problem = STRICT_ITEM("the database refused it")
@@ -289,11 +284,11 @@ class Writer:
         try:
             with translate_driver_errors():
                 self._writing.rollback()
-                # A commit whose answer was lost may have happened: what is remembered must be what is there.
+                # A commit whose acknowledgement was lost may have succeeded: compare the head in the database.
                 self._writing.begin()
-                there = read_head(self._writing.connection, LOG, self._committed.location.location_id)
+                stored_head = read_head(self._writing.connection, LOG, self._committed.location.location_id)
                 self._writing.rollback()
-                if there != self._committed.head:
+                if stored_head != self._committed.head:
                     self._committed = None
         except (Problem, SQLAlchemyError, sqlite3.Error, psycopg.Error) as second:
             log.warning("the writer connects anew", reason=repr(second), first=repr(error))

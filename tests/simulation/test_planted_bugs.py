@@ -34,13 +34,13 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 def writer_forgets_what_stands(patch: pytest.MonkeyPatch) -> None:
     """The writer's memory of stock does not follow a commit."""
-    remember = branch_node.writer.command_group.CommandGroup.remember
+    publish = branch_node.writer.command_group.CommandGroup.publish
 
     def forgetful(group: Any) -> None:
         group._standings.clear()
-        remember(group)
+        publish(group)
 
-    patch.setattr(branch_node.writer.command_group.CommandGroup, "remember", forgetful)
+    patch.setattr(branch_node.writer.command_group.CommandGroup, "publish", forgetful)
 
 
 def fold_adds_what_a_count_has_seen(patch: pytest.MonkeyPatch) -> None:

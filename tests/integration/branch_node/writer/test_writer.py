@@ -193,8 +193,6 @@ def test_stopping_commits_what_waits_and_takes_nothing_more(any_branch: Branch) 
 
 
 def test_another_writer_ends_this_one(any_branch: Branch) -> None:
-    died: list[BaseException] = []
-    any_branch.writer._on_death = died.append
     any_branch.event("PURCHASE_RECEIVED", "milk", 1)
     engine = create_engine(any_branch.store.url)
     with engine.begin() as connection:
@@ -205,7 +203,7 @@ def test_another_writer_ends_this_one(any_branch: Branch) -> None:
     with pytest.raises(Problem) as caught:
         future.result(20)
     assert caught.value.code == "not-writing"
-    wait_until(lambda: died, what="the writer's end")
+    wait_until(lambda: not any_branch.writer._thread.is_alive(), what="the writer's end")
     assert "StaleHead" in (any_branch.writer.problem() or "")
     with pytest.raises(Problem, match="not-writing"):
         any_branch.writer.submit(any_branch.event_command("ORDER_DEDUCTION", "milk", 1))
