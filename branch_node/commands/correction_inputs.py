@@ -14,7 +14,7 @@ from shared.events import Code, Text
 
 
 class VoidInput(StrictInput, kw_only=True):
-    """Why the event is taken out, as a code such as `mistake`."""
+    """Why the event is voided, as a code such as `mistake`."""
 
     reason: Code
     note: Text | None = None
@@ -22,14 +22,14 @@ class VoidInput(StrictInput, kw_only=True):
 
 
 class ReviewInput(StrictInput, kw_only=True):
-    """What the reviewer has to say."""
+    """The reviewer's comment."""
 
     comment: Text | None = None
     actor: Person | None = None
 
 
 class CorrectionContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A void or a review, read."""
+    """The content of a void or a review."""
 
     event_id: str
     reason: str | None = None
@@ -37,15 +37,15 @@ class CorrectionContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     person: str | None = None
 
 
-def void_of(event_id: str, given: VoidInput) -> CorrectionContent:
-    """Read a void. Raises Problem."""
-    codes(reason=given.reason, actor=given.actor)
-    texts(note=given.note)
-    return CorrectionContent(event_id=event_id, reason=given.reason, note=given.note, person=given.actor)
+def void_of(event_id: str, body: VoidInput) -> CorrectionContent:
+    """The content of a void. Raises Problem."""
+    codes(reason=body.reason, actor=body.actor)
+    texts(note=body.note)
+    return CorrectionContent(event_id=event_id, reason=body.reason, note=body.note, person=body.actor)
 
 
-def review_of(event_id: str, given: ReviewInput) -> CorrectionContent:
-    """Read a review. Raises Problem."""
-    codes(actor=given.actor)
-    texts(comment=given.comment)
-    return CorrectionContent(event_id=event_id, note=given.comment, person=given.actor)
+def review_of(event_id: str, body: ReviewInput) -> CorrectionContent:
+    """The content of a review. Raises Problem."""
+    codes(actor=body.actor)
+    texts(comment=body.comment)
+    return CorrectionContent(event_id=event_id, note=body.comment, person=body.actor)

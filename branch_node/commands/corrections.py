@@ -1,4 +1,4 @@
-"""Voids and reviews: a manager takes an event out of every figure, or says that it was looked at."""
+"""The commands of managers that void an event or review it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.events import BY_HAND, Event, EventType
 
 _TRANSFER: Final = "A transfer is undone by cancelling it at the coordinator, or by a transfer back."
 _RESERVATION: Final = "A reservation is released, not voided: POST /v1/reservations/{id}/release."
-INSTEAD: Final = {
+ALTERNATIVES: Final = {
     EventType.TRANSFER_OUT: _TRANSFER,
     EventType.TRANSFER_IN: "Send back what was not meant to come, by a transfer; a wrong figure is an ADJUSTMENT.",
     EventType.TRANSFER_LOST: "What turned up after all is an ADJUSTMENT that names the transfer.",
@@ -31,7 +31,7 @@ INSTEAD: Final = {
     EventType.ITEM_DEFINED: "Define the item again: PUT /v1/items/{item_id}.",
     EventType.EPOCH_OPENED: "An epoch cannot be taken back.",
 }
-"""What to do where an event of a type cannot be voided."""
+"""What to do instead, by type of event that cannot be voided."""
 
 
 def void_event(view: View, target: Event, *, actor: str, source: str, reason: str, note: str | None = None) -> Event:
@@ -66,14 +66,14 @@ class _Correction(KeyedCommand):
 
 
 class VoidEvent(_Correction):
-    """Take one event out of the fold. Answered with the record of the void."""
+    """Void one event. Answered with the record of the void."""
 
     kind = "void"
 
     def decide(self, view: View) -> Decision:
         event = self.target(view)
         if event.type not in BY_HAND:
-            raise NOT_VOIDABLE(f"{event.type} cannot be voided", hint=INSTEAD[event.type], event_type=event.type)
+            raise NOT_VOIDABLE(f"{event.type} cannot be voided", hint=ALTERNATIVES[event.type], event_type=event.type)
         by = view.voided_by([event.sequence]).get(event.sequence)
         if by is not None:
             raise ALREADY_VOIDED(f"the event {by} voids it", voided_by=by)
@@ -84,7 +84,7 @@ class VoidEvent(_Correction):
 
 
 class ReviewEvent(_Correction):
-    """Say that an event was looked at. Answered with the record of the review."""
+    """Record that an event was reviewed. Answered with the record of the review."""
 
     kind = "review"
 

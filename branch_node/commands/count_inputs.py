@@ -24,9 +24,9 @@ from shared.runtime.problems import invalid_request
 
 
 class CountLineInput(StrictInput, kw_only=True):
-    """What was counted of an item, in one area or altogether; `seen_at` is when the counter saw the book's figure.
+    """The counted quantity of an item, in one area or altogether; `seen_at` is when the counter saw the book's figure.
 
-    `replace`: it stands instead of what was said of this area before, while that waits for the rest of its count.
+    `replace`: it replaces the quantity of this area that was sent before, while that waits for the rest of its count.
     """
 
     item_id: Id
@@ -51,7 +51,7 @@ class CountInput(StrictInput, kw_only=True):
 
 
 class CountLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A `CountLineInput` read."""
+    """The content of a `CountLineInput`: quantities in thousandths, times in microseconds UTC."""
 
     item_id: str
     area: str = ""
@@ -64,7 +64,7 @@ class CountLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CountContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A `CountInput` read."""
+    """The content of a `CountInput`."""
 
     count_id: str
     lines: tuple[CountLine, ...]
@@ -74,35 +74,35 @@ class CountContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     person: str | None = None
 
 
-def count_of(given: CountInput) -> CountContent:
-    """Read a count. Raises Problem, also where one area of an item stands in it twice."""
-    codes(count_id=given.count_id, actor=given.actor, reason=given.reason)
-    lines = tuple(_count_line(line, f"lines[{place}].") for place, line in enumerate(given.lines))
+def count_of(body: CountInput) -> CountContent:
+    """The content of a count. Raises Problem, also where it has an area of an item twice."""
+    codes(count_id=body.count_id, actor=body.actor, reason=body.reason)
+    lines = tuple(_count_line(line, f"lines[{place}].") for place, line in enumerate(body.lines))
     seen: set[tuple[str, str]] = set()
     for place, line in enumerate(lines):
         if (line.item_id, line.area) in seen:
             invalid_request(f"lines[{place}]", f"{line.item_id} stands twice in the count; name its areas apart")
         seen.add((line.item_id, line.area))
     return CountContent(
-        count_id=given.count_id,
+        count_id=body.count_id,
         lines=lines,
-        open=given.open,
-        reason=given.reason,
-        source=given.source or DEFAULT_SOURCE,
-        person=given.actor,
+        open=body.open,
+        reason=body.reason,
+        source=body.source or DEFAULT_SOURCE,
+        person=body.actor,
     )
 
 
-def _count_line(given: CountLineInput, path: str) -> CountLine:
-    codes(**{f"{path}item_id": given.item_id, f"{path}area": given.area, f"{path}unit": given.unit})
-    texts(**{f"{path}note": given.note})
+def _count_line(body: CountLineInput, path: str) -> CountLine:
+    codes(**{f"{path}item_id": body.item_id, f"{path}area": body.area, f"{path}unit": body.unit})
+    texts(**{f"{path}note": body.note})
     return CountLine(
-        item_id=given.item_id,
-        area=given.area or "",
-        counted=quantity_of(given.counted, f"{path}counted", lowest=0),
-        unit=given.unit,
-        occurred_at=moment(given.occurred_at, f"{path}occurred_at"),
-        seen_at=moment(given.seen_at, f"{path}seen_at"),
-        replace=given.replace,
-        note=given.note,
+        item_id=body.item_id,
+        area=body.area or "",
+        counted=quantity_of(body.counted, f"{path}counted", lowest=0),
+        unit=body.unit,
+        occurred_at=moment(body.occurred_at, f"{path}occurred_at"),
+        seen_at=moment(body.seen_at, f"{path}seen_at"),
+        replace=body.replace,
+        note=body.note,
     )

@@ -1,8 +1,8 @@
-"""Counts: what was on the shelf, item by item, several areas of one item summed when the last of them is in.
+"""The command that records a count: item by item, the areas of one item summed into one event.
 
-A count stands at the moment it was counted. What was expected then is kept beside it; a line nobody counted is not a
-zero. While a count is `open` its areas wait in a table of their own, and nothing is in the log yet. Once an item is
-posted, a further area of it under the same count is refused: it would pass for the whole.
+A count applies at the moment it was counted, with the quantity expected then beside it; an item without a line is not
+counted as zero. While a count is `open` its areas wait in `count_area` and nothing is recorded in the log. Once an item
+is posted, a further area of it under the same count is refused, as its event would replace the whole figure.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class AreaCounted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AreaRecord(msgspec.Struct, kw_only=True):
-    """An area that waits for the rest of its count."""
+    """An area that is stored until its count is posted."""
 
     item_id: str
     area: str | None
@@ -74,7 +74,10 @@ class CountAnswer(msgspec.Struct, kw_only=True):
 def stocktake(
     view: View, item: Item, *, counted: int, at: int, actor: str, source: str, fields: dict[str, Any]
 ) -> Event:
-    """The event of a count at a moment, with what the book expects there; a first count has the reason `opening`."""
+    """The event of a count at a moment (microseconds UTC), with the expected quantity there (thousandths).
+
+    An item's first count has the reason `opening`.
+    """
     standing = view.standing(item.item_id)
     if at >= standing.latest.occurred_at:
         expected = standing.on_hand
@@ -97,13 +100,13 @@ def stocktake(
 
 
 class RecordCount(KeyedCommand):
-    """A count, whole or in goes. Answered with a `CountAnswer`."""
+    """A count, whole or in several requests. Answered with a `CountAnswer`."""
 
     kind = "count"
 
     def __init__(self, content: CountContent, *, key: str | None, actor: str) -> None:
         super().__init__(content, key=key or "", actor=actor)
-        # Without a key of the caller's: the same count sent twice is one, another go of it is not.
+        # Without a caller's key, equal content is a repetition; other content is a further part of the count.
         self.key = key or f"larder:count:{content.count_id}:{(self.digest or '')[:32]}"
         self.content = content
         self.size = len(content.lines)
@@ -139,12 +142,12 @@ class RecordCount(KeyedCommand):
         return Decision(events=events, writes=[self._writing(posted)])
 
     def _waiting_areas(self, view: View) -> dict[tuple[str, str], AreaCounted]:
-        """The areas of this count that wait. Raises 409 `count-posted` where an item counted now is posted already."""
-        held = _held(view.connection, self.content.count_id)
+        """The stored areas that are not posted. Raises 409 `count-posted` where an item of this request is posted."""
+        stored = _stored_areas(view.connection, self.content.count_id)
         counted = {line.item_id for line in self.content.lines}
         posted = {
             area.posted_sequence: area.item_id
-            for area in held.values()
+            for area in stored.values()
             if area.posted_sequence is not None and area.item_id in counted
         }
         for sequence in posted.keys() - view.voided_by(list(posted)).keys():
@@ -153,7 +156,7 @@ class RecordCount(KeyedCommand):
                 item_id=posted[sequence],
                 sequence=sequence,
             )
-        return {place: area for place, area in held.items() if area.posted_sequence is None}
+        return {place: area for place, area in stored.items() if area.posted_sequence is None}
 
     def _writing(self, areas: list[AreaCounted]) -> Write:
         count_id = self.content.count_id
@@ -172,7 +175,7 @@ class RecordCount(KeyedCommand):
             fields["reason"] = self.content.reason
         notes = [line.note for line in self.content.lines if line.item_id == item.item_id and line.note]
         if len(areas) > 1:
-            # The figure of each area would be lost otherwise.
+            # The event has no other field for the areas' figures.
             notes.insert(0, "; ".join(f"{each.area or '-'} {quantity_text(each.counted)}" for each in areas))
         elif areas[0].area:
             fields["area"] = areas[0].area
@@ -184,21 +187,23 @@ class RecordCount(KeyedCommand):
         return msgspec.json.decode(kept, type=CountAnswer)
 
     def answer(self, recorded: RecordedCommand) -> CountAnswer:
-        since: dict[int, int] = {}
+        last_before: dict[int, int] = {}
         seen = {line.item_id: line.seen_at for line in self.content.lines}
         return CountAnswer(
             count_id=self.content.count_id,
-            items=[_counted(each, recorded, seen.get(each.event.item_id or ""), since) for each in recorded.sealed],
+            items=[
+                _counted(each, recorded, seen.get(each.event.item_id or ""), last_before) for each in recorded.sealed
+            ],
         )
 
 
 def _area(view: View, line: CountLine, path: str) -> AreaCounted:
     at = moment_of(view, line.occurred_at, f"{path}occurred_at")
-    moment_of(view, line.seen_at, f"{path}seen_at")  # refuses what is ahead of the clock
+    moment_of(view, line.seen_at, f"{path}seen_at")  # only for its check of the future
     return AreaCounted(item_id=line.item_id, area=line.area, counted=line.counted, occurred_at=at)
 
 
-def _held(connection: Connection, count_id: str) -> dict[tuple[str, str], AreaCounted]:
+def _stored_areas(connection: Connection, count_id: str) -> dict[tuple[str, str], AreaCounted]:
     rows = connection.execute(
         select(*(COUNT_AREA.c[name] for name in AreaCounted.__struct_fields__))
         .where(COUNT_AREA.c.count_id == count_id)
@@ -213,7 +218,9 @@ def _waiting(areas: Iterable[AreaCounted]) -> list[AreaRecord]:
     ]
 
 
-def _counted(sealed: Sealed, recorded: RecordedCommand, seen_at: int | None, since: dict[int, int]) -> CountedItem:
+def _counted(
+    sealed: Sealed, recorded: RecordedCommand, seen_at: int | None, last_before: dict[int, int]
+) -> CountedItem:
     event = sealed.event
     item_id, counted, expected = event.item_id or "", event.counted or 0, event.expected or 0
     answer = CountedItem(
@@ -225,10 +232,10 @@ def _counted(sealed: Sealed, recorded: RecordedCommand, seen_at: int | None, sin
     )
     if seen_at is not None:
         connection, before = recorded.look(), recorded.sealed[0].event.sequence
-        if seen_at not in since:
-            # A tablet's clock may be ahead of ours: what came after the count has not moved under the counter.
-            since[seen_at] = min(recorded_by(connection, seen_at), before - 1)
-        after = since[seen_at]
+        if seen_at not in last_before:
+            # A tablet's clock may be ahead: events after the count are not listed.
+            last_before[seen_at] = min(recorded_by(connection, seen_at), before - 1)
+        after = last_before[seen_at]
         column = LOG.event.c
         moved = sealed_where(
             connection, and_(column.item_id == item_id, column.sequence > after, column.sequence < before)

@@ -1,4 +1,4 @@
-"""Recording what happened: one event by hand, or a production with all it used, as one command."""
+"""The command that records one event by hand, or a production with all items it used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EventAnswer(EventRecord, kw_only=True, gc=False):
 
 
 class RecordEvent(KeyedCommand):
-    """One event of a type that is recorded by hand. Answered with an `EventAnswer`."""
+    """Record one event of a type that is recorded by hand. Answered with an `EventAnswer`."""
 
     kind = "event"
 
@@ -87,6 +87,6 @@ class RecordEvent(KeyedCommand):
 
 
 def add_detail(event: Event, line: LineContent) -> None:
-    """Give an event the fields that few lines carry."""
+    """Set an event's optional fields of a line."""
     event.note, event.cost, event.entered = line.note, line.cost, line.entered
     event.lot, event.area, event.expires_on = line.lot, line.area, line.expires_on

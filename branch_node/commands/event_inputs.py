@@ -1,7 +1,7 @@
-"""What people and tills send, read strictly and put into one form: thousandths, microseconds, checked texts.
+"""Request bodies of single events and batches, and the content that is read from them.
 
-The `…Input` structs are the bodies as documented; the functions turn them into the content of commands, or raise the
-Problem that says which field is wrong. Nothing here looks at the stock or the clock.
+The `…Input` structs are the documented bodies, the `…Content` structs hold what commands use: thousandths,
+microseconds UTC, checked texts. The functions between them raise the Problem that names the wrong field.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class EnteredInput(StrictInput, kw_only=True):
 
 
 class ReferenceInput(StrictInput, kw_only=True):
-    """The paper behind the event, such as a delivery note; `product` is the dish that used the ingredient."""
+    """The document behind the event, such as a delivery note; `product` is the dish that used the ingredient."""
 
     kind: Code
     id: Key
@@ -108,7 +108,7 @@ class BatchInput(StrictInput, kw_only=True):
 
 
 class LineContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A `LineInput` read: quantity in thousandths of the base unit. Encodes to the same bytes for the same content."""
+    """The content of a `LineInput`: quantity in thousandths of the base unit. Equal contents encode to equal bytes."""
 
     item_id: str
     quantity: int | None = None
@@ -122,7 +122,7 @@ class LineContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class EventContent(LineContent, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """An `EventInput` read. `occurred_at` is None where the caller left it to the node's clock."""
+    """The content of an `EventInput`. `occurred_at` is in microseconds UTC, None for the node's now."""
 
     type: EventType
     counted: int | None = None
@@ -135,80 +135,80 @@ class EventContent(LineContent, frozen=True, kw_only=True, omit_defaults=True, g
     used: tuple[LineContent, ...] = ()
 
 
-def entry_of(given: EventInput) -> EventContent:
-    """Read one event, its own fields checked against each other. Raises Problem."""
-    kind = given.type
+def entry_of(body: EventInput) -> EventContent:
+    """The content of one event, its fields checked against each other. Raises Problem."""
+    kind = body.type
     rule = RULES[kind]
     if not rule.by_hand:
         raise TYPE_NOT_BY_HAND(f"{kind} is made by a command of its own")
     quantity = counted = None
     if kind is EventType.STOCKTAKE:
-        if given.quantity is not msgspec.UNSET:
+        if body.quantity is not msgspec.UNSET:
             raise INVALID_EVENT("a STOCKTAKE carries 'counted', not 'quantity'")
-        counted = amount(given.counted, given.entered, "counted", lowest=0)
+        counted = amount(body.counted, body.entered, "counted", lowest=0)
     else:
-        if given.counted is not msgspec.UNSET:
+        if body.counted is not msgspec.UNSET:
             raise INVALID_EVENT(f"{kind} carries 'quantity', not 'counted'")
-        quantity = amount(given.quantity, given.entered, "quantity", lowest=-MAX_QUANTITY if rule.signed else 1)
+        quantity = amount(body.quantity, body.entered, "quantity", lowest=-MAX_QUANTITY if rule.signed else 1)
         if quantity == 0:
             raise bad_quantity("quantity", "it may not be zero")
-    if given.reason is None and "reason" in rule.required:
+    if body.reason is None and "reason" in rule.required:
         raise INVALID_EVENT(f"{kind} needs a 'reason', a code such as spoiled or broken")
-    if given.transfer_id is not None and kind is not EventType.ADJUSTMENT:
+    if body.transfer_id is not None and kind is not EventType.ADJUSTMENT:
         raise INVALID_EVENT(f"{kind} recorded by hand names no transfer; only an ADJUSTMENT may")
-    if given.used and kind is not EventType.PRODUCTION_MADE:
+    if body.used and kind is not EventType.PRODUCTION_MADE:
         raise INVALID_EVENT(f"{kind} has no 'used'; it goes with PRODUCTION_MADE")
-    codes(reason=given.reason, actor=given.actor, transfer_id=given.transfer_id)
+    codes(reason=body.reason, actor=body.actor, transfer_id=body.transfer_id)
     return EventContent(
         type=kind,
-        item_id=given.item_id,
+        item_id=body.item_id,
         quantity=quantity,
         counted=counted,
-        occurred_at=moment(given.occurred_at),
-        reference=None if given.reference is None else _reference(given.reference),
-        reason=given.reason,
-        source=given.source or DEFAULT_SOURCE,
-        person=given.actor,
-        transfer_id=given.transfer_id,
-        used=tuple(line_of(each, f"used[{place}].", into=LineContent) for place, each in enumerate(given.used or ())),
-        **_details(given),
+        occurred_at=moment(body.occurred_at),
+        reference=None if body.reference is None else _reference(body.reference),
+        reason=body.reason,
+        source=body.source or DEFAULT_SOURCE,
+        person=body.actor,
+        transfer_id=body.transfer_id,
+        used=tuple(line_of(each, f"used[{place}].", into=LineContent) for place, each in enumerate(body.used or ())),
+        **_details(body),
     )
 
 
 L = TypeVar("L", bound=LineContent)
 
 
-def line_of(given: LineInput, path: str = "", *, into: type[L]) -> L:
-    """Read a line with a quantity above zero. `path` leads to it in the body, for the Problem."""
-    quantity = amount(given.quantity, given.entered, f"{path}quantity", lowest=1)
-    return into(item_id=given.item_id, quantity=quantity, **_details(given, path))
+def line_of(body: LineInput, path: str = "", *, into: type[L]) -> L:
+    """The content of a line, its quantity above zero. `path` is its place in the body, for the Problem."""
+    quantity = amount(body.quantity, body.entered, f"{path}quantity", lowest=1)
+    return into(item_id=body.item_id, quantity=quantity, **_details(body, path))
 
 
-def _details(given: LineInput, path: str = "") -> dict[str, Any]:
-    """The fields that few lines carry, checked; only those that are there."""
-    fault = code_fault(given.item_id)
+def _details(body: LineInput, path: str = "") -> dict[str, Any]:
+    """The optional fields of a line, checked; only those present."""
+    fault = code_fault(body.item_id)
     if fault is not None:
         invalid_request(f"{path}item_id", fault)
     found: dict[str, Any] = {}
     for name in ("unit", "lot", "area"):
-        text = getattr(given, name)
+        text = getattr(body, name)
         if text is not None:
             codes(**{path + name: text})
             found[name] = text
-    if given.note is not None:
-        texts(**{f"{path}note": given.note})
-        found["note"] = given.note
-    if given.entered is not None:
-        found["entered"] = _entered(given.entered, f"{path}entered.")
-    if given.cost is not None:
-        found["cost"] = Cost(amount=_cost(given.cost.amount, path), currency=given.cost.currency)
-    if given.expires_on is not None:
-        found["expires_on"] = _day(given.expires_on, f"{path}expires_on")
+    if body.note is not None:
+        texts(**{f"{path}note": body.note})
+        found["note"] = body.note
+    if body.entered is not None:
+        found["entered"] = _entered(body.entered, f"{path}entered.")
+    if body.cost is not None:
+        found["cost"] = Cost(amount=_cost(body.cost.amount, path), currency=body.cost.currency)
+    if body.expires_on is not None:
+        found["expires_on"] = _day(body.expires_on, f"{path}expires_on")
     return found
 
 
 def amount(raw: msgspec.Raw | msgspec.UnsetType, entered: EnteredInput | None, field: str, *, lowest: int) -> int:
-    """Thousandths of the base unit, given as such, as entered, or both where they agree. Raises Problem."""
+    """Thousandths of the base unit, from `raw`, from `entered`, or from both if they agree. Raises Problem."""
     if isinstance(raw, msgspec.UnsetType):
         if entered is None:
             raise bad_quantity(field, "it is missing")
@@ -219,12 +219,12 @@ def amount(raw: msgspec.Raw | msgspec.UnsetType, entered: EnteredInput | None, f
     return number
 
 
-def _entered(given: EnteredInput, path: str) -> Entered:
-    codes(**{f"{path}unit": given.unit})
+def _entered(body: EnteredInput, path: str) -> Entered:
+    codes(**{f"{path}unit": body.unit})
     return Entered(
-        quantity=quantity_of(given.quantity, f"{path}quantity"),
-        unit=given.unit,
-        factor=quantity_of(given.factor, f"{path}factor", lowest=1),
+        quantity=quantity_of(body.quantity, f"{path}quantity"),
+        unit=body.unit,
+        factor=quantity_of(body.factor, f"{path}factor", lowest=1),
     )
 
 
@@ -258,7 +258,7 @@ def _day(text: str, field: str) -> str:
     return text
 
 
-def _reference(given: ReferenceInput) -> Reference:
-    codes(**{"reference.id": given.id, "reference.kind": given.kind})
-    texts(**{"reference.product": given.product})
-    return Reference(id=given.id, kind=given.kind, line=given.line, product=given.product)
+def _reference(body: ReferenceInput) -> Reference:
+    codes(**{"reference.id": body.id, "reference.kind": body.kind})
+    texts(**{"reference.product": body.product})
+    return Reference(id=body.id, kind=body.kind, line=body.line, product=body.product)

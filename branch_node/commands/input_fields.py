@@ -38,11 +38,11 @@ Revision = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 
 class StrictInput(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
-    """Unknown fields are refused: a misspelt one must not be lost in silence."""
+    """Base of request bodies. Unknown fields are refused, so that a misspelt one is not ignored."""
 
 
 def quantity_of(raw: msgspec.Raw, field: str, *, lowest: int = -MAX_QUANTITY) -> int:
-    """Thousandths of a quantity as sent. Raises Problem `invalid-quantity` naming the field."""
+    """A quantity as sent, in thousandths. Raises Problem `invalid-quantity` naming the field."""
     try:
         return parse_quantity(bytes(raw), lowest=lowest)
     except BadQuantity as error:
@@ -54,7 +54,7 @@ def bad_quantity(field: str, message: str) -> Exception:
 
 
 def moment(text: str | None, field: str = "occurred_at") -> int | None:
-    """Microseconds UTC of a time as sent; None where none was. Raises Problem `invalid-time`."""
+    """A time as sent, in microseconds UTC; None where none was. Raises Problem `invalid-time`."""
     if text is None:
         return None
     try:
@@ -64,14 +64,14 @@ def moment(text: str | None, field: str = "occurred_at") -> int | None:
 
 
 def codes(**named: str | None) -> None:
-    """Refuse codes and ids that show as something else than they are. Raises Problem `invalid-request`."""
+    """Check codes and ids, given by path of the field. Raises Problem `invalid-request`."""
     for field, text in named.items():
         if text is not None and (fault := code_fault(text)) is not None:
             invalid_request(field, fault)
 
 
 def texts(**named: str | None) -> None:
-    """Refuse names and notes that are no text. Raises Problem `invalid-request`."""
+    """Check names and notes, given by path of the field. Raises Problem `invalid-request`."""
     for field, text in named.items():
         if text is not None and (fault := text_fault(text)) is not None:
             invalid_request(field, fault)

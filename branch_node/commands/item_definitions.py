@@ -1,4 +1,4 @@
-"""Items that a branch defines for itself, until head office's catalogue has them."""
+"""The command that defines an item of the branch's own, until head office's catalogue has it."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ def _item(item_id: str, definition: Definition) -> Item:
 
 
 def item_record(item: Item) -> ItemRecord:
-    """An item as it is answered, without its reorder level."""
+    """The answered record of an item, without its reorder level."""
     return ItemRecord(**msgspec.structs.asdict(item))

@@ -24,19 +24,19 @@ class ItemInput(StrictInput, kw_only=True):
 
 
 class ItemContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An `ItemInput` read, with its code."""
+    """The content of an `ItemInput`, with the item's code."""
 
     item_id: str
     definition: Definition
 
 
-def item_of(item_id: str, given: ItemInput) -> ItemContent:
-    """Read an item's definition. Raises Problem."""
+def item_of(item_id: str, body: ItemInput) -> ItemContent:
+    """The content of an item definition. Raises Problem."""
     if not 1 <= len(item_id) <= 64:
         invalid_request("item_id", "an item's code has 1 to 64 characters")
-    codes(item_id=item_id, unit=given.unit, barcode=given.barcode)
-    texts(name=given.name, category=given.category)
+    codes(item_id=item_id, unit=body.unit, barcode=body.barcode)
+    texts(name=body.name, category=body.category)
     definition = Definition(
-        barcode=given.barcode, category=given.category, name=given.name, strict=given.strict or None, unit=given.unit
+        barcode=body.barcode, category=body.category, name=body.name, strict=body.strict or None, unit=body.unit
     )
     return ItemContent(item_id=item_id, definition=definition)

@@ -10,12 +10,12 @@ from branch_node.model import Command
 
 
 def digest_of(kind: str, content: msgspec.Struct) -> str:
-    """SHA-256, hex, of a command's canonical content: what must be the same under the same key."""
+    """SHA-256, hex, of a command's kind and canonical content; it must be the same under the same key."""
     return sha256(kind.encode("ascii") + msgspec.json.encode(content)).hexdigest()
 
 
 class KeyedCommand(Command):
-    """A command of a person or a till: under a key, by an actor, with content that the key stands for."""
+    """Base of the commands of people and tills: a key, an actor, and the content that the key stands for."""
 
     kind: str
 

@@ -48,7 +48,7 @@ class OrderLine(LineContent, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class OrderContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An `OrderInput` read."""
+    """The content of an `OrderInput`: quantities in thousandths, times in microseconds UTC."""
 
     order_id: str
     revision: int
@@ -58,28 +58,28 @@ class OrderContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     lines: tuple[OrderLine, ...]
 
 
-def order_of(given: OrderInput) -> OrderContent:
-    """Read an order. Raises Problem."""
-    codes(order_id=given.order_id, actor=given.actor)
+def order_of(body: OrderInput) -> OrderContent:
+    """The content of an order. Raises Problem."""
+    codes(order_id=body.order_id, actor=body.actor)
     return OrderContent(
-        order_id=given.order_id,
-        revision=given.revision,
-        occurred_at=moment(given.occurred_at),
-        source=given.source or DEFAULT_SOURCE,
-        person=given.actor,
-        lines=tuple(_order_line(line, f"lines[{place}].") for place, line in enumerate(given.lines)),
+        order_id=body.order_id,
+        revision=body.revision,
+        occurred_at=moment(body.occurred_at),
+        source=body.source or DEFAULT_SOURCE,
+        person=body.actor,
+        lines=tuple(_order_line(line, f"lines[{place}].") for place, line in enumerate(body.lines)),
     )
 
 
-def _order_line(given: OrderLineInput, path: str) -> OrderLine:
-    if given.product is not None:
-        texts(**{f"{path}product": given.product})
-    read = line_of(given, path, into=OrderLine)
-    return read if given.product is None else msgspec.structs.replace(read, product=given.product)
+def _order_line(body: OrderLineInput, path: str) -> OrderLine:
+    if body.product is not None:
+        texts(**{f"{path}product": body.product})
+    read = line_of(body, path, into=OrderLine)
+    return read if body.product is None else msgspec.structs.replace(read, product=body.product)
 
 
 class CancelInput(StrictInput, kw_only=True):
-    """Why an order is taken back whole."""
+    """Why an order is cancelled."""
 
     reason: Code | None = None
     note: Text | None = None
@@ -88,7 +88,7 @@ class CancelInput(StrictInput, kw_only=True):
 
 
 class CancelContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A `CancelInput` read, with the order it is about."""
+    """The content of a `CancelInput`, with the id of the order."""
 
     order_id: str
     reason: str | None = None
@@ -97,11 +97,11 @@ class CancelContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     person: str | None = None
 
 
-def cancel_of(order_id: str, given: CancelInput) -> CancelContent:
-    """Read the cancelling of an order. Raises Problem."""
+def cancel_of(order_id: str, body: CancelInput) -> CancelContent:
+    """The content of a cancellation. Raises Problem."""
     if not 1 <= len(order_id) <= 100:
         invalid_request("order_id", "an order id has 1 to 100 characters")
-    codes(order_id=order_id, actor=given.actor, reason=given.reason)
-    texts(note=given.note)
-    source = given.source or DEFAULT_SOURCE
-    return CancelContent(order_id=order_id, reason=given.reason, note=given.note, source=source, person=given.actor)
+    codes(order_id=order_id, actor=body.actor, reason=body.reason)
+    texts(note=body.note)
+    source = body.source or DEFAULT_SOURCE
+    return CancelContent(order_id=order_id, reason=body.reason, note=body.note, source=source, person=body.actor)

@@ -1,7 +1,7 @@
-"""Orders: all lines or none; a higher revision states the whole order anew and records the difference; cancelling.
+"""The commands that record an order, all lines or none, revise it, and cancel it.
 
-An order is known by its id and the source that speaks of it. Everything is in the log: each event of an order refers to
-it with its revision, and `derive` reads the orders' state from there.
+An order is identified by its id and source. A higher revision has all its lines and records the difference. Each event
+of an order refers to it with its revision, so the state of all orders follows from the log.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from shared.events import Event, EventType, Reference
 
 ORDER: Final = "order"
 CANCEL: Final = "order-cancel"
-"""The kinds of reference that orders' commands make, always with a revision, which nobody else can give."""
+"""The kinds of reference in the events of orders; only these references have a revision."""
 REVISED: Final = "order-revised"
 CANCELLED: Final = "order-cancelled"
 UNCHANGED: Final = "order-unchanged"
 
 
 class OrderAnswer(msgspec.Struct, kw_only=True):
-    """What this statement of the order recorded: the lines that are new, and the voids of those that no longer hold."""
+    """The events that a revision or cancellation recorded: new lines, and voids of those that no longer apply."""
 
     order_id: str
     source: str
@@ -65,7 +65,7 @@ class _OrderCommand(KeyedCommand):
             voided=voids,
         )
 
-    def _standing_lines(self, view: View, state: OrderState) -> list[Event]:
+    def _current_lines(self, view: View, state: OrderState) -> list[Event]:
         gone = view.voided_by(state.sequences)
         return view.events_at([sequence for sequence in state.sequences if sequence not in gone])
 
@@ -77,8 +77,8 @@ class _OrderCommand(KeyedCommand):
             voids.append(void)
         return voids
 
-    def _nothing(self, view: View, state: OrderState, revision: int, reason: str, note: str | None) -> Event:
-        """The command changes no line, and yet the log must know that it was said."""
+    def _unchanged(self, view: View, state: OrderState, revision: int, reason: str, note: str | None) -> Event:
+        """The event of a command that changes no line, so that the log has its revision."""
         (first,) = view.events_at(state.sequences[:1])
         return unplaced(
             view,
@@ -94,7 +94,7 @@ class _OrderCommand(KeyedCommand):
 
 
 class RecordOrder(_OrderCommand):
-    """An order, or its next revision. Answered with an `OrderAnswer`."""
+    """Record an order or its next revision. Answered with an `OrderAnswer`."""
 
     kind = "order"
 
@@ -115,11 +115,11 @@ class RecordOrder(_OrderCommand):
         if state.cancelled:
             raise ORDER_CANCELLED(f"the order {content.order_id} of {content.source} was cancelled")
         if content.revision <= state.revision:
-            return self._said_before(view, state)
+            return self._repeated(view, state)
         return self._revise(view, state)
 
-    def _said_before(self, view: View, state: OrderState) -> Decision:
-        """The newest revision once more, under another key, is answered as it was; anything else is refused."""
+    def _repeated(self, view: View, state: OrderState) -> Decision:
+        """The answer to the newest revision sent again under another key; anything else is refused."""
         if self.content.revision == state.revision:
             before = view.recorded_at(state.stated_at)
             if before.sealed[0].event.command_digest == self.digest:
@@ -131,27 +131,27 @@ class RecordOrder(_OrderCommand):
 
     def _revise(self, view: View, state: OrderState) -> Decision:
         content = self.content
-        wanted = Counter(_content_of(line) for line in content.lines)
+        missing = Counter(_line_identity(line) for line in content.lines)
         kept, dropped = [], []
-        for event in self._standing_lines(view, state):
-            stated = _content_of_event(event)
-            if wanted[stated] > 0:
-                wanted[stated] -= 1
+        for event in self._current_lines(view, state):
+            identity = _event_identity(event)
+            if missing[identity] > 0:
+                missing[identity] -= 1
                 kept.append(event.sequence)
             else:
                 dropped.append(event)
         new: list[tuple[int, OrderLine]] = []
         for place, line in enumerate(content.lines, start=1):
-            stated = _content_of(line)
-            if wanted[stated] > 0:
-                wanted[stated] -= 1
+            identity = _line_identity(line)
+            if missing[identity] > 0:
+                missing[identity] -= 1
                 new.append((place, line))
         voids = self._voids(view, dropped, content.revision, REVISED, None)
         guard = StrictGuard(view)
         for void in voids:
             guard.add(known_item(view, void.item_id or "", None), void)
         events = [*voids, *self._lines(view, new, state.occurred_at, guard)]
-        events = events or [self._nothing(view, state, content.revision, UNCHANGED, None)]
+        events = events or [self._unchanged(view, state, content.revision, UNCHANGED, None)]
         return self._decision(view, events, kept=tuple(kept), at=state.occurred_at)
 
     def _lines(self, view: View, lines: Iterable[tuple[int, OrderLine]], at: int, guard: StrictGuard) -> list[Event]:
@@ -192,7 +192,7 @@ class RecordOrder(_OrderCommand):
 
 
 class CancelOrder(_OrderCommand):
-    """Take a whole order back. Answered with an `OrderAnswer`."""
+    """Cancel a whole order. Answered with an `OrderAnswer`."""
 
     kind = "order-cancel"
     reference_kind = CANCEL
@@ -210,19 +210,19 @@ class CancelOrder(_OrderCommand):
         if state.cancelled:
             raise ORDER_CANCELLED(f"the order {content.order_id} of {content.source} was cancelled before")
         reason = content.reason or CANCELLED
-        events = self._voids(view, self._standing_lines(view, state), state.revision, reason, content.note)
-        events = events or [self._nothing(view, state, state.revision, reason, content.note)]
+        events = self._voids(view, self._current_lines(view, state), state.revision, reason, content.note)
+        events = events or [self._unchanged(view, state, state.revision, reason, content.note)]
         ended = msgspec.structs.replace(state, cancelled=True, stated_at=view.head.sequence + 1)
         return Decision(events=events, order=ended)
 
 
-def _content_of(line: OrderLine) -> tuple[object, ...]:
-    """What makes two lines of an order the same line; where it stands in the list does not matter."""
+def _line_identity(line: OrderLine) -> tuple[object, ...]:
+    """The fields in which equal lines of two revisions agree; the position in the list is not among them."""
     money = (line.cost, line.entered, line.lot, line.area, line.expires_on)
     return (line.item_id, line.quantity, line.product, line.note, *money)
 
 
-def _content_of_event(event: Event) -> tuple[object, ...]:
+def _event_identity(event: Event) -> tuple[object, ...]:
     product = None if event.reference is None else event.reference.product
     money = (event.cost, event.entered, event.lot, event.area, event.expires_on)
     return (event.item_id, event.quantity, product, event.note, *money)

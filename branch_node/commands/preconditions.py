@@ -1,4 +1,4 @@
-"""What every command asks before it records: the item and its unit, the time, whether a strict item would suffer."""
+"""Checks that commands make before they record: item and unit, time, and the balance of strict items."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from shared.runtime.clock import MINUTE, format_rfc3339
 from shared.stock import Movement, Place, movement, strict_breach
 
 AHEAD: Final = 5 * MINUTE
-"""How far ahead of the node's now a time may be, in microseconds."""
+"""How far ahead of the node's clock a time may be, in microseconds."""
 
 
 def moment_of(view: View, occurred_at: int | None, field: str = "occurred_at") -> int:
-    """When it happened: as told, else now. Raises 422 `future-date`, unless the node's own clock is in doubt."""
+    """The given time, else now (microseconds UTC). Raises 422 `future-date`, unless the clock is unconfirmed."""
     if occurred_at is None:
         return view.now
     if occurred_at > view.now + AHEAD and not view.clock_unconfirmed:
-        told, now = format_rfc3339(occurred_at), format_rfc3339(view.now)
-        raise FUTURE_DATE(f"{field}: {told} is ahead of this node's {now}", now=now)
+        given, now = format_rfc3339(occurred_at), format_rfc3339(view.now)
+        raise FUTURE_DATE(f"{field}: {given} is ahead of this node's {now}", now=now)
     return occurred_at
 
 
 def known_item(view: View, item_id: str, unit: str | None) -> Item:
-    """The item, asked about in its own unit. Raises 422 `unknown-item` or `unit-differs`."""
+    """The item with this code and, if given, this unit. Raises 422 `unknown-item` or `unit-differs`."""
     item = view.item(item_id)
     if item is None:
         raise UNKNOWN_ITEM(f"there is no item {item_id!r}", item_id=item_id)
@@ -36,7 +36,7 @@ def known_item(view: View, item_id: str, unit: str | None) -> Item:
 
 
 def known_items(view: View, named: Sequence[tuple[str, str, str | None]]) -> dict[str, Item]:
-    """The items of several lines, given as (path of the line, item code, unit). Names every line that is unknown."""
+    """The items of lines given as (path of the line, item code, unit). The Problem names every unknown item."""
     unknown = [(path, item_id) for path, item_id, _ in named if view.item(item_id) is None]
     if unknown:
         item_id = unknown[0][1]
@@ -49,7 +49,7 @@ def known_items(view: View, named: Sequence[tuple[str, str, str | None]]) -> dic
 
 
 class StrictGuard:
-    """Refuses what would take a strict item below zero, counting in the other events of the same command."""
+    """Refuses an event that would take a strict item below zero, after the earlier events of its command."""
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -57,7 +57,7 @@ class StrictGuard:
         self._own: dict[str, list[Movement]] = {}
 
     def add(self, item: Item, event: Event) -> None:
-        """Look at the command's next event. Raises 409 `strict-item-below-zero`."""
+        """Check the command's next event. Raises 409 `strict-item-below-zero`."""
         self._sequence += 1
         if not item.strict:
             return

@@ -1,5 +1,4 @@
-"""The forms of the branch's page: what a person typed, read into commands as strictly as the API's bodies, and what was
-wrong with it in their words. Pure."""
+"""The forms of the branch's pages: reading them into the content of commands, and their faults in plain words. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ from shared.runtime.pages.words import BadLocalTime, local_moment
 from shared.runtime.problems import Problem
 
 SOURCE: Final = "page"
-"""The `source` of what is recorded on the page."""
+"""The `source` of events recorded on a page."""
 
 MAX_NOTE: Final = 1_000
 MAX_BODY: Final = 64 * 1024
@@ -32,7 +31,7 @@ _decode_void: Final = StrictDecoder(VoidInput, max_bytes=MAX_BODY)
 
 
 class FormKind(StrEnum):
-    """What can be recorded on the page; the value stands in its address."""
+    """The forms that record; the value is part of the page's path."""
 
     DEDUCTION = "deduction"
     WASTE = "waste"
@@ -41,7 +40,7 @@ class FormKind(StrEnum):
 
 
 class KindLabels(NamedTuple):
-    """How the page speaks of a kind. `types` are its events, each with a name; the first unless another is chosen."""
+    """The labels of a form. `types` are its event types, each with a name; the first is the default."""
 
     name: str
     amount: str
@@ -86,7 +85,7 @@ VOID_REASONS: Final = (
 
 
 class FormFault(NamedTuple):
-    """What is wrong with a field or a form, and what to do."""
+    """A fault of a field or a form, with a hint what to do."""
 
     detail: str
     hint: str = ""
@@ -94,9 +93,9 @@ class FormFault(NamedTuple):
 
 @dataclass(frozen=True)
 class FormView:
-    """A form as it is shown: what was typed, what was wrong, and which field has the focus.
+    """A form as shown: the values typed, the faults by field, and the field with the focus.
 
-    `refused` concerns the whole form. `nearest` are items that may have been meant.
+    `refused` is a fault of the whole form. `nearest` are items that may have been meant.
     """
 
     values: Mapping[str, str]
@@ -118,7 +117,7 @@ class FormRefusal(Exception):
         self.nearest = tuple(nearest)
 
     def view(self, values: Mapping[str, str]) -> FormView:
-        """The form again, with what was typed."""
+        """The refused form with the values typed."""
         focus = next((name for name in FIELDS if name in self.faults), None)
         return FormView(values, self.faults, focus, self.refused, self.nearest)
 
@@ -126,7 +125,7 @@ class FormRefusal(Exception):
 FIELDS: Final = ("item", "quantity", "unit", "type", "reason", "note", "when")
 """The fields in the order they stand on the page."""
 
-# What a problem's `errors` call the fields, and where a problem without them belongs.
+# Form fields by the field names in a problem's `errors`, and by the code of a problem without them.
 _FIELD_OF: Final = {
     "item_id": "item",
     "quantity": "quantity",
@@ -144,7 +143,7 @@ _FIELD_OF_CODE: Final = {
     "future-date": "when",
     "invalid-time": "when",
 }
-# Hints of the API that speak of JSON and addresses, said for somebody at a page.
+# Hints for a page, in place of the API's hints about JSON and paths.
 _HINTS: Final = {
     "invalid-quantity": "Write it like 12 or 12.5, with at most three decimals.",
     "unknown-item": "Choose one from the list; an item that is missing there is added by head office or a manager.",
@@ -161,7 +160,7 @@ _HINTS: Final = {
 
 
 def refused_by(problem: Problem) -> FormRefusal:
-    """A refusal of the API's own functions, put beside the fields it is about."""
+    """A Problem of a command as faults of the fields it concerns."""
     hint = _HINTS.get(problem.code, problem.hint)
     faults: dict[str, FormFault] = {}
     for error in problem.extras.get("errors", ()):
@@ -176,8 +175,8 @@ def refused_by(problem: Problem) -> FormRefusal:
 
 
 def read_record(kind: FormKind, form: Mapping[str, str], items: Mapping[str, Item], zone: ZoneInfo) -> EventContent:
-    """The content of the command that a form asks for. Raises Refused."""
-    said = KINDS[kind]
+    """The content of the event that a form records. Raises FormRefusal."""
+    labels = KINDS[kind]
     faults: dict[str, FormFault] = {}
     nearest: list[Item] = []
     item = find_item(form["item"], items)
@@ -190,14 +189,14 @@ def read_record(kind: FormKind, form: Mapping[str, str], items: Mapping[str, Ite
     if not amount:
         faults["quantity"] = FormFault("How much?", _HINTS["invalid-quantity"])
     elif "," in amount:
-        amount = _with_point(amount, faults)
-    types = {kind.value: kind for kind, _ in said.types}
-    wanted = types.get(form["type"], said.types[0][0])
-    if said.reasons and not form["reason"]:
+        amount = _decimal_point(amount, faults)
+    types = {kind.value: kind for kind, _ in labels.types}
+    wanted = types.get(form["type"], labels.types[0][0])
+    if labels.reasons and not form["reason"]:
         faults["reason"] = FormFault("Why was it thrown away?", "Choose the reason that comes nearest.")
     if len(form["note"]) > MAX_NOTE:
         faults["note"] = FormFault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")
-    when = _when(form["when"], zone, faults)
+    when = _occurred_at(form["when"], zone, faults)
     if faults or item is None:
         raise FormRefusal(faults, nearest=nearest)
     body: dict[str, Any] = {
@@ -207,7 +206,7 @@ def read_record(kind: FormKind, form: Mapping[str, str], items: Mapping[str, Ite
         "source": SOURCE,
     }
     body |= {name: form[name] for name in ("unit", "note") if form[name]}
-    if said.reasons:
+    if labels.reasons:
         body["reason"] = form["reason"]
     if when is not None:
         body["occurred_at"] = when
@@ -218,7 +217,7 @@ def read_record(kind: FormKind, form: Mapping[str, str], items: Mapping[str, Ite
 
 
 def read_void(event_id: str, form: Mapping[str, str]) -> CorrectionContent:
-    """The content of the void that a form asks for. Raises Refused."""
+    """The content of the void that a form records. Raises FormRefusal."""
     if not form["reason"]:
         raise FormRefusal({"reason": FormFault("Why is it voided?", "Choose the reason that comes nearest.")})
     if len(form["note"]) > MAX_NOTE:
@@ -235,8 +234,8 @@ def read_void(event_id: str, form: Mapping[str, str]) -> CorrectionContent:
 _AMBIGUOUS: Final = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}")
 
 
-def _with_point(amount: str, faults: dict[str, FormFault]) -> str:
-    """A decimal comma as a point; some keyboards have no other. Not where it may be a separator of thousands."""
+def _decimal_point(amount: str, faults: dict[str, FormFault]) -> str:
+    """Replace a decimal comma, the only one on some keyboards. A possible thousands separator is a fault."""
     if _AMBIGUOUS.fullmatch(amount):
         plain, point = amount.replace(",", ""), amount.replace(",", ".")
         faults["quantity"] = FormFault(f"{amount} can be read in two ways.", f"Write {plain} or {point}.")
@@ -245,7 +244,7 @@ def _with_point(amount: str, faults: dict[str, FormFault]) -> str:
     return amount.replace(",", ".")
 
 
-def _when(text: str, zone: ZoneInfo, faults: dict[str, FormFault]) -> str | None:
+def _occurred_at(text: str, zone: ZoneInfo, faults: dict[str, FormFault]) -> str | None:
     if not text:
         return None
     try:
@@ -256,7 +255,7 @@ def _when(text: str, zone: ZoneInfo, faults: dict[str, FormFault]) -> str | None
 
 
 def find_item(text: str, items: Mapping[str, Item]) -> Item | None:
-    """The one item that a person means by its code or its name, in small or large letters; None where there is none."""
+    """The item with this code or name, ignoring case; None where there is none or more than one."""
     if text in items:
         return items[text]
     wanted = text.casefold()
@@ -265,9 +264,9 @@ def find_item(text: str, items: Mapping[str, Item]) -> Item | None:
 
 
 def nearest_items(text: str, items: Mapping[str, Item]) -> list[Item]:
-    """Items that may have been meant: those with the text in their name or code, then those spelt alike."""
-    holding = [item.item_id for item in search_items(text, items.values())[:MOST_SUGGESTIONS]]
-    codes = dict.fromkeys([*holding, *nearest_item_codes(text, items.values())])
+    """Items that may have been meant: those that contain the text, then those with similar codes or names."""
+    containing = [item.item_id for item in search_items(text, items.values())[:MOST_SUGGESTIONS]]
+    codes = dict.fromkeys([*containing, *nearest_item_codes(text, items.values())])
     return [items[code] for code in codes][:MOST_SUGGESTIONS]
 
 
@@ -276,13 +275,15 @@ def search_items(text: str, items: Iterable[Item]) -> list[Item]:
     words = text.casefold().split()
     found = []
     for item in items:
-        held = " ".join(part for part in (item.item_id, item.name, item.category, item.barcode) if part).casefold()
-        if all(word in held for word in words):
+        text_of_item = " ".join(
+            part for part in (item.item_id, item.name, item.category, item.barcode) if part
+        ).casefold()
+        if all(word in text_of_item for word in words):
             found.append(item)
     return sorted(found, key=lambda item: (item.name.casefold(), item.item_id))
 
 
 def _sentence(text: str) -> str:
-    """A problem's words as a sentence, without the name of the field in front."""
-    said = text.removesuffix(".")
-    return f"{said[:1].upper()}{said[1:]}."
+    """The text as a sentence: first letter in upper case, one full stop at the end."""
+    text = text.removesuffix(".")
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,4 +1,4 @@
-"""The branch's pages: record, stock, log. They call the same commands and queries as the API, and work offline."""
+"""The routes of the branch's pages: record, stock, log, void. They use the API's commands and queries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api.dependencies import MANAGERS, RECORDERS, ApiNode, actor_of
-from branch_node.commands.corrections import INSTEAD, VoidEvent
+from branch_node.commands.corrections import ALTERNATIVES, VoidEvent
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.database import queries
 from branch_node.database.lookups import event_by_id, first_by_key, sealed_where, voids_of
@@ -84,21 +84,21 @@ class _BranchPages:
             "quantity": lambda thousandths: figure(quantity_text(thousandths)),
             "change": lambda thousandths: figure(quantity_text(thousandths), signed=True),
         }
-        self.site.get("/", self.first)
+        self.site.get("/", self.start)
         self.site.get("/record/{kind}", self.form)
         self.site.post("/record/{kind}", self.record)
         self.site.get("/stock", self.stock)
         self.site.get("/log", self.log)
-        self.site.get("/void/{event_id}", self.ask_void)
+        self.site.get("/void/{event_id}", self.void_form)
         self.site.post("/void/{event_id}", self.void)
 
     def _name(self) -> str:
         try:
             return self._node.writer.location.name
         except Problem:
-            return self._node.location_id  # the writer has lost its database; the page can still say so
+            return self._node.location_id  # the writer has no database connection; the page can still report it
 
-    # What every page needs
+    # Common parts
 
     def _zone(self) -> ZoneInfo:
         return ZoneInfo(self._node.writer.location.timezone)
@@ -113,7 +113,7 @@ class _BranchPages:
             zone=self._zone(),
             head=head,
             shipping=shipping_view(self._node.board.read(), head.sequence),
-            kinds=[(kind.value, said.name) for kind, said in KINDS.items()],
+            kinds=[(kind.value, labels.name) for kind, labels in KINDS.items()],
             may_record=session.principal.role in RECORDERS,
             may_void=session.principal.role in MANAGERS,
             **given,
@@ -124,7 +124,7 @@ class _BranchPages:
             return read_head(connection, LOG, self._node.location_id) or EMPTY
 
     def _rows(self, after: int, through: int) -> list[EventRow]:
-        """The events after one sequence, through another, the newest first."""
+        """The events with sequences after `after` up to `through`, the newest first."""
         event = LOG.event
         with self._node.store.reading() as connection:
             found = sealed_where(connection, event.c.sequence.between(after + 1, through))
@@ -143,7 +143,7 @@ class _BranchPages:
 
     # Recording
 
-    def first(self, request: Request) -> Response:
+    def start(self, request: Request) -> Response:
         viewer = self.site.session(request).principal.role not in RECORDERS
         return redirect("/stock" if viewer else "/record/deduction")
 
@@ -151,11 +151,11 @@ class _BranchPages:
         kind = _kind(request)
         values = Form(dict(request.query_params))
         if values["key"]:
-            # The form of somebody who had to sign in again. What it recorded before that is not recorded twice.
+            # The form of a person who had to sign in again: what it recorded before is not recorded twice.
             recorded = self._recorded_under(values["key"])
             if recorded is not None:
                 return redirect(f"/record/{kind}?{urlencode({'done': recorded})}")
-        return self._form(request, kind, FormView(_with_key(values), focus="item" if values["done"] else None))
+        return self._form_page(request, kind, FormView(_with_key(values), focus="item" if values["done"] else None))
 
     def record(self, request: Request) -> Response:
         kind, form = _kind(request), self.site.form(request)
@@ -165,27 +165,27 @@ class _BranchPages:
             entry = read_record(kind, form, self._node.writer.items, self._zone())
             answer = self._commit(RecordEvent(entry, key=_key(form), actor=actor_of(principal, None)))
         except FormRefusal as refused:
-            return self._form(request, kind, refused.view(form), status=422)
+            return self._form_page(request, kind, refused.view(form), status=422)
         except Problem as problem:
             if problem.code == KEY_REUSED.code:
-                return self._form(request, kind, self._used(form), status=problem.status)
-            return self._form(request, kind, refused_by(problem).view(form), status=problem.status)
+                return self._form_page(request, kind, self._key_reused(form), status=problem.status)
+            return self._form_page(request, kind, refused_by(problem).view(form), status=problem.status)
         return redirect(f"/record/{kind}?{urlencode({'done': answer.event_id})}")
 
-    def _used(self, form: Form) -> FormView:
-        """The form again, when its key has recorded something else: under a new key, once its sender has been told."""
-        said = FormFault(
+    def _key_reused(self, form: Form) -> FormView:
+        """The form again, with a new key and a message, after its key had recorded something else."""
+        fault = FormFault(
             "This form recorded something else before, which stands.",
             "Look at what was recorded last. Send the form again if this is to be recorded as well.",
         )
-        return FormView(_with_key(form, new=True), refused=said)
+        return FormView(_with_key(form, new=True), refused=fault)
 
     def _recorded_under(self, key: str) -> str | None:
         with self._node.store.reading() as connection:
             found = first_by_key(connection, [key])
         return found[key].event.event_id if key in found else None
 
-    def _form(self, request: Request, kind: FormKind, form: FormView, *, status: int = 200) -> Response:
+    def _form_page(self, request: Request, kind: FormKind, form: FormView, *, status: int = 200) -> Response:
         items = self._node.writer.items
         head = self._head().sequence
 
@@ -198,7 +198,7 @@ class _BranchPages:
             status=status,
             here="/record/deduction",
             kind=kind,
-            said=KINDS[kind],
+            labels=KINDS[kind],
             form=form,
             item=find_item(form.values["item"], items),
             items=search_items("", items.values()),
@@ -209,7 +209,7 @@ class _BranchPages:
         )
 
     def _done(self, event_id: str, session: Session) -> dict[str, Any] | None:
-        """What was recorded a moment ago, and what stands of its item now."""
+        """The event just recorded, and the standing of its item now."""
         if not event_id:
             return None
         with self._node.store.reading() as connection:
@@ -219,39 +219,39 @@ class _BranchPages:
             voids = voids_of(connection, [found.event.sequence])
             if found.event.item_id is None:
                 return None
-            stands = queries.stock_of(connection, found.event.item_id, now=self.site.clock.now(), as_of=None)
+            stock = queries.stock_of(connection, found.event.item_id, now=self.site.clock.now(), as_of=None)
         (row,) = self._events([found], voids)
         return {
             "row": row,
             "expected": found.event.expected,
-            "on_hand": parse_quantity(stands.on_hand),
-            "available": parse_quantity(stands.available),
-            "flags": [*flag_words(stands.flags), *row.flags],
+            "on_hand": parse_quantity(stock.on_hand),
+            "available": parse_quantity(stock.available),
+            "flags": [*flag_words(stock.flags), *row.flags],
             "may_void": row.voidable and session.principal.role in MANAGERS,
         }
 
-    # Looking
+    # Stock and log
 
     def stock(self, request: Request) -> Response:
-        asked = Form(dict(request.query_params))
-        show = StockFilter(asked["show"]) if asked["show"] in set(StockFilter) else StockFilter.ALL
+        query = Form(dict(request.query_params))
+        show = StockFilter(query["show"]) if query["show"] in set(StockFilter) else StockFilter.ALL
         with self._node.store.reading() as connection:
-            stands = queries.stock(connection, now=self.site.clock.now(), after=None, limit=MOST_ITEMS)
-        rows = stock_rows(search_items(asked["q"], self._node.writer.items.values()), stands.items, show)
+            stock = queries.stock(connection, now=self.site.clock.now(), after=None, limit=MOST_ITEMS)
+        rows = stock_rows(search_items(query["q"], self._node.writer.items.values()), stock.items, show)
         return self._show(
             request,
             "stock.html",
             rows=rows[:STOCK_SHOWN],
             count=len(rows),
-            q=asked["q"],
+            q=query["q"],
             show=show.value,
             shows=SHOWS,
         )
 
     def log(self, request: Request) -> Response:
         head = self._head().sequence
-        asked = request.query_params.get("before", "")
-        before = min(int(asked), head + 1) if asked.isascii() and asked.isdigit() and len(asked) < 18 else head + 1
+        query = request.query_params.get("before", "")
+        before = min(int(query), head + 1) if query.isascii() and query.isdigit() and len(query) < 18 else head + 1
         first = max(0, before - 1 - LOG_PAGE)
         return self._show(
             request,
@@ -261,11 +261,11 @@ class _BranchPages:
             newer=before + LOG_PAGE if before <= head else None,
         )
 
-    # Correcting
+    # Voiding
 
-    def ask_void(self, request: Request) -> Response:
+    def void_form(self, request: Request) -> Response:
         self.site.session(request).principal.check_role(*MANAGERS)
-        return self._void(request, FormView(_with_key(Form(dict(request.query_params)))))
+        return self._void_page(request, FormView(_with_key(Form(dict(request.query_params)))))
 
     def void(self, request: Request) -> Response:
         form, principal = self.site.form(request), self.site.session(request).principal
@@ -275,12 +275,12 @@ class _BranchPages:
             content = read_void(event_id, form)
             self._commit(VoidEvent(content, key=_key(form), actor=actor_of(principal, None)))
         except FormRefusal as refused:
-            return self._void(request, refused.view(form), status=422)
+            return self._void_page(request, refused.view(form), status=422)
         except Problem as problem:
-            return self._void(request, refused_by(problem).view(form), status=problem.status)
+            return self._void_page(request, refused_by(problem).view(form), status=problem.status)
         return redirect(f"/record/deduction?{urlencode({'done': event_id})}")
 
-    def _void(self, request: Request, form: FormView, *, status: int = 200) -> Response:
+    def _void_page(self, request: Request, form: FormView, *, status: int = 200) -> Response:
         event_id = request.path_params["event_id"]
         with self._node.store.reading() as connection:
             found = event_by_id(connection, event_id)
@@ -296,7 +296,7 @@ class _BranchPages:
             row=row,
             form=form,
             reasons=VOID_REASONS,
-            instead=INSTEAD.get(EventType(found.event.type), ""),
+            instead=ALTERNATIVES.get(EventType(found.event.type), ""),
         )
 
 
@@ -308,14 +308,14 @@ def _kind(request: Request) -> FormKind:
 
 
 def _with_key(form: Form, *, new: bool = False) -> Form:
-    """The form with the key that whatever it records is recorded under, once: its own, or a new one."""
+    """The form with its idempotency key, its own or a new one."""
     if _OUR_KEY.fullmatch(form["key"]) and not new:
         return form
     return Form({**form, "key": f"page-{secrets.token_urlsafe(18)}"})
 
 
 def _key(form: Form) -> str:
-    """The key that the form came with. Raises Problem where it is none of ours."""
+    """The form's idempotency key. Raises Problem where it is not one of these pages."""
     if not _OUR_KEY.fullmatch(form["key"]):
         raise BAD_REQUEST("the form has no key of this page", hint="Load the page again and send its form.")
     return form["key"]

@@ -1,4 +1,4 @@
-"""What the branch's pages show, put into words: events, stock and the state of shipping. Pure."""
+"""The contents of the branch's pages in plain words: events, stock, the state of shipping. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def flag_words(flags: Iterable[str]) -> list[Flag]:
 
 @dataclass(frozen=True)
 class EventRow:
-    """One event as the page lists it: quantities in thousandths, times in microseconds UTC."""
+    """One listed event: quantities in thousandths, times in microseconds UTC."""
 
     event_id: str
     sequence: int
@@ -52,12 +52,12 @@ class EventRow:
 
 
 def event_row(event: Event, items: Mapping[str, Item], voided_by: int | None) -> EventRow:
-    """An event with its item's name, what it does to stock, and whether it may be voided."""
+    """The row of an event: its item's name, its effect on stock, whether it may be voided."""
     item = items.get(event.item_id or "")
     what = in_words(event.type)
     if event.voided_sequence is not None:
         what = f"{what} ({event.voided_sequence})"
-    does = effect(event)
+    effects = effect(event)
     return EventRow(
         event_id=event.event_id,
         sequence=event.sequence,
@@ -66,8 +66,8 @@ def event_row(event: Event, items: Mapping[str, Item], voided_by: int | None) ->
         name=item.name if item else event.item_id,
         unit=event.unit,
         quantity=event.quantity,
-        counted=does.counted,
-        change=does.on_hand_change,
+        counted=effects.counted,
+        change=effects.on_hand_change,
         reason=None if event.reason is None else event.reason.replace("-", " ").replace("_", " "),
         note=event.note,
         occurred_at=event.occurred_at,
@@ -79,7 +79,7 @@ def event_row(event: Event, items: Mapping[str, Item], voided_by: int | None) ->
 
 @dataclass(frozen=True)
 class StockLine:
-    """What stands of one item, as the page lists it: quantities in thousandths, the time in microseconds UTC."""
+    """The listed stock of one item: quantities in thousandths, the time in microseconds UTC."""
 
     item_id: str
     name: str
@@ -92,7 +92,7 @@ class StockLine:
 
 
 class StockFilter(StrEnum):
-    """Which items the stock page lists; the value stands in its address."""
+    """Which items the stock page lists; the value is part of its query."""
 
     ALL = ""
     LOOK = "look"
@@ -101,7 +101,7 @@ class StockFilter(StrEnum):
 
 
 def stock_rows(items: Sequence[Item], records: Iterable[StockRecord], show: StockFilter) -> list[StockLine]:
-    """The given items with what stands of them, zero where nothing was recorded yet, in the order given."""
+    """The given items with their stock, zero where nothing was recorded, in the order given."""
     by_id = {record.item_id: record for record in records}
     rows = [_stock_row(item, by_id.get(item.item_id)) for item in items]
     return [row for row in rows if _wanted(row, show)]
@@ -150,27 +150,27 @@ _SHIPPING: Final = {
 
 @dataclass(frozen=True)
 class ShippingView:
-    """How shipping stands, in words. `waiting` events, from `first_waiting` on, are not acknowledged by head office.
+    """The state of shipping in words. `waiting` events, from `first_waiting` on, are not acknowledged by head office.
 
-    `alone`: there is no head office to ship to. `urgent`: somebody must do something.
+    `alone`: no head office is set. `urgent`: a person must act.
     """
 
     waiting: int
     first_waiting: int
     alone: bool
-    said: str
+    text: str
     urgent: bool
     status: ShippingStatus
 
 
 def shipping_view(status: ShippingStatus, head_sequence: int) -> ShippingView:
-    """What the agent's board and the log's head come to."""
+    """The view of a shipping status and the sequence of the log's head."""
     acknowledged = status.acknowledged.sequence if status.acknowledged else 0
     return ShippingView(
         waiting=max(0, head_sequence - acknowledged),
         first_waiting=acknowledged + 1,
         alone=status.state is ShippingState.NO_HEAD_OFFICE,
-        said=_SHIPPING[status.state],
+        text=_SHIPPING[status.state],
         urgent=status.state in NEEDS_A_PERSON or not status.recording,
         status=status,
     )
