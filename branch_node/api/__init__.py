@@ -1,1 +1,1 @@
-"""The branch's HTTP API: routes, and what they need of a request."""
+"""The branch's HTTP API: routes, their dependencies, and the middleware of the hot routes."""

@@ -1,4 +1,4 @@
-"""What the routes of a branch share: who asks, under which key, in which body, and how the writer is asked."""
+"""What the routes of a branch share: authorization, idempotency keys, and submitting commands to the writer."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ READERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
 
 MAX_KEY: Final = 200
 RESERVED: Final = ("transfer:", "larder:")
-"""Beginnings of keys that the node makes itself."""
+"""Prefixes of keys that the node makes itself."""
 
 ALWAYS: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION)
-"""What every route may answer."""
+"""The problems of every route."""
 BODY: Final = (MALFORMED_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST)
-"""What every route with a body may answer."""
+"""The problems of every route with a body."""
 
 
 class ApiNode(Protocol):
@@ -65,19 +65,19 @@ class ApiNode(Protocol):
 
 
 class RequestContext:
-    """Asks the node's writer on behalf of requests."""
+    """Authorizes requests, reads their keys and submits their commands to the node's writer."""
 
     def __init__(self, node: ApiNode) -> None:
         self._node = node
         self._authenticator = node.authenticator
         self._location_id = node.location_id
 
-    async def who(self, request: Request, roles: Sequence[Role]) -> Principal:
-        """The holder of the request's key, if it may do this here. Raises 401, 403."""
+    async def authorize(self, request: Request, roles: Sequence[Role]) -> Principal:
+        """The principal of the request's API key, if it has one of the roles at this location. Raises 401, 403."""
         return self._allowed(await self._authenticator.principal(request), roles)
 
-    async def holder(self, given: RawRequest, roles: Sequence[Role]) -> Principal:
-        """As `who`, of what a hot route was given."""
+    async def authorize_raw(self, given: RawRequest, roles: Sequence[Role]) -> Principal:
+        """As `authorize`, for a request of a hot route."""
         scheme, _, text = given.authorization.partition(" ")
         if scheme.lower() != "bearer" or not text:
             raise unauthenticated("there is no 'Authorization: Bearer ...' header")
@@ -93,16 +93,16 @@ class RequestContext:
             principal.check_location(self._location_id)
         return principal
 
-    def given_key(self, request: Request) -> str | None:
+    def caller_key(self, request: Request) -> str | None:
         """The caller's Idempotency-Key, None where it sent none. Raises 422 `invalid-idempotency-key`."""
-        return self.key_or_none(key_header(request))
+        return self.checked_key(key_header(request))
 
-    def key_or_none(self, key: str | None) -> str | None:
-        """A header's key, checked. Raises 422 `invalid-idempotency-key`."""
+    def checked_key(self, key: str | None) -> str | None:
+        """A header's key, checked; None where it is absent. Raises 422 `invalid-idempotency-key`."""
         return None if key is None else self.check_key(key)
 
     def check_key(self, key: str) -> str:
-        """A key as a caller may give it. Raises 422 `invalid-idempotency-key`."""
+        """The key, if a caller may use it. Raises 422 `invalid-idempotency-key`."""
         if not 1 <= len(key) <= MAX_KEY or not key.isascii() or code_fault(key) is not None:
             raise INVALID_KEY("it is not 1 to 200 printable ASCII characters")
         if key.startswith(RESERVED):
@@ -111,27 +111,27 @@ class RequestContext:
 
     def key(self, request: Request) -> str:
         """The caller's key, else a new one."""
-        return self.given_key(request) or self._node.writer.new_key()
+        return self.caller_key(request) or self._node.writer.new_key()
 
     def new_key(self) -> str:
         return self._node.writer.new_key()
 
-    async def ask(self, command: Command) -> Any:
-        """The command's answer once it is on disk. Raises its Problem."""
+    async def submit(self, command: Command) -> Any:
+        """Record a command; its answer once it is on disk. Raises its Problem."""
         try:
             return await self._node.writer.submit_from(asyncio.get_running_loop(), (command,), many=False)
         except Problem as problem:
             if problem.code == UNKNOWN_ITEM.code:
-                await self.help_with(problem)
+                await self.add_nearest_codes(problem)
             raise
 
-    async def ask_all(self, commands: Sequence[Command]) -> list[Outcome]:
-        """Each command's answer, or what refused it; all on disk."""
+    async def submit_all(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Record commands; the answer of each, or the exception that refused it, once all is on disk."""
         outcomes: list[Outcome] = await self._node.writer.submit_from(asyncio.get_running_loop(), commands, many=True)
         return outcomes
 
-    async def help_with(self, problem: Problem) -> None:
-        """Add the nearest codes to an `unknown-item`."""
+    async def add_nearest_codes(self, problem: Problem) -> None:
+        """Add the codes nearest to an unknown item to its Problem."""
         items = self._node.writer.items
         problem.extras["nearest"] = await run_in_threadpool(
             nearest_item_codes, problem.extras["item_id"], items.values()
@@ -139,10 +139,10 @@ class RequestContext:
 
 
 def actor_of(principal: Principal, person: str | None) -> str:
-    """Who did it, as the log keeps it: the key, and the person that whoever holds the key named."""
+    """The actor as recorded in events: the id of the API key, and the person that the request names."""
     return principal.key_id if person is None else f"{principal.key_id}/{person}"
 
 
 def problems(*kinds: ProblemKind, body: bool = True) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: its own problems and those that every one has."""
+    """The OpenAPI `responses` of a route: its own problems and the common ones."""
     return PROBLEMS.responses(*ALWAYS, *(BODY if body else ()), *kinds)

@@ -1,7 +1,7 @@
-"""The way to the hot routes: past FastAPI's router and injection, which cost more than recording an event.
+"""The middleware that serves the hot routes without FastAPI's router and injection, which cost more than one event.
 
-The routes stand in the application as well, so that they are documented and every other request finds them; both ways
-run the same handler. It is the innermost middleware: body limits, headers, statistics and the last catch stay outside.
+The routes are in the application too, for the documentation and for requests that the middleware passes on; both paths
+call the same handler. It is the innermost middleware: body limits, headers, metrics and the error handler are outside.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TWO_KEYS: Final = partial(INVALID_KEY, "the header stands twice in the request")
 
 
 class RawRequest(NamedTuple):
-    """What a recording route needs of a request."""
+    """The parts of a request that a recording route needs."""
 
     authorization: str
     idempotency_key: str | None
@@ -30,7 +30,7 @@ class RawRequest(NamedTuple):
 
 
 class RawResponse(NamedTuple):
-    """An answer in JSON."""
+    """A JSON response."""
 
     status: int
     body: bytes
@@ -40,21 +40,21 @@ Handler = Callable[[RawRequest], Awaitable[RawResponse]]
 
 
 class HotRoute(NamedTuple):
-    """A POST route by its exact path, named as the statistics name it."""
+    """A POST route with its exact path, by which the metrics name it."""
 
     path: str
     handler: Handler
 
 
 async def body_of(request: Request) -> bytes:
-    """The body as sent. Raises 415 for a packed one."""
+    """The request's body. Raises 415 for a compressed one."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
     return await request.body()
 
 
 async def raw_request_of(request: Request) -> RawRequest:
-    """What the application's own routes hand to the same handlers. Raises 415 for a packed body."""
+    """The RawRequest of a request that FastAPI routed. Raises 415 for a compressed body."""
     body = await body_of(request)
     address = request.client.host if request.client is not None else ""
     return RawRequest(request.headers.get("authorization", ""), key_header(request), address, body)
@@ -68,12 +68,12 @@ def key_header(request: Request) -> str | None:
     return sent[0] if sent else None
 
 
-def response_of(answered: RawResponse) -> Response:
-    return Response(answered.body, answered.status, media_type="application/json")
+def response_of(raw: RawResponse) -> Response:
+    return Response(raw.body, raw.status, media_type="application/json")
 
 
 class HotRouteMiddleware:
-    """Answers POST to a hot route; anything else goes on."""
+    """Serves POST to a hot route; passes on every other request."""
 
     def __init__(self, app: ASGIApp, routes: Mapping[str, HotRoute]) -> None:
         self.app = app
@@ -88,16 +88,16 @@ class HotRouteMiddleware:
             return
         scope["route"] = route
         try:
-            answered = await route.handler(await _read(scope, receive))
+            raw = await route.handler(await _read(scope, receive))
         except Problem as problem:
             await problem_response(problem)(scope, receive, send)
             return
         headers = [
-            (b"content-length", str(len(answered.body)).encode("ascii")),
+            (b"content-length", str(len(raw.body)).encode("ascii")),
             (b"content-type", b"application/json"),
         ]
-        await send({"type": "http.response.start", "status": answered.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answered.body})
+        await send({"type": "http.response.start", "status": raw.status, "headers": headers})
+        await send({"type": "http.response.body", "body": raw.body})
 
 
 async def _read(scope: Scope, receive: Receive) -> RawRequest:

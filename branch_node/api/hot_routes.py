@@ -30,15 +30,15 @@ MAX_BODY: Final = 1024 * 1024
 MAX_BATCH_BODY: Final = 4 * 1024 * 1024
 
 
-HELPED: Final = 5
-"""How many of a batch's unknown items are answered with the nearest codes."""
+MOST_HELPED: Final = 5
+"""How many unknown items of a batch get the nearest codes."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class BatchAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What became of one event of a batch: `event` where it was recorded, else `problem`."""
+    """The result of one event of a batch: `event` if it was recorded, else `problem`."""
 
     key: str
     status: int
@@ -53,17 +53,17 @@ class BatchAnswers(msgspec.Struct, kw_only=True):
 
 
 class HotHandlers:
-    """The handlers of the routes that tills call all day."""
+    """The handlers of the hot routes, called by the middleware and by the application's routes."""
 
-    def __init__(self, asking: RequestContext) -> None:
-        self._asking = asking
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
         self._read_event = StrictDecoder(EventInput, max_bytes=MAX_BODY)
         self._read_batch = StrictDecoder(BatchInput, max_bytes=MAX_BATCH_BODY)
         self._read_order = StrictDecoder(OrderInput, max_bytes=MAX_BODY)
 
     @property
     def routes(self) -> dict[str, HotRoute]:
-        """By exact path, for the fast lane."""
+        """The hot routes by path, for the middleware."""
         hot = (
             HotRoute("/v1/events", self.event),
             HotRoute("/v1/orders", self.order),
@@ -72,38 +72,38 @@ class HotHandlers:
         return {route.path: route for route in hot}
 
     async def event(self, given: RawRequest) -> RawResponse:
-        asking = self._asking
-        principal = await asking.holder(given, RECORDERS)
-        key = asking.key_or_none(given.idempotency_key) or asking.new_key()
+        context = self._context
+        principal = await context.authorize_raw(given, RECORDERS)
+        key = context.checked_key(given.idempotency_key) or context.new_key()
         command = _command(principal, self._read_event(given.body), key)
-        return RawResponse(201, _encode(await asking.ask(command)))
+        return RawResponse(201, _encode(await context.submit(command)))
 
     async def order(self, given: RawRequest) -> RawResponse:
-        asking = self._asking
-        principal = await asking.holder(given, RECORDERS)
-        key = asking.key_or_none(given.idempotency_key)
+        context = self._context
+        principal = await context.authorize_raw(given, RECORDERS)
+        key = context.checked_key(given.idempotency_key)
         content = order_of(self._read_order(given.body))
         command = RecordOrder(content, key=key, actor=actor_of(principal, content.person))
-        return RawResponse(201, _encode(await asking.ask(command)))
+        return RawResponse(201, _encode(await context.submit(command)))
 
     async def batch(self, given: RawRequest) -> RawResponse:
-        asking = self._asking
-        principal = await asking.holder(given, RECORDERS)
+        context = self._context
+        principal = await context.authorize_raw(given, RECORDERS)
         events = self._read_batch(given.body).events
-        keys = [each.key or asking.new_key() for each in events]
+        keys = [each.key or context.new_key() for each in events]
         commands: list[RecordEvent] = []
         refused: list[Problem | None] = []  # None where a command stands in `commands`
         for each, key in zip(events, keys, strict=True):
             try:
-                commands.append(_batch_command(asking, principal, each, key))
+                commands.append(_batch_command(context, principal, each, key))
                 refused.append(None)
             except Problem as refusal:
                 refused.append(refusal)
-        outcomes = iter(await asking.ask_all(commands) if commands else [])
+        outcomes = iter(await context.submit_all(commands) if commands else [])
         results = [next(outcomes) if problem is None else problem for problem in refused]
         unknown = [each for each in results if isinstance(each, Problem) and each.code == UNKNOWN_ITEM.code]
-        for problem in unknown[:HELPED]:
-            await asking.help_with(problem)
+        for problem in unknown[:MOST_HELPED]:
+            await context.add_nearest_codes(problem)
         answers = [_batch_answer(key, result) for key, result in zip(keys, results, strict=True)]
         return RawResponse(200, _encode(BatchAnswers(items=answers)))
 
@@ -115,9 +115,9 @@ def _command(principal: Principal, given: EventInput, key: str) -> RecordEvent:
     return RecordEvent(entry, key=key, actor=actor_of(principal, entry.person))
 
 
-def _batch_command(asking: RequestContext, principal: Principal, given: BatchEventInput, key: str) -> RecordEvent:
+def _batch_command(context: RequestContext, principal: Principal, given: BatchEventInput, key: str) -> RecordEvent:
     if given.key is not None:
-        asking.check_key(given.key)
+        context.check_key(given.key)
     return _command(principal, given, key)
 
 

@@ -1,4 +1,4 @@
-"""The route by which an import claims its file's name. The rows go through `POST /v1/events/batch`."""
+"""The route by which an import claims its file's name. Its rows are sent to `POST /v1/events/batch`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ImportAnswer(msgspec.Struct, kw_only=True):
 def import_routes(node: ApiNode) -> APIRouter:
     """The routes of an import."""
     router = APIRouter(prefix="/v1")
-    asking = RequestContext(node)
+    context = RequestContext(node)
     read = StrictDecoder(ImportInput, max_bytes=MAX_BODY)
 
     @router.post(
@@ -56,10 +56,10 @@ def import_routes(node: ApiNode) -> APIRouter:
         openapi_extra=documented_body(ImportInput),
     )
     async def claim_file(request: Request) -> Response:
-        await asking.who(request, RECORDERS)
+        await context.authorize(request, RECORDERS)
         given = read(await body_of(request))
         codes(file=given.file, known_by=given.known_by)
-        claim: FileClaim = await asking.ask(ClaimFile(FileRegistration(**msgspec.structs.asdict(given))))
+        claim: FileClaim = await context.submit(ClaimFile(FileRegistration(**msgspec.structs.asdict(given))))
         return json_response(ImportAnswer(began_at=None if claim.began_at is None else format_rfc3339(claim.began_at)))
 
     return router

@@ -1,4 +1,4 @@
-"""The routes that only read: plain functions, each on a read-only connection of its own."""
+"""The read-only routes: plain functions, each on a read-only connection of its own."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _READ = (INVALID_REQUEST, DATABASE_BUSY, DATABASE_UNAVAILABLE, OVERLOADED)
 
 
 class ShippingRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """How shipping stands. `state` is OK while it works; `hint` says what a person should do."""
+    """The state of shipping. `state` is OK while it works; `hint` says what a person should do."""
 
     state: str
     head_office: str | None = None
@@ -72,10 +72,10 @@ class StatusRecord(msgspec.Struct, kw_only=True):
 
 def reading_routes(node: ApiNode) -> APIRouter:
     """The GET routes of a node."""
-    asking = RequestContext(node)
+    context = RequestContext(node)
 
     async def allowed(request: Request) -> None:
-        await asking.who(request, READERS)
+        await context.authorize(request, READERS)
 
     router = APIRouter(prefix="/v1", dependencies=[Depends(allowed)])
     _lists(router, node)
@@ -170,7 +170,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
             with node.store.reading() as connection:
                 return json_response(queries.stock_of(connection, item_id, now=node.clock.now(), as_of=at))
         except Problem as problem:
-            raise _helped(node, problem) from None
+            raise _with_nearest_codes(node, problem) from None
 
     @router.get(
         "/stock/{item_id:code}/explain",
@@ -182,13 +182,13 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         at = moment(as_of, "as_of")
         try:
             with node.store.reading() as connection:
-                told = explanation(connection, node.location_id, item_id, now=node.clock.now(), as_of=at)
-                return json_response(told)
+                result = explanation(connection, node.location_id, item_id, now=node.clock.now(), as_of=at)
+                return json_response(result)
         except Problem as problem:
-            raise _helped(node, problem) from None
+            raise _with_nearest_codes(node, problem) from None
 
 
-def _helped(node: ApiNode, problem: Problem) -> Problem:
+def _with_nearest_codes(node: ApiNode, problem: Problem) -> Problem:
     if problem.code == ITEM_NOT_FOUND.code:
         problem.extras["nearest"] = nearest_item_codes(problem.extras["item_id"], node.writer.items.values())
     return problem

@@ -1,4 +1,4 @@
-"""The routes that record. They read the body themselves (`shared.runtime.http.strict_json`) and await the writer."""
+"""The routes that record. They parse the body with `shared.runtime.http.strict_json` and await the writer."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ _KEY_HEADER: Final = {
 }
 
 
-def recording_routes(asking: RequestContext, hot: HotHandlers) -> APIRouter:
+def recording_routes(context: RequestContext, hot: HotHandlers) -> APIRouter:
     """The POST and PUT routes of a node."""
     router = APIRouter(prefix="/v1")
     _hot_routes(router, hot)
-    _document_routes(router, asking)
-    _correction_routes(router, asking)
+    _document_routes(router, context)
+    _correction_routes(router, context)
     return router
 
 
@@ -120,7 +120,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         return response_of(await hot.order(await raw_request_of(request)))
 
 
-def _document_routes(router: APIRouter, asking: RequestContext) -> None:
+def _document_routes(router: APIRouter, context: RequestContext) -> None:
     read_cancel = StrictDecoder(CancelInput, max_bytes=MAX_BODY)
     read_count = StrictDecoder(CountInput, max_bytes=MAX_BODY)
 
@@ -133,10 +133,10 @@ def _document_routes(router: APIRouter, asking: RequestContext) -> None:
         openapi_extra=documented_body(CancelInput) | _KEY_HEADER,
     )
     async def cancel_order(order_id: str, request: Request) -> Response:
-        principal = await asking.who(request, RECORDERS)
+        principal = await context.authorize(request, RECORDERS)
         content = cancel_of(order_id, read_cancel(await body_of(request) or b"{}"))
         actor = actor_of(principal, content.person)
-        return json_response(await asking.ask(CancelOrder(content, key=asking.given_key(request), actor=actor)))
+        return json_response(await context.submit(CancelOrder(content, key=context.caller_key(request), actor=actor)))
 
     @router.post(
         "/counts",
@@ -158,13 +158,15 @@ def _document_routes(router: APIRouter, asking: RequestContext) -> None:
         openapi_extra=documented_body(CountInput) | _KEY_HEADER,
     )
     async def record_count(request: Request) -> Response:
-        principal = await asking.who(request, RECORDERS)
+        principal = await context.authorize(request, RECORDERS)
         content = count_of(read_count(await body_of(request)))
         actor = actor_of(principal, content.person)
-        return json_response(await asking.ask(RecordCount(content, key=asking.given_key(request), actor=actor)), 201)
+        return json_response(
+            await context.submit(RecordCount(content, key=context.caller_key(request), actor=actor)), 201
+        )
 
 
-def _correction_routes(router: APIRouter, asking: RequestContext) -> None:
+def _correction_routes(router: APIRouter, context: RequestContext) -> None:
     read_void = StrictDecoder(VoidInput, max_bytes=MAX_BODY)
     read_review = StrictDecoder(ReviewInput, max_bytes=MAX_BODY)
     read_item = StrictDecoder(ItemInput, max_bytes=MAX_BODY)
@@ -179,10 +181,10 @@ def _correction_routes(router: APIRouter, asking: RequestContext) -> None:
         openapi_extra=documented_body(VoidInput) | _KEY_HEADER,
     )
     async def void_event(event_id: str, request: Request) -> Response:
-        principal = await asking.who(request, MANAGERS)
+        principal = await context.authorize(request, MANAGERS)
         content = void_of(event_id, read_void(await body_of(request)))
-        command = VoidEvent(content, key=asking.key(request), actor=actor_of(principal, content.person))
-        return json_response(await asking.ask(command), 201)
+        command = VoidEvent(content, key=context.key(request), actor=actor_of(principal, content.person))
+        return json_response(await context.submit(command), 201)
 
     @router.post(
         "/events/{event_id:code}/review",
@@ -193,10 +195,10 @@ def _correction_routes(router: APIRouter, asking: RequestContext) -> None:
         openapi_extra=documented_body(ReviewInput) | _KEY_HEADER,
     )
     async def review_event(event_id: str, request: Request) -> Response:
-        principal = await asking.who(request, MANAGERS)
+        principal = await context.authorize(request, MANAGERS)
         content = review_of(event_id, read_review(await body_of(request) or b"{}"))
-        command = ReviewEvent(content, key=asking.key(request), actor=actor_of(principal, content.person))
-        return json_response(await asking.ask(command), 201)
+        command = ReviewEvent(content, key=context.key(request), actor=actor_of(principal, content.person))
+        return json_response(await context.submit(command), 201)
 
     @router.put(
         "/items/{item_id:code}",
@@ -207,7 +209,7 @@ def _correction_routes(router: APIRouter, asking: RequestContext) -> None:
         openapi_extra=documented_body(ItemInput) | _KEY_HEADER,
     )
     async def define_item(item_id: str, request: Request) -> Response:
-        principal = await asking.who(request, MANAGERS)
+        principal = await context.authorize(request, MANAGERS)
         content = item_of(item_id, read_item(await body_of(request)))
-        command = DefineItem(content, key=asking.key(request), actor=principal.key_id)
-        return json_response(await asking.ask(command))
+        command = DefineItem(content, key=context.key(request), actor=principal.key_id)
+        return json_response(await context.submit(command))
