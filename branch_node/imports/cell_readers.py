@@ -1,4 +1,4 @@
-"""Single cells of an import: numbers, texts, conditions. Pure; what is wrong is a RowRejected that says why."""
+"""Readers of single cells: numbers, checked texts, conditions. Pure; a bad cell raises RowRejected with the reason."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class RowRejected(ValueError):
 
 
 class NumberReader:
-    """Numbers as the file writes them: `.5`, `+3` and `2.5000` are read (zeros are all that is lost), not `1,000`."""
+    """Reads the file's numbers: `.5`, `+3` and `2.5000` (zeros are dropped), not `1,000`."""
 
     def __init__(self, *, decimal_comma: bool) -> None:
         self._decimal_comma = decimal_comma
 
     def quantity(self, text: str) -> int:
-        """Thousandths, exact."""
+        """A quantity in thousandths, exact."""
         if not text.strip():
             raise RowRejected("there is no quantity")
         try:
@@ -62,7 +62,7 @@ class NumberReader:
 
 
 def amount_text(amount: Decimal) -> str:
-    """The shortest text of a cost, rounded half to even at six decimals (a price times a weight has more)."""
+    """The shortest text of a cost, rounded half to even at six decimals, as a price times a weight may have more."""
     if amount.copy_abs() >= 10**15:
         raise RowRejected(f"the cost {amount:f} has more than 15 digits")
     text = format(amount.quantize(_MILLIONTH, ROUND_HALF_EVEN), "f")
@@ -108,28 +108,28 @@ def _good(text: str, longest: int, fault: str | None) -> str:
     return text
 
 
-def cell_tests(place: int, said: Condition, number: Callable[[str], Decimal]) -> list[CellTest]:
-    """What the cell at `place` must pass; all of them. Blanks around it do not count."""
+def cell_tests(place: int, condition: Condition, number: Callable[[str], Decimal]) -> list[CellTest]:
+    """The tests of a condition on the cell at `place`, which it must all pass. Blanks around it are ignored."""
     tests: list[CellTest] = []
-    if said.equals is not None:
-        wanted = frozenset([said.equals] if isinstance(said.equals, str) else said.equals)
+    if condition.equals is not None:
+        wanted = frozenset([condition.equals] if isinstance(condition.equals, str) else condition.equals)
         tests.append(lambda cells: cells[place].strip() in wanted)
-    if said.not_equals is not None:
-        unwanted = frozenset([said.not_equals] if isinstance(said.not_equals, str) else said.not_equals)
+    if condition.not_equals is not None:
+        unwanted = frozenset([condition.not_equals] if isinstance(condition.not_equals, str) else condition.not_equals)
         tests.append(lambda cells: cells[place].strip() not in unwanted)
-    if said.starts is not None:
-        starts = said.starts if isinstance(said.starts, str) else tuple(said.starts)
+    if condition.starts is not None:
+        starts = condition.starts if isinstance(condition.starts, str) else tuple(condition.starts)
         tests.append(lambda cells: cells[place].strip().startswith(starts))
-    if said.ends is not None:
-        ends = said.ends if isinstance(said.ends, str) else tuple(said.ends)
+    if condition.ends is not None:
+        ends = condition.ends if isinstance(condition.ends, str) else tuple(condition.ends)
         tests.append(lambda cells: cells[place].strip().endswith(ends))
-    if said.empty is not None:
-        empty = said.empty
+    if condition.empty is not None:
+        empty = condition.empty
         tests.append(lambda cells: (not cells[place].strip()) is empty)
-    if said.below is not None:
-        below = Decimal(said.below)
+    if condition.below is not None:
+        below = Decimal(condition.below)
         tests.append(lambda cells: number(cells[place]) < below)
-    if said.above is not None:
-        above = Decimal(said.above)
+    if condition.above is not None:
+        above = Decimal(condition.above)
         tests.append(lambda cells: number(cells[place]) > above)
     return tests

@@ -12,7 +12,7 @@ from shared.runtime.clock import format_rfc3339
 
 
 class FileRegistration(msgspec.Struct, frozen=True, kw_only=True):
-    """A file under the name that is part of its rows' keys, and what its rows are known by: `line` or a column."""
+    """The content of a file under its name, which is part of its rows' keys. `known_by`: `line` or a column of ids."""
 
     source: str
     file: str
@@ -28,7 +28,7 @@ class FileClaim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_claim(connection: Connection, registration: FileRegistration) -> FileClaim:
-    """Whether this very file has its name already. Raises Problem where another one has it."""
+    """The claim of this file on its name. Raises Problem where another content has the name."""
     table = IMPORT_FILE
     row = connection.execute(
         select(table).where(table.c.source == registration.source, table.c.file == registration.file)
@@ -49,7 +49,7 @@ def find_claim(connection: Connection, registration: FileRegistration) -> FileCl
 
 
 class ClaimFile(Command):
-    """Claim a file's name for its content. Answers with a Claim; claiming it again for the same content is fine."""
+    """Claim a file's name for its content. Answers with a Claim; claiming it again for the same content is allowed."""
 
     def __init__(self, registration: FileRegistration) -> None:
         self.registration = registration

@@ -1,7 +1,7 @@
-"""Where the rows of an import go when a node serves this --dir: to that node over HTTP, in batches, one under way.
+"""The recorder of imports over HTTP, used while a node serves this --dir: batches, one in flight.
 
-What is recorded already is looked up in the node's database, which is on this machine: the node would answer each
-repeated row with the stock of its moment, and that is slow for a whole file.
+Rows that are recorded already are found in the node's database, which is on this machine, as the node would answer each
+repeated row with the stock of its moment, which is slow for a whole file.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from branch_node.database.schema import ITEM
 from branch_node.database.store import Store
 from branch_node.imports.file_claim import FileRegistration
 from branch_node.imports.import_commands import (
-    ALREADY,
+    ALREADY_RECORDED,
     RECORDED,
     ImportEvent,
     ImportRefusal,
     RowOutcome,
     item_key,
+    key_conflict,
     recorded_before,
-    reused,
 )
 from branch_node.imports.import_recorder import AwaitOutcomes, ImportRow
 from branch_node.problems import KEY_REUSED
@@ -95,7 +95,7 @@ class HttpImportRecorder:
         for item in items:
             self._define(item)
         events = [ImportEvent(row.entry, key=row.key, actor="") for row in rows]
-        outcomes = self._look_up(events)
+        outcomes = self._recorded_before(events)
         bodies = {place: _body(rows[place]) for place, outcome in enumerate(outcomes) if outcome is None}
         for batch in _batches(bodies):
             self._send(batch, bodies, events, outcomes)
@@ -109,7 +109,7 @@ class HttpImportRecorder:
         )
         self._items.add(item.item_id)
 
-    def _look_up(self, events: Sequence[ImportEvent]) -> list[RowOutcome | None]:
+    def _recorded_before(self, events: Sequence[ImportEvent]) -> list[RowOutcome | None]:
         with self._store.reading() as connection:
             return recorded_before(connection, events)
 
@@ -120,14 +120,16 @@ class HttpImportRecorder:
         events: Sequence[ImportEvent],
         outcomes: list[RowOutcome | None],
     ) -> None:
-        """Send rows until each has its outcome. What a lost answer leaves open is looked up before it is sent again."""
-        asked = False
-        for attempt in retrying(_worth_another_try, tries=TRIES, sleep=self._sleep):
+        """Send rows until each has its outcome. After a lost answer the log is read before rows are sent again."""
+        sent = False
+        for attempt in retrying(_is_temporary, tries=TRIES, sleep=self._sleep):
             with attempt:
-                if asked:
-                    for place, found in zip(places, self._look_up([events[each] for each in places]), strict=True):
-                        outcomes[place] = RECORDED if found is ALREADY else found
-                asked = True
+                if sent:
+                    for place, found in zip(
+                        places, self._recorded_before([events[each] for each in places]), strict=True
+                    ):
+                        outcomes[place] = RECORDED if found is ALREADY_RECORDED else found
+                sent = True
                 still_open = [place for place in places if outcomes[place] is None]
                 if still_open:
                     answers = self._post([bodies[place] for place in still_open])
@@ -148,23 +150,23 @@ class HttpImportRecorder:
 def _outcome(answer: _ItemAnswer, seen: set[int]) -> RowOutcome:
     if answer.event is not None:
         if answer.event.sequence in seen:
-            return ALREADY  # the same id and content twice in one batch
+            return ALREADY_RECORDED  # the same id and content twice in one batch
         seen.add(answer.event.sequence)
         return RECORDED
     problem = answer.problem or _Problem(code="no-answer")
     if answer.status >= 500:
         raise RemoteProblem(answer.status, problem.code, title=problem.title, detail=problem.detail, extras={})
     if problem.code == KEY_REUSED.code:
-        return reused(problem.sequence)
+        return key_conflict(problem.sequence)
     return ImportRefusal(f"{problem.detail or problem.title} ({problem.code})")
 
 
-def _worth_another_try(error: BaseException) -> bool:
+def _is_temporary(error: BaseException) -> bool:
     return isinstance(error, Unreachable) or (isinstance(error, RemoteProblem) and error.temporary)
 
 
 def _batches(bodies: Mapping[int, bytes]) -> Iterator[list[int]]:
-    """The rows' places in batches whose bodies the node takes."""
+    """The rows' places, in batches within the node's limit of a body."""
     batch: list[int] = []
     size = 0
     for place, body in bodies.items():
@@ -178,9 +180,9 @@ def _batches(bodies: Mapping[int, bytes]) -> Iterator[list[int]]:
 
 
 def _body(row: ImportRow) -> bytes:
-    """A row as one event of a batch. Read by the node, it is the very `Entry` that the row holds."""
+    """A row as one event of a batch; the node reads the same `EventContent` from it."""
     entry = row.entry
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "key": row.key,
         "type": entry.type,
         "item_id": entry.item_id,
@@ -196,7 +198,7 @@ def _body(row: ImportRow) -> bytes:
         "area": entry.area,
     }
     if entry.quantity is not None:
-        said["quantity"] = quantity_json(entry.quantity)
+        fields["quantity"] = quantity_json(entry.quantity)
     if entry.counted is not None:
-        said["counted"] = quantity_json(entry.counted)
-    return msgspec.json.encode({name: value for name, value in said.items() if value is not None})
+        fields["counted"] = quantity_json(entry.counted)
+    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})

@@ -1,4 +1,4 @@
-"""What an import asks of the writer: the claim on a file's name, and each row as the event it is."""
+"""The command of an import's row, its idempotency key, and its outcomes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KEPT: Final = "".join(chr(code) for code in range(0x20, 0x7E) if chr(code) != "
 
 
 def key_part(text: str) -> str:
-    """A text as part of a key, which is ASCII and short: as it is, else as URLs write it, else `~` and its SHA-256."""
+    """A text as part of a key (short, ASCII): as it is, else percent-encoded, else `~` and its SHA-256."""
     if len(text) <= KEY_PART and _PLAIN.fullmatch(text):
         return text
     quoted = quote(text, safe=_KEPT).replace("~", "%7E")
@@ -45,27 +45,27 @@ class ImportRefusal(msgspec.Struct, frozen=True):
 
 
 BY_LINE: Final = "line"
-"""What rows without an id of their own are known by."""
+"""The `known_by` of files whose rows have no id of their own."""
 
 RECORDED: Final = "recorded"
-ALREADY: Final = "already recorded"
+ALREADY_RECORDED: Final = "already recorded"
 
 
 class ImportConflict(ImportRefusal, frozen=True):
-    """Under the row's key something else is recorded: at `sequence`, None where a dry run only foresees it."""
+    """The row's key recorded other content, at `sequence`; None where a dry run predicts it."""
 
     sequence: int | None
 
 
 RowOutcome = str | ImportRefusal
-"""RECORDED, ALREADY or Refused."""
+"""RECORDED, ALREADY_RECORDED or an ImportRefusal."""
 
 
 class ImportEvent(RecordEvent):
-    """One row. The same content under the same key as `RecordEvent`, but answered only RECORDED or ALREADY."""
+    """Record one row: as `RecordEvent`, answered with RECORDED or ALREADY_RECORDED only."""
 
     def decide(self, view: View) -> Decision:
-        """As `RecordEvent`; what most rows are, a movement of a known item in the past, takes half the time here."""
+        """As `RecordEvent`, with a path of half the time for most rows: past movements of known, not strict items."""
         entry = self.entry
         item = view.item(entry.item_id)
         at = entry.occurred_at
@@ -102,13 +102,13 @@ class ImportEvent(RecordEvent):
         return Decision(events=[event])
 
     def answer(self, recorded: RecordedCommand) -> str:  # type: ignore[override]
-        return ALREADY if recorded.repeated else RECORDED
+        return ALREADY_RECORDED if recorded.repeated else RECORDED
 
 
 def recorded_before(connection: Connection, commands: Sequence[ImportEvent]) -> list[RowOutcome | None]:
-    """What is known of each row from the log alone: ALREADY, Refused where its key has other content, None if new.
+    """The outcome of each row from the log alone: ALREADY_RECORDED, an ImportConflict, or None for a new row.
 
-    One query for all; the writer, asked to repeat a command long after, would fold the stock of that moment for each.
+    One query for all. Repeating an old command at the writer would fold the stock of its moment for each row.
     """
     there = first_by_key(connection, [command.key for command in commands if command.key is not None])
     found: list[RowOutcome | None] = []
@@ -117,22 +117,22 @@ def recorded_before(connection: Connection, commands: Sequence[ImportEvent]) -> 
         if first is None:
             found.append(None)
         elif first.event.command_digest == command.digest:
-            found.append(ALREADY)
+            found.append(ALREADY_RECORDED)
         else:
-            found.append(reused(first.event.sequence))
+            found.append(key_conflict(first.event.sequence))
     return found
 
 
-def reused(sequence: int | None) -> ImportConflict:
-    """Under the row's key something else is recorded, at `sequence` where that is known."""
+def key_conflict(sequence: int | None) -> ImportConflict:
+    """The conflict of a row whose key recorded other content, at `sequence` where that is known."""
     why = "its id recorded something else: it stands twice in the file, or the map has changed since"
     return ImportConflict(f"{why} ({KEY_REUSED.code})", sequence)
 
 
-def refused(problem: Problem) -> ImportRefusal:
-    """A row's refusal. Raises the problem itself where it is not about the row: a full disk, a lost database."""
+def refusal_of(problem: Problem) -> ImportRefusal:
+    """A row's refusal. Raises the problem itself where its cause is not the row: a full disk, a lost database."""
     if problem.status >= 500:
         raise problem
     if problem.code == KEY_REUSED.code:
-        return reused(problem.extras.get("sequence"))
+        return key_conflict(problem.extras.get("sequence"))
     return ImportRefusal(f"{problem.detail or problem.title} ({problem.code})")

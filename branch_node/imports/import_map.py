@@ -1,4 +1,4 @@
-"""The tables of an import map as they may be written: names and types. What must hold between them is checked apart."""
+"""The tables of an import map: their keys and types. `map_validation` checks the rules between them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from shared.events import EventType
 Sign = Literal["as-written", "negated", "absolute"]
 
 Path = tuple[str | int, ...]
-"""Where something stands in a map: keys, and places in lists."""
+"""The place of a value in a map: keys, and positions in lists."""
 
 
 class MapFault(Exception):
-    """What is wrong at a path of the map, before its line is known."""
+    """A fault at a path of the map; `map_parser` adds the line."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(why)
@@ -25,11 +25,11 @@ class MapFault(Exception):
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A TOML table; a key that is not among its fields is a mistake of whoever wrote it."""
+    """Base of the TOML tables; unknown keys are refused."""
 
 
 class Columns(_Table, frozen=True, kw_only=True):
-    """Which column holds which field. `quantity` is also what a count counted; `id` the row's own number."""
+    """The column of each field. `quantity` is also the counted quantity of a STOCKTAKE; `id` is the row's own id."""
 
     id: str | None = None
     item: str | None = None
@@ -52,7 +52,7 @@ class Columns(_Table, frozen=True, kw_only=True):
 
 
 class Formats(_Table, frozen=True, kw_only=True):
-    """How times are written."""
+    """The formats of times."""
 
     occurred_at: str | None = None
     date: str | None = None
@@ -60,7 +60,7 @@ class Formats(_Table, frozen=True, kw_only=True):
 
 
 class Constants(_Table, frozen=True, kw_only=True):
-    """What is the same for every row."""
+    """Values that apply to every row."""
 
     item: str | None = None
     time: str | None = None
@@ -73,7 +73,7 @@ class Constants(_Table, frozen=True, kw_only=True):
 
 
 class Condition(_Table, frozen=True, kw_only=True):
-    """What a cell must be; everything said must hold. Texts are compared whole, blanks around a cell are not of it."""
+    """A condition on a cell; all given keys must hold. Texts are compared whole, without blanks around the cell."""
 
     equals: str | list[str] | None = None
     not_equals: str | list[str] | None = None
@@ -85,7 +85,7 @@ class Condition(_Table, frozen=True, kw_only=True):
 
 
 class Rule(_Table, frozen=True, kw_only=True):
-    """What rows under all conditions of `when` are: events of `type`, skipped, or rejected with a text."""
+    """A rule for the rows that meet all conditions of `when`: events of `type`, skipped, or rejected with a text."""
 
     when: dict[str, Condition]
     type: EventType | None = None
@@ -98,7 +98,7 @@ class Rule(_Table, frozen=True, kw_only=True):
 
 
 class NewItems(_Table, frozen=True, kw_only=True):
-    """How an item that nobody defined is defined, from the first row that names it."""
+    """How an unknown item is defined, from the first row that names it."""
 
     unit: str | None = None
     unit_column: str | None = None
@@ -107,7 +107,7 @@ class NewItems(_Table, frozen=True, kw_only=True):
 
 
 class Lookup(_Table, frozen=True, kw_only=True):
-    """A second CSV, beside the imported one: the row whose `key` is this row's column `on` lends its columns."""
+    """A second CSV beside the imported one; its row whose `key` equals this row's column `on` is appended."""
 
     file: str
     key: str
@@ -115,7 +115,7 @@ class Lookup(_Table, frozen=True, kw_only=True):
 
 
 class ImportMap(_Table, frozen=True, kw_only=True):
-    """A whole map, checked: what is in it can be done, the file's columns aside."""
+    """A whole map."""
 
     source: str
     time_zone: str | None = None

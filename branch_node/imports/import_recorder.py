@@ -15,7 +15,7 @@ CHUNK: Final = 1_000
 
 
 class ImportRow(NamedTuple):
-    """A row about to be recorded: its line in the file, its key, the event, and its cells for the rejects."""
+    """A row to be recorded: its line in the file, its key, the event, and its cells for the rejects file."""
 
     line: int
     key: str
@@ -24,11 +24,11 @@ class ImportRow(NamedTuple):
 
 
 AwaitOutcomes = Callable[[], list[RowOutcome]]
-"""Waits for a chunk that is under way: an outcome for each of its rows. Raises what `record` says."""
+"""Waits for a chunk: an outcome for each of its rows. Raises as documented at `ImportRecorder.record`."""
 
 
 class ImportRecorder(Protocol):
-    """Where rows go: a writer in this process, a node over HTTP, or nowhere (a dry run)."""
+    """Records rows: through a writer in this process, a node over HTTP, or not at all (a dry run)."""
 
     def register(self, registration: FileRegistration) -> None:
         """Claim the file's name. Raises Problem or RemoteProblem where another file has it."""
@@ -37,7 +37,7 @@ class ImportRecorder(Protocol):
         """Whether the item is defined."""
 
     def record(self, items: Sequence[ItemContent], rows: Sequence[ImportRow]) -> AwaitOutcomes:
-        """Begin to define items and record rows, at most CHUNK, after all chunks before; the answer settles it.
+        """Begin to define items and record rows, at most CHUNK, after all chunks before; the result awaits them.
 
-        Settling raises Problem, RemoteProblem or Unreachable for a reason that is not in the rows.
+        Awaiting raises Problem, RemoteProblem or Unreachable for a cause outside the rows.
         """

@@ -1,8 +1,8 @@
-"""Import of a till's CSV: read by a map, recorded in chunks, each row exactly once however often the run is killed.
+"""The import of a till's CSV: read by a map, recorded in chunks, each row exactly once even if runs are killed.
 
-A row's key is made of the map's source, the file's name and the row's own id or line, so running again finds what is
-recorded. What may not be recorded goes to the rejects file, and what recorded something else to the conflicts file; the
-run goes on. Memory is bounded by one chunk.
+A row's key is made of the map's source, the file's name and the row's own id or line, so a repeated run finds what is
+recorded. Refused rows go to the rejects file, rows whose key recorded other content to the conflicts file, and the run
+goes on. Memory is bounded by two chunks: one is recorded while the next is read.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ CHECKING: Final = "checking"
 IMPORTING: Final = "importing"
 
 Progress = Callable[[str, int], None]
-"""Told the phase, and how many of the file's bytes on disk it has read."""
+"""Called with the phase and the number of the file's bytes on disk that it has read."""
 
 
 class _Chunk(NamedTuple):
-    """Rows under way, and the rejects that were read among them."""
+    """Rows that are being recorded, and the rejected rows read among them."""
 
     rows: list[ImportRow]
-    bad: list[tuple[int, str, Sequence[str]]]
-    settle: AwaitOutcomes
+    rejected: list[tuple[int, str, Sequence[str]]]
+    await_outcomes: AwaitOutcomes
 
 
 class ImportTotals(msgspec.Struct, kw_only=True):
-    """How many rows, and the sum of their quantities in thousandths."""
+    """The number of rows and the sum of their quantities in thousandths."""
 
     rows: int = 0
     quantity: int = 0
 
 
 class ImportSummary(msgspec.Struct, kw_only=True):
-    """What became of the file's rows; `rows` is the sum of the six after it.
+    """The counts of an import; `rows` is the sum of the six after it.
 
-    `by_type` is of the rows that are in the log now, whichever run recorded them; it does not change when run again.
+    `by_type` counts the rows that are in the log now, recorded by any run; a repeated run gives the same.
     """
 
     source: str
@@ -71,19 +71,19 @@ class ImportSummary(msgspec.Struct, kw_only=True):
         """For `--json`: quantities as JSON numbers."""
         document: dict[str, Any] = msgspec.structs.asdict(self)
         document["by_type"] = {
-            kind: {"rows": tally.rows, "quantity": quantity_json(tally.quantity)}
-            for kind, tally in sorted(self.by_type.items())
+            kind: {"rows": totals.rows, "quantity": quantity_json(totals.quantity)}
+            for kind, totals in sorted(self.by_type.items())
         }
         return document
 
 
 class ImportRun:
-    """One run over one file. Make it, call `run` once."""
+    """One run over one file; call `run` once."""
 
     def __init__(
         self,
         file: SourceFile,
-        found: ImportMap,
+        import_map: ImportMap,
         recorder: ImportRecorder,
         rejects: Rejects,
         conflicts: Conflicts,
@@ -91,20 +91,20 @@ class ImportRun:
         dry_run: bool = False,
     ) -> None:
         self._file = file
-        self._map = found
+        self._map = import_map
         self._recorder = recorder
         self._rejects = rejects
         self._conflicts = conflicts
-        self._summary = ImportSummary(source=found.source, file=file.name, dry_run=dry_run, by_type={})
-        self._prefix = f"import/{found.source}/{key_part(file.name)}/"
+        self._summary = ImportSummary(source=import_map.source, file=file.name, dry_run=dry_run, by_type={})
+        self._prefix = f"import/{import_map.source}/{key_part(file.name)}/"
         self._rows: list[ImportRow] = []
-        self._bad: list[tuple[int, str, Sequence[str]]] = []
-        self._new: dict[str, ItemContent] = {}
+        self._rejected: list[tuple[int, str, Sequence[str]]] = []
+        self._new_items: dict[str, ItemContent] = {}
         self._known: set[str] = set()
-        self._under_way: _Chunk | None = None
+        self._pending: _Chunk | None = None
 
     def run(self, progress: Progress) -> ImportSummary:
-        """Import the file. Raises FileRefused, HeaderError, or whatever the recorder raises; what is in stays in."""
+        """Import the file. Raises FileRefused, HeaderError, or an error of the recorder; recorded rows stay."""
         fingerprint = self._file.fingerprint(lambda size: progress(CHECKING, size))
         records = self._file.records(lambda size: progress(IMPORTING, size))
         first = next(records, None)
@@ -126,11 +126,11 @@ class ImportRun:
         self._conflicts.begin(header)
         for record in records:
             self._summary.rows += 1
-            self._take(reader, record, len(header))
-            if len(self._rows) + len(self._bad) >= CHUNK:
+            self._add_record(reader, record, len(header))
+            if len(self._rows) + len(self._rejected) >= CHUNK:
                 self._flush()
         self._flush()
-        self._settle()
+        self._finish_chunk()
         if self._rejects.finish():
             self._summary.rejects = str(self._rejects.path)
         if self._conflicts.finish():
@@ -138,7 +138,7 @@ class ImportRun:
         return self._summary
 
     def _header(self, first: SourceRecord | None) -> list[str]:
-        if first is not None and Conflicts.is_one(first.cells):
+        if first is not None and Conflicts.is_conflicts_header(first.cells):
             raise FileRefused(f"{self._file.path} holds conflicts: {CONFLICTS_HELP}")
         if self._map.header is not None:
             return self._map.header
@@ -151,74 +151,74 @@ class ImportRun:
     def _lookups(self) -> Mapping[str, LookupTable]:
         folder = self._file.path.parent
         return {
-            name: read_lookup(folder / said.file, said.key, self._map.delimiter)
-            for name, said in self._map.lookup.items()
+            name: read_lookup(folder / lookup.file, lookup.key, self._map.delimiter)
+            for name, lookup in self._map.lookup.items()
         }
 
-    def _take(self, reader: RowReader, record: SourceRecord, width: int) -> None:
+    def _add_record(self, reader: RowReader, record: SourceRecord, width: int) -> None:
         cells = record.cells
         try:
             if record.fault is not None:
                 raise RowRejected(record.fault)
             if len(cells) != width:
                 raise RowRejected(f"has {len(cells)} cells, the header has {width}")
-            wide = reader.widen(cells)
-            entry = reader.read(wide)
+            row = reader.add_lookups(cells)
+            entry = reader.read(row)
             if isinstance(entry, str):
                 if entry is FILTERED:
                     self._summary.filtered += 1
                 else:
                     self._summary.skipped += 1
                 return
-            own_id = reader.own_id(wide)
+            own_id = reader.own_id(row)
             if self._map.new_items is not None:
-                self._meet(reader, entry.item_id, wide)
+                self._define_if_unknown(reader, entry.item_id, row)
         except RowRejected as rejected:
-            self._bad.append((record.line, str(rejected), cells))
+            self._rejected.append((record.line, str(rejected), cells))
             return
-        # A line is marked, so that it is never taken for an own id.
+        # The # keeps a line number apart from a row's own id.
         key = f"{self._prefix}#{record.line}" if own_id is None else self._prefix + key_part(own_id)
         self._rows.append(ImportRow(record.line, key, entry, cells))
 
-    def _meet(self, reader: RowReader, item_id: str, cells: Sequence[str]) -> None:
+    def _define_if_unknown(self, reader: RowReader, item_id: str, cells: Sequence[str]) -> None:
         if item_id in self._known:
             return
         if not self._recorder.knows(item_id):
-            self._new[item_id] = reader.new_item(item_id, cells)
+            self._new_items[item_id] = reader.new_item(item_id, cells)
         self._known.add(item_id)
 
     def _flush(self) -> None:
-        """Send what was read on its way, and settle the chunk before: one is recorded while the next is read."""
-        settle = self._recorder.record(list(self._new.values()), self._rows) if self._rows else list
-        self._summary.items_defined += len(self._new)
-        chunk = _Chunk(self._rows, self._bad, settle)
-        self._rows, self._bad, self._new = [], [], {}
-        self._settle()
-        self._under_way = chunk
+        """Begin to record the rows read, and finish the chunk before: one is recorded while the next is read."""
+        await_outcomes = self._recorder.record(list(self._new_items.values()), self._rows) if self._rows else list
+        self._summary.items_defined += len(self._new_items)
+        chunk = _Chunk(self._rows, self._rejected, await_outcomes)
+        self._rows, self._rejected, self._new_items = [], [], {}
+        self._finish_chunk()
+        self._pending = chunk
 
-    def _settle(self) -> None:
-        if self._under_way is None:
+    def _finish_chunk(self) -> None:
+        if self._pending is None:
             return
-        (rows, bad, settle), self._under_way = self._under_way, None
+        (rows, rejected, await_outcomes), self._pending = self._pending, None
         summary = self._summary
-        for row, outcome in zip(rows, settle(), strict=True):
+        for row, outcome in zip(rows, await_outcomes(), strict=True):
             if isinstance(outcome, ImportConflict):
-                self._conflicts.put(row.line, outcome.sequence, outcome.why, row.cells)
+                self._conflicts.add_conflict(row.line, outcome.sequence, outcome.why, row.cells)
                 summary.conflicting += 1
                 continue
             if isinstance(outcome, ImportRefusal):
-                bad.append((row.line, outcome.why, row.cells))
+                rejected.append((row.line, outcome.why, row.cells))
                 continue
             if outcome is RECORDED:
                 summary.recorded += 1
             else:
                 summary.already_recorded += 1
             entry = row.entry
-            tally = summary.by_type.get(entry.type)
-            if tally is None:
-                tally = summary.by_type[entry.type.value] = ImportTotals()
-            tally.rows += 1
-            tally.quantity += entry.counted or 0 if entry.quantity is None else entry.quantity
-        for line, why, cells in sorted(bad, key=lambda each: each[0]):
+            totals = summary.by_type.get(entry.type)
+            if totals is None:
+                totals = summary.by_type[entry.type.value] = ImportTotals()
+            totals.rows += 1
+            totals.quantity += entry.counted or 0 if entry.quantity is None else entry.quantity
+        for line, why, cells in sorted(rejected, key=lambda each: each[0]):
             self._rejects.add(line, why, cells)
-        summary.rejected += len(bad)
+        summary.rejected += len(rejected)

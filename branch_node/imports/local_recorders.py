@@ -1,4 +1,4 @@
-"""Where the rows of an import go when no node runs: to a writer of one's own, or nowhere, for a dry run."""
+"""Recorders of imports in this process: through its own writer, and the one of a dry run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from branch_node.database.schema import ITEM
 from branch_node.database.store import Store
 from branch_node.imports.file_claim import ClaimFile, FileClaim, FileRegistration, find_claim
 from branch_node.imports.import_commands import (
-    ALREADY,
+    ALREADY_RECORDED,
     BY_LINE,
     RECORDED,
     ImportEvent,
     RowOutcome,
     item_key,
+    key_conflict,
     recorded_before,
-    refused,
-    reused,
+    refusal_of,
 )
 from branch_node.imports.import_recorder import AwaitOutcomes, ImportRow
 from branch_node.model import Command
@@ -34,7 +34,7 @@ from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
 
 Submit = Callable[[Sequence[Command]], Callable[[], list[Any]]]
-"""Gives commands to the writer as one transaction; the answer waits for their outcomes, as `Writer.submit_all` does."""
+"""Submits commands as one transaction; the result waits for their outcomes, as that of `Writer.submit_all`."""
 
 
 class LocalImportRecorder:
@@ -50,7 +50,7 @@ class LocalImportRecorder:
 
     def register(self, registration: FileRegistration) -> None:
         claim_file = ClaimFile(registration)
-        claim: FileClaim = self._settled((claim_file,), self._submit((claim_file,)))[0]
+        claim: FileClaim = self._outcomes((claim_file,), self._submit((claim_file,)))[0]
         self._source = registration.source
         self._began_before = claim.began_at is not None
 
@@ -66,11 +66,11 @@ class LocalImportRecorder:
         commands += (event for event, outcome in zip(events, known, strict=True) if outcome is None)
         wait = self._submit(commands) if commands else list
 
-        def settle() -> list[RowOutcome]:
-            answers = iter(self._settled(commands, wait)[len(items) :])
+        def await_outcomes() -> list[RowOutcome]:
+            answers = iter(self._outcomes(commands, wait)[len(items) :])
             return [next(answers) if outcome is None else outcome for outcome in known]
 
-        return settle
+        return await_outcomes
 
     def _actor_of(self, person: str | None) -> str:
         return self._actor if person is None else f"{self._actor}/{person}"
@@ -82,27 +82,27 @@ class LocalImportRecorder:
             return recorded_before(connection, events)
 
     @staticmethod
-    def _settled(commands: Sequence[Command], wait: Callable[[], list[Any]]) -> list[Any]:
+    def _outcomes(commands: Sequence[Command], wait: Callable[[], list[Any]]) -> list[Any]:
         answers = wait()
         for place, answer in enumerate(answers):
             if isinstance(answer, Problem) and isinstance(commands[place], ImportEvent):
-                answers[place] = refused(answer)
+                answers[place] = refusal_of(answer)
             elif isinstance(answer, BaseException):
                 raise answer
         return answers
 
 
 class DryRunRecorder:
-    """Records nothing and foresees what would be: unknown items, repeated ids, times ahead of now (microseconds UTC).
+    """Records nothing; predicts the outcomes: unknown items, repeated ids, times ahead of now (microseconds UTC).
 
-    What the stock itself would refuse (a strict item below zero) it does not foresee.
+    It does not predict refusals that depend on stock (a strict item below zero).
     """
 
     def __init__(self, store: Store, now: int) -> None:
         self._store = store
         self._now = now
         self._own_ids = False
-        # On disk and private: a till's year of ids is more than belongs in memory.
+        # A private temporary database on disk: a till's year of ids is too large for memory.
         self._seen = sqlite3.connect("")
         self._seen.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID")
         with store.reading() as connection:
@@ -129,21 +129,21 @@ class DryRunRecorder:
         events = [ImportEvent(row.entry, key=row.key, actor="") for row in rows]
         with self._store.reading() as connection:
             known = recorded_before(connection, events)
-        foreseen = [
-            self._foresee(event) if outcome is None else outcome for event, outcome in zip(events, known, strict=True)
+        predicted = [
+            self._predict(event) if outcome is None else outcome for event, outcome in zip(events, known, strict=True)
         ]
-        return lambda: foreseen
+        return lambda: predicted
 
-    def _foresee(self, event: ImportEvent) -> RowOutcome:
+    def _predict(self, event: ImportEvent) -> RowOutcome:
         entry = event.entry
         if self._own_ids:
             seen = self._seen.execute("SELECT digest FROM seen WHERE key = ?", (event.key,)).fetchone()
             if seen is not None:
-                return ALREADY if seen == (event.digest,) else reused(None)
+                return ALREADY_RECORDED if seen == (event.digest,) else key_conflict(None)
         if entry.item_id not in self._items:
-            return refused(UNKNOWN_ITEM(f"there is no item {entry.item_id!r}"))
+            return refusal_of(UNKNOWN_ITEM(f"there is no item {entry.item_id!r}"))
         if entry.occurred_at is not None and entry.occurred_at > self._now + AHEAD:
-            return refused(FUTURE_DATE(f"{format_rfc3339(entry.occurred_at)} is ahead of now"))
+            return refusal_of(FUTURE_DATE(f"{format_rfc3339(entry.occurred_at)} is ahead of now"))
         if self._own_ids:
             self._seen.execute("INSERT INTO seen VALUES (?, ?)", (event.key, event.digest))
         return RECORDED

@@ -1,7 +1,7 @@
-"""The map of an import: a small TOML file that says what the columns of a till's CSV mean.
+"""The parser of import maps: a small TOML file with the meaning of the columns of a till's CSV.
 
-Pure: text in, an ImportMap out, or a MapError that names the line and the key. What a map may say is all said in
-`import_map_example.toml`, which the command prints with --example-map.
+Pure: from text to an ImportMap, or a MapError that names the line and the key. `import_map_example.toml`, which the
+command prints with --example-map, documents every key.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_MAP_BYTES: Final = 256 * 1024
 
 
 class MapError(ValueError):
-    """The map says something that cannot be. `text` is one line for a person: file, line, key, why."""
+    """An invalid map. The text is one line for a person: file, line, key, why."""
 
 
 def parse_map(raw: bytes, name: str) -> ImportMap:
@@ -40,13 +40,13 @@ def parse_map(raw: bytes, name: str) -> ImportMap:
         raise MapError(f"{name}: has {len(raw)} bytes, at most {MAX_MAP_BYTES} are read")
     try:
         text = raw.decode("utf-8-sig")
-        said = tomllib.loads(text, parse_float=Decimal)
+        document = tomllib.loads(text, parse_float=Decimal)
     except UnicodeDecodeError as error:
         raise MapError(f"{name}: byte {error.start} is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise MapError(f"{name}: {error}") from error
     try:
-        found = _decode(said)
+        found = _decode(document)
         check_map(found)
     except MapFault as fault:
         raise MapError(f"{name}{_line(text, fault.path)}, {_dotted(fault.path)}: {fault.why}") from fault
@@ -56,21 +56,21 @@ def parse_map(raw: bytes, name: str) -> ImportMap:
 T = TypeVar("T")
 
 
-def _decode(said: dict[str, Any]) -> ImportMap:
-    # Tables whose keys are the writer's own words are read one by one, so that a mistake is named by those words.
-    flat = {key: value for key, value in said.items() if key not in ("where", "rules", "lookup")}
+def _decode(raw: dict[str, Any]) -> ImportMap:
+    # Tables with free keys are converted one by one, so that an error is reported with the key.
+    flat = {key: value for key, value in raw.items() if key not in ("where", "rules", "lookup")}
     top = _convert(flat, ImportMap, ())
-    where = _conditions(_a_table(said.get("where", {}), ("where",)), ("where",))
-    rules = [_rule(rule, ("rules", index)) for index, rule in enumerate(_a_list(said.get("rules", []), ("rules",)))]
+    where = _conditions(_a_table(raw.get("where", {}), ("where",)), ("where",))
+    rules = [_rule(rule, ("rules", index)) for index, rule in enumerate(_a_list(raw.get("rules", []), ("rules",)))]
     lookup = {
         name: _convert(value, Lookup, ("lookup", name))
-        for name, value in _a_table(said.get("lookup", {}), ("lookup",)).items()
+        for name, value in _a_table(raw.get("lookup", {}), ("lookup",)).items()
     }
     return msgspec.structs.replace(top, where=where, rules=rules, lookup=lookup)
 
 
-def _rule(said: object, path: Path) -> Rule:
-    table = _a_table(said, path)
+def _rule(raw: object, path: Path) -> Rule:
+    table = _a_table(raw, path)
     when = _conditions(_a_table(table.get("when", {}), (*path, "when")), (*path, "when"))
     rule = _convert({**table, "when": {}}, Rule, path)
     return msgspec.structs.replace(rule, when=when)
@@ -79,21 +79,21 @@ def _rule(said: object, path: Path) -> Rule:
 def _conditions(table: dict[str, Any], path: Path) -> dict[str, Condition]:
     """`column = "text"` and `column = ["one", "two"]` are short for `column = {equals = ...}`."""
     return {
-        column: _convert({"equals": said} if isinstance(said, str | list) else said, Condition, (*path, column))
-        for column, said in table.items()
+        column: _convert({"equals": raw} if isinstance(raw, str | list) else raw, Condition, (*path, column))
+        for column, raw in table.items()
     }
 
 
-def _a_table(said: object, path: Path) -> dict[str, Any]:
-    if not isinstance(said, dict):
+def _a_table(raw: object, path: Path) -> dict[str, Any]:
+    if not isinstance(raw, dict):
         raise MapFault(path, "must be a table")
-    return said
+    return raw
 
 
-def _a_list(said: object, path: Path) -> list[Any]:
-    if not isinstance(said, list):
+def _a_list(raw: object, path: Path) -> list[Any]:
+    if not isinstance(raw, list):
         raise MapFault(path, f"must be a list of tables, written [[{path[-1]}]]")
-    return said
+    return raw
 
 
 _AT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
@@ -102,9 +102,9 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 
 
-def _convert(said: Any, kind: type[T], path: Path) -> T:
+def _convert(raw: Any, kind: type[T], path: Path) -> T:
     try:
-        return msgspec.convert(said, kind, strict=True, builtin_types=(Decimal,))
+        return msgspec.convert(raw, kind, strict=True, builtin_types=(Decimal,))
     except msgspec.ValidationError as error:
         match = _AT.fullmatch(str(error))
         what, tail = (match["what"], match["path"] or "") if match else (str(error), "")
@@ -129,10 +129,10 @@ def _known(kind: Any, path: Path) -> str:
 
 def _dotted(path: Path) -> str:
     """`rules[2].when.Quantity`, counting from 1 as a person does."""
-    said = ""
+    dotted = ""
     for part in path:
-        said += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if said else part
-    return said or "the map"
+        dotted += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if dotted else part
+    return dotted or "the map"
 
 
 _HEADING = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
@@ -141,7 +141,7 @@ _WORD = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 
 
 def _line(text: str, path: Path) -> str:
-    """` line N` of the deepest key of `path` that has a line of its own; nothing where none has."""
+    """` line N` of the deepest key of `path` that has a line of its own; empty where none has."""
     table: Path = ()
     counted: dict[str, int] = {}
     best, depth = 0, 0

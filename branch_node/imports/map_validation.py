@@ -1,4 +1,4 @@
-"""What must hold between the keys of an import map, so that what passed can be done, the file's columns aside."""
+"""The validation of an import map: rules between its keys. A valid map can be applied to a file with its columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.events import BY_HAND, RULES, EventType
 
 
 def check_map(found: ImportMap) -> None:
-    """What must hold between the keys of a map."""
+    """Check the rules between the keys of a map. Raises MapFault."""
     _check_top(found)
     _check_time(found)
     _check_rules(found)
@@ -49,7 +49,7 @@ _GOOD = {
 
 
 def _check_text(path: Path, text: str | None) -> None:
-    """Texts of the map that go into events are as good as those of the file."""
+    """Check a text of the map that is recorded in events, like the texts of the file. Raises MapFault."""
     good = _GOOD.get(str(path[-1]))
     if text is None or good is None:
         return
@@ -65,7 +65,7 @@ def _check_top(found: ImportMap) -> None:
     if len(found.delimiter) != 1 or found.delimiter in '"\r\n\0' or not found.delimiter.isascii():
         raise MapFault(("delimiter",), "must be one ASCII character, such as ',' ';' '|' or a tab")
     if found.decimal == found.delimiter == ",":
-        # Legal where the file quotes its numbers, but then nothing here can tell "1,5" from two cells of a bad row.
+        # Valid CSV where numbers are quoted, but "1,5" could not be told from two cells of a malformed row.
         raise MapFault(("decimal",), "is also the delimiter")
     if found.header is not None and (not found.header or len(set(found.header)) != len(found.header)):
         raise MapFault(("header",), "must name each column once")
@@ -110,11 +110,11 @@ def _check_zone(found: ImportMap, *, zoned: bool) -> None:
         raise MapFault(("fold",), "is not needed: the file's times carry their offset")
 
 
-def _format(said: str | None, name: str, *, date: bool, time: bool) -> TimeFormat:
-    if said is None:
+def _format(format_text: str | None, name: str, *, date: bool, time: bool) -> TimeFormat:
+    if format_text is None:
         raise MapFault(("formats", name), "is missing: how is it written, such as %Y-%m-%d %H:%M:%S")
     try:
-        made = TimeFormat(said)
+        made = TimeFormat(format_text)
     except FormatError as error:
         raise MapFault(("formats", name), str(error)) from error
     if made.has_date != date or made.has_time != time:
@@ -129,10 +129,10 @@ def _check_rules(found: ImportMap) -> None:
         *((("rules", index, "when"), rule.when) for index, rule in enumerate(found.rules)),
     ):
         for column, condition in conditions.items():
-            said = [getattr(condition, field.name) for field in msgspec.structs.fields(Condition)]
-            if all(each is None for each in said):
+            values = [getattr(condition, field.name) for field in msgspec.structs.fields(Condition)]
+            if all(each is None for each in values):
                 raise MapFault((*path, column), "says nothing: give equals, starts, ends, empty, below or above")
-            if any(each in ([], "") and each is not None for each in said):
+            if any(each in ([], "") and each is not None for each in values):
                 raise MapFault((*path, column), 'holds an empty text or list; for an empty cell say "empty = true"')
     for index, rule in enumerate(found.rules):
         path = ("rules", index)

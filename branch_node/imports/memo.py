@@ -15,7 +15,7 @@ V = TypeVar("V")
 
 
 class Memo(dict[K, V], Generic[K, V]):
-    """`memo[key]` is `compute(key)`, remembered for at most `limit` keys. What raises is computed anew each time."""
+    """`memo[key]` is `compute(key)`, cached for at most `limit` keys; exceptions are not cached."""
 
     def __init__(self, compute: Callable[[K], V], limit: int = _TEXTS) -> None:
         super().__init__()

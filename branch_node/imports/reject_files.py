@@ -13,10 +13,10 @@ from branch_node.imports.source_file import FileRefused
 
 
 class Rejects:
-    """The rejects file: line, reason and the row as it was, written beside and put in its place whole.
+    """The file of rejected rows: line, reason and the row's cells. It is written to a draft and moved at the end.
 
-    It is a CSV as the imported one is, so what is mended in it can be imported by the same map. With nothing to say it
-    leaves no file, unless one of an earlier run is there: that is replaced.
+    It is a CSV like the imported one, so corrected rows can be imported with the same map. An empty one is not written,
+    unless there is one of an earlier run: that is replaced.
     """
 
     _FIRST: Sequence[str] = ("line", "reason")
@@ -42,7 +42,7 @@ class Rejects:
         self._write(self._opened(), cells)
 
     def finish(self) -> bool:
-        """Put the file in its place; whether it says anything."""
+        """Move the draft to its place; whether it has any rows."""
         if self.count or self.path.exists():
             file = self._opened()
             file.flush()
@@ -78,19 +78,19 @@ class Rejects:
 
 
 class Conflicts(Rejects):
-    """Rows whose id recorded something else, apart from the rejects: imported again, they would count twice.
+    """The file of rows whose id recorded other content. Imported again, they would count twice.
 
-    So the file says by its first columns what it is, and `is_one` knows it however it is called.
+    Its first columns mark it, so that `is_conflicts_header` recognizes it under any name.
     """
 
     _FIRST = ("conflict_line", "recorded_sequence", "conflict")
 
-    def put(self, line: int, sequence: int | None, reason: str, cells: Sequence[str]) -> None:
+    def add_conflict(self, line: int, sequence: int | None, reason: str, cells: Sequence[str]) -> None:
         self._add(line, sequence, reason, *cells)
 
     @classmethod
-    def is_one(cls, first: Sequence[str]) -> bool:
-        """Whether a file with this first row holds conflicts."""
+    def is_conflicts_header(cls, first: Sequence[str]) -> bool:
+        """Whether a file with this first row is a conflicts file."""
         return [name.strip() for name in first[: len(cls._FIRST)]] == list(cls._FIRST)
 
 
@@ -105,17 +105,17 @@ CONFLICTS_HELP: Final = (
 
 
 def rejects_path(file: Path, given: Path | None) -> Path:
-    """Where the rejects go. Raises FileRefused where that is the imported file itself."""
-    return _another(file, file.with_name(file.name + REJECTS) if given is None else given)
+    """The path of the rejects file. Raises FileRefused where it is the imported file."""
+    return _other_path(file, file.with_name(file.name + REJECTS) if given is None else given)
 
 
 def conflicts_path(file: Path, rejects: Path) -> Path:
-    """Where the conflicts go: beside the rejects. Raises FileRefused where that is the imported file itself."""
+    """The path of the conflicts file, beside the rejects. Raises FileRefused where it is the imported file."""
     name = rejects.name.removesuffix(REJECTS) + ".conflicts.csv"
-    return _another(file, rejects.with_name(name))
+    return _other_path(file, rejects.with_name(name))
 
 
-def _another(file: Path, path: Path) -> Path:
+def _other_path(file: Path, path: Path) -> Path:
     if path.exists() and path.samefile(file):
         raise FileRefused(f"{path} is the file to import: give another --rejects PATH")
     return path

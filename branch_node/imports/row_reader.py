@@ -1,7 +1,7 @@
-"""What a row of the file is, as the map says: filtered, skipped, rejected, or a movement of stock to be recorded.
+"""Reading rows of the file by the map: each is filtered, skipped, rejected, or an event to be recorded.
 
-Pure. A map and a header make a RowReader once; everything that can be looked up or remembered is prepared then, as a
-till's year has a million rows.
+Pure. A RowReader is built once from a map and a header, with columns resolved and caches prepared, as a till's year has
+a million rows.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SKIPPED: Final = "skipped"
 
 
 class HeaderError(ValueError):
-    """The file lacks a column that the map names; the text says which, and what there is."""
+    """The file lacks a column that the map names; the text lists the columns."""
 
 
 class LookupTable(msgspec.Struct, frozen=True):
-    """A lookup file, read: its columns, and its rows by key."""
+    """A lookup file in memory: its columns, and its rows by key."""
 
     columns: Sequence[str]
     rows: Mapping[str, Sequence[str]]
@@ -38,7 +38,7 @@ class LookupTable(msgspec.Struct, frozen=True):
 
 
 class _RowKind(msgspec.Struct, frozen=True):
-    """What a rule, or the map itself, makes of a row."""
+    """The kind of event that a rule, or the map's default, makes of a row."""
 
     type: EventType
     sign: Sign
@@ -56,32 +56,34 @@ class RowReader:
     """Reads rows of one header by one map. Raises HeaderError where the map names a column that is not there."""
 
     def __init__(
-        self, found: ImportMap, header: Sequence[str], lookups: Mapping[str, LookupTable] | None = None
+        self, import_map: ImportMap, header: Sequence[str], lookups: Mapping[str, LookupTable] | None = None
     ) -> None:
         self._places = {name: index for index, name in enumerate(header)}
         if len(self._places) != len(header):
             twice = next(name for index, name in enumerate(header) if name in header[:index])
             raise HeaderError(f"the file has the column {twice!r} twice")
-        self._joins = [self._join(name, said.on, (lookups or {})[name]) for name, said in found.lookup.items()]
-        numbers = NumberReader(decimal_comma=found.decimal == ",")
+        self._lookup_places = [
+            self._add_lookup(name, given.on, (lookups or {})[name]) for name, given in import_map.lookup.items()
+        ]
+        numbers = NumberReader(decimal_comma=import_map.decimal == ",")
         self._quantities: Memo[str, int] = Memo(numbers.quantity)
         self._numbers: Memo[str, Decimal] = Memo(numbers.number)
-        # A text comes again and again, right or wrong is decided once.
+        # Texts repeat: each is checked once.
         self._codes, self._texts = Memo(cell.good_code), Memo(cell.good_text)
-        self._source = found.source
-        self._where = self._tests(found.where)
-        self._skip = frozenset(found.skip_items)
-        columns, constants = found.columns, found.constants
+        self._source = import_map.source
+        self._where = self._tests(import_map.where)
+        self._skip = frozenset(import_map.skip_items)
+        columns, constants = import_map.columns, import_map.constants
         self._reference_kind = constants.reference_kind or "order"
-        self._rules = [(self._tests(rule.when), rule, self._kind_of(rule)) for rule in found.rules]
-        self._default = None if found.type is None else self._kind(found.type, found.sign)
+        self._rules = [(self._tests(rule.when), rule, self._kind_of(rule)) for rule in import_map.rules]
+        self._default = None if import_map.type is None else self._kind(import_map.type, import_map.sign)
         self._item = self._text(columns.item, constants.item)
         self._quantity = self._place(columns.quantity or "")
-        self._moment = self._moments(found)
+        self._moment = self._moments(import_map)
         self._id = self._text(columns.id)
-        self._paper = self._text(columns.reference)
-        self._papers = Memo(cell.good_id)
-        self._paper_line = self._text(columns.reference_line)
+        self._reference_id = self._text(columns.reference)
+        self._reference_ids = Memo(cell.good_id)
+        self._reference_line = self._text(columns.reference_line)
         self._product = self._text(columns.product, constants.product)
         self._reason = self._checked(self._codes, columns.reason, constants.reason)
         self._note = self._checked(self._texts, columns.note, constants.note)
@@ -92,23 +94,23 @@ class RowReader:
         self._lot = self._checked(self._codes, columns.lot)
         self._expires_on = self._checked(Memo(cell.good_day), columns.expires_on)
         self._area = self._checked(self._codes, columns.area, constants.area)
-        new = found.new_items
+        new = import_map.new_items
         self._unit = self._checked(self._codes, new.unit_column, new.unit) if new else None
         self._name = self._checked(self._texts, new.name_column) if new else None
         self._category = self._checked(self._texts, new.category_column) if new else None
 
-    def widen(self, cells: list[str]) -> list[str]:
-        """The row with what its lookups lend it. Raises RowRejected where a lookup has no such key."""
-        for place, joined in self._joins:
+    def add_lookups(self, cells: list[str]) -> list[str]:
+        """The row with the columns of its lookups. Raises RowRejected where a lookup has no such key."""
+        for place, lookup in self._lookup_places:
             key = cells[place].strip()
-            lent = joined.rows.get(key)
-            if lent is None:
-                raise RowRejected(f"there is no {key[:64]!r} in {joined.file}")
-            cells = [*cells, *lent]
+            lookup_row = lookup.rows.get(key)
+            if lookup_row is None:
+                raise RowRejected(f"there is no {key[:64]!r} in {lookup.file}")
+            cells = [*cells, *lookup_row]
         return cells
 
     def read(self, cells: Cells) -> EventContent | str:
-        """The event to record, or FILTERED or SKIPPED, of a row as wide as the header, widened. Raises RowRejected."""
+        """The event to record, or FILTERED or SKIPPED; `cells` come from `add_lookups`. Raises RowRejected."""
         for test in self._where:
             if not test(cells):
                 return FILTERED
@@ -116,7 +118,7 @@ class RowReader:
         if item_id in self._skip:
             return SKIPPED
         kind = self._default
-        for tests, rule, made in self._rules:
+        for tests, rule, rule_kind in self._rules:
             for test in tests:
                 if not test(cells):
                     break
@@ -125,7 +127,7 @@ class RowReader:
                     return SKIPPED
                 if rule.reject is not None:
                     raise RowRejected(rule.reject)
-                kind = made
+                kind = rule_kind
                 break
         if kind is None:
             raise RowRejected("no rule of the map says what this row is")
@@ -141,7 +143,7 @@ class RowReader:
             quantity=None if kind.counts else quantity,
             counted=quantity if kind.counts else None,
             occurred_at=self._moment(cells),
-            reference=self._read_reference(kind, cells) if self._paper else None,
+            reference=self._read_reference(kind, cells) if self._reference_id else None,
             reason=reason,
             note=kind.note or (self._note(cells) if self._note else None),
             cost=self._read_cost(kind, cells, quantity) if self._cost else None,
@@ -162,7 +164,7 @@ class RowReader:
         return cell.good_id(own_id)
 
     def new_item(self, item_id: str, cells: Cells) -> ItemContent:
-        """How the row describes its item, for `unknown_items = "create"`. Raises RowRejected."""
+        """The item definition in a row, for `unknown_items = "create"`. Raises RowRejected."""
         unit = self._unit(cells) if self._unit else None
         if unit is None:
             raise RowRejected(f"the item {item_id!r} is not known, and the row gives no unit to define it with")
@@ -171,14 +173,14 @@ class RowReader:
         definition = Definition(category=category, name=name or item_id, unit=unit)
         return ItemContent(item_id=cell.good_code(item_id), definition=definition)
 
-    # What a map names, found once.
+    # Built once from the map
 
-    def _join(self, name: str, on: str, joined: LookupTable) -> tuple[int, LookupTable]:
+    def _add_lookup(self, name: str, on: str, lookup: LookupTable) -> tuple[int, LookupTable]:
         place = self._place(on)
         width = max(self._places.values()) + 1
-        for index, column in enumerate(joined.columns):
+        for index, column in enumerate(lookup.columns):
             self._places.setdefault(f"{name}.{column}", width + index)
-        return place, joined
+        return place, lookup
 
     def _place(self, column: str) -> int:
         if column not in self._places:
@@ -186,7 +188,7 @@ class RowReader:
         return self._places[column]
 
     def _text(self, column: str | None, constant: str | None = None) -> Read | None:
-        """How to read a column, blanks around it left out, None where it is empty; None where nothing is mapped."""
+        """A reader of a column, stripped, None for an empty cell; no reader where the map names none."""
         if column is None:
             return None if constant is None else lambda _: constant
         place = self._place(column)
@@ -203,23 +205,23 @@ class RowReader:
 
         return read
 
-    def _moments(self, found: ImportMap) -> Callable[[Cells], int]:
-        columns, formats = found.columns, found.formats
-        clock = WallClock(found.time_zone, found.fold)
+    def _moments(self, import_map: ImportMap) -> Callable[[Cells], int]:
+        columns, formats = import_map.columns, import_map.formats
+        clock = WallClock(import_map.time_zone, import_map.fold)
         if columns.occurred_at is not None:
             place = self._place(columns.occurred_at)
             whole = TimeFormat(formats.occurred_at or "")
             moments: Memo[str, int] = Memo(lambda text: clock.moment(whole.read(text)), MOMENTS)
-            return _rejecting(lambda cells: moments[cells[place].strip()])
+            return _rejecting_bad_times(lambda cells: moments[cells[place].strip()])
         date_place = self._place(columns.date or "")
         dates: Memo[str, int] = Memo(TimeFormat(formats.date or "").read)
         times: Memo[str, int] = Memo(TimeFormat(formats.time or "").read, MOMENTS)
-        constant = found.constants.time
+        constant = import_map.constants.time
         if constant is not None:
             fixed = times[constant]
-            return _rejecting(lambda cells: clock.moment(dates[cells[date_place].strip()] + fixed))
+            return _rejecting_bad_times(lambda cells: clock.moment(dates[cells[date_place].strip()] + fixed))
         time_place = self._place(columns.time or "")
-        return _rejecting(
+        return _rejecting_bad_times(
             lambda cells: clock.moment(dates[cells[date_place].strip()] + times[cells[time_place].strip()])
         )
 
@@ -239,9 +241,9 @@ class RowReader:
 
     def _tests(self, conditions: Mapping[str, Condition]) -> list[CellTest]:
         number = self._numbers.__getitem__
-        return [test for column, said in conditions.items() for test in cell_tests(self._place(column), said, number)]
+        return [test for column, each in conditions.items() for test in cell_tests(self._place(column), each, number)]
 
-    # What a row holds.
+    # For each row
 
     def _signed(self, kind: _RowKind, text: str) -> int:
         quantity = self._quantities[text]
@@ -256,15 +258,15 @@ class RowReader:
         )
 
     def _read_reference(self, kind: _RowKind, cells: Cells) -> Reference | None:
-        paper = self._paper(cells) if self._paper else None
-        if paper is None:
+        reference_id = self._reference_id(cells) if self._reference_id else None
+        if reference_id is None:
             return None
-        line = self._paper_line(cells) if self._paper_line else None
+        line = self._reference_line(cells) if self._reference_line else None
         if line is not None and not (line.isascii() and line.isdigit() and 1 <= int(line[:5]) <= MAX_LINES):
             raise RowRejected(f"the line {line[:20]!r} is no number from 1 to {MAX_LINES}")
         product = self._product(cells) if self._product else None
         return Reference(
-            id=self._papers[paper],
+            id=self._reference_ids[reference_id],
             kind=kind.reference_kind,
             line=None if line is None else int(line),
             product=None if product is None else self._texts[product],
@@ -287,7 +289,7 @@ class RowReader:
         return Cost(amount=cell.amount_text(amount), currency=currency)
 
 
-def _rejecting(read: Callable[[Cells], int]) -> Callable[[Cells], int]:
+def _rejecting_bad_times(read: Callable[[Cells], int]) -> Callable[[Cells], int]:
     def moment(cells: Cells) -> int:
         try:
             return read(cells)

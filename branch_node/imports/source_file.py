@@ -1,7 +1,7 @@
-"""The file of an import: its fingerprint, its rows one by one, its rejects. Nothing is held whole in memory.
+"""The source file of an import: its fingerprint and its rows, streamed. Also lookup files.
 
-CSV in UTF-8, with or without byte order mark, LF or CRLF, plain or gzip. The name that makes the rows' keys leaves out
-`.gz`, and the fingerprint is of the unpacked bytes: packing a file does not make it another one.
+CSV in UTF-8, with or without byte order mark, LF or CRLF, plain or gzip. The name in the rows' keys leaves out `.gz`,
+and the fingerprint is of the unpacked bytes, so a file and its compressed copy are the same file.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _CHUNK: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
 
 Progress = Callable[[int], None]
-"""Told, now and then, how many of the file's bytes were read (of those on disk, so packed ones of a packed file)."""
+"""Called with the number of bytes read so far (on disk, so compressed ones of a compressed file)."""
 
 
 class FileRefused(Exception):
-    """The file cannot be imported as it is; the text says why and what to do."""
+    """The file cannot be imported as it is; the text gives the reason and what to do."""
 
 
 class Fingerprint(NamedTuple):
-    """What tells one file from another: the size in bytes and the SHA-256, in hex, of its unpacked content."""
+    """The identity of a file's content: the size in bytes and the SHA-256, in hex, of the unpacked bytes."""
 
     size: int
     sha256: str
 
 
 class SourceRecord(NamedTuple):
-    """One row: the number of its first line in the file, its cells, and what is wrong with it as CSV, or None."""
+    """One row: the number of its first line in the file, its cells, and its fault as CSV, or None."""
 
     line: int
     cells: list[str]
@@ -54,7 +54,7 @@ class SourceFile:
     def __init__(self, path: Path, delimiter: str = ",") -> None:
         self.path = path
         self._delimiter = delimiter
-        # Unbuffered, as its place in the file is shared with the duplicates that are read from.
+        # Unbuffered, as the duplicated descriptors share its position.
         self._disk = path.open("rb", buffering=0)
         self._begin = os.fstat(self._disk.fileno())
         self.bytes_on_disk = self._begin.st_size
@@ -73,7 +73,7 @@ class SourceFile:
         self._disk.close()
 
     def fingerprint(self, progress: Progress) -> Fingerprint:
-        """Read the file through, which also finds out that a packed one is whole. Raises FileRefused."""
+        """Read the whole file, which also verifies a compressed one. Raises FileRefused."""
         digest, size = hashlib.sha256(), 0
         with self._unpacked() as unpacked:
             while chunk := self._read(unpacked):
@@ -85,12 +85,12 @@ class SourceFile:
         return Fingerprint(size, digest.hexdigest())
 
     def records(self, progress: Progress) -> Iterator[SourceRecord]:
-        """The rows in order, the header's among them; empty lines are passed over. Raises FileRefused."""
+        """The rows in order, including the header; empty lines are skipped. Raises FileRefused."""
         with self._unpacked() as unpacked:
             try:
                 if unpacked.read(3) != _BOM:
                     unpacked.seek(0)
-                # A byte that is not UTF-8 becomes half a surrogate pair, which no check of a text lets through.
+                # A byte that is not UTF-8 becomes a lone surrogate, which every check of a text refuses.
                 text = io.TextIOWrapper(unpacked, encoding="utf-8", errors="surrogateescape", newline="")
                 yield from _records(_Lines(text, lambda: progress(self._disk.tell())), self._delimiter)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -101,7 +101,7 @@ class SourceFile:
 
     def _unpacked(self) -> IO[bytes]:
         self._disk.seek(0)
-        # A duplicate, as closing the reader must not close the file.
+        # A duplicate, so that closing the reader does not close the file.
         disk: IO[bytes] = os.fdopen(os.dup(self._disk.fileno()), "rb")
         return cast("IO[bytes]", _GzipSource(disk)) if self._packed else disk
 
@@ -113,7 +113,7 @@ class SourceFile:
 
 
 class _GzipSource(gzip.GzipFile):
-    """A gzip reader that closes what it reads from."""
+    """A gzip reader that closes its underlying file."""
 
     def __init__(self, disk: IO[bytes]) -> None:
         super().__init__(fileobj=disk, mode="rb")
@@ -136,55 +136,55 @@ def _logical_name(path: Path, *, packed: bool) -> str:
 
 
 class _Lines:
-    """The lines of a text, with those of the record being read kept, so that a broken record can be given back."""
+    """The lines of a text; those of the current record are kept, so that a malformed record can be unread."""
 
     def __init__(self, text: IO[str], progress: Callable[[], None]) -> None:
         self._text = text
         self._progress = progress
-        self.taken: list[str] = []
-        self._back: list[str] = []
+        self.consumed: list[str] = []
+        self._unread: list[str] = []
 
     def __iter__(self) -> Iterator[str]:
-        taken, back = self.taken, self._back
+        consumed, unread_lines = self.consumed, self._unread
         while True:
-            if back:
-                line = back.pop()
-                taken.append(line)
+            if unread_lines:
+                line = unread_lines.pop()
+                consumed.append(line)
                 yield line
                 continue
             for number, line in enumerate(self._text):
-                taken.append(line)
+                consumed.append(line)
                 yield line
                 if not number & 0x3FF:
                     self._progress()
-                if back:
+                if unread_lines:
                     break
             else:
                 return
 
-    def give_back(self) -> str:
-        """All lines of the record but its first; that one is returned."""
-        first = self.taken[0]
-        self._back.extend(reversed(self.taken[1:]))
-        self.taken.clear()
+    def unread(self) -> str:
+        """Unread all lines of the record but its first, which is returned."""
+        first = self.consumed[0]
+        self._unread.extend(reversed(self.consumed[1:]))
+        self.consumed.clear()
         return first
 
 
 def _records(lines: _Lines, delimiter: str) -> Iterator[SourceRecord]:
     number = 1
     rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
-    taken = lines.taken
+    consumed = lines.consumed
     while True:
         try:
             for cells in rows:
                 if cells:
                     yield SourceRecord(number, cells, None)
-                number += len(taken)
-                taken.clear()
+                number += len(consumed)
+                consumed.clear()
             return
         except csv.Error as error:
-            # An unclosed quote swallows the lines after it: only the first is bad, the others are read again.
-            yield SourceRecord(number, [lines.give_back().rstrip("\r\n")], f"not CSV: {error}")
+            # An unclosed quote consumes the lines after it: only the first is rejected, the others are read again.
+            yield SourceRecord(number, [lines.unread().rstrip("\r\n")], f"not CSV: {error}")
             number += 1
             rows = csv.reader(iter(lines), delimiter=delimiter, strict=True)
 

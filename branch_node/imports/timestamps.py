@@ -1,7 +1,7 @@
-"""Times as tills write them: formats that read only what they say, and wall clocks turned into moments.
+"""Parsing of the times in a till's file by strict formats, and their conversion from wall clock to UTC.
 
 Pure. A *reading* is microseconds since 1970-01-01 00:00 on the wall clock of the file; a moment is microseconds UTC.
-`strptime` is not used: it is slow, knows the machine's language, and takes Arabic digits and runs of blanks.
+`strptime` is not used: it is slow, depends on the locale, and accepts non-ASCII digits and runs of blanks.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ DAY: Final = 24 * HOUR
 _MINUTE: Final = 60 * SECOND
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 MOMENTS: Final = 131_072
-"""Times remembered: more than a day has seconds."""
+"""The number of cached times: more than the seconds of a day."""
 
 
 class FormatError(ValueError):
-    """A format that cannot be read by; its text says why."""
+    """An invalid format; the text gives the reason."""
 
 
 _DIRECTIVES: Final = {
@@ -44,46 +44,46 @@ _UNIX: Final = {"unix": SECOND, "unix-milliseconds": 1_000}
 
 
 class TimeFormat:
-    """How a file writes a date, a time of day or both, in strptime's directives %Y %y %m %d %H %I %M %S %f %p %z.
+    """The format of a date, a time of day or both, in strptime's directives %Y %y %m %d %H %I %M %S %f %p %z.
 
-    One or two digits are read for %m %d %H %I %M %S, exactly two where no separator stands beside them. Also `unix` and
+    One or two digits are read for %m %d %H %I %M %S, exactly two where they have no separator. Also `unix` and
     `unix-milliseconds`. `zoned`: the text carries its offset, so that its reading is UTC. Raises FormatError.
     """
 
-    def __init__(self, said: str) -> None:
-        self.said = said
-        self._unix = _UNIX.get(said)
+    def __init__(self, format_text: str) -> None:
+        self.format_text = format_text
+        self._unix = _UNIX.get(format_text)
         if self._unix is not None:
             self.has_date = self.has_time = self.zoned = True
             return
-        pattern, names = _compile(said)
+        pattern, names = _compile(format_text)
         self._match = re.compile(pattern).fullmatch
         for one, other in (("Y", "y"), ("H", "I")):
             if one in names and other in names:
-                raise FormatError(f"{said!r} says both %{one} and %{other}")
+                raise FormatError(f"{format_text!r} says both %{one} and %{other}")
         if ("I" in names) != ("p" in names):
-            raise FormatError(f"{said!r}: %I and %p go together")
+            raise FormatError(f"{format_text!r}: %I and %p go together")
         self.has_date = bool({"Y", "y", "m", "d"} & names)
         self.has_time = bool({"H", "I", "M", "S", "f"} & names)
         self.zoned = "z" in names
         if self.has_date and not ({"m", "d"} <= names and {"Y", "y"} & names):
-            raise FormatError(f"{said!r} lacks the year, the month or the day")
+            raise FormatError(f"{format_text!r} lacks the year, the month or the day")
         if self.has_time and not {"H", "I"} & names:
-            raise FormatError(f"{said!r} lacks the hour")
+            raise FormatError(f"{format_text!r} lacks the hour")
         if ("S" in names and "M" not in names) or ("f" in names and "S" not in names):
-            raise FormatError(f"{said!r} leaves out minutes or seconds")
+            raise FormatError(f"{format_text!r} leaves out minutes or seconds")
         if not names - {"z"}:
-            raise FormatError(f"{said!r} holds no date and no time of day")
+            raise FormatError(f"{format_text!r} holds no date and no time of day")
 
     def read(self, text: str) -> int:
         """Microseconds: since 1970 where there is a date, since midnight where there is none. Raises ValueError."""
         if self._unix is not None:
             if not re.fullmatch(r"[0-9]{1,16}", text):
-                raise ValueError(f"{text[:40]!r} is no number of {self.said} seconds")
+                raise ValueError(f"{text[:40]!r} is no number of {self.format_text} seconds")
             return int(text) * self._unix
         match = self._match(text)
         if match is None:
-            raise ValueError(f"{text[:40]!r} is not written {self.said}")
+            raise ValueError(f"{text[:40]!r} is not written {self.format_text}")
         part = match.groupdict()
         micros = 0
         if self.has_date:
@@ -99,24 +99,26 @@ class TimeFormat:
         return micros
 
 
-def _compile(said: str) -> tuple[str, set[str]]:
+def _compile(format_text: str) -> tuple[str, set[str]]:
     names: set[str] = set()
-    pieces = re.findall(r"%.|[^%]+|%$", said, re.DOTALL)
+    parts = re.findall(r"%.|[^%]+|%$", format_text, re.DOTALL)
     pattern = ""
-    for index, piece in enumerate(pieces):
-        if piece == "%%" or not piece.startswith("%"):
-            pattern += re.escape("%" if piece == "%%" else piece)
+    for index, part in enumerate(parts):
+        if part == "%%" or not part.startswith("%"):
+            pattern += re.escape("%" if part == "%%" else part)
             continue
-        name = piece[1:]
+        name = part[1:]
         if name not in _DIRECTIVES:
             known = " ".join(f"%{each}" for each in _DIRECTIVES)
-            raise FormatError(f"{said!r}: {piece} is not read here; known are {known}, unix and unix-milliseconds")
+            raise FormatError(
+                f"{format_text!r}: {part} is not read here; known are {known}, unix and unix-milliseconds"
+            )
         if name in names:
-            raise FormatError(f"{said!r} says {piece} twice")
+            raise FormatError(f"{format_text!r} says {part} twice")
         names.add(name)
-        beside = [*pieces[index - 1 : index], *pieces[index + 1 : index + 2]]
-        stuck = any(each.startswith("%") and each not in ("%%", "%p", "%z") for each in beside)
-        pattern += _DIRECTIVES[name].replace("{1,2}", "{2}") if stuck else _DIRECTIVES[name]
+        beside = [*parts[index - 1 : index], *parts[index + 1 : index + 2]]
+        adjacent = any(each.startswith("%") and each not in ("%%", "%p", "%z") for each in beside)
+        pattern += _DIRECTIVES[name].replace("{1,2}", "{2}") if adjacent else _DIRECTIVES[name]
     return pattern, names
 
 
@@ -134,20 +136,20 @@ def _time_of_day(part: dict[str, str], text: str) -> int:
     return ((hour * 60 + minute) * 60 + second) * SECOND + int(part.get("f", "0").ljust(6, "0"))
 
 
-def _offset(said: str, text: str) -> int:
-    if said in "Zz":
+def _offset(offset: str, text: str) -> int:
+    if offset in "Zz":
         return 0
-    hours, minutes = int(said[1:3]), int(said[-2:])
+    hours, minutes = int(offset[1:3]), int(offset[-2:])
     if hours > 18 or minutes > 59:
         raise ValueError(f"{text!r}: there is no such offset from UTC")
-    return (hours * 60 + minutes) * (-1 if said[0] == "-" else 1)
+    return (hours * 60 + minutes) * (-1 if offset[0] == "-" else 1)
 
 
 class WallClock:
-    """Turns readings of a zone's wall clock into moments; the zone None stands for readings that are UTC already.
+    """Converts readings of a zone's wall clock to moments; zone None: readings are UTC already.
 
-    Where clocks go back an hour happens twice: `fold` says which one is meant, None that nobody can know. Where they go
-    forward an hour never happens.
+    Where clocks go back, an hour occurs twice: `fold` chooses one, None makes it an error. Where they go forward, an
+    hour does not occur, which is an error.
     """
 
     def __init__(self, zone: str | None, fold: Literal["earlier", "later"] | None) -> None:
@@ -187,7 +189,7 @@ class WallClock:
         return first if self._fold == "earlier" else second
 
     def _offsets(self, reading: int) -> tuple[int, int]:
-        """What the zone says of the first and of the second time that its clocks show this."""
+        """The zone's offsets at the first and at the second occurrence of a reading."""
         naive = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=reading)
         found = [naive.replace(tzinfo=self._zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1)]
         return found[0] // timedelta(microseconds=1), found[1] // timedelta(microseconds=1)

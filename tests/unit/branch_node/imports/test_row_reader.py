@@ -90,7 +90,7 @@ def row(**cells: str) -> list[str]:
 
 
 def read(**cells: str) -> EventContent | str:
-    return READER.read(READER.widen(row(**cells)))
+    return READER.read(READER.add_lookups(row(**cells)))
 
 
 def test_a_sale() -> None:
@@ -230,11 +230,11 @@ on = "order_id"
 """
     orders = LookupTable(["order_id", "date", "time"], {"1": ["1", "2015-01-01", "11:38:36"]}, "orders.csv")
     reader = RowReader(parse_map(text.encode(), "map"), ["pizza_id", "order_id", "quantity"], {"orders": orders})
-    found = reader.read(reader.widen(["big_meat_s", " 1", "2"]))
+    found = reader.read(reader.add_lookups(["big_meat_s", " 1", "2"]))
     assert isinstance(found, EventContent)
     assert found.occurred_at == 1_420_130_316_000_000
     with pytest.raises(RowRejected, match=r"no '2' in orders\.csv"):
-        reader.widen(["big_meat_s", "2", "2"])
+        reader.add_lookups(["big_meat_s", "2", "2"])
 
 
 @settings(deadline=None)
@@ -285,7 +285,7 @@ def test_costs_keep_six_decimals(amount: Decimal) -> None:
 def test_any_row_is_read_or_rejected(cells: dict[str, str]) -> None:
     changed = list((ROW | cells).values())
     try:
-        found = READER.read(READER.widen(changed))
+        found = READER.read(READER.add_lookups(changed))
     except RowRejected:
         return
     assert found in (FILTERED, SKIPPED) or isinstance(found, EventContent)
