@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 
 from branch_node.sync.command_recorders import CommandRecorder
+from branch_node.sync.head_office_contact import HeadOfficeContact
 from branch_node.sync.hello_verdict import SHIPPING, VERDICT_HINTS, local_verdict
 from branch_node.sync.log_reader import BATCH_EVENTS, LogHasHole, LogReader, PackedBatch
-from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, StatusBoard
+from branch_node.sync.shipping_status import ShippingState, StatusBoard
 from branch_node.sync.step_result import StepOutcome, StepResult
-from branch_node.sync.sync_state import SaveContact
 from shared import wire
 from shared.chain import EMPTY, Head
 from shared.events import SCHEMA_VERSION
@@ -30,8 +30,6 @@ from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.shipper")
 
-SAVE_EVERY: Final = 1.0
-"""Seconds between writes of the acknowledged head, which serves only to detect a restored head office."""
 HELLO_EVERY: Final = 30.0
 HELLO_BOUNDS: Final = (1.0, 3_600.0)
 EVENTS_TIMEOUT: Final = 30.0
@@ -75,20 +73,16 @@ class Shipper:
         self._log = log_reader
         self._client = client
         self._clock = clock
-        self._recorder = recorder
-        self._board = board
+        self._contact = HeadOfficeContact(board, recorder, clock)
         self._backoff = backoff
         self._software = software
         self._executor = prefetch
         self._on_hello = on_hello
-        self._acknowledged = board.read().acknowledged
         self._position: Head | None = None
         self._prefetched: Future[PackedBatch | None] | None = None
         self._limit = BATCH_EVENTS
         self._hello_every = HELLO_EVERY
         self._hello_at = clock.monotonic()
-        self._contact_saved_at = clock.monotonic()
-        self._contact_unsaved = False
 
     def request_hello(self) -> None:
         """Send hello with the next step: head office may be reachable again, gone, or restored."""
@@ -106,11 +100,11 @@ class Shipper:
     # Hello
 
     def _hello(self) -> StepResult:
-        head = self._log.head()
+        head, acknowledged = self._log.head(), self._contact.acknowledged
         message = Hello(
             location_id=self._location_id,
             head=_message(head),
-            acknowledged=None if self._acknowledged is None else _message(self._acknowledged),
+            acknowledged=None if acknowledged is None else _message(acknowledged),
             protocol=PROTOCOL_VERSION,
             schema=SCHEMA_VERSION,
             software=self._software,
@@ -128,17 +122,17 @@ class Shipper:
         self._backoff.succeeded()
         low, high = HELLO_BOUNDS
         self._hello_every = min(max(float(answer.hello_every_seconds), low), high)
-        verdict = local_verdict(answer, self._log.hash_at(answer.head.sequence), self._acknowledged)
+        verdict = local_verdict(answer, self._log.hash_at(answer.head.sequence), acknowledged)
         if verdict not in SHIPPING:
             return self._stop(verdict, answer.detail, answer.upgrade)
         remote_head = Head(answer.head.epoch, answer.head.sequence, remote_hash)
         if verdict is Verdict.REWIND:
             log.warning("head office was restored; shipping again from its head", sequence=remote_head.sequence)
         self._position = remote_head
-        self._acknowledge(remote_head)
+        self._contact.acknowledged = remote_head
         self._hello_at = self._clock.monotonic() + self._hello_every
-        self._publish(ShippingState.OK, answer.detail, contact=True)
-        self._save_contact(answer.detail)
+        self._contact.publish(ShippingState.OK, answer.detail, contact=True)
+        self._contact.save()
         if self._on_hello is not None:
             self._on_hello(answer, verdict)
         return StepResult(StepOutcome.GREETED)
@@ -193,22 +187,12 @@ class Shipper:
         self._backoff.succeeded()
         self._limit = min(BATCH_EVENTS, self._limit * 2)
         self._position = Head(head.epoch, head.sequence, own_hash)
-        self._acknowledge(self._position)
-        self._publish(ShippingState.OK, self._board.read().detail, contact=True)
-        self._contact_unsaved = True
-        if self._clock.monotonic() - self._contact_saved_at >= SAVE_EVERY:
-            self._save_contact(self._board.read().detail)
+        self._contact.acknowledged = self._position
+        self._contact.publish_progress()
         return StepResult(StepOutcome.SHIPPED, count=head.sequence - position.sequence)
 
     def _idle(self) -> StepResult:
-        wait = self._until_hello()
-        if self._contact_unsaved:
-            left = self._contact_saved_at + SAVE_EVERY - self._clock.monotonic()
-            if left <= 0:
-                self._save_contact(self._board.read().detail)
-            else:
-                wait = min(wait, left)
-        return StepResult(StepOutcome.IDLE, wait, wakes=True)
+        return StepResult(StepOutcome.IDLE, min(self._until_hello(), self._contact.save_if_due()), wakes=True)
 
     def _batch_rejected(self, problem: RemoteProblem, packed: PackedBatch) -> StepResult:
         if problem.code in _VERDICTS:
@@ -223,7 +207,7 @@ class Shipper:
     def _gap(self, problem: RemoteProblem) -> StepResult:
         """Head office lacks events before the batch: ship from its head, or send hello where that is a step back."""
         expected = problem.extras.get("expected_sequence")
-        known = self._acknowledged or EMPTY
+        known = self._contact.acknowledged or EMPTY
         own_hash = self._log.hash_at(expected - 1) if isinstance(expected, int) and expected > 0 else None
         if own_hash is None or not isinstance(expected, int) or expected - 1 < known.sequence:
             self._position = None
@@ -242,15 +226,15 @@ class Shipper:
         text = " ".join(part for part in (detail, f"To be upgraded: {upgrade}." if upgrade else None) if part)
         self._position = None
         self._hello_at = self._clock.monotonic() + self._hello_every
-        self._publish(ShippingState(verdict.value), text or None, hint=VERDICT_HINTS[verdict], contact=True)
-        self._save_contact(text or None)
+        self._contact.publish(ShippingState(verdict.value), text or None, hint=VERDICT_HINTS[verdict], contact=True)
+        self._contact.save()
         return StepResult(StepOutcome.STOPPED, self._until_hello())
 
     def _damaged(self, hole: LogHasHole) -> StepResult:
         """Stop shipping at a hole in the own log. Events before it are shipped, and recording goes on."""
         self._position = None
         self._hello_at = self._clock.monotonic() + self._hello_every
-        self._publish(ShippingState.DAMAGED, str(hole), hint=DAMAGED_HINT)
+        self._contact.publish(ShippingState.DAMAGED, str(hole), hint=DAMAGED_HINT)
         return StepResult(StepOutcome.STOPPED, self._until_hello())
 
     def _failed(self, error: Unreachable | RemoteProblem) -> StepResult:
@@ -268,46 +252,11 @@ class Shipper:
             wait = max(wait, min(float(text), 300.0)) if text.isdigit() else wait
         self._position = None
         self._hello_at = self._clock.monotonic() + wait
-        self._publish(state, str(error), hint=hint, next_try_at=self._clock.now() + int(wait * SECOND))
+        self._contact.publish(state, str(error), hint=hint, next_try_at=self._clock.now() + int(wait * SECOND))
         return StepResult(StepOutcome.FAILED, wait)
-
-    def _acknowledge(self, head: Head) -> None:
-        self._acknowledged = head
 
     def _until_hello(self) -> float:
         return max(0.0, self._hello_at - self._clock.monotonic())
-
-    def _publish(
-        self,
-        state: ShippingState,
-        detail: str | None,
-        *,
-        hint: str | None = None,
-        next_try_at: int | None = None,
-        contact: bool = False,
-    ) -> None:
-        before = self._board.read()
-        fields: dict[str, object] = {"last_contact_at": self._clock.now()} if contact else {}
-        self._board.change(
-            state=state, detail=detail, hint=hint, acknowledged=self._acknowledged, next_try_at=next_try_at, **fields
-        )
-        if before.state is state:
-            return
-        if state in NEEDS_A_PERSON:
-            log.error("shipping stopped", state=state.value, detail=detail, hint=hint)
-        elif state is ShippingState.OK:
-            log.info("shipping", head_office=before.head_office)
-        else:
-            log.warning("head office cannot be reached", detail=detail)
-
-    def _save_contact(self, detail: str | None) -> None:
-        status = self._board.read()
-        at = status.last_contact_at or self._clock.now()
-        self._recorder.record_later(
-            SaveContact(acknowledged=self._acknowledged, at=at, verdict=status.state.value, detail=detail)
-        )
-        self._contact_saved_at = self._clock.monotonic()
-        self._contact_unsaved = False
 
 
 def _message(head: Head) -> HeadMessage:
