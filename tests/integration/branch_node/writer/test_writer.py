@@ -182,7 +182,7 @@ def test_stopping_commits_what_waits_and_takes_nothing_more(any_branch: Branch) 
     futures = [any_branch.writer.submit(any_branch.event_command("ORDER_DEDUCTION", "milk", 1)) for _ in range(5)]
     stopping = threading.Thread(target=any_branch.writer.stop)
     stopping.start()
-    wait_until(lambda: not any_branch.writer._taking)
+    wait_until(lambda: not any_branch.writer._accepting)
     with pytest.raises(Problem) as caught:
         any_branch.writer.submit(any_branch.event_command("ORDER_DEDUCTION", "milk", 1))
     assert (caught.value.status, caught.value.code) == (503, "not-writing")
