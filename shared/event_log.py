@@ -14,10 +14,8 @@ from typing import NamedTuple, cast
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    ClauseElement,
     Column,
     Connection,
-    Dialect,
     Index,
     Integer,
     LargeBinary,
@@ -30,12 +28,10 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.dialects.postgresql import psycopg
 
 from shared.chain import EMPTY, Head, Sealed
 from shared.events import MAX_QUANTITY, Event, effect
+from shared.runtime.database.row_writes import driver_sql, insert_rows
 
 APPEND_ONLY = "larder: the log is append-only"
 """What both databases say when something tries to change or delete an event."""
@@ -193,53 +189,6 @@ def lean_row(event: Event, digest: bytes) -> tuple[object, ...]:
         event.occurred_at,
         digest,
     )
-
-
-def insert_rows(
-    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
-) -> None:
-    """Insert `rows` (tuples in the order of `columns`) on the driver's own cursor: Core halves the rate."""
-    _execute_many(connection, _insert_sql(table, columns, connection.dialect.name, replace=False), rows)
-
-
-def upsert_rows(
-    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[tuple[object, ...]]
-) -> None:
-    """As `insert_rows`, but a row whose primary key is there already takes the place of that one."""
-    _execute_many(connection, _insert_sql(table, columns, connection.dialect.name, replace=True), rows)
-
-
-def _execute_many(connection: Connection, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-    cursor = connection.connection.cursor()
-    try:
-        if len(rows) == 1:
-            cursor.execute(sql, rows[0])
-        elif rows:
-            cursor.executemany(sql, rows)
-    finally:
-        cursor.close()
-
-
-def driver_sql(statement: ClauseElement, dialect: str) -> str:
-    """A Core statement as text for the driver's cursor, its parameters as a tuple in the order they stand in it."""
-    compiler: Dialect = sqlite_dialect.dialect(paramstyle="qmark")
-    if dialect != "sqlite":
-        compiler = psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
-    return str(statement.compile(dialect=compiler, compile_kwargs={"render_postcompile": True}))
-
-
-@lru_cache(maxsize=64)
-def _insert_sql(table: Table, columns: tuple[str, ...], dialect: str, *, replace: bool) -> str:
-    in_order = [column.name for column in table.columns if column.name in columns]
-    if in_order != list(columns):
-        raise ValueError(f"columns of {table.name} are given as {columns}, the table has them as {in_order}")
-    make = sqlite_dialect.insert if dialect == "sqlite" else postgresql.insert
-    named = make(table).values({name: bindparam(name) for name in columns})
-    if not replace:
-        return driver_sql(named, dialect)
-    key = [column.name for column in table.primary_key]
-    new = {name: named.excluded[name] for name in columns if name not in key}
-    return driver_sql(named.on_conflict_do_update(index_elements=key, set_=new), dialect)
 
 
 @lru_cache(maxsize=64)

@@ -33,7 +33,8 @@ from sqlalchemy import (
 )
 
 from shared import stock_expressions as expressions
-from shared.event_log import LogTables, upsert_rows
+from shared.event_log import LogTables
+from shared.runtime.database.row_writes import upsert_rows
 from shared.stock import BEGINNING, Movement, Place, Standing
 from shared.stock_expressions import EVERYTHING, EventScope
 

@@ -22,9 +22,9 @@ from branch_node.model import Decision, Item, RecordedCommand, View, Write, unpl
 from branch_node.problems import AREA_DIFFERS, COUNT_POSTED, INVALID_QUANTITY
 from branch_node.records import record_of
 from shared.chain import Sealed
-from shared.event_log import upsert_rows
 from shared.event_record import EventRecord, Number
 from shared.events import MAX_QUANTITY, Event, EventType, Reference, quantity_json, quantity_text
+from shared.runtime.database.row_writes import upsert_rows
 from shared.stock import fold
 
 OPENING: Final = "opening"

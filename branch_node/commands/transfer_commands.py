@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from branch_node.commands.transfer_decisions import SiteStock, WrongLocation, answer, check_site, history_of
 from branch_node.database.schema import TRANSFER_TOKEN
 from branch_node.model import Command, Decision, RecordedCommand, View, Write, unplaced
 from shared.events import Event
 from shared.messages import Instruction, InstructionStep
+from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import WRONG_LOCATION
 
 ACTOR: Final = "coordinator"
@@ -111,13 +111,7 @@ def _digest(instruction: Instruction) -> str:
 
 def _store_tokens(tokens: Mapping[str, int]) -> Write:
     def write(connection: Connection) -> None:
-        make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        upsert: Any = make(TRANSFER_TOKEN)
-        upsert = upsert.on_conflict_do_update(
-            index_elements=[TRANSFER_TOKEN.c.transfer_id],
-            set_={"token": upsert.excluded.token},
-            where=TRANSFER_TOKEN.c.token < upsert.excluded.token,
-        )
-        connection.execute(upsert, [{"transfer_id": each, "token": token} for each, token in sorted(tokens.items())])
+        rows = [{"transfer_id": each, "token": token} for each, token in sorted(tokens.items())]
+        upsert(connection, TRANSFER_TOKEN, rows, only_if={"token": lambda new, old: old < new})
 
     return write

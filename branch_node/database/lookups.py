@@ -15,9 +15,9 @@ from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, Sel
 from branch_node.database.schema import KEPT_ANSWER, LOG, SALE_ORDER, TRANSFER_TOKEN
 from branch_node.model import OrderState
 from shared.chain import Sealed, understand
-from shared.event_log import driver_sql
 from shared.events import Event
 from shared.projection import balances
+from shared.runtime.database.row_writes import driver_sql
 from shared.stock import Standing
 from shared.stock_expressions import EventScope
 

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from branch_node.database.schema import LOG, STOCK
 from shared.chain import EMPTY, Head, understand
-from shared.event_log import LEAN_COLUMNS, driver_sql, lean_row, read_head
+from shared.event_log import LEAN_COLUMNS, lean_row, read_head
 from shared.events import EventNotUnderstood
 from shared.projection import load_standings, refold
+from shared.runtime.database.row_writes import driver_sql
 from shared.stock import Standing
 
 PAGE: Final = 5_000

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Table, bindparam, delete, select
 from branch_node.database.schema import API_KEY, LOG, REORDER_LEVEL
 from branch_node.model import Command, Decision, Item, Location, View, Write
 from branch_node.sync.sync_state import sync_state_write
-from shared.event_log import upsert_rows
 from shared.messages import CatalogueEntry, CatalogueItem, CatalogueKey, ReorderLevel
+from shared.runtime.database.row_writes import upsert_rows
 from shared.runtime.http.auth import Role
 from shared.runtime.telemetry import get_logger
 

@@ -31,9 +31,10 @@ from branch_node.model import Command, Decision, Item, Location, OrderState, Rec
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
 from branch_node.writer.committed_state import CommittedState
 from shared.chain import Head, Sealed, seal
-from shared.event_log import append, upsert_rows
+from shared.event_log import append
 from shared.events import Event, EventNotUnderstood
 from shared.projection import movements_of, refold, store_standings
+from shared.runtime.database.row_writes import upsert_rows
 from shared.runtime.problems import Problem
 from shared.stock import NOTHING, Movement, Standing, advance_event, movement
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, exists, func, select, tuple_
-from sqlalchemy.dialects.postgresql import insert
 
 from head_office.catalogue import items
 from head_office.catalogue.catalogue_history import lock
@@ -20,6 +19,7 @@ from head_office.problems import NOT_WAITING, UNIT_DIFFERS
 from shared.chain import understand
 from shared.events import Definition, EventType
 from shared.messages import CatalogueItem
+from shared.runtime.database.row_writes import upsert
 
 
 class ItemProposal(NamedTuple):
@@ -76,11 +76,9 @@ def map_to(connection: Connection, location_id: str, alias: str, item_id: str) -
     units = {unit for unit, places in recorded.items() if location_id in places} or {defined.unit}
     if units != {target.unit}:
         raise UNIT_DIFFERS(f"{alias} is measured in {', '.join(sorted(units))}, {item_id} in {target.unit}")
-    upsert = insert(ITEM_ALIAS).values(location_id=location_id, alias=alias, item_id=item_id)
-    connection.execute(
-        upsert.on_conflict_do_update(index_elements=["location_id", "alias"], set_={"item_id": upsert.excluded.item_id})
-    )
-    return Alias(location_id, alias, item_id)
+    mapped = Alias(location_id, alias, item_id)
+    upsert(connection, ITEM_ALIAS, [mapped._asdict()])
+    return mapped
 
 
 def list_aliases(connection: Connection, after: tuple[str, str] = ("", ""), limit: int = 1_000) -> list[Alias]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from msgspec import structs
 from sqlalchemy import Connection, Row, select
-from sqlalchemy.dialects.postgresql import insert
 
 from head_office.catalogue.catalogue_history import Change, lock, publish
 from head_office.catalogue.locations import check_locations
@@ -17,6 +16,7 @@ from head_office.database.schema import ITEM_UNIT
 from head_office.problems import ITEM_NOT_FOUND, UNIT_FIXED, UNKNOWN_ITEM
 from shared.events import MAX_QUANTITY, code_fault, text_fault
 from shared.messages import CatalogueItem, ReorderLevel
+from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import invalid_request
 
 
@@ -50,14 +50,7 @@ def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[ItemChan
         if outcomes[-1] is not ItemChange.UNCHANGED:
             changed.append(item)
     if changed:
-        upsert = insert(ITEM)
-        names = [column.name for column in ITEM.columns if not column.primary_key]
-        connection.execute(
-            upsert.on_conflict_do_update(
-                index_elements=["item_id"], set_={name: upsert.excluded[name] for name in names}
-            ),
-            [_row(item) for item in changed],
-        )
+        upsert(connection, ITEM, [_row(item) for item in changed])
         publish(connection, [Change(item) for item in changed])
     return outcomes
 
@@ -119,17 +112,7 @@ def put_reorder_levels(connection: Connection, levels: Sequence[ReorderLevel]) -
     present = set(_present(connection, levels))
     changed = [level for level in levels if level not in present]
     if changed:
-        upsert = insert(REORDER_LEVEL)
-        connection.execute(
-            upsert.on_conflict_do_update(
-                index_elements=["location_id", "item_id"],
-                set_={name: upsert.excluded[name] for name in ("level", "target")},
-            ),
-            [
-                {"location_id": each.location_id, "item_id": each.item_id, "level": each.level, "target": each.target}
-                for each in changed
-            ],
-        )
+        upsert(connection, REORDER_LEVEL, [structs.asdict(each) for each in changed])
         publish(connection, [Change(each, each.location_id) for each in changed])
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, func
 
 from head_office.database.log_segments import hash_at
 from head_office.database.schema import CONTACT, LOG, now
@@ -14,6 +13,7 @@ from shared import event_log
 from shared.chain import Head
 from shared.events import SCHEMA_VERSION
 from shared.messages import PROTOCOL_VERSION, HeadMessage, Hello, HelloAnswer, Verdict
+from shared.runtime.database.row_writes import upsert
 
 OLDEST_PROTOCOL = 1
 
@@ -92,19 +92,15 @@ def hello(connection: Connection, message: Hello, *, catalogue_version: int, hel
 
 
 def _note(connection: Connection, message: Hello, verdict: Verdict, moment: int) -> None:
-    seen = insert(CONTACT).values(
-        location_id=message.location_id,
-        contacted_at=moment,
-        epoch=message.head.epoch,
-        sequence=message.head.sequence,
-        verdict=verdict.value,
-        protocol=message.protocol,
-        schema=message.schema,
-        software=message.software,
-        rewound_at=moment if verdict is Verdict.REWIND else None,
-    )
-    changes: dict[str, ColumnElement[Any]] = {
-        column.name: seen.excluded[column.name] for column in CONTACT.columns if not column.primary_key
+    contact = {
+        "location_id": message.location_id,
+        "contacted_at": moment,
+        "epoch": message.head.epoch,
+        "sequence": message.head.sequence,
+        "verdict": verdict.value,
+        "protocol": message.protocol,
+        "schema": message.schema,
+        "software": message.software,
+        "rewound_at": moment if verdict is Verdict.REWIND else None,
     }
-    changes["rewound_at"] = func.coalesce(seen.excluded.rewound_at, CONTACT.c.rewound_at)
-    connection.execute(seen.on_conflict_do_update(index_elements=["location_id"], set_=changes))
+    upsert(connection, CONTACT, [contact], merge={"rewound_at": func.coalesce})

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, text, update
+from sqlalchemy import Connection, delete, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from shared.messages import TransferFacts
+from shared.runtime.database.row_writes import upsert
 from transfer_coordinator.database import lease
 from transfer_coordinator.database.schema import FEED, STRAY, TRANSFER, now
 from transfer_coordinator.saga.planner import JournalEntry, Move, NewTransfer, TransferRecord
@@ -274,18 +275,9 @@ def remove_unadoptable(connection: Connection, names: Sequence[str]) -> None:
     connection.execute(delete(STRAY).where(STRAY.c.transfer_id.in_(list(names))))
 
 
-_MOVE_FEED: Final = insert(FEED).values(
-    name=bindparam("name"), cursor=bindparam("cursor"), hash=bindparam("hash"), moved_at=bindparam("moved_at")
-)
-_UPSERT_FEED: Final = _MOVE_FEED.on_conflict_do_update(
-    index_elements=["name"],
-    set_={name: _MOVE_FEED.excluded[name] for name in ("cursor", "hash", "moved_at")},
-)
-
-
 def move_feed(connection: Connection, name: str, cursor: str, now: int, digest: str = "") -> None:
     """Store the cursor of a feed, in the transaction that stores its content."""
-    connection.execute(_UPSERT_FEED, {"name": name, "cursor": cursor, "hash": digest, "moved_at": now})
+    upsert(connection, FEED, [{"name": name, "cursor": cursor, "hash": digest, "moved_at": now}])
 
 
 def _json(rows: object) -> str:

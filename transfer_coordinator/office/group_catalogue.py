@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Engine, Table, delete, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Engine, Table, delete, select
 
 from shared.messages import (
     CATALOGUE_START,
@@ -25,6 +24,7 @@ from shared.messages import (
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import Clock
 from shared.runtime.database.engine import translate_driver_errors
+from shared.runtime.database.row_writes import upsert
 from shared.runtime.http.auth import Role, StoredKey, digest_of, key_id_of
 from shared.runtime.nearest_codes import Candidate, nearest_codes
 from shared.runtime.telemetry import get_logger
@@ -187,9 +187,9 @@ class Catalogue:
             if anew:
                 for table in (KNOWN_ITEM, KNOWN_LOCATION, KNOWN_KEY):
                     connection.execute(delete(table))
-            _upsert(connection, KNOWN_ITEM, items.values())
-            _upsert(connection, KNOWN_LOCATION, locations.values())
-            _upsert(connection, KNOWN_KEY, keys.values())
+            upsert(connection, KNOWN_ITEM, _rows(KNOWN_ITEM, items.values()))
+            upsert(connection, KNOWN_LOCATION, _rows(KNOWN_LOCATION, locations.values()))
+            upsert(connection, KNOWN_KEY, _rows(KNOWN_KEY, keys.values()))
             move_feed(connection, CATALOGUE_FEED, str(after.version), now(connection), after.hash)
         self._known = after  # replaced whole, as readers take no lock
         if keys or anew:
@@ -231,12 +231,5 @@ def _stored_keys(keys: Iterable[CatalogueKey]) -> dict[str, StoredKey]:
     }
 
 
-def _upsert(connection: Connection, table: Table, entries: Iterable[msgspec.Struct]) -> None:
-    names = [column.name for column in table.columns]
-    rows = [{name: getattr(each, name) for name in names} for each in entries]
-    if not rows:
-        return
-    statement = insert(table)
-    (key,) = table.primary_key.columns
-    changed = {name: statement.excluded[name] for name in names if name != key.name}
-    connection.execute(statement.on_conflict_do_update(index_elements=[key], set_=changed), rows)
+def _rows(table: Table, entries: Iterable[msgspec.Struct]) -> list[dict[str, object]]:
+    return [{column.name: getattr(each, column.name) for column in table.columns} for each in entries]
