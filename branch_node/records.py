@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from shared.chain import Sealed
-from shared.event_record import EventRecord, Number, SparseRecord, event_record_as
+from shared.event_record import UNCONFIRMED, EventRecord, Number, SparseRecord, event_record_as, stock_flags
 from shared.events import quantity_json
 from shared.stock import Standing
 
@@ -55,20 +55,6 @@ class Page(msgspec.Struct, Generic[T], kw_only=True):
     next: str | None = None
 
 
-NEGATIVE, SHORT, RECOUNT, UNCONFIRMED = "negative", "short", "recount", "clock-unconfirmed"
-
-
-def flags_of(standing: Standing) -> tuple[str, ...]:
-    """The flags of a standing: on hand below zero, more reserved than there is, goods booked before a count."""
-    if standing.on_hand >= standing.reserved and not standing.recount and standing.on_hand >= 0:
-        return ()
-    return (
-        *([NEGATIVE] if standing.on_hand < 0 else []),
-        *([SHORT] if standing.reserved > max(standing.on_hand, 0) else []),
-        *([RECOUNT] if standing.recount else []),
-    )
-
-
 R = TypeVar("R", bound=EventRecord)
 
 
@@ -83,7 +69,7 @@ def record_into(kind: type[R], sealed: Sealed, standing: Standing | None = None,
     flags: tuple[str, ...] = ()
     on_hand_after = None
     if standing is not None:
-        flags = flags_of(standing)
+        flags = stock_flags(standing.on_hand, standing.reserved, recount=standing.recount)
         on_hand_after = quantity_json(standing.on_hand)
     if event.clock_unconfirmed:
         flags = (*flags, UNCONFIRMED)

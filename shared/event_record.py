@@ -97,6 +97,20 @@ class EventRecord(SparseRecord, kw_only=True, gc=False):
     ] = ()
 
 
+NEGATIVE, SHORT, RECOUNT, UNCONFIRMED = "negative", "short", "recount", "clock-unconfirmed"
+
+
+def stock_flags(on_hand: int, reserved: int, *, recount: bool) -> tuple[str, ...]:
+    """The flags of a figure: on hand below zero, more reserved than on hand, something booked before its last count."""
+    if on_hand >= reserved and not recount and on_hand >= 0:
+        return ()
+    return (
+        *([NEGATIVE] if on_hand < 0 else []),
+        *([SHORT] if reserved > max(on_hand, 0) else []),
+        *([RECOUNT] if recount else []),
+    )
+
+
 @lru_cache(maxsize=4_096)
 def moment_text(micros: int, offset: int = 0) -> str:
     """RFC 3339 text of a moment (microseconds UTC) at an offset in minutes; the text of `format_rfc3339`, cached."""

@@ -15,8 +15,8 @@ from branch_node.database.lookups import sealed_where, voids_of
 from branch_node.database.schema import ITEM, LOCATION, LOG, REORDER_LEVEL, STOCK
 from branch_node.model import Location
 from branch_node.problems import ITEM_NOT_FOUND
-from branch_node.records import ItemRecord, Page, StockRecord, flags_of, record_of
-from shared.event_record import EventRecord, moment_text
+from branch_node.records import ItemRecord, Page, StockRecord, record_of
+from shared.event_record import EventRecord, moment_text, stock_flags
 from shared.events import Event, EventType, quantity_json
 from shared.projection import balances, moment_literal
 from shared.runtime.http.cursor import Cursor, Whole, page_of
@@ -165,7 +165,7 @@ def stock_record(item_id: str, standing: Standing, as_of: int, item: Any) -> Sto
         available=quantity_json(standing.on_hand - standing.reserved),
         as_of=moment_text(as_of),
         counted_at=None if standing.last_count is None else moment_text(standing.last_count.occurred_at),
-        flags=flags_of(standing),
+        flags=stock_flags(standing.on_hand, standing.reserved, recount=standing.recount),
     )
     if item is not None and item.level is not None:
         record.reorder_level, record.reorder_target = quantity_json(item.level), quantity_json(item.target)

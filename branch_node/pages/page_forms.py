@@ -18,7 +18,7 @@ from shared.events import EventType
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.nearest_codes import MOST_SUGGESTIONS
-from shared.runtime.pages.words import BadLocalTime, local_moment
+from shared.runtime.pages.words import BadLocalTime, holds_words, local_moment
 from shared.runtime.problems import Problem
 
 SOURCE: Final = "page"
@@ -272,14 +272,7 @@ def nearest_items(text: str, items: Mapping[str, Item]) -> list[Item]:
 
 def search_items(text: str, items: Iterable[Item]) -> list[Item]:
     """The items with every word of the text in their code, name, category or barcode, by name."""
-    words = text.casefold().split()
-    found = []
-    for item in items:
-        text_of_item = " ".join(
-            part for part in (item.item_id, item.name, item.category, item.barcode) if part
-        ).casefold()
-        if all(word in text_of_item for word in words):
-            found.append(item)
+    found = [item for item in items if holds_words(text, (item.item_id, item.name, item.category, item.barcode))]
     return sorted(found, key=lambda item: (item.name.casefold(), item.item_id))
 
 

@@ -43,7 +43,7 @@ from shared.events import EventType, parse_quantity, quantity_text
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Session, Sessions
 from shared.runtime.pages.site import Site, redirect
-from shared.runtime.pages.words import figure
+from shared.runtime.pages.words import figure_filters
 from shared.runtime.problems import BAD_REQUEST, NOT_FOUND, Problem
 
 LAST_EVENTS: Final = 12
@@ -80,10 +80,7 @@ class _BranchPages:
             clock=node.clock,
             check=lambda session: session.principal.check_location(node.location_id),
         )
-        self.site.templates.filters |= {
-            "quantity": lambda thousandths: figure(quantity_text(thousandths)),
-            "change": lambda thousandths: figure(quantity_text(thousandths), signed=True),
-        }
+        self.site.templates.filters |= figure_filters(quantity_text)
         self.site.get("/", self.start)
         self.site.get("/record/{kind}", self.form)
         self.site.post("/record/{kind}", self.record)

@@ -8,18 +8,14 @@ from enum import StrEnum
 from typing import Final
 
 from branch_node.model import Item
-from branch_node.records import NEGATIVE, RECOUNT, SHORT, UNCONFIRMED, StockRecord
+from branch_node.records import StockRecord
 from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, ShippingStatus
+from shared.event_record import UNCONFIRMED
 from shared.events import BY_HAND, Event, effect, parse_quantity
 from shared.runtime.clock import parse_rfc3339
-from shared.runtime.pages.words import Flag, in_words
+from shared.runtime.pages.words import STOCK_FLAGS, Flag, in_words, reason_words
 
-_FLAGS: Final = {
-    NEGATIVE: Flag("below zero", bad=True),
-    SHORT: Flag("short: more promised than there is", bad=True),
-    RECOUNT: Flag("count again: goods were booked behind the count"),
-    UNCONFIRMED: Flag("the clock was in doubt"),
-}
+_FLAGS: Final = {**STOCK_FLAGS, UNCONFIRMED: Flag("the clock was in doubt")}
 
 
 LOW: Final = Flag("low: at or below its reorder level")
@@ -68,7 +64,7 @@ def event_row(event: Event, items: Mapping[str, Item], voided_by: int | None) ->
         quantity=event.quantity,
         counted=effects.counted,
         change=effects.on_hand_change,
-        reason=None if event.reason is None else event.reason.replace("-", " ").replace("_", " "),
+        reason=None if event.reason is None else reason_words(event.reason),
         note=event.note,
         occurred_at=event.occurred_at,
         voided_by=voided_by,

@@ -30,7 +30,7 @@ from shared.runtime.clock import Clock
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Sessions
 from shared.runtime.pages.site import Site, redirect
-from shared.runtime.pages.words import BadLocalTime, figure, local_field, local_moment, offset_text
+from shared.runtime.pages.words import BadLocalTime, figure_filters, holds_words, local_field, local_moment, offset_text
 
 SECTIONS: Final = (("/stock", "Stock"), ("/transfers", "Transfers"))
 ROWS: Final = 2_000
@@ -79,11 +79,7 @@ class _OfficePages:
             sessions=Sessions(office.authenticator, clock, cookie="larder-head-office"),
             clock=clock,
         )
-        self.site.templates.filters |= {
-            "quantity": lambda thousandths: figure(quantity_text(thousandths)),
-            "change": lambda thousandths: figure(quantity_text(thousandths), signed=True),
-            "offset": offset_text,
-        }
+        self.site.templates.filters |= {**figure_filters(quantity_text), "offset": offset_text}
         self.site.get("/", self.first)
         self.site.get("/stock", self.stock)
         self.site.get("/explain", self.explain)
@@ -233,14 +229,12 @@ def _asking(request: Request, locations: Sequence[CatalogueLocation]) -> PageQue
 
 def _find(connection: Connection, text: str) -> list[str]:
     """The items of the catalogue with every word of a text in their code, name, category or barcode, and the code."""
-    words = text.casefold().split()
     found = [text]
     after = ""
     while some := items.list_items(connection, after):
         after = some[-1].item_id
         for item in some:
-            held = " ".join(part for part in (item.item_id, item.name, item.category, item.barcode) if part)
-            if all(word in held.casefold() for word in words):
+            if holds_words(text, (item.item_id, item.name, item.category, item.barcode)):
                 found.append(item.item_id)
     return found[:MOST_FOUND]
 

@@ -12,14 +12,13 @@ from head_office.reports.explanations import Explained, LocationExplanation, Pas
 from head_office.reports.freshness import Freshness
 from head_office.reports.group_stock import StockRow, Total, totals
 from head_office.reports.in_transit import OnItsWay
+from shared.event_record import stock_flags
 from shared.events import Event, effect
 from shared.messages import CatalogueLocation, Instruction, InstructionStep, Verdict
-from shared.runtime.pages.words import Flag, in_words
+from shared.runtime.pages.words import STOCK_FLAGS, Flag, in_words, reason_words
 
 _FLAGS: Final = {
-    "negative": Flag("below zero", bad=True),
-    "short": Flag("short: more promised than there is", bad=True),
-    "recount": Flag("count again: goods were booked behind the count"),
+    **STOCK_FLAGS,
     "incomplete": Flag("incomplete: an event is in quarantine"),
     "unit_conflict": Flag("units differ"),
 }
@@ -176,9 +175,7 @@ def story(found: LocationExplanation) -> Story:
     if steps and steps[0].on_hand is not None and steps[0].change is not None:
         before = steps[0].on_hand - steps[0].change
     flags = [
-        *([_FLAGS["negative"]] if found.on_hand < 0 else []),
-        *([_FLAGS["short"]] if found.reserved > max(found.on_hand, 0) else []),
-        *([_FLAGS["recount"]] if found.recount else []),
+        *(_FLAGS[name] for name in stock_flags(found.on_hand, found.reserved, recount=found.recount)),
         *([_FLAGS["incomplete"]] if found.quarantined else []),
     ]
     return Story(
@@ -203,7 +200,7 @@ def _passed(each: Passed) -> Told:
 def _told(event: Event, on_hand: int | None, why: str = "") -> Told:
     does = effect(event)
     parts = [
-        None if event.reason is None else event.reason.replace("-", " ").replace("_", " "),
+        None if event.reason is None else reason_words(event.reason),
         None if event.reference is None else f"{event.reference.kind} {event.reference.id}",
         None if event.transfer_id is None else f"transfer {event.transfer_id}",
         event.note,

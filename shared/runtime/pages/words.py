@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -81,6 +82,25 @@ def figure(text: str, *, signed: bool = False) -> Markup:
     return Markup('<data value="{}">{}{}{}{}</data>').format(text, sign, whole, point, decimals)
 
 
+def figure_filters(text_of: Callable[[int], str]) -> dict[str, Callable[[int], Markup]]:
+    """The template filters `quantity` and `change` (with its sign); `text_of` gives a quantity's decimal text."""
+    return {
+        "quantity": lambda quantity: figure(text_of(quantity)),
+        "change": lambda quantity: figure(text_of(quantity), signed=True),
+    }
+
+
+def reason_words(code: str) -> str:
+    """A reason code as words: `over-received` is `over received`."""
+    return code.replace("-", " ").replace("_", " ")
+
+
+def holds_words(text: str, parts: Iterable[str | None]) -> bool:
+    """Whether every word of a search text stands in one of the parts, in small or large letters."""
+    held = " ".join(part for part in parts if part).casefold()
+    return all(word in held for word in text.casefold().split())
+
+
 def in_words(code: str) -> str:
     """A constant's name as words: `PURCHASE_RECEIVED` is `Purchase received`."""
     return code.replace("_", " ").capitalize()
@@ -91,6 +111,14 @@ class Flag(NamedTuple):
 
     words: str
     bad: bool = False
+
+
+STOCK_FLAGS: Final = {
+    "negative": Flag("below zero", bad=True),
+    "short": Flag("short: more promised than there is", bad=True),
+    "recount": Flag("count again: goods were booked behind the count"),
+}
+"""The flags of a stock figure, by the code with which the services answer them."""
 
 
 class BadLocalTime(ValueError):

@@ -69,5 +69,6 @@ def test_the_statement_for_postgresql() -> None:
     statement = upsert_statement(ROOM, COLUMNS, "postgresql", only_if={"seats": lambda new, old: old < new})
     assert " ".join(driver_sql(statement, "postgresql").split()) == (
         "INSERT INTO room (name, seats, note) VALUES (%s::VARCHAR, %s::BIGINT, %s::VARCHAR) "
-        "ON CONFLICT (name) DO UPDATE SET seats = excluded.seats, note = excluded.note WHERE room.seats < excluded.seats"
+        "ON CONFLICT (name) DO UPDATE SET seats = excluded.seats, note = excluded.note "
+        "WHERE room.seats < excluded.seats"
     )

@@ -12,10 +12,13 @@ from shared.runtime.pages.words import (
     clock_text,
     exact_time,
     figure,
+    figure_filters,
+    holds_words,
     in_words,
     local_field,
     local_moment,
     offset_text,
+    reason_words,
 )
 
 BEIRUT = ZoneInfo("Asia/Beirut")
@@ -99,3 +102,21 @@ def test_what_is_no_local_time(text: str) -> None:
 def test_a_time_that_the_clocks_leapt_over() -> None:
     with pytest.raises(BadLocalTime, match="put forward"):
         local_moment("2026-03-29T02:30", ZoneInfo("Europe/Berlin"))
+
+
+def test_a_reason_in_words() -> None:
+    assert reason_words("over-received") == "over received"
+    assert reason_words("spoiled_by_heat") == "spoiled by heat"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("", True), ("MILK", True), ("fresh mil", True), ("l 47", True), ("milk oat", False)]
+)
+def test_every_word_of_a_search_is_looked_for(text: str, found: bool) -> None:
+    assert holds_words(text, ("milk", "Fresh milk 1 l", None, "4711")) is found
+
+
+def test_the_filters_of_quantities() -> None:
+    filters = figure_filters(str)
+    assert filters["quantity"](12) == figure("12")
+    assert filters["change"](12) == figure("12", signed=True)
