@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -115,18 +114,12 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
     ) -> Response:
         del principal
 
-        def read() -> ChangesPage:
+        def read() -> tuple[ChangesPage, bool]:
             with office.reading() as connection:
-                return changes(connection, after, limit)
+                page = changes(connection, after, limit)
+            return page, bool(page.transfers)
 
-        if not wait:
-            return json_response(await run_in_threadpool(read))
-        request.scope["larder.waits"] = True
-        with office.wakeups.watch((FACTS_CHANNEL, None)) as watch:
-            page = await run_in_threadpool(read)
-            if not page.transfers and await watch.wait(wait, request.app.state.stopping):
-                page = await run_in_threadpool(read)
-        return json_response(page)
+        return json_response(await office.long_poll(request, wait, read, (FACTS_CHANNEL, None)))
 
 
 def _check(instruction: Instruction, path: str) -> None:

@@ -12,6 +12,7 @@ from anyio import CapacityLimiter
 from fastapi import Depends, Path, Query
 from pydantic import AfterValidator
 from sqlalchemy import Connection, Engine
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from head_office.database.notifications import Wakeups
@@ -53,6 +54,22 @@ class Office:
         """A transaction: committed at the end, rolled back by any exception, translated like `reading`."""
         with translated(), self.engine.begin() as connection:
             yield connection
+
+    async def long_poll(
+        self, request: Request, wait: float, read: Callable[[], tuple[T, bool]], *channels: tuple[str, str | None]
+    ) -> T:
+        """The answer that `read` gives with whether it is worth an answer at once, else the one after a notice.
+
+        `read` runs in a thread; `channels` are those of `Wakeups.watch`; waits at most `wait` seconds.
+        """
+        if not wait:
+            return (await run_in_threadpool(read))[0]
+        request.scope["larder.waits"] = True
+        with self.wakeups.watch(*channels) as watch:
+            answer, at_once = await run_in_threadpool(read)
+            if not at_once and await watch.wait(wait, request.app.state.stopping):
+                answer, _ = await run_in_threadpool(read)
+        return answer
 
     def allow(self, *roles: Role) -> Any:
         """A dependency: the caller, who must have one of these roles."""
@@ -133,10 +150,15 @@ BY_PAIR: Final[Cursor[tuple[str, str]]] = Cursor(tuple[str, str])
 """The cursors of lists in the order of one id, and of a location and an id."""
 
 
-def listed(found: list[T], limit: int, after: Callable[[T], str]) -> dict[str, Any]:
-    """`{items, next}` of a list read with one member more than `limit`; `after` writes the cursor behind a member."""
+def listed(
+    found: list[T], limit: int, after: Callable[[T], str], out: Callable[[T], Any] | None = None
+) -> dict[str, Any]:
+    """`{items, next}` of a list read with one member more than `limit`.
+
+    `after` writes the cursor behind a member, `out` makes of a member what is answered (None: the member itself).
+    """
     page, following = page_of(found, limit, after)
-    return {"items": page, "next": following}
+    return {"items": page if out is None else [out(each) for each in page], "next": following}
 
 
 # Bodies

@@ -196,8 +196,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         with office.reading() as connection:
             locations.read(connection, location_id)
             found = items.reorder_levels(connection, location_id, beginning, limit + 1)
-        page = listed(found, limit, lambda level: BY_ID.write(level.item_id))
-        return json_response({**page, "items": [_reorder_out(each) for each in page["items"]]})
+        return json_response(listed(found, limit, lambda level: BY_ID.write(level.item_id), _reorder_out))
 
     @app.put(
         "/v1/reorder-levels/{location_id:code}/{item_id:code}",
@@ -241,8 +240,8 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         place = BY_PAIR.read(after) or ("", "")
         with office.reading() as connection:
             found = item_proposals.list_waiting(connection, place, limit + 1)
-        page = listed(found, limit, lambda each: BY_PAIR.write((each.location_id, each.item_id)))
-        return json_response({**page, "items": [_waiting_out(each) for each in page["items"]]})
+        page = listed(found, limit, lambda each: BY_PAIR.write((each.location_id, each.item_id)), _waiting_out)
+        return json_response(page)
 
     @app.post(
         "/v1/items-waiting/{location_id:code}/{item_id:code}/accept",
@@ -288,8 +287,10 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         place = BY_PAIR.read(after) or ("", "")
         with office.reading() as connection:
             found = item_proposals.list_aliases(connection, place, limit + 1)
-        page = listed(found, limit, lambda each: BY_PAIR.write((each.location_id, each.alias)))
-        return json_response({**page, "items": [AliasOut(*each) for each in page["items"]]})
+        page = listed(
+            found, limit, lambda each: BY_PAIR.write((each.location_id, each.alias)), lambda each: AliasOut(*each)
+        )
+        return json_response(page)
 
 
 def _reorder_out(level: ReorderLevel) -> ReorderOut:

@@ -194,8 +194,7 @@ def _add_key_routes(app: FastAPI, office: Office) -> None:
         beginning = BY_ID.read(after) or ""
         with office.reading() as connection:
             found = api_keys.list_keys(connection, beginning, limit + 1)
-        page = listed(found, limit, lambda key: BY_ID.write(key.key_id))
-        return json_response({**page, "items": [key_record(each) for each in page["items"]]})
+        return json_response(listed(found, limit, lambda key: BY_ID.write(key.key_id), key_record))
 
     @app.post(
         "/v1/keys",

@@ -167,8 +167,13 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
                 after=place,
                 limit=limit + 1,
             )
-        page = listed(found, limit, lambda each: EVENT_CURSOR.write(EventCursor(each.location_id, each.sequence)))
-        return json_response({**page, "items": [quarantined_out(each) for each in page["items"]]})
+        page = listed(
+            found,
+            limit,
+            lambda each: EVENT_CURSOR.write(EventCursor(each.location_id, each.sequence)),
+            quarantined_out,
+        )
+        return json_response(page)
 
     @app.post(
         "/v1/quarantine/{location_id:code}/retry",

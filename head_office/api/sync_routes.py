@@ -6,7 +6,6 @@ from typing import Annotated, Final
 
 from anyio import to_thread
 from fastapi import FastAPI, Query
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -155,14 +154,8 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
                 )
                 return found, newer or bool(found.instructions)
 
-        if not wait:
-            return json_response((await run_in_threadpool(read))[0])
-        request.scope["larder.waits"] = True
-        with office.wakeups.watch((INSTRUCTIONS_CHANNEL, location_id), (CATALOGUE_CHANNEL, "")) as watch:
-            page, at_once = await run_in_threadpool(read)
-            if not at_once and await watch.wait(wait, request.app.state.stopping):
-                page, _ = await run_in_threadpool(read)
-        return json_response(page)
+        channels = (INSTRUCTIONS_CHANNEL, location_id), (CATALOGUE_CHANNEL, "")
+        return json_response(await office.long_poll(request, wait, read, *channels))
 
     @app.get(
         "/v1/sync/log",
