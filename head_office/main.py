@@ -1,4 +1,4 @@
-"""Puts head office together, and runs it."""
+"""Building head office from its parts, and running it."""
 
 from __future__ import annotations
 
@@ -44,27 +44,27 @@ NAME = "head-office"
 
 @dataclass(frozen=True)
 class HeadOfficeService:
-    """A head office that is put together. Its thread runs between the start and the stop of `app`."""
+    """A head office built from its parts. Its thread runs between the start and the stop of `app`."""
 
     app: FastAPI
     engine: Engine
     wakeups: Wakeups
 
     def close(self) -> None:
-        """Let the database go, where the app was never started."""
+        """Close the database connections of an app that was never started."""
         self.engine.dispose()
 
 
 def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
-    """Put head office together on the database that the settings name, which is migrated.
+    """Build head office on the migrated database that the settings name.
 
-    Nothing runs yet and nothing is connected. Raises SettingsError where no database is named.
+    No thread runs and no connection is open yet. Raises SettingsError where no database is named.
     """
     if settings.database_url is None:
         raise SettingsError("head office needs a database: give --database-url or set LARDER_DATABASE_URL")
     url = settings.database_url.get_secret_value()
     telemetry = Telemetry(NAME)
-    # A connection for every thread, so that none waits for one while it holds what another needs.
+    # A connection for every thread: one that waits for a connection while it holds a lock would be a deadlock.
     engine = postgres_engine(url, pool_size=settings.threads + settings.ingests, application_name="larder head-office")
     authenticator = Authenticator(DatabaseKeys(engine), clock)
     wakeups = Wakeups(
@@ -101,7 +101,7 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
 def _sized(lifespan: Lifespan, threads: int) -> Lifespan:
-    """The same lifespan, in which the framework has so many threads for the routes."""
+    """The same lifespan with this number of threads for the routes."""
 
     @asynccontextmanager
     async def sized(app: Any) -> AsyncIterator[Any]:
@@ -121,7 +121,7 @@ def _schema_fits(engine: Engine) -> str | None:
 
 
 def serve(settings: HeadOfficeSettings, say: Callable[[str], None]) -> int:
-    """Run head office until it is told to stop; the exit code."""
+    """Run head office until it is stopped; the exit code."""
     configure_logging(file=settings.dir / "logs" / "head-office.log", level=settings.log_level)
     with DATABASE.opened(settings, serving=True) as url:
         office = build(settings.model_copy(update={"database_url": SecretStr(url)}), SystemClock())

@@ -1,4 +1,4 @@
-"""What head office's own functions and its database refuse, as problems: for routes and commands alike."""
+"""Translation of head office's own errors and of its database's into problems, for routes and commands alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.wire import BadBatch
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what head office's own functions and its database refuse into problems."""
+    """Raise the errors of head office's functions and of its database as problems."""
     try:
         with translate_driver_errors():
             yield

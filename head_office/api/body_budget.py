@@ -18,9 +18,9 @@ ROOM_SECONDS: Final = 10.0
 
 
 class Bodies:
-    """Lets bodies in as long as `total` bytes hold them all, first come first served. Used on one event loop.
+    """A memory budget for request bodies: at most `total` bytes at a time, first come first served. For one event loop.
 
-    A body counts with the length it announces, one that announces none with `largest`.
+    A body counts with its Content-Length, one without it with `largest`.
     """
 
     def __init__(self, total: int, largest: int) -> None:
@@ -30,10 +30,10 @@ class Bodies:
 
     @asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """The whole body, for the length of the `with`.
+        """The whole body, inside the `with`.
 
-        Raises Problem: 503 `overloaded` when no room comes free, 408 `body-too-slow`. What is beyond `largest` is
-        refused by the shell round every service.
+        Raises Problem: 503 `overloaded` when no memory comes free, 408 `body-too-slow`. The middleware of every service
+        refuses bodies beyond `largest`.
         """
         announced = request.headers.get("content-length")
         size = min(int(announced), self._largest) if announced is not None else self._largest
@@ -63,7 +63,7 @@ class Bodies:
             if turn.done() and not turn.cancelled():
                 self._leave(size)
             else:
-                with suppress(ValueError):  # gone already where somebody left since it was cancelled
+                with suppress(ValueError):  # removed already by a `_leave` since the cancellation
                     self._waiting.remove((size, turn))
                 self._let_in()
             if isinstance(error, TimeoutError):

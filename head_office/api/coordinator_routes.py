@@ -1,4 +1,4 @@
-"""What the coordinator asks for: instructions to branches, and the facts of transfers."""
+"""The coordinator's routes: instructions to branches, and the facts of transfers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ INSTRUCTIONS_PATH: Final = "/v1/instructions"
 
 
 def add_transfer_routes(app: FastAPI, office: Office) -> None:
-    """Add the routes of the coordinator."""
+    """Add the routes that the coordinator calls."""
     coordinator = office.allow(Role.COORDINATOR, Role.ADMIN)
 
     def store(instructions: list[Instruction]) -> list[InstructionAnswer]:
@@ -123,7 +123,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
 
 
 def _check(instruction: Instruction, path: str) -> None:
-    """What the types do not say. Raises Problem 422 `invalid-request`."""
+    """Check what the message types do not. Raises Problem 422 `invalid-request`."""
     for field in ("transfer_id", "location_id", "source", "destination"):
         _check_code(path + field, getattr(instruction, field))
     site = site_of(instruction.step, instruction.source, instruction.destination)

@@ -1,4 +1,4 @@
-"""What head office's routes share: the service around them, who may call, parameters, bodies, lists, translations."""
+"""What head office's routes share: the service context, permissions, parameters, request bodies, pages of lists."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Office:
-    """What a route works with. `ingests` bounds the batches that are taken in at the same time."""
+    """The service context of a route. `ingests` bounds the batches that are ingested at the same time."""
 
     engine: Engine
     authenticator: Authenticator
@@ -45,7 +45,7 @@ class Office:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A connection to read with; refusals of the database and of ours become problems."""
+        """A read connection; errors of the database and refusals of head office's functions become problems."""
         with translated(), self.engine.connect() as connection:
             yield connection
 
@@ -58,9 +58,10 @@ class Office:
     async def long_poll(
         self, request: Request, wait: float, read: Callable[[], tuple[T, bool]], *channels: tuple[str, str | None]
     ) -> T:
-        """The answer that `read` gives with whether it is worth an answer at once, else the one after a notice.
+        """The result of `read`; where it has nothing new, that of a second read after a notification.
 
-        `read` runs in a thread; `channels` are those of `Wakeups.watch`; waits at most `wait` seconds.
+        `read` runs in a thread and also returns whether there is something new. `channels` are those of
+        `Wakeups.watch`; waits at most `wait` seconds.
         """
         if not wait:
             return (await run_in_threadpool(read))[0]
@@ -76,13 +77,13 @@ class Office:
         return Depends(self.authenticator.require(*roles))
 
 
-# Who may see what
+# Permissions
 
 
 def scoped(principal: Principal, location_id: str | None) -> str | None:
-    """The location to answer about: what was asked for, else the one the key is for, else None, all of them.
+    """The location of the answer: the requested one, else the key's, else None (all locations).
 
-    Raises Problem 403 `wrong-location` when the key is for another one.
+    Raises Problem 403 `wrong-location` where the key is for another location.
     """
     if location_id is None:
         return principal.location_id
@@ -115,7 +116,7 @@ def _code(text: str) -> str:
 
 
 def _moment(text: str) -> int:
-    # A plus sign that a careless client left as it is arrives as a blank.
+    # A plus sign that a client did not percent-encode arrives as a blank.
     return parse_rfc3339(text.replace(" ", "+"))[0]
 
 
@@ -165,11 +166,11 @@ def listed(
 
 
 class Body(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """What people and tills send; read with a StrictDecoder."""
+    """Base of the request bodies of people and tills; read with a StrictDecoder."""
 
 
 class ListAnswer(msgspec.Struct, frozen=True):
-    """A list's answer; `items` is added by each list."""
+    """Base of a list's answer; each list adds `items`."""
 
     next: str | None
 
@@ -179,11 +180,11 @@ async def _raw(request: Request) -> bytes:
 
 
 RawBody = Annotated[bytes, Depends(_raw)]
-"""The body as it came, for routes that decode it themselves."""
+"""The undecoded request body, for routes that decode it themselves."""
 
 
 class Decoder:
-    """Reads messages of our own services, which may be newer and send fields that we do not know.
+    """Decodes messages of our own services, which may be newer and send unknown fields.
 
     Raises Problem 400 `malformed-json` or 422 `invalid-request`.
     """

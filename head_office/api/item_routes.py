@@ -1,4 +1,4 @@
-"""Items and reorder levels, and what branches defined by themselves."""
+"""The routes of items, reorder levels and the items that branches proposed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ReorderBody(Body, frozen=True):
 
 
 class MapBody(Body, frozen=True):
-    """The group's item that a branch's own one is."""
+    """The group's item that a branch's item is mapped to."""
 
     item_id: Id
 
@@ -80,7 +80,7 @@ class ReorderOut(msgspec.Struct, frozen=True):
 
 
 class WaitingOut(msgspec.Struct, frozen=True):
-    """A branch's own item that waits for head office."""
+    """An item that a branch defined and head office has not accepted or mapped yet."""
 
     location_id: str
     item_id: str

@@ -1,4 +1,4 @@
-"""Locations and keys."""
+"""The routes of locations and API keys."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from head_office.api.dependencies import (
     listed,
     moment,
 )
-from head_office.api.stock_routes import EVENT_CURSOR, AsOf, Before, From, KnownAt, locations_of, told
+from head_office.api.stock_routes import EVENT_CURSOR, AsOf, Before, From, KnownAt, locations_of, report_header
 from head_office.catalogue import locations
 from head_office.log import quarantine
 from head_office.problems import BAD_CURSOR, LOCATION_NOT_FOUND, PROBLEMS, UNKNOWN_LOCATION
@@ -91,7 +91,7 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
             )
         rows = [on_its_way_out(row) for row in report.rows[:MAX_IN_TRANSIT]]
         return json_response(
-            InTransitPage(items=rows, complete=len(rows) == len(report.rows), **told(report.cut, report.as_of))
+            InTransitPage(items=rows, complete=len(rows) == len(report.rows), **report_header(report.cut, report.as_of))
         )
 
     @app.get(
@@ -132,7 +132,7 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
             )
         following = None if report.next is None else _VARIANCE_CURSOR.write(report.next)
         items = [variance_out(row) for row in report.rows]
-        about = told(report.cut, None)
+        about = report_header(report.cut, None)
         del about["as_of"]
         return json_response({"items": items, "next": following, **about})
 

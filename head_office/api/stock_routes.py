@@ -107,7 +107,7 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
             )
             items = _with_freshness(connection, report)
         following = None if report.next is None else STOCK_CURSOR.write(report.next)
-        return json_response(StockPage(items=items, next=following, **told(report.cut, report.as_of)))
+        return json_response(StockPage(items=items, next=following, **report_header(report.cut, report.as_of)))
 
     @app.get(
         "/v1/stock/{item_id:code}",
@@ -134,7 +134,7 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
             raise NOTHING_KNOWN(f"no stock of {item_id} is known", item_id=item_id)
         sums = [total_out(each) for each in totals(report.rows)]
         return json_response(
-            ItemStockReport(item_id=item_id, totals=sums, items=items, **told(report.cut, report.as_of))
+            ItemStockReport(item_id=item_id, totals=sums, items=items, **report_header(report.cut, report.as_of))
         )
 
     @app.get(
@@ -219,8 +219,8 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
         return json_response({"items": items, "next": following})
 
 
-def told(cut: Cut, as_of: int | None) -> dict[str, Any]:
-    """What a report says of itself."""
+def report_header(cut: Cut, as_of: int | None) -> dict[str, Any]:
+    """The members that every report answers: its moments and its cut."""
     return {
         "as_of": None if as_of is None else moment_text(as_of),
         "known_at": None if cut.known_at is None else moment_text(cut.known_at),

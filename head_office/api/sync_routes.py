@@ -1,4 +1,4 @@
-"""`/v1/sync/...`: what a branch's node says to head office and is told. Its key acts for its own location only."""
+"""`/v1/sync/…`: hello, log shipping, catalogue and instructions of a branch. Its key acts for its own location only."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _hello = Decoder(Hello)
 
 
 def add_sync_routes(app: FastAPI, office: Office) -> None:
-    """Add the routes of the branches."""
+    """Add the routes that branches call."""
     a_branch = office.allow(Role.BRANCH)
     bodies = Bodies(BODIES_BYTES, wire.MAX_BATCH_BYTES)
 
@@ -144,10 +144,10 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
         location_id = own_location(principal)
 
         def read() -> tuple[InstructionPage, bool]:
-            """The page, and whether it is worth an answer at once."""
+            """The page, and whether it has something new."""
             with office.reading() as connection:
                 found = instructions.page(connection, location_id, after, limit)
-                # A change that came between the reader's last look and this wait would wake nobody.
+                # A change between the reader's last request and this wait is not notified again.
                 newer = (
                     catalogue_version is not None
                     and catalogue_history.read_head(connection).version > catalogue_version
@@ -180,7 +180,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
 
 
 def _check_hello(message: Hello) -> None:
-    """Figures that the database could not hold are no honest branch's."""
+    """Refuse figures that the database cannot hold. Raises Problem 422 `invalid-request`."""
     for field, head in (("head", message.head), ("acknowledged", message.acknowledged)):
         if head is not None and not (0 <= head.sequence <= MAX_SEQUENCE and 0 <= head.epoch <= MAX_SEQUENCE):
             raise out_of_range(field, "its epoch or sequence is out of range")

@@ -23,7 +23,7 @@ from shared.runtime.http.auth import NewKey, Role, StoredKey, generate_key
 from shared.runtime.problems import invalid_request
 
 MACHINES: Final = frozenset({Role.BRANCH, Role.COORDINATOR})
-"""Roles that only head office needs to know: no branch and no coordinator is told of their keys."""
+"""Roles whose keys only head office checks: they are not published to branches and the coordinator."""
 
 _GROUP_ONLY: Final = frozenset({Role.ADMIN, Role.COORDINATOR})
 
@@ -148,7 +148,7 @@ def _change(row: Row[tuple[object, ...]]) -> Change:
         location_id=row.location_id,
         revoked_at=row.revoked_at,
     )
-    return Change(key, row.location_id, told=Role(row.role) not in MACHINES)
+    return Change(key, row.location_id, published=Role(row.role) not in MACHINES)
 
 
 def _listed(row: Row[tuple[object, ...]]) -> Key:

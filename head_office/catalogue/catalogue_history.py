@@ -1,7 +1,7 @@
 """The catalogue's history: every change of items, locations, reorder levels and keys has a version and a chained hash.
 
-One chain for the group. A branch is sent what is for it; runs of changes that are not are left out, and stand in its
-page as one entry with nothing but the version and hash they lead to (`shared.messages.read_catalogue_page` verifies
+One chain for the group. A branch is sent the changes for it; each run of other changes is one entry of its page with
+nothing but the version and hash it leads to (`shared.messages.read_catalogue_page` verifies
 such a page). So the pair (version, hash) that a branch keeps names the whole history up to there, and a head office
 restored from a backup is noticed at the next page. Works inside the transaction of the Connection it is given.
 """
@@ -41,11 +41,11 @@ _decode: Final = {name: msgspec.json.Decoder(kind).decode for name, kind in _KIN
 
 
 class Change(NamedTuple):
-    """What changed, and the location it is for (None: all). `told` is False for what only head office needs."""
+    """A changed entry and the location it is for (None: all). `published` is False for what only head office needs."""
 
     content: Content
     location_id: str | None = None
-    told: bool = True
+    published: bool = True
 
 
 class CatalogueHead(NamedTuple):
@@ -66,7 +66,7 @@ def lock(connection: Connection) -> None:
 
 
 def publish(connection: Connection, changes: Sequence[Change]) -> int:
-    """Add the changes to the history, in order, and tell whoever waits; the newest version."""
+    """Add the changes to the history, in order, and notify the waiting routes; the newest version."""
     lock(connection)
     version, digest = read_head(connection)
     previous = bytes.fromhex(digest)
@@ -80,7 +80,7 @@ def publish(connection: Connection, changes: Sequence[Change]) -> int:
                 "version": version,
                 "kind": kind,
                 "location_id": change.location_id,
-                "told": change.told,
+                "told": change.published,
                 "content": msgspec.json.encode(change.content).decode(),
                 "hash": previous,
             }
@@ -93,10 +93,10 @@ def publish(connection: Connection, changes: Sequence[Change]) -> int:
 
 
 def page(connection: Connection, after: int, limit: int, location: str | None) -> CataloguePage:
-    """What changed after a version, for one location's branch; None: for the coordinator.
+    """The changes after a version for one location's branch; None: for the coordinator.
 
-    A branch is told every item, its own location and reorder levels, and the keys that are valid at it; the coordinator
-    every item, location and key of a person, but no reorder level. `limit` counts what is told, at most MAX_PAGE.
+    A branch gets every item, its own location and reorder levels, and the keys that are valid at it; the coordinator
+    every item, location and key of a person, but no reorder level. `limit` counts published entries, at most MAX_PAGE.
     """
     head = read_head(connection)
     previous = _hash_at(connection, after)
@@ -121,8 +121,8 @@ def page(connection: Connection, after: int, limit: int, location: str | None) -
     for row in rows[:limit]:
         if row.version > reached + 1:
             entries.append(CatalogueEntry(version=row.version - 1, hash=bytes(row.hash_before).hex()))
-        told: dict[str, Any] = {row.kind: _decode[row.kind](row.content)}
-        entries.append(CatalogueEntry(version=row.version, hash=bytes(row.hash).hex(), **told))
+        content: dict[str, Any] = {row.kind: _decode[row.kind](row.content)}
+        entries.append(CatalogueEntry(version=row.version, hash=bytes(row.hash).hex(), **content))
         reached = row.version
     more = len(rows) > limit
     if not more and reached < head.version:

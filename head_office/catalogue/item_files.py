@@ -1,4 +1,4 @@
-"""Items from a CSV file: read in pieces, each piece recorded in one transaction, bad rows told with their lines."""
+"""Import of items from a CSV file in batches, each in one transaction; rejected rows are reported with their lines."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from head_office.catalogue import items
 from shared.messages import CatalogueItem
 from shared.runtime.problems import Problem
 
-PIECE: Final = 500
+BATCH: Final = 500
 REQUIRED: Final = ("item_id", "name", "unit")
 OPTIONAL: Final = ("category", "barcode", "strict_at")
 MAX_FIELD: Final = 100_000
 
 
 class BadFile(ValueError):
-    """The file as a whole cannot be read; the text says why."""
+    """A file that cannot be read as a whole; the error's text says why."""
 
 
 class ItemRow(NamedTuple):
-    """One row: the line it ends on, and its item, or why there is none."""
+    """One row: the line it ends on, and its item, or the fault for which there is none."""
 
     line: int
     item: CatalogueItem | None
@@ -41,7 +41,7 @@ class Rejected(NamedTuple):
 
 
 class Imported(NamedTuple):
-    """What came of a file."""
+    """The result of an import: items added, changed and unchanged, and the rejected rows."""
 
     added: int
     changed: int
@@ -68,12 +68,12 @@ def read_items(path: Path) -> Iterator[ItemRow]:
 
 
 def import_items(engine: Engine, rows: Iterator[ItemRow], done: Callable[[int], None]) -> Imported:
-    """Record the rows in pieces of PIECE; `done` is told how many rows were worked through, after each piece."""
+    """Record the rows in batches of BATCH; `done` is called after each batch with its number of rows."""
     counts = dict.fromkeys(items.ItemChange, 0)
     rejected: list[Rejected] = []
-    while piece := list(islice(rows, PIECE)):
+    while batch := list(islice(rows, BATCH)):
         good: dict[str, tuple[int, CatalogueItem]] = {}
-        for row in piece:
+        for row in batch:
             if row.item is None:
                 rejected.append(Rejected(row.line, row.fault))
             elif row.item.item_id in good:
@@ -83,7 +83,7 @@ def import_items(engine: Engine, rows: Iterator[ItemRow], done: Callable[[int], 
                 good[row.item.item_id] = (row.line, row.item)
         for outcome in _record(engine, list(good.values()), rejected):
             counts[outcome] += 1
-        done(len(piece))
+        done(len(batch))
     return Imported(
         counts[items.ItemChange.ADDED],
         counts[items.ItemChange.CHANGED],
@@ -93,7 +93,7 @@ def import_items(engine: Engine, rows: Iterator[ItemRow], done: Callable[[int], 
 
 
 def _record(engine: Engine, good: list[tuple[int, CatalogueItem]], rejected: list[Rejected]) -> list[items.ItemChange]:
-    """All together; where that is refused one by one, so that only those that are to blame are left out."""
+    """Record all in one go; where that is refused one by one, so that only the rows at fault are rejected."""
     try:
         with engine.begin() as connection:
             return items.put(connection, [item for _, item in good])

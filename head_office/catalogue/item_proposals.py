@@ -1,4 +1,4 @@
-"""Items that branches defined by themselves: they wait until head office accepts each, or maps it to one it has.
+"""Item proposals: items that branches defined themselves, until head office accepts each or maps it to another item.
 
 Works inside the transaction of the Connection it is given.
 """
@@ -41,12 +41,12 @@ class Alias(NamedTuple):
 
 
 def list_waiting(connection: Connection, after: tuple[str, str] = ("", ""), limit: int = 1_000) -> list[ItemProposal]:
-    """What waits, in the order of (location, item) after the pair given."""
+    """The open proposals, in the order of (location, item) after the pair given."""
     return _waiting(connection, after, limit, None)
 
 
 def accept(connection: Connection, location_id: str, item_id: str) -> CatalogueItem:
-    """Make a branch's item one of the group, as the branch defined it; the item.
+    """Add a branch's item to the group as the branch defined it; the item.
 
     Raises Problem: 404 `not-waiting`, 409 `unit-fixed` where other branches recorded it in another unit only.
     """
@@ -65,7 +65,7 @@ def accept(connection: Connection, location_id: str, item_id: str) -> CatalogueI
 
 
 def map_to(connection: Connection, location_id: str, alias: str, item_id: str) -> Alias:
-    """Say that a branch's item is one that the group has. The branch goes on recording under its own id.
+    """Map a branch's item to an item of the group. The branch goes on recording under its own id.
 
     Raises Problem: 404 `not-waiting`, 422 `unknown-item` or `unit-differs`.
     """

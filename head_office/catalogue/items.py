@@ -21,7 +21,7 @@ from shared.runtime.problems import invalid_request
 
 
 class ItemChange(StrEnum):
-    """What putting an item did."""
+    """The outcome of putting an item."""
 
     ADDED = "added"
     CHANGED = "changed"
@@ -29,7 +29,7 @@ class ItemChange(StrEnum):
 
 
 def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[ItemChange]:
-    """Add or change items, all or none, at most 1,000 with different ids. What is the same already makes no version.
+    """Add or change items, all or none, at most 1,000 with different ids. An unchanged item makes no version.
 
     Raises Problem: 409 `unit-fixed`, 422 `unknown-location` (of `strict_at`) or `invalid-request`.
     """
@@ -73,7 +73,7 @@ def known_items(connection: Connection, item_ids: Iterable[str]) -> dict[str, Ca
 
 
 def read_many(connection: Connection, item_ids: Iterable[str]) -> list[CatalogueItem]:
-    """Those of the given items that there are."""
+    """Those of the given items that exist."""
     query = select(ITEM).where(ITEM.c.item_id.in_(sorted(set(item_ids))))
     return [_item(row) for row in connection.execute(query)]
 

@@ -85,7 +85,7 @@ def read_heads(connection: Connection, location_ids: Iterable[str]) -> dict[str,
 
 
 def known(connection: Connection, location_ids: Iterable[str]) -> set[str]:
-    """Those of the given locations that there are."""
+    """Those of the given locations that exist."""
     query = select(LOCATION.c.location_id).where(LOCATION.c.location_id.in_(sorted(set(location_ids))))
     return set(connection.execute(query).scalars())
 
@@ -108,7 +108,7 @@ def _check(location: CatalogueLocation) -> None:
         invalid_request("day_start", "minutes after midnight, 0 to 1439")
 
 
-# Some systems keep these beside the zones: the machine's own zone, what POSIX falls back on, what was never set.
+# Files that some systems keep among the zones: the machine's own zone, the default of POSIX, the unset zone.
 _NO_ZONES: Final = frozenset({"localtime", "posixrules", "Factory"})
 
 

@@ -62,7 +62,7 @@ def retry(
         with engine.begin() as connection:
             if location is not None:
                 check_locations(connection, [location])
-            waiting = [location] if location is not None else list(quarantine.waiting(connection))
+            waiting = [location] if location is not None else list(quarantine.count_held(connection))
         for each in waiting:
             with engine.begin() as connection:
                 done[each] = quarantine.retry(connection, each)

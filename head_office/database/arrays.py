@@ -1,4 +1,4 @@
-"""Many values in one statement: PostgreSQL arrays, bound once, whatever their number."""
+"""Array parameters of SQLAlchemy statements: many values bound as one PostgreSQL array."""
 
 from __future__ import annotations
 

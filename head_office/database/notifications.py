@@ -1,7 +1,7 @@
-"""One thread that listens to the database and wakes the routes that wait for something to happen.
+"""The LISTEN thread, which wakes the routes that wait for a notification of the database.
 
-A route opens a watch, reads, and where there was nothing waits on the watch and reads again: whatever was committed
-after it opened the watch wakes it. After a broken connection everybody is woken, as something may have been missed.
+A route opens a watch, reads, and where there was nothing waits on the watch and reads again: every commit after it
+opened the watch wakes it. After a lost connection all watches are woken, as a notification may have been missed.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ class Watch:
             return  # the loop has ended, and the route with it
 
     async def wait(self, seconds: float, stopping: asyncio.Event) -> bool:
-        """Whether something happened within these seconds; the service's end ends the wait. Ready for the next one."""
+        """Whether a notification came within these seconds; `stopping` ends the wait early. May be called again."""
         waits = [asyncio.ensure_future(self._event.wait()), asyncio.ensure_future(stopping.wait())]
         try:
             await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
         finally:
             for each in waits:
                 each.cancel()
-        happened = self._event.is_set()
+        notified = self._event.is_set()
         self._event.clear()
-        return happened and not stopping.is_set()
+        return notified and not stopping.is_set()
 
 
 class Wakeups:
-    """Who waits for which channel and payload, and the thread that hears of it.
+    """The watches by channel and payload, and the thread that listens for them.
 
-    `connect` opens a connection in autocommit mode. `heard` are called in the thread, by channel, at every notice of it
-    and after every reconnection; they must be quick.
+    `connect` opens a connection in autocommit mode. `callbacks` by channel are called in the thread at every
+    notification of theirs and after every reconnection; they must be quick.
     """
 
-    def __init__(self, connect: Connect, channels: Sequence[str], heard: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(self, connect: Connect, channels: Sequence[str], callbacks: Mapping[str, Callable[[], None]]) -> None:
         self._connect = connect
         self._channels = tuple(channels)
-        self._heard = dict(heard)
+        self._callbacks = dict(callbacks)
         self._watches: dict[tuple[str, str | None], set[Watch]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -73,7 +73,7 @@ class Wakeups:
 
     @contextmanager
     def watch(self, *wanted: tuple[str, str | None]) -> Iterator[Watch]:
-        """Wait for notices: each of a channel, with a payload or (None) with any."""
+        """A watch for notifications: each a channel with a payload, or with any (None)."""
         watch = Watch()
         with self._lock:
             for name in wanted:
@@ -127,17 +127,17 @@ class Wakeups:
             for channel in self._channels:
                 connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             for channel in self._channels:
-                self._tell(channel, None)
+                self._wake(channel, None)
             self.listening.set()
             while not self._stop.is_set():
-                for notice in connection.notifies(timeout=0):
-                    self._tell(notice.channel, notice.payload)
+                for notification in connection.notifies(timeout=0):
+                    self._wake(notification.channel, notification.payload)
                 readable.select()
 
-    def _tell(self, channel: str, payload: str | None) -> None:
-        """Wake who waits for this payload, and who waits for any; None: everybody on the channel."""
-        if (heard := self._heard.get(channel)) is not None:
-            heard()
+    def _wake(self, channel: str, payload: str | None) -> None:
+        """Wake the watches of this payload and of any payload; None: every watch of the channel."""
+        if (callback := self._callbacks.get(channel)) is not None:
+            callback()
         with self._lock:
             woken = [
                 watch

@@ -1,4 +1,4 @@
-"""Head office's own tables: the catalogue, the API keys of the group, and what the coordinator asks branches to do.
+"""Head office's own tables: the catalogue, the API keys of the group, and the coordinator's instructions to branches.
 
 They join the MetaData of `schema`. Times are microseconds UTC, quantities thousandths.
 """
@@ -24,10 +24,10 @@ from sqlalchemy import (
 from head_office.database.schema import EVENT, metadata
 
 INSTRUCTIONS_CHANNEL: Final = "larder_instructions"
-"""NOTIFY channel told, with the location as payload, when a location got instructions."""
+"""NOTIFY channel of new instructions; the payload is the location."""
 
 CATALOGUE_CHANNEL: Final = "larder_catalogue"
-"""NOTIFY channel told when the catalogue, keys included, changed."""
+"""NOTIFY channel of changes to the catalogue, keys included."""
 
 ITEM: Final = Table(
     "item",
@@ -86,9 +86,9 @@ CATALOGUE_ENTRY: Final = Table(
     metadata,
     Column("version", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", Text, nullable=False),  # item, key, reorder_level, location
-    # Whom it is for: this location's branch alone; None: every branch.
+    # The recipient: this location's branch; None: every branch.
     Column("location_id", Text),
-    # False for the keys of machines, which nobody but head office needs to know.
+    # Whether it is published; False for the keys of machines, which only head office checks.
     Column("told", Boolean(create_constraint=False), nullable=False),
     Column("content", Text, nullable=False),  # the member of that kind as JSON
     Column("hash", LargeBinary(32), nullable=False),
@@ -119,12 +119,12 @@ INSTRUCTION: Final = Table(
     Column("number", BigInteger, nullable=False),
     Column("token", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),  # the Instruction as JSON, its number left out
-    # By transfer first: with its facts goes what was asked of it, whoever was asked.
+    # By transfer first: the facts of a transfer are answered with its instructions at every location.
     PrimaryKeyConstraint("transfer_id", "location_id", "step"),
     Index("instruction_number", "location_id", "number", unique=True),
 )
 
-# Facts are asked for by transfer, wherever they were recorded.
+# Facts are queried by transfer, over all locations.
 Index(
     "event_fact",
     EVENT.c.transfer_id,

@@ -57,7 +57,7 @@ def booleans(values: Iterable[bool]) -> Booleans:
 
 def _packed(oid: int, elements: list[bytes]) -> bytes:
     dimensions = 1 if elements else 0
-    # The flag for NULLs is a hint that nobody reads: it may say yes where there are none.
+    # PostgreSQL does not read the flag for NULLs, so it may be set where there are none.
     return _pack_header(dimensions, 1, oid, len(elements), 1)[: 20 if elements else 12] + b"".join(elements)
 
 
@@ -80,7 +80,7 @@ class _BooleansDumper(_PackedDumper):
     oid = 1000
 
 
-def take_packed_arrays(cursor: Cursor[Any]) -> None:
-    """Let the cursor take `texts`, `bigints` and `booleans` as parameters."""
+def register_packed_arrays(cursor: Cursor[Any]) -> None:
+    """Register the dumpers, so that the cursor accepts `texts`, `bigints` and `booleans` as parameters."""
     for kind, dumper in ((Texts, _TextsDumper), (Bigints, _BigintsDumper), (Booleans, _BooleansDumper)):
         cursor.adapters.register_dumper(kind, dumper)

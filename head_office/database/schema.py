@@ -2,7 +2,7 @@
 
 The log itself (`event`, `voided`, `log_segment`, `ingest_batch`) is append-only. Every key of a table that grows with
 the events contains location_id, so that the tables can be distributed by location. Times are microseconds UTC,
-quantities thousandths. The tables of catalogue and instructions join the same MetaData in `schema_office`.
+quantities thousandths. The tables of catalogue and instructions join the same MetaData in `office_schema`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 VERSION_TABLE: Final = "head_office_version"
 
 FACTS_CHANNEL: Final = "larder_facts"
-"""NOTIFY channel told, with the location as payload, when a location's log got events of transfers."""
+"""NOTIFY channel of new events of transfers; the payload is the location."""
 
 metadata: Final = MetaData()
 
@@ -52,7 +52,7 @@ LOG: Final = log_tables(metadata, consolidated=True)
 EVENT: Final = LOG.event
 VOIDED: Final = LOG.voided
 
-# The last moment anything of the location arrived, and the latest moment any of its events occurred.
+# When the location's last batch was received, and the latest moment at which an event of it occurred.
 LOG.head.append_column(Column("received_at", BigInteger))
 LOG.head.append_column(Column("occurred_at", BigInteger))
 HEAD: Final = LOG.head
@@ -145,7 +145,7 @@ CONTACT: Final = Table(
     Column("location_id", Text, primary_key=True),
     Column("contacted_at", BigInteger, nullable=False),
     Column("epoch", BigInteger, nullable=False),
-    Column("sequence", BigInteger, nullable=False),  # the branch's own head, as its last hello told it
+    Column("sequence", BigInteger, nullable=False),  # the branch's own head in its last hello
     Column("verdict", Text, nullable=False),
     Column("protocol", Integer, nullable=False),
     Column("schema", Integer, nullable=False),

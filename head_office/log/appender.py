@@ -15,9 +15,9 @@ from psycopg import Copy, Cursor
 from sqlalchemy import Connection
 
 from head_office.database.binary_copy import HEADER, ON_HAND_SIGN, TRAILER, EventRows
-from head_office.database.packed_arrays import take_packed_arrays
+from head_office.database.packed_arrays import register_packed_arrays
 from head_office.database.schema import FACTS_CHANNEL
-from head_office.log.decoder import Decoded, read_what_can_be
+from head_office.log.decoder import Decoded, read_partially
 from head_office.log.fold_check import IngestContext, why_not
 from head_office.log.ingest_context import Situation, gather, load_location, target_of
 from head_office.log.projections import add_transfers, refold_items, store_stock, store_units, store_voids
@@ -49,7 +49,7 @@ class Appender:
 
     def __init__(self, connection: Connection, location_id: str, epoch: int) -> None:
         self.cursor: Cursor[Any] = connection.connection.cursor(binary=True)  # type: ignore[assignment]
-        take_packed_arrays(self.cursor)
+        register_packed_arrays(self.cursor)
         self.known = IngestContext(location_id, epoch)
         self.unfit: list[Unfit] = []
         self.occurred_at: int | None = None  # the latest of those accepted
@@ -178,7 +178,7 @@ def storable_reason(reason: str) -> str:
 
 def quarantine_row(location_id: str, unfit: Unfit, received_at: int) -> tuple[object, ...]:
     """The row of an event that cannot be folded, with what could be read of it."""
-    read = read_what_can_be(unfit.line)
+    read = read_partially(unfit.line)
     reason = storable_reason(unfit.reason)
     return (
         location_id, unfit.sequence, unfit.digest, reason, read.type, read.item_id, read.transfer_id, read.occurred_at,

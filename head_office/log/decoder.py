@@ -1,4 +1,4 @@
-"""From a frame of canonical lines to verified, decoded events. Pure."""
+"""Decoding a frame of canonical lines into events with their hashes. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOKED_UP: Final = frozenset(
         EventType.RESERVATION_RELEASED, EventType.RESERVATION_EXPIRED, EventType.RESERVATION_CONFIRMED,
     }
 )  # fmt: skip
-"""The types that can only be judged with a look at what is in the log already."""
+"""The types whose fold check needs earlier events of the log."""
 
 _NAMING: Final = (
     LOOKED_UP
@@ -30,9 +30,9 @@ _NAMING: Final = (
 
 @dataclass(slots=True)
 class Decoded:
-    """Lines of one log, decoded; where a line is no event, `reasons` says why. The sequences are parallel.
+    """Lines of one log, decoded; `reasons` has why a line is no event. The sequences are parallel.
 
-    `before` holds the hash that each line stands after, `digests` its own.
+    `before` holds the hash before each line, `digests` the hash after it (32 bytes each).
     """
 
     sequences: Sequence[int]
@@ -47,7 +47,7 @@ class Decoded:
 
 
 class _Readable(msgspec.Struct):
-    """What is worth knowing of an event that is not understood."""
+    """The fields of an event that are read even where it is not understood, of any type."""
 
     type: object = None
     item_id: object = None
@@ -56,7 +56,7 @@ class _Readable(msgspec.Struct):
 
 
 class Readable(msgspec.Struct, frozen=True):
-    """What could be read of an event that was not understood; None where nothing could."""
+    """The fields that could be read of an event that was not understood; None for the others."""
 
     type: str | None = None
     item_id: str | None = None
@@ -68,7 +68,7 @@ _decode_readable = msgspec.json.Decoder(_Readable).decode
 
 
 def decode(first_sequence: int, previous: bytes, lines: Sequence[bytes]) -> Decoded:
-    """Hash and decode consecutive lines of which the first, `first_sequence`, stands after the hash `previous`."""
+    """Hash and decode consecutive lines; the first, of `first_sequence`, follows the hash `previous` (32 bytes)."""
     digests = [previous]
     for line in lines:
         previous = sha256(previous + line).digest()
@@ -126,8 +126,8 @@ def _check_storable(name: str, value: str | None) -> None:
         raise EventNotUnderstood(f"its {name} contains the character U+0000")
 
 
-def read_what_can_be(line: bytes) -> Readable:
-    """What can be read of a line that is not understood, or cannot be folded, so that it is known what it may touch."""
+def read_partially(line: bytes) -> Readable:
+    """The readable fields of a line that is not understood or cannot be folded: they name the figures it may touch."""
     try:
         found = _decode_readable(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

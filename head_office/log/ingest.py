@@ -1,6 +1,6 @@
-"""Taking a batch of a branch's log into head office's copy of it (DESIGN 4.2).
+"""Ingest of a batch of a branch's log into head office's copy of it (DESIGN 4.2).
 
-In one transaction: the head's row is locked, what is here already is passed over, the rest is verified and appended.
+In one transaction: lock the head's row, pass over the events that are here already, verify and append the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shared.wire import FRAME_LINES, BadBatch, Batch, frame_lines, pack_frame
 
 LOCK_WAIT: Final = "20s"
 
-# The moment is taken last: whoever asks what was known waits from then on until this transaction ends.
+# The moment is taken last: from then on a query `known at` waits until this transaction ends.
 _FINISH: Final = """
 WITH taken AS MATERIALIZED (SELECT larder_received_at() AS moment),
     batch AS (
@@ -37,10 +37,10 @@ RETURNING taken.moment
 
 
 def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
-    """Take a batch (`wire.unpack(body)`) in one transaction, which the caller commits, or rolls back on any error.
+    """Ingest a batch (`wire.unpack(body)`) in one transaction, which the caller commits, or rolls back on any error.
 
-    Raises UnknownLocation, GapRefused, Forked, Superseded, or wire.BadBatch for a batch that does not hold what it
-    says. Sends NOTIFY `larder_facts` with the location when transfers are touched.
+    Raises UnknownLocation, GapRefused, Forked, Superseded, or wire.BadBatch for a batch whose lines contradict its
+    header. Sends NOTIFY `larder_facts` with the location when transfers are touched.
     """
     header = batch.header
     location_id = header.location_id
@@ -50,11 +50,11 @@ def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
     if header.first_sequence > head.sequence + 1:
         raise GapRefused(head.sequence + 1)
     if batch.last_sequence <= head.sequence:
-        # Equal hashes prove equal logs before them, so nothing has to be unpacked.
-        _same(connection, location_id, batch.last_sequence, header.last_hash)
+        # Equal hashes prove equal logs up to there, so nothing has to be unpacked.
+        _check_same_hash(connection, location_id, batch.last_sequence, header.last_hash)
         return _answer(head, _received_at(connection, location_id), 0, batch.last_sequence - header.first_sequence + 1)
     if header.first_sequence <= head.sequence:
-        _same(connection, location_id, header.first_sequence - 1, header.previous_hash)
+        _check_same_hash(connection, location_id, header.first_sequence - 1, header.previous_hash)
     elif head.hash != bytes.fromhex(header.previous_hash):
         raise Forked(head.sequence)
     with Appender(connection, location_id, head.epoch) as appender:
@@ -117,7 +117,7 @@ class _NewFrame(NamedTuple):
 
 
 def _new_frames(batch: Batch, head: Head) -> Iterator[_NewFrame]:
-    """What of the batch comes after the head. Raises BadBatch."""
+    """The part of the batch that comes after the head, by frame. Raises BadBatch."""
     for frame in batch.frames:
         old = head.sequence + 1 - frame.first_sequence
         if old <= 0:
@@ -128,7 +128,7 @@ def _new_frames(batch: Batch, head: Head) -> Iterator[_NewFrame]:
 
 
 def _does_not_verify(batch: Batch, head: Head) -> Forked | BadBatch:
-    """Why new lines that were chained on to the head did not lead to the hash in the header."""
+    """The reason why new lines, chained on to the head, did not lead to the hash in the header."""
     digest = bytes.fromhex(batch.header.previous_hash)
     for frame in batch.frames:
         old = head.sequence + 1 - frame.first_sequence
@@ -139,7 +139,7 @@ def _does_not_verify(batch: Batch, head: Head) -> Forked | BadBatch:
     return BadBatch("the lines of the batch do not have the hash that its header says")
 
 
-def _same(connection: Connection, location_id: str, sequence: int, theirs: str) -> None:
+def _check_same_hash(connection: Connection, location_id: str, sequence: int, theirs: str) -> None:
     ours = hash_at(connection, location_id, sequence)
     if ours is None or ours != bytes.fromhex(theirs):
         raise Forked(sequence)

@@ -1,7 +1,7 @@
-"""Events that verify but cannot be folded: listed, and tried again after an upgrade.
+"""The quarantine: events that verify but cannot be folded, their list, and the retry after an upgrade.
 
-What lies in quarantine is in the log like everything else (its line stands in its segment), but has no row in `event`
-and no effect. It is known from the retry that folds it. Works inside the transaction of the Connection it is given.
+An event in quarantine is in the log like every other (its line is in its segment), but has no row in `event` and no
+effect. It is known from the retry that folds it. Works inside the transaction of the Connection it is given.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def listed(
     after: tuple[str, int] | None = None,
     limit: int = 100,
 ) -> list[Quarantined]:
-    """What lies in quarantine (`released`: what came out of it), by location and sequence, after such a pair."""
+    """Events in quarantine (`released`: events that a retry folded), by location and sequence, after such a pair."""
     query = select(QUARANTINE).order_by(QUARANTINE.c.location_id, QUARANTINE.c.sequence).limit(limit)
     query = query.where(QUARANTINE.c.released_at.is_not(None) if released else QUARANTINE.c.released_at.is_(None))
     if location_id is not None:
@@ -91,8 +91,8 @@ def _quarantined(row: Row[Any], line: bytes) -> Quarantined:
     )
 
 
-def waiting(connection: Connection) -> dict[str, int]:
-    """How many events lie in quarantine, by location; locations without any are left out."""
+def count_held(connection: Connection) -> dict[str, int]:
+    """The number of events in quarantine by location; locations without any are left out."""
     counts = (
         select(QUARANTINE.c.location_id, func.count().label("events"))
         .where(QUARANTINE.c.released_at.is_(None))
@@ -103,7 +103,7 @@ def waiting(connection: Connection) -> dict[str, int]:
 
 
 def retry(connection: Connection, location_id: str) -> Retried:
-    """Judge everything of a location that lies in quarantine again, in order, and fold what can be folded by now.
+    """Check the events of a location in quarantine again, in order, and fold those that can be folded now.
 
     Holds the location's head until the transaction ends. Raises UnknownLocation.
     """
@@ -166,7 +166,7 @@ def _epoch_at(epochs: list[tuple[int, int]], sequence: int) -> int:
 
 def _decoded(connection: Connection, location_id: str, rows: Sequence[Row[Any]], lines: Mapping[int, bytes]) -> Decoded:
     sequences = [row.sequence for row in rows]
-    # Only an epoch that opens is held against the hash it stands behind.
+    # Only the fold check of an EPOCH_OPENED needs the hash before it.
     before = [
         (hash_at(connection, location_id, row.sequence - 1) or b"") if row.type == EventType.EPOCH_OPENED else b""
         for row in rows
@@ -175,7 +175,7 @@ def _decoded(connection: Connection, location_id: str, rows: Sequence[Row[Any]],
 
 
 def _renew_reasons(connection: Connection, rows: Sequence[Row[Any]], unfit: Mapping[int, str]) -> None:
-    """An upgrade may see another reason."""
+    """Store the reasons anew: after an upgrade another one may apply."""
     for row in rows:
         reason = storable_reason(unfit.get(row.sequence, row.reason))
         if reason != row.reason:
@@ -187,7 +187,7 @@ def _renew_reasons(connection: Connection, rows: Sequence[Row[Any]], unfit: Mapp
 
 
 def _release(connection: Connection, location_id: str, sequences: Sequence[int]) -> None:
-    """Note that these events are known from now on, numbered on from the location's last release."""
+    """Record that these events are known from now on, numbered on from the location's last release."""
     newest = select(func.max(QUARANTINE.c.release_number)).where(QUARANTINE.c.location_id == location_id)
     last = connection.execute(newest).scalar_one() or 0
     moment = int(connection.execute(select(func.larder_received_at())).scalar_one())

@@ -1,4 +1,4 @@
-"""Why head office refuses a batch whole, without a word of HTTP. `wire.BadBatch` stands beside these."""
+"""The errors by which head office refuses a whole batch, independent of HTTP; `wire.BadBatch` is one more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class UnknownLocation(LookupError):
 
 
 class BatchRefused(Exception):
-    """A batch that cannot stand after what head office has; nothing of it was taken."""
+    """A batch that does not fit head office's copy of the log; nothing of it was stored."""
 
 
 class GapRefused(BatchRefused):

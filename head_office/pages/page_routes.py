@@ -1,4 +1,4 @@
-"""Head office's pages: stock of the group, a figure taken apart, transfers. They show what the API's functions give."""
+"""Head office's pages: stock of the group, explanations, transfers, from the same functions as the API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ from head_office.api.stock_routes import STOCK_CURSOR
 from head_office.catalogue import items
 from head_office.catalogue.locations import list_locations
 from head_office.database.schema import now
-from head_office.pages.page_views import asked, columns, common_zone, matrix, on_the_way, story
+from head_office.pages.page_views import (
+    columns,
+    common_zone,
+    explanation_view,
+    in_transit_rows,
+    matrix,
+    open_instructions,
+)
 from head_office.problems import LOCATION_NOT_FOUND, NOTHING_KNOWN
 from head_office.reports import group_stock
 from head_office.reports.explanations import explain
@@ -48,7 +55,7 @@ def add_pages(app: FastAPI, office: Office, clock: Clock) -> None:
 
 @dataclass(frozen=True)
 class PageQuery:
-    """What somebody asked for by the form above every page: a zone, two moments (microseconds UTC), words to find."""
+    """The form above every page, read: a zone, two moments (microseconds UTC), words to find."""
 
     zone: ZoneInfo
     zones: Sequence[str]
@@ -85,20 +92,20 @@ class _OfficePages:
         self.site.get("/explain", self.explain)
         self.site.get("/transfers", self.transfers)
 
-    def _show(self, request: Request, template: str, asking: PageQuery, moment: int, **given: Any) -> Response:
-        status = 422 if asking.faults else 200
+    def _show(self, request: Request, template: str, page_query: PageQuery, moment: int, **given: Any) -> Response:
+        status = 422 if page_query.faults else 200
         return self.site.page(
             request,
             template,
             status=status,
             now=moment,
-            asking=asking,
-            zone=asking.zone,
+            page_query=page_query,
+            zone=page_query.zone,
             here=given.pop("here"),
             **given,
         )
 
-    def _mine(self, request: Request, connection: Connection) -> list[CatalogueLocation]:
+    def _visible_locations(self, request: Request, connection: Connection) -> list[CatalogueLocation]:
         """The locations that the key at the page may see."""
         own = self.site.session(request).principal.location_id
         found = list_locations(connection, limit=MOST_LOCATIONS)
@@ -109,17 +116,17 @@ class _OfficePages:
 
     def stock(self, request: Request) -> Response:
         with self._office.reading() as connection:
-            mine = self._mine(request, connection)
-            asking = _asking(request, mine)
+            visible = self._visible_locations(request, connection)
+            page_query = _read_query(request, visible)
             moment = now(connection)
-            ids = [location.location_id for location in mine]
+            ids = [location.location_id for location in visible]
             after = request.query_params.get("after")
             report = group_stock.stock(
                 connection,
                 location_ids=ids,
-                item_ids=_find(connection, asking.q) if asking.q else None,
-                as_of=asking.as_of,
-                known_at=asking.known_at,
+                item_ids=_find(connection, page_query.q) if page_query.q else None,
+                as_of=page_query.as_of,
+                known_at=page_query.known_at,
                 after=STOCK_CURSOR.read(after),
                 limit=ROWS,
             )
@@ -132,11 +139,11 @@ class _OfficePages:
         if report.next is not None and rows:
             last = rows[-1]
             following = STOCK_CURSOR.write(group_stock.StockKey(last.item_id, last.location_id, last.recorded_as))
-        shown = columns(mine, fresh, report.cut.sequences)
+        shown = columns(visible, fresh, report.cut.sequences)
         return self._show(
             request,
             "stock.html",
-            asking,
+            page_query,
             moment,
             here="/stock",
             columns=shown,
@@ -149,14 +156,14 @@ class _OfficePages:
         query = Form(dict(request.query_params))
         location_id, item_id = query["location_id"], query["item_id"]
         with self._office.reading() as connection:
-            mine = self._mine(request, connection)
-            asking = _asking(request, mine)
+            visible = self._visible_locations(request, connection)
+            page_query = _read_query(request, visible)
             moment = now(connection)
-            location = next((each for each in mine if each.location_id == location_id), None)
+            location = next((each for each in visible if each.location_id == location_id), None)
             if location is None:
                 self.site.session(request).principal.check_location(location_id)
                 raise LOCATION_NOT_FOUND(f"there is no location {location_id}", location_id=location_id)
-            found = explain(connection, location_id, item_id, as_of=asking.as_of, known_at=asking.known_at)
+            found = explain(connection, location_id, item_id, as_of=page_query.as_of, known_at=page_query.known_at)
             if found is None:
                 raise NOTHING_KNOWN(
                     f"nothing is known of {item_id} at {location_id}", item_id=item_id, location_id=location_id
@@ -166,11 +173,11 @@ class _OfficePages:
         return self._show(
             request,
             "explain.html",
-            asking,
+            page_query,
             moment,
             here="/stock",
             found=found,
-            story=story(found),
+            explanation=explanation_view(found),
             location=location,
             name=names.get(item_id, item_id),
             fresh=fresh,
@@ -178,21 +185,21 @@ class _OfficePages:
 
     def transfers(self, request: Request) -> Response:
         with self._office.reading() as connection:
-            mine = self._mine(request, connection)
-            asking = _asking(request, mine)
+            visible = self._visible_locations(request, connection)
+            page_query = _read_query(request, visible)
             moment = now(connection)
             own = self.site.session(request).principal.location_id
             report = in_transit(
                 connection,
-                as_of=asking.as_of,
-                known_at=asking.known_at,
+                as_of=page_query.as_of,
+                known_at=page_query.known_at,
                 location_ids=None if own is None else [own],
                 limit=TRANSFERS_SHOWN + 1,
             )
             rows = report.rows[:TRANSFERS_SHOWN]
             open_ones = [
                 each
-                for location in mine
+                for location in visible
                 for each in instructions.page(connection, location.location_id, 0, ASKED_SHOWN).instructions
             ]
             names = _names(
@@ -202,17 +209,17 @@ class _OfficePages:
         return self._show(
             request,
             "transfers.html",
-            asking,
+            page_query,
             moment,
             here="/transfers",
-            rows=on_the_way(rows, open_ones, names),
+            rows=in_transit_rows(rows, open_ones, names),
             more=len(report.rows) > len(rows),
-            asked=asked(open_ones, names),
+            open_instructions=open_instructions(open_ones, names),
         )
 
 
-def _asking(request: Request, locations: Sequence[CatalogueLocation]) -> PageQuery:
-    """What the form asks for; a field that cannot be read is as if it were empty, and is told beside it."""
+def _read_query(request: Request, locations: Sequence[CatalogueLocation]) -> PageQuery:
+    """The form's fields; one that cannot be read counts as empty, and the page shows the fault beside it."""
     query = Form(dict(request.query_params))
     zones = sorted({"UTC", *(location.timezone for location in locations)})
     zone = ZoneInfo(query["zone"]) if query["zone"] in zones else common_zone(locations)

@@ -1,4 +1,4 @@
-"""What head office's pages show, put into words: the matrix of stock, a figure taken apart, transfers. Pure."""
+"""The views of head office's pages: the matrix of stock, an explained figure, transfers. Pure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Column:
 
     location_id: str
     name: str
-    heard_at: int | None
+    last_contact_at: int | None
     behind: int
     through: int | None
     flags: tuple[Flag, ...]
@@ -77,7 +77,7 @@ class MatrixRow:
 def columns(
     locations: Iterable[CatalogueLocation], fresh: Mapping[str, Freshness], cut: Mapping[str, int]
 ) -> list[Column]:
-    """The locations with their freshness, and the last event that the figures below them know of."""
+    """The locations with their freshness and the last event that their figures include."""
     return [_column(location, fresh[location.location_id], cut) for location in locations]
 
 
@@ -90,7 +90,7 @@ def _column(location: CatalogueLocation, fresh: Freshness, cut: Mapping[str, int
     return Column(
         location_id=location.location_id,
         name=location.name,
-        heard_at=fresh.heard_at,
+        last_contact_at=fresh.heard_at,
         behind=fresh.behind,
         through=cut.get(location.location_id, fresh.sequence),
         flags=tuple(flags),
@@ -130,17 +130,17 @@ def _figure(row: StockRow, with_unit: bool) -> Figure:
         on_hand=row.on_hand,
         reserved=row.reserved,
         unit=row.unit if with_unit else None,
-        # Said once, beside the item.
+        # Shown once, beside the item.
         flags=tuple(_FLAGS[flag] for flag in row.flags if flag != "unit_conflict"),
     )
 
 
-# A figure taken apart
+# Explanations
 
 
 @dataclass(frozen=True)
-class Told:
-    """One event of an explanation: quantities in thousandths, the time in microseconds UTC, `why` it does not count."""
+class ExplainedEvent:
+    """One event of an explanation: quantities in thousandths, time in microseconds UTC; `why` it does not count."""
 
     sequence: int
     occurred_at: int
@@ -154,22 +154,22 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Story:
-    """A figure taken apart. `brought`: what stood before the first step shown, where older steps are left out."""
+class ExplanationView:
+    """An explained figure. `brought`: on hand before the first step shown, where older steps are left out."""
 
-    start: Told | None
+    start: ExplainedEvent | None
     expected: int | None
     brought: int | None
-    steps: tuple[Told, ...]
-    not_counted: tuple[Told, ...]
+    steps: tuple[ExplainedEvent, ...]
+    not_counted: tuple[ExplainedEvent, ...]
     flags: tuple[Flag, ...]
     with_reserved: bool
 
 
-def story(found: LocationExplanation) -> Story:
-    """An explanation as the page tells it."""
+def explanation_view(found: LocationExplanation) -> ExplanationView:
+    """The view of an explanation."""
     steps = tuple(_counted(each) for each in found.steps)
-    # Only where steps before the first one shown were left out does it not begin at the count, or at zero.
+    # It begins at the count, or at zero, unless steps before the first one shown were left out.
     begin = found.start.on_hand if found.start is not None else 0
     before = begin
     if steps and steps[0].on_hand is not None and steps[0].change is not None:
@@ -178,7 +178,7 @@ def story(found: LocationExplanation) -> Story:
         *(_FLAGS[name] for name in stock_flags(found.on_hand, found.reserved, recount=found.recount)),
         *([_FLAGS["incomplete"]] if found.quarantined else []),
     ]
-    return Story(
+    return ExplanationView(
         start=None if found.start is None else _counted(found.start),
         expected=None if found.start is None else found.start.expected,
         brought=before if before != begin else None,
@@ -189,15 +189,15 @@ def story(found: LocationExplanation) -> Story:
     )
 
 
-def _counted(each: Explained) -> Told:
-    return _told(each.event, each.on_hand)
+def _counted(each: Explained) -> ExplainedEvent:
+    return _explained_event(each.event, each.on_hand)
 
 
-def _passed(each: Passed) -> Told:
-    return _told(each.event, None, _why(each))
+def _passed(each: Passed) -> ExplainedEvent:
+    return _explained_event(each.event, None, _why(each))
 
 
-def _told(event: Event, on_hand: int | None, why: str = "") -> Told:
+def _explained_event(event: Event, on_hand: int | None, why: str = "") -> ExplainedEvent:
     does = effect(event)
     parts = [
         None if event.reason is None else reason_words(event.reason),
@@ -205,7 +205,7 @@ def _told(event: Event, on_hand: int | None, why: str = "") -> Told:
         None if event.transfer_id is None else f"transfer {event.transfer_id}",
         event.note,
     ]
-    return Told(
+    return ExplainedEvent(
         sequence=event.sequence,
         occurred_at=event.occurred_at,
         what=in_words(event.type),
@@ -234,7 +234,7 @@ def _why(each: Passed) -> str:
 
 
 @dataclass(frozen=True)
-class OnTheWay:
+class InTransitRow:
     """One item of one transfer that is in transit."""
 
     row: OnItsWay
@@ -243,21 +243,21 @@ class OnTheWay:
     destination: str
 
 
-def on_the_way(
+def in_transit_rows(
     rows: Iterable[OnItsWay], instructions: Iterable[Instruction], names: Mapping[str, str]
-) -> list[OnTheWay]:
-    """What is in transit, with where from and where to: as the logs say, else as branches are asked to record it."""
-    wanted = {each.transfer_id: each for each in instructions}
+) -> list[InTransitRow]:
+    """What is in transit with its source and destination: from the logs, else from the instructions."""
+    instruction_of = {each.transfer_id: each for each in instructions}
     found = []
     for row in rows:
-        asked = wanted.get(row.transfer_id)
-        source = ", ".join(row.sources) or (asked.source if asked else "not heard yet")
-        destination = ", ".join(row.destinations) or (asked.destination if asked else "not heard yet")
-        found.append(OnTheWay(row, names.get(row.item_id, row.item_id), source, destination))
+        instruction = instruction_of.get(row.transfer_id)
+        source = ", ".join(row.sources) or (instruction.source if instruction else "not heard yet")
+        destination = ", ".join(row.destinations) or (instruction.destination if instruction else "not heard yet")
+        found.append(InTransitRow(row, names.get(row.item_id, row.item_id), source, destination))
     return found
 
 
-_ASKED: Final = {
+_TO_DO: Final = {
     InstructionStep.OUT: "to send",
     InstructionStep.REFUSE_OUT: "to refuse the sending",
     InstructionStep.IN: "to receive",
@@ -267,8 +267,8 @@ _ASKED: Final = {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Something a branch was asked to record for a transfer and has not answered."""
+class OpenInstruction:
+    """An instruction that a branch has not answered."""
 
     location_id: str
     transfer_id: str
@@ -278,13 +278,13 @@ class Asked:
     lines: tuple[tuple[str, int, str], ...]
 
 
-def asked(instructions: Iterable[Instruction], names: Mapping[str, str]) -> list[Asked]:
+def open_instructions(instructions: Iterable[Instruction], names: Mapping[str, str]) -> list[OpenInstruction]:
     """Open instructions in words; `lines` are (name, thousandths, unit)."""
     return [
-        Asked(
+        OpenInstruction(
             location_id=each.location_id,
             transfer_id=each.transfer_id,
-            to_do=_ASKED[each.step],
+            to_do=_TO_DO[each.step],
             source=each.source,
             destination=each.destination,
             lines=tuple((names.get(line.item_id, line.item_id), line.quantity, line.unit) for line in each.lines),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from head_office.log.hello_answer import judge
+from head_office.log.hello_answer import decide_verdict
 from shared.chain import Head
 from shared.events import SCHEMA_VERSION
 from shared.messages import PROTOCOL_VERSION, HeadMessage, Hello, Verdict
@@ -63,16 +63,19 @@ def said(
     ],
 )
 def test_every_case(message: Hello, at_theirs: bytes | None, at_acknowledged: bytes | None, verdict: Verdict) -> None:
-    assert judge(message, OURS, at_theirs, at_acknowledged).verdict is verdict
+    assert decide_verdict(message, OURS, at_theirs, at_acknowledged).verdict is verdict
 
 
 def test_the_side_to_upgrade_is_named() -> None:
-    assert judge(said(protocol=PROTOCOL_VERSION + 1), OURS, A, A).upgrade == "head-office"
-    assert judge(said(protocol=0), OURS, A, A).upgrade == "branch"
-    assert "quarantine" in (judge(said(schema=SCHEMA_VERSION + 1), OURS, A, A).detail or "")
+    assert decide_verdict(said(protocol=PROTOCOL_VERSION + 1), OURS, A, A).upgrade == "head-office"
+    assert decide_verdict(said(protocol=0), OURS, A, A).upgrade == "branch"
+    assert "quarantine" in (decide_verdict(said(schema=SCHEMA_VERSION + 1), OURS, A, A).detail or "")
 
 
 def test_an_empty_head_office_takes_whoever_comes() -> None:
     empty = Head(1, 0, bytes(32))
-    assert judge(said(sequence=7, digest=B, acknowledged=None), empty, None, None).verdict is Verdict.OK
-    assert judge(said(sequence=0, digest=bytes(32), acknowledged=None), empty, bytes(32), None).verdict is Verdict.OK
+    assert decide_verdict(said(sequence=7, digest=B, acknowledged=None), empty, None, None).verdict is Verdict.OK
+    assert (
+        decide_verdict(said(sequence=0, digest=bytes(32), acknowledged=None), empty, bytes(32), None).verdict
+        is Verdict.OK
+    )
