@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.databases import Databases, database_server
+from tests.support.memory_folder import use_memory_for_temporary_files
 from tests.support.strict_skips import (  # noqa: F401 - hooks, found by name
     pytest_addoption,
     pytest_make_collect_report,
@@ -16,6 +17,9 @@ from tests.support.strict_skips import (  # noqa: F401 - hooks, found by name
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
+
+
+use_memory_for_temporary_files()
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from tests.simulation.coordinator import ENDED, SimulatedCoordinator
 from tests.simulation.invariants import Copy, RuleBroken
 from tests.simulation.network import AsgiCaller, HostDied, Network
 from tests.simulation.office import ITEMS, KEYS, LOCATIONS, SimulatedOffice, follow_office, heads, set_virtual_clock
+from tests.support.memory_folder import memory_folder
 
 STEPS = 300
 HEALING_ROUNDS = 120
@@ -61,7 +62,7 @@ class History:
         self.trace = Trace(aloud=aloud)
         self.caller = AsgiCaller()
         self.network = Network(Random(seed + 1), self.caller, self.injected, dict(FAULTS))
-        self.folder = Path(tempfile.mkdtemp(prefix="larder-sim-", dir=_fast_folder()))
+        self.folder = Path(tempfile.mkdtemp(prefix="larder-sim-", dir=memory_folder()))
         self.office = SimulatedOffice(office_url, self.folder, self.clock)
         self.coordinator = SimulatedCoordinator(
             coordinator_url, self.clock, self.network, Random(seed + 3), self.injected
@@ -385,8 +386,3 @@ class History:
 def branch_now(clock: VirtualClock) -> int:
     """What a till's clock shows."""
     return clock.now()
-
-
-def _fast_folder() -> str | None:
-    """Memory, where the system offers it: the simulation commits tens of thousands of times."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
