@@ -8,6 +8,9 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 DEMO_DIR ?= ./larder-demo
 
+# The tests start many processes, which would otherwise compile the whole program anew each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help venv run test check pytest soak acceptance bench lock clean
 
