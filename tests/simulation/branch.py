@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, cast
@@ -26,6 +29,17 @@ from tests.support.command_recorder import LocalCommandRecorder
 OFFICE = "http://head-office"
 
 
+@cache
+def empty_log(location_id: str) -> bytes:
+    """The file of a location's database in which nothing is recorded yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "branch.db"
+        store = Store(f"sqlite:///{path}", Path(folder))
+        store.set_up(Location(location_id=location_id, name=location_id, timezone="UTC"))
+        store.close()
+        return path.read_bytes()
+
+
 class Crashed(BaseException):
     """The process is gone, here and now. Not an Exception: nothing of the product may catch it."""
 
@@ -46,13 +60,16 @@ class SimulatedBranch:
         self._random = random
         self._folder = folder
         self.store = Store(f"sqlite:///{folder / 'branch.db'}", folder)
+        self._watching: sqlite3.Connection | None = None
+        self._version = 0
         self.writer: Writer
         self.shipper: Shipper
         self.puller: Puller
 
     def set_up(self) -> None:
         """Begin an empty log."""
-        self.store.set_up(Location(location_id=self.location_id, name=self.location_id, timezone="UTC"))
+        (self._folder / "branch.db").write_bytes(empty_log(self.location_id))
+        self._watching = sqlite3.connect(self._folder / "branch.db")
 
     def start(self) -> None:
         """Start the process on what its database holds."""
@@ -111,9 +128,23 @@ class SimulatedBranch:
         """Have commands recorded, as the API would. Raises Crashed."""
         return list(self.writer.commit(commands))
 
+    def anything_committed(self) -> bool:
+        """Whether anything was committed to the database since the last call."""
+        assert self._watching is not None
+        before = self._version
+        (self._version,) = self._watching.execute("PRAGMA data_version").fetchone()
+        return self._version != before
+
     def step(self, what: str) -> StepResult:
         """One step of the shipper or the puller. Raises Crashed."""
         return self.shipper.step() if what == "ship" else self.puller.step()
+
+    def close(self) -> None:
+        if self.up:
+            self.crash()
+        if self._watching is not None:
+            self._watching.close()
+        self.store.close()
 
     def crash(self) -> None:
         """Kill the process: what it held in memory is gone, what it had not committed never was."""

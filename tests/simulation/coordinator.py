@@ -23,7 +23,7 @@ from tests.simulation.branch import OFFICE, Crashed
 from tests.simulation.clock import VirtualClock
 from tests.simulation.invariants import RuleBroken
 from tests.simulation.network import Network
-from tests.simulation.office import ITEMS, KEYS, LOCATIONS, give_virtual_clock, tripwire
+from tests.simulation.office import ITEMS, KEYS, LOCATIONS, Observer, give_virtual_clock, tripwire
 from transfer_coordinator.database.schema import MIGRATIONS, VERSION_TABLE, metadata
 from transfer_coordinator.office.head_office_client import HeadOfficeClient
 from transfer_coordinator.saga.saga import Transfer
@@ -86,7 +86,7 @@ class SimulatedCoordinator:
     told_ends: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.looking = create_engine(self.url, isolation_level="AUTOCOMMIT")
+        self.observer = Observer(self.url, self.clock)
 
     def start(self) -> None:
         """Start a process; it knows what the database knows."""
@@ -154,6 +154,7 @@ class SimulatedCoordinator:
         return 0 if self.process is None else self._step(self.process)
 
     def _step(self, process: Process) -> int:
+        self.observer.set_clock()
         try:
             return process.worker.step()
         except Crashed:
@@ -213,34 +214,31 @@ class SimulatedCoordinator:
     def look(self) -> dict[str, str]:
         """The state of every transfer. Rules 10 to 12: an end is for ever, tokens and journals only grow."""
         states: dict[str, str] = {}
-        with self.looking.connect() as connection:
-            rows = connection.execute(text("SELECT transfer_id, state, token, journal_length, conflict FROM transfer"))
-            for row in rows:
-                name, before = row.transfer_id, self.told_states.get(row.transfer_id)
-                if before in ENDED and row.state != before:
-                    raise RuleBroken(10, f"{name} ended as {before} and is {row.state}")
-                if row.state in ENDED and self.told_ends.setdefault(name, row.state) != row.state:
-                    raise RuleBroken(10, f"{name} ended as {self.told_ends[name]}, and once more as {row.state}")
-                if row.token < self.told_tokens.get(name, 0):
-                    raise RuleBroken(12, f"the token of {name} fell from {self.told_tokens[name]} to {row.token}")
-                if row.journal_length < self.told_journal.get(name, 0):
-                    raise RuleBroken(11, f"the journal of {name} lost an entry")
-                if row.conflict is not None:
-                    raise RuleBroken(10, f"{name}: the logs contradict each other: {row.conflict}")
-                states[name] = row.state
-                self.told_tokens[name], self.told_journal[name] = row.token, row.journal_length
-            out_of_order = connection.execute(
-                text(
-                    "SELECT a.transfer_id, a.number FROM journal a JOIN journal b ON a.transfer_id = b.transfer_id"
-                    " AND b.number = a.number + 1 WHERE b.token < a.token"
-                )
-            ).all()
-            shared = connection.execute(
-                text(
-                    "SELECT transfer_id, token FROM journal GROUP BY transfer_id, token"
-                    " HAVING count(DISTINCT holder) > 1"
-                )
-            ).all()
+        connection = self.observer.connection
+        rows = connection.execute(text("SELECT transfer_id, state, token, journal_length, conflict FROM transfer"))
+        for row in rows:
+            name, before = row.transfer_id, self.told_states.get(row.transfer_id)
+            if before in ENDED and row.state != before:
+                raise RuleBroken(10, f"{name} ended as {before} and is {row.state}")
+            if row.state in ENDED and self.told_ends.setdefault(name, row.state) != row.state:
+                raise RuleBroken(10, f"{name} ended as {self.told_ends[name]}, and once more as {row.state}")
+            if row.token < self.told_tokens.get(name, 0):
+                raise RuleBroken(12, f"the token of {name} fell from {self.told_tokens[name]} to {row.token}")
+            if row.journal_length < self.told_journal.get(name, 0):
+                raise RuleBroken(11, f"the journal of {name} lost an entry")
+            if row.conflict is not None:
+                raise RuleBroken(10, f"{name}: the logs contradict each other: {row.conflict}")
+            states[name] = row.state
+            self.told_tokens[name], self.told_journal[name] = row.token, row.journal_length
+        out_of_order = connection.execute(
+            text(
+                "SELECT a.transfer_id, a.number FROM journal a JOIN journal b ON a.transfer_id = b.transfer_id"
+                " AND b.number = a.number + 1 WHERE b.token < a.token"
+            )
+        ).all()
+        shared = connection.execute(
+            text("SELECT transfer_id, token FROM journal GROUP BY transfer_id, token HAVING count(DISTINCT holder) > 1")
+        ).all()
         if shared:
             raise RuleBroken(11, f"two processes wrote under one token: {shared}")
         if out_of_order:
@@ -250,13 +248,13 @@ class SimulatedCoordinator:
 
     def strays(self) -> list[str]:
         """The transfers that cannot be adopted."""
-        with self.looking.connect() as connection:
-            return list(connection.execute(text("SELECT transfer_id FROM stray ORDER BY transfer_id")).scalars())
+        strays = self.observer.connection.execute(text("SELECT transfer_id FROM stray ORDER BY transfer_id"))
+        return list(strays.scalars())
 
     def close(self) -> None:
         for process in [*self.sleepers, *([self.process] if self.process else [])]:
             process.engine.dispose()
-        self.looking.dispose()
+        self.observer.close()
 
 
 ENDED = frozenset({"COMPLETED", "REVERSED", "REJECTED"})

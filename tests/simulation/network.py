@@ -15,6 +15,8 @@ from random import Random
 from typing import Any
 
 import httpx
+from anyio import create_task_group
+from anyio.abc import TaskGroup
 
 App = Callable[..., Any]
 
@@ -24,17 +26,42 @@ class HostDied(Exception):
 
 
 class AsgiCaller:
-    """Calls ASGI applications from synchronous code, one request at a time, on one event loop."""
+    """Calls ASGI applications from synchronous code, one request at a time, on one event loop.
+
+    The requests are tasks of one group: the threads in which the framework runs routes live as long as the outermost
+    task, and would otherwise be started anew for each request.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._group: TaskGroup
+        self._closing = asyncio.Event()
+        opened = self._loop.create_future()
+        self._serving = self._loop.create_task(self._serve(opened))
+        self._loop.run_until_complete(opened)
+
+    async def _serve(self, opened: asyncio.Future[None]) -> None:
+        async with create_task_group() as self._group:
+            opened.set_result(None)
+            await self._closing.wait()
 
     def close(self) -> None:
+        self._closing.set()
+        self._loop.run_until_complete(self._serving)
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
 
     def call(self, app: App, method: str, url: httpx.URL, headers: httpx.Headers, body: bytes) -> httpx.Response:
-        return self._loop.run_until_complete(self._call(app, method, url, headers, body))
+        answered: asyncio.Future[httpx.Response] = self._loop.create_future()
+
+        async def answer() -> None:
+            try:
+                answered.set_result(await self._call(app, method, url, headers, body))
+            except BaseException as error:  # noqa: BLE001 - raised again where the answer is waited for
+                answered.set_exception(error)
+
+        self._loop.call_soon(self._group.start_soon, answer)
+        return self._loop.run_until_complete(answered)
 
     async def _call(self, app: App, method: str, url: httpx.URL, headers: httpx.Headers, body: bytes) -> httpx.Response:
         scope = {

@@ -40,10 +40,36 @@ def give_virtual_clock(engine: Engine) -> None:
         connection.exec_driver_sql(VIRTUAL_NOW.format(now=NOON))
 
 
-def set_virtual_clock(engine: Engine, now: int) -> None:
-    """Move that clock: a sequence's value is seen by every transaction at once, as time is."""
-    with engine.connect() as connection:
-        connection.execute(text("SELECT setval('simulated_clock', :now)"), {"now": now})
+class Observer:
+    """The history's own connection to one service's database: it sets the clock there, and reads what was written.
+
+    It commits each statement by itself, and so sees what the service has committed by then.
+    """
+
+    def __init__(self, url: str, clock: VirtualClock) -> None:
+        self._clock = clock
+        self._clock_there: int | None = None
+        self._seen = ""
+        self._engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
+        self.connection = self._engine.connect()
+
+    def set_clock(self) -> None:
+        """Bring the database's clock up to the history's; to be called before the service does anything. A sequence's
+        value is seen by every transaction at once, as time is."""
+        now = self._clock.now()
+        if now != self._clock_there:
+            self.connection.exec_driver_sql("SELECT setval('simulated_clock', %s)", (now,))
+            self._clock_there = now
+
+    def anything_written(self) -> bool:
+        """Whether any transaction of the server may have written anything since the last call."""
+        seen = self.connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one()
+        before, self._seen = self._seen, seen
+        return seen != before
+
+    def close(self) -> None:
+        self.connection.close()
+        self._engine.dispose()
 
 
 def prepare_office(url: str) -> None:
@@ -87,7 +113,7 @@ class SimulatedOffice:
         self._folder = folder
         self.crash_at: str | None = None
         self._clock = clock
-        self.looking = create_engine(url, isolation_level="AUTOCOMMIT")
+        self.observer = Observer(url, clock)
         self.app: FastAPI | None = None
         self._engine: Engine | None = None
 
@@ -105,7 +131,7 @@ class SimulatedOffice:
 
     def close(self) -> None:
         self.stop()
-        self.looking.dispose()
+        self.observer.close()
 
 
 def heads(connection: Connection) -> dict[str, int]:

@@ -10,7 +10,7 @@ from tests.simulation.playing import missing, play, play_all
 from tests.support.databases import Databases
 
 HISTORIES = 200
-TOGETHER = 20
+TOGETHER = 10
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, TOGETHER))

@@ -142,7 +142,7 @@ def test_an_open_transfer_is_adopted_and_ends(
     assert group.state() in ends
     conserved(group.history.here)
     assert not +in_transit(group.history.there)
-    with group.coordinator.looking.connect() as connection:
-        lines = connection.execute(text("SELECT line, item_id, quantity, unit FROM transfer_line ORDER BY line"))
-        assert [InstructionLine(*row) for row in lines] == list(LINES)
-        assert connection.execute(text("SELECT note FROM journal WHERE number = 1")).scalar_one().startswith("adopted")
+    connection = group.coordinator.observer.connection
+    lines = connection.execute(text("SELECT line, item_id, quantity, unit FROM transfer_line ORDER BY line"))
+    assert [InstructionLine(*row) for row in lines] == list(LINES)
+    assert connection.execute(text("SELECT note FROM journal WHERE number = 1")).scalar_one().startswith("adopted")
