@@ -19,7 +19,7 @@ from branch_node.database.store import Store
 from branch_node.imports.importer import ImportRun
 from branch_node.imports.local_recorders import LocalImportRecorder
 from branch_node.imports.map_parser import parse_map
-from branch_node.imports.reject_files import Rejects
+from branch_node.imports.reject_files import Conflicts, Rejects
 from branch_node.imports.source_file import SourceFile
 from branch_node.model import Command, Decision, Item, Location, RecordedCommand, View
 from branch_node.writer.command_queue import QUEUE_ENTRIES
@@ -160,10 +160,14 @@ def import_csv(folder: str, rows: int) -> dict[str, float]:
         begin, cpu = time.perf_counter(), time.process_time()
         recorder = LocalImportRecorder(writer, store, "3f9c2a71")
         found = parse_map(MAP.encode(), "till.toml")
-        with SourceFile(path, found.delimiter) as file, Rejects(directory / "rejects.csv") as rejects:
+        with (
+            SourceFile(path, found.delimiter) as file,
+            Rejects(directory / "rejects.csv") as rejects,
+            Conflicts(directory / "conflicts.csv") as conflicts,
+        ):
             writer.start()
             try:
-                summary = ImportRun(file, found, recorder, rejects).run(lambda phase, size: None)
+                summary = ImportRun(file, found, recorder, rejects, conflicts).run(lambda phase, size: None)
             finally:
                 writer.stop()
         elapsed, cpu = time.perf_counter() - begin, time.process_time() - cpu

@@ -145,7 +145,7 @@ def check_everything(branch: Branch) -> None:
                 balance.on_hand, promised, balance.last_count, balance.recount,
             )  # fmt: skip
     assert derive(log) == orders
-    assert branch.writer._known().standings == stored
+    assert branch.writer._state().standings == stored
     for item_id in ("gin",):
         check_strict([event for event in log if event.item_id == item_id])
 
