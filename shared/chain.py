@@ -22,7 +22,7 @@ _decode = msgspec.json.Decoder(Event).decode
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
-    """The last event of a log: its epoch, its sequence, its hash (32 bytes). An empty log stands at EMPTY."""
+    """The last event of a log: its epoch, its sequence, its hash (32 bytes). That of an empty log is EMPTY."""
 
     epoch: int
     sequence: int
@@ -41,7 +41,7 @@ class Sealed(msgspec.Struct, frozen=True, gc=False):
 
 
 def seal(event: Event, head: Head, recorded_at: int) -> Sealed:
-    """Give an unplaced event the place after `head`, and its line and hash. The event is changed in place.
+    """Place an unplaced event after `head`, and compute its line and hash. Changes the event.
 
     Raises EventNotUnderstood when the event breaks a rule of its type or its line is too long to ship.
     """
@@ -56,7 +56,7 @@ def seal(event: Event, head: Head, recorded_at: int) -> Sealed:
 
 
 def understand(line: bytes) -> Event:
-    """The event of a canonical line. Raises EventNotUnderstood with the reason."""
+    """Decode and check the event of a canonical line. Raises EventNotUnderstood with the reason."""
     try:
         event = _decode(line)
     except msgspec.MsgspecError as error:
@@ -68,7 +68,7 @@ def understand(line: bytes) -> Event:
 
 
 def follow(previous: bytes, lines: Iterable[bytes]) -> list[bytes]:
-    """The hash of each line, the first standing after `previous`."""
+    """Compute the hash (32 bytes) of each line, the first one after the hash `previous`."""
     hashes: list[bytes] = []
     for line in lines:
         previous = sha256(previous + line).digest()

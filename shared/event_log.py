@@ -1,4 +1,4 @@
-"""The log in a database: its tables, appending, reading. SQLite and PostgreSQL alike.
+"""The log in a database, SQLite or PostgreSQL: its tables, append, reads.
 
 Every function works inside the transaction of the Connection it is given and never commits. The lean columns of an
 event are the same at a branch and at head office, so that `shared.projection` reads both; a branch keeps the canonical
@@ -34,7 +34,7 @@ from shared.events import MAX_QUANTITY, Event, effect
 from shared.runtime.database.row_writes import driver_sql, insert_rows
 
 APPEND_ONLY = "larder: the log is append-only"
-"""What both databases say when something tries to change or delete an event."""
+"""The message of both databases where a statement tries to change or delete an event."""
 
 # A SQLite INTEGER PRIMARY KEY is the table itself; a BIGINT one would cost a second b-tree.
 _Sequence = BigInteger().with_variant(Integer(), "sqlite")
@@ -213,7 +213,7 @@ BRANCH_COLUMNS = (*LEAN_COLUMNS, "command_key", "line")
 def append(connection: Connection, tables: LogTables, sealed: Sequence[Sealed]) -> None:
     """Append sealed events to a branch's log and move its head from the event before the first to the last one.
 
-    Raises StaleHead when the log's head is not where the first event says it should be (another writer was here).
+    Raises StaleHead where the head is not the event before the first one: another writer has appended.
     """
     if not sealed:
         return
@@ -221,7 +221,7 @@ def append(connection: Connection, tables: LogTables, sealed: Sequence[Sealed]) 
     dialect, before = connection.dialect.name, (first.location_id, first.sequence - 1)
     cursor = connection.connection.cursor()
     try:
-        # First, so that of two writers one waits; the head moves last, when a trigger on it can see what was appended.
+        # First, so that of two writers one waits; the head moves last, so that its trigger sees the appended events.
         cursor.execute(_hold_head_sql(tables.head, dialect), before)
         if cursor.rowcount != 1:
             raise StaleHead(first.sequence - 1)
@@ -236,7 +236,7 @@ def append(connection: Connection, tables: LogTables, sealed: Sequence[Sealed]) 
 
 
 def record_voids(connection: Connection, tables: LogTables, events: Iterable[Event]) -> None:
-    """Keep which event each void or reversal takes out of the fold. A second void of one event breaks the key."""
+    """Insert the event that each void or reversal undoes. A second void of one event violates the primary key."""
     voids = [
         {"location_id": each.location_id, "sequence": each.voided_sequence, "by_sequence": each.sequence}
         for each in events
@@ -247,7 +247,7 @@ def record_voids(connection: Connection, tables: LogTables, events: Iterable[Eve
 
 
 class StaleHead(RuntimeError):
-    """The log's head is not at the sequence that the writer remembers: somebody else has written."""
+    """The log's head is not at the sequence that the writer expects: another writer has appended."""
 
     def __init__(self, remembered: int) -> None:
         super().__init__(f"the log's head is no longer at {remembered}")
@@ -255,14 +255,14 @@ class StaleHead(RuntimeError):
 
 
 def create_head(connection: Connection, tables: LogTables, location_id: str) -> None:
-    """Begin an empty log for `location_id`."""
+    """Insert the head of an empty log for `location_id`."""
     connection.execute(
         insert(tables.head).values(location_id=location_id, epoch=EMPTY.epoch, sequence=EMPTY.sequence, hash=EMPTY.hash)
     )
 
 
 def read_head(connection: Connection, tables: LogTables, location_id: str, *, lock: bool = False) -> Head | None:
-    """The head of a location's log, or None where it has none; `lock` holds its row until the transaction ends."""
+    """Read the head of a location's log, None where there is none; `lock` locks its row until the transaction ends."""
     head = tables.head
     query = select(head.c.epoch, head.c.sequence, head.c.hash).where(head.c.location_id == location_id)
     row = connection.execute(query.with_for_update() if lock else query).one_or_none()
@@ -270,7 +270,7 @@ def read_head(connection: Connection, tables: LogTables, location_id: str, *, lo
 
 
 def read_after(connection: Connection, tables: LogTables, after: int, limit: int) -> list[LogEntry]:
-    """Up to `limit` entries of a branch's log after the sequence `after`, in order."""
+    """Read up to `limit` entries of a branch's log after the sequence `after`, in order."""
     event = tables.event
     rows = connection.execute(
         select(event.c.sequence, event.c.line, event.c.hash)
@@ -282,7 +282,7 @@ def read_after(connection: Connection, tables: LogTables, after: int, limit: int
 
 
 def hash_at(connection: Connection, tables: LogTables, location_id: str, sequence: int) -> bytes | None:
-    """The hash (32 bytes) of one event of a location, 32 zero bytes at sequence 0, None past the head."""
+    """Read the hash (32 bytes) of one event of a location; 32 zero bytes at sequence 0, None after the head."""
     if sequence == 0:
         return EMPTY.hash
     event = tables.event

@@ -238,7 +238,7 @@ RULES: Final[dict[EventType, TypeRule]] = {
 
 BY_HAND: Final = frozenset(kind for kind, rule in RULES.items() if rule.by_hand)
 
-# Fields that only these types may carry: anywhere else they would say something the fold does not do.
+# Fields that only these types may carry: in another type the fold would ignore them.
 _ONLY_WITH: Final[dict[str, frozenset[EventType]]] = {
     field: frozenset(kind for kind, rule in RULES.items() if field in rule.required)
     for field in (
@@ -259,7 +259,7 @@ _READ_FORBIDDEN: Final = {kind: attrgetter(*fields) for kind, fields in _FORBIDD
 
 
 class EventNotUnderstood(ValueError):
-    """A line that is not an event this version can fold: `reason` says why, in words for a person."""
+    """A line that is no event which this version can fold; `reason` is for a person to read."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -319,7 +319,7 @@ def check(event: Event) -> None:
 
 
 class BadQuantity(ValueError):
-    """A text that is no quantity of ours; the text of the error says why."""
+    """A text that is no quantity; the message of the error is the reason."""
 
 
 _DECIMAL: Final = re.compile(rb"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?")

@@ -1,6 +1,6 @@
-"""What the services say to each other over HTTP. Hashes are hex, times microseconds UTC, quantities thousandths.
+"""The messages between the services over HTTP. Hashes are hex, times microseconds UTC, quantities thousandths.
 
-These are between our own services; what people and tills send stands in each service's api.
+The requests and answers of tills and people are in the `api` of each service.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Verdict(StrEnum):
 
 
 class HelloAnswer(_Message, frozen=True, kw_only=True):
-    """Head office's side: its verdict as far as it can tell, its head of the location, its time, what it offers.
+    """Head office's answer to hello: its verdict by its own data, its head of the location, its time, its versions.
 
     Where head office has no more than the branch, the branch itself compares at `head`.
     `upgrade` names the side to upgrade with UPGRADE_REQUIRED: `branch` or `head-office`.
@@ -68,7 +68,7 @@ class HelloAnswer(_Message, frozen=True, kw_only=True):
 
 
 class EventsAnswer(_Message, frozen=True, kw_only=True):
-    """A batch was taken: the head after it, when it was received, how many events were new."""
+    """A batch was accepted: the head after it, when it was received, how many events were new and how many known."""
 
     head: HeadMessage
     received_at: int
@@ -136,7 +136,7 @@ class CatalogueEntry(_Message, frozen=True, kw_only=True, omit_defaults=True):
 class CataloguePage(_Message, frozen=True, kw_only=True, omit_defaults=True):
     """The catalogue's changes after a version, at most 1,000; `version` is the newest there is.
 
-    `previous` is the hash at the version asked for; absent where the catalogue has not come that far.
+    `previous` is the hash at the requested version; absent where the catalogue's version is lower.
     """
 
     entries: list[CatalogueEntry]
@@ -178,7 +178,7 @@ def read_catalogue_page(raw: bytes, version: int, digest: str) -> CataloguePage:
 
 
 class InstructionStep(StrEnum):
-    """What a site is asked to record: out, refuse-out, reverse at the source; in, refuse-in at the other end."""
+    """The step that a site is to record: out, refuse-out, reverse at the source; in, refuse-in at the destination."""
 
     OUT = "out"
     REFUSE_OUT = "refuse-out"
@@ -197,7 +197,7 @@ class InstructionLine(_Message, frozen=True):
 
 
 class Instruction(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing a site is asked to record for a transfer, under the fencing token of whoever asks.
+    """One step that a site is to record for a transfer, under the fencing token of the coordinator.
 
     `number` is given by head office, rising per location: the branch's cursor in its long poll (0 until given).
     """
@@ -214,7 +214,8 @@ class Instruction(_Message, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class InstructionOutcome(StrEnum):
-    """What became of an instruction at head office. `fenced`: a token older than the highest seen, so passed over."""
+    """The outcome of an instruction at head office. `fenced`: its token is older than the highest seen, so it is
+    ignored."""
 
     ACCEPTED = "accepted"
     FENCED = "fenced"
@@ -237,13 +238,13 @@ class InstructionBatch(_Message, frozen=True):
 
 
 class InstructionAnswers(_Message, frozen=True):
-    """One answer for each instruction, in the order asked."""
+    """One answer for each instruction, in the order of the request."""
 
     answers: list[InstructionAnswer]
 
 
 class InstructionPage(_Message, frozen=True):
-    """What a branch is asked to record, in the order of `number`; `next` is the cursor to come back with."""
+    """The instructions of a branch in the order of `number`; `next` is the cursor of its next poll."""
 
     instructions: list[Instruction]
     next: int
@@ -263,11 +264,11 @@ class Fact(_Message, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TransferFacts(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """Everything the logs say of one transfer, and the highest token seen for it (0: none).
+    """All facts of one transfer, and the highest token seen for it (0: none).
 
-    `source`, `destination` and `lines` are what was asked, from the instructions that head office keeps (of the step
-    `out` where there is one); absent where it keeps none. A coordinator that never heard of the transfer adopts it by
-    them: events alone do not say where goods on the way are going.
+    `source`, `destination` and `lines` come from the instructions that head office keeps (of the step `out` where there
+    is one); absent where it keeps none. A coordinator that does not know the transfer adopts it by them, as events
+    alone do not name the destination of goods in transit.
     """
 
     transfer_id: Id
@@ -279,19 +280,19 @@ class TransferFacts(_Message, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class FactsRequest(_Message, frozen=True):
-    """Which transfers to look up, at most 1,000."""
+    """The transfers to look up, at most 1,000."""
 
     transfer_ids: Annotated[list[Id], msgspec.Meta(max_length=1_000)]
 
 
 class FactsAnswer(_Message, frozen=True):
-    """The facts of the transfers asked for, in the order asked."""
+    """The facts of the requested transfers, in the order of the request."""
 
     transfers: list[TransferFacts]
 
 
 class ChangesPage(_Message, frozen=True):
-    """The facts, whole, of the transfers that changed after a cursor; `next` is opaque; `more`: ask again at once."""
+    """All facts of the transfers that changed after a cursor; `next` is opaque; `more`: there is another page now."""
 
     transfers: list[TransferFacts]
     next: str

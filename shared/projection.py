@@ -1,7 +1,7 @@
-"""The stock projection in a database: kept as events are appended, rebuilt from them, and read as of any moment.
+"""The stock projection in a database: its table, its rows, and the fold of a balance by SQL as of any moment.
 
-One set of SQL for branch and head office, SQLite and PostgreSQL; the rules are `shared.stock`'s and a property in the
-tests holds the two together. Works inside the transaction of the Connection it is given and never commits.
+The same SQL for branch and head office, SQLite and PostgreSQL, built from `shared.stock_expressions`; `shared.stock`
+names the test that holds it to the fold. Works inside the transaction of the Connection it is given, never commits.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def standing_of(row: Any) -> Standing:
 def load_standings(
     connection: Connection, stock: Table, location_id: str, item_ids: Iterable[str] | None = None
 ) -> dict[str, Standing]:
-    """What stands of the items of one location (None: of all its items); items without events are left out."""
+    """Read what stands of the given items of a location (None: all); items without events are left out."""
     query = select(stock).where(stock.c.location_id == location_id)
     if item_ids is not None:
         query = query.where(stock.c.item_id.in_(list(item_ids)))
@@ -86,7 +86,7 @@ STOCK_COLUMNS = (
 
 
 def store_standings(connection: Connection, stock: Table, location_id: str, standings: Mapping[str, Standing]) -> None:
-    """Write what stands of the given items, one statement for all of them."""
+    """Upsert what stands of the given items, in one statement."""
     rows = []
     for item_id, standing in sorted(standings.items()):
         counted_at, counted_sequence = standing.last_count or (None, None)
@@ -96,7 +96,7 @@ def store_standings(connection: Connection, stock: Table, location_id: str, stan
 
 
 def movements_of(connection: Connection, tables: LogTables, location_id: str, item_id: str) -> list[Movement]:
-    """Every movement of one item at one location, in order of place."""
+    """Read every movement of one item at one location, in order of place."""
     event = tables.event
     query = (
         select(*(event.c[name] for name in MOVEMENT_COLUMNS))
@@ -145,20 +145,20 @@ def balances(
         .correlate(pairs, counted)
         .scalar_subquery()
     )
-    promise = event.alias("p")
+    reserving = event.alias("p")
     reserved = expressions.reserved(
-        promise,
-        *standing_of_pair(promise),
+        reserving,
+        *standing_of_pair(reserving),
         expired_by=scope.moment if expired_by is None else expired_by,
         outer=pairs,
     )
-    came, back, sent = event.alias("came"), event.alias("back"), event.alias("sent")
+    arrival, reversal, sent = event.alias("arrival"), event.alias("reversal"), event.alias("sent")
     # That the events name a transfer lets the databases use the partial index of events with one.
     received = exists().where(
-        *standing_of_pair(came), came.c.transfer_id.is_not(None), expressions.received_late(came, counted)
+        *standing_of_pair(arrival), arrival.c.transfer_id.is_not(None), expressions.received_late(arrival, counted)
     )
     returned = exists().where(
-        *known_of(back), back.c.transfer_id.is_not(None), expressions.returned_late(back, sent, counted)
+        *known_of(reversal), reversal.c.transfer_id.is_not(None), expressions.returned_late(reversal, sent, counted)
     )
     recount = or_(received.correlate(pairs, counted), returned.correlate(pairs, counted))
     last = event.alias("last")
@@ -205,11 +205,11 @@ def _refold_query(tables: LogTables) -> Select[Any]:
 
 
 def refold(connection: Connection, tables: LogTables, location_id: str, item_ids: Iterable[str]) -> dict[str, Standing]:
-    """What stands of the given items, folded afresh from the log by SQL."""
+    """Fold what stands of the given items from the log by SQL; items without events are left out."""
     rows = connection.execute(_refold_query(tables), {"location_id": location_id, "item_ids": list(item_ids)})
     return {row.item_id: standing_of(row) for row in rows}
 
 
 def moment_literal(micros: int) -> ColumnElement[int]:
-    """A moment as a bound BIGINT: PostgreSQL would take a small literal for INTEGER."""
+    """Make a BIGINT parameter of a moment (microseconds UTC): PostgreSQL would take a small one for INTEGER."""
     return literal(micros, BigInteger)

@@ -145,7 +145,7 @@ def count_variances(events: FromClause) -> Subquery:
     return select(totals.c.location_id, totals.c.item_id, variance.label("variance")).where(is_count(totals)).subquery()
 
 
-# Goods that came in, or came back, before the last count and were recorded after it: the shelf wants counting again.
+# Goods that arrived or came back before the last count and were recorded after it: the item should be counted again.
 
 
 def received_late(event: FromClause, count: FromClause) -> ColumnElement[bool]:

@@ -1,8 +1,8 @@
-"""How a batch of events travels: a small header, then zstd frames of at most 1,000 canonical lines each.
+"""The wire format of a batch of events: a small header, then zstd frames of at most 1,000 canonical lines each. Pure.
 
-Layout: `LRDR1` ‖ header length (4 bytes, big-endian) ‖ header as JSON ‖ the frames, one after another. The header
-names the length and the line count of every frame, so a batch cut short anywhere is noticed, and head office can keep
-the frames as they came. Pure.
+Layout: `LRDR1` ‖ header length (4 bytes, big-endian) ‖ header as JSON ‖ the frames, one after another. The header has
+the length and the line count of every frame, so that a truncated batch is detected, and head office can store the
+frames as received.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class FrameHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BatchHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a batch holds: `first_sequence` on, following the event whose hash is `previous_hash`, up to `last_hash`.
+    """The extent of a batch: from `first_sequence`, after the event with the hash `previous_hash`, to `last_hash`.
 
-    Both are 64 hex digits. With `last_hash` head office verifies the batch from end to end, and knows one that it
-    already has by a single comparison: equal hashes prove equal logs before them.
+    Hashes are 64 hex digits. With `last_hash` head office verifies the whole batch, and recognises a duplicate by one
+    comparison: equal hashes prove equal logs before them.
     """
 
     location_id: Id
@@ -49,7 +49,7 @@ class BatchHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """One frame as it came: the compressed bytes, the sequences it covers."""
+    """One frame as received: the compressed bytes, the sequences it covers."""
 
     first_sequence: int
     last_sequence: int
@@ -57,7 +57,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """A batch taken apart; the frames are still compressed."""
+    """A parsed batch; the frames are still compressed."""
 
     header: BatchHeader
     frames: list[Frame]
@@ -68,7 +68,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class BadBatch(ValueError):
-    """A batch that is cut short, malformed or over a limit; the text says which."""
+    """A batch that is truncated, malformed or over a limit; the message is the reason."""
 
 
 _decode_header = msgspec.json.Decoder(BatchHeader).decode
@@ -90,7 +90,7 @@ def pack(
     *,
     last_hash: bytes | None = None,
 ) -> bytes:
-    """The body of POST /v1/sync/events for consecutive lines from `first_sequence` on.
+    """Make the body of POST /v1/sync/events for consecutive lines from `first_sequence` on.
 
     `last_hash` is the recorded hash (32 bytes) of the last line; without it it is computed, at the cost of hashing all.
     """
@@ -114,7 +114,7 @@ def pack(
 
 
 def unpack(raw: bytes) -> Batch:
-    """Take a batch apart without decompressing it. Raises BadBatch."""
+    """Parse a batch without decompressing it. Raises BadBatch."""
     if len(raw) > MAX_BATCH_BYTES:
         raise BadBatch(f"the batch is {len(raw)} bytes long, the limit is {MAX_BATCH_BYTES}")
     begin = len(MAGIC) + 4
@@ -139,7 +139,7 @@ def unpack(raw: bytes) -> Batch:
 
 
 def frame_lines(frame: Frame) -> list[bytes]:
-    """The lines of a frame. Raises BadBatch when it does not hold what it says, or would unpack beyond the limit."""
+    """Decompress the lines of a frame. Raises BadBatch where they are not as declared, or beyond the limit."""
     try:
         # The declared size is checked first: the decompressor would allocate whatever a frame claims.
         declared = zstandard.frame_content_size(frame.body)

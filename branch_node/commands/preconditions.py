@@ -72,6 +72,7 @@ class StrictGuard:
         own.append(new)
 
     def _breach(self, item: Item, new: Movement, own: list[Movement]) -> Place | None:
+        # For speed: nothing can follow the newest event. `shared.stock` names the test.
         standing = self._view.standing(item.item_id)
         if not own and new.place > standing.latest:
             return new.place if standing.on_hand + (new.on_hand_change or 0) < 0 else None

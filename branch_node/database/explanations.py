@@ -1,4 +1,4 @@
-"""A figure taken apart for a person: the count it starts from, each event after it, and what does not count and why."""
+"""The explanation of a figure: the count it starts from, the events after it, those that do not count and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHUNK: Final = 500
 
 
 class ExplainedStep(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One event, and the figures after it; on a count also what was expected there, as the fold gives it."""
+    """One event and the figures after it; on a count also what the fold expected there."""
 
     event: EventRecord
     on_hand: Number
@@ -33,7 +33,7 @@ class ExplainedStep(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class LeftOut(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """An event that does not count in the figure; `by_sequence` is the void or the count that is why."""
+    """An event that does not count in the figure, and why; `by_sequence` is that of the void or of the count."""
 
     event: EventRecord
     reason: ReasonNotCounted
@@ -41,8 +41,8 @@ class LeftOut(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class ExplanationRecord(msgspec.Struct, kw_only=True):
-    """An item's stock and how it came about. Of `steps` and `not_counted` the newest thousand are shown; how many older
-    ones there are stands beside them, and the first step shown carries the figures that those came to."""
+    """An item's stock and its explanation. `steps` and `not_counted` have the newest thousand; `older_steps` and
+    `older_not_counted` are the numbers of the others, which the figures of the first step include."""
 
     stock: StockRecord
     variance: Number
@@ -56,7 +56,7 @@ class ExplanationRecord(msgspec.Struct, kw_only=True):
 def explanation(
     connection: Connection, location_id: str, item_id: str, *, now: int, as_of: int | None
 ) -> ExplanationRecord:
-    """Explain what stands of an item, now or as of a moment. Raises 404 `item-not-found` where nobody ever named it."""
+    """Explain what stands of an item, now or as of a moment (microseconds UTC). Raises 404 `item-not-found`."""
     item = item_row(connection, item_id)
     movements = movements_of(connection, LOG, location_id, item_id)
     if item is None and not movements:
@@ -64,22 +64,22 @@ def explanation(
     if as_of is None:
         # As the projection counts: everything recorded. A reservation is over at its expiry all the same.
         moment = max(now, max((each.occurred_at for each in movements), default=now))
-        told = explain(movements, as_of=moment)
+        explained = explain(movements, as_of=moment)
     else:
         moment = as_of
-        told = explain(movements, as_of=as_of)
-    dropped = sorted(told.not_counted, key=lambda each: each.movement.sequence)
-    steps, left_out = told.steps[-SHOWN:], dropped[-SHOWN:]
-    shown = [*([told.start] if told.start is not None else []), *steps]
+        explained = explain(movements, as_of=as_of)
+    dropped = sorted(explained.not_counted, key=lambda each: each.movement.sequence)
+    steps, left_out = explained.steps[-SHOWN:], dropped[-SHOWN:]
+    shown = [*([explained.start] if explained.start is not None else []), *steps]
     records = _records(connection, [*(each.movement for each in shown), *(each.movement for each in left_out)])
-    balance = told.balance
+    balance = explained.balance
     standing = Standing(balance.on_hand, balance.reserved, balance.last_count, recount=balance.recount)
     return ExplanationRecord(
         stock=stock_record(item_id, standing, now if as_of is None else as_of, item),
         variance=quantity_json(balance.variance),
-        start=_step(told.start, records) if told.start is not None else None,
+        start=_step(explained.start, records) if explained.start is not None else None,
         steps=[_step(each, records) for each in steps],
-        older_steps=len(told.steps) - len(steps),
+        older_steps=len(explained.steps) - len(steps),
         not_counted=[
             LeftOut(event=records[each.movement.sequence], reason=each.reason, by_sequence=each.by_sequence)
             for each in left_out

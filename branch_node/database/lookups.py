@@ -1,6 +1,6 @@
-"""Reading a branch's log by what commands and pages ask for: single events, a transfer's, a balance in the past.
+"""Look-ups in a branch's log for commands and pages: single events, those of a transfer, a balance in the past.
 
-Each works on the Connection it is given. The writer uses them inside its transaction, the GET routes on a snapshot.
+Each works on the Connection it is given: the writer's inside its transaction, a GET route's on a snapshot.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ORDER_COLUMNS = tuple(column.name for column in SALE_ORDER.columns)
 
 
 def sealed_where(connection: Connection, condition: ColumnElement[bool], limit: int | None = None) -> list[Sealed]:
-    """The events that fit a condition on the event table, in order of sequence."""
+    """Read the events for which a condition on the event table holds, in order of sequence."""
     event = LOG.event
     query = select(event.c.line, event.c.hash).where(condition).order_by(event.c.sequence).limit(limit)
     return [_sealed(row) for row in connection.execute(query)]
@@ -37,7 +37,7 @@ def _sealed(row: Any) -> Sealed:
 
 
 def event_by_id(connection: Connection, event_id: str) -> Sealed | None:
-    """One event by its id; None where there is none, or where the text is no id."""
+    """Read one event by its id; None where there is none, or where the text is no id."""
     try:
         wanted = bytes.fromhex(event_id.replace("-", ""))
     except ValueError:
@@ -47,7 +47,7 @@ def event_by_id(connection: Connection, event_id: str) -> Sealed | None:
 
 
 def voids_of(connection: Connection, sequences: Sequence[int]) -> dict[int, int]:
-    """Which of these events are voided or reversed: sequence -> sequence of the void."""
+    """Find the voids of these events: sequence -> sequence of the void or reversal."""
     if not sequences:
         return {}
     voided = LOG.voided
@@ -60,9 +60,9 @@ def voids_of(connection: Connection, sequences: Sequence[int]) -> dict[int, int]
 def standing_then(
     connection: Connection, location_id: str, item_id: str, *, known_through: int, moment: int | None = None
 ) -> Standing:
-    """What stood of an item once the event `known_through` was recorded, folded from the log.
+    """Fold from the log what stood of an item once the event `known_through` was recorded.
 
-    With `moment` (microseconds UTC): as of it, expired reservations not counted.
+    With `moment` (microseconds UTC): as of it, without expired reservations. Without: all reservations count.
     """
     given = {"location_id": location_id, "item_id": item_id, "known_through": known_through, "moment": moment}
     if moment is None:
@@ -73,7 +73,7 @@ def standing_then(
 
 @lru_cache(maxsize=2)
 def _standing_query(*, as_of_moment: bool) -> Select[Any]:
-    # Built once: it costs ten times as much to build as to run, and a repeated batch asks it for every event.
+    # Built once: building costs ten times as much as running, and a repeated batch runs it for every event.
     pair = select(
         bindparam("location_id", type_=Text).label("location_id"), bindparam("item_id", type_=Text).label("item_id")
     ).subquery("pairs")
@@ -85,14 +85,14 @@ def _standing_query(*, as_of_moment: bool) -> Select[Any]:
 
 
 def item_used(connection: Connection, item_id: str) -> bool:
-    """Whether any event but its own definitions names the item: its base unit is fixed then."""
+    """Whether any event but a definition names the item: then its base unit is fixed."""
     event = LOG.event
     query = select(event.c.sequence).where(event.c.item_id == item_id, event.c.type != "ITEM_DEFINED").limit(1)
     return connection.execute(query).first() is not None
 
 
 def recorded_by(connection: Connection, moment: int) -> int:
-    """The last sequence recorded at or before a moment (microseconds UTC), 0 where there is none."""
+    """Find the last sequence recorded at or before a moment (microseconds UTC), 0 where there is none."""
     event = LOG.event
     low, high = 0, connection.execute(select(func.max(event.c.sequence))).scalar_one() or 0
     while low < high:
@@ -106,7 +106,7 @@ def recorded_by(connection: Connection, moment: int) -> int:
 
 
 def first_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Sealed]:
-    """The first event of each command recorded under one of these keys."""
+    """Read the first event of each command that was recorded under one of these keys, by key."""
     found = {}
     for line, digest in _rows(connection, _by_key_sql, keys):
         event = understand(bytes(line))
@@ -116,7 +116,7 @@ def first_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Seale
 
 
 def kept_answers(connection: Connection, keys: Sequence[str] | None) -> dict[str, tuple[str, bytes]]:
-    """(digest, answer) of commands that took effect without an event, by their key; None: of any one, if there is."""
+    """Read (digest, answer) of commands that took effect without an event, by key; keys None: of one, if any."""
     kept = KEPT_ANSWER.c
     query = select(kept.command_key, kept.command_digest, kept.answer)
     query = query.limit(1) if keys is None else query.where(kept.command_key.in_(keys))
@@ -124,7 +124,7 @@ def kept_answers(connection: Connection, keys: Sequence[str] | None) -> dict[str
 
 
 def orders_named(connection: Connection, order_ids: Sequence[str]) -> list[OrderState]:
-    """The orders with these ids, of whatever source."""
+    """Read the orders with these ids, of every source."""
     return [
         OrderState(
             order_id=order_id,
@@ -142,7 +142,7 @@ def orders_named(connection: Connection, order_ids: Sequence[str]) -> list[Order
 
 
 def order_row(state: OrderState) -> tuple[object, ...]:
-    """An order as the row of its table, in the order of ORDER_COLUMNS."""
+    """Make the row of an order, in the order of ORDER_COLUMNS."""
     sequences = msgspec.json.encode(state.sequences).decode("ascii")
     place = (state.order_id, state.source)
     return (*place, state.revision, state.cancelled, state.occurred_at, state.stated_at, sequences)
@@ -151,7 +151,7 @@ def order_row(state: OrderState) -> tuple[object, ...]:
 def _rows(connection: Connection, sql: Callable[[int, str], str], values: Sequence[str]) -> list[Any]:
     if not values:
         return []
-    # As few different statements as can be: the places are filled up to the next power of two.
+    # The placeholders are filled up to the next power of two, for few different statements.
     places = 1 << (len(values) - 1).bit_length()
     cursor = connection.connection.cursor()
     try:
@@ -175,14 +175,14 @@ def _orders_sql(places: int, dialect: str) -> str:
 
 
 def events_of_transfer(connection: Connection, transfer_id: str) -> list[Event]:
-    """Every event of a transfer in the log, in order. Asked for each instruction, so on the driver's cursor."""
+    """Read every event of a transfer, in order of sequence. Runs for each instruction, so on the driver's cursor."""
     return [
         understand(bytes(row[0])) for row in _rows_of(connection, _transfer_sql(connection.dialect.name), transfer_id)
     ]
 
 
 def highest_token(connection: Connection, transfer_id: str) -> int:
-    """The highest fencing token seen for a transfer, 0 if none."""
+    """Read the highest fencing token seen for a transfer, 0 if none."""
     rows = _rows_of(connection, _token_sql(connection.dialect.name), transfer_id)
     return int(rows[0][0]) if rows else 0
 

@@ -1,4 +1,4 @@
-"""What the GET routes and pages read, on a read-only connection: items, events, stock, transfers.
+"""Queries of the GET routes and pages on a read-only connection: items, events, stock, transfers.
 
 Quantities inside are thousandths, times microseconds UTC; a reservation that has expired never counts.
 """
@@ -33,13 +33,13 @@ M = TypeVar("M")
 
 
 def location_of(connection: Connection) -> Location:
-    """The location whose log this is."""
+    """Read the location of this log."""
     row = connection.execute(select(LOCATION)).one()
     return Location(location_id=row.location_id, name=row.name, timezone=row.timezone, day_start=row.day_start)
 
 
 def items(connection: Connection, *, after: str | None, limit: int) -> Page[ItemRecord]:
-    """The catalogue in order of code, with this location's reorder levels."""
+    """List the catalogue in order of code, with this location's reorder levels."""
     query = (
         select(ITEM, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target)
         .join_from(ITEM, REORDER_LEVEL, ITEM.c.item_id == REORDER_LEVEL.c.item_id, isouter=True)
@@ -74,7 +74,7 @@ def _page(found: list[M], limit: int, cursor: Callable[[M], str]) -> Page[M]:
 def events(
     connection: Connection, *, item_id: str | None, kind: EventType | None, after: int, limit: int
 ) -> Page[EventRecord]:
-    """The log in order of sequence, each event with the void that takes it out, if any."""
+    """List the log in order of sequence, each event with its void, if any."""
     event = LOG.event
     condition = event.c.sequence > after
     if item_id is not None:
@@ -97,7 +97,7 @@ _STOCK_QUERY: Final = select(
 
 
 def stock(connection: Connection, *, now: int, after: str | None, limit: int) -> Page[StockRecord]:
-    """What stands now of every item that has events, in order of code."""
+    """List what stands now of every item that has events, in order of code."""
     query = _STOCK_QUERY.order_by(STOCK.c.item_id).limit(limit + 1)
     if after is not None:
         query = query.where(STOCK.c.item_id > after)
@@ -105,7 +105,7 @@ def stock(connection: Connection, *, now: int, after: str | None, limit: int) ->
 
 
 def low_stock(connection: Connection, *, now: int, after: str | None, limit: int) -> Page[StockRecord]:
-    """The items available at or below their reorder level, in order of code, those without events too."""
+    """List the items available at or below their reorder level, in order of code, those without events too."""
     level = REORDER_LEVEL.c.level
     zero = func.coalesce(STOCK.c.on_hand, 0)
     query = (
@@ -119,28 +119,28 @@ def low_stock(connection: Connection, *, now: int, after: str | None, limit: int
                 STOCK, STOCK.c.item_id == REORDER_LEVEL.c.item_id, isouter=True
             )
         )
-        # Where something is reserved, Python decides: what has expired no longer counts.
+        # Where something is reserved, the comparison is made below, without what has expired.
         .where(case((func.coalesce(STOCK.c.reserved, 0) > 0, True), else_=zero <= level))
         .order_by(REORDER_LEVEL.c.item_id)
     )  # fmt: skip
     if after is not None:
         query = query.where(REORDER_LEVEL.c.item_id > after)
     rows = connection.execute(query).all()
-    promised = _promised(connection, [row.item_id for row in rows if row.reserved], now)
-    low = [row for row in rows if row.on_hand - promised.get(row.item_id, 0) <= row.level]
+    reserved = _unexpired(connection, [row.item_id for row in rows if row.reserved], now)
+    low = [row for row in rows if row.on_hand - reserved.get(row.item_id, 0) <= row.level]
     return _page(
-        [_stock_record(row, promised, now) for row in low[: limit + 1]], limit, lambda last: BY_ITEM.write(last.item_id)
+        [_stock_record(row, reserved, now) for row in low[: limit + 1]], limit, lambda last: BY_ITEM.write(last.item_id)
     )
 
 
 def _stock_records(connection: Connection, query: Select[Any], now: int) -> list[StockRecord]:
     rows = connection.execute(query).all()
-    promised = _promised(connection, [row.item_id for row in rows if row.reserved], now)
-    return [_stock_record(row, promised, now) for row in rows]
+    reserved = _unexpired(connection, [row.item_id for row in rows if row.reserved], now)
+    return [_stock_record(row, reserved, now) for row in rows]
 
 
-def _promised(connection: Connection, item_ids: Sequence[str], now: int) -> dict[str, int]:
-    """What is reserved of these items and has not expired."""
+def _unexpired(connection: Connection, item_ids: Sequence[str], now: int) -> dict[str, int]:
+    """Fold what is reserved of these items and has not expired, by item."""
     if not item_ids:
         return {}
     pairs = select(STOCK.c.location_id, STOCK.c.item_id).where(STOCK.c.item_id.in_(item_ids)).subquery("pairs")
@@ -148,14 +148,14 @@ def _promised(connection: Connection, item_ids: Sequence[str], now: int) -> dict
     return {row.item_id: row.reserved for row in rows}
 
 
-def _stock_record(row: Any, promised: dict[str, int], now: int) -> StockRecord:
+def _stock_record(row: Any, reserved: dict[str, int], now: int) -> StockRecord:
     last_count = None if row.counted_at is None else Place(row.counted_at, row.counted_sequence)
-    standing = Standing(row.on_hand, promised.get(row.item_id, 0), last_count, recount=bool(row.recount))
+    standing = Standing(row.on_hand, reserved.get(row.item_id, 0), last_count, recount=bool(row.recount))
     return stock_record(row.item_id, standing, now, row)
 
 
 def stock_record(item_id: str, standing: Standing, as_of: int, item: Any) -> StockRecord:
-    """What stands of an item, as it is answered; `item` is its `item_row`, `reserved` leaves out what has expired."""
+    """Make the record of a standing whose `reserved` is without what has expired; `item` is its `item_row`."""
     record = StockRecord(
         item_id=item_id,
         name=None if item is None else item.name,
@@ -173,7 +173,7 @@ def stock_record(item_id: str, standing: Standing, as_of: int, item: Any) -> Sto
 
 
 def item_row(connection: Connection, item_id: str) -> Any:
-    """Name, unit, level and target of an item; None where the catalogue does not have it."""
+    """Read name, unit, level and target of an item; None where the catalogue does not have it."""
     query = (
         select(ITEM.c.name, ITEM.c.unit, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target)
         .join_from(ITEM, REORDER_LEVEL, ITEM.c.item_id == REORDER_LEVEL.c.item_id, isouter=True)
@@ -183,11 +183,11 @@ def item_row(connection: Connection, item_id: str) -> Any:
 
 
 def stock_of(connection: Connection, item_id: str, *, now: int, as_of: int | None) -> StockRecord:
-    """What stands of one item now, or as of a moment. Raises 404 `item-not-found` where nobody ever named it."""
+    """Read what stands of one item now, or as of a moment (microseconds UTC). Raises 404 `item-not-found`."""
     if as_of is None:
         row = connection.execute(_STOCK_QUERY.where(STOCK.c.item_id == item_id)).one_or_none()
         if row is not None:
-            return _stock_record(row, _promised(connection, [item_id] if row.reserved else [], now), now)
+            return _stock_record(row, _unexpired(connection, [item_id] if row.reserved else [], now), now)
     item = item_row(connection, item_id)
     pairs = select(STOCK.c.location_id, STOCK.c.item_id).where(STOCK.c.item_id == item_id).subquery("pairs")
     moment = now if as_of is None else as_of

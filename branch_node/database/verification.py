@@ -1,4 +1,4 @@
-"""Verifying a branch's database: the chain of its log, and that the projection is the fold of the log.
+"""Verification of a branch's database: the chain of its log, and the projection against the fold of the log.
 
 Works on the snapshot of the Connection it is given and reads only; memory is bounded by a page.
 """
@@ -24,11 +24,11 @@ PAGE: Final = 5_000
 ITEMS: Final = 200
 
 Advance = Callable[[int], None]
-"""Told how many more events or items are done."""
+"""Called with the number of further events or items that are verified."""
 
 
 class VerificationFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as it must be. `sequence` or `item_id` says where."""
+    """One finding: what is wrong; where, by `sequence` or `item_id`; the recorded and the computed value."""
 
     what: str
     sequence: int | None = None
@@ -38,7 +38,7 @@ class VerificationFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def count_events(connection: Connection, location_id: str) -> int:
-    """How many events there are to verify."""
+    """Count the events to verify."""
     head = read_head(connection, LOG, location_id)
     return 0 if head is None else head.sequence
 
@@ -46,9 +46,9 @@ def count_events(connection: Connection, location_id: str) -> int:
 def verify_chain(
     connection: Connection, location_id: str, advance: Advance, *, deep: bool = False
 ) -> VerificationFinding | None:
-    """The first event that breaks the chain, is missing, or is not the head's; None where all is well.
+    """Find the first event that breaks the chain, is missing, or is not the head's; None where there is none.
 
-    `deep` also reads every line and compares it with the columns beside it, which takes several times as long.
+    `deep` also decodes every line and compares it with the columns beside it, which takes several times as long.
     """
     reached, digest = 0, EMPTY.hash
     for page in _pages(connection, deep=deep):
@@ -125,7 +125,7 @@ def _compare(sequence: int, line: bytes, row: tuple[Any, ...]) -> VerificationFi
 
 
 def count_items(connection: Connection, location_id: str) -> int:
-    """How many items there are to fold."""
+    """Count the items to fold."""
     return len(_item_ids(connection, location_id))
 
 
@@ -137,7 +137,7 @@ def _item_ids(connection: Connection, location_id: str) -> list[str]:
 
 
 def verify_projection(connection: Connection, location_id: str, advance: Advance) -> list[VerificationFinding]:
-    """Every item whose kept figures are not the fold of the log, and every event voided by none or two events."""
+    """Find the items whose kept figures are not the fold of the log, and whether the voids differ from the log."""
     findings: list[VerificationFinding] = []
     item_ids = _item_ids(connection, location_id)
     for start in range(0, len(item_ids), ITEMS):
@@ -154,9 +154,9 @@ def verify_projection(connection: Connection, location_id: str, advance: Advance
                 )
         advance(len(some))
     event, voided = LOG.event, LOG.voided
-    said = select(event.c.voided_sequence, event.c.sequence).where(event.c.voided_sequence.is_not(None))
+    logged_voids = select(event.c.voided_sequence, event.c.sequence).where(event.c.voided_sequence.is_not(None))
     kept_voids = select(voided.c.sequence, voided.c.by_sequence).where(voided.c.location_id == location_id)
-    for one, other in ((said, kept_voids), (kept_voids, said)):
+    for one, other in ((logged_voids, kept_voids), (kept_voids, logged_voids)):
         if connection.execute(select(func.count()).select_from(one.except_(other).subquery())).scalar_one():
             findings.append(VerificationFinding(what="the table of voids is not what the log says"))
             break
@@ -164,7 +164,7 @@ def verify_projection(connection: Connection, location_id: str, advance: Advance
 
 
 def _figures(standing: Standing | None) -> str:
-    """What is compared: the bound `latest` is no figure."""
+    """The compared figures as text; the bound `latest` is none."""
     if standing is None:
         standing = Standing()
     counted = "never" if standing.last_count is None else str(standing.last_count.sequence)

@@ -174,5 +174,6 @@ def _code(row: group_stock.StockRow) -> str:
 
 
 def _last_contact(found: Freshness) -> str:
-    contact = "never" if found.heard_at is None else moment_text(found.heard_at // 1_000_000 * 1_000_000)
+    seconds = None if found.last_contact_at is None else found.last_contact_at // 1_000_000 * 1_000_000
+    contact = "never" if seconds is None else moment_text(seconds)
     return f"{contact}, {found.behind} behind" if found.behind else contact

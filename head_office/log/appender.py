@@ -1,7 +1,7 @@
-"""Appending verified events to head office's log: judged, folded, copied in, with everything kept beside the log.
+"""Append of verified events to head office's log: fold check, fold, binary COPY, and the tables kept beside the log.
 
-Works inside the transaction that holds the location's head, on the driver's own cursor. Each frame's rows travel by
-binary COPY while the caller decodes the next frame.
+Works inside the transaction that holds the location's head, on the driver's own cursor. The rows of a frame are sent
+while the caller decodes the next frame.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from head_office.database.binary_copy import HEADER, ON_HAND_SIGN, TRAILER, Even
 from head_office.database.packed_arrays import register_packed_arrays
 from head_office.database.schema import FACTS_CHANNEL
 from head_office.log.decoder import Decoded, read_partially
-from head_office.log.fold_check import IngestContext, why_not
-from head_office.log.ingest_context import Situation, gather, load_location, target_of
+from head_office.log.fold_check import IngestContext, quarantine_reason
+from head_office.log.ingest_context import IngestState, load_frame, load_location, target_of
 from head_office.log.projections import add_transfers, refold_items, store_stock, store_units, store_voids
 from shared.event_log import LEAN_COLUMNS
 from shared.events import Event
@@ -35,8 +35,8 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
-class Unfit(NamedTuple):
-    """An event that goes into quarantine, or stays there."""
+class UnfoldableEvent(NamedTuple):
+    """An event that cannot be folded: it goes into quarantine, or stays there."""
 
     sequence: int
     digest: bytes
@@ -45,17 +45,17 @@ class Unfit(NamedTuple):
 
 
 class Appender:
-    """Takes events into one location's log within one transaction that holds its head. A context manager."""
+    """Appends events to one location's log within one transaction that holds its head. A context manager."""
 
     def __init__(self, connection: Connection, location_id: str, epoch: int) -> None:
         self.cursor: Cursor[Any] = connection.connection.cursor(binary=True)  # type: ignore[assignment]
         register_packed_arrays(self.cursor)
-        self.known = IngestContext(location_id, epoch)
-        self.unfit: list[Unfit] = []
+        self.context = IngestContext(location_id, epoch)
+        self.unfoldable: list[UnfoldableEvent] = []
         self.occurred_at: int | None = None  # the latest of those accepted
         self._connection = connection
         self._location_id = location_id
-        self._situation = Situation(self.known)
+        self._state = IngestState(self.context)
         self._rows = EventRows(location_id)
         self._copying = ExitStack()
         self._copy: Copy | None = None
@@ -73,18 +73,18 @@ class Appender:
         self.cursor.close()
 
     def expect_many(self) -> None:
-        """Before the first `append`, where many events come: read everything at once, so that the rows flow on."""
-        load_location(self.cursor, self._situation)
+        """Load all standings before the first `append`, where many events come, so that COPY is not interrupted."""
+        load_location(self.cursor, self._state)
 
     def append(self, decoded: Decoded, *, late: bool = False) -> None:
-        """Judge events and add those that are accepted; the others are in `unfit`. Returns while the rows still travel.
+        """Check events and append those that are accepted; the others are in `unfoldable`. Does not wait for COPY.
 
-        `late`: they do not come after everything that is in the log, so their items are folded afresh.
+        `late`: the log holds events with higher sequences, so the items are folded from the log.
         """
-        if self._situation.wants(decoded):
+        if self._state.lacks(decoded):
             self.finish_rows()
-            gather(self.cursor, self._situation, decoded)
-        rows = self._judge(decoded)
+            load_frame(self.cursor, self._state, decoded)
+        rows = self._check(decoded)
         if rows:
             if self._copy is None:
                 self._copy = self._copying.enter_context(self.cursor.copy(_COPY_EVENTS))
@@ -92,8 +92,8 @@ class Appender:
             self._copy.write(b"".join(rows))
         self._late = self._late or late
 
-    def _judge(self, decoded: Decoded) -> list[bytes]:
-        known, fold, pack = self.known, self._situation.fold, self._rows.pack
+    def _check(self, decoded: Decoded) -> list[bytes]:
+        context, fold, pack = self.context, self._state.fold, self._rows.pack
         rows: list[bytes] = []
         here = {each.voided_sequence for each in decoded.looked_up}
         latest = self.occurred_at or 0
@@ -106,52 +106,59 @@ class Appender:
             decoded.digests,
             strict=True,
         ):
-            reason = decoded.reasons.get(sequence) if event is None else why_not(known, event, sequence, previous)
+            reason = (
+                decoded.reasons.get(sequence)
+                if event is None
+                else quarantine_reason(context, event, sequence, previous)
+            )
             if event is None or reason is not None:
-                self.unfit.append(Unfit(sequence, digest, line, reason or ""))
+                self.unfoldable.append(UnfoldableEvent(sequence, digest, line, reason or ""))
                 continue
             rows.append(pack(event, event_id, digest))
             occurred_at, item_id = event.occurred_at, event.item_id
             if occurred_at > latest:  # noqa: PLR1730 - max() costs three times as much
                 latest = occurred_at
             if sequence in here:
-                known.targets[sequence] = target_of(event, event_id)
+                context.targets[sequence] = target_of(event, event_id)
             sign = ON_HAND_SIGN.get(event.type)
             if sign is not None and item_id is not None and event.quantity is not None:
                 fold.move(item_id, (occurred_at, sequence), event.quantity * sign)
             elif item_id is not None:
-                fold.other(item_id, movement(event), self._undone(event))
+                fold.other(item_id, movement(event), self._target(event))
             if event.transfer_id is not None:
                 self._transfers.append(event)
         self.occurred_at = latest or None
         return rows
 
-    def _undone(self, event: Event) -> Movement | None:
+    def _target(self, event: Event) -> Movement | None:
         if event.voided_sequence is None:
             return None
         self._voids[event.voided_sequence] = event.sequence
-        return self.known.targets[event.voided_sequence].movement
+        return self.context.targets[event.voided_sequence].movement
 
     def finish_rows(self) -> None:
-        """Wait until all rows have arrived; then the connection is free for other statements."""
+        """End the COPY; then the connection is free for other statements."""
         if self._copy is not None:
             self._copy.write(TRAILER)
             self._copy = None
         self._copying.close()
 
     def complete(self) -> None:
-        """After the last `append`: units, voids, and what must be folded afresh from the log."""
+        """Write units and voids, and fold from the log what must be, after the last `append`."""
         self.finish_rows()
-        fold = self._situation.fold
-        store_units(self.cursor, self._location_id, self.known.new_units)
+        fold = self._state.fold
+        store_units(self.cursor, self._location_id, self.context.new_units)
         store_voids(self.cursor, self._location_id, self._voids)
         fold.settle()
         refold = fold.touched if self._late else fold.refold
         fold.standings.update(refold_items(self._connection, self._location_id, refold))
 
     def write_figures(self) -> None:
-        """After `complete`: stock and transfer lines; tells who waits for facts. Reads nothing: it may be pipelined."""
-        cursor, location_id, fold = self.cursor, self._location_id, self._situation.fold
+        """Write stock and transfer lines and notify those who wait for facts, after `complete`.
+
+        Reads nothing, so it may be pipelined.
+        """
+        cursor, location_id, fold = self.cursor, self._location_id, self._state.fold
         store_stock(cursor, location_id, {item: fold.standings[item] for item in sorted(fold.touched)})
         add_transfers(cursor, location_id, self._transfers)
         if self._transfers:
@@ -159,28 +166,30 @@ class Appender:
 
 
 def keep_segments(cursor: Cursor[Any], location_id: str, segments: Iterable[tuple[int, int, bytes]]) -> None:
-    """Keep frames given as (first sequence, last sequence, frame)."""
+    """Insert frames given as (first sequence, last sequence, frame) into `log_segment`."""
     for first, last, frame in segments:
         cursor.execute(_KEEP_SEGMENT, (location_id, first, last, frame))
 
 
-def put_in_quarantine(cursor: Cursor[Any], location_id: str, unfit: Iterable[Unfit], received_at: int) -> None:
-    """Note events that cannot be folded, with what can be read of them."""
-    rows = [quarantine_row(location_id, each, received_at) for each in unfit]
+def put_in_quarantine(
+    cursor: Cursor[Any], location_id: str, unfoldable: Iterable[UnfoldableEvent], received_at: int
+) -> None:
+    """Insert events that cannot be folded into `quarantine`, with what can be read of them."""
+    rows = [quarantine_row(location_id, each, received_at) for each in unfoldable]
     if rows:
         cursor.executemany(_QUARANTINE, rows)
 
 
 def storable_reason(reason: str) -> str:
-    """PostgreSQL keeps no U+0000, and a reason may quote the event."""
+    """Make a reason that PostgreSQL can store: at most 1,000 characters, no U+0000, which a quoted event may have."""
     return reason.replace("\x00", "\N{SYMBOL FOR NULL}")[:1_000]
 
 
-def quarantine_row(location_id: str, unfit: Unfit, received_at: int) -> tuple[object, ...]:
-    """The row of an event that cannot be folded, with what could be read of it."""
-    read = read_partially(unfit.line)
-    reason = storable_reason(unfit.reason)
+def quarantine_row(location_id: str, unfoldable: UnfoldableEvent, received_at: int) -> tuple[object, ...]:
+    """Make the row of `quarantine` for an event that cannot be folded, with what can be read of it."""
+    read = read_partially(unfoldable.line)
+    reason = storable_reason(unfoldable.reason)
     return (
-        location_id, unfit.sequence, unfit.digest, reason, read.type, read.item_id, read.transfer_id, read.occurred_at,
-        received_at,
+        location_id, unfoldable.sequence, unfoldable.digest, reason, read.type, read.item_id, read.transfer_id,
+        read.occurred_at, received_at,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Whether an event that verifies can be folded, given what head office has of its location. Pure.
+"""The check whether an event that verifies can be folded, given what head office has of its location. Pure.
 
-An event that cannot is quarantined with the reason given here; nothing else of its batch is held up.
+An event that cannot be folded is quarantined with the reason given here; the rest of its batch goes on.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from shared.events import BY_HAND, Event, EventType
 from shared.stock import Movement
 
 MAX_BALANCE: Final = 10**18
-"""Beyond it a balance (thousandths) would soon no longer fit a bigint: the item's further events wait."""
+"""Beyond it a balance (thousandths) would soon no longer fit a bigint: the item's further events are quarantined."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An event that another one voids or reverses."""
+    """The event that a void or a reversal names."""
 
     event_id: bytes
     type: str
@@ -29,7 +29,7 @@ class Target:
 
 @dataclass(slots=True)
 class IngestContext:
-    """What head office knows of a location while it judges; `accept` keeps it up to date."""
+    """The state of a location that the check needs; every accepted event updates it."""
 
     location_id: str
     epoch: int
@@ -42,56 +42,56 @@ class IngestContext:
     outstanding: dict[tuple[str, str], int] = field(default_factory=dict)  # (item, reservation): still reserved
 
 
-def why_not(known: IngestContext, event: Event, sequence: int, previous: bytes) -> str | None:
-    """Why the event standing at `sequence` after the hash `previous` cannot be folded, or None; then it is accepted.
+def quarantine_reason(context: IngestContext, event: Event, sequence: int, previous: bytes) -> str | None:
+    """Check the event at `sequence` after the hash `previous`: why it cannot be folded, or None if it is accepted.
 
-    `known` must hold what the event refers to. An accepted event changes `known` for those after it.
+    `context` must hold what the event refers to, and is updated by an accepted event.
     """
-    if event.sequence != sequence or event.location_id != known.location_id or event.epoch != known.epoch:
-        reason = _misplaced(known, event, sequence, previous)
+    if event.sequence != sequence or event.location_id != context.location_id or event.epoch != context.epoch:
+        reason = _misplaced(context, event, sequence, previous)
         if reason is not None:
             return reason
     kind, item_id = event.type, event.item_id
     unit = event.unit
     fixed: str | None = ""
     if unit is not None and item_id is not None:
-        fixed = known.units.get(item_id)
+        fixed = context.units.get(item_id)
         if fixed is not None and fixed != unit:
-            return f"it is in {unit}, while {item_id} is kept in {fixed} at {known.location_id}"
+            return f"it is in {unit}, while {item_id} is kept in {fixed} at {context.location_id}"
         if fixed is None and "\x00" in unit:
             return "its unit contains the character U+0000"
-        if item_id in known.overflowing:
+        if item_id in context.overflowing:
             return f"the balance of {item_id} is out of bounds"
-    further = _FURTHER.get(kind)
-    if further is not None:
-        reason = further(known, event)
+    check_of_type = _CHECKS.get(kind)
+    if check_of_type is not None:
+        reason = check_of_type(context, event)
         if reason is not None:
             return reason
     if fixed is None and unit is not None and item_id is not None:
-        known.units[item_id] = unit
-        known.new_units[item_id] = (unit, sequence)
+        context.units[item_id] = unit
+        context.new_units[item_id] = (unit, sequence)
     return None
 
 
-def _misplaced(known: IngestContext, event: Event, sequence: int, previous: bytes) -> str | None:
-    if event.location_id != known.location_id:
-        return f"it names the location {event.location_id}, but stands in the log of {known.location_id}"
+def _misplaced(context: IngestContext, event: Event, sequence: int, previous: bytes) -> str | None:
+    if event.location_id != context.location_id:
+        return f"it names the location {event.location_id}, but stands in the log of {context.location_id}"
     if event.sequence != sequence:
         return f"it names itself event {event.sequence}, but stands at {sequence}"
     parent = event.parent
-    if event.type != EventType.EPOCH_OPENED or parent is None or event.epoch < known.epoch:
-        return f"it is of epoch {event.epoch}, while the log is in epoch {known.epoch}"
-    if (parent.epoch, parent.sequence, parent.hash) != (known.epoch, sequence - 1, previous.hex()):
+    if event.type != EventType.EPOCH_OPENED or parent is None or event.epoch < context.epoch:
+        return f"it is of epoch {event.epoch}, while the log is in epoch {context.epoch}"
+    if (parent.epoch, parent.sequence, parent.hash) != (context.epoch, sequence - 1, previous.hex()):
         return f"it opens epoch {event.epoch} after another event than the one it stands behind"
-    known.epoch = event.epoch
+    context.epoch = event.epoch
     return None
 
 
-def _void(known: IngestContext, event: Event) -> str | None:
-    target = known.targets.get(event.voided_sequence or 0)
+def _void(context: IngestContext, event: Event) -> str | None:
+    target = context.targets.get(event.voided_sequence or 0)
     if target is None:
         return f"it voids event {event.voided_sequence}, which is not among those folded"
-    if event.voided_sequence in known.voided:
+    if event.voided_sequence in context.voided:
         return f"it voids event {event.voided_sequence}, which is voided already"
     if target.event_id.hex() != (event.voided_event_id or "").replace("-", "").lower():
         return f"event {event.voided_sequence} is not {event.voided_event_id}"
@@ -101,10 +101,10 @@ def _void(known: IngestContext, event: Event) -> str | None:
     if reason is not None:
         return reason
     if event.type == EventType.TRANSFER_REVERSED:
-        reason = _once(known, event)
+        reason = _once(context, event)
         if reason is not None:
             return reason
-    known.voided.add(event.voided_sequence or 0)
+    context.voided.add(event.voided_sequence or 0)
     return None
 
 
@@ -120,30 +120,30 @@ def _reversal(event: Event, target: Target) -> str | None:
     return None
 
 
-def _once(known: IngestContext, event: Event) -> str | None:
+def _once(context: IngestContext, event: Event) -> str | None:
     key = (event.type.value, event.transfer_id or "", event.item_id or "")
-    if key in known.moved_once:
+    if key in context.moved_once:
         return f"the transfer {event.transfer_id} has a {event.type} of {event.item_id} already"
-    known.moved_once.add(key)
+    context.moved_once.add(key)
     return None
 
 
-def _reserve(known: IngestContext, event: Event) -> str | None:
+def _reserve(context: IngestContext, event: Event) -> str | None:
     key = (event.item_id or "", event.reservation_id or "")
-    known.outstanding[key] = known.outstanding.get(key, 0) + (event.quantity or 0)
+    context.outstanding[key] = context.outstanding.get(key, 0) + (event.quantity or 0)
     return None
 
 
-def _settle(known: IngestContext, event: Event) -> str | None:
+def _settle(context: IngestContext, event: Event) -> str | None:
     key = (event.item_id or "", event.reservation_id or "")
-    left = known.outstanding.get(key, 0)
+    left = context.outstanding.get(key, 0)
     if (event.quantity or 0) > left:
         return f"it takes {event.quantity} from the reservation {event.reservation_id}, which has {left} left"
-    known.outstanding[key] = left - (event.quantity or 0)
+    context.outstanding[key] = left - (event.quantity or 0)
     return None
 
 
-_FURTHER: Final[dict[EventType, Callable[[IngestContext, Event], str | None]]] = {
+_CHECKS: Final[dict[EventType, Callable[[IngestContext, Event], str | None]]] = {
     EventType.EVENT_VOIDED: _void,
     EventType.TRANSFER_REVERSED: _void,
     EventType.TRANSFER_OUT: _once,

@@ -72,12 +72,12 @@ def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
         if digest != bytes.fromhex(header.last_hash):
             raise _does_not_verify(batch, head)
         appender.complete()
-        after = Head(appender.known.epoch, segments[-1][1], digest)
+        after = Head(appender.context.epoch, segments[-1][1], digest)
         with appender.cursor.connection.pipeline():
             appender.write_figures()
             keep_segments(appender.cursor, location_id, segments)
             received_at = _move_head(appender, segments[0][0], after)
-        put_in_quarantine(appender.cursor, location_id, appender.unfit, received_at)
+        put_in_quarantine(appender.cursor, location_id, appender.unfoldable, received_at)
     return _answer(after, received_at, after.sequence - head.sequence, head.sequence + 1 - header.first_sequence)
 
 
@@ -95,7 +95,7 @@ def lock_head(connection: Connection, location_id: str) -> Head:
 
 def _move_head(appender: Appender, first_sequence: int, head: Head) -> int:
     """Move the location's head; the moment at which the batch was received."""
-    location_id = appender.known.location_id
+    location_id = appender.context.location_id
     finish = {
         "location_id": location_id,
         "first": first_sequence,

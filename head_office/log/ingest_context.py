@@ -1,6 +1,6 @@
-"""What must be read to judge and fold a frame of events: one statement a kind of question, none without need.
+"""The rows that the check and the fold of a frame of events need: one statement for each kind, only where needed.
 
-On the driver's own cursor, with binary results; inside the transaction that holds the location's head.
+Works on the driver's own cursor, with binary results, inside the transaction that holds the location's head.
 """
 
 from __future__ import annotations
@@ -60,80 +60,80 @@ FROM unnest(%(items)s::text[], %(reservations)s::text[]) AS wanted(item_id, rese
 
 
 @dataclass(slots=True)
-class Situation:
-    """A location as it stands while a batch is taken: what the judge knows, and what stands of each item."""
+class IngestState:
+    """The state of a location during an ingest: the context of the fold check, and what stands of each item."""
 
-    known: IngestContext
+    context: IngestContext
     fold: StockFold = field(default_factory=StockFold)
     loaded: set[str | None] = field(default_factory=lambda: {None})
-    whole: bool = False  # everything that stands at the location is loaded
+    whole: bool = False  # whether the standings of all items are loaded
 
-    def wants(self, decoded: Decoded) -> bool:
-        """Whether something must be read before these events can be judged."""
+    def lacks(self, decoded: Decoded) -> bool:
+        """Whether rows must be loaded before these events can be checked."""
         return bool(decoded.looked_up) or not (self.whole or decoded.items <= self.loaded)
 
 
-def load_location(cursor: Cursor[Any], situation: Situation) -> None:
-    """Bring in everything that stands at the location, unless that is more than MAX_ITEMS: worth it for many events."""
-    cursor.execute(_WHOLE_LOCATION, (situation.known.location_id, MAX_ITEMS + 1))
+def load_location(cursor: Cursor[Any], state: IngestState) -> None:
+    """Load what stands of all items, at most MAX_ITEMS; faster than `load_frame` where many events come."""
+    cursor.execute(_WHOLE_LOCATION, (state.context.location_id, MAX_ITEMS + 1))
     rows = cursor.fetchall()
-    _take(situation, rows)
-    situation.loaded.update(row[0] for row in rows)
-    situation.whole = len(rows) <= MAX_ITEMS
+    _add_standings(state, rows)
+    state.loaded.update(row[0] for row in rows)
+    state.whole = len(rows) <= MAX_ITEMS
 
 
-def gather(cursor: Cursor[Any], situation: Situation, decoded: Decoded) -> None:
-    """Bring into `situation` whatever the events of `decoded` touch or refer to."""
-    wanted = [item for item in decoded.items if item is not None and item not in situation.loaded]
-    if wanted and not situation.whole:
-        location_id = situation.known.location_id
-        _take(situation, cursor.execute(_STANDINGS, (texts(wanted), location_id, location_id)))
-        situation.loaded.update(wanted)
+def load_frame(cursor: Cursor[Any], state: IngestState, decoded: Decoded) -> None:
+    """Load into `state` what the events of `decoded` touch or refer to."""
+    wanted = [item for item in decoded.items if item is not None and item not in state.loaded]
+    if wanted and not state.whole:
+        location_id = state.context.location_id
+        _add_standings(state, cursor.execute(_STANDINGS, (texts(wanted), location_id, location_id)))
+        state.loaded.update(wanted)
     if decoded.looked_up:
-        _look_up(cursor, situation.known, decoded)
+        _look_up(cursor, state.context, decoded)
 
 
-def _take(situation: Situation, rows: Iterable[tuple[Any, ...]]) -> None:
-    known = situation.known
+def _add_standings(state: IngestState, rows: Iterable[tuple[Any, ...]]) -> None:
+    context = state.context
     for item_id, on_hand, reserved, counted_at, counted_sequence, at, sequence, recount, unit in rows:
         if unit is not None:
-            known.units[item_id] = unit
+            context.units[item_id] = unit
         if on_hand is not None:
             last_count = None if counted_at is None else Place(counted_at, counted_sequence)
-            situation.fold.standings[item_id] = Standing(on_hand, reserved, last_count, Place(at, sequence), recount)
+            state.fold.standings[item_id] = Standing(on_hand, reserved, last_count, Place(at, sequence), recount)
             if abs(on_hand) > MAX_BALANCE or reserved > MAX_BALANCE:
-                known.overflowing.add(item_id)
+                context.overflowing.add(item_id)
 
 
-def _look_up(cursor: Cursor[Any], known: IngestContext, decoded: Decoded) -> None:
-    events, location_id = decoded.looked_up, known.location_id
+def _look_up(cursor: Cursor[Any], context: IngestContext, decoded: Decoded) -> None:
+    events, location_id = decoded.looked_up, context.location_id
     targets = {each.voided_sequence for each in events if each.voided_sequence is not None}
     # Those among them become targets when they are accepted themselves.
     before = [each for each in targets if each not in decoded.sequences]
     if before:
         cursor.execute(_TARGETS, {"location_id": location_id, "sequences": bigints(before)})
         for row in cursor:
-            _add_target(known, row)
+            _add_target(context, row)
     transfers = {each.transfer_id for each in events if each.transfer_id is not None}
     if transfers:
         cursor.execute(_MOVED_ONCE, {"location_id": location_id, "transfers": texts(transfers)})
-        known.moved_once.update(cursor.fetchall())
+        context.moved_once.update(cursor.fetchall())
     reservations = {(each.item_id, each.reservation_id) for each in events if each.reservation_id is not None}
     if reservations:
         items, ids = zip(*reservations, strict=True)
         cursor.execute(_OUTSTANDING, {"location_id": location_id, "items": texts(items), "reservations": texts(ids)})
         for item_id, reservation_id, left in cursor:
-            known.outstanding[item_id, reservation_id] = left
+            context.outstanding[item_id, reservation_id] = left
 
 
-def _add_target(known: IngestContext, row: tuple[Any, ...]) -> None:
+def _add_target(context: IngestContext, row: tuple[Any, ...]) -> None:
     event_id, item_id, transfer_id, *values, is_voided = row
     moved = Movement(**dict(zip(MOVEMENT_COLUMNS, values, strict=True)))
-    known.targets[moved.sequence] = Target(bytes(event_id), moved.type, item_id, transfer_id, moved)
+    context.targets[moved.sequence] = Target(bytes(event_id), moved.type, item_id, transfer_id, moved)
     if is_voided:
-        known.voided.add(moved.sequence)
+        context.voided.add(moved.sequence)
 
 
 def target_of(event: Event, event_id: bytes) -> Target:
-    """An accepted event as the target of a void in the same frame."""
+    """Make the target of an accepted event that is voided in its own frame."""
     return Target(event_id, event.type.value, event.item_id, event.transfer_id, movement(event))

@@ -1,4 +1,4 @@
-"""What is kept beside the log at head office as events arrive: stock, transfer lines, units of items.
+"""The tables kept beside the log at head office as events arrive: stock, transfer lines, units of items, voids.
 
 Works inside the transaction that holds the location's head. The rules of stock are `shared.projection`'s.
 """
@@ -50,7 +50,7 @@ _SUM_PLACES: Final = {kind: list(SIGNS).index(name) for kind, name in SUM_OF.ite
 
 
 def store_stock(cursor: Cursor[Any], location_id: str, standings: Mapping[str, Standing]) -> None:
-    """Write what stands of the given items, in one statement."""
+    """Upsert what stands of the given items, in one statement."""
     if not standings:
         return
     each = standings.values()
@@ -71,7 +71,7 @@ def store_stock(cursor: Cursor[Any], location_id: str, standings: Mapping[str, S
 
 
 def refold_items(connection: Connection, location_id: str, items: Collection[str]) -> dict[str, Standing]:
-    """What stands of items that have events, folded afresh from the log."""
+    """Fold what stands of items that have events from the log."""
     if not items:
         return {}
     rows = connection.execute(_refold(), {"location_id": location_id, "items": sorted(items)})
@@ -80,7 +80,7 @@ def refold_items(connection: Connection, location_id: str, items: Collection[str
 
 @cache
 def _refold() -> Select[Any]:
-    # The items are named outright, not looked for among the events: one may have tens of thousands of them.
+    # The items are given, not selected from the events: an item may have tens of thousands of them.
     item = func.unnest(bindparam("items", type_=ARRAY(Text))).table_valued(column("item_id", Text), name="item")
     pairs = select(cast(bindparam("location_id"), Text).label("location_id"), item.render_derived().c.item_id).subquery(
         "pairs"
@@ -89,7 +89,7 @@ def _refold() -> Select[Any]:
 
 
 def store_units(cursor: Cursor[Any], location_id: str, units: Mapping[str, tuple[str, int]]) -> None:
-    """Keep the unit of items seen for the first time, with the event that fixed it."""
+    """Insert the unit of items that are new, with the sequence of the event that fixed it."""
     if units:
         fixed = units.values()
         cursor.execute(
@@ -98,7 +98,7 @@ def store_units(cursor: Cursor[Any], location_id: str, units: Mapping[str, tuple
 
 
 def store_voids(cursor: Cursor[Any], location_id: str, voids: Mapping[int, int]) -> None:
-    """Keep which event (key) is taken out of the fold by which (value)."""
+    """Insert which event (key) is voided or reversed by which (value)."""
     if voids:
         cursor.execute(_INSERT_VOIDED, (location_id, bigints(voids), bigints(voids.values())))
 

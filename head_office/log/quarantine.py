@@ -117,10 +117,10 @@ def retry(connection: Connection, location_id: str) -> Retried:
             lines = read_lines(connection, location_id, [row.sequence for row in page])
             for epoch, run in groupby(page, key=lambda row: _epoch_at(epochs, row.sequence)):
                 rows = list(run)
-                appender.known.epoch = max(appender.known.epoch, epoch)
+                appender.context.epoch = max(appender.context.epoch, epoch)
                 appender.append(_decoded(connection, location_id, rows, lines), late=True)
-                unfit = {each.sequence: each.reason for each in appender.unfit}
-                appender.unfit.clear()
+                unfit = {each.sequence: each.reason for each in appender.unfoldable}
+                appender.unfoldable.clear()
                 released += [row.sequence for row in rows if row.sequence not in unfit]
                 remaining += len(unfit)
                 appender.finish_rows()
@@ -129,7 +129,7 @@ def retry(connection: Connection, location_id: str) -> Retried:
             appender.complete()
             appender.write_figures()
             _release(connection, location_id, released)
-            epoch = max(head.epoch, appender.known.epoch)
+            epoch = max(head.epoch, appender.context.epoch)
             occurred_at = func.greatest(HEAD.c.occurred_at, appender.occurred_at)
             connection.execute(
                 HEAD.update().where(HEAD.c.location_id == location_id).values(epoch=epoch, occurred_at=occurred_at)

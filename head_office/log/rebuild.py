@@ -1,7 +1,7 @@
-"""The projections made anew from the log, in one pass over its rows, and held against what is kept.
+"""Rebuild of the projections from the log, and comparison with the stored ones.
 
-Set-based and linear: no event of a location is read more than a few times, whatever the number of its items. Works
-inside the transaction of the Connection it is given.
+Set-based and linear: an event is read a few times at most, whatever the number of items. The rules of stock are built
+from `shared.stock_expressions`. Works inside the transaction of the Connection it is given.
 """
 
 from __future__ import annotations
@@ -77,39 +77,39 @@ def _stock() -> Select[Any]:
         .order_by(*pair, *newest_first(EVENT))
         .cte("latest")
     )
-    moves = (
+    sums = (
         select(
             each.c.location_id,
             each.c.item_id,
             moved(each, after_count(each, counts)).label("on_hand"),
             reserved_sum(each).label("reserved"),
-            func.bool_or(received_late(each, counts)).label("came"),
+            func.bool_or(received_late(each, counts)).label("received_late"),
         )
         .select_from(each.outerjoin(counts, _same_item(counts, each)))
         .group_by(each.c.location_id, each.c.item_id)
-        .cte("moves")
+        .cte("sums")
     )
     sent = EVENT.alias("sent")
-    back = (
+    reversals = (
         select(*pair)
         .where(*named, EVENT.c.transfer_id.is_not(None), _same_item(counts, EVENT), returned_late(EVENT, sent, counts))
         .distinct()
-        .cte("back")
+        .cte("reversals")
     )
     return select(
         latest.c.location_id,
         latest.c.item_id,
-        on_hand(counts, func.coalesce(moves.c.on_hand, 0)).label("on_hand"),
-        func.coalesce(moves.c.reserved, 0).label("reserved"),
+        on_hand(counts, func.coalesce(sums.c.on_hand, 0)).label("on_hand"),
+        func.coalesce(sums.c.reserved, 0).label("reserved"),
         counts.c.occurred_at.label("counted_at"),
         counts.c.sequence.label("counted_sequence"),
         latest.c.occurred_at.label("latest_at"),
         latest.c.sequence.label("latest_sequence"),
-        or_(func.coalesce(moves.c.came, false()), back.c.item_id.is_not(None)).label("recount"),
+        or_(func.coalesce(sums.c.received_late, false()), reversals.c.item_id.is_not(None)).label("recount"),
     ).select_from(
-        latest.outerjoin(moves, _same_item(moves, latest))
+        latest.outerjoin(sums, _same_item(sums, latest))
         .outerjoin(counts, _same_item(counts, latest))
-        .outerjoin(back, _same_item(back, latest))
+        .outerjoin(reversals, _same_item(reversals, latest))
     )
 
 
@@ -143,13 +143,13 @@ FROM_THE_LOG: Final = {
     "transfer_line": _TRANSFERS,
     "voided": _sql(voids_in(EVENT, EVENT.c.location_id == func.any(_LOCATIONS))),
 }
-"""What each derived table must hold for the given locations, as the log has it, in the order of its columns."""
+"""The query, over the log, of the rows of each derived table; parameter `:locations`, columns as in the table."""
 
 PROJECTIONS: Final = ("stock", "transfer_line")
 
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
-    """What a rebuild did: rows of each projection, and how many of them were wrong, missing or too many before."""
+    """The result of a rebuild: rows of each projection, and how many were wrong, missing or superfluous before."""
 
     locations: int
     rows: dict[str, int]
@@ -157,9 +157,9 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rebuild(connection: Connection, location_id: str | None = None) -> Rebuilt:
-    """Make the projections of a location (None: of all) anew. Holds the heads until the transaction ends.
+    """Rebuild the projections of a location (None: of all). Holds the heads until the transaction ends.
 
-    Rows that are right stay as they are. Raises UnknownLocation.
+    A projection without a difference is not written. Raises UnknownLocation.
     """
     everywhere = connection.execute(select(HEAD.c.location_id).order_by(HEAD.c.location_id)).scalars().all()
     locations = list(everywhere) if location_id is None else [location_id]

@@ -90,7 +90,7 @@ def _column(location: CatalogueLocation, fresh: Freshness, cut: Mapping[str, int
     return Column(
         location_id=location.location_id,
         name=location.name,
-        last_contact_at=fresh.heard_at,
+        last_contact_at=fresh.last_contact_at,
         behind=fresh.behind,
         through=cut.get(location.location_id, fresh.sequence),
         flags=tuple(flags),

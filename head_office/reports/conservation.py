@@ -1,6 +1,6 @@
-"""Whether goods are conserved: on hand + in transit + lost = what came in and went out + what counts corrected.
+"""The conservation of goods: on hand + in transit + lost = the sum of all movements but transfers + variances.
 
-The two sides are computed apart: on hand by the fold (or read from the projection), the rest by plain sums over the
+Each side is computed on its own: on hand by the fold (or read from the projection), the rest by plain sums over the
 events that stand. Holds at every cut, as of every moment. Quantities are thousandths. Works inside the transaction of
 the Connection it is given.
 """
@@ -33,11 +33,11 @@ TERMS: Final[dict[str, tuple[EventType, ...]]] = {
     "made": (EventType.PRODUCTION_MADE,),
     "adjusted": (EventType.ADJUSTMENT,),
 }
-"""The signed sums of the right side, by the types they come from; `variance` of the counts joins them."""
+"""The signed sums of the right side and the types that each adds up; `variance` of the counts is added to them."""
 
 
 class Conservation(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of the group. `difference` is the left side minus the right side: zero, or goods came from nowhere."""
+    """One item of the group. `difference` is the left side minus the right side; it must be zero."""
 
     item_id: str
     on_hand: int
@@ -48,7 +48,7 @@ class Conservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConservationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Every item asked for, and the cut it was read at."""
+    """Every requested item, and the cut."""
 
     as_of: int | None
     cut: Cut
@@ -66,7 +66,10 @@ def conservation(
     as_of: int | None = None,
     known_at: int | None = None,
 ) -> ConservationReport:
-    """Check the given items of the group (None: all) over all locations. Reads every event of theirs."""
+    """Check the given items of the group (None: all) over all locations. Reads all their events.
+
+    Moments are microseconds UTC.
+    """
     report = stock(connection, item_ids=item_ids, as_of=as_of, known_at=known_at)
     codes = {(row.location_id, row.recorded_as): row.item_id for row in report.rows}
     sums = _Sums(codes)
@@ -78,7 +81,7 @@ def conservation(
         sums.moved((location_id, item_id), EventType(kind), int(on_hand), int(in_transit))
     for location_id, item_id, variance in connection.execute(_by_count(events)):
         sums.add((location_id, item_id), "variance", int(variance))
-    return ConservationReport(as_of=as_of, cut=report.cut, items=sums.told())
+    return ConservationReport(as_of=as_of, cut=report.cut, items=sums.conservations())
 
 
 def _by_type(events: Select[Any]) -> Select[Any]:
@@ -103,7 +106,7 @@ class _Sums:
         self._terms: dict[str, dict[str, int]] = {}
 
     def add(self, code: tuple[str, str], name: str, amount: int) -> None:
-        # What the figures do not show at all counts under its own code, so that it cannot hide.
+        # A code without a figure counts as an item of its own, so that a difference cannot go unnoticed.
         terms = self._terms.setdefault(self._codes.get(code, code[1]), {})
         terms[name] = terms.get(name, 0) + amount
 
@@ -118,7 +121,7 @@ class _Sums:
             if kind in kinds:
                 self.add(code, name, on_hand)
 
-    def told(self) -> list[Conservation]:
+    def conservations(self) -> list[Conservation]:
         items: list[Conservation] = []
         for item_id, sums in sorted(self._terms.items()):
             terms = {name: sums.get(name, 0) for name in (*TERMS, "variance")}

@@ -1,4 +1,4 @@
-"""Events of the group, whole, page by page. Works inside the transaction of the Connection it is given."""
+"""List of the group's events, whole, in pages. Works inside the transaction of the Connection it is given."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_PAGE = 1_000
 
 
 class ListedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event with its hash (hex), when it was received (microseconds UTC), and the sequence of what voids it."""
+    """One event with its hash (hex), when it was received (microseconds UTC), and the sequence of its void, if any."""
 
     event: Event
     hash: str
@@ -28,14 +28,14 @@ class ListedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventCursor(NamedTuple):
-    """The event a page ended with; the next one begins after it."""
+    """The last event of a page, after which the next page begins."""
 
     location_id: str
     sequence: Whole
 
 
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Events by location, within it by sequence; `next` is where to go on."""
+    """A page of events by location and sequence; `next`: the cursor of the next page, None on the last one."""
 
     events: list[ListedEvent]
     next: EventCursor | None
@@ -54,12 +54,12 @@ def events(
     newest_first: bool = False,
     limit: int = 100,
 ) -> EventPage:
-    """The folded events that fit every filter given. `item_id` is the code as recorded. At most MAX_PAGE a page.
+    """List the folded events that match every given filter. `item_id` is the code at the location.
 
-    `newest_first` turns the order within each location round; moments are microseconds UTC.
+    At most MAX_PAGE a page. `newest_first` reverses the order within each location; moments are microseconds UTC.
     """
     limit = min(limit, MAX_PAGE)
-    # Every index of the log begins with the location, so all of them are named where none is asked for.
+    # Every index of the log begins with the location, so all locations are given where the filter has none.
     wanted = connection.execute(select(HEAD.c.location_id)).scalars() if location_ids is None else location_ids
     query = _select(sorted(wanted), item_id, types, transfer_id)
     if occurred_from is not None:

@@ -1,7 +1,7 @@
-"""A balance taken apart: the count it starts from, each event after it, each event that does not count and why.
+"""The explanation of a balance: the count it starts from, each event after it, each event that does not count and why.
 
-The fold is `shared.stock.explain`'s; what people want to know of each event comes from its canonical line. Works inside
-the transaction of the Connection it is given.
+The fold is that of `shared.stock.explain`; each event is shown whole, from its canonical line. Works inside the
+transaction of the Connection it is given.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_EVENTS: Final = 1_000
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """One event that counts: the event whole, the figures after it; `expected` is what the book said before a count."""
+    """One event that counts, and the figures after it; `expected` is the figure just before a count."""
 
     event: Event
     on_hand: int
@@ -35,7 +35,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Passed(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that does not count, and why; `by_sequence` names the void or the count."""
+    """An event that does not count, and why; `by_sequence` is that of the void or of the count."""
 
     event: Event
     reason: str
@@ -51,7 +51,9 @@ class QuarantinedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LocationExplanation(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure. Each list holds its newest events in order of place; `left_out` counts the older ones not told.
+    """The explanation of one figure, in thousandths. Each list holds its newest events, in order of place.
+
+    `left_out` is the number of older events that are in no list.
 
     `variance` sums counted minus expected over the counts that stand.
     """
@@ -93,52 +95,52 @@ def explain(
     known_at: int | None = None,
     limit: int = MAX_EVENTS,
 ) -> LocationExplanation | None:
-    """Why the figure of one item (as recorded there) is what it is; None where nothing is known of the item.
+    """Explain the figure of one item (its code at the location); None where no event of it is known.
 
-    The figures agree with `reports.stock`. At most `limit` events of each kind are told.
+    Moments are microseconds UTC. The figures agree with `reports.group_stock`. Each list has at most `limit` events.
     """
     cut = take_cut(connection, known_at, [location_id])
     known_through = cut.sequences.get(location_id, 0)
-    hidden = _hidden(connection, location_id, cut)
+    unknown = _unknown(connection, location_id, cut)
     everything = movements_of(connection, LOG, location_id, item_id)
-    known = [each for each in everything if each.sequence not in hidden]
-    waiting = _waiting(connection, location_id, item_id, cut, as_of)
-    if not waiting and not any(each.sequence <= known_through for each in known):
+    known = [each for each in everything if each.sequence not in unknown]
+    quarantined = _quarantined(connection, location_id, item_id, cut, as_of)
+    if not quarantined and not any(each.sequence <= known_through for each in known):
         return None
     # Reservations expire by the clock, so a figure without a moment is as of now, or of the latest event if later.
     moment = as_of
     if moment is None:
         moment = max([cut.known_at or now(connection), *(each.occurred_at for each in known)])
-    told = stock.explain(known, as_of=moment, known_through=known_through)
-    passed = told.not_counted + [
-        NotCounted(movement=each, reason="not known then") for each in everything if each.sequence in hidden
+    explanation = stock.explain(known, as_of=moment, known_through=known_through)
+    excluded = explanation.not_counted + [
+        NotCounted(movement=each, reason="not known then") for each in everything if each.sequence in unknown
     ]
-    passed.sort(key=lambda each: each.movement.place)
-    steps, others = told.steps[-limit:], passed[-limit:]
-    events = _events(connection, location_id, [told.start, *steps], others)
+    excluded.sort(key=lambda each: each.movement.place)
+    steps, shown_excluded = explanation.steps[-limit:], excluded[-limit:]
+    events = _events(connection, location_id, [explanation.start, *steps], shown_excluded)
     return LocationExplanation(
         location_id=location_id,
         item_id=item_id,
         unit=_unit(connection, location_id, item_id),
         as_of=as_of,
         cut=cut,
-        on_hand=told.balance.on_hand,
-        reserved=told.balance.reserved,
-        recount=told.balance.recount,
-        variance=told.balance.variance,
-        start=None if told.start is None else _explained(told.start, events),
+        on_hand=explanation.balance.on_hand,
+        reserved=explanation.balance.reserved,
+        recount=explanation.balance.recount,
+        variance=explanation.balance.variance,
+        start=None if explanation.start is None else _explained(explanation.start, events),
         steps=[_explained(each, events) for each in steps],
         not_counted=[
             Passed(event=events[each.movement.sequence], reason=each.reason, by_sequence=each.by_sequence)
-            for each in others
+            for each in shown_excluded
         ],
-        quarantined=waiting,
-        left_out=len(told.steps) - len(steps) + len(passed) - len(others),
+        quarantined=quarantined,
+        left_out=len(explanation.steps) - len(steps) + len(excluded) - len(shown_excluded),
     )
 
 
 def codes_at(connection: Connection, location_id: str, item_id: str) -> list[str]:
-    """The codes under which a location's log may know an item of the group: its own, unless mapped, and its aliases."""
+    """List the codes that a group's item may have in a location's log: its own, unless mapped, and its aliases."""
     mapped = connection.execute(
         select(ITEM_ALIAS.c.alias, ITEM_ALIAS.c.item_id).where(
             ITEM_ALIAS.c.location_id == location_id,
@@ -157,14 +159,14 @@ def _explained(step: Step, events: Mapping[int, Event]) -> Explained:
 
 
 def _events(
-    connection: Connection, location_id: str, steps: list[Step | None], passed: list[NotCounted]
+    connection: Connection, location_id: str, steps: list[Step | None], excluded: list[NotCounted]
 ) -> dict[int, Event]:
-    told: list[Movement] = [each.movement for each in [*steps, *passed] if each is not None]
-    lines = read_lines(connection, location_id, [each.sequence for each in told])
+    shown: list[Movement] = [each.movement for each in [*steps, *excluded] if each is not None]
+    lines = read_lines(connection, location_id, [each.sequence for each in shown])
     return {sequence: understand(line) for sequence, line in lines.items()}
 
 
-def _hidden(connection: Connection, location_id: str, cut: Cut) -> set[int]:
+def _unknown(connection: Connection, location_id: str, cut: Cut) -> set[int]:
     """The events within the cut that came out of quarantine after its moment."""
     if not cut.hides_releases:
         return set()
@@ -174,7 +176,7 @@ def _hidden(connection: Connection, location_id: str, cut: Cut) -> set[int]:
     return set(connection.execute(query).scalars())
 
 
-def _waiting(
+def _quarantined(
     connection: Connection, location_id: str, item_id: str, cut: Cut, as_of: int | None
 ) -> list[QuarantinedEvent]:
     query = (

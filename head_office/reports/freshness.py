@@ -1,4 +1,4 @@
-"""How fresh the figures of each location are: what arrived last, what happened last, what the branch still has."""
+"""The freshness of each location's figures: last batch, latest event, events that the branch has not shipped yet."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from head_office.database.schema import CONTACT, HEAD, LOCATION, QUARANTINE
 
 
 class Freshness(msgspec.Struct, frozen=True, kw_only=True):
-    """One location. Moments are microseconds UTC, None where there was none yet.
+    """The freshness of one location. Moments are microseconds UTC, None where there was none yet.
 
-    `received_at`: the last batch arrived. `occurred_at`: the latest moment any of its events happened. `contacted_at`:
-    the branch's node last called, with its own log at `branch_sequence`. `quarantined`: events that wait unfolded.
+    `received_at`: when the last batch arrived. `occurred_at`: the latest moment an event of it occurred.
+    `contacted_at`: the last hello, with the branch's log at `branch_sequence`. `quarantined`: events in quarantine.
     """
 
     location_id: str
@@ -30,17 +30,17 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def behind(self) -> int:
-        """How many events the branch had at its last call that are not here."""
+        """The number of events that the branch had at its last hello and that have not arrived."""
         return max((self.branch_sequence or 0) - self.sequence, 0)
 
     @property
-    def heard_at(self) -> int | None:
-        """The last moment anything came from the branch, events or not."""
+    def last_contact_at(self) -> int | None:
+        """The moment of the last batch or hello, whichever is later."""
         return max((each for each in (self.received_at, self.contacted_at) if each is not None), default=None)
 
 
 def freshness(connection: Connection, location_ids: Collection[str] | None = None) -> dict[str, Freshness]:
-    """The freshness of the given locations (None: of all), by location."""
+    """Read the freshness of the given locations (None: all), by location."""
     held = (
         select(QUARANTINE.c.location_id, func.count().label("events"))
         .where(QUARANTINE.c.released_at.is_(None))

@@ -1,4 +1,4 @@
-"""Stock of the group, now, as of a moment, or as it was known at one; each figure with its flags.
+"""Stock of the group now, as of a moment, or known at one; each figure with its flags.
 
 Current figures are the projection's; past ones are folded by SQL from the log, within a cut that the report names.
 Quantities are thousandths, moments microseconds UTC. Works inside the transaction of the Connection it is given.
@@ -22,9 +22,9 @@ from shared.stock import BEGINNING
 class StockRow(msgspec.Struct, frozen=True, kw_only=True):
     """One item at one location. `item_id` is the group's; `recorded_as` the code in the location's log.
 
-    Flags: `negative` on hand below zero; `short` more promised than there; `recount` goods came before the last count
-    and were recorded after it; `incomplete` an event in quarantine may touch the figure; `unit_conflict` the item is
-    kept in different units.
+    Flags: `negative` on hand below zero; `short` more reserved than on hand; `recount` goods arrived before the last
+    count and were recorded after it; `incomplete` an event in quarantine may change the figure; `unit_conflict` the
+    item is recorded in different units.
     """
 
     item_id: str
@@ -55,7 +55,7 @@ FLAGS: Final = ("negative", "short", "recount", "incomplete", "unit_conflict")
 
 
 class StockKey(NamedTuple):
-    """Where a page of stock ended: the next one begins after it."""
+    """The last row of a page of stock, after which the next page begins."""
 
     item_id: str
     location_id: str
@@ -63,9 +63,9 @@ class StockKey(NamedTuple):
 
 
 class StockReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of stock in the order of item and location, and the cut it was read at.
+    """A page of stock in the order of item and location, and its cut.
 
-    `as_of` None: everything that is known. `next`: there is more after it.
+    `as_of` None: every known event counts. `next`: the cursor of the next page, None on the last one.
     """
 
     as_of: int | None
@@ -75,7 +75,7 @@ class StockReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
-    """One item over several locations, in one unit; an item kept in two units has two totals, with `unit_conflict`."""
+    """The sum of one item over locations, in one unit; an item with two units has two totals, with `unit_conflict`."""
 
     item_id: str
     unit: str | None
@@ -100,9 +100,9 @@ def stock(
     after: StockKey | None = None,
     limit: int | None = None,
 ) -> StockReport:
-    """Stock of the given locations and items (None: of all). `item_ids` are the group's.
+    """Read the stock of the given locations and items (None: all). `item_ids` are the group's.
 
-    A moment `known_at` in the future is taken as now; with one it waits for the ingests in flight, see `take_cut`.
+    Moments are microseconds UTC. With `known_at` it waits for the ingests in flight, see `take_cut`.
     """
     shape = Shape(location_ids is not None, item_ids is not None, after is not None, limit is not None)
     given: dict[str, Any] = {
@@ -168,7 +168,7 @@ def _rows(found: Sequence[Row[Any]], touched: Set[tuple[str, str | None]], confl
 
 
 def totals(rows: Iterable[StockRow]) -> list[Total]:
-    """What the group has of each item: only equal units are added. Pure; in the order of item and unit."""
+    """Sum each item over its locations; only equal units are added. Pure; in the order of item and unit."""
     sums: dict[tuple[str, str | None], list[StockRow]] = {}
     for row in rows:
         sums.setdefault((row.item_id, row.unit), []).append(row)

@@ -1,8 +1,8 @@
-"""What head office knew at a moment: a cut, the last sequence of every location, that never changes afterwards.
+"""The cut of what head office knew at a moment: the last sequence of every location. It never changes afterwards.
 
-A batch is received at a moment that its transaction takes while holding a lock shared by all ingests, until it ends
-(`larder_received_at`). Who asks what was known at K takes that lock alone for an instant (`larder_settle`): whatever
-took a moment up to K has ended by then, and nothing can take one up to K any more, even if the clock goes back.
+An ingest takes its `received_at` under a shared lock that it holds until its transaction ends (`larder_received_at`).
+A query known at K takes that lock exclusively for an instant (`larder_settle`): every ingest received by K has ended
+then, and none can be received at or before K any more, even if the clock goes back.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from shared.stock_expressions import Unknown
 class Cut:
     """The last sequence known of each location, 0 where none is.
 
-    `known_at` (microseconds UTC) is the moment it holds for, None for everything that is here. `hides_releases`: events
-    that came out of quarantine after that moment are not known, though their sequences are within the cut.
-    `holds_since`: of locations whose events the database had lost at or after that moment, because it was restored from
-    a backup, since when what was known holds; before that, more may have been known than the cut says.
+    `known_at` (microseconds UTC) is its moment, None for everything received so far. `hides_releases`: events released
+    from quarantine after that moment are not known, though their sequences are within the cut. `holds_since`: for
+    locations whose events were lost at or after that moment, as the database was restored from a backup, the moment
+    since which the cut holds; before it more may have been known.
     """
 
     known_at: int | None
@@ -49,7 +49,7 @@ class Cut:
         return unnest("cut", (("location_id", TEXT), ("sequence", BIGINT)), list(self.sequences.items()))
 
     def unknown(self) -> Unknown | None:
-        """For `shared.projection.balances`: what tells that an event within the cut was in quarantine at the moment."""
+        """Give the condition, for an `EventScope`, that an event within the cut was in quarantine at the moment."""
         if not self.hides_releases:
             return None
 
@@ -57,7 +57,7 @@ class Cut:
         return lambda location_id, sequence: in_quarantine(location_id, sequence, moment)
 
     def quarantined(self) -> ColumnElement[bool]:
-        """Of a row of `quarantine`, within the cut: whether it was in quarantine at the moment."""
+        """Give the condition that a row of `quarantine` within the cut was in quarantine at the moment."""
         held = QUARANTINE.c.released_at.is_(None)
         if self.known_at is None:
             return held
@@ -67,16 +67,16 @@ class Cut:
 def in_quarantine(
     location_id: ColumnElement[str], sequence: ColumnElement[int], known_at: ColumnElement[int]
 ) -> ColumnElement[bool]:
-    """Whether the event of that place came out of quarantine only after a moment."""
+    """Give the condition that the event at a sequence was released from quarantine after a moment."""
     held = QUARANTINE.alias()
     return exists().where(held.c.location_id == location_id, held.c.sequence == sequence, held.c.released_at > known_at)
 
 
 def take_cut(connection: Connection, known_at: int | None = None, location_ids: Collection[str] | None = None) -> Cut:
-    """What is known now, or was at `known_at` (microseconds UTC), of the given locations (None: of all).
+    """Take the cut of now, or of `known_at` (microseconds UTC), for the given locations (None: all).
 
     A moment in the future is taken as now. Waits for the ingests in flight; needs READ COMMITTED, and a transaction
-    that may write, as the moment is kept from coming again.
+    that may write, as the moment is stored so that no later ingest gets it.
     """
     if known_at is None:
         query = select(HEAD.c.location_id, HEAD.c.sequence)
@@ -112,7 +112,7 @@ def _rewound(connection: Connection, known_at: int, location_ids: Collection[str
 
 
 def settle(connection: Connection, known_at: int) -> int:
-    """Wait until nothing can be received at or before `known_at` any more; the moment itself, or now if earlier."""
+    """Wait until nothing can be received at or before `known_at` any more; return it, or now if that is earlier."""
     return int(connection.execute(select(func.larder_settle(literal(known_at, BigInteger)))).scalar_one())
 
 

@@ -1,4 +1,4 @@
-"""What to beware of in a figure: an event in quarantine may touch it; the item is kept in different units."""
+"""The flags of a figure: an event in quarantine may change it; the item is recorded in different units."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from head_office.reports.known_at import Cut
 
 
 def incomplete(connection: Connection, cut: Cut, as_of: int | None) -> set[tuple[str, str | None]]:
-    """What events in quarantine may touch: (location, item as recorded), with None for a whole location."""
+    """Find the figures that events in quarantine may change: (location, code there), None for all of a location."""
     known = cut.table()
     query = (
         select(QUARANTINE.c.location_id, QUARANTINE.c.item_id)
@@ -28,7 +28,7 @@ def incomplete(connection: Connection, cut: Cut, as_of: int | None) -> set[tuple
 
 
 def unit_conflicts(connection: Connection, item_ids: Collection[str]) -> set[str]:
-    """Those of the group's items that are kept in different units, at two locations or at one and in the catalogue."""
+    """Find the items of the group that have different units, at two locations or at one and in the catalogue."""
     if not item_ids:
         return set()
     names = array(sorted(item_ids))

@@ -1,4 +1,4 @@
-"""The queries behind `reports.stock`, built once for each shape: building them costs more than running them."""
+"""The queries of `reports.group_stock`, built once for each shape: building them costs more than running them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BIGINTS: Final = ARRAY(BigInteger)
 
 
 class Shape(NamedTuple):
-    """Which parameters a query of stock takes.
+    """The parameters that a query of stock takes.
 
     by_location: location_ids. by_item: item_ids, the group's. after: after_item, after_location, after_code. limited:
     limit.
@@ -70,14 +70,14 @@ def _pairs(shape: Shape) -> Select[Any]:
 
 @lru_cache(maxsize=16)
 def current(shape: Shape) -> Select[Any]:
-    """What stands now, with the head of the location; `quarantined` says whether anything waits anywhere."""
+    """Select what stands now, with the head of the location; `quarantined`: whether any event is in quarantine."""
     page = _pairs(shape).subquery("page")
-    promise = EVENT.alias("promise")
+    reservation = EVENT.alias("reservation")
     # Without `stands`: no event of a reservation can be voided.
     unexpired = reserved(
-        promise,
-        promise.c.location_id == page.c.location_id,
-        promise.c.item_id == page.c.item_id,
+        reservation,
+        reservation.c.location_id == page.c.location_id,
+        reservation.c.item_id == page.c.item_id,
         expired_by=func.larder_now(),
         outer=page,
     )
@@ -104,7 +104,7 @@ def current(shape: Shape) -> Select[Any]:
 
 @lru_cache(maxsize=64)
 def past(shape: Shape, as_of: bool, hides_releases: bool) -> Select[Any]:
-    """What stood within a cut: takes cut_locations, cut_sequences, expired_by; as_of and known_at where they apply."""
+    """Select what stood within a cut. Takes cut_locations, cut_sequences, expired_by; as_of and known_at as needed."""
     known = (
         func.unnest(bindparam("cut_locations", type_=_TEXTS), bindparam("cut_sequences", type_=_BIGINTS))
         .table_valued(column("location_id", Text), column("sequence", BigInteger), name="cut")

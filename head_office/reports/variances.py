@@ -1,4 +1,4 @@
-"""What every count found: counted against what the book says, recomputed by the fold, beside what it said when posted.
+"""The variance of every count: counted against expected, as the fold gives it now and as it was when posted.
 
 Quantities are thousandths, moments microseconds UTC. Works inside the transaction of the Connection it is given.
 """
@@ -22,7 +22,7 @@ from shared.stock_expressions import after_count, before, is_count, moved, newes
 
 
 class VarianceCursor(NamedTuple):
-    """The count a page ended with; the next one begins after it."""
+    """The last count of a page, after which the next page begins."""
 
     occurred_at: Whole
     location_id: str
@@ -30,7 +30,7 @@ class VarianceCursor(NamedTuple):
 
 
 class Variance(msgspec.Struct, frozen=True, kw_only=True):
-    """One count that stands. `expected` is what the book says just before it by now, `posted` what it said then."""
+    """One count that stands. `expected` is the figure just before it by the fold, `posted` the one recorded with it."""
 
     event: Event
     unit: str | None
@@ -44,7 +44,7 @@ class Variance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VarianceReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts in the order they occurred, the cut they were read at, and where to go on."""
+    """A page of counts in the order they occurred, its cut, and the cursor of the next page."""
 
     cut: Cut
     rows: list[Variance]
@@ -62,7 +62,10 @@ def variances(
     after: VarianceCursor | None = None,
     limit: int = 100,
 ) -> VarianceReport:
-    """The counts that stand, of the given locations and item as recorded (None: all), in a span of time."""
+    """List the counts that stand, of the given locations and item (its code there; None: all), in a span of time.
+
+    Moments are microseconds UTC.
+    """
     cut = take_cut(connection, known_at, location_ids)
     counts = standing_events(cut, None, is_count(EVENT)).subquery("counts")
     place = (counts.c.occurred_at, counts.c.location_id, counts.c.sequence)
@@ -99,7 +102,7 @@ def variances(
 
 
 def _before(cut: Cut, count: FromClause) -> tuple[FromClause, ColumnElement[int]]:
-    """For each row of `count`: the count before it, and what the book says just before it."""
+    """For each row of `count`: the count before it, and the figure just before it."""
     same = (EVENT.c.location_id == count.c.location_id, EVENT.c.item_id == count.c.item_id, before(EVENT, count))
     previous = (
         standing_events(cut, None, is_count(EVENT), *same).order_by(*newest_first(EVENT)).limit(1).lateral("previous")

@@ -1,8 +1,8 @@
-"""Whether head office's copy of the logs is whole, and everything derived from it is right.
+"""Verification of head office's copy of the logs and of everything derived from it.
 
-The chain over the stored lines, the lean rows against the lines, batches and heads, what lies in quarantine, voids and
-projections against the log, conservation. Memory is bounded by a page of segments. Works inside the transaction of the
-Connection it is given; while shipping goes on that should be one of `snapshot`.
+Checks the chain over the stored lines, the lean rows against the lines, batches and heads, the quarantine, voids and
+projections against the log, and conservation. Memory is bounded by a page of segments. Works inside the transaction of
+the Connection it is given; while shipping goes on that should be one of `snapshot`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _BATCHED: Final = text("SELECT coalesce(max(last_sequence), 0) FROM ingest_batch
 
 
 class ConsolidationFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that is not as it must be: what (a stable code), where, and in words."""
+    """One finding: a stable code, where it is, and the detail in words."""
 
     code: str
     detail: str
@@ -58,7 +58,7 @@ class ConsolidationFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defau
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """How much was looked at, and what was found: at most MAX_FINDINGS for each location."""
+    """The result: how much was verified, and at most MAX_FINDINGS findings for each location."""
 
     locations: int
     events: int
@@ -71,7 +71,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """A connection whose whole transaction sees the database as it is now, and changes nothing."""
+    """Open a connection with a read-only transaction on a snapshot of the database."""
     with engine.connect() as connection:
         reading = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with reading.begin():
@@ -81,9 +81,9 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 def verify(
     connection: Connection, location_id: str | None = None, *, progress: Callable[[int], None] | None = None
 ) -> Verified:
-    """Verify the log of a location (None: of all) and what is derived from it; conservation over the whole group.
+    """Verify the log of a location (None: all) and what is derived from it; conservation over the whole group.
 
-    `progress` is told how many more events were looked at. Raises UnknownLocation.
+    `progress` is called with the number of further events verified. Raises UnknownLocation.
     """
     query = select(HEAD).order_by(HEAD.c.location_id)
     heads = connection.execute(query if location_id is None else query.where(HEAD.c.location_id == location_id)).all()
@@ -128,7 +128,7 @@ def _findings(
 
 
 class _LogCheck:
-    """One location: its lines, and the rows beside them."""
+    """The check of one location's lines and of the rows beside them."""
 
     def __init__(self, connection: Connection, location_id: str) -> None:
         self._connection = connection
@@ -154,7 +154,7 @@ class _LogCheck:
             wrong = list(self._compare(frame, decoded))
             if wrong:
                 yield from wrong
-                # Go on from what is recorded, or everything after one changed line would be found as well.
+                # Go on from the recorded hash: otherwise every line after a changed one would be a finding.
                 digest = hash_at(self._connection, self._location_id, reached) or digest
             progress(len(lines))
         if (reached, digest) != (head.sequence, bytes(head.hash)):

@@ -67,7 +67,7 @@ def ingest_forgets_the_projection_of_a_single_event(patch: pytest.MonkeyPatch) -
     def forgetting(appender: Any) -> None:
         complete(appender)
         if appender.taken == 1:
-            appender._situation.fold.touched.clear()
+            appender._state.fold.touched.clear()
 
     patch.setattr(head_office.log.appender.Appender, "append", counting)
     patch.setattr(head_office.log.appender.Appender, "complete", forgetting)

@@ -42,7 +42,7 @@ def test_from_the_first_call_on(office: Engine) -> None:
     answer = say(office, branch, 6, acknowledged=6)
     assert (answer.verdict, answer.head) == (Verdict.OK, HeadMessage(1, 6, branch.hashes[6].hex()))
     seen = freshness_of(office)
-    assert (seen.behind, seen.quarantined, seen.heard_at, seen.verdict) == (0, 1, answer.time, "OK")
+    assert (seen.behind, seen.quarantined, seen.last_contact_at, seen.verdict) == (0, 1, answer.time, "OK")
     assert say(office, branch, 4, acknowledged=4).verdict is Verdict.ROLLED_BACK
     # The last event is in quarantine: its hash counts all the same.
     other = Branch().record([an_event(seed=n) for n in range(1, 6)]).scrawl([b"!", b"?"])
