@@ -92,19 +92,20 @@ def deciding(step: StepFunction) -> Decide:
     return decide
 
 
-def records(step: InstructionStep, log: str) -> list[str]:
+@cache
+def records(step: InstructionStep, log: str) -> tuple[str, ...]:
     """What the site may append to its log when asked; several where the stock or a person decides."""
     match step:
         case InstructionStep.OUT:
-            return [] if "O" in log or "R" in log else ["O", "R"]
+            return () if "O" in log or "R" in log else ("O", "R")
         case InstructionStep.REFUSE_OUT:
-            return [] if "O" in log or "R" in log else ["R"]
+            return () if "O" in log or "R" in log else ("R",)
         case InstructionStep.IN:
-            return [] if "I" in log or "R" in log else ["I", "R"]
+            return () if "I" in log or "R" in log else ("I", "R")
         case InstructionStep.REFUSE_IN:
-            return [] if "I" in log or "R" in log else ["R"]
+            return () if "I" in log or "R" in log else ("R",)
         case InstructionStep.REVERSE:
-            return ["V"] if "O" in log and "V" not in log else []
+            return ("V",) if "O" in log and "V" not in log else ()
 
 
 def with_coordinator(world: World, number: int, state: Coordinator | None) -> World:
@@ -177,6 +178,14 @@ def delivered(world: World, message: Message) -> Iterator[tuple[str, World]]:
             yield f"{step}: {letter}", world._replace(destination=world.destination + letter, destination_token=token)
 
 
+def takes_effect(world: World, message: Message) -> bool:
+    """Whether `delivered` has anything for it."""
+    step, token = message
+    if step in AT_SOURCE:
+        return token >= world.source_token and bool(records(step, world.source))
+    return token >= world.destination_token and bool(records(step, world.destination))
+
+
 def moves(decide: Decide, world: World, restores: bool) -> Iterator[tuple[str, World]]:
     for message in world.wire:
         yield "arrived", arrive(world, message)
@@ -193,18 +202,20 @@ def moves(decide: Decide, world: World, restores: bool) -> Iterator[tuple[str, W
 
 def distinct(world: World) -> World:
     """The world without what can make no difference any more."""
-    kept = frozenset(message for message in world.kept if next(delivered(world, message), None) is not None)
+    kept = frozenset([message for message in world.kept if takes_effect(world, message)])
+    office_token = world.office_token
     wire = frozenset(
-        message
-        for message in world.wire
-        if message[1] >= world.office_token
-        and (message[1] > world.office_token or next(delivered(world, message), None) is not None)
+        [
+            message
+            for message in world.wire
+            if message[1] > office_token or (message[1] == office_token and takes_effect(world, message))
+        ]
     )
     both = world.coordinators
     if both[0] is None and both[-1] is not None:
         both = both[::-1]
     if world.asked:
-        both = tuple(None if each is None else Coordinator(each.token, 0) for each in both)
+        both = tuple([None if each is None else Coordinator(each.token, 0) for each in both])
     return world._replace(kept=kept, wire=wire, coordinators=both)
 
 
@@ -275,8 +286,10 @@ def explore(
             hangs = not healed(decide, world.source, world.destination, tokens, world.asked, world.cancelled)
             assert not (hangs and live), "it hangs"
         for name, after in moves(decide, world, restores):
+            if after.token > highest or after in seen:
+                continue
             new = distinct(after)
-            if new.token <= highest and new not in seen:
+            if new not in seen:
                 happened[name] += 1
                 seen.add(new)
                 queue.append(new)
