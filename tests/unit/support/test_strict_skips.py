@@ -41,8 +41,8 @@ WHOLE_FILE = "import pytest\npytest.skip('the whole file', allow_module_level=Tr
 
 def run(folder: Path, *options: str, content: str = SKIPS, asked: str = "0") -> "subprocess.CompletedProcess[str]":
     (folder / "test_skips.py").write_text(content)
-    (folder / "pytest.ini").write_text("[pytest]\naddopts = -ra -p xdist -p tests.support.strict_skips -p no:cacheprovider\n")
-    command = [sys.executable, "-m", "pytest", *options]
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = -ra -p tests.support.strict_skips -p no:cacheprovider\n")
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", *options]
     # Other plugins take seconds to load, and are not tried here.
     environment = clean_environment({"LARDER_STRICT_SKIPS": asked, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
