@@ -19,9 +19,7 @@ from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database.engine import wait_for_database
 from shared.runtime.http import running_file
 from shared.runtime.http.server import run
-from shared.runtime.telemetry import configure_logging, get_logger
-
-log = get_logger("larder.branch")
+from shared.runtime.telemetry import configure_logging
 
 PATIENCE_SECONDS = 10.0
 

@@ -19,6 +19,7 @@ from shared.events import EventNotUnderstood
 from shared.projection import load_standings, refold
 from shared.runtime.database.row_writes import driver_sql
 from shared.stock import Standing
+from shared.stock_expressions import voids_in
 
 PAGE: Final = 5_000
 ITEMS: Final = 200
@@ -154,8 +155,10 @@ def verify_projection(connection: Connection, location_id: str, advance: Advance
                 )
         advance(len(some))
     event, voided = LOG.event, LOG.voided
-    logged_voids = select(event.c.voided_sequence, event.c.sequence).where(event.c.voided_sequence.is_not(None))
-    kept_voids = select(voided.c.sequence, voided.c.by_sequence).where(voided.c.location_id == location_id)
+    logged_voids = voids_in(event, event.c.location_id == location_id)
+    kept_voids = select(voided.c.location_id, voided.c.sequence, voided.c.by_sequence).where(
+        voided.c.location_id == location_id
+    )
     for one, other in ((logged_voids, kept_voids), (kept_voids, logged_voids)):
         if connection.execute(select(func.count()).select_from(one.except_(other).subquery())).scalar_one():
             findings.append(VerificationFinding(what="the table of voids is not what the log says"))

@@ -120,7 +120,6 @@ def _moment(text: str) -> int:
     return parse_rfc3339(text.replace(" ", "+"))[0]
 
 
-_CODE = (Query(min_length=1, max_length=64), AfterValidator(_code))
 _IN_PATH = (Path(min_length=1, max_length=64), AfterValidator(_code))
 
 LocationPath = Annotated[str, *_IN_PATH]
