@@ -25,7 +25,7 @@ from transfer_coordinator.database.transfer_reader import read_feed, read_unadop
 from transfer_coordinator.database.transfer_writer import FACTS_FEED
 from transfer_coordinator.office.head_office_client import HeadOfficeClient, retry_timer
 from transfer_coordinator.saga.planner import Policy, TransferRecord
-from transfer_coordinator.worker import round
+from transfer_coordinator.worker import rounds
 from transfer_coordinator.worker.batching import ActiveTransfers
 from transfer_coordinator.worker.mailboxes import (
     MOST_SENT,
@@ -185,7 +185,7 @@ class CoordinatorWorker:
         try:
             with self._connection.begin():
                 draft = RoundDraft(self._connection, self.holder, self._policy, self._held, one_by_one=one_by_one)
-                round.run(draft, work, sweep=sweep, commit_unknown=self._commit_unknown)
+                rounds.run(draft, work, sweep=sweep, commit_unknown=self._commit_unknown)
         except BaseException:
             # The connection's state is unknown: the next round takes a tested one, and reads what was committed.
             self._commit_unknown = True
