@@ -66,9 +66,9 @@ def test_commands_take_turns_and_do_not_lean_on_each_other(folder: Path, binarie
 def test_a_start_waits_for_a_short_command_to_end(folder: Path, binaries: Path) -> None:
     first = launcher.attach_or_start(folder, binaries=binaries)
     program = (
-        "import sys; from pathlib import Path; from shared.runtime import postgres\n"
+        "import sys; from pathlib import Path; from shared.runtime.postgres import launcher\n"
         "print('waiting', flush=True)\n"
-        "with postgres.start(Path(sys.argv[1]), binaries=Path(sys.argv[2]), wait=60): print('mine', flush=True)\n"
+        "with launcher.start(Path(sys.argv[1]), binaries=Path(sys.argv[2]), wait=60): print('mine', flush=True)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, folder, binaries], stdout=subprocess.PIPE, cwd=ROOT
