@@ -76,6 +76,7 @@ class SimulatedCoordinator:
     random: Random
     injected: Counter[str]
     crash_at: str | None = None
+    committed: bool = False
     process: Process | None = None
     sleepers: list[Process] = field(default_factory=list)
     wishes: dict[str, TransferWish] = field(default_factory=dict)
@@ -133,6 +134,7 @@ class SimulatedCoordinator:
             connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
             connection.exec_driver_sql(f"TRUNCATE {tables}")
             connection.engine.dispose()
+        self.committed = True
         # Nobody takes a new machine into service while what the old one sent is still on its way.
         self.network.late = [each for each in self.network.late if each.request.url.path != INSTRUCTIONS_PATH]
         for name, wish in self.wishes.items():

@@ -117,6 +117,7 @@ class History:
             self._one_step()
             self._look()
         self._heal()
+        self.office.committed = self.coordinator.committed = True  # whatever was noticed of their commits
         self._look()
         self._last_look()
         return self.injected
@@ -311,9 +312,11 @@ class History:
                 if invariants.follow_branch(self.here[name], connection, BRANCH_LOG, name):
                     invariants.projection_is_fold(self.here[name], connection, BRANCH_STOCK, name, name)
                     invariants.one_effect_a_command(self.here[name], name)
-        if self.office.observer.anything_written():  # by any service: the databases are on one server
-            changed = True
+        if self.office.committed:
+            changed, self.office.committed = True, False
             self._look_at_head_office()
+        if self.coordinator.committed:
+            changed, self.coordinator.committed = True, False
             self.coordinator.look()
         if changed:
             self._look_at_ends()

@@ -49,7 +49,6 @@ class Observer:
     def __init__(self, url: str, clock: VirtualClock) -> None:
         self._clock = clock
         self._clock_there: int | None = None
-        self._seen = ""
         self._engine = create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0)
         self.connection = self._engine.connect()
 
@@ -60,12 +59,6 @@ class Observer:
         if now != self._clock_there:
             self.connection.exec_driver_sql("SELECT setval('simulated_clock', %s)", (now,))
             self._clock_there = now
-
-    def anything_written(self) -> bool:
-        """Whether any transaction of the server may have written anything since the last call."""
-        seen = self.connection.exec_driver_sql("SELECT pg_current_snapshot()::text").scalar_one()
-        before, self._seen = self._seen, seen
-        return seen != before
 
     def close(self) -> None:
         self.connection.close()
@@ -92,9 +85,10 @@ def prepare_office(url: str) -> None:
 
 
 def tripwire(engine: Engine, host: Any) -> None:
-    """Let a commit on `engine` end the process when `host.crash_at` says so."""
+    """Let a commit on `engine` end the process when `host.crash_at` says so; each commit sets `host.committed`."""
 
     def wired(connection: Connection) -> None:
+        host.committed = True
         crash, host.crash_at = host.crash_at, None
         if crash == "before the commit":
             raise Crashed
@@ -112,6 +106,7 @@ class SimulatedOffice:
         self.url = url
         self._folder = folder
         self.crash_at: str | None = None
+        self.committed = False
         self._clock = clock
         self.observer = Observer(url, clock)
         self.app: FastAPI | None = None
