@@ -26,9 +26,11 @@ class Databases:
     """Makes databases on one server, and drops what is left of them at the end.
 
     fast: whether the server does not sync, so that copying a template's files beats writing them to the log.
+    postmaster: the id of the process that starts one for each connection, where that is ours.
     """
 
-    def __init__(self, url: str, *, fast: bool) -> None:
+    def __init__(self, url: str, *, fast: bool, postmaster: int | None = None) -> None:
+        self.postmaster = postmaster
         self._url = make_url(url).set(drivername="postgresql+psycopg")
         self._strategy = sql.SQL(" STRATEGY FILE_COPY" if fast else "")
         self._templates: dict[Callable[[str], object], str] = {}
@@ -91,7 +93,8 @@ def database_server(folder: Path) -> Iterator[Databases]:
         override = os.environ.get("LARDER_PG_BIN")
         binaries = launcher.find_binaries(Path(override) if override else None)
         with launcher.start(folder, binaries=binaries, options=FAST | OPTIONS) as cluster:
-            yield Databases(cluster.url(), fast=True)
+            postmaster = int((folder / "pgdata" / "postmaster.pid").read_text().split("\n", 1)[0])
+            yield Databases(cluster.url(), fast=True, postmaster=postmaster)
         shutil.rmtree(folder)
 
 
