@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.benchmarks.harness import Bench
-from tests.support.processes import ROOT, RunningProcess
+from tests.support.processes import ROOT, start_command
 from tests.support.waiting import wait_until
 
 
@@ -18,7 +18,7 @@ def yard_server(bench: Bench, name: str, *arguments: str | Path) -> Iterator[int
     """One application of `yard_http`; its port, once it takes connections."""
     output = bench.new_folder(name) / "output.log"
     command = [sys.executable, "-m", "tests.benchmarks.yard_http", name, *arguments]
-    with RunningProcess(command, output, folder=ROOT) as process:
+    with start_command(command, output, folder=ROOT) as process:
         port = int(process.wait_for(r"^ready on (\d+)$")[1])
         wait_until(lambda: listening(port), what=f"{name} on port {port}")
         yield port

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.support.processes import RunningProcess, free_port, larder, run_larder
+from tests.support.forked import larder, run_larder
+from tests.support.processes import RunningProcess, free_port
 
 PLACE = "BEY-01"
 ITEMS = (("milk", "Whole milk", "l"), ("beans", "Coffee beans", "kg"), ("odd", "<b>حلوم</b> & co", "kg"))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import psutil
 
@@ -26,6 +26,7 @@ __all__ = [
     "kill_all",
     "larder",
     "run_larder",
+    "start_command",
     "wait_gone",
 ]
 
@@ -65,28 +66,28 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | dict(extra or {})
 
 
-class RunningProcess:
-    """A process whose output, both streams in one, goes to a file. Leaving the `with` kills it if it still runs."""
+class Process(Protocol):
+    """What is used of subprocess.Popen."""
 
-    def __init__(
-        self,
-        command: Sequence[str | Path],
-        output: Path,
-        *,
-        environment: Mapping[str, str] | None = None,
-        folder: Path | None = None,
-    ) -> None:
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+class RunningProcess:
+    """A process whose output, both streams in one, is in a file of its own. Leaving the `with` kills it."""
+
+    def __init__(self, process: Process, output: Path) -> None:
+        self.process = process
         self.output = output
-        with output.open("ab") as file:
-            self.process = subprocess.Popen(
-                [str(part) for part in command],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env=clean_environment(environment),
-                start_new_session=True,
-            )
 
     @property
     def pid(self) -> int:
@@ -139,19 +140,33 @@ class RunningProcess:
         self.process.wait(10)
 
 
-def larder(*arguments: str | Path, output: Path, environment: Mapping[str, str] | None = None) -> RunningProcess:
+def start_command(command: Sequence[str | Path], output: Path, *, folder: Path | None = None) -> RunningProcess:
+    """Any program."""
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=clean_environment(),
+            start_new_session=True,
+        )
+    return RunningProcess(process, output)
+
+
+def larder(*arguments: str | Path, output: Path) -> RunningProcess:
     """`larder …` as a process of its own, running on."""
-    return RunningProcess([sys.executable, "-m", "deploy.cli", *arguments], output, environment=environment)
+    return start_command([sys.executable, "-m", "deploy.cli", *arguments], output)
 
 
 def run_larder(
-    *arguments: str | Path, environment: Mapping[str, str] | None = None, timeout: float = 60.0, text: str | None = None
+    *arguments: str | Path, environment: Mapping[str, str] | None = None, timeout: float = 60.0
 ) -> "subprocess.CompletedProcess[str]":
     """`larder …` to its end. The exit code is for the caller to look at."""
     return subprocess.run(
         [sys.executable, "-m", "deploy.cli", *(str(argument) for argument in arguments)],
         env=clean_environment(environment),
-        input=text,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from branch_node.database.api_keys import LOCAL
 from deploy.cli import app
-from tests.support.processes import RunningProcess, larder, run_larder
+from tests.support.forked import larder, run_larder
+from tests.support.processes import RunningProcess
 
 REFUSED, WRONG_USAGE = 1, 2
 

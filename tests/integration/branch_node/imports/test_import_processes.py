@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.branch_node.imports.import_runs import CREATING, a_till_file, rejected, sales
-from tests.support.processes import RunningProcess, larder, run_larder
+from tests.support.forked import larder, run_larder
+from tests.support.processes import RunningProcess
 from tests.support.waiting import wait_until
 
 ROWS = 12_000

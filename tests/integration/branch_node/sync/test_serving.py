@@ -18,8 +18,9 @@ from branch_node.database.witness import read as read_witness
 from shared.messages import CatalogueItem, CatalogueKey, Instruction, InstructionLine, InstructionStep
 from shared.runtime.http.auth import generate_key
 from tests.support.fake_head_office import FakeHeadOffice
+from tests.support.forked import larder, run_larder
 from tests.support.office_server import OfficeServer
-from tests.support.processes import RunningProcess, larder, run_larder
+from tests.support.processes import RunningProcess
 from tests.support.waiting import wait_until
 
 KEY = "lk_0123456789ab_" + "x" * 43

@@ -17,8 +17,8 @@ from shared.events import EventType
 from shared.projection import load_standings, movements_of
 from shared.stock import fold
 from tests.support.branch import PLACE
+from tests.support.forked import larder, run_larder
 from tests.support.log_check import verify_log
-from tests.support.processes import larder, run_larder
 from tests.support.waiting import wait_until
 
 CALLERS = 8

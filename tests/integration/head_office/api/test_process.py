@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 
 from tests.support.branch_log import BranchLog
-from tests.support.processes import RunningProcess, descendants, larder, run_larder, wait_gone
+from tests.support.forked import larder, run_larder
+from tests.support.processes import RunningProcess, descendants, wait_gone
 
 READY = r"larder head-office ready on (http://127\.0\.0\.1:\d+)"
 

@@ -15,7 +15,8 @@ import pytest
 from shared.messages import CatalogueItem, CatalogueLocation
 from shared.runtime.http.auth import generate_key
 from tests.integration.transfer_coordinator.office_model import OfficeModel
-from tests.support.processes import RunningProcess, larder, run_larder
+from tests.support.forked import larder, run_larder
+from tests.support.processes import RunningProcess
 from tests.support.waiting import wait_until
 
 LINES = ("--source", "A", "--destination", "B", "--line", "milk=2.5")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -15,41 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.forked import start_program
 from tests.support.processes import RunningProcess
+from tests.support.services import limited_service
 from tests.support.waiting import wait_until
 
-SERVICE = """
-import asyncio, json, sys
-from fastapi import Request
-from shared.runtime.http.application import build_app
-from shared.runtime.http.connection_limits import ConnectionLimits
-from shared.runtime.problems import ProblemCatalogue
-from shared.runtime.http.server import run
-from shared.runtime.telemetry import Telemetry, configure_logging
-
-configure_logging()
-app = build_app(title="t", version="1", catalogue=ProblemCatalogue(), telemetry=Telemetry("t"))
-
-@app.post("/size")
-async def size(request: Request) -> int:
-    return len(await request.body())
-
-@app.post("/deaf")
-async def deaf() -> str:
-    return "answered without reading"
-
-@app.get("/wait/{seconds}")
-async def wait(seconds: float, request: Request) -> str:
-    print("waiting", flush=True)
-    request.scope["larder.waits"] = True
-    try:
-        await asyncio.wait_for(request.app.state.stopping.wait(), seconds)
-    except TimeoutError:
-        return "nothing came"
-    return "told to stop"
-
-sys.exit(run(app, port=0, name="test", limits=ConnectionLimits(**json.loads(sys.argv[1]))))
-"""
 MIB = 1024 * 1024
 
 
@@ -81,8 +50,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def started(**limits: float) -> Service:
-            command = [sys.executable, "-c", SERVICE, json.dumps(limits)]
-            return Service(stack.enter_context(RunningProcess(command, tmp_path / "output")), stack)
+            process = start_program(limited_service, limits, output=tmp_path / "output")
+            return Service(stack.enter_context(process), stack)
 
         yield started
 

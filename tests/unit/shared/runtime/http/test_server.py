@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-import sys
 import urllib.request
 from pathlib import Path
 
@@ -11,41 +10,14 @@ import pytest
 
 from shared.runtime.http.server import run
 from shared.runtime.settings import SettingsError
+from tests.support.forked import start_program
 from tests.support.processes import RunningProcess
-
-SERVICE = """
-import asyncio, sys, time
-from pathlib import Path
-from fastapi import Request
-from shared.runtime.http.application import build_app
-from shared.runtime.problems import ProblemCatalogue
-from shared.runtime.http.server import run
-from shared.runtime.telemetry import Telemetry, configure_logging
-
-configure_logging()
-folder = Path(sys.argv[1])
-app = build_app(
-    title="t", version="1", catalogue=ProblemCatalogue(), telemetry=Telemetry("t"),
-    on_stop=[lambda: print("stopped in order", flush=True)],
-)
-
-@app.get("/wait")
-async def wait(request: Request) -> str:
-    print("waiting", flush=True)
-    await asyncio.wait_for(request.app.state.stopping.wait(), 60)
-    return "told"
-
-def watch():
-    return "the writer is dead" if (folder / "dead").exists() else None
-
-sys.exit(run(app, port=0, name="test", watch=watch))
-"""
+from tests.support.services import watched_service
 
 
 @pytest.fixture
 def service(tmp_path: Path):
-    command = [sys.executable, "-c", SERVICE, str(tmp_path)]
-    with RunningProcess(command, tmp_path / "output") as process:
+    with start_program(watched_service, tmp_path, output=tmp_path / "output") as process:
         yield process
 
 

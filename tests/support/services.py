@@ -1,0 +1,62 @@
+"""Small services for tests of what every service does. Each runs in a process of its own, until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+
+from shared.runtime.http.application import build_app
+from shared.runtime.http.connection_limits import ConnectionLimits
+from shared.runtime.http.server import run
+from shared.runtime.problems import ProblemCatalogue
+from shared.runtime.telemetry import Telemetry, configure_logging
+
+
+def _application(**more: Any) -> FastAPI:
+    configure_logging()
+    return build_app(title="t", version="1", catalogue=ProblemCatalogue(), telemetry=Telemetry("t"), **more)
+
+
+def limited_service(limits: dict[str, float]) -> None:
+    """A service with these members of ConnectionLimits."""
+    app = _application()
+
+    @app.post("/size")
+    async def size(request: Request) -> int:
+        return len(await request.body())
+
+    @app.post("/deaf")
+    async def deaf() -> str:
+        return "answered without reading"
+
+    @app.get("/wait/{seconds}")
+    async def wait(seconds: float, request: Request) -> str:
+        print("waiting", flush=True)
+        request.scope["larder.waits"] = True
+        try:
+            await asyncio.wait_for(request.app.state.stopping.wait(), seconds)
+        except TimeoutError:
+            return "nothing came"
+        return "told to stop"
+
+    sys.exit(run(app, port=0, name="test", limits=ConnectionLimits(**limits)))
+
+
+def watched_service(folder: Path) -> None:
+    """A service that must not go on once `folder` has a file `dead`."""
+    app = _application(on_stop=[lambda: print("stopped in order", flush=True)])
+
+    @app.get("/wait")
+    async def wait(request: Request) -> str:
+        print("waiting", flush=True)
+        await asyncio.wait_for(request.app.state.stopping.wait(), 60)
+        return "told"
+
+    def watch() -> str | None:
+        return "the writer is dead" if (folder / "dead").exists() else None
+
+    sys.exit(run(app, port=0, name="test", watch=watch))
