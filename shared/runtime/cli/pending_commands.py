@@ -25,12 +25,20 @@ FILE_NAME: Final = "pending.json"
 TRIES: Final = 4
 KEEP_SECONDS: Final = 7 * 86_400
 MOST: Final = 1_000
+SERVER_ERROR: Final = 500
 
 
 class PendingCommand(msgspec.Struct, frozen=True):
     """A command without an answer: the id made for it, and when it was first sent (Unix seconds)."""
 
     made: str
+    since: float
+
+
+class _PendingTransfer(msgspec.Struct, frozen=True):
+    """An entry as `larder transfer create` formerly stored it, under the digest of the body alone."""
+
+    transfer_id: str
     since: float
 
 
@@ -52,19 +60,32 @@ def post_pending(
 
     The id is sent as the body's member `id_member`, else as the Idempotency-Key.
     """
-    digest = sha256(msgspec.json.encode([path, body], order="sorted")).hexdigest()
+    digest = _digest([path, body])
     with _stored(directory) as pending:
+        if digest not in pending and _digest(body) in pending:
+            digest = _digest(body)
         mine = pending.setdefault(digest, PendingCommand(str(IdFactory()(SystemClock().now())), time.time())).made
     try:
         if id_member is None:
             answer = post_command(client, path, body, key=mine)
         else:
             answer = post_command(client, path, {**body, id_member: mine})
-    except RemoteProblem:
-        _forget(directory, digest)  # an answer: nothing was recorded
+    except RemoteProblem as problem:
+        if _outcome_known(problem):
+            _forget(directory, digest)
         raise
     _forget(directory, digest)
     return answer
+
+
+def _outcome_known(problem: RemoteProblem) -> bool:
+    """Whether it is known if the command was recorded; a 4xx without `recorded` means that it was not."""
+    recorded = problem.extras.get("recorded")
+    return problem.status < SERVER_ERROR if recorded is None else recorded in ("no", "yes")
+
+
+def _digest(content: Any) -> str:
+    return sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
 def _forget(directory: Path, digest: str) -> None:
@@ -72,16 +93,52 @@ def _forget(directory: Path, digest: str) -> None:
         pending.pop(digest, None)
 
 
+def _read(path: Path) -> dict[str, PendingCommand]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    try:
+        return msgspec.json.decode(content, type=dict[str, PendingCommand])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return _read_each(path, content, error)
+
+
+def _read_each(path: Path, content: bytes, error: Exception) -> dict[str, PendingCommand]:
+    """The entries of a file that holds some of the former form; they keep their digest."""
+    found: dict[str, PendingCommand] = {}
+    try:
+        for digest, entry in msgspec.json.decode(content, type=dict[str, msgspec.Raw]).items():
+            try:
+                found[digest] = msgspec.json.decode(entry, type=PendingCommand)
+            except msgspec.ValidationError:
+                former = msgspec.json.decode(entry, type=_PendingTransfer)
+                found[digest] = PendingCommand(former.transfer_id, former.since)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise _unreadable(path, error) from error
+    return found
+
+
+def _unreadable(path: Path, error: Exception) -> CommandRefused:
+    return CommandRefused(
+        f"{path} cannot be read, so it is not known whether this command was sent before ({error})",
+        "The file holds the ids of commands that got no answer. See whether what you recorded last is there, "
+        "move the file away, then give the command again.",
+    )
+
+
 @contextmanager
 def _stored(directory: Path) -> Iterator[dict[str, PendingCommand]]:
-    """The stored commands by digest, to be changed in place; the file is replaced as a whole, under a lock."""
+    """The stored commands by digest, to be changed in place; the file is replaced as a whole, under a lock.
+
+    Raises CommandRefused where the file cannot be read: a command in it would be recorded twice if it were overwritten.
+    """
     path = directory / FILE_NAME
     with (directory / f"{FILE_NAME}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            found = msgspec.json.decode(path.read_bytes(), type=dict[str, PendingCommand])
-        except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
-            found = {}
+        found = _read(path)
         before = dict(found)
         yield found
         oldest = time.time() - KEEP_SECONDS

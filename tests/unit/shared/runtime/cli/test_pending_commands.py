@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+import threading
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from shared.runtime.cli import pending_commands
@@ -80,11 +85,60 @@ def test_after_a_lost_answer_the_same_command_sends_the_same_id(service: Service
     assert service.keys[0] not in service.keys[-3:-1], "another body, another path"
 
 
-def test_a_refusal_is_an_answer(service: Service, tmp_path: Path) -> None:
-    service.answer = lambda _: httpx.Response(409, json={"code": "conflict"})
+@pytest.fixture
+def problem_server() -> Iterator[tuple[ServiceClient, dict[str, Any]]]:
+    """A client of a server on this machine that answers every POST with the problem in the given dict."""
+    problem: dict[str, Any] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            content = json.dumps(problem).encode()
+            self.send_response(problem["status"])
+            self.send_header("content-type", "application/problem+json")
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Nothing to the terminal."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    with ServiceClient(f"http://127.0.0.1:{server.server_address[1]}", sleep=lambda _: None) as client:
+        yield client, problem
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "recorded", "forgotten"),
+    [
+        (409, None, True),
+        (422, "no", True),
+        (409, "yes", True),
+        (503, "no", True),
+        (409, "unknown", False),
+        (503, "unknown", False),
+        (503, None, False),
+        (500, None, False),
+        (500, {}, False),
+    ],
+)
+def test_the_id_is_forgotten_only_where_the_outcome_is_known(
+    problem_server: tuple[ServiceClient, dict[str, Any]],
+    tmp_path: Path,
+    status: int,
+    recorded: object,
+    forgotten: bool,
+) -> None:
+    client, problem = problem_server
+    problem.update(status=status, code="some-problem", **({} if recorded is None else {"recorded": recorded}))
     with pytest.raises(RemoteProblem):
-        post_pending(service.client, tmp_path, "/v1/events", BODY)
-    assert stored(tmp_path) == {}
+        post_pending(client, tmp_path, "/v1/events", BODY)
+    assert (stored(tmp_path) == {}) is forgotten
 
 
 def test_an_id_can_be_a_member_of_the_body(service: Service, tmp_path: Path) -> None:
@@ -103,13 +157,38 @@ def test_a_command_with_a_key_of_its_own_stores_nothing(service: Service, tmp_pa
     assert not (tmp_path / FILE_NAME).exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"no json", b"[]", b'{"x": {"made": 1}}', b"\xff"])
-def test_a_file_that_cannot_be_decoded_is_replaced(service: Service, tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"no json", b"[]", b'{"x": {"made": 1}}', b"\xff", b'{"x": {"since": 1}}'])
+def test_a_file_that_cannot_be_decoded_refuses_the_command(service: Service, tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(CommandRefused, match=re.escape(str(tmp_path / FILE_NAME))) as refused:
+        post_pending(service.client, tmp_path, "/v1/events", BODY)
+    assert "move the file away" in refused.value.hint
+    assert service.bodies == []
+    assert (tmp_path / FILE_NAME).read_bytes() == content
+
+
+def test_a_file_that_cannot_be_opened_refuses_the_command(service: Service, tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+    with pytest.raises(CommandRefused, match="cannot be read"):
+        post_pending(service.client, tmp_path, "/v1/events", BODY)
+    assert service.bodies == []
+
+
+def test_a_transfer_stored_by_an_older_version_keeps_its_id(service: Service, tmp_path: Path) -> None:
+    """Its entry has another member, and another digest: of the body alone."""
+    digest = sha256(msgspec.json.encode(BODY, order="sorted")).hexdigest()
+    other = {"made": "m", "since": 4e9}
+    former = {"transfer_id": "t-1", "since": 4e9}
+    (tmp_path / FILE_NAME).write_text(json.dumps({digest: former, "0" * 64: other}))
     service.answer = lost
     with pytest.raises(CommandRefused):
-        post_pending(service.client, tmp_path, "/v1/events", BODY)
-    assert len(stored(tmp_path)) == 1
+        post_pending(service.client, tmp_path, "/v1/transfers", BODY, id_member="transfer_id")
+    service.answer = lambda _: httpx.Response(200, json={})
+    post_pending(service.client, tmp_path, "/v1/transfers", BODY, id_member="transfer_id")
+    assert {body["transfer_id"] for body in service.bodies} == {"t-1"}
+    assert stored(tmp_path) == {"0" * 64: other}
+    post_pending(service.client, tmp_path, "/v1/transfers", BODY, id_member="transfer_id")
+    assert service.bodies[-1]["transfer_id"] != "t-1", "it was answered"
 
 
 def test_what_is_stored_has_a_bound(service: Service, tmp_path: Path) -> None:
