@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from shared.runtime.cli.errors import CommandRefused
 from shared.runtime.cli.service_client import find_running, http_client, in_process_client
-from shared.runtime.client import ServiceClient
+from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from transfer_coordinator.settings import settings_of
 
 Directory = Annotated[
@@ -56,15 +56,27 @@ def coordinator(folder: Path | None, url: str | None, key: str | None) -> Iterat
 
     with DATABASE.opened(settings) as address:
         built = build(settings.model_copy(update={"database_url": SecretStr(address)}))
+        warned = False
 
         def drive() -> None:
+            nonlocal warned
             built.worker.step()
+            error = built.worker.head_office_error
+            if error is not None and not warned:
+                warned = True
+                typer.echo(_warning(error), err=True)
 
         try:
             with in_process_client(built.app, key or built.local_key) as client:
                 yield CoordinatorClient(client, drive, 0.1)
                 # The request's first instructions leave before the command ends; the next server continues from there.
-                built.worker.step()
+                drive()
                 built.worker.give_up_leases()
         finally:
             built.close()
+
+
+def _warning(error: Unreachable | RemoteProblem) -> str:
+    if isinstance(error, Unreachable):
+        return "Head office cannot be reached; transfers wait until it can."
+    return f"Head office refuses the coordinator's requests; transfers wait until it accepts them ({error})."

@@ -80,6 +80,8 @@ class CoordinatorWorker:
         self._cursor: str | None = None
         self._monotonic = clock.monotonic
         self._active = ActiveTransfers()
+        self._poll_error: Unreachable | RemoteProblem | None = None
+        self._send_error: Unreachable | RemoteProblem | None = None
         self.poll_retry = retry_timer(clock.monotonic)
         self.send_retry = retry_timer(clock.monotonic)
         self._ended = telemetry.counter("transfers_ended", "Transfers ended here", ["state"])
@@ -90,6 +92,11 @@ class CoordinatorWorker:
         telemetry.gauge("head_office_reachable", "1 while head office answers").set_function(
             lambda: float(not (self.poll_retry.failing or self.send_retry.failing))
         )
+
+    @property
+    def head_office_error(self) -> Unreachable | RemoteProblem | None:
+        """Why the last call to head office failed; None where it did not."""
+        return self._poll_error or self._send_error
 
     def expected(self) -> int:
         """How many transfers are expected to change next, at one time: see `batching`."""
@@ -127,13 +134,15 @@ class CoordinatorWorker:
             return 0
         if self.poll_retry.failing:
             log.info("head office answers again")
+        self._poll_error = None
         self.poll_retry.succeeded()
         if page.transfers or page.next != self._cursor:
             self.round_queue.put_facts(FactPage(page.transfers, page.next))
         self._cursor = page.next
         return len(page.transfers)
 
-    def _poll_failed(self, error: Exception) -> None:
+    def _poll_failed(self, error: Unreachable | RemoteProblem) -> None:
+        self._poll_error = error
         if not self.poll_retry.failing:
             log.warning("the facts cannot be read at head office; transfers wait", why=str(error))
         self.poll_retry.failed()
@@ -260,6 +269,7 @@ class CoordinatorWorker:
             self.round_queue.put_facts(FactPage(reported, None))
         if self.send_retry.failing:
             log.info("head office takes instructions again")
+        self._send_error = None
         self.send_retry.succeeded()
         return len(answers) + len(batch.fact_requests)
 
@@ -283,6 +293,7 @@ class CoordinatorWorker:
 
     def _send_failed(self, batch: SendBatch, error: Unreachable | RemoteProblem) -> None:
         self.send_queue.put_back(batch)
+        self._send_error = error
         if not self.send_retry.failing:
             log.warning("nothing can be sent to head office; transfers wait", why=str(error))
         self.send_retry.failed()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from shared.messages import CatalogueItem, CatalogueLocation
@@ -138,6 +142,48 @@ def test_the_answer_got_lost_and_the_command_is_given_again(folder: Path, served
     assert json.loads((folder / "pending.json").read_text()) == {}
     second = run("create", "--dir", folder, *LINES)
     assert first["transfer_id"] != second["transfer_id"]
+
+
+def test_a_transfer_that_an_older_version_left_pending_is_created_under_its_id(folder: Path) -> None:
+    body = {"source": "A", "destination": "B", "mode": "immediate", "lines": [{"item_id": "milk", "quantity": "2.5"}]}
+    digest = sha256(msgspec.json.encode(body, order="sorted")).hexdigest()
+    (folder / "pending.json").write_text(json.dumps({digest: {"transfer_id": "t-1", "since": time.time()}}))
+    assert run("create", "--dir", folder, *LINES)["transfer_id"] == "t-1"
+    assert json.loads((folder / "pending.json").read_text()) == {}
+
+
+def test_a_command_with_head_office_away_warns_on_standard_error(folder: Path) -> None:
+    run("create", "--dir", folder, *LINES, "--transfer-id", "t1", "--wait")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        moved = run(
+            "init", "--dir", folder, "--key", generate_key().text,
+            "--head-office", f"http://127.0.0.1:{unused.getsockname()[1]}",
+        )  # fmt: skip
+        assert moved["reached"] is False
+        for arguments in (
+            ("create", *LINES, "--wait", "--timeout", "0.5"),
+            ("list",),
+            ("show", "t1"),
+            ("cancel", "t2"),
+        ):
+            if arguments[0] == "cancel":
+                run("create", "--dir", folder, *LINES, "--transfer-id", "t2")
+            done = run_larder("transfer", *arguments, "--dir", folder, "--json")
+            assert done.stderr == "Head office cannot be reached; transfers wait until it can.\n", arguments
+            json.loads(done.stdout)
+
+
+def test_a_command_whose_key_head_office_refuses_warns_on_standard_error(
+    folder: Path, office: tuple[OfficeModel, str]
+) -> None:
+    office[0]._answer = lambda _request, _path: httpx.Response(  # type: ignore[method-assign]
+        401, json={"code": "unauthenticated", "title": "No valid key"}
+    )
+    done = run_larder("transfer", "list", "--dir", folder, "--json")
+    assert done.stderr.startswith("Head office refuses the coordinator's requests;"), done.stderr
+    assert "unauthenticated" in done.stderr
+    assert json.loads(done.stdout)["items"] == []
 
 
 def test_a_key_that_head_office_refuses(tmp_path: Path, office: tuple[OfficeModel, str], pg_database: str) -> None:
