@@ -29,7 +29,7 @@ Over sets, in SQL built from `shared.stock_expressions`:
 - `shared.projection.balances` (refold, look-ups of the past, verification at a branch; refold, as of at head office):
   tests/integration/shared/test_projection.py::test_sql_agrees_with_the_fold
   tests/integration/head_office/reports/test_reports.py::test_stock_agrees_with_the_fold
-- `head_office.log.rebuild.FROM_THE_LOG`, the projection made anew (rebuild, verification):
+- `head_office.log.rebuild.FROM_THE_LOG`, the projection computed again (rebuild, verification):
   tests/integration/head_office/reports/test_verification.py::test_what_was_shipped_verifies_and_is_rebuilt_the_same
 - `head_office.reports.stock_queries.current`, what is reserved now:
   tests/integration/head_office/reports/test_reports.py::test_reserved_now_is_that_of_the_fold

@@ -73,7 +73,7 @@ def stands(event: FromClause, voided: FromClause, scope: EventScope, *outer: Fro
         undone.append(void.c.by_sequence <= scope.known_through)
     if scope.unknown is not None:
         undone.append(~scope.unknown(void.c.location_id, void.c.by_sequence))
-    # Left to itself it correlates with the nearest query only, and would read all of `outer` anew.
+    # Left to itself it correlates with the nearest query only, and would read all of `outer` again.
     return ~exists().where(*undone).correlate(event, *outer)
 
 

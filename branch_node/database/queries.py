@@ -227,7 +227,7 @@ def transfers(connection: Connection, *, after: int, limit: int) -> Page[SiteTra
     """The transfers in this log, in the order of their first events."""
     event = LOG.event
     first = func.min(event.c.sequence)
-    heard = connection.execute(
+    rows = connection.execute(
         select(event.c.transfer_id, first.label("first"))
         .where(event.c.transfer_id.is_not(None))
         .group_by(event.c.transfer_id)
@@ -235,7 +235,7 @@ def transfers(connection: Connection, *, after: int, limit: int) -> Page[SiteTra
         .order_by(first)
         .limit(limit + 1)
     ).all()
-    by_id: dict[str, list[Event]] = {row.transfer_id: [] for row in heard}
+    by_id: dict[str, list[Event]] = {row.transfer_id: [] for row in rows}
     for each in sealed_where(connection, event.c.transfer_id.in_(list(by_id))):
         by_id[each.event.transfer_id or ""].append(each.event)
     found = [_transfer(transfer_id, events) for transfer_id, events in by_id.items()]

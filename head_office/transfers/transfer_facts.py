@@ -56,10 +56,10 @@ _STEPS_BY_PREFERENCE: Final = (
 )
 _INSTRUCTED: Final = text(
     f"""
-    SELECT asked.transfer_id, kept.body
-    FROM unnest(CAST(:transfer_ids AS text[])) AS asked (transfer_id)
+    SELECT requested.transfer_id, kept.body
+    FROM unnest(CAST(:transfer_ids AS text[])) AS requested (transfer_id)
     CROSS JOIN LATERAL (
-        SELECT body FROM instruction WHERE instruction.transfer_id = asked.transfer_id
+        SELECT body FROM instruction WHERE instruction.transfer_id = requested.transfer_id
         ORDER BY array_position(ARRAY[{", ".join(f"'{step}'" for step in _STEPS_BY_PREFERENCE)}], step), token DESC,
             location_id
         LIMIT 1
@@ -71,10 +71,10 @@ _INSTRUCTED: Final = text(
 # OFFSET 0 keeps the planner from turning the look-ups by transfer into a scan of the whole log.
 _FACTS: Final = text(
     """
-    SELECT asked.transfer_id, token.highest, fact.*
-    FROM unnest(CAST(:transfer_ids AS text[])) WITH ORDINALITY AS asked (transfer_id, place)
+    SELECT requested.transfer_id, token.highest, fact.*
+    FROM unnest(CAST(:transfer_ids AS text[])) WITH ORDINALITY AS requested (transfer_id, place)
     CROSS JOIN LATERAL (
-        SELECT max(token) AS highest FROM transfer_token WHERE transfer_id = asked.transfer_id
+        SELECT max(token) AS highest FROM transfer_token WHERE transfer_id = requested.transfer_id
     ) AS token
     LEFT JOIN LATERAL (
         SELECT location_id, sequence, type, item_id, occurred_at,
@@ -90,10 +90,10 @@ _FACTS: Final = text(
                  WHERE ingest_batch.location_id = event.location_id AND last_sequence >= event.sequence
                  ORDER BY last_sequence LIMIT 1)
             ) AS received_at
-        FROM event WHERE event.transfer_id = asked.transfer_id AND event.transfer_id IS NOT NULL
+        FROM event WHERE event.transfer_id = requested.transfer_id AND event.transfer_id IS NOT NULL
         ORDER BY location_id, sequence OFFSET 0
     ) AS fact ON true
-    ORDER BY asked.place, fact.location_id, fact.sequence
+    ORDER BY requested.place, fact.location_id, fact.sequence
     """
 )
 
@@ -105,13 +105,13 @@ def facts(connection: Connection, transfer_ids: Sequence[str]) -> list[TransferF
     """
     if not transfer_ids:
         return []
-    asked = list(dict.fromkeys(transfer_ids))
+    requested = list(dict.fromkeys(transfer_ids))
     # Read before the facts: an instruction deleted between the two is of a transfer that is over by its facts.
     kept = {
         row.transfer_id: _decode_instructed(row.body)
-        for row in connection.execute(_INSTRUCTED, {"transfer_ids": asked})
+        for row in connection.execute(_INSTRUCTED, {"transfer_ids": requested})
     }
-    rows = connection.execute(_FACTS, {"transfer_ids": asked}).all()
+    rows = connection.execute(_FACTS, {"transfer_ids": requested}).all()
     reasons = _reasons(connection, rows)
     found: dict[str, TransferFacts] = {}
     for row in rows:

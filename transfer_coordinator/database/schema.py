@@ -143,7 +143,7 @@ FACT: Final = Table(
 )
 
 # Transfers that could not be adopted, with the reason.
-STRAY: Final = Table(
+UNADOPTABLE_TRANSFER: Final = Table(
     "stray",
     metadata,
     Column("transfer_id", Text, primary_key=True),

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Row, select, text
 
 from shared.messages import Fact, InstructionLine, InstructionStep
-from transfer_coordinator.database.schema import FEED, STRAY
+from transfer_coordinator.database.schema import FEED, UNADOPTABLE_TRANSFER
 from transfer_coordinator.saga.planner import TransferRecord
 from transfer_coordinator.saga.saga import Mode, State, Transfer, TransferConflict
 
@@ -94,5 +94,9 @@ def read_feed(connection: Connection, name: str) -> tuple[str, str] | None:
 
 def read_unadoptable(connection: Connection, limit: int) -> list[str]:
     """The ids of the transfers that could not be adopted, the longest known first."""
-    rows = connection.execute(select(STRAY.c.transfer_id).order_by(STRAY.c.heard_at, STRAY.c.transfer_id).limit(limit))
+    rows = connection.execute(
+        select(UNADOPTABLE_TRANSFER.c.transfer_id)
+        .order_by(UNADOPTABLE_TRANSFER.c.heard_at, UNADOPTABLE_TRANSFER.c.transfer_id)
+        .limit(limit)
+    )
     return list(rows.scalars())

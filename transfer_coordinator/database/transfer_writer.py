@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from shared.messages import TransferFacts
 from shared.runtime.database.row_writes import upsert
 from transfer_coordinator.database import lease
-from transfer_coordinator.database.schema import FEED, STRAY, TRANSFER, now
+from transfer_coordinator.database.schema import FEED, TRANSFER, UNADOPTABLE_TRANSFER, now
 from transfer_coordinator.saga.planner import JournalEntry, Move, NewTransfer, TransferRecord
 
 FACTS_FEED: Final = "facts"
@@ -262,17 +262,17 @@ def mark_conflicts(connection: Connection, found: Mapping[str, str]) -> None:
 def add_unadoptable(connection: Connection, transfer_id: str, now: int, why: str) -> bool:
     """Store a transfer that cannot be adopted, for a person to see; whether it is new."""
     kept = connection.execute(
-        insert(STRAY)
+        insert(UNADOPTABLE_TRANSFER)
         .values(transfer_id=transfer_id, heard_at=now, why=why)
         .on_conflict_do_nothing()
-        .returning(STRAY.c.transfer_id)
+        .returning(UNADOPTABLE_TRANSFER.c.transfer_id)
     )
     return kept.first() is not None
 
 
 def remove_unadoptable(connection: Connection, names: Sequence[str]) -> None:
     """Remove transfers that ended, or were adopted after all."""
-    connection.execute(delete(STRAY).where(STRAY.c.transfer_id.in_(list(names))))
+    connection.execute(delete(UNADOPTABLE_TRANSFER).where(UNADOPTABLE_TRANSFER.c.transfer_id.in_(list(names))))
 
 
 def move_feed(connection: Connection, name: str, cursor: str, now: int, digest: str = "") -> None:
