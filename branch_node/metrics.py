@@ -31,7 +31,9 @@ def add_gauges(
         return UNKNOWN if last is None else max(0.0, (clock.now() - last) / SECOND)
 
     telemetry.gauge("unshipped_events", "Events head office has not acknowledged").set_function(unshipped_events)
-    telemetry.gauge("head_office_silence_seconds", "Since head office was last heard of").set_function(silence)
+    telemetry.gauge("head_office_silence_seconds", "Seconds since the last contact with head office").set_function(
+        silence
+    )
     telemetry.gauge("writer_waiting", "Requests in the writer's queue").set_function(writer.waiting)
     telemetry.gauge("writer_groups", "Transactions committed since the start").set_function(lambda: writer.groups)
     telemetry.gauge("writer_events", "Events recorded since the start").set_function(lambda: writer.events)

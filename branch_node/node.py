@@ -152,7 +152,9 @@ class Node:
             return verdict
         self._witness = Witness(path, self.location_id)
         if verdict is WitnessVerdict.FIRST and head.sequence:
-            log.warning("there was no witness beside this database; begun anew", path=str(path), at=head.sequence)
+            log.warning(
+                "there was no witness beside this database; a new one was begun", path=str(path), at=head.sequence
+            )
         return verdict
 
     def _connect(self, address: str, agent: AgentMode) -> None:

@@ -45,7 +45,7 @@ def larder(
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 refused or not true, 2 wrong usage. No traceback without --debug."""
+    """Run the command line; exit code 0 done, 1 refused or check failed, 2 usage. No traceback without --debug."""
     try:
         typer.main.get_command(app)(prog_name="larder")
     except Exception as error:

@@ -45,7 +45,7 @@ FORKED: Final = PROBLEMS.declare(
     "forked",
     409,
     "The branch's log is not the one head office has",
-    "Stop shipping and say hello; a person recovers the branch with 'larder branch recover'.",
+    "Stop shipping and send hello; a person recovers the branch with 'larder branch recover'.",
 )
 SUPERSEDED: Final = PROBLEMS.declare(
     "superseded",

@@ -30,7 +30,7 @@ class HeadMessage(_Message, frozen=True):
 
 
 class Hello(_Message, frozen=True, kw_only=True):
-    """A branch introduces itself. `acknowledged` is the last head that head office acknowledged to this node."""
+    """The hello of a branch. `acknowledged` is the last head that head office acknowledged to this node."""
 
     location_id: Id
     head: HeadMessage
@@ -98,7 +98,7 @@ class CatalogueKey(_Message, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ReorderLevel(_Message, frozen=True, kw_only=True):
-    """Below `level` (thousandths) the item wants ordering at this location, up to `target`."""
+    """Below `level` (thousandths) the item is to be reordered at this location, up to `target`."""
 
     location_id: Id
     item_id: Id

@@ -97,7 +97,7 @@ class TransferTotals(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        """Whether nothing is on its way: received and lost add up to what was sent, or all of it was reversed."""
+        """Whether nothing is in transit: received and lost add up to what was sent, or all of it was reversed."""
         return not any(self.in_transit.values())
 
     @property
@@ -159,5 +159,5 @@ def answered(step: InstructionStep, kinds: Collection[EventType]) -> bool:
 
 
 def site_of(step: InstructionStep, source: str, destination: str) -> str:
-    """The site that a step is asked of."""
+    """The site that a step is requested of."""
     return source if step in STEPS_AT_SOURCE else destination

@@ -127,7 +127,7 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         "/transfers",
         tags=["reading"],
         summary="The transfers that this site's log knows",
-        responses=_documented(Page[SiteTransfer], "Transfers, in the order first heard of"),
+        responses=_documented(Page[SiteTransfer], "Transfers, in the order of their first event here"),
     )
     def transfers(after: After = None, limit: Limit = 100) -> Response:
         start = _place(queries.BY_SEQUENCE, after) or 0
@@ -139,7 +139,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
     @router.get(
         "/stock",
         tags=["reading"],
-        summary="What stands of every item",
+        summary="The stock of every item",
         responses=_documented(Page[StockRecord], "Stock by item code"),
     )
     def stock(after: After = None, limit: Limit = 100) -> Response:
@@ -161,7 +161,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
     @router.get(
         "/stock/{item_id:code}",
         tags=["reading"],
-        summary="What stands of one item, now or as of a moment",
+        summary="The stock of one item, now or as of a moment",
         responses=_documented(StockRecord, "Its stock", ITEM_NOT_FOUND, INVALID_TIME),
     )
     def stock_of(item_id: str, as_of: AsOf = None) -> Response:
@@ -176,7 +176,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         "/stock/{item_id:code}/explain",
         tags=["reading"],
         summary="Why the figure is what it is",
-        responses=_documented(ExplanationRecord, "The figure taken apart", ITEM_NOT_FOUND, INVALID_TIME),
+        responses=_documented(ExplanationRecord, "The explanation of the figure", ITEM_NOT_FOUND, INVALID_TIME),
     )
     def explain(item_id: str, as_of: AsOf = None) -> Response:
         at = moment(as_of, "as_of")

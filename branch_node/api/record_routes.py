@@ -108,7 +108,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         "/orders",
         status_code=201,
         tags=["recording"],
-        summary="Record an order, all lines or none; a higher revision states it anew",
+        summary="Record an order, all lines or none; a higher revision replaces it",
         responses=problems(
             *_KEY, INVALID_QUANTITY, INVALID_TIME, FUTURE_DATE, UNKNOWN_ITEM, UNIT_DIFFERS, STRICT_ITEM,
             ORDER_SUPERSEDED, ORDER_CANCELLED, *_WRITER,
@@ -127,7 +127,7 @@ def _document_routes(router: APIRouter, context: RequestContext) -> None:
     @router.post(
         "/orders/{order_id:code}/cancel",
         tags=["recording"],
-        summary="Take a whole order back",
+        summary="Cancel an order: all its lines are voided",
         responses=problems(*_KEY, UNKNOWN_ORDER, ORDER_CANCELLED, *_WRITER)
         | {200: documented_answer(OrderAnswer, "The voids of its lines")},
         openapi_extra=documented_body(CancelInput) | _KEY_HEADER,
@@ -175,7 +175,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         "/events/{event_id:code}/void",
         status_code=201,
         tags=["recording"],
-        summary="Take an event out of every figure",
+        summary="Void an event: it counts in no figure",
         responses=problems(*_KEY, UNKNOWN_EVENT, NOT_VOIDABLE, ALREADY_VOIDED, *_WRITER)
         | {201: documented_answer(EventRecord, "The void")},
         openapi_extra=documented_body(VoidInput) | _KEY_HEADER,
@@ -190,7 +190,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         "/events/{event_id:code}/review",
         status_code=201,
         tags=["recording"],
-        summary="Say that an event was looked at",
+        summary="Record that a person reviewed an event",
         responses=problems(*_KEY, UNKNOWN_EVENT, *_WRITER) | {201: documented_answer(EventRecord, "The review")},
         openapi_extra=documented_body(ReviewInput) | _KEY_HEADER,
     )

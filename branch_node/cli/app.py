@@ -20,7 +20,7 @@ COMMANDS: Final = {
         "branch_node.cli.record_commands:record",
         "Record one event: a delivery, a sale, waste, use, a return, an adjustment, a count.",
     ),
-    "order": ("branch_node.cli.record_commands:order", "Record an order, state it anew, or cancel it."),
+    "order": ("branch_node.cli.record_commands:order", "Record an order, replace it, or cancel it."),
     "count": ("branch_node.cli.record_commands:count", "Record what was counted."),
     "import": ("branch_node.cli.import_command:import_file", "Import a till's CSV, each row exactly once."),
     "items": ("branch_node.cli.item_commands:items_app", "List the items known here; add or import items."),

@@ -24,7 +24,7 @@ from branch_node.settings import load
 from branch_node.sync.shipping_status import ShippingState
 from branch_node.sync.step_result import StepOutcome
 from shared.runtime.cli.errors import REFUSED, CommandRefused
-from shared.runtime.cli.output import AsJson, print_json, print_line, print_table
+from shared.runtime.cli.output import AsJson, counted, print_json, print_line, print_table
 from shared.runtime.cli.progress import progress_bar
 from shared.runtime.client import ServiceClient
 
@@ -55,11 +55,12 @@ def verify(
         shown = [_plain(each) for each in found]
         print_json({"location_id": place, "events": events, "items": items, "true": not found, "findings": shown})
     elif found:
-        columns = ("What", "Event#", "Item", "Recorded", "Computed")
+        columns = ("what", "event#", "item", "recorded", "computed")
         rows = [(each.what, each.sequence, each.item_id, each.recorded, each.computed) for each in found]
-        print_table(f"{place}: not true", columns, rows)
+        print_table(f"{place}: discrepancies", columns, rows)
     else:
-        print_line(f"[green]{escape(place)}: {events} events verify, and {items} items are the fold of them.[/]")
+        checked = f"{counted(events, 'event')} verified, and the figures of {counted(items, 'item')} computed from them"
+        print_line(f"[green]{escape(place)}: no discrepancy; {checked}.[/]")
     if found:
         raise typer.Exit(REFUSED)
 

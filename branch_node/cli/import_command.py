@@ -41,17 +41,19 @@ def _print_example(wanted: bool) -> None:
 
 def import_file(
     *,
-    file: Annotated[Path, typer.Argument(help="CSV in UTF-8, plain or .gz.", **_A_FILE)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV in UTF-8, plain or .gz.", **_A_FILE)],
     map_file: Annotated[Path, typer.Option("--map", help="TOML that says what the columns are.", **_A_FILE)],
     directory: Directory = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Where rows go that cannot be recorded; FILE.rejects.csv if not given.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Record nothing; say what would be.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Record nothing; print what would be recorded.")] = False,
     as_json: AsJson = False,
     example_map: Annotated[
         bool,
-        typer.Option("--example-map", is_eager=True, callback=_print_example, help="Print a map that says it all."),
+        typer.Option(
+            "--example-map", is_eager=True, callback=_print_example, help="Print an example map with every setting."
+        ),
     ] = False,
 ) -> None:
     """Import a till's CSV. Run it again whenever it was cut off: each row is recorded exactly once.
@@ -119,12 +121,12 @@ def _report(summary: ImportSummary, as_json: bool) -> None:
         (f"{would} rejected".strip(), summary.rejected),
         (f"{would} in conflict with what is recorded".strip(), summary.conflicting),
     ]
-    print_table(f"{summary.file} from {summary.source}", ("", "Rows#"), rows)
+    print_table(f"{summary.file} from {summary.source}", ("", "rows#"), rows)
     print_table(
         "",
-        ("Type", "Rows#", "Quantity#"),
+        ("type", "rows#", "quantity#"),
         [(kind, tally.rows, quantity_text(tally.quantity)) for kind, tally in sorted(summary.by_type.items())],
-        empty="Nothing of it moves stock.",
+        empty="No row changes stock.",
     )
     if summary.items_defined:
         print_line(f"{number(summary.items_defined)} items{would or ' were'} defined.")

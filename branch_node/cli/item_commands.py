@@ -57,7 +57,7 @@ def _list(directory: Path | None, as_json: bool) -> None:
         for item in found
     ]
     print_table(
-        "", ("Item", "Name", "Unit", "Category", "", "Defined"), rows,
+        "", ("item", "name", "unit", "category", "", "defined"), rows,
         empty="No items yet: they come from head office, or add one with 'larder branch items add'.",
     )  # fmt: skip
 
@@ -65,7 +65,7 @@ def _list(directory: Path | None, as_json: bool) -> None:
 @items_app.command("add")
 def add(
     *,
-    item: Annotated[str, typer.Argument(help="The item's code.")],
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="The item's code.")],
     name: Annotated[str, typer.Option(help="What people call it.")],
     unit: Annotated[str, typer.Option(help="Its base unit: kg, l, pc … Fixed after the first event.")],
     directory: Directory = None,
@@ -86,7 +86,10 @@ def add(
 
 @items_app.command("import")
 def import_items(
-    file: Annotated[Path, typer.Argument(help=f"CSV with the columns {', '.join(COLUMNS)}; the first three needed.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help=f"CSV with the columns {', '.join(COLUMNS)}; the first three needed."),
+    ],
     directory: Directory = None,
     as_json: AsJson = False,
 ) -> None:
@@ -104,7 +107,7 @@ def import_items(
         print_json({"defined": len(rows) - len(refused), "refused": refused})
     else:
         print_line(f"[green]{len(rows) - len(refused)} items defined.[/]")
-        columns = ("Line#", "Item", "Code", "Why")
+        columns = ("line#", "item", "code", "why")
         if refused:
             print_table("Refused", columns, [tuple(each.values()) for each in refused])
     if refused:

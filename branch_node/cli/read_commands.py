@@ -18,7 +18,7 @@ _AS_OF = typer.Option("--as-of", help="RFC 3339 with offset: as things stood the
 
 
 def stock(
-    item: Annotated[str | None, typer.Argument(help="One item; all if not given.")] = None,
+    item: Annotated[str | None, typer.Argument(metavar="ITEM", help="One item; all if not given.")] = None,
     directory: Directory = None,
     as_of: Annotated[str | None, _AS_OF] = None,
     low: Annotated[bool, typer.Option("--low", help="Only what is at or below its reorder level.")] = False,
@@ -49,7 +49,7 @@ def stock(
         for each in found
     ]
     title = f"As of {short_time(found[0]['as_of'])}" if found else ""
-    columns = ("Item", "Name", "On hand#", "Reserved#", "Available#", "Unit", "Reorder at#", "Look at")
+    columns = ("item", "name", "on hand#", "reserved#", "available#", "unit", "reorder at#", "flags")
     print_table(title, columns, rows, empty="Nothing was recorded yet." if not low else "Nothing is low.")
 
 
@@ -83,7 +83,7 @@ def log(
         )
         for event in found
     ]
-    columns = ("No.#", "Occurred", "Type", "Item", "Quantity#", "Unit", "By", "")
+    columns = ("sequence#", "occurred", "type", "item", "quantity#", "unit", "by", "")
     print_table("", columns, rows, empty="No such events.")
 
 
@@ -101,7 +101,7 @@ def _remark(event: dict[str, Any]) -> str:
 
 
 def explain(
-    item: Annotated[str, typer.Argument(help="The item's code.")],
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="The item's code.")],
     directory: Directory = None,
     as_of: Annotated[str | None, _AS_OF] = None,
     as_json: AsJson = False,
@@ -116,13 +116,13 @@ def explain(
     if answer["older_steps"]:
         rows.append(("", "", f"{answer['older_steps']} older events", "", "", ""))
     rows += [_step(each) for each in ([start] if start else []) + answer["steps"]]
-    columns = ("No.#", "Occurred", "Event", "Change#", "On hand#", "")
+    columns = ("sequence#", "occurred", "type", "change#", "on hand#", "")
     print_table(f"{item}: how it came about", columns, rows, empty="No event counts.")
     if answer["not_counted"] or answer["older_not_counted"]:
         rows = [_left_out(each) for each in answer["not_counted"]]
         if answer["older_not_counted"]:
             rows.insert(0, ("", "", f"{answer['older_not_counted']} older events", "", ""))
-        print_table("What does not count", ("No.#", "Occurred", "Event", "Quantity#", "Why"), rows)
+        print_table("What does not count", ("sequence#", "occurred", "type", "quantity#", "why"), rows)
     unit = now.get("unit") or ""
     print_line(
         f"As of {short_time(now['as_of'])}: on hand [bold]{number(now['on_hand'])}[/] {escape(unit)}, "

@@ -25,14 +25,16 @@ ALIASES: Final = {
 }
 _OCCURRED = typer.Option("--occurred-at", help="RFC 3339 with offset; now if not given.")
 _KEY = typer.Option("--key", help="Idempotency key; made and kept for you if not given.")
-_LINES = typer.Argument(metavar="ITEM=QUANTITY…", help="Such as milk=2.5")
+_LINES = typer.Argument(metavar="ITEM=QUANTITY", help="Such as milk=2.5")
 
 
 def record(
     *,
     event_type: Annotated[str, typer.Argument(metavar="TYPE", help=f"{', '.join(ALIASES)} or a full name.")],
-    item: Annotated[str, typer.Argument(help="The item's code.")],
-    quantity: Annotated[str, typer.Argument(help="In the item's base unit, at most three decimals.")],
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="The item's code.")],
+    quantity: Annotated[
+        str, typer.Argument(metavar="QUANTITY", help="In the item's base unit, at most three decimals.")
+    ],
     directory: Directory = None,
     reason: Annotated[str | None, typer.Option(help="A code: spoiled, broken, correction …")] = None,
     note: Annotated[str | None, typer.Option()] = None,
@@ -77,17 +79,17 @@ def record(
 
 def order(
     *,
-    order_id: Annotated[str, typer.Argument()],
+    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
     lines: Annotated[list[str] | None, _LINES] = None,
     directory: Directory = None,
-    revision: Annotated[int | None, typer.Option(help="Higher than the last: states the whole order anew.")] = None,
+    revision: Annotated[int | None, typer.Option(help="Higher than the last: replaces the whole order.")] = None,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the order: its deductions are voided.")] = False,
     occurred_at: Annotated[str | None, _OCCURRED] = None,
-    source: Annotated[str | None, typer.Option(help="Which till or system says so.")] = None,
+    source: Annotated[str | None, typer.Option(help="The till or system that it comes from.")] = None,
     reason: Annotated[str | None, typer.Option(help="With --cancel: why, as a code.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record an order, all its lines or none; state it anew with a higher --revision; or --cancel it.
+    """Record an order, all its lines or none; replace it with a higher --revision; or --cancel it.
 
     An order is known by its id, source and revision: given again, it is recorded once.
     """
@@ -108,7 +110,7 @@ def order(
         return
     _table("Recorded", answer["recorded"], empty=not answer["voided"])
     if answer["voided"]:
-        _table("Taken back", answer["voided"])
+        _table("Voided", answer["voided"])
 
 
 def count(
@@ -139,11 +141,11 @@ def count(
         (each["item_id"], each["counted"], each["expected"], each["variance"], each.get("moved_quantity"))
         for each in answer["items"]
     ]
-    columns = ("Item", "Counted#", "Expected#", "Variance#", "Moved since seen#")
+    columns = ("item", "counted#", "expected#", "variance#", "moved since seen#")
     print_table(f"Count {answer['count_id']}", columns, rows, empty="Nothing is posted yet.")
     if answer["waiting"]:
         waiting = [(each["item_id"], each.get("area"), each["counted"]) for each in answer["waiting"]]
-        print_table("Waits for the other areas", ("Item", "Area", "Counted#"), waiting)
+        print_table("Waits for the other areas", ("item", "area", "counted#"), waiting)
 
 
 def _kind(text: str) -> str:
@@ -198,5 +200,5 @@ def _table(title: str, events: list[dict[str, Any]], *, empty: bool = True) -> N
         )
         for event in events
     ]
-    columns = ("No.#", "Type", "Item", "Quantity#", "Unit", "On hand#", "Look at")
+    columns = ("sequence#", "type", "item", "quantity#", "unit", "on hand#", "flags")
     print_table(title, columns, rows, empty="Nothing new." if empty else "")

@@ -62,7 +62,7 @@ def init(
         )
     if settings.head_office is not None and settings.key is None:
         raise CommandRefused(
-            "head office wants a key",
+            "head office needs a key",
             "Give --key with the text that 'larder head-office locations add' printed for this location.",
         )
     made_key = _set_up(settings, new_key=new_key, changed=timezone is not None or day_start is not None)

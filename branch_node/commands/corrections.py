@@ -20,7 +20,7 @@ ALTERNATIVES: Final = {
     EventType.TRANSFER_IN: "Send back what was not meant to come, by a transfer; a wrong figure is an ADJUSTMENT.",
     EventType.TRANSFER_LOST: "What turned up after all is an ADJUSTMENT that names the transfer.",
     EventType.TRANSFER_REVERSED: "Send the goods by a new transfer.",
-    EventType.TRANSFER_REFUSED: "Ask for the goods by a new transfer.",
+    EventType.TRANSFER_REFUSED: "Request the goods by a new transfer.",
     EventType.STOCK_RESERVED: _RESERVATION,
     EventType.RESERVATION_REFUSED: "Reserve again.",
     EventType.RESERVATION_RELEASED: "Reserve again.",
@@ -29,7 +29,7 @@ ALTERNATIVES: Final = {
     EventType.EVENT_VOIDED: "A void is not voided: record the event again.",
     EventType.EVENT_REVIEWED: "Review the event again, with another comment.",
     EventType.ITEM_DEFINED: "Define the item again: PUT /v1/items/{item_id}.",
-    EventType.EPOCH_OPENED: "An epoch cannot be taken back.",
+    EventType.EPOCH_OPENED: "An epoch cannot be undone.",
 }
 """What to do instead, by type of event that cannot be voided."""
 

@@ -33,7 +33,7 @@ Amount = Annotated[
     ),
 ]
 OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-Source = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z", description="Which system says so")]
+Source = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z", description="The system that it comes from")]
 Revision = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 

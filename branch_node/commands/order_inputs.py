@@ -23,7 +23,7 @@ from shared.events import MAX_LINES, Code, Text
 from shared.runtime.problems import invalid_request
 
 MAX_ORDER_LINES: Final = MAX_LINES // 2
-"""A revision may void every line of the order and record as many anew, all in one command."""
+"""A revision may void every line of the order and record as many again, all in one command."""
 
 
 class OrderLineInput(LineInput, kw_only=True):
@@ -33,7 +33,7 @@ class OrderLineInput(LineInput, kw_only=True):
 
 
 class OrderInput(StrictInput, kw_only=True):
-    """A whole order. A higher revision states it anew; it is recorded at the time of the first one."""
+    """A whole order. A higher revision replaces it; it is recorded at the time of the first one."""
 
     order_id: OrderId
     revision: Revision = 1

@@ -65,7 +65,7 @@ def _check_top(found: ImportMap) -> None:
     if len(found.delimiter) != 1 or found.delimiter in '"\r\n\0' or not found.delimiter.isascii():
         raise MapFault(("delimiter",), "must be one ASCII character, such as ',' ';' '|' or a tab")
     if found.decimal == found.delimiter == ",":
-        # Valid CSV where numbers are quoted, but "1,5" could not be told from two cells of a malformed row.
+        # Valid CSV where numbers are quoted, but "1,5" could not be distinguished from two cells of a malformed row.
         raise MapFault(("decimal",), "is also the delimiter")
     if found.header is not None and (not found.header or len(set(found.header)) != len(found.header)):
         raise MapFault(("header",), "must name each column once")

@@ -97,7 +97,7 @@ class SourceFile:
                 raise FileRefused(f"{self.path} is damaged: {error}") from error
         now = os.fstat(self._disk.fileno())
         if (now.st_size, now.st_mtime_ns) != (self._begin.st_size, self._begin.st_mtime_ns):
-            raise FileRefused(f"{self.path} changed while it was read: import a copy that nobody writes to")
+            raise FileRefused(f"{self.path} changed while it was read: import a copy that is not written to")
 
     def _unpacked(self) -> IO[bytes]:
         self._disk.seek(0)

@@ -57,7 +57,7 @@ SECTIONS: Final = (("/record/deduction", "Record"), ("/stock", "Stock"), ("/log"
 SHOWS: Final = (
     (StockFilter.ALL.value, "All items"),
     (StockFilter.THERE.value, "What the book has"),
-    (StockFilter.LOOK.value, "What wants a look"),
+    (StockFilter.LOOK.value, "What needs attention"),
     (StockFilter.LOW.value, "What is low"),
 )
 

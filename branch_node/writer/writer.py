@@ -291,6 +291,6 @@ class Writer:
                 if stored_head != self._committed.head:
                     self._committed = None
         except (Problem, SQLAlchemyError, sqlite3.Error, psycopg.Error) as second:
-            log.warning("the writer connects anew", reason=repr(second), first=repr(error))
+            log.warning("the writer reconnects", reason=repr(second), first=repr(error))
             self._disconnect()
         return problem

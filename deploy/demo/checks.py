@@ -54,7 +54,7 @@ def run_checks(snapshot: Snapshot) -> list[Check]:
             ("every hash verifies, on both sides", chains_verify),
             ("projection = fold of the log, on both sides", projections_fold),
             ("nothing lost, nothing counted twice", as_answered),
-            ("every transfer ended as its caller was told", transfers_ended_as_answered),
+            ("every transfer ended in the state that its caller received", transfers_ended_as_answered),
             ("conservation: no goods appear or vanish", conserved),
         )
     ]
@@ -126,7 +126,7 @@ def transfers_ended_as_answered(snapshot: Snapshot) -> Iterable[str]:
     for transfer_id, answered in snapshot.totals.transfers.items():
         state = snapshot.transfers.get(transfer_id, "unknown")
         if state != answered or state not in ENDED:
-            yield f"{transfer_id} is {state}, its caller was told {answered}"
+            yield f"{transfer_id} is {state}, its caller received {answered}"
     for transfer_id, state in snapshot.transfers.items():
         if state not in ENDED:
             yield f"{transfer_id} hangs in {state}"

@@ -163,7 +163,7 @@ class Day:
         self._orders(self.branches, 50, hour=4)
         self.totals.orders_while_cut = self.totals.order_lines[name] - before
         goods = {"lemon": 2_000, "coffee": 500}
-        self._print_step(f"A transfer to {name} is asked for; its goods leave Hamra, and nobody answers")
+        self._print_step(f"A transfer to {name} is requested; its goods leave Hamra, and {name} does not answer")
         self._transfer("demo-3", "BEY-01", name, goods, wait=False)
         self._until(lambda: self._state("demo-3") == "IN_PENDING", "demo-3 to be on its way")
         self.coordinator.call("POST", "/v1/transfers/demo-3/cancel", {})

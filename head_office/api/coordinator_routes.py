@@ -56,7 +56,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
     @app.put(
         "/v1/instructions/{transfer_id:code}/{step}",
         tags=["transfers"],
-        summary="Ask a branch to record one step of a transfer",
+        summary="Instruct a branch to record one step of a transfer",
         openapi_extra=documented_body(Instruction),
         responses={200: documented_answer(InstructionAnswer, "`accepted`, `fenced` or `unknown-location`")},
     )
@@ -73,9 +73,9 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
     @app.post(
         INSTRUCTIONS_PATH,
         tags=["transfers"],
-        summary="Ask branches to record steps of transfers, up to 1,000 at once",
+        summary="Instruct branches to record steps of transfers, up to 1,000 at once",
         openapi_extra=documented_body(InstructionBatch),
-        responses={200: documented_answer(InstructionAnswers, "One answer for each, in the order asked")},
+        responses={200: documented_answer(InstructionAnswers, "One answer for each, in the order of the request")},
     )
     def put_instructions(raw: RawBody, principal: Principal = coordinator) -> Response:
         del principal
@@ -87,9 +87,9 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
     @app.post(
         "/v1/transfer-facts",
         tags=["transfers"],
-        summary="What the logs say of transfers",
+        summary="The facts of transfers",
         openapi_extra=documented_body(FactsRequest),
-        responses={200: documented_answer(FactsAnswer, "The facts of each transfer, in the order asked")},
+        responses={200: documented_answer(FactsAnswer, "The facts of each transfer, in the order of the request")},
     )
     def read_facts(raw: RawBody, principal: Principal = coordinator) -> Response:
         del principal

@@ -58,7 +58,7 @@ class ItemBody(Body, frozen=True):
 
 
 class ReorderBody(Body, frozen=True):
-    """Below `level` the item wants ordering, up to `target`; both zero: no level. Numbers or decimal strings."""
+    """Below `level` the item is to be reordered, up to `target`; both zero: no level. Numbers or decimal strings."""
 
     level: msgspec.Raw
     target: msgspec.Raw
@@ -201,7 +201,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
     @app.put(
         "/v1/reorder-levels/{location_id:code}/{item_id:code}",
         tags=["catalogue"],
-        summary="Say when an item wants ordering at a location",
+        summary="Set the reorder level of an item at a location",
         openapi_extra=documented_body(ReorderBody),
         responses={
             200: documented_answer(ReorderOut, "The level as it stands now"),
@@ -232,7 +232,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
     @app.get(
         "/v1/items-waiting",
         tags=["catalogue"],
-        summary="Items that branches defined by themselves and head office has not taken up",
+        summary="Items that branches defined and head office has neither accepted nor mapped",
         responses={200: documented_answer(WaitingPage, "In the order of locations and items")},
     )
     def list_waiting(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = manager) -> Response:
@@ -261,7 +261,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
     @app.put(
         "/v1/items-waiting/{location_id:code}/{item_id:code}/map",
         tags=["catalogue"],
-        summary="Say which item of the group a branch's item is",
+        summary="Map a branch's own item to an item of the group",
         openapi_extra=documented_body(MapBody),
         responses={
             200: documented_answer(AliasOut, "The mapping"),
@@ -279,7 +279,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
     @app.get(
         "/v1/items-mapped",
         tags=["catalogue"],
-        summary="Which items of the group the branches' own ones are",
+        summary="The mappings of branches' own items to items of the group",
         responses={200: documented_answer(AliasPage, "In the order of locations and their items")},
     )
     def list_mapped(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = manager) -> Response:

@@ -217,7 +217,7 @@ def _add_key_routes(app: FastAPI, office: Office) -> None:
     @app.post(
         "/v1/keys/{key_id}/revoke",
         tags=["keys"],
-        summary="Revoke a key, for good; branches hear of it at their next contact",
+        summary="Revoke a key, for good; branches receive the revocation at their next contact",
         responses={
             200: documented_answer(KeyRecord, "The key as it stands now"),
             **PROBLEMS.responses(UNKNOWN_KEY, LAST_ADMIN_KEY),

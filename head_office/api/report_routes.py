@@ -66,7 +66,7 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
     @app.get(
         "/v1/reports/in-transit",
         tags=["reports"],
-        summary="What is on its way: sent, reversed, received, lost",
+        summary="What is in transit: sent, reversed, received, lost",
         responses={
             200: documented_answer(InTransitPage, "The oldest first"),
             **PROBLEMS.responses(*_COMMON),
@@ -152,7 +152,7 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
     def list_quarantine(
         *,
         location_id: LocationQuery = None,
-        released: Annotated[bool, Query(description="What came out of it instead")] = False,
+        released: Annotated[bool, Query(description="The released events instead")] = False,
         after: After = None,
         limit: Limit = 100,
         principal: Principal = office.allow(Role.ADMIN, Role.MANAGER, Role.VIEWER),  # noqa: B008 - evaluated once
@@ -180,7 +180,7 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
         tags=["quarantine"],
         summary="Fold what can be folded by now, as after an upgrade",
         responses={
-            200: documented_answer(RetryOut, "What came of it"),
+            200: documented_answer(RetryOut, "How many events were folded, and how many remain"),
             **PROBLEMS.responses(LOCATION_NOT_FOUND),
         },
     )

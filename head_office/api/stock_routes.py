@@ -142,7 +142,7 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         tags=["stock"],
         summary="Why a figure is what it is: its last count, each event after it, and what does not count",
         responses={
-            200: answer_schema("The figure taken apart", EXPLANATION_SCHEMA),
+            200: answer_schema("The explanation of the figure", EXPLANATION_SCHEMA),
             **PROBLEMS.responses(NOTHING_KNOWN, *_COMMON),
         },
     )

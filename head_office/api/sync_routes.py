@@ -49,7 +49,7 @@ MAX_SMALL: Final = 2**31 - 1
 
 EVENTS_PATH: Final = "/v1/sync/events"
 
-Version = Annotated[int, Query(ge=0, le=MAX_SEQUENCE, description="Pass over what is up to here")]
+Version = Annotated[int, Query(ge=0, le=MAX_SEQUENCE, description="Only changes after this version")]
 CatalogueVersion = Annotated[
     int | None, Query(ge=0, le=MAX_SEQUENCE, description="What the reader has; where there is more, no waiting")
 ]
@@ -66,7 +66,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
     @app.post(
         "/v1/sync/hello",
         tags=["sync"],
-        summary="A branch says where its log stands",
+        summary="Hello: a branch reports the head of its log",
         openapi_extra=documented_body(Hello),
         responses={
             200: documented_answer(HelloAnswer, "What head office concludes"),
@@ -129,7 +129,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
     @app.get(
         "/v1/sync/instructions",
         tags=["sync"],
-        summary="What a branch is asked to record; waits for something to come, or for the catalogue to change",
+        summary="The open instructions of a branch; waits for one, or for a change of the catalogue",
         responses={200: documented_answer(InstructionPage, "Open instructions in the order of their numbers")},
     )
     async def read_instructions(

@@ -69,7 +69,9 @@ def add_item(
 
 @items_app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="CSV with item_id, name, unit, and category, barcode, strict_at.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV with item_id, name, unit, and category, barcode, strict_at.")
+    ],
     *,
     folder: Directory = None,
     database_url: DatabaseUrl = None,

@@ -44,7 +44,7 @@ def verify_logs(
         )
     elif findings:
         rows = [(each.code, each.location_id, each.sequence, each.item_id, each.detail) for each in findings]
-        print_table("Not as it must be", ("code", "location", "sequence#", "item", "what"), rows)
+        print_table("Discrepancies", ("code", "location", "sequence#", "item", "what"), rows)
     else:
         typer.echo(
             f"All is well: {result.events} events of {result.locations} locations, "
@@ -58,7 +58,7 @@ def rebuild_projections(
     *, location: Location = None, folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False
 ) -> None:
     """Rebuild stock and transfers from the log; correct rows stay unchanged."""
-    with transaction(folder, database_url) as connection, status_line("Making the projections anew"):
+    with transaction(folder, database_url) as connection, status_line("Rebuilding the projections"):
         result = rebuild.rebuild(connection, location)
     if as_json:
         print_json(result)

@@ -22,7 +22,7 @@ quarantine_app = typer.Typer(
 def list_quarantine(
     *,
     location: Annotated[str | None, typer.Option(help="This location only.")] = None,
-    released: Annotated[bool, typer.Option("--released", help="What came out of it instead.")] = False,
+    released: Annotated[bool, typer.Option("--released", help="The released events instead.")] = False,
     folder: Directory = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,

@@ -58,7 +58,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 if not given.")] = None,
     database_url: DatabaseUrl = None,
     threads: Annotated[int | None, typer.Option(help="Requests worked on at the same time.")] = None,
-    ingests: Annotated[int | None, typer.Option(help="Batches taken in at the same time.")] = None,
+    ingests: Annotated[int | None, typer.Option(help="Batches ingested at the same time.")] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
 ) -> None:
     """Run head office until Ctrl-C."""

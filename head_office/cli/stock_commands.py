@@ -65,11 +65,11 @@ def stock(
         return
     # The last contact is a figure of now; for a past moment the last event known at that moment is shown.
     in_the_past = cut.known_at is not None
-    freshness_column = "known to" if in_the_past else "heard"
+    freshness_column = "known to" if in_the_past else "last contact"
     title = f"Stock at {figure_at}" + (f", as known at {_text(cut.known_at)}" if in_the_past else "")
     print_table(
         title,
-        ("item", "name", "location", "on hand#", "reserved#", "available#", "unit", freshness_column, "beware"),
+        ("item", "name", "location", "on hand#", "reserved#", "available#", "unit", freshness_column, "flags"),
         [
             (
                 _code(row),
@@ -94,7 +94,7 @@ def _show_totals(rows: list[group_stock.StockRow], about: Mapping[str, object], 
         return
     print_table(
         "Stock of the group",
-        ("item", "locations#", "on hand#", "reserved#", "available#", "unit", "beware"),
+        ("item", "locations#", "on hand#", "reserved#", "available#", "unit", "flags"),
         [
             (
                 each.item_id,

@@ -53,7 +53,7 @@ def decide_verdict(message: Hello, ours: Head, at_theirs: bytes | None, at_ackno
     if acknowledged is not None and acknowledged.sequence > ours.sequence:
         return HelloDecision(
             Verdict.REWIND,
-            detail=f"Head office was restored: it has events up to {ours.sequence} and wants the rest again.",
+            detail=f"Head office was restored: it has events up to {ours.sequence} and needs the rest again.",
         )
     if acknowledged is not None and at_acknowledged is not None and at_acknowledged.hex() != acknowledged.hash:
         return HelloDecision(

@@ -175,7 +175,7 @@ def _decoded(connection: Connection, location_id: str, rows: Sequence[Row[Any]],
 
 
 def _renew_reasons(connection: Connection, rows: Sequence[Row[Any]], unfit: Mapping[int, str]) -> None:
-    """Store the reasons anew: after an upgrade another one may apply."""
+    """Store the reasons again: after an upgrade another one may apply."""
     for row in rows:
         reason = storable_reason(unfit.get(row.sequence, row.reason))
         if reason != row.reason:

@@ -224,8 +224,8 @@ def _why(each: Passed) -> str:
         "voided": f"Voided or reversed by event {by}",
         "void": f"Takes event {by} out, and has no figure of its own",
         "before the count": f"Happened before the count of event {by}, which saw what was there",
-        "later": "Happened after the moment asked for",
-        "not known then": "Had not arrived by the moment asked for",
+        "later": "Happened after the moment shown",
+        "not known then": "Had not arrived by the moment shown",
         "no effect": "Changes no stock",
     }[each.reason]
 
@@ -251,8 +251,8 @@ def in_transit_rows(
     found = []
     for row in rows:
         instruction = instruction_of.get(row.transfer_id)
-        source = ", ".join(row.sources) or (instruction.source if instruction else "not heard yet")
-        destination = ", ".join(row.destinations) or (instruction.destination if instruction else "not heard yet")
+        source = ", ".join(row.sources) or (instruction.source if instruction else "not known yet")
+        destination = ", ".join(row.destinations) or (instruction.destination if instruction else "not known yet")
         found.append(InTransitRow(row, names.get(row.item_id, row.item_id), source, destination))
     return found
 

@@ -65,10 +65,10 @@ class TotalOut(msgspec.Struct, frozen=True):
 
 
 class _Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What every report tells: what it was asked for, and its cut, the last sequence known of each location.
+    """The common members of every report: the requested moments, and the cut, the last known sequence by location.
 
     `known_at_holds_since`: the locations for which that moment is before head office was restored from a backup; from
-    the time beside them on, what was known at a moment is told whole.
+    the time beside them on, figures known at a moment are complete.
     """
 
     as_of: Moment | None = None
@@ -93,7 +93,7 @@ class ItemStockReport(_Report, frozen=True, kw_only=True):
 
 
 class OnItsWayOut(msgspec.Struct, frozen=True):
-    """One item of one transfer. `ahead`: received before its sender was heard, so in transit is below zero."""
+    """One item of one transfer. `ahead`: received before the log of its sender arrived, so in transit is below zero."""
 
     transfer_id: str
     item_id: str
@@ -240,7 +240,7 @@ def _passed(passed: Passed) -> dict[str, Any]:
 
 
 def explanation_out(found: LocationExplanation, item_id: str, other_codes: list[str]) -> dict[str, Any]:
-    """A figure taken apart, of the group's `item_id`; `other_codes` are its further codes in that log."""
+    """The explanation of a figure, of the group's `item_id`; `other_codes` are its further codes in that log."""
     return {
         "item_id": item_id,
         "location_id": found.location_id,

@@ -161,7 +161,7 @@ def _when(micros: int | None) -> str | None:
 
 
 _CONFLICTS: Final = {
-    TransferConflict.SENT_OTHERWISE: "{source} sent something else than was asked for",
+    TransferConflict.SENT_OTHERWISE: "{source} sent something else than was requested",
     TransferConflict.LEFT_AND_REFUSED: "{source} recorded both that the goods left and that it refuses to send them",
     TransferConflict.RECEIVED_AND_REFUSED: (
         "{destination} recorded both that it received goods and that it refuses them"
@@ -174,14 +174,14 @@ _CONFLICTS: Final = {
 }
 
 _WAITS: Final = {
-    State.REQUESTED: "Taken down; nobody was asked yet.",
-    State.OUT_PENDING: "{source} is asked to send the goods, and has not answered.",
-    State.OUT_CANCEL_PENDING: "Called back: {source} is asked not to send the goods, and has not answered.",
-    State.IN_PENDING: "The goods left {source}; {destination} is asked to receive them, and has not answered.",
-    State.CANCEL_PENDING: "Called back: the goods left {source}; {destination} is asked not to receive them, and has "
-    "not answered.",
-    State.REVERSE_PENDING: "{destination} will not receive the goods; {source} is asked to take them back, and has not "
-    "answered.",
+    State.REQUESTED: "Recorded; no instruction was sent yet.",
+    State.OUT_PENDING: "{source} is instructed to send the goods, and has not answered.",
+    State.OUT_CANCEL_PENDING: "Cancelled: {source} is instructed not to send the goods, and has not answered.",
+    State.IN_PENDING: "The goods left {source}; {destination} is instructed to receive them, and has not answered.",
+    State.CANCEL_PENDING: "Cancelled: the goods left {source}; {destination} is instructed not to receive them, "
+    "and has not answered.",
+    State.REVERSE_PENDING: "{destination} will not receive the goods; {source} is instructed to take them back, and "
+    "has not answered.",
 }
 
 
@@ -190,7 +190,7 @@ def why(record: TransferRecord) -> str:
     names = {"source": record.transfer.source, "destination": record.transfer.destination}
     text = _end(record, names) if record.ended else _waits(record, names)
     if record.conflict is not None:
-        text += f" Somebody has to look: {_CONFLICTS[record.conflict].format(**names)}."
+        text += f" A person must act: {_CONFLICTS[record.conflict].format(**names)}."
     return text
 
 
@@ -203,7 +203,7 @@ def _waits(record: TransferRecord, names: dict[str, str]) -> str:
     else:
         text = _WAITS[record.state].format(**names)
     if record.attempts > 1:
-        text += f" Asked {record.attempts} times."
+        text += f" The instruction was sent {record.attempts} times."
     if record.last_step is InstructionStep.IN and record.transfer.cancel_requested_at is not None:
         text += " It was cancelled too late: some of it had been received."
     return text
@@ -222,7 +222,7 @@ def _end(record: TransferRecord, names: dict[str, str]) -> str:
     elif record.state is State.REVERSED:
         text = "{destination} refused it ({reason}); the goods are back at {source}."
     elif record.end_reason == NEVER_ASKED:
-        text = "Called back before anybody was asked."
+        text = "Cancelled before any instruction was sent."
     else:
         text = "{source} refused to send it ({reason})."
     return text.format(**names)

@@ -42,7 +42,7 @@ class LineWanted(_Body, frozen=True, kw_only=True):
 
 
 class TransferWanted(_Body, frozen=True, kw_only=True):
-    """The body of POST /v1/transfers. `deadline` is RFC 3339: past it the transfer is called back."""
+    """The body of POST /v1/transfers. `deadline` is RFC 3339: past it the transfer is cancelled."""
 
     source: Id
     destination: Id

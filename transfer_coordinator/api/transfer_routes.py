@@ -276,7 +276,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
     @app.get(
         "/v1/transfers/{transfer_id:code}",
         tags=["transfers"],
-        summary="One transfer, what the logs say of it, and its journal",
+        summary="One transfer, its facts from the logs, and its journal",
         responses={200: documented_answer(TransferDetail, _ANSWER), **_responses(UNKNOWN_TRANSFER)},
     )
     async def show_transfer(
@@ -298,11 +298,11 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         "/v1/transfers/{transfer_id:code}/cancel",
         status_code=202,
         tags=["transfers"],
-        summary="Call a transfer back, as long as nothing of it was received",
-        description="The sites are asked to refuse it; goods that left come back. With `wait` the answer comes when it "
-        "has ended.",
+        summary="Cancel a transfer, as long as nothing of it was received",
+        description="The sites are instructed to refuse it; goods that left come back. With `wait` the answer comes "
+        "when it has ended.",
         responses={
-            202: documented_answer(TransferDocument, "The wish is taken down"),
+            202: documented_answer(TransferDocument, "The cancellation is recorded"),
             **_responses(UNKNOWN_TRANSFER, TRANSFER_ENDED, ALREADY_RECEIVED, OVERLOADED),
         },
     )
@@ -323,7 +323,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
 
         record = await ended(request, transfer_id, wait, act)
         if record.state is State.COMPLETED:
-            raise ALREADY_RECEIVED(f"{transfer_id} was received before it could be called back", state=record.state)
+            raise ALREADY_RECEIVED(f"{transfer_id} was received before it could be cancelled", state=record.state)
         _check_not_received(record)
         return answer(record, 202)
 

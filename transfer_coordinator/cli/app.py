@@ -20,7 +20,7 @@ COMMANDS: Final = {
     "list": ("transfer_coordinator.cli.coordinator_commands:list_transfers", "Transfers, the newest first."),
     "cancel": (
         "transfer_coordinator.cli.coordinator_commands:cancel",
-        "Call a transfer back, as long as nothing was received.",
+        "Cancel a transfer, as long as nothing was received.",
     ),
 }
 

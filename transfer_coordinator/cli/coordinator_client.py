@@ -40,7 +40,7 @@ def coordinator(folder: Path | None, url: str | None, key: str | None) -> Iterat
     """The coordinator at `url`, else that of `folder`. Raises SettingsError, CommandRefused, errors of a database."""
     if url is not None:
         if key is None:
-            raise CommandRefused("a coordinator elsewhere wants a key", "Give --key, one of the group's keys.")
+            raise CommandRefused("a coordinator elsewhere needs a key", "Give --key, one of the group's keys.")
         with http_client(url, key) as client:
             yield CoordinatorClient(client)
         return

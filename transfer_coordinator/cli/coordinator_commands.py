@@ -35,7 +35,7 @@ def create(
         str | None, typer.Option(help="Its id, and the key of this command; made if not given.")
     ] = None,
     deadline: Annotated[
-        str | None, typer.Option(help="RFC 3339 with offset: called back unless it arrived by then.")
+        str | None, typer.Option(help="RFC 3339 with offset: cancelled unless it arrived by then.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end, showing how it goes.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait at most, with --wait.")] = 86_400.0,
@@ -112,15 +112,15 @@ def show(
     _answer(document, False)
     print_table(
         f"{document['source']} to {document['destination']}",
-        ["Item", "Asked#", "Sent#", "Received#", "Lost#", "Unit"],
+        ["item", "requested#", "sent#", "received#", "lost#", "unit"],
         [
             [each["item_id"], each["quantity"], each["sent"], each["received"], each["lost"], each["unit"]]
             for each in document["lines"]
         ],
     )
     print_table(
-        "What the logs say",
-        ["Location", "Event", "What", "Item", "Quantity", "Reason", "Occurred"],
+        "Facts from the logs",
+        ["location", "event", "type", "item", "quantity", "reason", "occurred"],
         [
             [each["location_id"], each["sequence"], each["type"], each.get("item_id"), each.get("quantity"),
              each.get("reason"), short_time(each["occurred_at"])]
@@ -129,7 +129,7 @@ def show(
     )  # fmt: skip
     print_table(
         "Journal",
-        ["At", "State", "Asked", "Token", "By", "Note"],
+        ["at", "state", "requested step", "token", "by", "note"],
         [
             [short_time(each["at"]), each["state"], each.get("asked"), each["token"], each["holder"], each.get("note")]
             for each in document["journal"]
@@ -159,7 +159,7 @@ def list_transfers(
         return
     print_table(
         "Transfers",
-        ["Transfer", "State", "From", "To", "Lines#", "Created", "Look at", "Why"],
+        ["transfer", "state", "from", "to", "lines#", "created", "flags", "why"],
         [
             [each["transfer_id"], each["state"], each.get("source"), each.get("destination"),
              len(each.get("lines", ())) or None, short_time(each.get("created_at")),
@@ -181,7 +181,7 @@ def cancel(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Call a transfer back, as long as nothing was received. With --wait the exit code says whether it came back."""
+    """Cancel a transfer, as long as nothing was received. With --wait the exit code says whether it came back."""
     with coordinator(folder, url, key) as reached:
         document = post_command(reached.client, f"/v1/transfers/{quote(transfer, safe='')}/cancel", {})
         if wait:

@@ -88,7 +88,9 @@ def serve(
     key: Annotated[str | None, typer.Option(help="Its key at head office.")] = None,
     database_url: Annotated[str | None, typer.Option(help="PostgreSQL to use.")] = None,
     lease_seconds: Annotated[float | None, typer.Option(help="How long a killed coordinator's transfers wait.")] = None,
-    ask_again_seconds: Annotated[float | None, typer.Option(help="When to ask a silent site again, first.")] = None,
+    ask_again_seconds: Annotated[
+        float | None, typer.Option(help="Seconds until an unanswered instruction is sent again, the first time.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
 ) -> None:
     """Run the coordinator until Ctrl-C."""

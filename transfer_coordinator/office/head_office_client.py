@@ -54,7 +54,7 @@ class HeadOfficeClient:
         if [(each.transfer_id, each.step) for each in answers] != [
             (each.transfer_id, each.step) for each in instructions
         ]:
-            raise Unreachable("head office answered other instructions than were asked")
+            raise Unreachable("head office answered other instructions than were sent")
         return answers
 
     def facts(self, transfer_ids: list[str]) -> list[TransferFacts]:

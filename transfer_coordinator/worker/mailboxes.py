@@ -90,7 +90,7 @@ class RoundQueue:
         """Queue a command. Raises Problem 503 `overloaded` when too many wait, or the service is stopping."""
         with self._condition:
             if self._closed or len(self._creates) + len(self._cancels) >= MOST_COMMANDS:
-                raise OVERLOADED("too many transfers wait to be taken down", headers={"Retry-After": "1"})
+                raise OVERLOADED("too many requests for transfers are waiting", headers={"Retry-After": "1"})
             if isinstance(command, Create):
                 self._creates.append(command)
             else:

@@ -87,7 +87,7 @@ class CoordinatorWorker:
         self._ended = telemetry.counter("transfers_ended", "Transfers ended here", ["state"])
         self._lost = telemetry.counter("leases_lost", "Leases that another coordinator took")
         self._rounds = telemetry.counter("coordinator_rounds", "Rounds that found something to do")
-        self._asked = telemetry.counter("instructions_asked", "Instructions taken by head office", ["step"])
+        self._asked = telemetry.counter("instructions_asked", "Instructions accepted by head office", ["step"])
         telemetry.gauge("transfers_held", "Transfers driven by this process now").set_function(lambda: len(self._held))
         telemetry.gauge("head_office_reachable", "1 while head office answers").set_function(
             lambda: float(not (self.poll_retry.failing or self.send_retry.failing))

@@ -71,6 +71,11 @@ def number(value: float | str) -> str:
     return str(value)
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: `1 item`, `2 items`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def flags(names: Sequence[str] | None) -> Text:
     """Flags that need attention, in red."""
     return Text(", ".join(names or ()), style="bold red" if names else "")

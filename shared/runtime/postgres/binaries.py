@@ -221,7 +221,7 @@ def _cached_copy(binaries: Path, folder: Path, name: str) -> Path:
             shutil.rmtree(scratch, ignore_errors=True)
     found = target.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise PostgresError(f"{target} was made by somebody else")
+        raise PostgresError(f"{target} belongs to another user")
     return target / binaries.relative_to(_base(binaries))
 
 

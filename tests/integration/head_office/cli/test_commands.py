@@ -136,11 +136,11 @@ def test_stock_and_log(run: Run, office: Engine) -> None:
     table = run("stock").stdout
     assert "BEY-01" in table
     assert "2 " in table
-    assert "heard" in table
+    assert "last contact" in table
     known = run("stock", "--as-of", "2026-01-01T14:00:30+02:00", "--known-at", "2099-01-01T00:00:00Z").stdout
     assert "Stock at 2026-01-01T12:00:30Z, as known at 20" in known
     assert "known to" in known
-    assert "heard" not in known
+    assert "last contact" not in known
     then = as_json(run, "stock", "--as-of", "2026-01-01T14:00:30+02:00", "--location", "BEY-01")
     assert [(each["item_id"], each["on_hand"]) for each in then["items"]] == [("milk", 2.5)]
     assert then["cut"] == {"BEY-01": 2}

@@ -166,7 +166,7 @@ def test_each_location_says_how_fresh_it_is(told: Visitor, office: Engine) -> No
 
 
 def test_a_location_never_heard_says_so(told: Visitor) -> None:
-    assert [cell.text for cell in list(told.open("/stock").first("thead").all("tr"))[1].all("td")][3] == "nothing yet"
+    assert [cell.text for cell in list(told.open("/stock").first("thead").all("tr"))[1].all("td")][3] == "none yet"
 
 
 def test_a_figure_opens_its_explanation_which_adds_up(told: Visitor) -> None:
@@ -217,7 +217,7 @@ def test_as_of_and_known_at(told: Visitor, office: Engine) -> None:
     assert "No branch has recorded anything yet, as of then." in page.text
     assert "as known here at" in page.first("caption").text
     page = told.open("/explain", location_id="BEY-01", item_id="milk", as_of=moment(3.5))
-    assert "Happened after the moment asked for." in [row[3] for row in rows(page.by_id("passed"))]
+    assert "Happened after the moment shown." in [row[3] for row in rows(page.by_id("passed"))]
 
 
 def test_a_moment_is_on_the_clock_of_the_zone_beside_it(told: Visitor, office: Engine) -> None:
@@ -325,16 +325,16 @@ def test_what_is_in_transit_and_who_is_waited_for(told: Visitor, office: Engine)
         ["Whole milkt-1", "BEY-01", "WH-1", "5", "0", "0", "5 l"],
         [
             f"{HOSTILE}t-2",
-            "not heard yet",
+            "not known yet",
             "BEY-02",
             "0",
             "7",
             "0",
-            f"{MINUS}7 pcsreceived before the sender was heard",
+            f"{MINUS}7 pcsreceived before the sender’s log arrived",
         ],
     ]
     assert transit[0][0].startswith("3 hours ago")
-    assert rows(page.by_id("asked")) == [
+    assert rows(page.by_id("open")) == [
         ["BEY-01", "to send", f"2 pcs {HOSTILE}0.5 kg حلوم بلديt-3", "BEY-01", "WH-1"],
         ["WH-1", "to receive", "5 l Whole milkt-1", "BEY-01", "WH-1"],
     ]
@@ -357,4 +357,4 @@ def test_events_in_quarantine_make_a_figure_incomplete(
 def test_an_empty_group_says_what_to_do(visitor: Visitor) -> None:
     page = visitor.open("/stock")
     assert "No branch has recorded anything yet." in page.text
-    assert rows(visitor.open("/transfers").by_id("asked")) == [["No branch has anything to do for a transfer."]]
+    assert rows(visitor.open("/transfers").by_id("open")) == [["No branch has anything to do for a transfer."]]

@@ -63,7 +63,7 @@ def test_waiting_is_bounded_and_tells_how_it_stands(world: World) -> None:
     world.alive = False
     answer = world.call("POST", "/v1/transfers?wait=0.3", BODY)
     assert (answer.status_code, answer.json()["state"]) == (202, "OUT_PENDING")
-    assert "A is asked to send" in answer.json()["why"]
+    assert "A is instructed to send" in answer.json()["why"]
 
 
 def test_many_callers_each_hear_of_their_own(world: World) -> None:

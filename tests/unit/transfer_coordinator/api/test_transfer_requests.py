@@ -1,4 +1,4 @@
-"""What is asked for: its id, its digest, its lines summed. Settings, and what a transfer says of itself."""
+"""What is instructed for: its id, its digest, its lines summed. Settings, and what a transfer says of itself."""
 
 from __future__ import annotations
 
@@ -61,9 +61,12 @@ def record(state: State, **changes: object) -> TransferRecord:
 @pytest.mark.parametrize(
     ("stands", "said"),
     [
-        (record(State.REQUESTED), "Taken down"),
-        (record(State.OUT_PENDING, attempts=3), "A is asked to send the goods, and has not answered. Asked 3 times."),
-        (record(State.IN_PENDING, facts=(fact("A", EventType.TRANSFER_OUT),)), "B is asked to receive"),
+        (record(State.REQUESTED), "Recorded; no instruction was sent yet."),
+        (
+            record(State.OUT_PENDING, attempts=3),
+            "A is instructed to send the goods, and has not answered. The instruction was sent 3 times.",
+        ),
+        (record(State.IN_PENDING, facts=(fact("A", EventType.TRANSFER_OUT),)), "B is instructed to receive"),
         (record(State.IN_PENDING, facts=(fact("B", EventType.TRANSFER_IN),)), "the log of A has not come in yet"),
         (
             record(
@@ -74,17 +77,17 @@ def record(state: State, **changes: object) -> TransferRecord:
             ),
             "cancelled too late",
         ),
-        (record(State.CANCEL_PENDING), "B is asked not to receive"),
-        (record(State.REVERSE_PENDING), "A is asked to take them back"),
+        (record(State.CANCEL_PENDING), "B is instructed not to receive"),
+        (record(State.REVERSE_PENDING), "A is instructed to take them back"),
         (record(State.COMPLETED, facts=(SENT, fact("B", EventType.TRANSFER_IN))), "was received at B."),
         (record(State.COMPLETED, facts=(SENT, LOST), end_reason="lost"), "All that left A was recorded at B as lost."),
         (record(State.COMPLETED, facts=(SENT, fact("B", EventType.TRANSFER_IN), LOST)), "the rest was recorded there"),
         (record(State.REVERSED, end_reason="no-room"), "B refused it (no-room); the goods are back at A"),
         (record(State.REJECTED, end_reason="insufficient-stock"), "A refused to send it (insufficient-stock)"),
-        (record(State.REJECTED, end_reason="never-asked"), "before anybody was asked"),
+        (record(State.REJECTED, end_reason="never-asked"), "before any instruction was sent"),
         (
             record(State.COMPLETED, conflict=TransferConflict.RECEIVED_MORE),
-            "Somebody has to look: B recorded more than A sent.",
+            "A person must act: B recorded more than A sent.",
         ),
     ],
 )

@@ -92,11 +92,11 @@ class TestProgramsBelowAClosedFolder:
         binaries.reachable(self.closed, self.user, [cache])
         (copy,) = cache.iterdir()
         copy.chmod(0o777)
-        with pytest.raises(PostgresError, match="made by somebody else"):
+        with pytest.raises(PostgresError, match="belongs to another user"):
             binaries.reachable(self.closed, self.user, [cache])
         shutil.rmtree(copy)
         copy.symlink_to(self.closed.parents[2])
-        with pytest.raises(PostgresError, match="made by somebody else"):
+        with pytest.raises(PostgresError, match="belongs to another user"):
             binaries.reachable(self.closed, self.user, [cache])
 
     def test_with_nowhere_to_copy_to_it_says_so(self, tmp_path: Path) -> None:
