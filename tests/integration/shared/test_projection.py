@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from sqlalchemy import Engine, MetaData, create_engine, literal, select
+from sqlalchemy import BigInteger, Engine, MetaData, bindparam, create_engine, literal, select
 
 from shared import stock
 from shared.event_log import append, create_head, log_tables
@@ -14,7 +14,6 @@ from shared.events import Event
 from shared.projection import (
     balances,
     load_standings,
-    moment_literal,
     refold,
     stock_table,
     store_standings,
@@ -59,10 +58,11 @@ def test_sql_agrees_with_the_fold(engine: Engine, events: list[Event]) -> None:
         assert load_standings(connection, STOCK, "BEY-01") == fresh
         assert load_standings(connection, STOCK, "BEY-01", ["other"]) == {}
         pairs = select(literal("BEY-01").label("location_id"), literal("milk").label("item_id")).subquery("pairs")
+        scope = EventScope(bindparam("moment", type_=BigInteger), bindparam("known_through", type_=BigInteger))
+        query = balances(TABLES, pairs, scope)
         for moment in (NOON + minute * MINUTE for minute in range(-1, 10)):
             for known_through in {0, len(story) // 2, len(story)}:
-                query = balances(TABLES, pairs, EventScope(moment_literal(moment), moment_literal(known_through)))
-                row = connection.execute(query).one()
+                row = connection.execute(query, {"moment": moment, "known_through": known_through}).one()
                 told = stock.fold(story, as_of=moment, known_through=known_through)
                 assert (row.on_hand, row.reserved, bool(row.recount)) == (told.on_hand, told.reserved, told.recount)
                 assert row.counted_sequence == (told.last_count.sequence if told.last_count else None)
