@@ -24,7 +24,7 @@ from branch_node.settings import load
 from branch_node.sync.shipping_status import ShippingState
 from branch_node.sync.step_result import StepOutcome
 from shared.runtime.cli.errors import REFUSED, CommandRefused
-from shared.runtime.cli.output import AsJson, counted, print_json, print_line, print_table
+from shared.runtime.cli.output import AsJson, number_of, print_json, print_line, print_table
 from shared.runtime.cli.progress import progress_bar
 from shared.runtime.client import ServiceClient
 
@@ -59,7 +59,9 @@ def verify(
         rows = [(each.what, each.sequence, each.item_id, each.recorded, each.computed) for each in found]
         print_table(f"{place}: discrepancies", columns, rows)
     else:
-        checked = f"{counted(events, 'event')} verified, and the figures of {counted(items, 'item')} computed from them"
+        checked = (
+            f"{number_of(events, 'event')} verified, and the figures of {number_of(items, 'item')} computed from them"
+        )
         print_line(f"[green]{escape(place)}: no discrepancy; {checked}.[/]")
     if found:
         raise typer.Exit(REFUSED)
@@ -94,7 +96,7 @@ def sync(
     elif result["unshipped"] == 0 and result["state"] == ShippingState.OK:
         print_line("[green]Head office has everything.[/]")
     else:
-        waiting = f"{result['unshipped']} events wait. {escape(result['detail'] or '')}"
+        waiting = f"{number_of(result['unshipped'], 'event')} waiting to be shipped. {escape(result['detail'] or '')}"
         print_line(f"[bold red]{result['state']}[/]: {waiting}")
         if result["hint"]:
             print_line(f"[yellow]{escape(result['hint'])}[/]")

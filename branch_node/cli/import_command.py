@@ -24,7 +24,7 @@ from branch_node.imports.source_file import FileRefused, SourceFile
 from branch_node.settings import BranchSettings, load
 from shared.events import quantity_text
 from shared.runtime.cli.errors import REFUSED, CommandRefused
-from shared.runtime.cli.output import AsJson, number, print_json, print_line, print_table
+from shared.runtime.cli.output import AsJson, number, number_of, print_json, print_line, print_table
 from shared.runtime.cli.progress import file_progress
 from shared.runtime.clock import SystemClock
 from shared.runtime.settings import SettingsError
@@ -129,7 +129,8 @@ def _report(summary: ImportSummary, as_json: bool) -> None:
         empty="No row changes stock.",
     )
     if summary.items_defined:
-        print_line(f"{number(summary.items_defined)} items{would or ' were'} defined.")
+        verb = would or (" was" if summary.items_defined == 1 else " were")
+        print_line(f"{number_of(summary.items_defined, 'item')}{verb} defined.")
     if summary.rejects:
         print_line(f"[bold red]{number(summary.rejected)} rejected:[/] see {escape(summary.rejects)}")
     if summary.conflicts:

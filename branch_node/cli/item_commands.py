@@ -12,7 +12,7 @@ import typer
 
 from branch_node.cli.node_client import Directory, node_at
 from shared.runtime.cli.errors import REFUSED, CommandRefused
-from shared.runtime.cli.output import AsJson, print_json, print_line, print_table
+from shared.runtime.cli.output import AsJson, number_of, print_json, print_line, print_table
 from shared.runtime.cli.progress import progress_bar
 from shared.runtime.cli.service_client import read_items
 from shared.runtime.client import RemoteProblem, ServiceClient
@@ -106,7 +106,7 @@ def import_items(
     if as_json:
         print_json({"defined": len(rows) - len(refused), "refused": refused})
     else:
-        print_line(f"[green]{len(rows) - len(refused)} items defined.[/]")
+        print_line(f"[green]{number_of(len(rows) - len(refused), 'item')} defined.[/]")
         columns = ("line#", "item", "code", "why")
         if refused:
             print_table("Refused", columns, [tuple(each.values()) for each in refused])

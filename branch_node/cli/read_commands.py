@@ -11,7 +11,7 @@ from rich.text import Text
 
 from branch_node.cli.node_client import Directory, node_at
 from branch_node.database.queries import BY_SEQUENCE
-from shared.runtime.cli.output import AsJson, flags, number, print_json, print_line, print_table, short_time
+from shared.runtime.cli.output import AsJson, flags, number, number_of, print_json, print_line, print_table, short_time
 from shared.runtime.cli.service_client import read_items
 
 _AS_OF = typer.Option("--as-of", help="RFC 3339 with offset: as things stood then.")
@@ -162,10 +162,10 @@ def status(directory: Directory = None, as_json: AsJson = False) -> None:
     rows = [
         ("Location", f"{answer['location_id']}  {answer['name']}  ({answer['timezone']})"),
         ("Recording", "yes" if answer["recording"] else Text("NO: nothing is recorded", style="bold red")),
-        ("Log", f"{head['sequence']} events, epoch {head['epoch']}, hash {head['hash'][:16]}…"),
+        ("Log", f"{number_of(head['sequence'], 'event')}, epoch {head['epoch']}, hash {head['hash'][:16]}…"),
         ("Head office", shipping.get("head_office") or "none set"),
         ("Shipping", state),
-        ("Waits to be shipped", Text(f"{unshipped} events", style="yellow" if unshipped else "")),
+        ("Waits to be shipped", Text(number_of(unshipped, "event"), style="yellow" if unshipped else "")),
         ("Last contact", short_time(answer["last_contact_at"]) or "never"),
         ("Clock", clock or f"{short_time(answer['now'])}, confirmed"),
     ]

@@ -13,7 +13,7 @@ from head_office.database.schema import HEAD
 from head_office.log import rebuild
 from head_office.reports import verification
 from shared.runtime.cli.errors import REFUSED
-from shared.runtime.cli.output import AsJson, print_json, print_table
+from shared.runtime.cli.output import AsJson, number_of, print_json, print_table
 from shared.runtime.cli.progress import progress_bar, status_line
 
 Location = Annotated[str | None, typer.Option("--location", help="This location only.")]
@@ -47,8 +47,9 @@ def verify_logs(
         print_table("Discrepancies", ("code", "location", "sequence#", "item", "what"), rows)
     else:
         typer.echo(
-            f"All is well: {result.events} events of {result.locations} locations, "
-            f"{versions} changes of the catalogue; every hash, row and figure is right, and goods are conserved."
+            f"All is well: {number_of(result.events, 'event')} of {number_of(result.locations, 'location')}, "
+            f"{number_of(versions, 'change')} of the catalogue; every hash, row and figure is right, "
+            "and goods are conserved."
         )
     if findings:
         raise typer.Exit(REFUSED)
@@ -64,7 +65,7 @@ def rebuild_projections(
         print_json(result)
         return
     rows = [(name.replace("_", " "), count, result.corrected[name]) for name, count in result.rows.items()]
-    print_table(f"Projections of {result.locations} locations", ("", "rows#", "were wrong#"), rows)
+    print_table(f"Projections of {number_of(result.locations, 'location')}", ("", "rows#", "were wrong#"), rows)
 
 
 def _events(connection: Connection, location: str | None) -> int:

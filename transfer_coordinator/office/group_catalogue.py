@@ -157,7 +157,7 @@ class Catalogue:
             self._replace()
             return False
         if page.entries:
-            self._store(_merged(known, page), page, anew=False)
+            self._store(_merged(known, page), page, replace=False)
         return page.more
 
     def _page(self, known: GroupCatalogue) -> CataloguePage:
@@ -176,15 +176,15 @@ class Catalogue:
             entries += page.entries
             if not page.more:
                 break
-        self._store(known, CataloguePage(entries=entries, version=known.version, more=False), anew=True)
+        self._store(known, CataloguePage(entries=entries, version=known.version, more=False), replace=True)
 
-    def _store(self, after: GroupCatalogue, page: CataloguePage, *, anew: bool) -> None:
-        """Store the page's entries, with `anew` in place of all others, and use `after` from now on."""
+    def _store(self, after: GroupCatalogue, page: CataloguePage, *, replace: bool) -> None:
+        """Store the page's entries, with `replace` in place of all others, and use `after` from now on."""
         items = {each.item.item_id: each.item for each in page.entries if each.item is not None}
         locations = {each.location.location_id: each.location for each in page.entries if each.location is not None}
         keys = {each.key.key_id: each.key for each in page.entries if each.key is not None}
         with translate_driver_errors(), self._engine.begin() as connection:
-            if anew:
+            if replace:
                 for table in (KNOWN_ITEM, KNOWN_LOCATION, KNOWN_KEY):
                     connection.execute(delete(table))
             upsert(connection, KNOWN_ITEM, _rows(KNOWN_ITEM, items.values()))
@@ -192,7 +192,7 @@ class Catalogue:
             upsert(connection, KNOWN_KEY, _rows(KNOWN_KEY, keys.values()))
             move_feed(connection, CATALOGUE_FEED, str(after.version), now(connection), after.hash)
         self._known = after  # replaced whole, as readers take no lock
-        if keys or anew:
+        if keys or replace:
             self.keys_changed()
 
     def _load(self) -> GroupCatalogue:

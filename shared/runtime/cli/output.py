@@ -71,7 +71,7 @@ def number(value: float | str) -> str:
     return str(value)
 
 
-def counted(count: int, noun: str) -> str:
+def number_of(count: int, noun: str) -> str:
     """A count with its noun: `1 item`, `2 items`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 

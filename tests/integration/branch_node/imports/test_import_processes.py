@@ -158,7 +158,7 @@ def test_what_the_command_says(node: Path, tmp_path: Path) -> None:
     assert count(node) == 0
     code, said = run()
     assert code == 0
-    assert "1 items were defined" in said
+    assert "1 item was defined" in said
     code, said = run("--rejects", good)
     assert code == 1
     assert "is the file to import" in said

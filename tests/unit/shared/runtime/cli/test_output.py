@@ -8,7 +8,16 @@ import msgspec
 import pytest
 from rich.text import Text
 
-from shared.runtime.cli.output import flags, number, print_json, print_line, print_next, print_table, short_time
+from shared.runtime.cli.output import (
+    flags,
+    number,
+    number_of,
+    print_json,
+    print_line,
+    print_next,
+    print_table,
+    short_time,
+)
 
 Captured = pytest.CaptureFixture[str]
 
@@ -72,3 +81,8 @@ def test_flags_and_times() -> None:
     assert short_time("2026-01-31T23:59:59.123456+02:00") == "2026-01-31 23:59:59"
     assert short_time("2026-01-31T23:59:59.123456Z") == "2026-01-31 23:59:59Z"
     assert short_time(None) == ""
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 events"), (1, "1 event"), (2, "2 events")])
+def test_a_count_has_its_noun_in_the_right_number(count: int, text: str) -> None:
+    assert number_of(count, "event") == text
