@@ -5,12 +5,21 @@ Quantities are JSON numbers, times RFC 3339 with offset, hashes hex.
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
 from shared.chain import Sealed
-from shared.event_record import UNCONFIRMED, EventRecord, Number, SparseRecord, event_record_as, stock_flags
+from shared.event_record import (
+    UNCONFIRMED,
+    Digest,
+    EventRecord,
+    Number,
+    SparseRecord,
+    VoidedBy,
+    event_record_as,
+    stock_flags,
+)
 from shared.events import quantity_json
 from shared.stock import Standing
 
@@ -55,16 +64,29 @@ class Page(msgspec.Struct, Generic[T], kw_only=True):
     next: str | None = None
 
 
-R = TypeVar("R", bound=EventRecord)
+class BranchEventRecord(EventRecord, kw_only=True, gc=False):
+    """One event of this branch's log, whole, with its hash and what stood of its item after it."""
+
+    hash: Digest
+    voided_by: VoidedBy = None
+    on_hand_after: Annotated[
+        Number | None, msgspec.Meta(description="On hand of the item once this command was recorded")
+    ] = None
+    flags: Annotated[
+        tuple[str, ...], msgspec.Meta(description="`negative`, `short`, `recount`, `clock-unconfirmed`")
+    ] = ()
 
 
-def record_of(sealed: Sealed, standing: Standing | None = None, *, voided_by: int | None = None) -> EventRecord:
+R = TypeVar("R", bound=BranchEventRecord)
+
+
+def record_of(sealed: Sealed, standing: Standing | None = None, *, voided_by: int | None = None) -> BranchEventRecord:
     """An event as it is answered; with `standing`, what stood of its item right after its command."""
-    return record_into(EventRecord, sealed, standing, voided_by=voided_by)
+    return record_into(BranchEventRecord, sealed, standing, voided_by=voided_by)
 
 
 def record_into(kind: type[R], sealed: Sealed, standing: Standing | None = None, *, voided_by: int | None = None) -> R:
-    """As `record_of`, as a subclass of EventRecord."""
+    """As `record_of`, as a subclass of BranchEventRecord."""
     event = sealed.event
     flags: tuple[str, ...] = ()
     on_hand_after = None
@@ -74,5 +96,5 @@ def record_into(kind: type[R], sealed: Sealed, standing: Standing | None = None,
     if event.clock_unconfirmed:
         flags = (*flags, UNCONFIRMED)
     return event_record_as(
-        kind, event, sealed.hash.hex(), voided_by=voided_by, on_hand_after=on_hand_after, flags=flags
+        kind, event, hash=sealed.hash.hex(), voided_by=voided_by, on_hand_after=on_hand_after, flags=flags
     )

@@ -1,17 +1,36 @@
 """An event as its whole record: the one JSON form in which the branch and head office answer an event.
 
 Quantities are JSON numbers in base units, moments RFC 3339 at the event's own UTC offset, hashes hex. Fields that are
-absent are left out. Both services document `EventRecord` as the schema.
+absent are left out, never null. `EventRecord` has what the event itself holds, with the bounds of `shared.events`; a
+service adds in a subclass what it alone knows, and documents that subclass.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from shared.events import Definition, Event, EventType, Parent, Reference, Tail, quantity_json
+from shared.events import (
+    Code,
+    Cost,
+    Day,
+    Definition,
+    Event,
+    EventType,
+    HexHash,
+    Id,
+    Key,
+    Parent,
+    Position,
+    Reference,
+    Sequence,
+    Tail,
+    Text,
+    Uuid,
+    quantity_json,
+)
 from shared.runtime.clock import MINUTE, SECOND, format_rfc3339
 
 Number = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "number"})]
@@ -19,6 +38,11 @@ Number = Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "number"
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 """A moment as RFC 3339 text with its offset."""
+
+Digest = Annotated[HexHash, msgspec.Meta(description="Of the chain after this event, hex")]
+"""The `hash` of an event."""
+
+VoidedBy = Annotated[int | None, msgspec.Meta(description="Sequence of the event that voids this one")]
 
 
 class SparseRecord(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
@@ -29,72 +53,52 @@ class EnteredRecord(SparseRecord, kw_only=True):
     """The quantity as a person entered it; times `factor` it is the event's quantity."""
 
     quantity: Number
-    unit: str
+    unit: Code
     factor: Number
-
-
-class CostRecord(SparseRecord, kw_only=True):
-    """What the line cost: a decimal string and an ISO 4217 code."""
-
-    amount: str
-    currency: str
 
 
 class EventRecord(SparseRecord, kw_only=True, gc=False):
     """One event of the log, whole."""
 
-    event_id: str
-    location_id: str
-    epoch: int
-    sequence: int
-    hash: Annotated[
-        str | None, msgspec.Meta(description="Of the chain after this event, hex; explanations leave it out")
-    ] = None
+    event_id: Uuid
+    location_id: Id
+    epoch: Sequence
+    sequence: Sequence
     type: EventType
     occurred_at: Moment
-    business_date: str
+    business_date: Day
     recorded_at: Moment
-    actor: str
-    source: str
-    line: int
-    lines: int
-    v: int
-    item_id: str | None = None
+    actor: Id
+    source: Code
+    line: Position
+    lines: Position
+    v: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    item_id: Id | None = None
     quantity: Number | None = None
     counted: Number | None = None
     expected: Number | None = None
-    unit: str | None = None
+    unit: Code | None = None
     entered: EnteredRecord | None = None
     reference: Reference | None = None
-    reason: str | None = None
-    note: str | None = None
-    cost: CostRecord | None = None
-    area: str | None = None
-    lot: str | None = None
-    expires_on: str | None = None
+    reason: Code | None = None
+    note: Text | None = None
+    cost: Cost | None = None
+    area: Code | None = None
+    lot: Code | None = None
+    expires_on: Day | None = None
     expires_at: Moment | None = None
-    transfer_id: str | None = None
-    transfer_line: int | None = None
-    reservation_id: str | None = None
-    voided_event_id: str | None = None
-    voided_sequence: int | None = None
-    reviewed_event_id: str | None = None
+    transfer_id: Id | None = None
+    transfer_line: Position | None = None
+    reservation_id: Id | None = None
+    voided_event_id: Uuid | None = None
+    voided_sequence: Sequence | None = None
+    reviewed_event_id: Uuid | None = None
     definition: Definition | None = None
     parent: Parent | None = None
     tail: Tail | None = None
-    command_key: str | None = None
-    command_digest: str | None = None
+    command_key: Key | None = None
+    command_digest: HexHash | None = None
     clock_unconfirmed: bool | None = None
-    received_at: Annotated[
-        Moment | None, msgspec.Meta(description="When it arrived at head office; only head office knows")
-    ] = None
-    voided_by: Annotated[int | None, msgspec.Meta(description="Sequence of the event that voids this one")] = None
-    on_hand_after: Annotated[
-        Number | None, msgspec.Meta(description="On hand of the item once this command was recorded; at a branch")
-    ] = None
-    flags: Annotated[
-        tuple[str, ...], msgspec.Meta(description="`negative`, `short`, `recount`, `clock-unconfirmed`; at a branch")
-    ] = ()
 
 
 NEGATIVE, SHORT, RECOUNT, UNCONFIRMED = "negative", "short", "recount", "clock-unconfirmed"
@@ -130,29 +134,13 @@ def _minute_text(minute: int, offset: int) -> tuple[str, str]:
 R = TypeVar("R", bound=EventRecord)
 
 
-def event_record(
-    event: Event, *, digest: str | None = None, received_at: int | None = None, voided_by: int | None = None
-) -> EventRecord:
-    """The record of a placed event.
-
-    `digest` is its hash in hex, `received_at` microseconds UTC, `voided_by` the sequence of the event that voids it.
-    """
-    record = event_record_as(EventRecord, event, digest, voided_by=voided_by)
-    if received_at is not None:
-        record.received_at = moment_text(received_at)
-    return record
+def event_record(event: Event) -> EventRecord:
+    """The record of a placed event, with what the event itself holds."""
+    return event_record_as(EventRecord, event)
 
 
-def event_record_as(
-    kind: type[R],
-    event: Event,
-    digest: str | None,
-    *,
-    voided_by: int | None = None,
-    on_hand_after: msgspec.Raw | None = None,
-    flags: tuple[str, ...] = (),
-) -> R:
-    """As `event_record`, of a subclass of EventRecord and with the fields that a branch adds.
+def event_record_as(kind: type[R], event: Event, **added: Any) -> R:
+    """As `event_record`, of a subclass of EventRecord with the fields that it adds.
 
     It is on the path of every append, so rare fields are set only for the events that have them.
     """
@@ -162,7 +150,6 @@ def event_record_as(
         location_id=event.location_id,
         epoch=event.epoch,
         sequence=event.sequence,
-        hash=digest,
         type=event.type,
         occurred_at=moment_text(event.occurred_at, offset),
         business_date=event.business_date,
@@ -179,9 +166,7 @@ def event_record_as(
         note=event.note,
         command_key=event.command_key,
         command_digest=event.command_digest,
-        voided_by=voided_by,
-        on_hand_after=on_hand_after,
-        flags=flags,
+        **added,
     )
     if event.quantity is not None:
         record.quantity = quantity_json(event.quantity)
@@ -203,9 +188,7 @@ def _add_detail(record: EventRecord, event: Event) -> None:
             unit=event.entered.unit,
             factor=quantity_json(event.entered.factor),
         )
-    if event.cost is not None:
-        record.cost = CostRecord(amount=event.cost.amount, currency=event.cost.currency)
-    record.lot, record.area, record.expires_on = event.lot, event.area, event.expires_on
+    record.cost, record.lot, record.area, record.expires_on = event.cost, event.lot, event.area, event.expires_on
 
 
 def _add_rare(record: EventRecord, event: Event) -> None:

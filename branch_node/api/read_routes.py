@@ -17,10 +17,10 @@ from branch_node.database.queries import SiteTransfer
 from branch_node.database.schema import LOG
 from branch_node.model import nearest_item_codes
 from branch_node.problems import INVALID_TIME, ITEM_NOT_FOUND
-from branch_node.records import ItemRecord, Page, StockRecord
+from branch_node.records import BranchEventRecord, ItemRecord, Page, StockRecord
 from shared.chain import EMPTY, Head
 from shared.event_log import read_head
-from shared.event_record import EventRecord, moment_text
+from shared.event_record import moment_text
 from shared.events import EventType
 from shared.messages import HeadMessage
 from shared.runtime.http.application import documented_answer, json_response
@@ -111,7 +111,7 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         "/events",
         tags=["reading"],
         summary="The log, in the order it was recorded",
-        responses=_documented(Page[EventRecord], "Events by sequence"),
+        responses=_documented(Page[BranchEventRecord], "Events by sequence"),
     )
     def events(
         item_id: Annotated[str | None, Query(max_length=64)] = None,

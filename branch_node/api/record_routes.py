@@ -45,8 +45,7 @@ from branch_node.problems import (
     UNKNOWN_ITEM,
     UNKNOWN_ORDER,
 )
-from branch_node.records import ItemRecord
-from shared.event_record import EventRecord
+from branch_node.records import BranchEventRecord, ItemRecord
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import (
@@ -177,7 +176,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         tags=["recording"],
         summary="Void an event: it counts in no figure",
         responses=problems(*_KEY, UNKNOWN_EVENT, NOT_VOIDABLE, ALREADY_VOIDED, *_WRITER)
-        | {201: documented_answer(EventRecord, "The void")},
+        | {201: documented_answer(BranchEventRecord, "The void")},
         openapi_extra=documented_body(VoidInput) | _KEY_HEADER,
     )
     async def void_event(event_id: str, request: Request) -> Response:
@@ -191,7 +190,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         status_code=201,
         tags=["recording"],
         summary="Record that a person reviewed an event",
-        responses=problems(*_KEY, UNKNOWN_EVENT, *_WRITER) | {201: documented_answer(EventRecord, "The review")},
+        responses=problems(*_KEY, UNKNOWN_EVENT, *_WRITER) | {201: documented_answer(BranchEventRecord, "The review")},
         openapi_extra=documented_body(ReviewInput) | _KEY_HEADER,
     )
     async def review_event(event_id: str, request: Request) -> Response:

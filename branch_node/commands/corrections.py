@@ -9,8 +9,7 @@ from branch_node.commands.input_fields import DEFAULT_SOURCE
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.problems import ALREADY_VOIDED, NOT_VOIDABLE, UNKNOWN_EVENT
-from branch_node.records import record_of
-from shared.event_record import EventRecord
+from branch_node.records import BranchEventRecord, record_of
 from shared.events import BY_HAND, Event, EventType
 
 _TRANSFER: Final = "A transfer is undone by cancelling it at the coordinator, or by a transfer back."
@@ -60,7 +59,7 @@ class _Correction(KeyedCommand):
             raise UNKNOWN_EVENT(f"there is no event {self.content.event_id!r}")
         return event
 
-    def answer(self, recorded: RecordedCommand) -> EventRecord:
+    def answer(self, recorded: RecordedCommand) -> BranchEventRecord:
         sealed = recorded.sealed[0]
         return record_of(sealed, recorded.standings.get(sealed.event.item_id or ""))
 

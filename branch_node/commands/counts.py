@@ -20,9 +20,9 @@ from branch_node.database.lookups import recorded_by, sealed_where, standing_the
 from branch_node.database.schema import COUNT_AREA, LOG
 from branch_node.model import Decision, Item, RecordedCommand, View, Write, unplaced
 from branch_node.problems import AREA_DIFFERS, COUNT_POSTED, INVALID_QUANTITY
-from branch_node.records import record_of
+from branch_node.records import BranchEventRecord, record_of
 from shared.chain import Sealed
-from shared.event_record import EventRecord, Number
+from shared.event_record import Number
 from shared.events import MAX_QUANTITY, Event, EventType, Reference, quantity_json, quantity_text
 from shared.runtime.database.row_writes import upsert_rows
 from shared.stock import fold
@@ -58,9 +58,9 @@ class CountedItem(msgspec.Struct, kw_only=True):
     counted: Number
     expected: Number
     variance: Number
-    event: EventRecord
+    event: BranchEventRecord
     moved_quantity: Number | None = None
-    moved: list[EventRecord] = []
+    moved: list[BranchEventRecord] = []
 
 
 class CountAnswer(msgspec.Struct, kw_only=True):

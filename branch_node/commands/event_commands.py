@@ -9,15 +9,14 @@ from branch_node.commands.event_inputs import EventContent, LineContent
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.preconditions import StrictGuard, known_item, moment_of
 from branch_node.model import Decision, RecordedCommand, View, unplaced
-from branch_node.records import record_into, record_of
-from shared.event_record import EventRecord
+from branch_node.records import BranchEventRecord, record_into, record_of
 from shared.events import Event, EventType
 
 
-class EventAnswer(EventRecord, kw_only=True, gc=False):
+class EventAnswer(BranchEventRecord, kw_only=True, gc=False):
     """The recorded event; with a production, the events of what it used."""
 
-    used: tuple[EventRecord, ...] = ()
+    used: tuple[BranchEventRecord, ...] = ()
 
 
 class RecordEvent(KeyedCommand):
@@ -78,7 +77,7 @@ class RecordEvent(KeyedCommand):
         guard.add(item, event)
         return event
 
-    def answer(self, recorded: RecordedCommand) -> EventRecord:
+    def answer(self, recorded: RecordedCommand) -> BranchEventRecord:
         first, *used = recorded.sealed
         record = record_into(EventAnswer, first, recorded.standings[first.event.item_id or ""])
         if used:

@@ -19,8 +19,7 @@ from branch_node.commands.order_inputs import CancelContent, OrderContent, Order
 from branch_node.commands.preconditions import StrictGuard, known_item, known_items, moment_of
 from branch_node.model import Decision, OrderState, RecordedCommand, View, unplaced
 from branch_node.problems import ORDER_CANCELLED, ORDER_SUPERSEDED, UNKNOWN_ORDER
-from branch_node.records import record_of
-from shared.event_record import EventRecord
+from branch_node.records import BranchEventRecord, record_of
 from shared.events import Event, EventType, Reference
 
 ORDER: Final = "order"
@@ -38,8 +37,8 @@ class OrderAnswer(msgspec.Struct, kw_only=True):
     source: str
     revision: int
     cancelled: bool
-    recorded: list[EventRecord]
-    voided: list[EventRecord]
+    recorded: list[BranchEventRecord]
+    voided: list[BranchEventRecord]
 
 
 class _OrderCommand(KeyedCommand):

@@ -12,8 +12,8 @@ from branch_node.database.lookups import sealed_where
 from branch_node.database.queries import item_row, stock_record
 from branch_node.database.schema import LOG
 from branch_node.problems import ITEM_NOT_FOUND
-from branch_node.records import StockRecord, record_of
-from shared.event_record import EventRecord, Number
+from branch_node.records import BranchEventRecord, StockRecord, record_of
+from shared.event_record import Number
 from shared.events import quantity_json
 from shared.projection import movements_of
 from shared.stock import Movement, ReasonNotCounted, Standing, Step, explain
@@ -25,7 +25,7 @@ _CHUNK: Final = 500
 class ExplainedStep(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One event and the figures after it; on a count also what the fold expected there."""
 
-    event: EventRecord
+    event: BranchEventRecord
     on_hand: Number
     reserved: Number
     expected: Number | None = None
@@ -35,7 +35,7 @@ class ExplainedStep(msgspec.Struct, kw_only=True, omit_defaults=True):
 class LeftOut(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An event that does not count in the figure, and why; `by_sequence` is that of the void or of the count."""
 
-    event: EventRecord
+    event: BranchEventRecord
     reason: ReasonNotCounted
     by_sequence: int | None = None
 
@@ -88,9 +88,9 @@ def explanation(
     )
 
 
-def _records(connection: Connection, movements: Iterable[Movement]) -> dict[int, EventRecord]:
+def _records(connection: Connection, movements: Iterable[Movement]) -> dict[int, BranchEventRecord]:
     sequences = sorted({each.sequence for each in movements})
-    found: dict[int, EventRecord] = {}
+    found: dict[int, BranchEventRecord] = {}
     for begin in range(0, len(sequences), _CHUNK):
         some: list[Any] = sequences[begin : begin + _CHUNK]
         for sealed in sealed_where(connection, LOG.event.c.sequence.in_(some)):
@@ -98,7 +98,7 @@ def _records(connection: Connection, movements: Iterable[Movement]) -> dict[int,
     return found
 
 
-def _step(step: Step, records: dict[int, EventRecord]) -> ExplainedStep:
+def _step(step: Step, records: dict[int, BranchEventRecord]) -> ExplainedStep:
     shown = ExplainedStep(
         event=records[step.movement.sequence],
         on_hand=quantity_json(step.on_hand),

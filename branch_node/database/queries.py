@@ -15,8 +15,8 @@ from branch_node.database.lookups import sealed_where, voids_of
 from branch_node.database.schema import ITEM, LOCATION, LOG, REORDER_LEVEL, STOCK
 from branch_node.model import Location
 from branch_node.problems import ITEM_NOT_FOUND
-from branch_node.records import ItemRecord, Page, StockRecord, record_of
-from shared.event_record import EventRecord, moment_text, stock_flags
+from branch_node.records import BranchEventRecord, ItemRecord, Page, StockRecord, record_of
+from shared.event_record import moment_text, stock_flags
 from shared.events import Event, EventType, quantity_json
 from shared.projection import balances, moment_literal
 from shared.runtime.http.cursor import Cursor, Whole, page_of
@@ -73,7 +73,7 @@ def _page(found: list[M], limit: int, cursor: Callable[[M], str]) -> Page[M]:
 
 def events(
     connection: Connection, *, item_id: str | None, kind: EventType | None, after: int, limit: int
-) -> Page[EventRecord]:
+) -> Page[BranchEventRecord]:
     """List the log in order of sequence, each event with its void, if any."""
     event = LOG.event
     condition = event.c.sequence > after

@@ -30,8 +30,8 @@ from head_office.reports.freshness import freshness
 from head_office.reports.group_stock import StockKey, StockReport, stock, totals
 from head_office.reports.known_at import Cut
 from head_office.reports.report_records import (
-    EVENT_SCHEMA,
     EXPLANATION_SCHEMA,
+    RECEIVED_EVENT_SCHEMA,
     FreshnessOut,
     ItemStockReport,
     StockOut,
@@ -40,10 +40,11 @@ from head_office.reports.report_records import (
     explanation_out,
     freshness_out,
     listed_schema,
+    received_event_record,
     stock_out,
     total_out,
 )
-from shared.event_record import event_record, moment_text
+from shared.event_record import moment_text
 from shared.events import EventType
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.auth import Principal
@@ -181,7 +182,7 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
         tags=["stock"],
         summary="Events of the group, whole, by location and sequence; `item_id` is the code as recorded",
         responses={
-            200: listed_schema("A page of events", EVENT_SCHEMA),
+            200: listed_schema("A page of events", RECEIVED_EVENT_SCHEMA),
             **PROBLEMS.responses(BAD_CURSOR, *_COMMON),
         },
     )
@@ -211,10 +212,7 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
                 newest_first=newest_first,
                 limit=limit,
             )
-        items = [
-            event_record(each.event, digest=each.hash, received_at=each.received_at, voided_by=each.voided_by)
-            for each in page.events
-        ]
+        items = [received_event_record(each) for each in page.events]
         following = None if page.next is None else EVENT_CURSOR.write(page.next)
         return json_response({"items": items, "next": following})
 

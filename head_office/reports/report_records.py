@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from head_office.log.quarantine import Quarantined
+from head_office.reports.event_list import ListedEvent
 from head_office.reports.explanations import Explained, LocationExplanation, Passed
 from head_office.reports.freshness import Freshness
 from head_office.reports.group_stock import StockRow, Total
 from head_office.reports.in_transit import OnItsWay
 from head_office.reports.variances import Variance
-from shared.event_record import EventRecord, Moment, Number, event_record, moment_text
+from shared.event_record import (
+    Digest,
+    EventRecord,
+    Moment,
+    Number,
+    VoidedBy,
+    event_record,
+    event_record_as,
+    moment_text,
+)
 from shared.events import quantity_json
-from shared.runtime.http.application import documented_answer
+from shared.runtime.http.json_schemas import answer_schema_of
 
 
 def _or_none(micros: int | None) -> str | None:
@@ -209,7 +219,28 @@ def quarantined_out(row: Quarantined) -> QuarantinedOut:
 
 # Events
 
-EVENT_SCHEMA: Final[dict[str, Any]] = documented_answer(EventRecord, "")["content"]["application/json"]["schema"]
+
+class ReceivedEventRecord(EventRecord, kw_only=True, gc=False):
+    """One event of the group's log, whole, with its hash and when it was received."""
+
+    hash: Digest
+    received_at: Annotated[Moment, msgspec.Meta(description="When it arrived at head office")]
+    voided_by: VoidedBy = None
+
+
+def received_event_record(listed: ListedEvent) -> ReceivedEventRecord:
+    """The record of an event of the list."""
+    return event_record_as(
+        ReceivedEventRecord,
+        listed.event,
+        hash=listed.hash,
+        received_at=moment_text(listed.received_at),
+        voided_by=listed.voided_by,
+    )
+
+
+EVENT_SCHEMA: Final = answer_schema_of(EventRecord)
+RECEIVED_EVENT_SCHEMA: Final = answer_schema_of(ReceivedEventRecord)
 
 
 def answer_schema(description: str, properties: Mapping[str, Any]) -> dict[str, Any]:

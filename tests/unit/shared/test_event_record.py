@@ -10,18 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from branch_node.records import record_of
-from head_office.reports.report_records import EVENT_SCHEMA
+from branch_node.records import BranchEventRecord, record_of
+from head_office.reports.event_list import ListedEvent
+from head_office.reports.report_records import (
+    EVENT_SCHEMA,
+    RECEIVED_EVENT_SCHEMA,
+    ReceivedEventRecord,
+    received_event_record,
+)
 from shared.chain import Head
 from shared.event_record import EventRecord, event_record, moment_text
 from shared.events import Event, EventType, quantity_text
 from shared.runtime.clock import format_rfc3339
+from shared.runtime.http.json_schemas import answer_schema_of
 from shared.stock import Standing
 from tests.support.events import NOON, seal_all, whole_event
 from tests.support.histories import histories
 
 QUANTITIES = ("quantity", "counted", "expected")
 MOMENTS = ("occurred_at", "recorded_at", "expires_at")
+REQUIRED = set(msgspec.json.schema(Event)["$defs"]["Event"]["required"]) - {"utc_offset"}
+BOUNDS = ("minLength", "maxLength", "minimum", "maximum")
 
 
 def by_the_rule(event: Event, **more: object) -> dict[str, Any]:
@@ -59,7 +68,8 @@ def test_the_record_of_every_type_with_every_field(kind: EventType) -> None:
 
 def test_head_office_adds_the_hash_the_arrival_and_the_void() -> None:
     (sealed,) = seal_all([whole_event("WASTE_RECORDED")])
-    record = event_record(sealed.event, digest=sealed.hash.hex(), received_at=NOON + 1, voided_by=7)
+    listed = ListedEvent(event=sealed.event, hash=sealed.hash.hex(), received_at=NOON + 1, voided_by=7)
+    record = received_event_record(listed)
     assert written(record) == by_the_rule(
         sealed.event, hash=sealed.hash.hex(), received_at="2026-01-01T12:00:00.000001Z", voided_by="7"
     )
@@ -78,8 +88,32 @@ def test_a_branch_adds_the_hash_the_stock_after_it_and_flags() -> None:
 
 
 def test_the_documented_schema_has_every_field_that_is_answered() -> None:
-    assert set(EVENT_SCHEMA["properties"]) == set(EventRecord.__struct_fields__)
-    assert set(Event.__struct_fields__) - {"utc_offset"} <= set(EVENT_SCHEMA["properties"])
+    fields = set(Event.__struct_fields__) - {"utc_offset"}
+    assert set(EVENT_SCHEMA["properties"]) == fields
+    assert set(RECEIVED_EVENT_SCHEMA["properties"]) == fields | {"hash", "received_at", "voided_by"}
+    branch = answer_schema_of(BranchEventRecord)
+    assert set(branch["properties"]) == fields | {"hash", "voided_by", "on_hand_after", "flags"}
+
+
+@pytest.mark.parametrize("kind", [EventRecord, BranchEventRecord, ReceivedEventRecord])
+def test_the_documented_schema_is_exact(kind: type[EventRecord]) -> None:
+    """What every event has is required, what some have is absent from the others and never null, text is bounded."""
+    schema = answer_schema_of(kind)
+    own = {"hash", "received_at"} & set(kind.__struct_fields__)
+    assert set(schema["required"]) == REQUIRED | own
+    assert '"null"' not in json.dumps(schema)
+    hexadecimal = {"type": "string", "minLength": 64, "maxLength": 64}
+    if "hash" in own:
+        assert schema["properties"]["hash"].items() >= hexadecimal.items()
+    of_the_event = msgspec.json.schema(Event)["$defs"]["Event"]["properties"]
+    for name in set(of_the_event) - {"utc_offset", "type", *QUANTITIES, *MOMENTS}:
+        rule = of_the_event[name]
+        found = {member: schema["properties"][name].get(member) for member in BOUNDS}
+        assert found == {member: next(iter(rule.get("anyOf", [rule]))).get(member) for member in BOUNDS}, name
+    for name in QUANTITIES:
+        assert schema["properties"][name] == {"type": "number"}
+    for name in MOMENTS:
+        assert schema["properties"][name] == {"type": "string", "format": "date-time"}
 
 
 @given(st.integers(0, 4_000_000_000_000_000), st.integers(-1_080, 1_080))
