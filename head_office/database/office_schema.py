@@ -103,14 +103,14 @@ TRANSFER_TOKEN: Final = Table(
     PrimaryKeyConstraint("transfer_id", "location_id"),
 )
 
-INSTRUCTION_HEAD: Final = Table(
+Table(
     "instruction_head",
     metadata,
     Column("location_id", Text, primary_key=True),
     Column("number", BigInteger, nullable=False),  # the last one given
 )
 
-INSTRUCTION: Final = Table(
+Table(
     "instruction",
     metadata,
     Column("location_id", Text, nullable=False),

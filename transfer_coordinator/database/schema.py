@@ -95,7 +95,7 @@ TRANSFER: Final = Table(
     Index("transfer_destination", "destination", "created_at", "transfer_id"),
 )
 
-LINE: Final = Table(
+Table(
     "transfer_line",
     metadata,
     Column("transfer_id", Text, ForeignKey("transfer.transfer_id"), nullable=False),
@@ -127,7 +127,7 @@ JOURNAL: Final = Table(
 )
 
 # Without a foreign key, as there are facts of transfers that could not be adopted yet.
-FACT: Final = Table(
+Table(
     "fact",
     metadata,
     Column("transfer_id", Text, nullable=False),

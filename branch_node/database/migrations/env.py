@@ -1,4 +1,4 @@
-"""Alembic's way in; `shared.runtime.database.engine.migrations.migrate` is ours."""
+"""Alembic's entry into a branch's migrations; `shared.runtime.database.migrations.migrate` runs it."""
 
 from branch_node.database.schema import metadata
 from shared.runtime.database.migrations import run_environment

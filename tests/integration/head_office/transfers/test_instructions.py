@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select, text
 
-from head_office.database.office_schema import INSTRUCTION
+from head_office.database.schema import metadata
 from head_office.transfers import instructions
 from head_office.transfers.transfer_facts import facts
 from shared.messages import Instruction, InstructionLine, InstructionOutcome, InstructionStep
@@ -229,7 +229,7 @@ def test_answered_ones_are_swept_out_and_open_ones_stay(office: Engine, monkeypa
             record_fact(other, f"t-{number}", "TRANSFER_IN" if number % 2 else "TRANSFER_LOST")
             other.ship_now(office)
     with office.connect() as connection:
-        assert connection.execute(select(func.count()).select_from(INSTRUCTION)).scalar_one() <= 6
+        assert connection.execute(select(func.count()).select_from(metadata.tables["instruction"])).scalar_one() <= 6
     assert open_at(office, SOURCE)[0] == [("open", "out", 1)]
 
 
@@ -240,8 +240,9 @@ def test_answered_ones_are_kept_while_goods_are_on_their_way(office: Engine, mon
     def kept() -> list[tuple[str, str]]:
         put(office, ask("another", "out", 1), ask("another", "in", 1))
         with office.connect() as connection:
+            stored = metadata.tables["instruction"]
             rows = connection.execute(
-                select(INSTRUCTION.c.transfer_id, INSTRUCTION.c.step).where(INSTRUCTION.c.transfer_id != "another")
+                select(stored.c.transfer_id, stored.c.step).where(stored.c.transfer_id != "another")
             )
             return sorted((row.transfer_id, row.step) for row in rows)
 
