@@ -265,7 +265,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         openapi_extra=documented_body(MapBody),
         responses={
             200: documented_answer(AliasOut, "The mapping"),
-            **PROBLEMS.responses(NOT_WAITING, UNKNOWN_ITEM, UNIT_DIFFERS),
+            **PROBLEMS.responses(NOT_WAITING, UNKNOWN_ITEM, UNIT_DIFFERS, INVALID_REQUEST),
         },
     )
     def map_waiting(

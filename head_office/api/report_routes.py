@@ -146,7 +146,7 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
         summary="Events that verify and could not be folded",
         responses={
             200: documented_answer(QuarantinePage, "By location and sequence"),
-            **PROBLEMS.responses(BAD_CURSOR, UNKNOWN_LOCATION, WRONG_LOCATION),
+            **PROBLEMS.responses(BAD_CURSOR, UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST),
         },
     )
     def list_quarantine(

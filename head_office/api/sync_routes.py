@@ -41,7 +41,7 @@ from shared.events import MAX_SEQUENCE
 from shared.messages import CataloguePage, EventsAnswer, Hello, HelloAnswer, InstructionPage
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal, Role
-from shared.runtime.problems import BODY_TOO_LARGE, OVERLOADED, WRONG_LOCATION
+from shared.runtime.problems import BODY_TOO_LARGE, INVALID_REQUEST, OVERLOADED, WRONG_LOCATION
 
 HELLO_EVERY_SECONDS: Final = 30
 BODIES_BYTES: Final = wire.MAX_BATCH_BYTES
@@ -70,7 +70,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
         openapi_extra=documented_body(Hello),
         responses={
             200: documented_answer(HelloAnswer, "What head office concludes"),
-            **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION),
+            **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST),
         },
     )
     def say_hello(raw: RawBody, principal: Principal = a_branch) -> Response:
@@ -163,7 +163,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
         summary="Head office's copy of a log, line by line, for audits",
         responses={
             200: documented_answer(LogPage, "Canonical lines with their hashes"),
-            **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION),
+            **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST),
         },
     )
     def read_log(

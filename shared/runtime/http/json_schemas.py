@@ -25,9 +25,8 @@ def answer_schema_of(target: Any) -> Any:
 
     A struct with `omit_defaults` leaves out a field that is None, so such a field is documented as absent, never null.
     """
-    sparse = {
-        _title(each.cls) for each in _structs(inspect.type_info(target)) if each.cls.__struct_config__.omit_defaults
-    }
+    classes = [each.cls for each in _structs(inspect.type_info(target))]
+    sparse = {_title(cls) for cls in classes if getattr(cls, "__origin__", cls).__struct_config__.omit_defaults}
     return _without_nulls(body_schema_of(target), sparse)
 
 
