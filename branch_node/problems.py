@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared import problem_kinds
+from shared.runtime.http import cursor
 from shared.runtime.problems import ProblemCatalogue
 
 PROBLEMS: Final = ProblemCatalogue()
@@ -129,3 +130,4 @@ IMPORT_KEYS_DIFFER: Final = _declare(
     "The file's rows were known by something else when it was first imported",
     "Keep columns.id in the map as it was then; otherwise its rows would be recorded twice.",
 )
+BAD_CURSOR: Final = PROBLEMS.adopt(cursor.BAD_CURSOR)

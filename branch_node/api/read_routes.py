@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
@@ -16,7 +16,7 @@ from branch_node.database.explanations import ExplanationRecord, explanation
 from branch_node.database.queries import SiteTransfer
 from branch_node.database.schema import LOG
 from branch_node.model import nearest_item_codes
-from branch_node.problems import INVALID_TIME, ITEM_NOT_FOUND
+from branch_node.problems import BAD_CURSOR, INVALID_TIME, ITEM_NOT_FOUND
 from branch_node.records import BranchEventRecord, ItemRecord, Page, StockRecord
 from shared.chain import EMPTY, Head
 from shared.event_log import read_head
@@ -24,21 +24,18 @@ from shared.event_record import moment_text
 from shared.events import EventType
 from shared.messages import HeadMessage
 from shared.runtime.http.application import documented_answer, json_response
-from shared.runtime.http.cursor import MAX_CURSOR, BadCursor, Cursor
+from shared.runtime.http.cursor import MAX_CURSOR
 from shared.runtime.problems import (
     DATABASE_BUSY,
     DATABASE_UNAVAILABLE,
     INVALID_REQUEST,
     OVERLOADED,
     Problem,
-    invalid_request,
 )
 
 Limit = Annotated[int, Query(ge=1, le=queries.MAX_PAGE, description="How many at most")]
 After = Annotated[str | None, Query(max_length=MAX_CURSOR, description="The `next` of the page before")]
 AsOf = Annotated[str | None, Query(max_length=40, description="RFC 3339 with offset; now if left out")]
-
-T = TypeVar("T")
 
 _READ = (INVALID_REQUEST, DATABASE_BUSY, DATABASE_UNAVAILABLE, OVERLOADED)
 
@@ -88,22 +85,16 @@ def _documented(kind: Any, description: str, *own: Any) -> dict[int | str, dict[
     return problems(*_READ, *own, body=False) | {200: documented_answer(kind, description)}
 
 
-def _place(cursor: Cursor[T], after: str | None) -> T | None:
-    """The place that a list goes on after, None at its beginning. Raises Problem 422 `invalid-request`."""
-    if not after:
-        return None
-    try:
-        return cursor.decode(after)
-    except BadCursor:
-        invalid_request("after", "it is not the 'next' of a page of this list")
+def _listed(kind: Any, description: str) -> dict[int | str, dict[str, Any]]:
+    return _documented(kind, description, BAD_CURSOR)
 
 
 def _lists(router: APIRouter, node: ApiNode) -> None:
     @router.get(
-        "/items", tags=["reading"], summary="The catalogue", responses=_documented(Page[ItemRecord], "Items by code")
+        "/items", tags=["reading"], summary="The catalogue", responses=_listed(Page[ItemRecord], "Items by code")
     )
     def items(after: After = None, limit: Limit = 100) -> Response:
-        place = _place(queries.BY_ITEM, after)
+        place = queries.BY_ITEM.read(after)
         with node.store.reading() as connection:
             return json_response(queries.items(connection, after=place, limit=limit))
 
@@ -111,7 +102,7 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         "/events",
         tags=["reading"],
         summary="The log, in the order it was recorded",
-        responses=_documented(Page[BranchEventRecord], "Events by sequence"),
+        responses=_listed(Page[BranchEventRecord], "Events by sequence"),
     )
     def events(
         item_id: Annotated[str | None, Query(max_length=64)] = None,
@@ -119,7 +110,7 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         after: After = None,
         limit: Limit = 100,
     ) -> Response:
-        start = _place(queries.BY_SEQUENCE, after) or 0
+        start = queries.BY_SEQUENCE.read(after) or 0
         with node.store.reading() as connection:
             return json_response(queries.events(connection, item_id=item_id, kind=kind, after=start, limit=limit))
 
@@ -127,10 +118,10 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         "/transfers",
         tags=["reading"],
         summary="The transfers that this site's log knows",
-        responses=_documented(Page[SiteTransfer], "Transfers, in the order of their first event here"),
+        responses=_listed(Page[SiteTransfer], "Transfers, in the order of their first event here"),
     )
     def transfers(after: After = None, limit: Limit = 100) -> Response:
-        start = _place(queries.BY_SEQUENCE, after) or 0
+        start = queries.BY_SEQUENCE.read(after) or 0
         with node.store.reading() as connection:
             return json_response(queries.transfers(connection, after=start, limit=limit))
 
@@ -140,10 +131,10 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         "/stock",
         tags=["reading"],
         summary="The stock of every item",
-        responses=_documented(Page[StockRecord], "Stock by item code"),
+        responses=_listed(Page[StockRecord], "Stock by item code"),
     )
     def stock(after: After = None, limit: Limit = 100) -> Response:
-        place = _place(queries.BY_ITEM, after)
+        place = queries.BY_ITEM.read(after)
         with node.store.reading() as connection:
             return json_response(queries.stock(connection, now=node.clock.now(), after=place, limit=limit))
 
@@ -151,10 +142,10 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         "/stock/low",
         tags=["reading"],
         summary="What is at or below its reorder level",
-        responses=_documented(Page[StockRecord], "Stock by item code"),
+        responses=_listed(Page[StockRecord], "Stock by item code"),
     )
     def low(after: After = None, limit: Limit = 100) -> Response:
-        place = _place(queries.BY_ITEM, after)
+        place = queries.BY_ITEM.read(after)
         with node.store.reading() as connection:
             return json_response(queries.low_stock(connection, now=node.clock.now(), after=place, limit=limit))
 
