@@ -32,6 +32,7 @@ from head_office.settings import HeadOfficeSettings
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import pending_upgrade
+from shared.runtime.http import running_file
 from shared.runtime.http.application import build_app
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.server import run
@@ -125,11 +126,20 @@ def serve(settings: HeadOfficeSettings, say: Callable[[str], None]) -> int:
     configure_logging(file=settings.dir / "logs" / "head-office.log", level=settings.log_level)
     with DATABASE.opened(settings, serving=True) as url:
         office = build(settings.model_copy(update={"database_url": SecretStr(url)}), SystemClock())
-        return run(
-            office.app,
-            host=settings.host,
-            port=settings.port,
-            name=NAME,
-            on_ready=say,
-            watch=office.wakeups.failure,
-        )
+
+        def ready(line: str) -> None:
+            # Without a key: the commands of this machine use the database, and look up here only the address.
+            running_file.write(settings.dir, line.rpartition(" ")[2], "")
+            say(line)
+
+        try:
+            return run(
+                office.app,
+                host=settings.host,
+                port=settings.port,
+                name=NAME,
+                on_ready=ready,
+                watch=office.wakeups.failure,
+            )
+        finally:
+            running_file.remove(settings.dir)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -14,6 +15,7 @@ from head_office.cli.office_database import DatabaseUrl, Directory, read_all, tr
 from head_office.settings import settings_of
 from shared.messages import CatalogueLocation
 from shared.runtime.cli.output import AsJson, print_json, print_next, print_table
+from shared.runtime.cli.service_client import find_running
 from shared.runtime.http.auth import Role
 from shared.runtime.settings import command_line
 
@@ -174,8 +176,11 @@ def revoke_key(
 
 
 def _address(folder: Path | None, database_url: str | None) -> str:
-    """Head office's address with a placeholder for the machine's name."""
-    return f"http://THIS-MACHINE:{settings_of(folder, database_url=database_url).port}"
+    """Head office's address: where it serves now, else by its settings; this machine's name is a placeholder."""
+    settings = settings_of(folder, database_url=database_url)
+    running = find_running(settings.dir, "/healthz")
+    port = settings.port if running is None else urlsplit(running.url).port
+    return f"http://THIS-MACHINE:{port}"
 
 
 def _as_dict(location: CatalogueLocation) -> dict[str, object]:

@@ -66,7 +66,7 @@ class ServiceClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         headers = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": "identity"}
-        if key is not None:
+        if key:
             headers["Authorization"] = f"Bearer {key}"
         self.base_url = base_url.rstrip("/")
         self._timeout = timeout

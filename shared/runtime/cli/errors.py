@@ -78,11 +78,13 @@ def describe(error: Exception, *, debug_command: str) -> ErrorReport:
 
 
 def print_error(report: ErrorReport) -> None:
-    """Print a report on standard error."""
+    """Print a report on standard error, without members that are empty."""
     console = Console(stderr=True, highlight=False)
     head = f"[bold red]{escape(report.title)}[/]"
     console.print(f"{head}: {escape(report.detail)}" if report.detail else head, soft_wrap=True)
     for name, value in report.members.items():
+        if value in (None, "", [], {}):
+            continue
         console.print(f"  {escape(str(name))}: {escape(_text(value))}", soft_wrap=True)
     if report.hint:
         console.print(f"[yellow]{escape(report.hint)}[/]", soft_wrap=True)

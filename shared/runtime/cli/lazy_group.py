@@ -23,11 +23,25 @@ class LazyGroup(TyperGroup):
         for name, (_, help_line) in self.lazy_commands.items():
             self.add_command(TyperCommand(name, help=help_line))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for word in args:
+            check_utf8(word)
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and name in self.lazy_commands:
             command = load_command(name, self.lazy_commands[name][0])
         return name, command, rest
+
+
+def check_utf8(word: str) -> None:
+    """Raise BadParameter (exit code 2) for a word that was not UTF-8: no database and no JSON can hold it."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        shown = word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise typer.BadParameter(f"the word '{shown}' is not UTF-8") from None
 
 
 def load_command(name: str, place: str) -> Any:

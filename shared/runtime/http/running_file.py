@@ -16,7 +16,7 @@ FILE_NAME: Final = "running.json"
 
 
 class RunningService(msgspec.Struct, frozen=True, kw_only=True):
-    """The service's address, the key for commands of this machine, and its process id."""
+    """The service's address, the key for commands of this machine (empty where they need none), and its process id."""
 
     url: str
     key: str

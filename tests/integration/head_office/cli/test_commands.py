@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from typer.testing import CliRunner
 
 from head_office.cli.app import app
 from shared.events import Definition
+from shared.runtime.http import running_file
 from tests.support.branch_log import BranchLog
 from tests.support.events import MINUTE, NOON
 
@@ -49,6 +53,43 @@ def test_a_head_office_is_made_once(run: Run, tmp_path: Path) -> None:
     assert "keys add --role admin" in run("init", exit_code=1).stderr
     listed = as_json(run, "keys", "list")["items"]
     assert [(each["role"], each["key_id"]) for each in listed] == [("admin", made["key_id"])]
+
+
+def test_a_missing_location_is_hinted_at_with_commands(run: Run) -> None:
+    run("init")
+    error = run("locations", "change", "zz", "--name", "X", exit_code=1).stderr
+    assert "larder head-office locations list" in error
+    assert "larder head-office locations add" in error
+
+
+def test_the_next_steps_name_the_address_of_the_running_service(run: Run, tmp_path: Path) -> None:
+    run("init")
+    assert "THIS-MACHINE:8000" in run("keys", "add", "--role", "coordinator").stdout
+    with a_listener() as url:
+        running_file.write(tmp_path / "office", url, "")
+        port = url.rpartition(":")[2]
+        assert f"http://THIS-MACHINE:{port} " in run("keys", "add", "--role", "coordinator").stdout
+        assert (
+            f"http://THIS-MACHINE:{port} "
+            in run(*("locations", "add", "TRI-01", "--name", "Tripoli", "--timezone", "Asia/Beirut")).stdout
+        )
+    assert "THIS-MACHINE:8000" in run("keys", "add", "--role", "coordinator").stdout
+
+
+@contextmanager
+def a_listener() -> Iterator[str]:
+    """The address of a service that answers every GET."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status":"ok"}')
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def test_locations_and_keys(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

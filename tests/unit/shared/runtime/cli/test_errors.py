@@ -24,7 +24,7 @@ REMOTE = RemoteProblem(
 )
 ERRORS: dict[str, tuple[Exception, int, list[str]]] = {
     "problem": (
-        CONFLICT("twice", hint="Look first.", nearest=["a", "b"]),
+        CONFLICT("twice", hint="Look first.", nearest=["a", "b"], none=[], nothing=None),
         1,
         ["twice", "code: conflict", "nearest: a, b", "Look first."],
     ),
