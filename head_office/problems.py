@@ -10,12 +10,15 @@ from shared.runtime.problems import ProblemCatalogue
 
 PROBLEMS: Final = ProblemCatalogue()
 
+_SEE_LOCATIONS: Final = (
+    "See 'larder head-office locations list', or GET /v1/locations; "
+    "an admin adds one with 'larder head-office locations add', or POST."
+)
+
 LOCATION_NOT_FOUND: Final = PROBLEMS.declare(
-    "location-not-found", 404, "There is no such location here", "GET /v1/locations lists the locations."
+    "location-not-found", 404, "There is no such location here", _SEE_LOCATIONS
 )
-UNKNOWN_LOCATION: Final = PROBLEMS.adopt(
-    problem_kinds.UNKNOWN_LOCATION, hint="See GET /v1/locations; an admin adds one with POST."
-)
+UNKNOWN_LOCATION: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_LOCATION, hint=_SEE_LOCATIONS)
 LOCATION_EXISTS: Final = PROBLEMS.declare(
     "location-exists",
     409,

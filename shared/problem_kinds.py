@@ -1,8 +1,9 @@
 """The problems that more than one service answers: one code, one status, one title.
 
-A service takes one over with `ProblemCatalogue.adopt`, where it may say in its own words what to do. A resource that
-the address itself names and that is not there is 404 `…-not-found`; one that a body or a query names is 422
-`unknown-…`.
+A service takes one over with `ProblemCatalogue.adopt`, where it may say in its own words what to do. An item or a
+location that the address itself names and that is not there is 404 `item-not-found` or `location-not-found`; one that a
+body or a query names is 422 `unknown-item` or `unknown-location`. (Events, orders, keys and transfers are only named
+by an address: `unknown-event` and its like are 404.)
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ ITEM_NOT_FOUND: Final = ProblemKind(
     "item-not-found", 404, "There is no such item here", "GET /v1/items lists the items."
 )
 UNKNOWN_ITEM: Final = ProblemKind(
-    "unknown-item", 422, "Nobody defined this item", "Define the item first, or correct the code."
+    "unknown-item", 422, "The item is not known here", "Define the item first, or correct the code."
 )
 UNKNOWN_LOCATION: Final = ProblemKind(
     "unknown-location", 422, "There is no such location", "Add the location at head office first, or correct the code."
 )
-UNIT_DIFFERS: Final = ProblemKind("unit-differs", 422, "The unit is not the item's", "Use the item's base unit.")
+UNIT_DIFFERS: Final = ProblemKind("unit-differs", 422, "The units differ", "Use the item's base unit.")
 UNIT_FIXED: Final = ProblemKind(
     "unit-fixed", 409, "The item's base unit is fixed", "Keep the unit, or define another item for the other unit."
 )

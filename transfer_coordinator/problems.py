@@ -29,7 +29,8 @@ TRANSFER_ENDED = PROBLEMS.declare(
 INVALID_KEY = PROBLEMS.adopt(problem_kinds.INVALID_KEY)
 UNKNOWN_LOCATION = PROBLEMS.adopt(problem_kinds.UNKNOWN_LOCATION, hint="Add it at head office, or correct the code.")
 UNKNOWN_ITEM = PROBLEMS.adopt(
-    problem_kinds.UNKNOWN_ITEM, hint="Define it at head office, or correct the code; see 'nearest'."
+    problem_kinds.UNKNOWN_ITEM,
+    hint="Define it at head office, accept or map it there if it is a branch's own, or correct the code.",
 )
 SAME_LOCATION = PROBLEMS.declare("same-location", 422, "Source and destination are the same", "Name two locations.")
 MODE_NOT_OFFERED = PROBLEMS.declare(

@@ -25,7 +25,7 @@ from head_office.pages.page_views import (
     matrix,
     open_instructions,
 )
-from head_office.problems import LOCATION_NOT_FOUND, NOTHING_KNOWN
+from head_office.problems import NOTHING_KNOWN, UNKNOWN_LOCATION
 from head_office.reports import group_stock
 from head_office.reports.explanations import explain
 from head_office.reports.freshness import freshness
@@ -38,6 +38,7 @@ from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Sessions
 from shared.runtime.pages.site import Site, redirect
 from shared.runtime.pages.words import BadLocalTime, figure_filters, holds_words, local_field, local_moment, offset_text
+from shared.runtime.problems import invalid_request
 
 SECTIONS: Final = (("/stock", "Stock"), ("/transfers", "Transfers"))
 ROWS: Final = 2_000
@@ -159,10 +160,13 @@ class _OfficePages:
             visible = self._visible_locations(request, connection)
             page_query = _read_query(request, visible)
             moment = now(connection)
+            for name in ("location_id", "item_id"):
+                if not query[name]:
+                    invalid_request(name, "a figure is explained of one item at one location: name it")
             location = next((each for each in visible if each.location_id == location_id), None)
             if location is None:
                 self.site.session(request).principal.check_location(location_id)
-                raise LOCATION_NOT_FOUND(f"there is no location {location_id}", location_id=location_id)
+                raise UNKNOWN_LOCATION(f"there is no location {location_id}", location_id=location_id)
             found = explain(connection, location_id, item_id, as_of=page_query.as_of, known_at=page_query.known_at)
             if found is None:
                 raise NOTHING_KNOWN(

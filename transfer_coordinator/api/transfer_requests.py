@@ -107,7 +107,7 @@ def transfer_of(request: TransferRequest, known: GroupCatalogue) -> Transfer:
     for number, (item_id, quantity) in enumerate(request.quantities.items(), start=1):
         unit = known.items.get(item_id)
         if unit is None:
-            raise UNKNOWN_ITEM(f"no item {item_id} is known", item_id=item_id)
+            raise UNKNOWN_ITEM(f"head office has no item {item_id}", item_id=item_id)
         lines.append(InstructionLine(line=number, item_id=item_id, quantity=quantity, unit=unit))
     return Transfer(
         transfer_id=request.transfer_id,

@@ -34,7 +34,7 @@ def test_no_code_has_two_statuses_or_titles() -> None:
 
 def test_a_code_with_two_statuses_is_found() -> None:
     other = ProblemCatalogue()
-    other.declare("unknown-item", 404, "Nobody defined this item", "")
+    other.declare("unknown-item", 404, "There is no such item", "")
     assert differing({**CATALOGUES, "other": other}) == ["unknown-item"]
 
 

@@ -273,19 +273,20 @@ def test_a_key_for_one_location_sees_that_one(api: Api, told: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "status", "text"),
     [
-        {},
-        {"location_id": "BEY-01"},
-        {"location_id": "BEY-01", "item_id": "nothing"},
-        {"location_id": "nowhere", "item_id": "milk"},
-        {"location_id": "WH-1", "item_id": "milk"},
-        {"location_id": "x" * 5_000, "item_id": "\ud7ff"},
+        ({}, 422, "location_id: a figure is explained of one item at one location"),
+        ({"location_id": "BEY-01"}, 422, "item_id: a figure is explained of one item at one location"),
+        ({"location_id": "BEY-01", "item_id": "nothing"}, 404, "nothing is known of nothing at BEY-01"),
+        ({"location_id": "nowhere", "item_id": "milk"}, 422, "larder head-office locations add"),
+        ({"location_id": "WH-1", "item_id": "milk"}, 404, "nothing is known of milk at WH-1"),
+        ({"location_id": "x" * 5_000, "item_id": "\ud7ff"}, 422, "There is no such location"),
     ],
 )
-def test_what_is_not_known_is_not_found(told: Visitor, query: dict[str, str]) -> None:
-    told.open("/explain", **query)
-    assert told.last.status_code == 404
+def test_what_cannot_be_explained_is_said(told: Visitor, query: dict[str, str], status: int, text: str) -> None:
+    page = told.open("/explain", **query)
+    assert told.last.status_code == status
+    assert text in told.last.text.replace("&#39;", "'"), page
 
 
 def test_a_wrong_cursor_is_refused(told: Visitor) -> None:
