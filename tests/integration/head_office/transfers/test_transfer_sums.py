@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, select, text
 
-from head_office.database.office_schema import INSTRUCTION
 from head_office.database.schema import TRANSFER_LINE, now
 from head_office.log.rebuild import rebuild
 from head_office.reports.conservation import conservation
@@ -175,7 +174,7 @@ def test_instructions_are_open_until_answered_and_kept_until_over(office: Engine
         patch.setattr(instructions, "SWEEP_EVERY", 1)
         instructions.put(connection, asked[:1])
         instructions.put(connection, [each for each in asked if each.location_id == DESTINATION][:1])
-        kept = {tuple(row) for row in connection.execute(select(INSTRUCTION.c.transfer_id, INSTRUCTION.c.step))}
+        kept = {tuple(row) for row in connection.execute(text("SELECT transfer_id, step FROM instruction"))}
         assert kept == {key for key, done in is_answered.items() if not done or not sums(logs, key[0]).over}
 
 
