@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,9 +15,10 @@ from shared.runtime.cli.output import AsJson, number_of, print_json, print_line,
 from shared.runtime.cli.progress import progress_bar
 from shared.runtime.cli.service_client import read_items
 from shared.runtime.client import RemoteProblem, ServiceClient
+from shared.runtime.csv_table import BadTable, boolean, read_table
 
-COLUMNS: Final = ("item_id", "name", "unit", "category", "barcode", "strict")
-_TRUE: Final = frozenset({"1", "true", "yes", "y"})
+REQUIRED: Final = ("item_id", "name", "unit")
+OPTIONAL: Final = ("category", "barcode", "strict")
 
 
 items_app: Final = typer.Typer(
@@ -88,18 +88,23 @@ def add(
 def import_items(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help=f"CSV with the columns {', '.join(COLUMNS)}; the first three needed."),
+        typer.Argument(
+            metavar="FILE", help=f"CSV with the columns {', '.join((*REQUIRED, *OPTIONAL))}; the first three needed."
+        ),
     ],
     directory: Directory = None,
     as_json: AsJson = False,
 ) -> None:
     """Define items from a CSV file. Items that are there already with the same figures are left as they are."""
-    rows = list(_rows(file))
+    rows = list(_read(file))
     refused: list[dict[str, object]] = []
     with node_at(directory) as node, progress_bar("Items", len(rows)) as advance:
-        for line, item_id, body in rows:
+        for line, item_id, body, fault in rows:
             try:
-                _put(node, item_id, body)
+                if fault:
+                    refused.append({"line": line, "item_id": item_id, "code": "unreadable-row", "detail": fault})
+                else:
+                    _put(node, item_id, body)
             except RemoteProblem as problem:
                 refused.append({"line": line, "item_id": item_id, "code": problem.code, "detail": problem.detail})
             advance(1)
@@ -119,19 +124,19 @@ def _put(node: ServiceClient, item_id: str, body: dict[str, Any]) -> Any:
     return node.put(f"/v1/items/{quote(item_id, safe='')}", given, tries=3)
 
 
-def _rows(file: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    with file.open(newline="", encoding="utf-8-sig") as opened:
-        reader = csv.DictReader(opened)
-        unknown = set(reader.fieldnames or ()) - set(COLUMNS)
-        missing = {"item_id", "name", "unit"} - set(reader.fieldnames or ())
-        if unknown or missing:
-            raise CommandRefused(
-                f"{file} has the columns {', '.join(reader.fieldnames or ()) or '(none)'}",
-                f"The first line must name item_id, name, unit, and may name {', '.join(COLUMNS[3:])}; no others.",
-            )
-        for row in reader:
-            filled = {name: value.strip() for name, value in row.items() if name and value and value.strip()}
-            body: dict[str, Any] = {name: value for name, value in filled.items() if name != "item_id"}
+def _read(file: Path) -> Iterator[tuple[int, str, dict[str, Any], str]]:
+    """(line, item, its definition, fault) of each row. Raises CommandRefused."""
+    try:
+        for row in read_table(file, required=REQUIRED, optional=OPTIONAL):
+            body: dict[str, Any] = {name: text for name, text in row.cells.items() if name != "item_id"}
+            item_id = row.cells.get("item_id", "")
+            fault = row.fault or ("" if item_id else "item_id is empty")
             if "strict" in body:
-                body["strict"] = body["strict"].lower() in _TRUE
-            yield reader.line_num, filled.get("item_id", ""), body
+                try:
+                    body["strict"] = boolean(body["strict"])
+                except ValueError as error:
+                    fault = f"strict: {error}"
+            yield row.line, item_id, body, fault
+    except BadTable as error:
+        columns = f"The first line must name {', '.join(REQUIRED)}, and may name {', '.join(OPTIONAL)}; no others."
+        raise CommandRefused(str(error), columns) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,16 +12,12 @@ from sqlalchemy import Connection, Engine
 
 from head_office.catalogue import items
 from shared.messages import CatalogueItem
+from shared.runtime.csv_table import TableRow, read_table
 from shared.runtime.problems import Problem
 
 BATCH: Final = 500
 REQUIRED: Final = ("item_id", "name", "unit")
 OPTIONAL: Final = ("category", "barcode", "strict_at")
-MAX_FIELD: Final = 100_000
-
-
-class BadFile(ValueError):
-    """A file that cannot be read as a whole; the error's text says why."""
 
 
 class ItemRow(NamedTuple):
@@ -50,21 +45,12 @@ class Imported(NamedTuple):
 
 
 def read_items(path: Path) -> Iterator[ItemRow]:
-    """The rows of a CSV file with the columns REQUIRED and any of OPTIONAL. Raises BadFile, OSError.
+    """The rows of a CSV file with the columns REQUIRED and any of OPTIONAL. Raises BadTable, OSError.
 
     `strict_at` holds locations with blanks between them.
     """
-    csv.field_size_limit(MAX_FIELD)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            reader = csv.DictReader(file, strict=True)
-            _check_columns(reader.fieldnames)
-            for row in reader:
-                yield _row(reader.line_num, row)
-        except UnicodeDecodeError as error:
-            raise BadFile(f"{path} is not UTF-8 text") from error
-        except csv.Error as error:
-            raise BadFile(f"{path}, line {reader.reader.line_num}: {error}") from error
+    for row in read_table(path, required=REQUIRED, optional=OPTIONAL):
+        yield ItemRow(row.line, None, row.fault) if row.fault else _item_row(row)
 
 
 def import_items(engine: Engine, rows: Iterator[ItemRow], done: Callable[[int], None]) -> Imported:
@@ -118,25 +104,11 @@ def _one(connection: Connection, line: int, item: CatalogueItem, rejected: list[
         return []
 
 
-def _check_columns(found: Any) -> None:
-    columns = list(found or ())
-    for name in REQUIRED:
-        if name not in columns:
-            raise BadFile(f"the column {name} is missing; there are: {', '.join(map(str, columns)) or 'none'}")
-    for name in columns:
-        if name not in (*REQUIRED, *OPTIONAL):
-            raise BadFile(f"the column {name!r} is not known; known are: {', '.join((*REQUIRED, *OPTIONAL))}")
-    if len(set(columns)) != len(columns):
-        raise BadFile("a column stands in the file twice")
-
-
-def _row(line: int, row: dict[str | Any, Any]) -> ItemRow:
-    if None in row or None in row.values():
-        return ItemRow(line, None, "it has more or fewer fields than the first line")
-    given = {name: value.strip() for name, value in row.items() if value.strip()}
+def _item_row(row: TableRow) -> ItemRow:
+    given: dict[str, Any] = dict(row.cells)
     if "strict_at" in given:
         given["strict_at"] = given["strict_at"].split()
     try:
-        return ItemRow(line, msgspec.convert(given, CatalogueItem))
+        return ItemRow(row.line, msgspec.convert(given, CatalogueItem))
     except msgspec.ValidationError as error:
-        return ItemRow(line, None, str(error))
+        return ItemRow(row.line, None, str(error))

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from head_office.catalogue import item_proposals, items
-from head_office.catalogue.item_files import BadFile, import_items, read_items
+from head_office.catalogue.item_files import import_items, read_items
 from head_office.cli.office_database import DatabaseUrl, Directory, office, read_all, transaction
 from shared.messages import CatalogueItem
 from shared.runtime.cli.errors import REFUSED, CommandRefused
 from shared.runtime.cli.output import AsJson, print_json, print_next, print_table
 from shared.runtime.cli.progress import progress_bar
+from shared.runtime.csv_table import BadTable
 from shared.runtime.settings import command_line
 
 items_app = typer.Typer(
@@ -82,7 +83,7 @@ def import_file(
         total = sum(1 for _ in read_items(file))
         with office(folder, database_url) as engine, progress_bar("Items", total) as advance:
             result = import_items(engine, read_items(file), advance)
-    except BadFile as error:
+    except BadTable as error:
         raise CommandRefused(str(error)) from error
     except OSError as error:
         raise CommandRefused(f"{file}: {error.strerror or error}") from error

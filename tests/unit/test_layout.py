@@ -24,7 +24,7 @@ SHARED = {
     "stock_expressions", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
-    "client", "clock", "nearest_codes", "problems", "retry", "settings", "telemetry",
+    "client", "clock", "csv_table", "nearest_codes", "problems", "retry", "settings", "telemetry",
     "http", "database", "postgres", "cli", "pages",
 }  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
@@ -38,7 +38,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("projection",),
     ),
     "shared/runtime": (
-        ("clock", "nearest_codes", "problems", "retry", "settings", "telemetry"),
+        ("clock", "csv_table", "nearest_codes", "problems", "retry", "settings", "telemetry"),
         ("client", "database"),
         ("http", "postgres"),
         ("cli", "pages"),
