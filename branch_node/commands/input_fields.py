@@ -15,6 +15,7 @@ from shared.events import (
     MAX_QUANTITY,
     BadQuantity,
     code_fault,
+    name_fault,
     parse_quantity,
     text_fault,
 )
@@ -70,8 +71,15 @@ def codes(**named: str | None) -> None:
             invalid_request(field, fault)
 
 
+def names(**named: str | None) -> None:
+    """Check names, given by path of the field. Raises Problem `invalid-request`."""
+    for field, text in named.items():
+        if text is not None and (fault := name_fault(text)) is not None:
+            invalid_request(field, fault)
+
+
 def texts(**named: str | None) -> None:
-    """Check names and notes, given by path of the field. Raises Problem `invalid-request`."""
+    """Check notes, given by path of the field. Raises Problem `invalid-request`."""
     for field, text in named.items():
         if text is not None and (fault := text_fault(text)) is not None:
             invalid_request(field, fault)

@@ -7,7 +7,7 @@ import msgspec
 from branch_node.commands.input_fields import (
     StrictInput,
     codes,
-    texts,
+    names,
 )
 from shared.events import Code, Definition, Text
 from shared.runtime.problems import invalid_request
@@ -35,7 +35,7 @@ def item_of(item_id: str, body: ItemInput) -> ItemContent:
     if not 1 <= len(item_id) <= 64:
         invalid_request("item_id", "an item's code has 1 to 64 characters")
     codes(item_id=item_id, unit=body.unit, barcode=body.barcode)
-    texts(name=body.name, category=body.category)
+    names(name=body.name, category=body.category)
     definition = Definition(
         barcode=body.barcode, category=body.category, name=body.name, strict=body.strict or None, unit=body.unit
     )

@@ -14,7 +14,7 @@ from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import ITEM, REORDER_LEVEL
 from head_office.database.schema import ITEM_UNIT
 from head_office.problems import ITEM_NOT_FOUND, UNIT_FIXED, UNKNOWN_ITEM
-from shared.events import MAX_QUANTITY, code_fault, text_fault
+from shared.events import MAX_QUANTITY, code_fault, name_fault
 from shared.messages import CatalogueItem, ReorderLevel
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import invalid_request
@@ -142,7 +142,7 @@ def _checked(item: CatalogueItem) -> CatalogueItem:
             invalid_request(name, fault)
     for name in ("name", "category"):
         value = getattr(item, name)
-        if value is not None and (fault := text_fault(value)):
+        if value is not None and (fault := name_fault(value)):
             invalid_request(name, fault)
     return structs.replace(item, strict_at=tuple(sorted(set(item.strict_at))))
 

@@ -13,7 +13,7 @@ from head_office.catalogue.catalogue_history import Change, lock, publish
 from head_office.database.schema import HEAD, LOCATION, LOG, now
 from head_office.problems import LOCATION_EXISTS, LOCATION_NOT_FOUND, UNKNOWN_LOCATION
 from shared.event_log import create_head
-from shared.events import code_fault, text_fault
+from shared.events import code_fault, name_fault
 from shared.messages import CatalogueLocation, HeadMessage
 from shared.runtime.problems import invalid_request
 
@@ -100,7 +100,7 @@ def check_locations(connection: Connection, location_ids: Iterable[str]) -> None
 def _check(location: CatalogueLocation) -> None:
     if fault := code_fault(location.location_id):
         invalid_request("location_id", fault)
-    if fault := text_fault(location.name):
+    if fault := name_fault(location.name):
         invalid_request("name", fault)
     if location.timezone not in _zones():
         invalid_request("timezone", f"{location.timezone!r} is no time zone of the IANA database, such as Asia/Beirut")

@@ -11,6 +11,7 @@ from shared.events import (
     MAX_QUANTITY,
     BadQuantity,
     code_fault,
+    name_fault,
     parse_quantity,
     quantity_json,
     quantity_text,
@@ -84,3 +85,15 @@ def test_notes_may_have_lines_but_no_control_characters() -> None:
     assert text_fault("a\x00b") == "it holds the character U+0000, which is no text"
     assert text_fault("half \udc00") is not None
     assert text_fault(" \n ") == "it is blank"
+
+
+@pytest.mark.parametrize("character", "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def test_no_text_changes_the_order_in_which_it_is_read(character: str) -> None:
+    for fault in (text_fault, name_fault, code_fault):
+        assert fault(f"milk{character}5") is not None
+    assert text_fault("حليب \u200f(1 l)\u200e") is None, "marks of direction are part of a text"
+
+
+def test_a_name_is_one_line() -> None:
+    assert name_fault("Whole milk") is None
+    assert name_fault("Whole\nmilk") == name_fault("Whole\tmilk") == "it holds a line break or a tab"
