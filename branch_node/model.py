@@ -137,8 +137,8 @@ class Decision(msgspec.Struct, kw_only=True):
     tables, in the same transaction, in order; they may not raise a Problem. `items`, `location` and `order` replace
     rows with the same id, in the table and in the writer's state. `answer` is the answer of a decision without events;
     `kept` is that answer as JSON where the decision has an effect: it is stored under the command's key, for
-    `Command.again`. `after_commit` runs on the writer's thread after the commit and before the answer is sent; it may
-    not fail.
+    `Command.again`. `forget` begins the keys of kept answers that no longer stand for an equal request. `after_commit`
+    runs on the writer's thread after the commit and before the answer is sent; it may not fail.
     """
 
     events: Sequence[Event] = ()
@@ -148,6 +148,7 @@ class Decision(msgspec.Struct, kw_only=True):
     order: OrderState | None = None
     answer: object = None
     kept: bytes | None = None
+    forget: str | None = None
     after_commit: Sequence[Callable[[], None]] = ()
 
 

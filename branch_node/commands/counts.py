@@ -108,9 +108,14 @@ class RecordCount(KeyedCommand):
     def __init__(self, content: CountContent, *, key: str | None, actor: str) -> None:
         super().__init__(content, key=key or "", actor=actor)
         # Without a caller's key, equal content is a repetition; other content is a further part of the count.
-        self.key = key or f"larder:count:{content.count_id}:{(self.digest or '')[:32]}"
         self.content = content
+        self.key = key or f"{self._keyless}{(self.digest or '')[:32]}"
         self.size = len(content.lines)
+
+    @property
+    def _keyless(self) -> str:
+        """What the keys of this count's requests without a caller's key begin with."""
+        return f"larder:count:{self.content.count_id}:"
 
     def decide(self, view: View) -> Decision:
         content = self.content
@@ -131,7 +136,10 @@ class RecordCount(KeyedCommand):
                 changed.append(area)
         if content.open:
             answer = CountAnswer(count_id=content.count_id, items=[], waiting=_waiting(areas.values()))
-            return Decision(writes=[self._writing(changed)], answer=answer, kept=msgspec.json.encode(answer))
+            # An equal request stands for an earlier one only until another has changed what the count holds.
+            forget = self._keyless if changed else None
+            kept = msgspec.json.encode(answer)
+            return Decision(writes=[self._writing(changed)], answer=answer, kept=kept, forget=forget)
         by_item: dict[str, list[AreaCounted]] = {}
         for area in areas.values():
             by_item.setdefault(area.item_id, []).append(area)

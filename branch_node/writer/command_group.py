@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, delete, insert, update
 
 from branch_node.database.lookups import (
     ORDER_COLUMNS,
@@ -112,6 +112,8 @@ class CommandGroup:
             if decision.writes or decision.items or decision.order or decision.location or decision.after_commit:
                 self._apply_rows(decision)
             if not sealed:
+                if decision.forget is not None:
+                    self._forget_answers(decision.forget)
                 if decision.kept is not None:
                     self._keep_answer(command, decision.kept)
                 return decision.answer
@@ -159,6 +161,12 @@ class CommandGroup:
         row = (command.key, command.digest, answer)
         self._connection.execute(insert(KEPT_ANSWER), dict(zip(KEPT_ANSWER.columns.keys(), row, strict=True)))
         self._kept[command.key] = row[1:]
+        self._wrote = True
+
+    def _forget_answers(self, prefix: str) -> None:
+        kept = KEPT_ANSWER.c.command_key
+        self._connection.execute(delete(KEPT_ANSWER).where(kept.startswith(prefix, autoescape=True)))
+        self._kept = {key: found for key, found in self._kept.items() if not key.startswith(prefix)}
         self._wrote = True
 
     def _change_location(self, location: Location) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from branch_node.commands.count_inputs import CountInput, count_of
+from branch_node.commands.counts import RecordCount
 from shared.runtime.problems import Problem
-from tests.support.branch import Branch
+from tests.support.branch import Branch, read
 from tests.support.events import MINUTE, NOON
 
 
@@ -149,6 +151,22 @@ def test_a_waiting_area_can_be_put_right(any_branch: Branch) -> None:
     assert [number(each.counted) for each in area(9, replace=True).waiting] == [9]
     any_branch.count("c1", [{"item_id": "milk", "area": "cellar", "counted": 900_000_000}])
     assert any_branch.on_hand() == 900_000_009_000
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_figure_said_once_more_after_another_is_the_one_that_counts(any_branch: Branch, together: bool) -> None:
+    """4, then 3, then 4 again, without a key: an equal request repeats an earlier one only if nothing came between."""
+
+    def area(name: str, counted: int, open_: bool = True) -> RecordCount:
+        line = {"item_id": "milk", "area": name, "counted": counted, "replace": True}
+        given = read(CountInput, {"count_id": "c-1", "lines": [line], "open": open_})
+        return RecordCount(count_of(given), key=None, actor="staff-1")
+
+    said = [area("bar", 4), area("bar", 3), area("cellar", 2), area("bar", 4), area("cellar", 2), area("bar", 4)]
+    outcomes = any_branch.writer.commit(said) if together else [any_branch.run(each) for each in said]
+    assert [sum(number(each.counted) for each in outcome.waiting) for outcome in outcomes] == [4, 3, 5, 6, 6, 6]
+    posted = any_branch.run(area("hall", 1, open_=False))
+    assert [number(each.counted) for each in posted.items] == [7]
 
 
 def test_a_figure_seen_ahead_of_our_clock(any_branch: Branch) -> None:
