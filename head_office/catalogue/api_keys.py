@@ -16,9 +16,10 @@ from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import API_KEY
 from head_office.database.schema import now
 from head_office.problems import LAST_ADMIN_KEY, UNKNOWN_KEY
-from shared.events import text_fault
+from shared.events import name_fault
 from shared.messages import CatalogueKey
 from shared.runtime.clock import format_rfc3339
+from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.http.auth import NewKey, Role, StoredKey, generate_key
 from shared.runtime.problems import invalid_request
 
@@ -70,7 +71,7 @@ def issue(connection: Connection, role: Role, location_id: str | None = None, la
         invalid_request("location_id", "a branch's key is for one location: name it")
     if role in _GROUP_ONLY and location_id is not None:
         invalid_request("location_id", f"a key with the role {role} is for the whole group: leave it out")
-    if label is not None and (fault := text_fault(label)):
+    if label is not None and (fault := name_fault(label)):
         invalid_request("label", fault)
     lock(connection)
     if location_id is not None:
@@ -118,13 +119,16 @@ def list_keys(connection: Connection, after: str = "", limit: int = 1_000) -> li
 
 
 class DatabaseKeys:
-    """The KeyStore of head office's API: one look-up in the database each, remembered by the Authenticator."""
+    """The KeyStore of head office's API: one look-up in the database each, remembered by the Authenticator.
+
+    Raises Problem 503 where the database is away.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def lookup(self, key_id: str) -> StoredKey | None:
-        with self._engine.connect() as connection:
+        with translate_driver_errors(), self._engine.connect() as connection:
             row = connection.execute(select(API_KEY).where(API_KEY.c.key_id == key_id)).one_or_none()
         if row is None:
             return None

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, make_url
 
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.settings import HeadOfficeSettings
-from shared.runtime.database.engine import postgres_engine
+from shared.runtime.database.engine import CONNECT_ARGS, postgres_engine
 from shared.runtime.postgres.service_database import ServiceDatabase
 
 DATABASE: Final = ServiceDatabase(
@@ -37,10 +37,4 @@ def opened(settings: HeadOfficeSettings) -> Iterator[Engine]:
 def listener(url: str) -> psycopg.Connection[tuple[object, ...]]:
     """A connection to listen on. Raises psycopg.OperationalError."""
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(
-        plain,
-        autocommit=True,
-        application_name="larder head-office listener",
-        connect_timeout=5,
-        keepalives_idle=30,
-    )
+    return psycopg.connect(plain, autocommit=True, application_name="larder head-office listener", **CONNECT_ARGS)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,15 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, OVERLOADED, Problem
 
 BUSY_TIMEOUT_MS = 5_000
+# A server that vanished without a word is given up after about a minute: probes after 30 s of silence, three of them
+# ten seconds apart; data that is not acknowledged, after 30 s (milliseconds).
+CONNECT_ARGS: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 READERS = 8
 
 
@@ -95,12 +104,7 @@ def postgres_engine(
         max_overflow=0,
         pool_timeout=pool_timeout,
         pool_pre_ping=True,
-        connect_args={
-            "application_name": application_name,
-            "connect_timeout": 5,
-            "options": "-c timezone=UTC",
-            "keepalives_idle": 30,
-        },
+        connect_args={**CONNECT_ARGS, "application_name": application_name, "options": "-c timezone=UTC"},
     )
 
 
@@ -202,4 +206,7 @@ def _of_postgres(error: psycopg.Error) -> Problem | None:
         return DATABASE_BUSY("the database did not get to it in time")
     if state in _UNAVAILABLE_STATES or state.startswith("08"):
         return DATABASE_UNAVAILABLE("the database is stopping, starting or read-only")
+    if state == "58030" or (state == "XX000" and "failure on connection" in str(error)):
+        # An I/O error of the server, and what a distributed database says of a node it lost.
+        return DATABASE_UNAVAILABLE("the database cannot reach its files or another of its machines")
     return None
