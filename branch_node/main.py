@@ -64,7 +64,15 @@ def serve(settings: BranchSettings, say: Callable[[str], None]) -> int:
             running_file.write(settings.dir, line.rpartition(" ")[2], node.local_key)
             say(line)
 
-        return run(node.app, host=settings.host, port=settings.port, name=NAME, on_ready=ready, watch=node.problem)
+        return run(
+            node.app,
+            host=settings.host,
+            port=settings.port,
+            trusted_proxies=settings.trusted_proxies,
+            name=NAME,
+            on_ready=ready,
+            watch=node.problem,
+        )
     finally:
         running_file.remove(settings.dir)
         node.stop()

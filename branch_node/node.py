@@ -34,6 +34,7 @@ from shared.messages import HelloAnswer, Verdict
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import Clock, NodeClock
 from shared.runtime.http.auth import Authenticator
+from shared.runtime.problems import Recorded
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, get_logger
@@ -147,7 +148,7 @@ class Node:
                 "the witness: events that only the lost file has would be overwritten unnoticed."
             )
             self.board.change(state=ShippingState.ROLLED_BACK, detail=detail, hint=hint, recording=False)
-            self.writer.refuse_with(lambda: ROLLED_BACK(detail, hint=hint))
+            self.writer.refuse_with(lambda: ROLLED_BACK(detail, hint=hint, recorded=Recorded.NO))
             log.error("rolled back", detail=detail, hint=hint)
             return verdict
         self._witness = Witness(path, self.location_id)

@@ -17,6 +17,7 @@ from shared.runtime.settings import (
     HeadOfficeAddress,
     ServiceSettings,
     SettingsError,
+    TrustedProxies,
     load_settings,
 )
 
@@ -65,6 +66,7 @@ class BranchSettings(ServiceSettings):
     witness: Path | None = None
     host: str = LOCALHOST
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
+    trusted_proxies: TrustedProxies = ""
     log_level: str = "INFO"
 
     @property

@@ -124,8 +124,8 @@ def _schema_fits(engine: Engine) -> str | None:
 def serve(settings: HeadOfficeSettings, say: Callable[[str], None]) -> int:
     """Run head office until it is stopped; the exit code."""
     configure_logging(file=settings.dir / "logs" / "head-office.log", level=settings.log_level)
-    with DATABASE.opened(settings, serving=True) as url:
-        office = build(settings.model_copy(update={"database_url": SecretStr(url)}), SystemClock())
+    with DATABASE.serving(settings) as database:
+        office = build(settings.model_copy(update={"database_url": SecretStr(database.url)}), SystemClock())
 
         def ready(line: str) -> None:
             # Without a key: the commands of this machine use the database, and look up here only the address.
@@ -137,9 +137,10 @@ def serve(settings: HeadOfficeSettings, say: Callable[[str], None]) -> int:
                 office.app,
                 host=settings.host,
                 port=settings.port,
+                trusted_proxies=settings.trusted_proxies,
                 name=NAME,
                 on_ready=ready,
-                watch=office.wakeups.failure,
+                watch=lambda: office.wakeups.failure() or database.problem(),
             )
         finally:
             running_file.remove(settings.dir)

@@ -12,6 +12,7 @@ from shared.runtime.settings import (
     LOCALHOST,
     PostgresSettings,
     SettingsError,
+    TrustedProxies,
     environment,
     find_here,
     load_settings,
@@ -30,6 +31,7 @@ class HeadOfficeSettings(PostgresSettings):
     service: Literal["head-office"] = SERVICE
     host: str = LOCALHOST
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
+    trusted_proxies: TrustedProxies = ""
     threads: Annotated[int, Field(ge=2, le=200)] = 16
     ingests: Annotated[int, Field(ge=1, le=100)] = 4
     log_level: str = "INFO"

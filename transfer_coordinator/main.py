@@ -133,8 +133,8 @@ def _catalogue_problem(catalogue: Catalogue) -> str | None:
 def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
     """Run the coordinator until it is stopped or one of its threads dies; returns the exit code."""
     configure_logging(file=settings.dir / "logs" / "transfer.log", level=settings.log_level)
-    with DATABASE.opened(settings, serving=True) as url:
-        built = build(settings.model_copy(update={"database_url": SecretStr(url)}))
+    with DATABASE.serving(settings) as database:
+        built = build(settings.model_copy(update={"database_url": SecretStr(database.url)}))
         built.catalogue.refresh()
 
         def ready(line: str) -> None:
@@ -146,9 +146,10 @@ def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
                 built.app,
                 host=settings.host,
                 port=settings.port,
+                trusted_proxies=settings.trusted_proxies,
                 name=NAME,
                 on_ready=ready,
-                watch=built.runner.problem,
+                watch=lambda: built.runner.problem() or database.problem(),
             )
         finally:
             running_file.remove(settings.dir)

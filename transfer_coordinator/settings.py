@@ -14,6 +14,7 @@ from shared.runtime.settings import (
     HeadOfficeAddress,
     PostgresSettings,
     SettingsError,
+    TrustedProxies,
     environment,
     find_here,
     load_settings,
@@ -42,6 +43,7 @@ class CoordinatorSettings(PostgresSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
     lease_seconds: Annotated[float, Field(ge=1, le=600)] = 10.0
     ask_again_seconds: Annotated[float, Field(ge=0.5, le=3_600)] = 5.0
+    trusted_proxies: TrustedProxies = ""
     log_level: str = "INFO"
 
 

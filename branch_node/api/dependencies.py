@@ -18,7 +18,7 @@ from branch_node.writer.command_queue import Outcome
 from branch_node.writer.writer import Writer
 from shared.events import code_fault
 from shared.runtime.clock import NodeClock
-from shared.runtime.http.auth import Authenticator, Principal, Role, unauthenticated
+from shared.runtime.http.auth import Authenticator, Principal, Role, bearer_key
 from shared.runtime.problems import (
     BODY_TOO_LARGE,
     FORBIDDEN,
@@ -78,12 +78,10 @@ class RequestContext:
 
     async def authorize_raw(self, given: RawRequest, roles: Sequence[Role]) -> Principal:
         """As `authorize`, for a request of a hot route."""
-        scheme, _, text = given.authorization.partition(" ")
-        if scheme.lower() != "bearer" or not text:
-            raise unauthenticated("there is no 'Authorization: Bearer ...' header")
+        text = bearer_key(given.authorization)
         principal = self._authenticator.cached(text)
         if principal is None:
-            principal = await run_in_threadpool(self._authenticator.authenticate, text.strip(), given.address)
+            principal = await self._authenticator.look_up(text, given.address)
         return self._allowed(principal, roles)
 
     def _allowed(self, principal: Principal, roles: Sequence[Role]) -> Principal:

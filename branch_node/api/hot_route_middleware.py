@@ -6,7 +6,7 @@ call the same handler. It is the innermost middleware: body limits, headers, met
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -23,7 +23,7 @@ TWO_KEYS: Final = partial(INVALID_KEY, "the header stands twice in the request")
 class RawRequest(NamedTuple):
     """The parts of a request that a recording route needs."""
 
-    authorization: str
+    authorization: Sequence[str]  # every Authorization header of the request
     idempotency_key: str | None
     address: str
     body: bytes
@@ -57,7 +57,7 @@ async def raw_request_of(request: Request) -> RawRequest:
     """The RawRequest of a request that FastAPI routed. Raises 415 for a compressed body."""
     body = await body_of(request)
     address = request.client.host if request.client is not None else ""
-    return RawRequest(request.headers.get("authorization", ""), key_header(request), address, body)
+    return RawRequest(request.headers.getlist("authorization"), key_header(request), address, body)
 
 
 def key_header(request: Request) -> str | None:
@@ -81,7 +81,8 @@ class HotRouteMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = None
-        if scope["type"] == "http" and scope["method"] == "POST":
+        # A query goes the way of the other routes, which refuse what they do not know of it.
+        if scope["type"] == "http" and scope["method"] == "POST" and not scope["query_string"]:
             route = self._routes.get(scope["path"])
         if route is None:
             await self.app(scope, receive, send)
@@ -90,7 +91,7 @@ class HotRouteMiddleware:
         try:
             raw = await route.handler(await _read(scope, receive))
         except Problem as problem:
-            await problem_response(problem)(scope, receive, send)
+            await problem_response(problem, scope["method"])(scope, receive, send)
             return
         headers = [
             (b"content-length", str(len(raw.body)).encode("ascii")),
@@ -101,10 +102,11 @@ class HotRouteMiddleware:
 
 
 async def _read(scope: Scope, receive: Receive) -> RawRequest:
-    authorization, key = "", None
+    authorization: list[str] = []
+    key = None
     for name, value in scope["headers"]:
         if name == b"authorization":
-            authorization = value.decode("latin-1")
+            authorization.append(value.decode("latin-1"))
         elif name == b"idempotency-key":
             if key is not None:
                 raise TWO_KEYS()

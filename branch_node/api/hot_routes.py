@@ -21,7 +21,7 @@ from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import (
     INTERNAL_ERROR,
     Problem,
-    problem_response,
+    ascii_json,
 )
 
 MAX_BODY: Final = 1024 * 1024
@@ -125,4 +125,6 @@ def _batch_answer(key: str, result: Any) -> BatchAnswer:
     if not isinstance(result, BaseException):
         return BatchAnswer(key=key, status=201, event=result)
     problem = result if isinstance(result, Problem) else INTERNAL_ERROR("this was not foreseen")
-    return BatchAnswer(key=key, status=problem.status, problem=msgspec.json.decode(problem_response(problem).body))
+    return BatchAnswer(
+        key=key, status=problem.status, problem=msgspec.json.decode(ascii_json(problem.body(recording=True)))
+    )

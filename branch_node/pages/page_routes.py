@@ -44,7 +44,7 @@ from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Session, Sessions
 from shared.runtime.pages.site import Site, redirect
 from shared.runtime.pages.words import figure_filters
-from shared.runtime.problems import BAD_REQUEST, NOT_FOUND, Problem
+from shared.runtime.problems import BAD_REQUEST, NOT_FOUND, Problem, Recorded
 
 LAST_EVENTS: Final = 12
 LOG_PAGE: Final = 50
@@ -136,7 +136,7 @@ class _BranchPages:
         try:
             return self._node.writer.submit(command).result(ANSWER_SECONDS)
         except TookTooLong as error:
-            raise BUSY("the node has not answered in time") from error
+            raise BUSY("the node has not answered in time", recorded=Recorded.UNKNOWN) from error
 
     # Recording
 
@@ -164,6 +164,8 @@ class _BranchPages:
         except FormRefusal as refused:
             return self._form_page(request, kind, refused.view(form), status=422)
         except Problem as problem:
+            if problem.recorded is Recorded.UNKNOWN:
+                raise  # the site shows the form once more, with its key
             if problem.code == KEY_REUSED.code:
                 return self._form_page(request, kind, self._key_reused(form), status=problem.status)
             return self._form_page(request, kind, refused_by(problem).view(form), status=problem.status)
@@ -274,6 +276,8 @@ class _BranchPages:
         except FormRefusal as refused:
             return self._void_page(request, refused.view(form), status=422)
         except Problem as problem:
+            if problem.recorded is Recorded.UNKNOWN:
+                raise
             return self._void_page(request, refused_by(problem).view(form), status=problem.status)
         return redirect(f"/record/deduction?{urlencode({'done': event_id})}")
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from branch_node.model import Command
 from branch_node.problems import BUSY
+from shared.runtime.problems import Recorded
 
 QUEUE_ENTRIES: Final = 1_024
 GROUP_COMMANDS: Final = 256
@@ -86,7 +87,7 @@ class CommandQueue:
     def _admit(self) -> None:
         with self._lock:
             if self._put_count - self._done_count >= QUEUE_ENTRIES:
-                raise BUSY(f"{QUEUE_ENTRIES} requests wait already", headers={"Retry-After": "1"})
+                raise BUSY(f"{QUEUE_ENTRIES} requests wait already", recorded=Recorded.NO, headers={"Retry-After": "1"})
             self._put_count += 1
 
     def put(self, entry: QueueEntry) -> None:

@@ -2,7 +2,8 @@
 
 Callers are answered once the transaction is on disk. A group that fails as a whole is retried one command at a time, so
 that a command that cannot be recorded affects no other. The writer's in-memory state (head, stock, catalogue) is the
-committed state; after a commit with an unknown outcome it is read again.
+committed state. A commit that failed may have succeeded: the head in the database tells. If it has moved, the commands
+are decided once more, which answers them from the log; if it cannot be read, they are answered `recorded: unknown`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from branch_node.database.schema import LOG
-from branch_node.database.store import DirectoryLock, Store, WritingConnection, load_location
+from branch_node.database.store import AlreadyWriting, DirectoryLock, Store, WritingConnection, load_location
 from branch_node.model import Command, Item, Location
 from branch_node.problems import NOT_WRITING, STRICT_ITEM
 from branch_node.writer.command_group import CommandGroup
@@ -31,13 +32,15 @@ from shared.chain import Head
 from shared.event_log import StaleHead, read_head
 from shared.runtime.clock import NodeClock
 from shared.runtime.database.engine import problem_of, translate_driver_errors
-from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, Problem
+from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, Problem, Recorded
 from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.writer")
 
 STRICT_GUARD: Final = "larder: strict item below zero"
 """The message of the database's trigger for strict items."""
+
+RECONNECT_SECONDS: Final = 1.0
 
 CommitListener = Callable[[Head], None]
 _DATABASE_FAILURES: Final = frozenset({DISK_FULL.code, DATABASE_UNAVAILABLE.code, DATABASE_BUSY.code})
@@ -60,6 +63,7 @@ class Writer:
         self._lock = DirectoryLock(store.directory)
         self._writing: WritingConnection | None = None
         self._committed: CommittedState | None = None
+        self._committing = False
         self._thread: threading.Thread | None = None
         self._accepting = False
         self._stopping = False
@@ -185,12 +189,13 @@ class Writer:
         if self._refuse is not None:
             raise self._refuse()
         if not self._accepting:
-            raise NOT_WRITING("the writer is not taking commands", headers={"Retry-After": "1"})
+            raise NOT_WRITING("the writer is not taking commands", recorded=Recorded.NO, headers={"Retry-After": "1"})
 
     def _run(self) -> None:
         try:
             while not (self._stopping and self._queue.empty):
-                self.step(block_for=1.0 if self._stopping else 60.0)
+                waiting = self._stopping or self._committed is None
+                self.step(block_for=RECONNECT_SECONDS if waiting else 60.0)
         except BaseException as error:
             self._failure = error
             log.exception("the writer ends", error=type(error).__name__)
@@ -198,16 +203,21 @@ class Writer:
             self._refuse_waiting()
 
     def _refuse_waiting(self) -> None:
-        refused = NOT_WRITING("the writer has ended")
+        refused = NOT_WRITING("the writer has ended", recorded=Recorded.NO)
         while group := self._queue.take(block_for=0):
             for entry in group:
                 entry.outcomes = [refused for _ in entry.commands]
             self._queue.complete(group)
 
     def step(self, block_for: float) -> bool:
-        """Commit one group from the queue, waiting up to `block_for` seconds for the first; whether there was any."""
+        """Commit one group from the queue, waiting up to `block_for` seconds for the first; whether there was any.
+
+        Without one a lost database is looked for: what reads the committed state works again before the next command.
+        """
         group = self._queue.take(block_for)
         if not group:
+            if self._committed is None:
+                self._reconnect()
             return False
         commands = [command for entry in group for command in entry.commands]
         outcomes: list[Outcome] = [NOT_WRITING("the writer has ended")] * len(commands)
@@ -232,10 +242,13 @@ class Writer:
         except StaleHead:
             raise
         except Exception as error:
-            problem = self._recover(error)
-            if problem is not None and (problem.code in _DATABASE_FAILURES or len(commands) == 1):
+            problem, recorded = self._recover(error)
+            if recorded is Recorded.YES:
+                self._notify()
+            elif problem is not None and (problem.code in _DATABASE_FAILURES or len(commands) == 1):
+                problem.recorded = recorded
                 return [problem] * len(commands)
-            if len(commands) == 1:
+            elif len(commands) == 1:
                 log.exception("a command failed", command=type(commands[0]).__name__)
                 return [error]
         else:
@@ -264,7 +277,9 @@ class Writer:
             writing.rollback()
             return outcomes, []
         group.flush()
+        self._committing = True
         writing.commit()
+        self._committing = False
         group.publish()
         self.groups += 1
         self.events += memory.head.sequence - before
@@ -273,14 +288,24 @@ class Writer:
             callbacks.extend(partial(listener, memory.head) for listener in self._listeners)
         return outcomes, callbacks
 
-    def _recover(self, error: Exception) -> Problem | None:
-        """Restore the connection after a failure; the Problem that the error stands for, if it does."""
+    def _notify(self) -> None:
+        """Call the listeners for a commit that was taken for failed."""
+        _, committed = self._connect()
+        for listener in self._listeners:
+            listener(committed.head)
+
+    def _recover(self, error: Exception) -> tuple[Problem | None, Recorded]:
+        """Restore the connection after a failure; the Problem that the error stands for, if it does, and whether the
+        group was committed all the same."""
+        committing, self._committing = self._committing, False
         problem = problem_of(error)
         if problem is None and STRICT_GUARD in str(error):
             problem = STRICT_ITEM("the database refused it")
+        recorded = Recorded.UNKNOWN if committing else Recorded.NO
+        before = None if self._committed is None else self._committed.head
         if self._writing is None or self._committed is None:
             self._disconnect()
-            return problem
+            return problem, recorded
         try:
             with translate_driver_errors():
                 self._writing.rollback()
@@ -288,9 +313,31 @@ class Writer:
                 self._writing.begin()
                 stored_head = read_head(self._writing.connection, LOG, self._committed.location.location_id)
                 self._writing.rollback()
-                if stored_head != self._committed.head:
+                if stored_head == self._committed.head:
+                    recorded = Recorded.NO
+                else:
                     self._committed = None
+                    recorded = Recorded.YES if committing else recorded
         except (Problem, SQLAlchemyError, sqlite3.Error, psycopg.Error) as second:
             log.warning("the writer reconnects", reason=repr(second), first=repr(error))
             self._disconnect()
-        return problem
+            if committing:
+                recorded = self._recorded_since(before)
+        return problem, recorded
+
+    def _reconnect(self) -> CommittedState | None:
+        """Connect and read the committed state; None where that fails."""
+        try:
+            with translate_driver_errors():
+                return self._connect()[1]
+        except (Problem, AlreadyWriting, SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
+            log.warning("the writer has no database", reason=repr(error))
+            self._disconnect()
+            return None
+
+    def _recorded_since(self, before: Head | None) -> Recorded:
+        """Whether the head has moved, read over a new connection; UNKNOWN where there is none to be had."""
+        committed = self._reconnect()
+        if committed is None:
+            return Recorded.UNKNOWN
+        return Recorded.NO if committed.head == before else Recorded.YES

@@ -11,7 +11,7 @@ from typing import Final
 from starlette.requests import Request
 
 from head_office.problems import BODY_TOO_SLOW
-from shared.runtime.problems import OVERLOADED
+from shared.runtime.problems import OVERLOADED, Recorded
 
 READ_SECONDS: Final = 60.0
 ROOM_SECONDS: Final = 10.0
@@ -67,7 +67,9 @@ class Bodies:
                     self._waiting.remove((size, turn))
                 self._let_in()
             if isinstance(error, TimeoutError):
-                raise OVERLOADED("too many batches are being read", headers={"Retry-After": "2"}) from error
+                raise OVERLOADED(
+                    "too many batches are being read", recorded=Recorded.NO, headers={"Retry-After": "2"}
+                ) from error
             raise
 
     def _leave(self, size: int) -> None:

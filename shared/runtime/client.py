@@ -2,7 +2,8 @@
 
 A request ends in an answer, ``RemoteProblem`` (the service rejected it, with a reason) or ``Unreachable`` (the outcome
 is unknown: it may or may not have taken effect). Requests are retried only with ``tries``, as only the caller knows
-whether its request may be sent twice.
+whether its request may be sent twice. A rejection after a try without an answer leaves the outcome unknown as well:
+``RemoteProblem.may_be_recorded``.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Any, Final, Self
 
 import httpx
 
+from shared.runtime.problems import Recorded
 from shared.runtime.retry import retrying
 
 CONNECT_SECONDS: Final = 5.0
 MAX_ANSWER: Final = 64 * 1024 * 1024
 _LONGEST_HINT: Final = 2_000
 _MAX_PROBLEM: Final = 64 * 1024
+_SERVER_ERROR: Final = 500
 
 
 class Unreachable(Exception):
@@ -28,10 +31,22 @@ class Unreachable(Exception):
 
 
 class RemoteProblem(Exception):
-    """A problem that the service answered. ``extras`` holds the members that have no attribute of their own."""
+    """A problem that the service answered. ``extras`` holds the members that have no attribute of their own.
+
+    ``recorded``: what the service says of this try, None where it says nothing. ``may_be_recorded``: whether this try
+    or an earlier one of the same request may have been recorded although no answer says so.
+    """
 
     def __init__(
-        self, status: int, code: str, *, title: str = "", detail: str = "", hint: str = "", extras: Mapping[str, Any]
+        self,
+        status: int,
+        code: str,
+        *,
+        title: str = "",
+        detail: str = "",
+        hint: str = "",
+        recorded: str | None = None,
+        extras: Mapping[str, Any],
     ) -> None:
         super().__init__(f"{status} {code}: {detail or title}")
         self.status = status
@@ -39,6 +54,8 @@ class RemoteProblem(Exception):
         self.title = title
         self.detail = detail
         self.hint = hint
+        self.recorded = recorded
+        self.may_be_recorded = False
         self.extras = dict(extras)
 
     @property
@@ -97,13 +114,22 @@ class ServiceClient:
         """One request, or up to ``tries`` of the same. Raises RemoteProblem or Unreachable."""
 
         timeout = httpx.Timeout(self._timeout, connect=CONNECT_SECONDS, read=self._timeout + wait)
+        may_be_recorded = False
 
         def once() -> Answer:
-            return self._send(
-                self._http.build_request(
-                    method, path, json=json_body, content=content, params=params, headers=headers, timeout=timeout
-                )
+            nonlocal may_be_recorded
+            request = self._http.build_request(
+                method, path, json=json_body, content=content, params=params, headers=headers, timeout=timeout
             )
+            try:
+                return self._send(request)
+            except Unreachable:
+                may_be_recorded = method != "GET"
+                raise
+            except RemoteProblem as problem:
+                may_be_recorded = may_be_recorded or (method != "GET" and _uncertain(problem))
+                problem.may_be_recorded = may_be_recorded and problem.recorded != Recorded.YES
+                raise
 
         if tries == 1:
             return once()
@@ -183,6 +209,13 @@ class Answer:
             raise Unreachable("the answer is not JSON, so not from a Larder service") from error
 
 
+def _uncertain(problem: RemoteProblem) -> bool:
+    """Whether the answer leaves open if its request was recorded. A service of an older version does not say."""
+    if problem.recorded is None:
+        return problem.status >= _SERVER_ERROR
+    return problem.recorded not in (Recorded.NO, Recorded.YES)
+
+
 def _worth_another_try(error: BaseException) -> bool:
     return isinstance(error, Unreachable) or (isinstance(error, RemoteProblem) and error.temporary)
 
@@ -196,10 +229,17 @@ def _remote_problem(status: int, headers: Mapping[str, str], body: bytes) -> Exc
         # A gateway's own error page does not describe the request; a Larder service sends a code.
         return Unreachable(f"the answer {status} is not from a Larder service")
     text = {name: str(found.pop(name, ""))[:_LONGEST_HINT] for name in ("code", "title", "detail", "hint")}
+    recorded = found.pop("recorded", None)
     found.pop("type", None)
     found.pop("status", None)
     if "retry-after" in headers:
         found.setdefault("retry_after", headers["retry-after"])
     return RemoteProblem(
-        status, text["code"], title=text["title"], detail=text["detail"], hint=text["hint"], extras=found
+        status,
+        text["code"],
+        title=text["title"],
+        detail=text["detail"],
+        hint=text["hint"],
+        recorded=str(recorded) if recorded is not None else None,
+        extras=found,
     )

@@ -2,7 +2,8 @@
 
 A problem's JSON is ``{type, title, status, code, detail, hint, ...extras}``. ``code`` is kebab-case and stable,
 ``detail`` is what is wrong with this request, ``hint`` what to do. ``type`` is ``/problems/{code}`` on the
-service that answered, where the catalogue is served.
+service that answered, where the catalogue is served. The answer to a request that may record adds ``recorded``: whether
+this request took effect.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, NoReturn
 
 from starlette.responses import Response
@@ -20,11 +22,27 @@ from starlette.responses import Response
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _MAX_TEXT = 2_000
-_RESERVED = frozenset({"type", "title", "status", "code", "detail", "hint"})
+_RESERVED = frozenset({"type", "title", "status", "code", "detail", "hint", "recorded"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SERVER_ERROR = 500
+_UNAVAILABLE = 503
+RETRY_SECONDS = "2"
+
+
+class Recorded(StrEnum):
+    """Whether the request that a problem answers was recorded. Only after NO may its caller forget the key."""
+
+    NO = "no"
+    YES = "yes"  # a refusal that is itself in the log
+    UNKNOWN = "unknown"
 
 
 class Problem(Exception):
-    """An error with an HTTP status and a stable code. Raised anywhere below a route; ``build_app`` answers it."""
+    """An error with an HTTP status and a stable code. Raised anywhere below a route; ``build_app`` answers it.
+
+    ``recorded``, where it is not given: NO below 500, as a refusal is decided before anything is recorded; UNKNOWN from
+    500 on, as a commit may have succeeded although its answer was lost.
+    """
 
     def __init__(
         self,
@@ -34,6 +52,7 @@ class Problem(Exception):
         *,
         detail: str = "",
         hint: str = "",
+        recorded: Recorded | None = None,
         extras: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -43,14 +62,15 @@ class Problem(Exception):
         self.title = title
         self.detail = detail
         self.hint = hint
+        self.recorded = recorded or (Recorded.UNKNOWN if status >= _SERVER_ERROR else Recorded.NO)
         self.extras: dict[str, Any] = dict(extras or {})
         self.headers: dict[str, str] = dict(headers or {})
         clash = _RESERVED & self.extras.keys()
         if clash:
             raise ValueError(f"extras of a problem may not be called {sorted(clash)}")
 
-    def body(self) -> dict[str, Any]:
-        """The members of the problem document, in the order they are written."""
+    def body(self, *, recording: bool) -> dict[str, Any]:
+        """The members of the problem document, in the order they are written; `recording`: the request may record."""
         document: dict[str, Any] = {
             "type": f"/problems/{self.code}",
             "title": self.title,
@@ -61,6 +81,8 @@ class Problem(Exception):
             document["detail"] = self.detail
         if self.hint:
             document["hint"] = self.hint
+        if recording:
+            document["recorded"] = str(self.recorded)
         document.update(self.extras)
         return document
 
@@ -73,9 +95,16 @@ class ProblemKind:
     status: int
     title: str
     hint: str
+    recorded: Recorded | None = None
 
     def __call__(
-        self, detail: str = "", *, hint: str | None = None, headers: Mapping[str, str] | None = None, **extras: Any
+        self,
+        detail: str = "",
+        *,
+        hint: str | None = None,
+        recorded: Recorded | None = None,
+        headers: Mapping[str, str] | None = None,
+        **extras: Any,
     ) -> Problem:
         return Problem(
             self.status,
@@ -83,6 +112,7 @@ class ProblemKind:
             self.title,
             detail=detail,
             hint=self.hint if hint is None else hint,
+            recorded=recorded or self.recorded,
             extras=extras,
             headers=headers,
         )
@@ -94,21 +124,28 @@ class ProblemCatalogue:
     def __init__(self, *, common: bool = True) -> None:
         self._kinds: dict[str, ProblemKind] = dict(COMMON._kinds) if common else {}
 
-    def declare(self, code: str, status: int, title: str, hint: str) -> ProblemKind:
-        """Add a code. ValueError for a duplicate, a code that is not kebab-case or a status that is no error."""
+    def declare(
+        self, code: str, status: int, title: str, hint: str, *, recorded: Recorded | None = None
+    ) -> ProblemKind:
+        """Add a code; `recorded` as of Problem.
+
+        ValueError for a duplicate, a code that is not kebab-case or a status that is no error.
+        """
         if not _CODE.fullmatch(code):
             raise ValueError(f"{code!r} is not kebab-case")
         if not 400 <= status <= 599:
             raise ValueError(f"{status} is not the status of a refusal")
         if code in self._kinds:
             raise ValueError(f"the problem {code!r} is declared twice")
-        kind = ProblemKind(code, status, title, hint)
+        kind = ProblemKind(code, status, title, hint, recorded)
         self._kinds[code] = kind
         return kind
 
     def adopt(self, kind: ProblemKind, *, hint: str | None = None) -> ProblemKind:
         """Add a kind that is declared elsewhere for several services; `hint` is what to do at this one."""
-        return self.declare(kind.code, kind.status, kind.title, kind.hint if hint is None else hint)
+        return self.declare(
+            kind.code, kind.status, kind.title, kind.hint if hint is None else hint, recorded=kind.recorded
+        )
 
     def extend(self, other: ProblemCatalogue) -> None:
         """Add the kinds of another catalogue. ValueError where a code exists with another kind."""
@@ -259,11 +296,14 @@ def _safe(value: Any) -> Any:
     return _safe(str(value))
 
 
-def problem_response(problem: Problem) -> Response:
-    """The HTTP answer of a problem."""
+def problem_response(problem: Problem, method: str) -> Response:
+    """The HTTP answer of a problem to a request of this method. Every 503 says when to come again."""
+    headers = problem.headers
+    if problem.status == _UNAVAILABLE and "Retry-After" not in headers:
+        headers = {**headers, "Retry-After": RETRY_SECONDS}
     return Response(
-        ascii_json(problem.body()),
+        ascii_json(problem.body(recording=method not in _SAFE_METHODS)),
         status_code=problem.status,
-        headers=problem.headers,
+        headers=headers,
         media_type=PROBLEM_MEDIA_TYPE,
     )

@@ -14,6 +14,7 @@ import stat
 import sys
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -91,6 +92,16 @@ def _web_address(text: str) -> str:
 
 
 HeadOfficeAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+def _addresses(text: str) -> str:
+    for each in text.split(",") if text else ():
+        ip_network(each.strip())  # ValueError says what it is not
+    return text
+
+
+TrustedProxies = Annotated[str, AfterValidator(_addresses)]
+"""IP addresses or networks, with commas between them, of proxies whose X-Forwarded-For and -Proto are believed."""
 
 
 def _postgres(secret: SecretStr) -> SecretStr:

@@ -87,7 +87,7 @@ class Caller:
             sent["Idempotency-Key"] = key
         async with httpx.AsyncClient(transport=self._transport, base_url="http://branch") as client:
             if raw is not None:
-                return await client.request(method, path, content=raw, headers=sent, params=params)
+                return await client.request(method, path, content=raw, headers=sent, params=params or None)
             return await client.request(method, path, json=body, headers=sent, params=params)
 
     def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:

@@ -40,6 +40,7 @@ from shared.runtime.problems import (
     WRONG_LOCATION,
     Problem,
     ProblemKind,
+    Recorded,
 )
 from transfer_coordinator.api import transfer_queries
 from transfer_coordinator.api.transfer_records import TransferDetail, TransferDocument, detail, document, sums
@@ -131,7 +132,7 @@ class TransferApi:
             answered = await run_in_threadpool(self.catalogue.refresh, arrived)
             known = await run_in_threadpool(self.catalogue.known)
         if not answered and known.version == 0:
-            raise NO_CATALOGUE("head office was not reached since the start")
+            raise NO_CATALOGUE("head office was not reached since the start", recorded=Recorded.NO)
         try:
             return transfer_of(requested, known)
         except Problem as problem:
@@ -300,10 +301,11 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         tags=["transfers"],
         summary="Cancel a transfer, as long as nothing of it was received",
         description="The sites are instructed to refuse it; goods that left come back. With `wait` the answer comes "
-        "when it has ended.",
+        "when it has ended. With an `Idempotency-Key` it may be sent again after a lost answer.",
+        openapi_extra={"parameters": [_KEY_HEADER]},
         responses={
             202: documented_answer(TransferDocument, "The cancellation is recorded"),
-            **_responses(UNKNOWN_TRANSFER, TRANSFER_ENDED, ALREADY_RECEIVED, OVERLOADED),
+            **_responses(UNKNOWN_TRANSFER, TRANSFER_ENDED, ALREADY_RECEIVED, INVALID_KEY, OVERLOADED),
         },
     )
     async def cancel_transfer(
@@ -313,6 +315,10 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         principal: Principal = api.allow(WRITERS),  # noqa: B008
     ) -> Response:
         before = await api.visible(transfer_id, principal)
+        key = check_key(request.headers.get("idempotency-key"))
+        cancelled = before.transfer.cancel_requested_at is not None and before.state is not State.COMPLETED
+        if before.ended and cancelled and key is not None:
+            return answer(before, 202)  # sent again, as its answer was lost: this is its success
         if before.ended:
             raise TRANSFER_ENDED(f"{transfer_id} is {before.state}", state=before.state)
         _check_not_received(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -11,10 +12,10 @@ from rich.markup import escape
 
 from shared.runtime.cli.errors import REFUSED
 from shared.runtime.cli.output import AsJson, print_json, print_line, print_table, short_time
-from shared.runtime.cli.pending_commands import TRIES, post_command, post_pending
+from shared.runtime.cli.pending_commands import post_command, post_pending, state_folder
 from shared.runtime.cli.progress import status_line
 from shared.runtime.cli.service_client import read_pages
-from shared.runtime.clock import IdFactory, SystemClock
+from shared.runtime.clock import SystemClock
 from transfer_coordinator.cli.coordinator_client import CoordinatorClient, Directory, coordinator
 from transfer_coordinator.settings import settings_of
 
@@ -66,11 +67,8 @@ def _create(
 ) -> Any:
     if transfer_id is not None:
         return post_command(reached.client, "/v1/transfers", {**body, "transfer_id": transfer_id})
-    if url is None:
-        return post_pending(reached.client, settings_of(folder).dir, "/v1/transfers", body, id_member="transfer_id")
-    # Without a --dir there is no place to store the id: after a lost answer the command would create another transfer.
-    made = str(IdFactory()(SystemClock().now()))
-    return reached.client.post("/v1/transfers", {**body, "transfer_id": made}, tries=TRIES)
+    directory = settings_of(folder).dir if url is None else state_folder(url)
+    return post_pending(reached.client, directory, "/v1/transfers", body, id_member="transfer_id")
 
 
 def _line(text: str) -> dict[str, str]:
@@ -183,7 +181,9 @@ def cancel(
 ) -> None:
     """Cancel a transfer, as long as nothing was received. With --wait the exit code says whether it came back."""
     with coordinator(folder, url, key) as reached:
-        document = post_command(reached.client, f"/v1/transfers/{quote(transfer, safe='')}/cancel", {})
+        # A transfer is cancelled once: the command given again after a lost answer has the same key.
+        again = f"cancel-{sha256(transfer.encode()).hexdigest()[:32]}"
+        document = post_command(reached.client, f"/v1/transfers/{quote(transfer, safe='')}/cancel", {}, key=again)
         if wait:
             document = _follow(reached, document, timeout)
     _answer(document, as_json)

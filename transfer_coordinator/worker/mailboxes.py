@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from shared.messages import Instruction, InstructionAnswer, TransferFacts
-from shared.runtime.problems import OVERLOADED
+from shared.runtime.problems import OVERLOADED, Recorded
 from transfer_coordinator.saga.planner import TransferRecord
 from transfer_coordinator.saga.saga import Transfer
 
@@ -90,7 +90,9 @@ class RoundQueue:
         """Queue a command. Raises Problem 503 `overloaded` when too many wait, or the service is stopping."""
         with self._condition:
             if self._closed or len(self._creates) + len(self._cancels) >= MOST_COMMANDS:
-                raise OVERLOADED("too many requests for transfers are waiting", headers={"Retry-After": "1"})
+                raise OVERLOADED(
+                    "too many requests for transfers are waiting", recorded=Recorded.NO, headers={"Retry-After": "1"}
+                )
             if isinstance(command, Create):
                 self._creates.append(command)
             else:

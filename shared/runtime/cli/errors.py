@@ -17,6 +17,8 @@ from shared.runtime.settings import SettingsError
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 
+GIVE_AGAIN: Final = "Give the very same command again: it is recorded once, however often it is given."
+
 # `module:class` of expected errors whose modules not every command imports. Their text is all there is to print.
 EXPECTED: Final = (
     "shared.runtime.database.migrations:DatabaseVersionError",
@@ -51,7 +53,10 @@ def describe_expected(error: Exception, expected: Iterable[str] = ()) -> ErrorRe
     """
     if isinstance(error, Problem | RemoteProblem):
         members = {name: value for name, value in error.extras.items() if name not in {"errors", "incident"}}
-        return ErrorReport(error.title or error.code, error.detail, error.hint, {"code": error.code, **members})
+        hint = error.hint
+        if isinstance(error, RemoteProblem) and error.may_be_recorded:
+            hint = f"It is not known whether this was recorded. {GIVE_AGAIN}"
+        return ErrorReport(error.title or error.code, error.detail, hint, {"code": error.code, **members})
     if isinstance(error, CommandRefused):
         return ErrorReport(str(error), hint=error.hint, members=error.members)
     if isinstance(error, Unreachable):

@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from platformdirs import user_state_path
 
-from shared.runtime.cli.errors import CommandRefused
+from shared.runtime.cli.errors import GIVE_AGAIN, CommandRefused
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import IdFactory, SystemClock
+from shared.runtime.problems import Recorded
 
 FILE_NAME: Final = "pending.json"
 TRIES: Final = 4
 KEEP_SECONDS: Final = 7 * 86_400
 MOST: Final = 1_000
-SERVER_ERROR: Final = 500
 
 
 class PendingCommand(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ def post_command(client: ServiceClient, path: str, body: dict[str, Any], *, key:
     except Unreachable as error:
         raise CommandRefused(
             f"no answer, so it is not known whether it was recorded ({error})",
-            "Give the very same command again: it is recorded once, however often it is given.",
+            GIVE_AGAIN,
         ) from error
 
 
@@ -58,12 +59,14 @@ def post_pending(
 ) -> Any:
     """POST a command under an id that is made and stored first; its answer. Raises as `post_command`.
 
-    The id is sent as the body's member `id_member`, else as the Idempotency-Key.
+    The id is sent as the body's member `id_member`, else as the Idempotency-Key. It is removed with a 2xx, or with a
+    refusal where no try with it, of this or an earlier call, is without a certain answer.
     """
     digest = _digest([path, body])
     with _stored(directory) as pending:
         if digest not in pending and _digest(body) in pending:
             digest = _digest(body)
+        sent_before = digest in pending  # and has got no certain answer, else it would be gone
         mine = pending.setdefault(digest, PendingCommand(str(IdFactory()(SystemClock().now())), time.time())).made
     try:
         if id_member is None:
@@ -71,17 +74,29 @@ def post_pending(
         else:
             answer = post_command(client, path, {**body, id_member: mine})
     except RemoteProblem as problem:
-        if _outcome_known(problem):
+        if sent_before:
+            problem.may_be_recorded = problem.recorded != Recorded.YES
+        if not problem.may_be_recorded:
             _forget(directory, digest)
         raise
     _forget(directory, digest)
     return answer
 
 
-def _outcome_known(problem: RemoteProblem) -> bool:
-    """Whether it is known if the command was recorded; a 4xx without `recorded` means that it was not."""
-    recorded = problem.extras.get("recorded")
-    return problem.status < SERVER_ERROR if recorded is None else recorded in ("no", "yes")
+def state_folder(url: str) -> Path:
+    """Where commands to a service elsewhere are stored, which has no --dir here: one folder of the user for an address.
+
+    Made where it is missing. Raises CommandRefused where that fails.
+    """
+    folder = user_state_path("larder") / sha256(url.rstrip("/").encode()).hexdigest()[:16]
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandRefused(
+            f"{folder} cannot be made, so the command's id would be lost with its answer ({error})",
+            "Name a folder that can be written with XDG_STATE_HOME, or give the command an id with --transfer-id.",
+        ) from error
+    return folder
 
 
 def _digest(content: Any) -> str:

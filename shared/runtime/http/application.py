@@ -33,6 +33,7 @@ from shared.runtime.problems import (
     PROBLEM_MEDIA_TYPE,
     Problem,
     ProblemCatalogue,
+    Recorded,
     kind_of_status,
     problem_response,
 )
@@ -155,26 +156,26 @@ class _StrictRequest(Request):
 
 def _add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
-    async def _problem(_request: Request, problem: Problem) -> Response:
-        return problem_response(problem)
+    async def _problem(request: Request, problem: Problem) -> Response:
+        return problem_response(problem, request.method)
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(_request: Request, error: RequestValidationError) -> Response:
-        return problem_response(_validation_problem(error))
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return problem_response(_validation_problem(error), request.method)
 
     @app.exception_handler(HTTPException)
-    async def _http(_request: Request, error: HTTPException) -> Response:
+    async def _http(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, Problem):
             # Raised while FastAPI read the body, for example by the body limit.
-            return problem_response(error.__cause__)
+            return problem_response(error.__cause__, request.method)
         if error.status_code == 400 and error.__cause__ is not None:
-            return problem_response(MALFORMED_JSON("the body could not be read"))
+            return problem_response(MALFORMED_JSON("the body could not be read"), request.method)
         if error.status_code < 400:
             return Response(status_code=error.status_code, headers=error.headers)
         kind = kind_of_status(error.status_code)
         problem = kind(str(error.detail), headers=error.headers)
         problem.status = error.status_code
-        return problem_response(problem)
+        return problem_response(problem, request.method)
 
 
 def _validation_problem(error: RequestValidationError) -> Problem:
@@ -243,6 +244,12 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
         "code": {"type": "string", "description": "Stable; for programs"},
         "detail": {"type": "string", "description": "What is wrong with this request"},
         "hint": {"type": "string", "description": "What to do"},
+        "recorded": {
+            "type": "string",
+            "enum": list(Recorded),
+            "description": "In answers to POST, PUT and DELETE: whether this request was recorded. Only after `no` may "
+            "its Idempotency-Key be forgotten, and only where every earlier try with that key was answered as well.",
+        },
     },
 }
 

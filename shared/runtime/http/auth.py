@@ -11,13 +11,13 @@ import hmac
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Lock
 from typing import Final, Protocol
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection, Request
 
 from shared.runtime.clock import Clock
@@ -102,12 +102,17 @@ def key_id_of(text: str) -> str | None:
     return None if match is None else match[1]
 
 
+LOOKUPS: Final = 4  # threads that look up keys at the same time
+
+
 class Authenticator:
     """Authenticates keys for one service.
 
     A valid key is cached for ``remember`` seconds (at most ``remembered`` keys), so a revocation takes effect within
-    that time everywhere and at once after ``invalidate``. More than ``attempts`` failures in a minute from one address
-    are answered 429 without a look-up; a key that was valid before is looked up nevertheless.
+    that time everywhere and at once after ``invalidate``. A wrong key after more than ``attempts`` of them in a minute
+    from one address is answered 429; a good one passes, whoever else calls from there. Keys are looked up in a few
+    threads of their own, those that were valid before in others than those that were not: neither wrong keys nor slow
+    look-ups hold up requests with known ones.
     """
 
     def __init__(
@@ -119,6 +124,8 @@ class Authenticator:
         self._remembered = remembered
         self._cache: OrderedDict[str, tuple[Principal, float]] = OrderedDict()
         self._failures = _FailedAttempts(attempts)
+        self._unknown = CapacityLimiter(LOOKUPS)
+        self._expired = CapacityLimiter(LOOKUPS)
         self._lock = Lock()
 
     def cached(self, text: str) -> Principal | None:
@@ -136,16 +143,17 @@ class Authenticator:
         found = self._cache.get(digest)
         if found is not None and found[1] > now:
             return found[0]
-        if found is None and (wait := self._failures.wait(address, now)):
-            raise TOO_MANY_ATTEMPTS(
-                "too many failed attempts from this address", headers={"Retry-After": str(wait)}, retry_after=wait
-            )
+        wait = self._failures.wait(address, now)
         stored = self._store.lookup(key_id) if key_id is not None else None
         # Compared even where nothing was found, so that the time taken is the same.
         same = hmac.compare_digest(digest, stored.digest if stored is not None else "0" * 64)
         if stored is None or not same or stored.revoked:
             self._failures.add(address, now)
             self._cache.pop(digest, None)
+            if wait:
+                raise TOO_MANY_ATTEMPTS(
+                    "too many failed attempts from this address", headers={"Retry-After": str(wait)}, retry_after=wait
+                )
             raise unauthenticated("the key is unknown or was revoked")
         principal = Principal(stored.key_id, Role(stored.role), stored.location_id)
         with self._lock:
@@ -156,20 +164,23 @@ class Authenticator:
         return principal
 
     def invalidate(self) -> None:
-        """Clear the cache: the keys changed."""
+        """Look every key up again: the keys changed."""
         with self._lock:
-            self._cache.clear()
+            for digest in list(self._cache):
+                self._cache[digest] = (self._cache[digest][0], 0.0)
 
     async def principal(self, connection: HTTPConnection) -> Principal:
         """The principal of a request, by its Authorization header. Keys not in the cache are looked up in a thread."""
-        scheme, _, text = connection.headers.get("authorization", "").partition(" ")
-        text = text.strip()
-        if scheme.lower() != "bearer" or not text:
-            raise unauthenticated("there is no 'Authorization: Bearer ...' header")
+        text = bearer_key(connection.headers.getlist("authorization"))
         known = self.cached(text)
         if known is not None:
             return known
-        return await run_in_threadpool(self.authenticate, text, address_of(connection))
+        return await self.look_up(text, address_of(connection))
+
+    async def look_up(self, text: str, address: str) -> Principal:
+        """``authenticate`` in a thread, for routes on the event loop."""
+        limiter = self._expired if digest_of(text) in self._cache else self._unknown
+        return await to_thread.run_sync(self.authenticate, text, address, limiter=limiter)
 
     def require(self, *roles: Role) -> Callable[[Request], Awaitable[Principal]]:
         """A FastAPI dependency: the Principal of the request, with one of these roles (any, if none is given)."""
@@ -181,6 +192,18 @@ class Authenticator:
             return principal
 
         return dependency
+
+
+def bearer_key(headers: Sequence[str]) -> str:
+    """The key in the request's Authorization headers. Raises 401 where there is none, or more than one."""
+    if len(headers) > 1:
+        # Servers and proxies differ in which of two they take.
+        raise unauthenticated("the Authorization header stands twice in the request")
+    scheme, _, text = headers[0].partition(" ") if headers else ("", "", "")
+    text = text.strip()
+    if scheme.lower() != "bearer" or not text:
+        raise unauthenticated("there is no 'Authorization: Bearer ...' header")
+    return text
 
 
 def unauthenticated(detail: str) -> Problem:

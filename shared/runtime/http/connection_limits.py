@@ -20,6 +20,7 @@ from shared.runtime.problems import (
     OVERLOADED,
     REQUEST_TIMEOUT,
     Problem,
+    Recorded,
     problem_response,
 )
 from shared.runtime.telemetry import get_logger
@@ -90,7 +91,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
                 transport.abort()
                 return
             self.rejected.add(self)
-            self._reject(OVERLOADED(f"at most {self.limits.connections} connections are served at a time"))
+            self._reject(
+                OVERLOADED(f"at most {self.limits.connections} connections are served at a time", recorded=Recorded.NO)
+            )
             return
         self._set_keepalive()  # uvicorn starts its timer with the first answer: a silent connection would stay open
 
@@ -249,7 +252,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(DISCARD_SECONDS, self.transport.abort)
 
     def _encoded(self, problem: Problem) -> bytes:
-        response = problem_response(problem)
+        response = problem_response(problem, "POST")  # whatever it was: what was rejected has reached no route
         headers = [
             *self.server_state.default_headers,
             *response.raw_headers,

@@ -89,11 +89,11 @@ class ServiceMiddleware:
             if rejection is None:
                 await self.app(scope, read, send_with_headers)
             else:
-                await problem_response(rejection)(scope, receive, send_with_headers)
+                await problem_response(rejection, scope["method"])(scope, receive, send_with_headers)
         except Problem as problem:
             if status:
                 raise
-            await problem_response(problem)(scope, receive, send_with_headers)
+            await problem_response(problem, scope["method"])(scope, receive, send_with_headers)
         except ClientDisconnect:
             log.debug("the caller went away", request_id=request_id, path=scope["path"])
         except Exception as error:
@@ -108,7 +108,7 @@ class ServiceMiddleware:
                 # The answer has begun: only closing the connection shows the client that it is incomplete.
                 raise
             unexpected = INTERNAL_ERROR("this was not foreseen", incident=request_id)
-            await problem_response(unexpected)(scope, receive, send_with_headers)
+            await problem_response(unexpected, scope["method"])(scope, receive, send_with_headers)
         finally:
             self._record(scope, status, time.perf_counter() - started, request_id)
         if unfinished:

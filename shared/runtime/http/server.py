@@ -30,6 +30,7 @@ def run(
     host: str = LOCALHOST,
     port: int,
     name: str,
+    trusted_proxies: str = "",
     on_ready: Callable[[str], None] | None = None,
     watch: Watch | None = None,
     limits: ConnectionLimits | None = None,
@@ -38,8 +39,12 @@ def run(
 
     Once requests are accepted, ``on_ready`` (by default a line on standard output) gets the line
     ``larder <name> ready on http://127.0.0.1:8000``. ``watch`` is called about every second; where it returns why the
-    process cannot continue (a thread died), the server stops with exit code 1. ``limits`` are those of every
-    connection and their number. Raises SettingsError where the port cannot be bound.
+    process cannot continue (a thread died), the server stops with that as its last line, exit code 1.
+
+    ``limits`` are those of every connection and their number. ``trusted_proxies`` are addresses with commas between
+    them: from these alone X-Forwarded-For and X-Forwarded-Proto say who calls, and whether by TLS.
+
+    Raises SettingsError where the port cannot be bound.
     """
     listener = _bind(host, port)
     bound = listener.getsockname()[1]
@@ -56,7 +61,8 @@ def run(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies or None,
         timeout_keep_alive=limits.idle_seconds,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
@@ -66,7 +72,10 @@ def run(
         server.run(sockets=[listener])
     finally:
         listener.close()
-    return 1 if server.failed else 0
+    if server.failure is None:
+        return 0
+    sys.stderr.write(f"larder {name} ends: {server.failure}\n")
+    return 1
 
 
 def _print_line(line: str) -> None:
@@ -99,7 +108,7 @@ class _Server(uvicorn.Server):
         self._app = app
         self._on_ready = on_ready
         self._watch = watch
-        self.failed = False
+        self.failure: str | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -111,7 +120,7 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if self._watch is not None and counter % 10 == 0 and (reason := self._watch()) is not None:
             log.error("the service cannot go on", reason=reason)
-            self.failed = True
+            self.failure = reason
             return True
         return await super().on_tick(counter)
 

@@ -48,21 +48,22 @@ class Sessions:
         cookie: str,
         lifetime: float = LIFETIME_SECONDS,
         limit: int = MAX_SESSIONS,
-        secure: bool = False,
     ) -> None:
         self._authenticator = authenticator
         self._clock = clock
         self._cookie = cookie
         self._lifetime = lifetime
         self._limit = limit
-        self._secure = secure
         self._sessions: OrderedDict[bytes, Session] = OrderedDict()
         self._lock = Lock()
 
-    def login(self, key_text: str, response: Response, address: str = "") -> Session:
-        """Begin a session and set its cookie on ``response``. Raises 401 ``unauthenticated`` or 429."""
+    def login(self, key_text: str, response: Response, connection: HTTPConnection) -> Session:
+        """Begin a session and set its cookie on ``response``, Secure where the request came by TLS.
+
+        Raises 401 ``unauthenticated`` or 429.
+        """
         text = key_text.strip()
-        principal = self._authenticator.authenticate(text, address)
+        principal = self._authenticator.authenticate(text, address_of(connection))
         now = self._clock.monotonic()
         token = secrets.token_urlsafe(32)
         session = Session(
@@ -79,7 +80,7 @@ class Sessions:
             token,
             max_age=int(self._lifetime),
             path="/",
-            secure=self._secure,
+            secure=_by_tls(connection),
             httponly=True,
             samesite="strict",
         )
@@ -89,7 +90,7 @@ class Sessions:
         """End the session of this request, if any, and delete its cookie."""
         with self._lock:
             self._sessions.pop(_name(connection.cookies.get(self._cookie, "")), None)
-        response.delete_cookie(self._cookie, path="/", secure=self._secure, httponly=True, samesite="strict")
+        response.delete_cookie(self._cookie, path="/", secure=_by_tls(connection), httponly=True, samesite="strict")
 
     async def session(self, connection: HTTPConnection) -> Session | None:
         """The session of this request, or None. Its key is authenticated again as for any request."""
@@ -143,3 +144,7 @@ def check_csrf(session: Session, presented: str | None) -> None:
 def _name(token: str) -> bytes:
     # Only a hash is stored, so that the process's memory or a log reveals no session.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _by_tls(connection: HTTPConnection) -> bool:
+    return connection.url.scheme == "https"

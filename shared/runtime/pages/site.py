@@ -17,11 +17,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from shared.runtime.clock import Clock
-from shared.runtime.http.auth import Role, address_of
+from shared.runtime.http.auth import Role
 from shared.runtime.pages import words
 from shared.runtime.pages.forms import CSRF_FIELD, Form, read_form
 from shared.runtime.pages.sessions import Session, Sessions, check_csrf
-from shared.runtime.problems import NOT_FOUND, Problem
+from shared.runtime.problems import NOT_FOUND, Problem, Recorded
 
 PERSON_ROLES: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
 SIGN_IN: Final = "/sign-in"
@@ -29,6 +29,8 @@ _TYPES: Final = {"css": "text/css", "svg": "image/svg+xml"}
 # The browser may cache a file for ever: its address changes with its content.
 _FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _SEE_OTHER: Final = 303
+_SERVER_ERROR: Final = 500
+_HIDDEN_FIELDS: Final = frozenset({CSRF_FIELD, "key"})
 
 Handler = Callable[[Request], Response]
 # A path of this service: begins with one slash, not two, holds no backslash and no control characters.
@@ -56,6 +58,9 @@ class PageRoute(APIRoute):
             except SignInRequired as required:
                 return redirect(f"{SIGN_IN}?{urlencode({'next': required.back})}")
             except Problem as problem:
+                form = getattr(request.state, "form", None)
+                if form is not None and problem.status >= _SERVER_ERROR:
+                    return site.form_again(request, problem, form)
                 return site.refusal(request, problem)
 
         return page
@@ -129,6 +134,21 @@ class Site:
         response.headers.update(problem.headers)
         return response
 
+    def form_again(self, request: Request, problem: Problem, form: Form) -> Response:
+        """A form that was not answered for want of the service: what was typed, its key, and a button to send it again.
+        Needs neither database nor session."""
+        response = self.page(
+            request,
+            "form_again.html",
+            status=problem.status,
+            problem=problem,
+            fields=[(name, text) for name, text in form.items() if text],
+            shown=[(name, text) for name, text in form.items() if text and name not in _HIDDEN_FIELDS],
+            unknown=problem.recorded is Recorded.UNKNOWN,
+        )
+        response.headers.update(problem.headers)
+        return response
+
     def get(self, address: str, handler: Handler) -> None:
         """Add a route for GETs of an address with a session: `handler(request)`, in a thread."""
         self.router.add_api_route(
@@ -168,12 +188,12 @@ class Site:
     async def require_form(self, request: Request) -> Form:
         """The form of a POST with a session. Raises SignInRequired, which carries the fields, or Problem."""
         form = await read_form(request)
+        request.state.form = form
         try:
             session = await self.require_session(request)
         except SignInRequired:
             raise SignInRequired(f"{request.url.path}?{form.query()}") from None
         check_csrf(session, form[CSRF_FIELD])
-        request.state.form = form
         return form
 
     def _check_access(self, session: Session) -> None:
@@ -203,7 +223,7 @@ class Site:
             back = _local_address(form["next"])
             response = redirect(back)
             try:
-                session = await run_in_threadpool(self._sessions.login, form["key"], response, address_of(request))
+                session = await run_in_threadpool(self._sessions.login, form["key"], response, request)
                 self._check_access(session)
             except Problem as problem:
                 page = self.page(request, "sign_in.html", status=problem.status, back=back, problem=problem)

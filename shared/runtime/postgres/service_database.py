@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from shared.runtime.database.engine import postgres_engine, wait_for_database
 from shared.runtime.database.migrations import migrate
 from shared.runtime.postgres import launcher
+from shared.runtime.postgres.launcher import Cluster
 from shared.runtime.settings import PostgresSettings, postgres_binaries
+
+
+class ServingDatabase(NamedTuple):
+    """The database of a running service: its URL, and why the service cannot go on with it, or None."""
+
+    url: str
+    problem: Callable[[], str | None]
 
 
 @dataclass(frozen=True)
@@ -24,25 +33,33 @@ class ServiceDatabase:
     options: Mapping[str, str]
 
     @contextmanager
-    def opened(self, settings: PostgresSettings, *, serving: bool = False) -> Iterator[str]:
-        """The URL of the database, migrated, for the length of the `with`.
+    def opened(self, settings: PostgresSettings) -> Iterator[str]:
+        """The URL of the database, migrated, for a command: an embedded PostgreSQL that runs is used, else one is
+        started and stopped at the end. Raises PostgresError, Problem, DatabaseVersionError."""
+        with self._opened(settings, launcher.attach_or_start) as (url, _):
+            yield url
 
-        An embedded PostgreSQL is started by the service (`serving`); a command attaches to that one, or starts its own
-        and stops it at the end. Raises PostgresError, Problem, DatabaseVersionError.
-        """
+    @contextmanager
+    def serving(self, settings: PostgresSettings) -> Iterator[ServingDatabase]:
+        """The same for the service, which starts its embedded PostgreSQL itself."""
+        with self._opened(settings, launcher.start) as (url, cluster):
+            yield ServingDatabase(url, lambda: _problem(cluster))
+
+    @contextmanager
+    def _opened(
+        self, settings: PostgresSettings, start: Callable[..., Cluster]
+    ) -> Iterator[tuple[str, Cluster | None]]:
         if settings.database_url is not None:
             url = settings.database_url.get_secret_value()
             self.prepare(url)
-            yield url
+            yield url, None
             return
         binaries = launcher.find_binaries(postgres_binaries())
-        folder = settings.postgres_folder
-        start = launcher.start if serving else launcher.attach_or_start
-        with start(folder, binaries=binaries, options=self.options) as cluster:
+        with start(settings.postgres_folder, binaries=binaries, options=self.options) as cluster:
             cluster.create_database(self.name)
             url = cluster.url(self.name)
             self.prepare(url)
-            yield url
+            yield url, cluster
 
     def prepare(self, url: str) -> None:
         """Wait until the database answers, and migrate it to this version's schema."""
@@ -52,3 +69,9 @@ class ServiceDatabase:
             migrate(engine, self.migrations, self.version_table)
         finally:
             engine.dispose()
+
+
+def _problem(cluster: Cluster | None) -> str | None:
+    if cluster is None or cluster.running():
+        return None
+    return f"its PostgreSQL in {cluster.directory} has ended: the log there says why. Start the service again"

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
 from typer.testing import CliRunner
 
 from branch_node.database.api_keys import LOCAL
 from deploy.cli import app
+from shared.runtime.client import ServiceClient
+from shared.runtime.http import running_file
 from tests.support.forked import larder, run_larder
+from tests.support.lossy_proxy import FAULTS, Fault, lossy_proxy
 from tests.support.processes import RunningProcess
 
 REFUSED, WRONG_USAGE = 1, 2
@@ -303,3 +307,37 @@ def test_a_witness_of_another_location_is_refused(branch: Branch) -> None:
     other = Branch(branch.folder.parent / "d3")
     run_larder("branch", "init", "--dir", other.folder, "--location", "TRI-01", "--witness", f"{branch.folder}.witness")
     assert "witness of BEY-01" in other.refused("status", code=WRONG_USAGE)
+
+
+@pytest.fixture
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of this process try again at once."""
+    monkeypatch.setitem(ServiceClient.__init__.__kwdefaults__, "sleep", lambda _seconds: None)
+
+
+@pytest.mark.usefixtures("no_waits")
+def test_a_command_given_until_it_is_answered_records_once(branch: Branch) -> None:
+    """Whatever becomes of its answers; and the same command given after that is another one."""
+    branch.with_milk()
+    with branch.serve(), lossy_proxy(running_file.read(branch.folder).url) as proxy:
+        announced = running_file.read(branch.folder)
+        assert announced is not None
+        running_file.write(branch.folder, proxy.url, announced.key)
+
+        def deliver() -> int:
+            given = 0
+            while branch.run("record", "delivery", "milk", "7").returncode != 0:
+                given += 1
+                assert given < 10
+            return given
+
+        @settings(max_examples=20, deadline=None)
+        @given(FAULTS)
+        def once(faults: list[Fault]) -> None:
+            for more in (faults, []):
+                before = branch.json("stock", "milk")["on_hand"]
+                proxy.plan(more)
+                deliver()
+                assert branch.json("stock", "milk")["on_hand"] == before + 7
+
+        once()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -22,11 +24,14 @@ from branch_node.model import Item, Location
 from branch_node.node import AgentMode, Node
 from branch_node.settings import BranchSettings
 from branch_node.sync.shipping_status import ShippingState
+from branch_node.writer.writer import Writer
 from shared.chain import Head
 from shared.event_log import read_after
 from shared.runtime.http.auth import Role
+from shared.runtime.problems import DATABASE_UNAVAILABLE
 from tests.support.branch import PLACE, PutItems
 from tests.support.html import Element, faults, form_fields, parse, rows
+from tests.support.waiting import wait_until
 
 HOSTILE = "<script>alert('x')</script> & \"sons\""
 LONG = "Very long name " * 60
@@ -540,3 +545,52 @@ def test_the_writer_that_is_away_is_told_and_reading_goes_on(person: Person) -> 
     assert "Send the form again in a moment; it counts once." in page.text
     assert page.by_id("quantity")["value"] == "5"
     assert person.open("/stock").first("h1").text == "Stock"
+
+
+# Answers in doubt
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["not recorded", "recorded"])
+def test_a_form_in_doubt_comes_back_and_counts_once(
+    person: Person, monkeypatch: pytest.MonkeyPatch, recorded: bool
+) -> None:
+    """The database goes away in COMMIT, and stays away while the page is made: the page has what was typed, and the
+    same key. Sent from there again and again it counts once."""
+    person.sign_in()
+    person.record("delivery", item="milk", quantity="20")
+    before = person.events()
+    writer, store = person.node.writer, person.node.store
+    connect, reading, commit = Writer._connect, store.reading, writer._writing.commit
+
+    def away(*_arguments: object) -> Any:
+        raise DATABASE_UNAVAILABLE("the connection is lost")
+
+    def cut() -> None:
+        if recorded:
+            commit()
+        monkeypatch.setattr(Writer, "_connect", away)
+        monkeypatch.setattr(store, "reading", away)
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+        raise error
+
+    writing = writer._writing
+    monkeypatch.setattr(writing, "commit", cut)
+    monkeypatch.setattr(writing, "rollback", away)
+    person.open("/record/waste")
+    sent = {"item": "milk", "quantity": "2.5", "reason": "spoiled", "note": "<b>fell</b>"}
+    page = person.send("/record/waste", **sent)
+    for _ in range(2):
+        assert person.last.status_code == 503
+        form = next(each for each in page.all("form") if each["action"] == "/record/waste")
+        assert form_fields(form).items() >= sent.items()
+        assert "as often as it takes: it is recorded once" in page.text
+        assert "<b>fell</b>" in page.text
+        page = person.send("/record/waste")
+    monkeypatch.setattr(Writer, "_connect", connect)
+    monkeypatch.setattr(store, "reading", reading)
+    wait_until(lambda: bool(writer._committed), 10, what="the writer to find its database again")
+    page = person.send("/record/waste")
+    assert "Recorded: 2.5 l of Whole milk" in page.text
+    person.client.post("/record/waste", data=form_fields(form))
+    assert person.events() == before + 1

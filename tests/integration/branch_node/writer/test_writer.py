@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Connection, create_engine, text, update
 
@@ -20,10 +21,12 @@ from branch_node.writer.writer import Writer
 from shared.chain import Head
 from shared.event_log import read_head
 from shared.runtime.clock import IdFactory, NodeClock
-from shared.runtime.problems import Problem
-from tests.support.branch import PLACE, Branch, TestClock
+from shared.runtime.problems import Problem, Recorded
+from tests.support.branch import PLACE, Branch, TestClock, a_branch
 from tests.support.log_check import verify_log
 from tests.support.waiting import wait_until
+
+END_WRITER = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'larder branch writer'"
 
 
 class Broken(Command):
@@ -78,8 +81,6 @@ def test_a_second_writer_is_refused_at_once(any_branch: Branch) -> None:
 def test_a_second_directory_on_the_same_postgresql_is_refused(
     postgres_url_factory: Callable[..., str], tmp_path: Path
 ) -> None:
-    from tests.support.branch import a_branch
-
     with a_branch(tmp_path / "a", postgres_url_factory()) as branch:
         elsewhere = Store(branch.store.url, tmp_path / "b")
         with pytest.raises(AlreadyWriting, match="BEY-01"):
@@ -245,6 +246,85 @@ def test_a_commit_in_doubt_is_neither_lost_nor_doubled(
     assert any_branch.event("ORDER_DEDUCTION", "milk", 1).sequence == 4
 
 
+def _fail_once(branch: Branch, monkeypatch: pytest.MonkeyPatch, error: Exception, *, after: bool) -> None:
+    """The next COMMIT fails with `error`, before or after it took effect."""
+    writing = branch.writer._writing
+    assert writing is not None
+    real = writing.commit
+
+    def commit() -> None:
+        monkeypatch.setattr(writing, "commit", real)
+        if after:
+            real()
+        raise error
+
+    monkeypatch.setattr(writing, "commit", commit)
+
+
+def _busy() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_busy_commit_says_what_became_of_it(branch: Branch, monkeypatch: pytest.MonkeyPatch, after: bool) -> None:
+    heads: list[Head] = []
+    branch.writer.on_commit(heads.append)
+    _fail_once(branch, monkeypatch, _busy(), after=after)
+    command = branch.event_command("ORDER_DEDUCTION", "milk", 1)
+    (outcome,) = branch.writer.commit([command])
+    if after:
+        assert outcome.sequence == 1
+        assert [head.sequence for head in heads] == [1], "what it wakes is woken all the same"
+    else:
+        assert (outcome.code, outcome.recorded) == ("database-busy", Recorded.NO)
+    assert branch.run(command).sequence == 1
+    assert branch.on_hand() == -1_000
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("back", [False, True])
+def test_a_connection_lost_in_commit_leaves_no_false_answer(
+    postgres_url_factory: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: bool, back: bool
+) -> None:
+    """PostgreSQL ends the connection before or after COMMIT; a new one can be had at once, or not yet."""
+    with a_branch(tmp_path, postgres_url_factory()) as branch:
+        branch.event("PURCHASE_RECEIVED", "milk", 100)
+        writing = branch.writer._writing
+        assert writing is not None
+        real, connect = writing.commit, Writer._connect
+
+        def commit() -> None:
+            if after:
+                real()
+            engine = create_engine(branch.store.url)
+            with engine.begin() as connection:
+                connection.execute(text(END_WRITER))
+            engine.dispose()
+            if not back:
+                monkeypatch.setattr(Writer, "_connect", refused)
+            if not after:
+                real()
+            raise psycopg.OperationalError("the connection is lost")
+
+        def refused(_writer: Writer) -> Any:
+            raise psycopg.OperationalError("connection refused")
+
+        monkeypatch.setattr(writing, "commit", commit)
+        command = branch.event_command("ORDER_DEDUCTION", "milk", 7)
+        (outcome,) = branch.writer.commit([command])
+        if back and after:
+            assert outcome.sequence == 2
+        else:
+            assert (outcome.status, outcome.code) == (503, "database-unavailable")
+            assert outcome.recorded is (Recorded.NO if back else Recorded.UNKNOWN)
+        monkeypatch.setattr(Writer, "_connect", connect)
+        for _ in range(2):
+            assert branch.run(command).sequence == 2
+        assert branch.on_hand() == 93_000
+
+
 def test_a_lost_postgresql_connection_is_found_again(postgres_url_factory: Callable[..., str], tmp_path: Path) -> None:
     from tests.support.branch import a_branch
 
@@ -252,10 +332,7 @@ def test_a_lost_postgresql_connection_is_found_again(postgres_url_factory: Calla
         branch.event("PURCHASE_RECEIVED", "milk", 1)
         engine = create_engine(branch.store.url)
         with engine.begin() as connection:
-            kill = (
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'larder branch writer'"
-            )
-            assert connection.execute(text(kill)).scalars().all() == [True]
+            assert connection.execute(text(END_WRITER)).scalars().all() == [True]
         engine.dispose()
         command = branch.event_command("ORDER_DEDUCTION", "milk", 1)
         (outcome,) = branch.writer.commit([command])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 from pathlib import Path
@@ -69,6 +70,24 @@ def test_a_head_office_of_its_own(tmp_path: Path) -> None:
     assert [line.encode() for line in kept] == [each.line for each in log.sealed]
     for output in ("first.txt", "second.txt"):
         assert "Traceback" not in (tmp_path / output).read_text()
+
+
+def test_it_ends_with_its_postgresql_and_starts_again(tmp_path: Path) -> None:
+    folder = tmp_path / "office"
+    admin = say("head-office", "init", "--dir", folder)["key"]
+    with serve(folder, tmp_path / "first.txt") as process:
+        process.wait_for(READY)
+        owned = descendants(process.pid)
+        postmaster = (folder / "postgres" / "pgdata" / "postmaster.pid").read_text().split("\n", 1)[0]
+        os.kill(int(postmaster), signal.SIGKILL)
+        assert process.wait(30) == 1
+        last = process.text().strip().splitlines()[-1]
+        assert last.startswith(f"larder head-office ends: its PostgreSQL in {folder / 'postgres'} has ended")
+        assert "Traceback" not in process.text()
+        wait_gone(owned)
+    with serve(folder, tmp_path / "second.txt") as process:
+        url = process.wait_for(READY)[1]
+        assert call(url, admin, "GET", "/v1/stock").status_code == 200
 
 
 def serve(folder: Path, output: Path) -> RunningProcess:

@@ -138,7 +138,7 @@ def test_what_is_no_zone_of_its_own_is_refused(office: Engine, timezone: str) ->
             with pytest.raises(Problem) as refused:
                 act(connection, msgspec.structs.replace(old, location_id=location_id, timezone=timezone))
             assert refused.value.code == "invalid-request"
-            assert "no time zone" in msgspec.json.encode(refused.value.body()).decode()
+            assert "no time zone" in msgspec.json.encode(refused.value.body(recording=True)).decode()
         locations.change(connection, msgspec.structs.replace(old, timezone="Etc/GMT-3"))
 
 

@@ -94,6 +94,9 @@ def test_cancel(world: World) -> None:
     assert (ended["state"], ended["end_reason"]) == ("REJECTED", "cancelled")
     late = world.call("POST", "/v1/transfers/t1/cancel")
     assert (late.status_code, late.json()["code"], late.json()["state"]) == (409, "transfer-ended", "REJECTED")
+    for _ in range(2):
+        repeated = world.call("POST", "/v1/transfers/t1/cancel", **{"Idempotency-Key": "c-1"})
+        assert (repeated.status_code, repeated.json()["state"]) == (202, "REJECTED"), "its first answer was lost"
 
 
 def test_cancel_of_what_was_received(world: World) -> None:

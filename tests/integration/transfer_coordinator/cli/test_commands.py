@@ -15,11 +15,18 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from click.testing import Result
+from hypothesis import given, settings
+from typer.testing import CliRunner
 
+from deploy.cli import app
 from shared.messages import CatalogueItem, CatalogueLocation
+from shared.runtime.client import ServiceClient
+from shared.runtime.http import running_file
 from shared.runtime.http.auth import generate_key
 from tests.integration.transfer_coordinator.office_model import OfficeModel
 from tests.support.forked import larder, run_larder
+from tests.support.lossy_proxy import FAULTS, Fault, lossy_proxy
 from tests.support.processes import RunningProcess
 from tests.support.waiting import wait_until
 
@@ -216,3 +223,40 @@ def test_killed_and_started_again_it_goes_on(
     assert not (folder / "running.json").exists()
     assert model.log("A") == ["OUT"]
     assert model.log("B") == ["IN"]
+
+
+def test_a_transfer_asked_for_until_it_is_answered_is_one(
+    folder: Path, served: RunningProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever becomes of the answers, at an address too, where no --dir keeps what was asked."""
+    del served
+    monkeypatch.setitem(ServiceClient.__init__.__kwdefaults__, "sleep", lambda _seconds: None)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    running = running_file.read(folder)
+    assert running is not None
+    with lossy_proxy(running.url) as proxy:
+        place = ("--url", proxy.url, "--key", running.key)
+
+        def command(*arguments: str) -> Result:
+            return CliRunner().invoke(app, ["transfer", *arguments, *place, "--json"], catch_exceptions=False)
+
+        def created() -> set[str]:
+            return {each["transfer_id"] for each in json.loads(command("list").stdout)["items"]}
+
+        def create() -> str:
+            for _ in range(10):
+                done = command("create", *LINES[:4], "--line", "milk=0.001")
+                if done.exit_code == 0:
+                    return str(json.loads(done.stdout)["transfer_id"])
+            raise AssertionError("never answered")
+
+        @settings(max_examples=15, deadline=None)
+        @given(FAULTS)
+        def once(faults: list[Fault]) -> None:
+            for more in (faults, []):
+                before = created()
+                proxy.plan(more)
+                made = create()
+                assert created() - before == {made}
+
+        once()

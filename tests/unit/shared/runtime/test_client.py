@@ -20,7 +20,7 @@ def client(handler: Handler, **options: Any) -> ServiceClient:
 
 
 def refusing(problem: Problem, **headers: str) -> Handler:
-    return lambda _request: httpx.Response(problem.status, json=problem.body(), headers=headers)
+    return lambda _request: httpx.Response(problem.status, json=problem.body(recording=True), headers=headers)
 
 
 def test_an_answer_and_what_was_sent() -> None:

@@ -141,6 +141,32 @@ def test_the_id_is_forgotten_only_where_the_outcome_is_known(
     assert (stored(tmp_path) == {}) is forgotten
 
 
+def test_a_later_no_does_not_forget_what_got_no_answer(service: Service, tmp_path: Path) -> None:
+    """The first answer is lost, the second is 503 busy: the third sends the same key, in one call or in three."""
+    busy = httpx.Response(503, json={"code": "busy", "recorded": "no"})
+    refused = httpx.Response(422, json={"code": "unknown-item", "recorded": "no"})
+    for number, answers in enumerate(([lost, busy], [lost, refused], [refused, lost, busy, refused])):
+        left = [*answers]
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            given = left.pop(0) if len(left) > 1 else left[0]  # noqa: B023
+            return given(request) if callable(given) else given
+
+        service.answer, service.keys = answer, []
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        while len(left) > 1 or len(service.keys) < 6:
+            with pytest.raises((CommandRefused, RemoteProblem)):
+                post_pending(service.client, folder, "/v1/events", BODY)
+        unsure = service.keys[1:] if answers[0] is refused else service.keys
+        assert len(set(unsure)) == 1
+        service.answer = lambda _: httpx.Response(200, json={})
+        post_pending(service.client, folder, "/v1/events", BODY)
+        assert service.keys[-1] == unsure[0]
+        post_pending(service.client, folder, "/v1/events", BODY)
+        assert service.keys[-1] != unsure[0]
+
+
 def test_an_id_can_be_a_member_of_the_body(service: Service, tmp_path: Path) -> None:
     service.answer = lost
     for _ in range(2):

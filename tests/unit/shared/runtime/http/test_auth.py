@@ -1,8 +1,10 @@
 """Keys: who is let in, who is not, and what is remembered for how long."""
 
 import asyncio
+import threading
 
 import pytest
+from anyio import create_task_group, fail_after, run, sleep, to_thread
 from starlette.requests import Request
 
 from shared.runtime.http.auth import (
@@ -128,19 +130,23 @@ def test_what_is_remembered_is_bounded(authenticator: Authenticator, keys: Keys)
     assert [authenticator.cached(key.text) is not None for key in made] == [False, False, True, True, True]
 
 
-def test_failures_are_throttled_by_address_and_a_known_key_still_passes(
+def test_wrong_keys_are_throttled_by_address_and_good_ones_pass(
     authenticator: Authenticator, keys: Keys, clock: Seconds
 ) -> None:
     known, fresh = keys.add(), keys.add()
     authenticator.authenticate(known.text, "10.0.0.1")
     for _ in range(5):
         assert refusal(authenticator, generate_key().text).status == 401
-    asked = keys.asked
     problem = refusal(authenticator, generate_key().text)
     assert (problem.status, problem.code) == (429, "too-many-attempts")
     assert problem.headers["Retry-After"] == "61"
-    assert refusal(authenticator, fresh.text).status == 429
-    assert keys.asked == asked
+    assert authenticator.authenticate(fresh.text).key_id == fresh.key_id, "it was never used before"
+    authenticator.invalidate()
+    for key in (known, fresh):
+        assert authenticator.authenticate(key.text).key_id == key.key_id
+    asked = keys.asked
+    assert refusal(authenticator, "lk_no key at all").status == 429
+    assert keys.asked == asked, "what cannot be a key is not looked up"
     clock.now_seconds = 30.0
     assert authenticator.authenticate(known.text, "10.0.0.1").key_id == known.key_id
     assert authenticator.authenticate(fresh.text, "10.0.0.2").key_id == fresh.key_id
@@ -165,6 +171,40 @@ def test_roles_and_locations() -> None:
     with pytest.raises(Problem) as caught:
         branch.check_role(Role.ADMIN)
     assert (caught.value.status, caught.value.code) == (403, "forbidden")
+
+
+def test_a_slow_look_up_of_unknown_keys_holds_up_no_key_that_was_valid(keys: Keys, clock: Seconds) -> None:
+    known = keys.add()
+    hanging, release = threading.Event(), threading.Event()
+    lookup = keys.lookup
+
+    def slow(key_id: str) -> StoredKey | None:
+        if key_id != known.key_id:
+            hanging.set()
+            assert release.wait(20)
+        return lookup(key_id)
+
+    keys.lookup = slow  # type: ignore[method-assign]
+    authenticator = Authenticator(keys, clock)
+
+    async def calls() -> None:
+        await authenticator.look_up(known.text, "10.0.0.1")
+        clock.now_seconds = 10.0
+        async with create_task_group() as group:
+            for _ in range(50):
+                group.start_soon(rejected)
+            while not hanging.is_set():
+                await sleep(0.001)
+            with fail_after(10):
+                await authenticator.look_up(known.text, "10.0.0.1")
+                assert await to_thread.run_sync(lambda: "a route's thread") == "a route's thread"
+            release.set()
+
+    async def rejected() -> None:
+        with pytest.raises(Problem):
+            await authenticator.look_up(generate_key().text, "10.0.0.2")
+
+    run(calls)
 
 
 @pytest.mark.parametrize(

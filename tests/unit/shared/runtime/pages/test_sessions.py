@@ -21,15 +21,24 @@ class Browser:
         self.cookie = ""
         self.set_cookie = ""
 
-    def login(self, text: str) -> Session:
+    def login(self, text: str, scheme: str = "http") -> Session:
         response = Response()
-        session = self.sessions.login(text, response, "10.0.0.1")
+        session = self.sessions.login(text, response, self.request(scheme))
         self.set_cookie = response.headers["set-cookie"]
         self.cookie = f"larder={SimpleCookie(self.set_cookie)['larder'].value}"
         return session
 
-    def request(self) -> Request:
-        return Request({"type": "http", "headers": [(b"cookie", self.cookie.encode())], "client": ("10.0.0.1", 5)})
+    def request(self, scheme: str = "http") -> Request:
+        scope = {
+            "type": "http",
+            "scheme": scheme,
+            "server": ("larder.example", 443),
+            "path": "/",
+            "query_string": b"",
+            "headers": [(b"cookie", self.cookie.encode())],
+            "client": ("10.0.0.1", 5),
+        }
+        return Request(scope)
 
     def session(self) -> Session | None:
         return asyncio.run(self.sessions.session(self.request()))
@@ -59,6 +68,17 @@ def test_the_key_once_then_the_cookie(keys: Keys, sessions: Sessions) -> None:
     assert "httponly" in attributes
     assert "samesite=strict" in attributes
     assert key.text not in browser.set_cookie
+
+
+def test_the_cookie_of_a_session_by_tls_stays_there(keys: Keys, sessions: Sessions) -> None:
+    browser, key = Browser(sessions), keys.add(Role.MANAGER)
+    browser.login(key.text, "https")
+    assert "; secure" in browser.set_cookie.lower()
+    response = Response()
+    sessions.logout(browser.request("https"), response)
+    assert "; secure" in response.headers["set-cookie"].lower()
+    browser.login(key.text, "http")
+    assert "secure" not in browser.set_cookie.lower()
 
 
 def test_a_wrong_key_begins_nothing(sessions: Sessions) -> None:
