@@ -60,3 +60,15 @@ def watched_service(folder: Path) -> None:
         return "the writer is dead" if (folder / "dead").exists() else None
 
     sys.exit(run(app, port=0, name="test", watch=watch))
+
+
+def proxied_service(trusted: str) -> None:
+    """A service that says who calls it, behind proxies at these addresses."""
+    app = _application()
+
+    @app.get("/caller")
+    async def caller(request: Request) -> list[str]:
+        assert request.client is not None
+        return [request.client.host, request.url.scheme]
+
+    sys.exit(run(app, port=0, name="test", trusted_proxies=trusted))

@@ -309,6 +309,21 @@ def test_a_witness_of_another_location_is_refused(branch: Branch) -> None:
     assert "witness of BEY-01" in other.refused("status", code=WRONG_USAGE)
 
 
+def test_strict_in_a_file_of_items_is_a_word_that_is_known_or_a_refused_row(branch: Branch, tmp_path: Path) -> None:
+    branch.init()
+    words = {"a": "on", "b": "T", "c": "maybe", "d": "oui", "e": "no", "f": ""}
+    rows = [f"{item},{item},kg,{word}" for item, word in words.items()]
+    file = tmp_path / "items.csv"
+    file.write_text("\n".join(["item_id,name,unit,strict", *rows, "g,g"]) + "\n")
+    done = branch.run("items", "import", file, "--json")
+    assert done.returncode == REFUSED
+    answer = json.loads(done.stdout)
+    assert [(each["line"], each["item_id"]) for each in answer["refused"]] == [(4, "c"), (5, "d"), (8, "")]
+    assert "true, yes" in answer["refused"][0]["detail"]
+    defined = {item["item_id"]: item.get("strict", False) for item in branch.json("items")["items"]}
+    assert defined == {"a": True, "b": True, "e": False, "f": False}
+
+
 @pytest.fixture
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients of this process try again at once."""

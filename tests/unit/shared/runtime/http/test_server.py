@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from head_office.settings import HeadOfficeSettings
 from shared.runtime.http.server import run
-from shared.runtime.settings import SettingsError
+from shared.runtime.settings import SettingsError, load_settings
 from tests.support.forked import start_program
 from tests.support.processes import RunningProcess
-from tests.support.services import watched_service
+from tests.support.services import proxied_service, watched_service
 
 
 @pytest.fixture
@@ -61,3 +62,26 @@ def test_a_port_in_use_is_one_clear_line() -> None:
             run(FastAPI(), port=port, name="test")
     assert f"127.0.0.1:{port}" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_only_a_trusted_proxy_says_who_calls(tmp_path: Path) -> None:
+    for trusted, seen in (("", ["127.0.0.1", "http"]), ("10.0.0.0/8", ["127.0.0.1", "http"])):
+        assert asked_through_proxy(tmp_path, trusted) == seen
+    assert asked_through_proxy(tmp_path, "127.0.0.0/8") == ["203.0.113.9", "https"]
+
+
+def asked_through_proxy(folder: Path, trusted: str) -> list[str]:
+    """What a service sees of a request that a proxy on this machine passes on."""
+    with start_program(proxied_service, trusted, output=folder / "output") as process:
+        headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+        request = urllib.request.Request(address(process) + "/caller", headers=headers)
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            found: list[str] = json.load(answer)
+        assert process.stop() == 0
+    return found
+
+
+@pytest.mark.parametrize("text", ["localhost", "10.0.0.0/33", "10.0.0.1,", "*"])
+def test_a_trusted_proxy_is_an_address_or_a_network(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="trusted_proxies"):
+        load_settings(HeadOfficeSettings, {"dir": tmp_path, "trusted_proxies": text})
