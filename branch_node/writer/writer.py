@@ -63,7 +63,7 @@ class Writer:
         self._lock = DirectoryLock(store.directory)
         self._writing: WritingConnection | None = None
         self._committed: CommittedState | None = None
-        self._committing = False
+        self._committing: Head | None = None  # during a COMMIT, the head that it leaves
         self._thread: threading.Thread | None = None
         self._accepting = False
         self._stopping = False
@@ -277,9 +277,9 @@ class Writer:
             writing.rollback()
             return outcomes, []
         group.flush()
-        self._committing = True
+        self._committing = group.head
         writing.commit()
-        self._committing = False
+        self._committing = None
         group.publish()
         self.groups += 1
         self.events += memory.head.sequence - before
@@ -297,11 +297,11 @@ class Writer:
     def _recover(self, error: Exception) -> tuple[Problem | None, Recorded]:
         """Restore the connection after a failure; the Problem that the error stands for, if it does, and whether the
         group was committed all the same."""
-        committing, self._committing = self._committing, False
+        after, self._committing = self._committing, None
         problem = problem_of(error)
         if problem is None and STRICT_GUARD in str(error):
             problem = STRICT_ITEM("the database refused it")
-        recorded = Recorded.UNKNOWN if committing else Recorded.NO
+        recorded = Recorded.NO if after is None else Recorded.UNKNOWN
         before = None if self._committed is None else self._committed.head
         if self._writing is None or self._committed is None:
             self._disconnect()
@@ -313,16 +313,14 @@ class Writer:
                 self._writing.begin()
                 stored_head = read_head(self._writing.connection, LOG, self._committed.location.location_id)
                 self._writing.rollback()
-                if stored_head == self._committed.head:
-                    recorded = Recorded.NO
-                else:
+                recorded = _recorded(before, after, stored_head)
+                if recorded is not Recorded.NO or stored_head != before:
                     self._committed = None
-                    recorded = Recorded.YES if committing else recorded
         except (Problem, SQLAlchemyError, sqlite3.Error, psycopg.Error) as second:
             log.warning("the writer reconnects", reason=repr(second), first=repr(error))
             self._disconnect()
-            if committing:
-                recorded = self._recorded_since(before)
+            if after is not None and (committed := self._reconnect()) is not None:
+                recorded = _recorded(before, after, committed.head)
         return problem, recorded
 
     def _reconnect(self) -> CommittedState | None:
@@ -335,9 +333,14 @@ class Writer:
             self._disconnect()
             return None
 
-    def _recorded_since(self, before: Head | None) -> Recorded:
-        """Whether the head has moved, read over a new connection; UNKNOWN where there is none to be had."""
-        committed = self._reconnect()
-        if committed is None:
-            return Recorded.UNKNOWN
-        return Recorded.NO if committed.head == before else Recorded.YES
+
+def _recorded(before: Head | None, after: Head | None, stored: Head | None) -> Recorded:
+    """Whether a COMMIT that failed took effect, by the stored head; `after` is None where none was tried.
+
+    Where it would have left the head as it was, as for a part of an open count, the head does not tell.
+    """
+    if after is None:
+        return Recorded.NO
+    if stored != before:
+        return Recorded.YES
+    return Recorded.UNKNOWN if after == before else Recorded.NO

@@ -13,6 +13,8 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, create_engine, text, update
 
+from branch_node.commands.count_inputs import CountInput, count_of
+from branch_node.commands.counts import RecordCount
 from branch_node.database.schema import LOG
 from branch_node.database.store import AlreadyWriting, Store
 from branch_node.model import Command, Decision, View
@@ -22,7 +24,7 @@ from shared.chain import Head
 from shared.event_log import read_head
 from shared.runtime.clock import IdFactory, NodeClock
 from shared.runtime.problems import Problem, Recorded
-from tests.support.branch import PLACE, Branch, TestClock, a_branch
+from tests.support.branch import PLACE, Branch, TestClock, a_branch, read
 from tests.support.log_check import verify_log
 from tests.support.waiting import wait_until
 
@@ -281,6 +283,19 @@ def test_a_busy_commit_says_what_became_of_it(branch: Branch, monkeypatch: pytes
         assert (outcome.code, outcome.recorded) == ("database-busy", Recorded.NO)
     assert branch.run(command).sequence == 1
     assert branch.on_hand() == -1_000
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_busy_commit_without_an_event_leaves_its_outcome_open(
+    branch: Branch, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """The head does not tell whether an area of an open count was stored."""
+    given = read(CountInput, {"count_id": "c-1", "lines": [{"item_id": "milk", "counted": 4}], "open": True})
+    command = RecordCount(count_of(given), key="k-1", actor="staff-1")
+    _fail_once(branch, monkeypatch, _busy(), after=after)
+    (outcome,) = branch.writer.commit([command])
+    assert (outcome.code, outcome.recorded) == ("database-busy", Recorded.UNKNOWN)
+    assert len(branch.run(command).waiting) == 1
 
 
 @pytest.mark.parametrize("after", [False, True])
