@@ -16,14 +16,13 @@ from typing import Any, Final, Self
 
 import httpx
 
-from shared.runtime.problems import Recorded
+from shared.runtime.problems import Recorded, recorded_by_default
 from shared.runtime.retry import retrying
 
 CONNECT_SECONDS: Final = 5.0
 MAX_ANSWER: Final = 64 * 1024 * 1024
 _LONGEST_HINT: Final = 2_000
 _MAX_PROBLEM: Final = 64 * 1024
-_SERVER_ERROR: Final = 500
 
 
 class Unreachable(Exception):
@@ -211,9 +210,7 @@ class Answer:
 
 def _uncertain(problem: RemoteProblem) -> bool:
     """Whether the answer leaves open if its request was recorded. A service of an older version does not say."""
-    if problem.recorded is None:
-        return problem.status >= _SERVER_ERROR
-    return problem.recorded not in (Recorded.NO, Recorded.YES)
+    return (problem.recorded or recorded_by_default(problem.status)) not in (Recorded.NO, Recorded.YES)
 
 
 def _worth_another_try(error: BaseException) -> bool:

@@ -24,7 +24,7 @@ _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _MAX_TEXT = 2_000
 _RESERVED = frozenset({"type", "title", "status", "code", "detail", "hint", "recorded"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_SERVER_ERROR = 500
+SERVER_ERROR = 500
 _UNAVAILABLE = 503
 RETRY_SECONDS = "2"
 
@@ -37,11 +37,16 @@ class Recorded(StrEnum):
     UNKNOWN = "unknown"
 
 
+def recorded_by_default(status: int) -> Recorded:
+    """What an answer of this status says that does not say it: below 500 a refusal is decided before anything is
+    recorded; from 500 on a commit may have succeeded although its answer was lost."""
+    return Recorded.UNKNOWN if status >= SERVER_ERROR else Recorded.NO
+
+
 class Problem(Exception):
     """An error with an HTTP status and a stable code. Raised anywhere below a route; ``build_app`` answers it.
 
-    ``recorded``, where it is not given: NO below 500, as a refusal is decided before anything is recorded; UNKNOWN from
-    500 on, as a commit may have succeeded although its answer was lost.
+    ``recorded`` is ``recorded_by_default`` where it is not given.
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class Problem(Exception):
         self.title = title
         self.detail = detail
         self.hint = hint
-        self.recorded = recorded or (Recorded.UNKNOWN if status >= _SERVER_ERROR else Recorded.NO)
+        self.recorded = recorded or recorded_by_default(status)
         self.extras: dict[str, Any] = dict(extras or {})
         self.headers: dict[str, str] = dict(headers or {})
         clash = _RESERVED & self.extras.keys()

@@ -21,7 +21,7 @@ from shared.runtime.http.auth import Role
 from shared.runtime.pages import words
 from shared.runtime.pages.forms import CSRF_FIELD, Form, read_form
 from shared.runtime.pages.sessions import Session, Sessions, check_csrf
-from shared.runtime.problems import NOT_FOUND, Problem, Recorded
+from shared.runtime.problems import NOT_FOUND, SERVER_ERROR, Problem, Recorded
 
 PERSON_ROLES: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
 SIGN_IN: Final = "/sign-in"
@@ -29,7 +29,6 @@ _TYPES: Final = {"css": "text/css", "svg": "image/svg+xml"}
 # The browser may cache a file for ever: its address changes with its content.
 _FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _SEE_OTHER: Final = 303
-_SERVER_ERROR: Final = 500
 _HIDDEN_FIELDS: Final = frozenset({CSRF_FIELD, "key"})
 
 Handler = Callable[[Request], Response]
@@ -59,7 +58,7 @@ class PageRoute(APIRoute):
                 return redirect(f"{SIGN_IN}?{urlencode({'next': required.back})}")
             except Problem as problem:
                 form = getattr(request.state, "form", None)
-                if form is not None and problem.status >= _SERVER_ERROR:
+                if form is not None and problem.status >= SERVER_ERROR:
                     return site.form_again(request, problem, form)
                 return site.refusal(request, problem)
 
