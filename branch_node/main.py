@@ -17,8 +17,7 @@ from branch_node.pages.page_routes import add_pages
 from branch_node.settings import BranchSettings
 from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database.engine import wait_for_database
-from shared.runtime.http import running_file
-from shared.runtime.http.server import run
+from shared.runtime.http.server import run_service
 from shared.runtime.telemetry import configure_logging
 
 PATIENCE_SECONDS = 10.0
@@ -59,22 +58,8 @@ def serve(settings: BranchSettings, say: Callable[[str], None]) -> int:
     try:
         node.open(patience=PATIENCE_SECONDS)
         node.start()
-
-        def ready(line: str) -> None:
-            running_file.write(settings.dir, line.rpartition(" ")[2], node.local_key)
-            say(line)
-
-        return run(
-            node.app,
-            host=settings.host,
-            port=settings.port,
-            trusted_proxies=settings.trusted_proxies,
-            name=NAME,
-            on_ready=ready,
-            watch=node.problem,
-        )
+        return run_service(node.app, settings, name=NAME, key=node.local_key, say=say, watch=node.problem)
     finally:
-        running_file.remove(settings.dir)
         node.stop()
 
 

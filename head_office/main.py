@@ -32,10 +32,9 @@ from head_office.settings import HeadOfficeSettings
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import pending_upgrade
-from shared.runtime.http import running_file
 from shared.runtime.http.application import build_app
 from shared.runtime.http.auth import Authenticator
-from shared.runtime.http.server import run
+from shared.runtime.http.server import run_service
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, configure_logging
 from shared.wire import MAX_BATCH_BYTES
@@ -126,21 +125,12 @@ def serve(settings: HeadOfficeSettings, say: Callable[[str], None]) -> int:
     configure_logging(file=settings.dir / "logs" / "head-office.log", level=settings.log_level)
     with DATABASE.serving(settings) as database:
         office = build(settings.model_copy(update={"database_url": SecretStr(database.url)}), SystemClock())
-
-        def ready(line: str) -> None:
-            # Without a key: the commands of this machine use the database, and look up here only the address.
-            running_file.write(settings.dir, line.rpartition(" ")[2], "")
-            say(line)
-
-        try:
-            return run(
-                office.app,
-                host=settings.host,
-                port=settings.port,
-                trusted_proxies=settings.trusted_proxies,
-                name=NAME,
-                on_ready=ready,
-                watch=lambda: office.wakeups.failure() or database.problem(),
-            )
-        finally:
-            running_file.remove(settings.dir)
+        # Without a key: the commands of this machine use the database, and look up here only the address.
+        return run_service(
+            office.app,
+            settings,
+            name=NAME,
+            key="",
+            say=say,
+            watch=lambda: office.wakeups.failure() or database.problem(),
+        )

@@ -19,10 +19,9 @@ from shared.runtime.client import ServiceClient
 from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import pending_upgrade
-from shared.runtime.http import running_file
 from shared.runtime.http.application import build_app
 from shared.runtime.http.auth import Authenticator
-from shared.runtime.http.server import run
+from shared.runtime.http.server import run_service
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, configure_logging
 from transfer_coordinator.api.transfer_routes import TransferApi, add_routes
@@ -136,20 +135,11 @@ def serve(settings: CoordinatorSettings, say: Callable[[str], None]) -> int:
     with DATABASE.serving(settings) as database:
         built = build(settings.model_copy(update={"database_url": SecretStr(database.url)}))
         built.catalogue.refresh()
-
-        def ready(line: str) -> None:
-            running_file.write(settings.dir, line.rpartition(" ")[2], built.local_key)
-            say(line)
-
-        try:
-            return run(
-                built.app,
-                host=settings.host,
-                port=settings.port,
-                trusted_proxies=settings.trusted_proxies,
-                name=NAME,
-                on_ready=ready,
-                watch=lambda: built.runner.problem() or database.problem(),
-            )
-        finally:
-            running_file.remove(settings.dir)
+        return run_service(
+            built.app,
+            settings,
+            name=NAME,
+            key=built.local_key,
+            say=say,
+            watch=lambda: built.runner.problem() or database.problem(),
+        )

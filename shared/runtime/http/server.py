@@ -8,11 +8,14 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 import uvicorn
 from fastapi import FastAPI
 
+from shared.runtime.http import running_file
 from shared.runtime.http.connection_limits import ConnectionLimits, limited_protocol
 from shared.runtime.settings import LOCALHOST, SettingsError
 from shared.runtime.telemetry import get_logger
@@ -76,6 +79,49 @@ def run(
         return 0
     sys.stderr.write(f"larder {name} ends: {server.failure}\n")
     return 1
+
+
+class ServingSettings(Protocol):
+    """What `run_service` needs of a service's settings."""
+
+    @property
+    def dir(self) -> Path: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def trusted_proxies(self) -> str: ...
+
+
+def run_service(
+    app: FastAPI, settings: ServingSettings, *, name: str, key: str, say: Callable[[str], None], watch: Watch
+) -> int:
+    """`run` by a service's settings; `say` gets the line.
+
+    While it serves, `running.json` in its --dir names its address, and `key` to call it with, to commands of this
+    machine.
+    """
+
+    def ready(line: str) -> None:
+        running_file.write(settings.dir, line.rpartition(" ")[2], key)
+        say(line)
+
+    try:
+        return run(
+            app,
+            host=settings.host,
+            port=settings.port,
+            name=name,
+            trusted_proxies=settings.trusted_proxies,
+            on_ready=ready,
+            watch=watch,
+        )
+    finally:
+        running_file.remove(settings.dir)
 
 
 def _print_line(line: str) -> None:
