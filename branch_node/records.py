@@ -5,7 +5,7 @@ Quantities are JSON numbers, times RFC 3339 with offset, hashes hex.
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -85,8 +85,10 @@ def record_of(sealed: Sealed, standing: Standing | None = None, *, voided_by: in
     return record_into(BranchEventRecord, sealed, standing, voided_by=voided_by)
 
 
-def record_into(kind: type[R], sealed: Sealed, standing: Standing | None = None, *, voided_by: int | None = None) -> R:
-    """As `record_of`, as a subclass of BranchEventRecord."""
+def record_into(
+    kind: type[R], sealed: Sealed, standing: Standing | None = None, *, voided_by: int | None = None, **added: Any
+) -> R:
+    """As `record_of`, as a subclass of BranchEventRecord with the fields that it adds."""
     event = sealed.event
     flags: tuple[str, ...] = ()
     on_hand_after = None
@@ -96,5 +98,5 @@ def record_into(kind: type[R], sealed: Sealed, standing: Standing | None = None,
     if event.clock_unconfirmed:
         flags = (*flags, UNCONFIRMED)
     return event_record_as(
-        kind, event, hash=sealed.hash.hex(), voided_by=voided_by, on_hand_after=on_hand_after, flags=flags
+        kind, event, hash=sealed.hash.hex(), voided_by=voided_by, on_hand_after=on_hand_after, flags=flags, **added
     )

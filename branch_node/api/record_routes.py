@@ -12,7 +12,7 @@ from branch_node.api.dependencies import MANAGERS, RECORDERS, RequestContext, ac
 from branch_node.api.hot_route_middleware import body_of, raw_request_of, response_of
 from branch_node.api.hot_routes import MAX_BATCH_BODY, MAX_BODY, BatchAnswers, HotHandlers
 from branch_node.commands.correction_inputs import ReviewInput, VoidInput, review_of, void_of
-from branch_node.commands.corrections import ReviewEvent, VoidEvent
+from branch_node.commands.corrections import ReviewEvent, VoidAnswer, VoidEvent
 from branch_node.commands.count_inputs import CountInput, count_of
 from branch_node.commands.counts import CountAnswer, RecordCount
 from branch_node.commands.event_commands import EventAnswer
@@ -174,9 +174,9 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         "/events/{event_id:code}/void",
         status_code=201,
         tags=["recording"],
-        summary="Void an event: it counts in no figure",
+        summary="Void an event, or with `whole` all that its command recorded: it counts in no figure",
         responses=problems(*_KEY, UNKNOWN_EVENT, NOT_VOIDABLE, ALREADY_VOIDED, *_WRITER)
-        | {201: documented_answer(BranchEventRecord, "The void")},
+        | {201: documented_answer(VoidAnswer, "The void, and what still stands of the same command")},
         openapi_extra=documented_body(VoidInput) | _KEY_HEADER,
     )
     async def void_event(event_id: str, request: Request) -> Response:

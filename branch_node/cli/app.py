@@ -22,6 +22,11 @@ COMMANDS: Final = {
     ),
     "order": ("branch_node.cli.record_commands:order", "Record an order, replace it, or cancel it."),
     "count": ("branch_node.cli.record_commands:count", "Record what was counted."),
+    "void": (
+        "branch_node.cli.correction_commands:void",
+        "Void an event, or all that its command recorded; say what still stands.",
+    ),
+    "review": ("branch_node.cli.correction_commands:review", "Record that a person reviewed an event."),
     "import": ("branch_node.cli.import_command:import_file", "Import a till's CSV, each row exactly once."),
     "items": ("branch_node.cli.item_commands:items_app", "List the items known here; add or import items."),
     "stock": ("branch_node.cli.read_commands:stock", "What is on hand, reserved and available, now or then."),

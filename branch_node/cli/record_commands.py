@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 import typer
 
+from branch_node.cli.event_tables import print_recorded
 from branch_node.cli.node_client import Directory, node_at
 from branch_node.settings import load
 from shared.events import BY_HAND
-from shared.runtime.cli.output import AsJson, flags, print_json, print_table
+from shared.runtime.cli.output import AsJson, print_json, print_table
 from shared.runtime.cli.pending_commands import post_command, post_pending
 
 ALIASES: Final = {
@@ -74,7 +75,7 @@ def record(
     if as_json:
         print_json(answer)
     else:
-        _table("Recorded", [answer, *answer.get("used", [])])
+        print_recorded("Recorded", [answer, *answer.get("used", [])])
 
 
 def order(
@@ -108,9 +109,9 @@ def order(
     if as_json:
         print_json(answer)
         return
-    _table("Recorded", answer["recorded"], empty=not answer["voided"])
+    print_recorded("Recorded", answer["recorded"], empty=not answer["voided"])
     if answer["voided"]:
-        _table("Voided", answer["voided"])
+        print_recorded("Voided", answer["voided"])
 
 
 def count(
@@ -185,20 +186,3 @@ def _reference(text: str | None) -> dict[str, str] | None:
 
 def _given(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
-
-
-def _table(title: str, events: list[dict[str, Any]], *, empty: bool = True) -> None:
-    rows = [
-        (
-            event["sequence"],
-            event["type"],
-            event.get("item_id"),
-            event.get("counted", event.get("quantity")),
-            event.get("unit"),
-            event.get("on_hand_after"),
-            flags(event.get("flags")),
-        )
-        for event in events
-    ]
-    columns = ("sequence#", "type", "item", "quantity#", "unit", "on hand#", "flags")
-    print_table(title, columns, rows, empty="Nothing new." if empty else "")

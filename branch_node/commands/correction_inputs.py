@@ -14,9 +14,10 @@ from shared.events import Code, Text
 
 
 class VoidInput(StrictInput, kw_only=True):
-    """Why the event is voided, as a code such as `mistake`."""
+    """Why the event is voided, as a code such as `mistake`. `whole`: with it all else that its command recorded."""
 
     reason: Code
+    whole: bool = False
     note: Text | None = None
     actor: Person | None = None
 
@@ -32,6 +33,7 @@ class CorrectionContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """The content of a void or a review."""
 
     event_id: str
+    whole: bool = False
     reason: str | None = None
     note: str | None = None
     person: str | None = None
@@ -41,7 +43,7 @@ def void_of(event_id: str, body: VoidInput) -> CorrectionContent:
     """The content of a void. Raises Problem."""
     codes(reason=body.reason, actor=body.actor)
     texts(note=body.note)
-    return CorrectionContent(event_id=event_id, reason=body.reason, note=body.note, person=body.actor)
+    return CorrectionContent(event_id=event_id, whole=body.whole, reason=body.reason, note=body.note, person=body.actor)
 
 
 def review_of(event_id: str, body: ReviewInput) -> CorrectionContent:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
+
+from sqlalchemy import Connection
 
 from branch_node.commands.correction_inputs import CorrectionContent
 from branch_node.commands.input_fields import DEFAULT_SOURCE
 from branch_node.commands.keyed_command import KeyedCommand
+from branch_node.database.lookups import sealed_where, voids_of
+from branch_node.database.schema import LOG
 from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.problems import ALREADY_VOIDED, NOT_VOIDABLE, UNKNOWN_EVENT
-from branch_node.records import BranchEventRecord, record_of
-from shared.events import BY_HAND, Event, EventType
+from branch_node.records import BranchEventRecord, record_into, record_of
+from shared.chain import Sealed
+from shared.events import BY_HAND, Event, EventType, effect
+from shared.stock import Standing
 
 _TRANSFER: Final = "A transfer is undone by cancelling it at the coordinator, or by a transfer back."
 _RESERVATION: Final = "A reservation is released, not voided: POST /v1/reservations/{id}/release."
@@ -48,6 +55,41 @@ def void_event(view: View, target: Event, *, actor: str, source: str, reason: st
     )
 
 
+def still_standing(connection: Connection, event: Event, *, known_through: int | None = None) -> list[Sealed]:
+    """The events that were recorded by the same command as `event`, act on stock, and are not voided.
+
+    With `known_through`: as of when that sequence had just been recorded.
+    """
+    command = sealed_where(connection, LOG.event.c.sequence.between(*command_span(event)))
+    acting = [each for each in command if _acts(each.event)]
+    voids = voids_of(connection, [each.event.sequence for each in acting])
+    if known_through is not None:
+        voids = {sequence: by for sequence, by in voids.items() if by <= known_through}
+    return [each for each in acting if each.event.sequence not in voids]
+
+
+def command_span(event: Event) -> tuple[int, int]:
+    """The first and the last sequence of the command that recorded an event."""
+    first = event.sequence - event.line + 1
+    return first, first + event.lines - 1
+
+
+def _acts(event: Event) -> bool:
+    found = effect(event)
+    changes = (found.on_hand_change, found.counted, found.reserved_change, found.in_transit_change)
+    return any(change is not None for change in changes)
+
+
+class VoidAnswer(BranchEventRecord, kw_only=True):
+    """The void. `still_stands`: the events of the same command as the voided one that still count.
+
+    `voided`: every void that this request recorded, where `whole` was asked for.
+    """
+
+    still_stands: tuple[BranchEventRecord, ...]
+    voided: tuple[BranchEventRecord, ...] = ()
+
+
 class _Correction(KeyedCommand):
     def __init__(self, content: CorrectionContent, *, key: str, actor: str) -> None:
         super().__init__(content, key=key, actor=actor)
@@ -59,13 +101,9 @@ class _Correction(KeyedCommand):
             raise UNKNOWN_EVENT(f"there is no event {self.content.event_id!r}")
         return event
 
-    def answer(self, recorded: RecordedCommand) -> BranchEventRecord:
-        sealed = recorded.sealed[0]
-        return record_of(sealed, recorded.standings.get(sealed.event.item_id or ""))
-
 
 class VoidEvent(_Correction):
-    """Void one event. Answered with the record of the void."""
+    """Void one event, or with `whole` every event of its command that can be voided. Answered with a `VoidAnswer`."""
 
     kind = "void"
 
@@ -73,13 +111,50 @@ class VoidEvent(_Correction):
         event = self.target(view)
         if event.type not in BY_HAND:
             raise NOT_VOIDABLE(f"{event.type} cannot be voided", hint=ALTERNATIVES[event.type], event_type=event.type)
-        by = view.voided_by([event.sequence]).get(event.sequence)
-        if by is not None:
-            raise ALREADY_VOIDED(f"the event {by} voids it", voided_by=by)
+        first, last = command_span(event)
+        command = [event] if first == last else view.events_at(range(first, last + 1))
+        by = view.voided_by([each.sequence for each in command])
+        standing = [each for each in command if each.type in BY_HAND and each.sequence not in by]
+        wanted = standing if self.content.whole else [event]
+        if not wanted or (wanted == [event] and event.sequence in by):
+            raise ALREADY_VOIDED(
+                f"the event {by[event.sequence]} voids it",
+                hint=_WHOLE if standing else None,
+                voided_by=by[event.sequence],
+            )
+        # The event that was named comes first: the answer is the record of its void.
+        wanted = sorted(wanted, key=lambda each: (each.sequence != event.sequence, each.sequence))
+        return Decision(events=[self._void(view, each) for each in wanted])
+
+    def _void(self, view: View, event: Event) -> Event:
         content = self.content
         reason = content.reason or "mistake"
-        void = void_event(view, event, actor=self.actor, source=DEFAULT_SOURCE, reason=reason, note=content.note)
-        return Decision(events=[void])
+        return void_event(view, event, actor=self.actor, source=DEFAULT_SOURCE, reason=reason, note=content.note)
+
+    def answer(self, recorded: RecordedCommand) -> VoidAnswer:
+        connection, sealed = recorded.look(), recorded.sealed
+        (target,) = sealed_where(connection, LOG.event.c.sequence == sealed[0].event.voided_sequence)
+        last = sealed[-1].event.sequence
+        record = record_into(
+            VoidAnswer,
+            sealed[0],
+            _standing(recorded, sealed[0]),
+            still_stands=_records(still_standing(connection, target.event, known_through=last)),
+        )
+        if self.content.whole:
+            record.voided = tuple(record_of(each, _standing(recorded, each)) for each in sealed)
+        return record
+
+
+def _standing(recorded: RecordedCommand, sealed: Sealed) -> Standing | None:
+    return recorded.standings.get(sealed.event.item_id or "")
+
+
+def _records(found: Sequence[Sealed]) -> tuple[BranchEventRecord, ...]:
+    return tuple(record_of(each) for each in found)
+
+
+_WHOLE: Final = "Others of its command still stand: void it with `whole` (larder branch void EVENT_ID --whole)."
 
 
 class ReviewEvent(_Correction):
@@ -99,3 +174,7 @@ class ReviewEvent(_Correction):
             reviewed_event_id=event.event_id,
         )
         return Decision(events=[review])
+
+    def answer(self, recorded: RecordedCommand) -> BranchEventRecord:
+        sealed = recorded.sealed[0]
+        return record_of(sealed, _standing(recorded, sealed))

@@ -84,6 +84,10 @@ VOID_REASONS: Final = (
 )
 
 
+ONE_EVENT: Final = "one"
+"""The value of the field `scope` that voids one event alone; without it the whole command is voided."""
+
+
 class FormFault(NamedTuple):
     """A fault of a field or a form, with a hint what to do."""
 
@@ -224,7 +228,8 @@ def read_void(event_id: str, form: Mapping[str, str]) -> CorrectionContent:
         raise FormRefusal(
             {"note": FormFault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")}
         )
-    body = {name: form[name] for name in ("reason", "note") if form[name]}
+    body: dict[str, Any] = {name: form[name] for name in ("reason", "note") if form[name]}
+    body["whole"] = form["scope"] != ONE_EVENT
     try:
         return void_of(event_id, _decode_void(msgspec.json.encode(body)))
     except Problem as problem:

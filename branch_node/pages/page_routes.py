@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api.dependencies import MANAGERS, RECORDERS, ApiNode, actor_of
-from branch_node.commands.corrections import ALTERNATIVES, VoidEvent
+from branch_node.commands.corrections import ALTERNATIVES, VoidEvent, still_standing
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.database import queries
 from branch_node.database.lookups import event_by_id, first_by_key, sealed_where, voids_of
@@ -39,7 +39,7 @@ from branch_node.pages.page_views import EventRow, StockFilter, event_row, flag_
 from branch_node.problems import BUSY, KEY_REUSED, UNKNOWN_EVENT
 from shared.chain import EMPTY, Head, Sealed
 from shared.event_log import read_head
-from shared.events import EventType, parse_quantity, quantity_text
+from shared.events import BY_HAND, EventType, parse_quantity, quantity_text
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Session, Sessions
 from shared.runtime.pages.site import Site, redirect
@@ -219,9 +219,11 @@ class _BranchPages:
             if found.event.item_id is None:
                 return None
             stock = queries.stock_of(connection, found.event.item_id, now=self.site.clock.now(), as_of=None)
+            others = still_standing(connection, found.event) if voids else []
         (row,) = self._events([found], voids)
         return {
             "row": row,
+            "still_stands": self._events(others, {}),
             "expected": found.event.expected,
             "on_hand": parse_quantity(stock.on_hand),
             "available": parse_quantity(stock.available),
@@ -288,13 +290,16 @@ class _BranchPages:
             if found is None:
                 raise UNKNOWN_EVENT(f"there is no event {event_id!r}", hint="The log's page lists the events.")
             voids = voids_of(connection, [found.event.sequence])
+            standing = still_standing(connection, found.event)
         (row,) = self._events([found], voids)
+        others = self._events([each for each in standing if each.event.sequence != found.event.sequence], {})
         return self._show(
             request,
             "void.html",
             status=status,
             here="/log",
             row=row,
+            others=[each for each in others if each.voidable] if found.event.type in BY_HAND else [],
             form=form,
             reasons=VOID_REASONS,
             instead=ALTERNATIVES.get(EventType(found.event.type), ""),

@@ -116,8 +116,8 @@ class Branch:
         given = read(CountInput, {"count_id": count_id, "lines": lines, **more})
         return self.run(RecordCount(count_of(given), key=key, actor="staff-1"))
 
-    def void(self, event_id: str, reason: str = "mistake", *, key: str | None = None):
-        content = void_of(event_id, read(VoidInput, {"reason": reason}))
+    def void(self, event_id: str, reason: str = "mistake", *, key: str | None = None, **more: object):
+        content = void_of(event_id, read(VoidInput, {"reason": reason, **more}))
         return self.run(VoidEvent(content, key=key or self.key(), actor="manager-1"))
 
     def review(self, event_id: str, comment: str = "seen", *, key: str | None = None):

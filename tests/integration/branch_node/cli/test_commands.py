@@ -122,6 +122,27 @@ def test_one_day_without_a_node_and_then_with_one(branch: Branch) -> None:
     assert (json.loads(done.stdout)["on_hand"], done.stderr, done.returncode) == (8.5, "", 0)
 
 
+def test_corrections_of_a_manager(branch: Branch) -> None:
+    branch.with_milk()
+    branch.json("items", "add", "bread", "--name", "Bread", "--unit", "pc")
+    order = branch.json("order", "o-1", "milk=2", "bread=1")["recorded"]
+    missing = branch.refused("void", order[0]["event_id"], code=WRONG_USAGE)
+    assert "--reason" in missing
+    shown = branch.run("void", order[0]["event_id"], "--reason", "mistake")
+    assert shown.returncode == 0
+    assert "Of the same command this still stands" in shown.stdout
+    assert "--whole" in shown.stdout
+    with branch.serve():
+        rest = branch.json("void", str(order[0]["sequence"]), "--whole", "--reason", "mistake", "--note", "all of it")
+    assert (rest["still_stands"], [each["voided_event_id"] for each in rest["voided"]]) == ([], [order[1]["event_id"]])
+    assert [each["on_hand"] for each in branch.json("stock")["items"]] == [0, 0]
+    assert "already-voided" in branch.refused("void", order[1]["event_id"], "--reason", "mistake")
+    assert "larder branch log" in branch.refused("void", "99", "--reason", "mistake")
+    assert "unknown-event" in branch.refused("void", "x", "--reason", "mistake")
+    assert branch.json("review", "1", "--comment", "right")["reviewed_event_id"]
+    assert branch.json("status")["head"]["sequence"] == 7
+
+
 def test_tables_for_people(branch: Branch) -> None:
     branch.with_milk()
     branch.run("record", "delivery", "milk", "2.5")

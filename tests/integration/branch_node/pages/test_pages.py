@@ -417,6 +417,41 @@ def test_a_void_sent_twice_is_one(person: Person) -> None:
     assert person.events() == 2
 
 
+def produce(person: Person) -> list[str]:
+    """Record a production of beans from milk; the addresses on which its two events are voided."""
+    body = {
+        "type": "PRODUCTION_MADE",
+        "item_id": "beans",
+        "quantity": 1,
+        "used": [{"item_id": "milk", "quantity": 20}],
+    }
+    answer = person.client.post(
+        "/v1/events", json=body, headers={"Authorization": f"Bearer {person.keys[Role.MANAGER]}"}
+    ).json()
+    return [f"/void/{each['event_id']}" for each in (answer, *answer["used"])]
+
+
+def test_a_production_is_voided_whole_unless_one_event_is_chosen(person: Person) -> None:
+    person.sign_in()
+    made, _ = produce(person)
+    assert "All of it, 2 events" in person.open(made).text
+    page = person.send(made, reason="mistake")
+    assert page.first("h2").text == "Voided: 1 kg of Coffee beans"
+    assert "still counts" not in page.text
+    assert person.events() == 4
+    made, used = produce(person)
+    person.open(made)
+    assert person.send(made, scope="one").by_id("reason-error").text.startswith("Why is it voided?")
+    page = person.send(made, reason="mistake")
+    assert "Of what was recorded with it, this still counts: event 6: Production used, −20 l of Whole milk" in page.text
+    assert person.events() == 7
+    assert "Event 7 voids it already. What was recorded with it still stands: event 6" in person.open(made).text
+    page = person.send(made, reason="mistake")
+    assert "still counts" not in page.text
+    assert person.events() == 8
+    assert "Event 8 voids it already." in person.open(used).text
+
+
 def test_staff_may_not_void(person: Person) -> None:
     person.sign_in(Role.STAFF)
     page = person.record("delivery", item="milk", quantity="480")

@@ -169,6 +169,21 @@ def test_items_that_wait(run: Run, office: Engine) -> None:
     assert "not-waiting" in run("items", "accept", "BEY-01", "oat", exit_code=1).stderr
 
 
+def test_reorder_levels(run: Run, office: Engine) -> None:
+    run("items", "add", "milk", "--name", "Milk", "--unit", "l")
+    made = as_json(run, "levels", "set", "BEY-01", "milk", "--level", "2.5", "--target", "10")
+    assert made == {"location_id": "BEY-01", "item_id": "milk", "level": 2.5, "target": 10}
+    assert as_json(run, "levels", "list", "BEY-01")["items"] == [made]
+    assert "2.5" in run("levels", "list", "BEY-01").stdout
+    assert "unknown-item" in run("levels", "set", "BEY-01", "silk", "--level", "1", "--target", "2", exit_code=1).stderr
+    assert "unknown-location" in run("levels", "set", "NO", "milk", "--level", "1", "--target", "2", exit_code=1).stderr
+    assert "location-not-found" in run("levels", "list", "NO", exit_code=1).stderr
+    assert "target" in run("levels", "set", "BEY-01", "milk", "--level", "3", "--target", "2", exit_code=1).stderr
+    run("levels", "set", "BEY-01", "milk", "--level", "much", "--target", "2", exit_code=2)
+    run("levels", "remove", "BEY-01", "milk")
+    assert "none" in run("levels", "list", "BEY-01").stdout
+
+
 def test_stock_and_log(run: Run, office: Engine) -> None:
     log = BranchLog("BEY-01")
     log.record("PURCHASE_RECEIVED", quantity=2_500, occurred_at=NOON)
