@@ -19,7 +19,7 @@ from branch_node.database.schema import LOCATION, LOG, SYNC_STATE, VERSION_TABLE
 from branch_node.model import Location
 from shared.chain import understand
 from shared.event_log import create_head
-from shared.runtime.database.engine import database_engine, translate_driver_errors
+from shared.runtime.database.engine import database_engine, snapshot, translate_driver_errors
 from shared.runtime.database.migrations import migrate
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -27,6 +27,8 @@ LOCK_FILE: Final = "writer.lock"
 READERS: Final = 8
 CHECKPOINT_PAGES: Final = 2_000
 CACHE_KIB: Final = 16_000
+_PIN: Final = select(LOCATION.c.location_id)
+"""The first query of every snapshot: both databases take it then."""
 
 
 class AlreadyWriting(Exception):
@@ -45,8 +47,6 @@ class Store:
         self.directory = directory
         self.on_sqlite = make_url(url).get_backend_name() == "sqlite"
         self._readers = database_engine(url, read_only=True, pool_size=READERS, application_name="larder branch reader")
-        if not self.on_sqlite:
-            self._readers = self._readers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     def set_up(self, location: Location) -> None:
         """Bring the schema up to date and, in an empty database, create the location's log.
@@ -79,8 +79,12 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A read-only connection on which all queries see one snapshot. Raises Problem."""
-        with translate_driver_errors(), self._readers.connect() as connection:
+        """A read-only connection on which all queries see one snapshot. Raises Problem.
+
+        The snapshot is taken before the block begins: everything in it was recorded before a clock read in the block.
+        """
+        with translate_driver_errors(), snapshot(self._readers) as connection:
+            connection.execute(_PIN)
             yield connection
 
     def close(self) -> None:

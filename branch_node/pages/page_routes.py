@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -100,9 +101,12 @@ class _BranchPages:
     def _zone(self) -> ZoneInfo:
         return ZoneInfo(self._node.writer.location.timezone)
 
-    def _show(self, request: Request, template: str, *, status: int = 200, **given: Any) -> Response:
+    def _show(
+        self, request: Request, connection: Connection, template: str, *, status: int = 200, **given: Any
+    ) -> Response:
+        """A page whose figures, and the state of shipping above them, come from the connection's snapshot."""
         session = self.site.session(request)
-        head = self._head()
+        head = self._head(connection)
         return self.site.page(
             request,
             template,
@@ -116,16 +120,14 @@ class _BranchPages:
             **given,
         )
 
-    def _head(self) -> Head:
-        with self._node.store.reading() as connection:
-            return read_head(connection, LOG, self._node.location_id) or EMPTY
+    def _head(self, connection: Connection) -> Head:
+        return read_head(connection, LOG, self._node.location_id) or EMPTY
 
-    def _rows(self, after: int, through: int) -> list[EventRow]:
+    def _rows(self, connection: Connection, after: int, through: int) -> list[EventRow]:
         """The events with sequences after `after` up to `through`, the newest first."""
         event = LOG.event
-        with self._node.store.reading() as connection:
-            found = sealed_where(connection, event.c.sequence.between(after + 1, through))
-            voids = voids_of(connection, [each.event.sequence for each in found])
+        found = sealed_where(connection, event.c.sequence.between(after + 1, through))
+        voids = voids_of(connection, [each.event.sequence for each in found])
         return self._events(found[::-1], voids)
 
     def _events(self, found: Sequence[Sealed], voids: dict[int, int]) -> list[EventRow]:
@@ -186,40 +188,37 @@ class _BranchPages:
 
     def _form_page(self, request: Request, kind: FormKind, form: FormView, *, status: int = 200) -> Response:
         items = self._node.writer.items
-        head = self._head().sequence
 
         def again(item_id: str) -> str:
             return Form({**form.values, "item": item_id, "done": ""}).query()
 
-        return self._show(
-            request,
-            "record.html",
-            status=status,
-            here="/record/deduction",
-            kind=kind,
-            labels=KINDS[kind],
-            form=form,
-            item=find_item(form.values["item"], items),
-            items=search_items("", items.values()),
-            units=[(unit, unit) for unit in sorted({item.unit for item in items.values()})],
-            again=again,
-            done=self._done(form.values["done"], self.site.session(request)),
-            rows=self._rows(max(0, head - LAST_EVENTS), head),
-        )
-
-    def _done(self, event_id: str, session: Session) -> dict[str, Any] | None:
-        """The event just recorded, and the standing of its item now."""
-        if not event_id:
-            return None
         with self._node.store.reading() as connection:
-            found = event_by_id(connection, event_id)
-            if found is None:
-                return None
-            voids = voids_of(connection, [found.event.sequence])
-            if found.event.item_id is None:
-                return None
-            stock = queries.stock_of(connection, found.event.item_id, now=self.site.clock.now(), as_of=None)
-            others = still_standing(connection, found.event) if voids else []
+            head = self._head(connection).sequence
+            return self._show(
+                request,
+                connection,
+                "record.html",
+                status=status,
+                here="/record/deduction",
+                kind=kind,
+                labels=KINDS[kind],
+                form=form,
+                item=find_item(form.values["item"], items),
+                items=search_items("", items.values()),
+                units=[(unit, unit) for unit in sorted({item.unit for item in items.values()})],
+                again=again,
+                done=self._done(connection, form.values["done"], self.site.session(request)),
+                rows=self._rows(connection, max(0, head - LAST_EVENTS), head),
+            )
+
+    def _done(self, connection: Connection, event_id: str, session: Session) -> dict[str, Any] | None:
+        """The event just recorded, and the standing of its item now."""
+        found = event_by_id(connection, event_id) if event_id else None
+        if found is None or found.event.item_id is None:
+            return None
+        voids = voids_of(connection, [found.event.sequence])
+        stock = queries.stock_of(connection, found.event.item_id, now=self.site.clock.now(), as_of=None)
+        others = still_standing(connection, found.event) if voids else []
         (row,) = self._events([found], voids)
         return {
             "row": row,
@@ -238,29 +237,32 @@ class _BranchPages:
         show = StockFilter(query["show"]) if query["show"] in set(StockFilter) else StockFilter.ALL
         with self._node.store.reading() as connection:
             stock = queries.stock(connection, now=self.site.clock.now(), after=None, limit=MOST_ITEMS)
-        rows = stock_rows(search_items(query["q"], self._node.writer.items.values()), stock.items, show)
-        return self._show(
-            request,
-            "stock.html",
-            rows=rows[:STOCK_SHOWN],
-            count=len(rows),
-            q=query["q"],
-            show=show.value,
-            shows=SHOWS,
-        )
+            rows = stock_rows(search_items(query["q"], self._node.writer.items.values()), stock.items, show)
+            return self._show(
+                request,
+                connection,
+                "stock.html",
+                rows=rows[:STOCK_SHOWN],
+                count=len(rows),
+                q=query["q"],
+                show=show.value,
+                shows=SHOWS,
+            )
 
     def log(self, request: Request) -> Response:
-        head = self._head().sequence
         query = request.query_params.get("before", "")
-        before = min(int(query), head + 1) if query.isascii() and query.isdigit() and len(query) < 18 else head + 1
-        first = max(0, before - 1 - LOG_PAGE)
-        return self._show(
-            request,
-            "log.html",
-            rows=self._rows(first, before - 1),
-            older=first + 1 if first else None,
-            newer=before + LOG_PAGE if before <= head else None,
-        )
+        with self._node.store.reading() as connection:
+            head = self._head(connection).sequence
+            before = min(int(query), head + 1) if query.isascii() and query.isdigit() and len(query) < 18 else head + 1
+            first = max(0, before - 1 - LOG_PAGE)
+            return self._show(
+                request,
+                connection,
+                "log.html",
+                rows=self._rows(connection, first, before - 1),
+                older=first + 1 if first else None,
+                newer=before + LOG_PAGE if before <= head else None,
+            )
 
     # Voiding
 
@@ -289,21 +291,21 @@ class _BranchPages:
             found = event_by_id(connection, event_id)
             if found is None:
                 raise UNKNOWN_EVENT(f"there is no event {event_id!r}", hint="The log's page lists the events.")
-            voids = voids_of(connection, [found.event.sequence])
             standing = still_standing(connection, found.event)
-        (row,) = self._events([found], voids)
-        others = self._events([each for each in standing if each.event.sequence != found.event.sequence], {})
-        return self._show(
-            request,
-            "void.html",
-            status=status,
-            here="/log",
-            row=row,
-            others=[each for each in others if each.voidable] if found.event.type in BY_HAND else [],
-            form=form,
-            reasons=VOID_REASONS,
-            instead=ALTERNATIVES.get(EventType(found.event.type), ""),
-        )
+            (row,) = self._events([found], voids_of(connection, [found.event.sequence]))
+            others = self._events([each for each in standing if each.event.sequence != found.event.sequence], {})
+            return self._show(
+                request,
+                connection,
+                "void.html",
+                status=status,
+                here="/log",
+                row=row,
+                others=[each for each in others if each.voidable] if found.event.type in BY_HAND else [],
+                form=form,
+                reasons=VOID_REASONS,
+                instead=ALTERNATIVES.get(EventType(found.event.type), ""),
+            )
 
 
 def _kind(request: Request) -> FormKind:

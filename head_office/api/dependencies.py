@@ -17,8 +17,10 @@ from starlette.requests import Request
 
 from head_office.database.notifications import Wakeups
 from head_office.problem_translation import translated
+from head_office.reports.known_at import SettledMoment, report_snapshot
 from shared.events import BadQuantity, code_fault, parse_quantity
 from shared.runtime.clock import parse_rfc3339
+from shared.runtime.database.engine import snapshot
 from shared.runtime.http.auth import Authenticator, Principal, Role
 from shared.runtime.http.cursor import MAX_CURSOR, Cursor, page_of
 from shared.runtime.http.strict_json import parse_json, validation_problem
@@ -45,9 +47,15 @@ class Office:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A read connection; errors of the database and refusals of head office's functions become problems."""
-        with translated(), self.engine.connect() as connection:
+        """One snapshot to read from; errors of the database and refusals of head office's functions become problems."""
+        with translated(), snapshot(self.engine) as connection:
             yield connection
+
+    @contextmanager
+    def reporting(self, known_at: int | None) -> Iterator[tuple[Connection, SettledMoment | None]]:
+        """One snapshot for a report known at a moment (microseconds UTC), and that moment settled, like `reading`."""
+        with translated(), report_snapshot(self.engine, known_at) as found:
+            yield found
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

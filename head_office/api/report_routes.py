@@ -80,11 +80,11 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
         known_at: KnownAt = None,
         principal: Principal = reader,
     ) -> Response:
-        with office.reading() as connection:
+        with office.reporting(moment("known_at", known_at)) as (connection, settled):
             report = in_transit(
                 connection,
                 as_of=moment("as_of", as_of),
-                known_at=moment("known_at", known_at),
+                known_at=settled,
                 location_ids=locations_of(connection, principal, location_id),
                 item_id=item_id,
                 limit=MAX_IN_TRANSIT + 1,
@@ -119,14 +119,14 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
         limit: Limit = 100,
         principal: Principal = reader,
     ) -> Response:
-        with office.reading() as connection:
+        with office.reporting(moment("known_at", known_at)) as (connection, settled):
             report = variances(
                 connection,
                 location_ids=locations_of(connection, principal, location_id),
                 item_id=item_id,
                 occurred_from=moment("from", occurred_from),
                 occurred_before=moment("before", before),
-                known_at=moment("known_at", known_at),
+                known_at=settled,
                 after=_VARIANCE_CURSOR.read(after),
                 limit=limit,
             )

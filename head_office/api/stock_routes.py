@@ -96,13 +96,13 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         principal: Principal = reader,
     ) -> Response:
         place = STOCK_CURSOR.read(after)
-        with office.reading() as connection:
+        with office.reporting(moment("known_at", known_at)) as (connection, settled):
             report = stock(
                 connection,
                 location_ids=locations_of(connection, principal, location_id),
                 item_ids=None if item_id is None else [item_id],
                 as_of=moment("as_of", as_of),
-                known_at=moment("known_at", known_at),
+                known_at=settled,
                 after=place,
                 limit=limit,
             )
@@ -122,13 +122,13 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
     def read_item_stock(
         item_id: ItemPath, as_of: AsOf = None, known_at: KnownAt = None, principal: Principal = reader
     ) -> Response:
-        with office.reading() as connection:
+        with office.reporting(moment("known_at", known_at)) as (connection, settled):
             report = stock(
                 connection,
                 location_ids=locations_of(connection, principal, None),
                 item_ids=[item_id],
                 as_of=moment("as_of", as_of),
-                known_at=moment("known_at", known_at),
+                known_at=settled,
             )
             items = _with_freshness(connection, report)
         if not items:
@@ -160,15 +160,15 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         wanted = scoped(principal, location_id)
         if wanted is None:
             raise out_of_range("location_id", "a figure is explained for one location: name it")
-        with office.reading() as connection:
+        with office.reporting(moment("known_at", known_at)) as (connection, settled):
             check_locations(connection, [wanted])
             codes = codes_at(connection, wanted, item_id)
             tried = sorted(codes, key=lambda each: each != item_id) if recorded_as is None else [recorded_as]
-            moments = {"as_of": moment("as_of", as_of), "known_at": moment("known_at", known_at)}
+            at = moment("as_of", as_of)
             found = None
             for code in tried:
                 if found is None and code in codes:
-                    found = explain(connection, wanted, code, **moments, limit=limit)
+                    found = explain(connection, wanted, code, as_of=at, known_at=settled, limit=limit)
         if found is None:
             raise NOTHING_KNOWN(f"nothing is known of {item_id} at {wanted}", item_id=item_id, location_id=wanted)
         return json_response(explanation_out(found, item_id, [each for each in codes if each != found.item_id]))
@@ -230,7 +230,7 @@ def report_header(cut: Cut, as_of: int | None) -> dict[str, Any]:
 def _with_freshness(connection: Connection, report: StockReport) -> list[StockOut]:
     fresh: dict[str, FreshnessOut] = {
         location_id: freshness_out(found)
-        for location_id, found in freshness(connection, {row.location_id for row in report.rows}).items()
+        for location_id, found in freshness(connection, {row.location_id for row in report.rows}, report.cut).items()
     }
     at = moment_text(report.as_of or report.cut.known_at or now(connection))
     return [stock_out(row, at, fresh[row.location_id]) for row in report.rows]

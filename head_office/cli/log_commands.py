@@ -15,6 +15,7 @@ from head_office.reports import verification
 from shared.runtime.cli.errors import REFUSED
 from shared.runtime.cli.output import AsJson, number_of, print_json, print_table
 from shared.runtime.cli.progress import progress_bar, status_line
+from shared.runtime.database.engine import snapshot
 
 Location = Annotated[str | None, typer.Option("--location", help="This location only.")]
 
@@ -23,7 +24,7 @@ def verify_logs(
     *, location: Location = None, folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False
 ) -> None:
     """Verify every hash, every row beside the log, every projected figure, and that goods are conserved."""
-    with office(folder, database_url) as engine, verification.snapshot(engine) as connection:
+    with office(folder, database_url) as engine, snapshot(engine) as connection:
         with progress_bar("Events", _events(connection, location)) as advance:
             result = verification.verify(connection, location, progress=advance)
         findings = list(result.findings)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from head_office.database.connections import opened
 from head_office.problem_translation import translated
+from head_office.reports.known_at import SettledMoment, report_snapshot
 from head_office.settings import settings_of
 
 Directory = Annotated[
@@ -36,6 +37,15 @@ def transaction(folder: Path | None, database_url: str | None) -> Iterator[Conne
     """One transaction in head office's database, committed at the end."""
     with office(folder, database_url) as engine, engine.begin() as connection:
         yield connection
+
+
+@contextmanager
+def report(
+    folder: Path | None, database_url: str | None, known_at: int | None
+) -> Iterator[tuple[Connection, SettledMoment | None]]:
+    """One snapshot of head office's database for a report, and its moment settled, see `report_snapshot`."""
+    with office(folder, database_url) as engine, report_snapshot(engine, known_at) as found:
+        yield found
 
 
 def read_all(read: Callable[[Any], Sequence[Any]], after: Callable[[Any], Any], beginning: Any) -> list[Any]:

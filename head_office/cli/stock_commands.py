@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from head_office.catalogue.locations import check_locations
-from head_office.cli.office_database import DatabaseUrl, Directory, transaction
+from head_office.cli.office_database import DatabaseUrl, Directory, report
 from head_office.database.schema import now
 from head_office.log.log_lines import LogLine, read_page
 from head_office.reports import group_stock
@@ -42,18 +42,18 @@ def stock(
 ) -> None:
     """Stock of the group, now, as of a moment, or as known at one; each figure with its freshness."""
     at, known = _moment("--as-of", as_of), _moment("--known-at", known_at)
-    with transaction(folder, database_url) as connection:
+    with report(folder, database_url, known) as (connection, settled):
         if location is not None:
             check_locations(connection, [location])
-        report = group_stock.stock(
+        found = group_stock.stock(
             connection,
             location_ids=None if location is None else [location],
             item_ids=None if item is None else [item],
             as_of=at,
-            known_at=known,
+            known_at=settled,
         )
-        rows, cut = report.rows, report.cut
-        fresh = freshness(connection, {row.location_id for row in rows})
+        rows, cut = found.rows, found.cut
+        fresh = freshness(connection, {row.location_id for row in rows}, cut)
         figure_at = moment_text(at or cut.known_at or now(connection))
     about = {"as_of": as_of and figure_at, "known_at": _text(cut.known_at), "cut": cut.sequences, "next": None}
     if total:
@@ -120,7 +120,7 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """Head office's copy of a location's log. With --json one canonical line after another, as they were hashed."""
-    with transaction(folder, database_url) as connection:
+    with report(folder, database_url, None) as (connection, _):
         check_locations(connection, [location])
         shown: list[tuple[object, ...]] = []
         while limit > 0:

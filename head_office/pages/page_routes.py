@@ -112,13 +112,17 @@ class _OfficePages:
         found = list_locations(connection, limit=MOST_LOCATIONS)
         return found if own is None else [each for each in found if each.location_id == own]
 
+    def _query(self, request: Request) -> PageQuery:
+        with self._office.reading() as connection:
+            return _read_query(request, self._visible_locations(request, connection))
+
     def first(self, _request: Request) -> Response:
         return redirect("/stock")
 
     def stock(self, request: Request) -> Response:
-        with self._office.reading() as connection:
+        page_query = self._query(request)
+        with self._office.reporting(page_query.known_at) as (connection, known_at):
             visible = self._visible_locations(request, connection)
-            page_query = _read_query(request, visible)
             moment = now(connection)
             ids = [location.location_id for location in visible]
             after = request.query_params.get("after")
@@ -127,11 +131,11 @@ class _OfficePages:
                 location_ids=ids,
                 item_ids=_find(connection, page_query.q) if page_query.q else None,
                 as_of=page_query.as_of,
-                known_at=page_query.known_at,
+                known_at=known_at,
                 after=STOCK_CURSOR.read(after),
                 limit=ROWS,
             )
-            fresh = freshness(connection, ids)
+            fresh = freshness(connection, ids, report.cut)
         rows = report.rows
         if report.next is not None:
             # The last item may go on behind the limit: it is left to the next page, whole.
@@ -156,9 +160,9 @@ class _OfficePages:
     def explain(self, request: Request) -> Response:
         query = Form(dict(request.query_params))
         location_id, item_id = query["location_id"], query["item_id"]
-        with self._office.reading() as connection:
+        page_query = self._query(request)
+        with self._office.reporting(page_query.known_at) as (connection, known_at):
             visible = self._visible_locations(request, connection)
-            page_query = _read_query(request, visible)
             moment = now(connection)
             for name in ("location_id", "item_id"):
                 if not query[name]:
@@ -167,13 +171,13 @@ class _OfficePages:
             if location is None:
                 self.site.session(request).principal.check_location(location_id)
                 raise UNKNOWN_LOCATION(f"there is no location {location_id}", location_id=location_id)
-            found = explain(connection, location_id, item_id, as_of=page_query.as_of, known_at=page_query.known_at)
+            found = explain(connection, location_id, item_id, as_of=page_query.as_of, known_at=known_at)
             if found is None:
                 raise NOTHING_KNOWN(
                     f"nothing is known of {item_id} at {location_id}", item_id=item_id, location_id=location_id
                 )
             names = _names(connection, [item_id])
-            (fresh,) = freshness(connection, [location_id]).values()
+            (fresh,) = freshness(connection, [location_id], found.cut).values()
         return self._show(
             request,
             "explain.html",
@@ -188,15 +192,15 @@ class _OfficePages:
         )
 
     def transfers(self, request: Request) -> Response:
-        with self._office.reading() as connection:
+        page_query = self._query(request)
+        with self._office.reporting(page_query.known_at) as (connection, known_at):
             visible = self._visible_locations(request, connection)
-            page_query = _read_query(request, visible)
             moment = now(connection)
             own = self.site.session(request).principal.location_id
             report = in_transit(
                 connection,
                 as_of=page_query.as_of,
-                known_at=page_query.known_at,
+                known_at=known_at,
                 location_ids=None if own is None else [own],
                 limit=TRANSFERS_SHOWN + 1,
             )

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Select, func, select
 from head_office.database.arrays import array
 from head_office.database.schema import EVENT
 from head_office.reports.group_stock import StockRow, stock
-from head_office.reports.known_at import Cut
+from head_office.reports.known_at import Cut, SettledMoment
 from head_office.reports.past_events import standing_events
 from shared.events import EventType
 from shared.stock_expressions import count_variances, moved
@@ -64,7 +64,7 @@ def conservation(
     *,
     item_ids: Collection[str] | None = None,
     as_of: int | None = None,
-    known_at: int | None = None,
+    known_at: SettledMoment | None = None,
 ) -> ConservationReport:
     """Check the given items of the group (None: all) over all locations. Reads all their events.
 

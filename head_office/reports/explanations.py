@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Connection, literal, select
 from head_office.database.log_segments import read_lines
 from head_office.database.office_schema import ITEM_ALIAS
 from head_office.database.schema import ITEM_UNIT, LOG, QUARANTINE, now
-from head_office.reports.known_at import Cut, take_cut
+from head_office.reports.known_at import Cut, SettledMoment, take_cut
 from shared import stock
 from shared.chain import understand
 from shared.events import Event
@@ -92,7 +92,7 @@ def explain(
     item_id: str,
     *,
     as_of: int | None = None,
-    known_at: int | None = None,
+    known_at: SettledMoment | None = None,
     limit: int = MAX_EVENTS,
 ) -> LocationExplanation | None:
     """Explain the figure of one item (its code at the location); None where no event of it is known.

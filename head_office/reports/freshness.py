@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from head_office.database.schema import CONTACT, HEAD, LOCATION, QUARANTINE
+from head_office.database.schema import CONTACT, HEAD, INGEST_BATCH, LOCATION, QUARANTINE
+from head_office.reports.known_at import Cut
 
 
 class Freshness(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def behind(self) -> int:
-        """The number of events that the branch had at its last hello and that have not arrived."""
+        """The number of events that the branch had at its last hello and that are not in the figures."""
         return max((self.branch_sequence or 0) - self.sequence, 0)
 
     @property
@@ -39,8 +40,14 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
         return max((each for each in (self.received_at, self.contacted_at) if each is not None), default=None)
 
 
-def freshness(connection: Connection, location_ids: Collection[str] | None = None) -> dict[str, Freshness]:
-    """Read the freshness of the given locations (None: all), by location."""
+def freshness(
+    connection: Connection, location_ids: Collection[str] | None = None, cut: Cut | None = None
+) -> dict[str, Freshness]:
+    """Read the freshness of the given locations (None: all), by location.
+
+    With the cut of a report known at a moment, the last event and batch are those of the cut, and `occurred_at` is None
+    where more has arrived since.
+    """
     held = (
         select(QUARANTINE.c.location_id, func.count().label("events"))
         .where(QUARANTINE.c.released_at.is_(None))
@@ -69,4 +76,21 @@ def freshness(connection: Connection, location_ids: Collection[str] | None = Non
     )
     if location_ids is not None:
         query = query.where(HEAD.c.location_id.in_(location_ids))
-    return {row.location_id: Freshness(**row._mapping) for row in connection.execute(query)}
+    found = {row.location_id: Freshness(**row._mapping) for row in connection.execute(query)}
+    return found if cut is None or cut.known_at is None else _within(connection, found, cut)
+
+
+def _within(connection: Connection, found: Mapping[str, Freshness], cut: Cut) -> dict[str, Freshness]:
+    known = cut.table()
+    batch = (INGEST_BATCH.c.location_id == known.c.location_id) & (INGEST_BATCH.c.last_sequence == known.c.sequence)
+    query = select(known.c.location_id, INGEST_BATCH.c.received_at).select_from(known.join(INGEST_BATCH, batch))
+    received = {row.location_id: row.received_at for row in connection.execute(query)}
+    return {
+        location_id: msgspec.structs.replace(
+            each,
+            sequence=cut.sequences.get(location_id, 0),
+            received_at=received.get(location_id),
+            occurred_at=each.occurred_at if cut.sequences.get(location_id) == each.sequence else None,
+        )
+        for location_id, each in found.items()
+    }

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection, Row
 
 from head_office.database.schema import now
-from head_office.reports.known_at import Cut, take_cut
+from head_office.reports.known_at import Cut, SettledMoment, take_cut
 from head_office.reports.stock_flags import incomplete, unit_conflicts
 from head_office.reports.stock_queries import Shape, current, past
 from shared.stock import BEGINNING
@@ -96,13 +96,13 @@ def stock(
     location_ids: Collection[str] | None = None,
     item_ids: Collection[str] | None = None,
     as_of: int | None = None,
-    known_at: int | None = None,
+    known_at: SettledMoment | None = None,
     after: StockKey | None = None,
     limit: int | None = None,
 ) -> StockReport:
     """Read the stock of the given locations and items (None: all). `item_ids` are the group's.
 
-    Moments are microseconds UTC. With `known_at` it waits for the ingests in flight, see `take_cut`.
+    Moments are microseconds UTC; `known_at` is settled, see `report_snapshot`.
     """
     shape = Shape(location_ids is not None, item_ids is not None, after is not None, limit is not None)
     given: dict[str, Any] = {

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from head_office.database.arrays import array
 from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, TRANSFER_LINE
-from head_office.reports.known_at import Cut, take_cut
+from head_office.reports.known_at import Cut, SettledMoment, take_cut
 from head_office.reports.past_events import standing_events
 from shared.transfers import SIGNS, SUM_OF
 from shared.transfers import in_transit as signed_sum
@@ -61,7 +61,7 @@ def in_transit(
     connection: Connection,
     *,
     as_of: int | None = None,
-    known_at: int | None = None,
+    known_at: SettledMoment | None = None,
     location_ids: Collection[str] | None = None,
     item_id: str | None = None,
     limit: int | None = None,

@@ -7,13 +7,16 @@ then, and none can be received at or before K any more, even if the clock goes b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NewType
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Engine,
     TableValuedAlias,
     and_,
     exists,
@@ -26,7 +29,11 @@ from sqlalchemy import (
 
 from head_office.database.arrays import BIGINT, TEXT, unnest
 from head_office.database.schema import CONTACT, HEAD, INGEST_BATCH, QUARANTINE
+from shared.runtime.database.engine import snapshot
 from shared.stock_expressions import Unknown
+
+SettledMoment = NewType("SettledMoment", int)
+"""A moment (microseconds UTC) at or before which nothing can be received any more, see `settle`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +79,28 @@ def in_quarantine(
     return exists().where(held.c.location_id == location_id, held.c.sequence == sequence, held.c.released_at > known_at)
 
 
-def take_cut(connection: Connection, known_at: int | None = None, location_ids: Collection[str] | None = None) -> Cut:
-    """Take the cut of now, or of `known_at` (microseconds UTC), for the given locations (None: all).
+@contextmanager
+def report_snapshot(engine: Engine, known_at: int | None = None) -> Iterator[tuple[Connection, SettledMoment | None]]:
+    """One snapshot for a whole answer, and the moment it is known at (None: everything received so far).
 
-    A moment in the future is taken as now. Waits for the ingests in flight; needs READ COMMITTED, and a transaction
-    that may write, as the moment is stored so that no later ingest gets it.
+    A moment in the future is taken as now. It is settled in a transaction of its own before the snapshot is taken, so
+    the snapshot has every ingest that was in flight.
     """
+    settled = None
+    if known_at is not None:
+        with engine.begin() as connection:
+            settled = settle(connection, known_at)
+    with snapshot(engine) as connection:
+        yield connection, settled
+
+
+def take_cut(
+    connection: Connection, known_at: SettledMoment | None = None, location_ids: Collection[str] | None = None
+) -> Cut:
+    """Take the cut of now, or of a settled moment, for the given locations (None: all), see `report_snapshot`."""
     if known_at is None:
         query = select(HEAD.c.location_id, HEAD.c.sequence)
     else:
-        known_at = settle(connection, known_at)
         batch = (
             select(INGEST_BATCH.c.last_sequence)
             .where(
@@ -111,9 +130,14 @@ def _rewound(connection: Connection, known_at: int, location_ids: Collection[str
     return {row.location_id: row.rewound_at for row in connection.execute(query)}
 
 
-def settle(connection: Connection, known_at: int) -> int:
-    """Wait until nothing can be received at or before `known_at` any more; return it, or now if that is earlier."""
-    return int(connection.execute(select(func.larder_settle(literal(known_at, BigInteger)))).scalar_one())
+def settle(connection: Connection, known_at: int) -> SettledMoment:
+    """Wait until nothing can be received at or before `known_at` any more; return it, or now if that is earlier.
+
+    The moment is stored, so that no later ingest gets it. Snapshots taken before it returns may lack an ingest.
+    """
+    return SettledMoment(
+        int(connection.execute(select(func.larder_settle(literal(known_at, BigInteger)))).scalar_one())
+    )
 
 
 def _hides_releases(connection: Connection, known_at: int) -> bool:

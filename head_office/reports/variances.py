@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, literal, sele
 
 from head_office.database.log_segments import read_lines
 from head_office.database.schema import EVENT, ITEM_UNIT
-from head_office.reports.known_at import Cut, take_cut
+from head_office.reports.known_at import Cut, SettledMoment, take_cut
 from head_office.reports.past_events import standing_events
 from shared.chain import understand
 from shared.events import Event
@@ -58,7 +58,7 @@ def variances(
     item_id: str | None = None,
     occurred_from: int | None = None,
     occurred_before: int | None = None,
-    known_at: int | None = None,
+    known_at: SettledMoment | None = None,
     after: VarianceCursor | None = None,
     limit: int = 100,
 ) -> VarianceReport:

@@ -2,19 +2,18 @@
 
 Checks the chain over the stored lines, the lean rows against the lines, batches and heads, the quarantine, voids and
 projections against the log, and conservation. Memory is bounded by a page of segments. Works inside the transaction of
-the Connection it is given; while shipping goes on that should be one of `snapshot`.
+the Connection it is given; while shipping goes on that should be one snapshot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import islice, zip_longest
 from typing import Any, Final
 
 import msgspec
 from psycopg import Cursor
-from sqlalchemy import Connection, Engine, Row, select, text
+from sqlalchemy import Connection, Row, select, text
 
 from head_office.database.log_segments import frames, hash_at
 from head_office.database.schema import HEAD, ITEM_UNIT, QUARANTINE
@@ -67,15 +66,6 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ok(self) -> bool:
         return not self.findings
-
-
-@contextmanager
-def snapshot(engine: Engine) -> Iterator[Connection]:
-    """Open a connection with a read-only transaction on a snapshot of the database."""
-    with engine.connect() as connection:
-        reading = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        with reading.begin():
-            yield reading
 
 
 def verify(

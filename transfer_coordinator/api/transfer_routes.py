@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 from shared.events import code_fault
 from shared.runtime.clock import Clock
-from shared.runtime.database.engine import translate_driver_errors
+from shared.runtime.database.engine import snapshot, translate_driver_errors
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Authenticator, Principal, Role
 from shared.runtime.http.cursor import Cursor, Whole
@@ -107,7 +107,7 @@ class TransferApi:
         return Depends(self.authenticator.require(*roles))
 
     def read(self, transfer_id: str) -> TransferRecord | None:
-        with translate_driver_errors(), self.engine.connect() as connection:
+        with translate_driver_errors(), snapshot(self.engine) as connection:
             found = load(connection, [transfer_id]).get(transfer_id)
         return None if found is None else found.record
 
@@ -263,7 +263,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
     ) -> Response:
         if location_id is not None:
             principal.check_location(location_id)
-        with translate_driver_errors(), api.engine.connect() as connection:
+        with translate_driver_errors(), snapshot(api.engine) as connection:
             page = transfer_queries.listed(
                 connection,
                 state=None if state is None else state.value,
@@ -287,10 +287,11 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         principal: Principal = api.allow(READERS),  # noqa: B008
     ) -> Response:
         await ended(request, transfer_id, wait, lambda: api.visible(transfer_id, principal))
-        record = await api.visible(transfer_id, principal)
+        await api.visible(transfer_id, principal)
 
         def read() -> TransferDetail:
-            with translate_driver_errors(), api.engine.connect() as connection:
+            with translate_driver_errors(), snapshot(api.engine) as connection:
+                record = load(connection, [transfer_id])[transfer_id].record
                 return detail(record, transfer_queries.journal(connection, transfer_id), api.clock.now())
 
         return json_response(await run_in_threadpool(read))

@@ -120,6 +120,19 @@ def database_engine(
     return postgres_engine(url, pool_size=pool_size, application_name=application_name)
 
 
+@contextmanager
+def snapshot(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A read-only transaction in which every query sees one snapshot, that of the first query.
+
+    SQLite gives that to each transaction of a read-only engine; PostgreSQL needs REPEATABLE READ, as at READ COMMITTED
+    every statement sees what was committed just before it.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        yield connection
+
+
 def wait_for_database(engine: sa.Engine, *, seconds: float = 30.0) -> None:
     """Wait until the database answers; it may still be starting. Raises Problem after ``seconds``."""
     retrying = Retrying(

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import pytest
 from httpx2 import Response
-from sqlalchemy import update
+from sqlalchemy import Engine, event, update
 from starlette.testclient import TestClient
 
+from branch_node.commands.event_commands import RecordEvent
+from branch_node.commands.event_inputs import EventInput, entry_of
 from branch_node.database.api_keys import issue_manager_key
 from branch_node.database.schema import API_KEY, LOG
 from branch_node.database.store import Store
@@ -29,7 +32,7 @@ from shared.chain import Head
 from shared.event_log import read_after
 from shared.runtime.http.auth import Role
 from shared.runtime.problems import DATABASE_UNAVAILABLE
-from tests.support.branch import PLACE, PutItems
+from tests.support.branch import PLACE, PutItems, read
 from tests.support.html import Element, faults, form_fields, parse, rows
 from tests.support.waiting import wait_until
 
@@ -629,3 +632,51 @@ def test_a_form_in_doubt_comes_back_and_counts_once(
     assert "Recorded: 2.5 l of Whole milk" in page.text
     person.client.post("/record/waste", data=form_fields(form))
     assert person.events() == before + 1
+
+
+# One snapshot
+
+
+@contextmanager
+def recorded_behind_every_statement(person: Person) -> Iterator[None]:
+    """Have one more litre of milk delivered after each statement of a page, in the middle of its answer."""
+    recording = False
+
+    def record(*_arguments: Any) -> None:
+        nonlocal recording
+        if not recording:
+            recording = True
+            try:
+                given = read(EventInput, {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 1})
+                command = RecordEvent(entry_of(given), key=uuid4().hex, actor="till-1")
+                person.node.writer.submit(command).result(10)
+            finally:
+                recording = False
+
+    event.listen(Engine, "after_cursor_execute", record)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "after_cursor_execute", record)
+
+
+def test_the_page_of_what_was_recorded_is_of_one_snapshot(person: Person) -> None:
+    person.sign_in()
+    person.record("delivery", item="milk", quantity="1")
+    with recorded_behind_every_statement(person):
+        page = person.open(str(person.last.url.copy_with(scheme="", netloc=b"")))
+    on_hand = re.search(r"On hand now: (\d+)", page.text)
+    assert on_hand is not None
+    assert int(on_hand[1]) == len(rows(page.first("table")))
+    assert person.events() > int(on_hand[1])
+
+
+def test_the_page_of_the_log_is_of_one_snapshot(person: Person) -> None:
+    person.sign_in()
+    person.record("delivery", item="milk", quantity="1")
+    with recorded_behind_every_statement(person):
+        page = person.open("/log")
+    last = re.search(r"Last event here\s*(\d+)", page.text)
+    assert last is not None
+    assert int(last[1]) == len(rows(page.first("table")))
+    assert person.events() > int(last[1])

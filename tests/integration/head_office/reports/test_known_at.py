@@ -18,7 +18,7 @@ from head_office.log import decoder
 from head_office.log.ingest import ingest
 from head_office.log.quarantine import retry
 from head_office.log.refusals import Forked
-from head_office.reports.known_at import Cut, settle, take_cut
+from head_office.reports.known_at import Cut, report_snapshot, settle, take_cut
 from shared import wire
 from shared.messages import EventsAnswer
 from tests.support.consolidation import PLACE, Branch, OldVersion, assert_projection_is_the_fold, log_of, open_location
@@ -26,6 +26,7 @@ from tests.support.events import MINUTE, NOON, an_event
 from tests.support.waiting import wait_until
 
 T = TypeVar("T")
+FUTURE = NOON + 100 * 365 * 24 * 60 * MINUTE  # taken as now
 CLOCK = "CREATE OR REPLACE FUNCTION larder_now() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT {}::bigint'"
 
 
@@ -59,8 +60,8 @@ def branch() -> Branch:
 
 
 def asked(office: Engine, known_at: int | None) -> Cut:
-    with office.begin() as connection:
-        return take_cut(connection, known_at)
+    with report_snapshot(office, known_at) as (connection, settled):
+        return take_cut(connection, settled)
 
 
 def test_who_asks_waits_for_what_is_being_received(office: Engine, branch: Branch) -> None:
@@ -116,7 +117,7 @@ def test_the_future_is_taken_as_now(office: Engine, branch: Branch) -> None:
 
 def test_nothing_stays_locked_behind_a_question(office: Engine, branch: Branch) -> None:
     with office.begin() as connection:
-        take_cut(connection, now(connection))
+        take_cut(connection, settle(connection, now(connection)))
         query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
         assert connection.execute(text(query)).scalar_one() == 0
         assert branch.ship(office).appended == 6  # on another connection, while this transaction is open
@@ -128,11 +129,11 @@ def test_a_question_that_is_cancelled_leaves_no_lock(office: Engine, branch: Bra
         moment = ingest(receiving, wire.unpack(branch.pack(1, 4))).received_at
         asking.execute(text("SET statement_timeout = '200ms'"))
         with pytest.raises(Exception, match="statement timeout"):
-            take_cut(asking, moment)
+            settle(asking, moment)
         asking.rollback()
         transaction.commit()
         assert branch.ship(office, 5).appended == 2
-        assert take_cut(asking, moment) == Cut(moment, {PLACE: 4})
+        assert take_cut(asking, settle(asking, moment)) == Cut(moment, {PLACE: 4})
 
 
 def test_a_location_asked_for_alone(office: Engine, branch: Branch) -> None:
@@ -153,7 +154,7 @@ def test_what_came_out_of_quarantine_is_known_from_then_on(office: Engine) -> No
         retry(connection, PLACE)
     assert asked(office, received_at) == Cut(received_at, {PLACE: 2}, hides_releases=True)
     with office.begin() as connection:
-        assert not take_cut(connection, now(connection)).hides_releases
+        assert not take_cut(connection, settle(connection, now(connection))).hides_releases
 
 
 def test_who_asks_waits_for_a_retry(office: Engine) -> None:
@@ -218,8 +219,7 @@ def test_many_at_once_and_every_answer_stays_true(office: Engine) -> None:
 
     def ask() -> None:
         while not done.is_set():
-            with office.begin() as connection:
-                told.append(take_cut(connection, now(connection)))
+            told.append(asked(office, FUTURE))
 
     with ThreadPoolExecutor(8) as pool:
         askers = [pool.submit(ask) for _ in range(2)]

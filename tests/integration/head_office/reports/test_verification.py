@@ -11,9 +11,10 @@ from sqlalchemy import Engine, text
 from head_office.log.ingest import ingest
 from head_office.log.rebuild import Rebuilt, rebuild
 from head_office.log.refusals import UnknownLocation
-from head_office.reports.verification import snapshot, verify
+from head_office.reports.verification import verify
 from shared import wire
 from shared.events import Event
+from shared.runtime.database.engine import snapshot
 from tests.support.consolidation import PLACE, Branch, assert_projection_is_the_fold, figures, open_location
 from tests.support.events import an_event
 from tests.support.groups import PLACES, groups
