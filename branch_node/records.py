@@ -58,7 +58,10 @@ T = TypeVar("T")
 
 
 class Page(msgspec.Struct, Generic[T], kw_only=True):
-    """One page of a list; `next` is what to give as `after` for the following one, null at the end."""
+    """One page of a list; `next` is what to give as `after` for the following one, null at the end.
+
+    Of the log and of what follows it `next` is never null: new entries come after it.
+    """
 
     items: list[T]
     next: str | None = None

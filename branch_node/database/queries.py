@@ -19,7 +19,7 @@ from branch_node.records import BranchEventRecord, ItemRecord, Page, StockRecord
 from shared.event_record import moment_text, stock_flags
 from shared.events import Event, EventType, quantity_json
 from shared.projection import balances, moment_literal
-from shared.runtime.http.cursor import Cursor, Whole, page_of
+from shared.runtime.http.cursor import Cursor, Whole, page_of, page_of_log
 from shared.stock import Place, Standing
 from shared.stock_expressions import EventScope
 from shared.transfers import totals
@@ -71,10 +71,17 @@ def _page(found: list[M], limit: int, cursor: Callable[[M], str]) -> Page[M]:
     return Page(items=items, next=following)
 
 
+def _page_of_log(found: list[M], limit: int, sequence: Callable[[M], int], after: int) -> Page[M]:
+    items, following = page_of_log(
+        found, limit, lambda last: BY_SEQUENCE.write(sequence(last)), BY_SEQUENCE.write(after)
+    )
+    return Page(items=items, next=following)
+
+
 def events(
     connection: Connection, *, item_id: str | None, kind: EventType | None, after: int, limit: int
 ) -> Page[BranchEventRecord]:
-    """List the log in order of sequence, each event with its void, if any."""
+    """List the log in order of sequence, each event with its void, if any; `next` is given at the end, too."""
     event = LOG.event
     condition = event.c.sequence > after
     if item_id is not None:
@@ -84,7 +91,7 @@ def events(
     found = sealed_where(connection, condition, limit + 1)
     voids = voids_of(connection, [each.event.sequence for each in found])
     records = [record_of(each, voided_by=voids.get(each.event.sequence)) for each in found]
-    return _page(records, limit, lambda last: BY_SEQUENCE.write(last.sequence))
+    return _page_of_log(records, limit, lambda last: last.sequence, after)
 
 
 _STOCK_QUERY: Final = select(
@@ -224,7 +231,7 @@ class SiteTransfer(msgspec.Struct, kw_only=True):
 
 
 def transfers(connection: Connection, *, after: int, limit: int) -> Page[SiteTransfer]:
-    """The transfers in this log, in the order of their first events."""
+    """The transfers in this log, in the order of their first events; `next` is given at the end, too."""
     event = LOG.event
     first = func.min(event.c.sequence)
     rows = connection.execute(
@@ -239,7 +246,7 @@ def transfers(connection: Connection, *, after: int, limit: int) -> Page[SiteTra
     for each in sealed_where(connection, event.c.transfer_id.in_(list(by_id))):
         by_id[each.event.transfer_id or ""].append(each.event)
     found = [_transfer(transfer_id, events) for transfer_id, events in by_id.items()]
-    return _page(found, limit, lambda last: BY_SEQUENCE.write(last.first_sequence))
+    return _page_of_log(found, limit, lambda last: last.first_sequence, after)
 
 
 def _transfer(transfer_id: str, events: Sequence[Event]) -> SiteTransfer:

@@ -22,7 +22,7 @@ from shared.events import BadQuantity, code_fault, parse_quantity
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.database.engine import snapshot
 from shared.runtime.http.auth import Authenticator, Principal, Role
-from shared.runtime.http.cursor import MAX_CURSOR, Cursor, page_of
+from shared.runtime.http.cursor import MAX_CURSOR, Cursor, Whole, page_of
 from shared.runtime.http.strict_json import parse_json, validation_problem
 from shared.runtime.problems import FORBIDDEN, INVALID_REQUEST, MALFORMED_JSON, WRONG_LOCATION, Problem
 
@@ -155,7 +155,8 @@ def moment(name: str, text: str | None) -> int | None:
 
 BY_ID: Final[Cursor[str]] = Cursor(str)
 BY_PAIR: Final[Cursor[tuple[str, str]]] = Cursor(tuple[str, str])
-"""The cursors of lists in the order of one id, and of a location and an id."""
+BY_EVENT: Final[Cursor[tuple[str, int]]] = Cursor(tuple[str, Whole])
+"""The cursors of lists in the order of one id, of a location and an id, and of a location and a sequence."""
 
 
 def listed(

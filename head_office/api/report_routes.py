@@ -9,6 +9,7 @@ from fastapi import FastAPI, Query
 from starlette.responses import Response
 
 from head_office.api.dependencies import (
+    BY_EVENT,
     PEOPLE,
     After,
     ItemQuery,
@@ -20,11 +21,10 @@ from head_office.api.dependencies import (
     listed,
     moment,
 )
-from head_office.api.stock_routes import EVENT_CURSOR, AsOf, Before, From, KnownAt, locations_of, report_header
+from head_office.api.stock_routes import AsOf, Before, From, KnownAt, locations_of, report_header
 from head_office.catalogue import locations
 from head_office.log import quarantine
 from head_office.problems import BAD_CURSOR, LOCATION_NOT_FOUND, PROBLEMS, UNKNOWN_LOCATION
-from head_office.reports.event_list import EventCursor
 from head_office.reports.in_transit import in_transit
 from head_office.reports.report_records import (
     VARIANCE_SCHEMA,
@@ -157,7 +157,7 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
         limit: Limit = 100,
         principal: Principal = office.allow(Role.ADMIN, Role.MANAGER, Role.VIEWER),  # noqa: B008 - evaluated once
     ) -> Response:
-        place = EVENT_CURSOR.read(after)
+        place = BY_EVENT.read(after)
         with office.reading() as connection:
             wanted = locations_of(connection, principal, location_id)
             found = quarantine.listed(
@@ -170,7 +170,7 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
         page = listed(
             found,
             limit,
-            lambda each: EVENT_CURSOR.write(EventCursor(each.location_id, each.sequence)),
+            lambda each: BY_EVENT.write((each.location_id, each.sequence)),
             quarantined_out,
         )
         return json_response(page)

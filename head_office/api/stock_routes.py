@@ -22,9 +22,10 @@ from head_office.api.dependencies import (
     scoped,
 )
 from head_office.catalogue.locations import check_locations
+from head_office.database.receipts import ReceiptPlace, receipts
 from head_office.database.schema import now
 from head_office.problems import BAD_CURSOR, NOTHING_KNOWN, PROBLEMS, UNKNOWN_LOCATION
-from head_office.reports.event_list import EventCursor, events
+from head_office.reports.event_list import EventFilter, events
 from head_office.reports.explanations import codes_at, explain
 from head_office.reports.freshness import freshness
 from head_office.reports.group_stock import StockKey, StockReport, stock, totals
@@ -57,8 +58,8 @@ From = Annotated[str | None, Query(alias="from", max_length=64, description="Occ
 Before = Annotated[str | None, Query(max_length=64, description="Occurred before this moment")]
 
 STOCK_CURSOR: Final[Cursor[StockKey]] = Cursor(StockKey)
-EVENT_CURSOR: Final[Cursor[EventCursor]] = Cursor(EventCursor)
-"""The cursors of lists of stock, and of lists in the order of location and sequence."""
+EVENT_CURSOR: Final[Cursor[ReceiptPlace]] = Cursor(ReceiptPlace)
+"""The cursors of lists of stock, and of events in the order of receipt."""
 
 _COMMON: Final = (UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST)
 
@@ -180,7 +181,9 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
     @app.get(
         "/v1/events",
         tags=["stock"],
-        summary="Events of the group, whole, by location and sequence; `item_id` is the code as recorded",
+        summary="Events of the group, whole, in the order of receipt; `item_id` is the code as recorded",
+        description="`next` is always given: a page shorter than `limit` is the last for now, and new events come "
+        "after its `next`. Who follows it gets every event once. Only the end of a list with `newest_first` has none.",
         responses={
             200: listed_schema("A page of events", RECEIVED_EVENT_SCHEMA),
             **PROBLEMS.responses(BAD_CURSOR, *_COMMON),
@@ -199,19 +202,20 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
         limit: Limit = 100,
         principal: Principal = office.allow(*PEOPLE),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
+        place = EVENT_CURSOR.read(after)
+        # In a transaction of its own: what is listed must be read from a later snapshot.
         with office.reading() as connection:
-            page = events(
-                connection,
+            received = receipts(connection)
+        with office.reading() as connection:
+            wanted = EventFilter(
                 location_ids=locations_of(connection, principal, location_id),
                 item_id=item_id,
                 types=None if kind is None else [each.value for each in kind],
                 transfer_id=transfer_id,
                 occurred_from=moment("from", occurred_from),
                 occurred_before=moment("before", before),
-                after=EVENT_CURSOR.read(after),
-                newest_first=newest_first,
-                limit=limit,
             )
+            page = events(connection, received, wanted, after=place, newest_first=newest_first, limit=limit)
         items = [received_event_record(each) for each in page.events]
         following = None if page.next is None else EVENT_CURSOR.write(page.next)
         return json_response({"items": items, "next": following})

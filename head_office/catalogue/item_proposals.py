@@ -12,7 +12,7 @@ from sqlalchemy import Connection, exists, func, select, tuple_
 
 from head_office.catalogue import items
 from head_office.catalogue.catalogue_history import lock
-from head_office.database.log_segments import read_lines
+from head_office.database.log_segments import read_lines_of
 from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.schema import EVENT
 from head_office.problems import NOT_WAITING, UNIT_DIFFERS
@@ -129,13 +129,10 @@ def _waiting(
 
 def _with_definitions(connection: Connection, rows: Sequence[Any]) -> list[ItemProposal]:
     """The definitions stand in the canonical lines only."""
-    sequences: dict[str, list[int]] = {}
-    for row in rows:
-        sequences.setdefault(row.location_id, []).append(row.sequence)
-    lines = {location_id: read_lines(connection, location_id, wanted) for location_id, wanted in sequences.items()}
+    lines = read_lines_of(connection, [(row.location_id, row.sequence) for row in rows])
     found: list[ItemProposal] = []
     for row in rows:
-        event = understand(lines[row.location_id][row.sequence])
+        event = understand(lines[row.location_id, row.sequence])
         assert event.definition is not None  # an ITEM_DEFINED in the table was understood, so it has one
         found.append(ItemProposal(row.location_id, row.item_id, event.definition, row.sequence, event.occurred_at))
     return found

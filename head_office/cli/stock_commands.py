@@ -124,13 +124,14 @@ def log(
         check_locations(connection, [location])
         shown: list[tuple[object, ...]] = []
         while limit > 0:
-            page = read_page(connection, location, after, min(limit, PAGE))
+            wanted = min(limit, PAGE)
+            page = read_page(connection, location, after, wanted)
             for each in page.items:
                 if as_json:
                     typer.echo(each.line if each.line is not None else msgspec.json.encode(each).decode())
                 else:
                     shown.append(_entry(each))
-            if page.next is None:
+            if len(page.items) < wanted:
                 break
             limit, after = limit - len(page.items), page.next
     if not as_json:

@@ -1,11 +1,12 @@
 """Reading the consolidated log: hashes of single events, and canonical lines out of the stored frames.
 
-Works inside the transaction of the Connection it is given. Memory is bounded by FRAMES_AT_ONCE frames.
+Works inside the transaction of the Connection it is given. Memory is bounded by FRAMES_AT_ONCE or
+BYTES_AT_ONCE.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, select, text
@@ -16,10 +17,26 @@ from shared.wire import Frame, frame_lines
 
 FRAMES_AT_ONCE: Final = 16
 
-_SEGMENT_OF = text(
-    "SELECT wanted, (SELECT max(first_sequence) FROM log_segment"
-    " WHERE location_id = :location_id AND first_sequence <= wanted) AS first_sequence"
-    " FROM unnest(CAST(:sequences AS bigint[])) AS wanted ORDER BY wanted"
+BYTES_AT_ONCE: Final = 4 * 1024 * 1024
+
+_SEGMENTS_OF = text(
+    """
+    SELECT wanted.location_id, wanted.sequence, segment.first_sequence, segment.bytes
+    FROM unnest(CAST(:locations AS text[]), CAST(:sequences AS bigint[])) AS wanted (location_id, sequence)
+    CROSS JOIN LATERAL (
+        SELECT first_sequence, last_sequence, octet_length(frame) AS bytes FROM log_segment
+        WHERE log_segment.location_id = wanted.location_id AND first_sequence <= wanted.sequence
+        ORDER BY first_sequence DESC LIMIT 1
+    ) AS segment
+    WHERE wanted.sequence <= segment.last_sequence
+    """
+)
+_FRAMES_OF = text(
+    """
+    SELECT location_id, first_sequence, last_sequence, frame
+    FROM unnest(CAST(:locations AS text[]), CAST(:sequences AS bigint[])) AS wanted (location_id, first_sequence)
+    JOIN log_segment USING (location_id, first_sequence)
+    """
 )
 
 
@@ -68,14 +85,43 @@ def segments(
 
 def read_lines(connection: Connection, location_id: str, sequences: Iterable[int]) -> dict[int, bytes]:
     """The canonical lines of the given events of a location, by sequence; those past its head are left out."""
-    wanted = sorted(set(sequences))
-    by_segment: dict[int, list[int]] = {}
-    for row in connection.execute(_SEGMENT_OF, {"location_id": location_id, "sequences": wanted}):
-        if row.first_sequence is not None:
-            by_segment.setdefault(row.first_sequence, []).append(row.wanted)
-    lines: dict[int, bytes] = {}
-    for frame, held in segments(connection, location_id, by_segment):
-        for sequence in by_segment[frame.first_sequence]:
-            if sequence <= frame.last_sequence:
-                lines[sequence] = held[sequence - frame.first_sequence]
+    found = read_lines_of(connection, ((location_id, sequence) for sequence in sequences))
+    return {sequence: line for (_, sequence), line in found.items()}
+
+
+def read_lines_of(connection: Connection, events: Iterable[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
+    """The canonical lines of events, given and answered by (location, sequence); those past a head are left out."""
+    wanted = sorted(set(events))
+    if not wanted:
+        return {}
+    by_segment: dict[tuple[str, int], list[int]] = {}
+    sizes: dict[tuple[str, int], int] = {}
+    for row in connection.execute(_SEGMENTS_OF, _pairs(wanted)):
+        segment = row.location_id, row.first_sequence
+        by_segment.setdefault(segment, []).append(row.sequence)
+        sizes[segment] = row.bytes
+    lines: dict[tuple[str, int], bytes] = {}
+    for some in _in_parts(sizes):
+        for row in connection.execute(_FRAMES_OF, _pairs(some)):
+            held = frame_lines(Frame(row.first_sequence, row.last_sequence, bytes(row.frame)))
+            for sequence in by_segment[row.location_id, row.first_sequence]:
+                lines[row.location_id, sequence] = held[sequence - row.first_sequence]
     return lines
+
+
+def _in_parts(sizes: Mapping[tuple[str, int], int]) -> Iterator[list[tuple[str, int]]]:
+    """The segments in parts of at most BYTES_AT_ONCE, or of one segment that is larger."""
+    part: list[tuple[str, int]] = []
+    left = BYTES_AT_ONCE
+    for segment, size in sizes.items():
+        if part and size > left:
+            yield part
+            part, left = [], BYTES_AT_ONCE
+        part.append(segment)
+        left -= size
+    if part:
+        yield part
+
+
+def _pairs(places: Sequence[tuple[str, int]]) -> dict[str, object]:
+    return {"locations": [each[0] for each in places], "sequences": [each[1] for each in places]}

@@ -81,6 +81,7 @@ INGEST_BATCH: Final = Table(
     PrimaryKeyConstraint("location_id", "last_sequence"),
     CheckConstraint("0 < first_sequence AND first_sequence <= last_sequence", name="ingest_batch_extent"),
     Index("ingest_batch_received", "location_id", "received_at"),
+    Index("ingest_batch_moment", "received_at"),
 )
 
 QUARANTINE: Final = Table(
@@ -108,6 +109,7 @@ QUARANTINE: Final = Table(
         unique=True,
         postgresql_where=text("release_number IS NOT NULL"),
     ),
+    Index("quarantine_released", "released_at", postgresql_where=text("released_at IS NOT NULL")),
 )
 
 ITEM_UNIT: Final = Table(

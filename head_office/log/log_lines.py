@@ -25,10 +25,10 @@ class LogLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LogPage(msgspec.Struct, frozen=True):
-    """Consecutive events; `next` is the sequence to go on after, absent at the log's end."""
+    """Consecutive events; `next` is the sequence to go on after, at the log's end too: new events come there."""
 
     items: list[LogLine]
-    next: int | None
+    next: int
 
 
 def read_page(connection: Any, location_id: str, after: int, limit: int) -> LogPage:
@@ -43,7 +43,7 @@ def read_page(connection: Any, location_id: str, after: int, limit: int) -> LogP
         hashes |= {row.sequence: bytes(row.hash).hex() for row in rows}
     lines = read_lines(connection, location_id, hashes)
     items = [_line(sequence, hashes[sequence], lines[sequence]) for sequence in sorted(hashes)]
-    return LogPage(items, items[-1].sequence if len(items) == limit else None)
+    return LogPage(items, items[-1].sequence if items else after)
 
 
 def _line(sequence: int, digest: str, line: bytes) -> LogLine:

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Row, func, select
 
 from head_office.database.arrays import BIGINT, unnest
-from head_office.database.log_segments import hash_at, read_lines
+from head_office.database.log_segments import hash_at, read_lines, read_lines_of
 from head_office.database.schema import EVENT, HEAD, QUARANTINE
 from head_office.log.appender import Appender, storable_reason
 from head_office.log.decoder import Decoded, decode_lines
@@ -68,11 +68,8 @@ def listed(
             | ((QUARANTINE.c.location_id == after[0]) & (QUARANTINE.c.sequence > after[1]))
         )
     rows = connection.execute(query).all()
-    lines = {
-        location: read_lines(connection, location, [row.sequence for row in rows if row.location_id == location])
-        for location in {row.location_id for row in rows}
-    }
-    return [_quarantined(row, lines[row.location_id][row.sequence]) for row in rows]
+    lines = read_lines_of(connection, [(row.location_id, row.sequence) for row in rows])
+    return [_quarantined(row, lines[row.location_id, row.sequence]) for row in rows]
 
 
 def _quarantined(row: Row[Any], line: bytes) -> Quarantined:

@@ -1,21 +1,40 @@
-"""List of the group's events, whole, in pages. Works inside the transaction of the Connection it is given."""
+"""List of the group's events, whole, in pages, in the order of receipt.
+
+Works inside the transaction of the Connection it is given.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, func, select, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
-from head_office.database.arrays import array
-from head_office.database.log_segments import read_lines
+from head_office.database.arrays import BIGINT, TEXT, array, unnest
+from head_office.database.log_segments import read_lines_of
+from head_office.database.receipts import BEGINNING, NEWEST, Receipt, ReceiptPlace, Receipts, ReceiptSpan, receipts_in
 from head_office.database.schema import EVENT, HEAD, INGEST_BATCH, QUARANTINE, VOIDED
 from shared.chain import understand
 from shared.events import Event
-from shared.runtime.http.cursor import Whole
 
-MAX_PAGE = 1_000
+MAX_PAGE: Final = 1_000
+MAX_RECEIPTS: Final = 1_000
+EVENTS_AT_ONCE: Final = 20_000
+"""How many receipts, and how many of their events, one statement looks through at most for those that match."""
 
 
 class ListedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,68 +46,121 @@ class ListedEvent(msgspec.Struct, frozen=True, kw_only=True):
     voided_by: int | None
 
 
-class EventCursor(NamedTuple):
-    """The last event of a page, after which the next page begins."""
-
-    location_id: str
-    sequence: Whole
-
-
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of events by location and sequence; `next`: the cursor of the next page, None on the last one."""
+    """A page of events in the order of receipt.
+
+    `next`: the place after which the next page begins; at the end, the place after which new events will come. None
+    only at the end of a list with the newest first.
+    """
 
     events: list[ListedEvent]
-    next: EventCursor | None
+    next: ReceiptPlace | None
+
+
+class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """What the listed events have in common. `item_id` is the code at the location; moments are microseconds UTC."""
+
+    location_ids: Collection[str] | None = None
+    item_id: str | None = None
+    types: Collection[str] | None = None
+    transfer_id: str | None = None
+    occurred_from: int | None = None
+    occurred_before: int | None = None
+
+
+EVERY_EVENT: Final = EventFilter()
 
 
 def events(
     connection: Connection,
+    received: Receipts,
+    wanted: EventFilter = EVERY_EVENT,
     *,
-    location_ids: Collection[str] | None = None,
-    item_id: str | None = None,
-    types: Collection[str] | None = None,
-    transfer_id: str | None = None,
-    occurred_from: int | None = None,
-    occurred_before: int | None = None,
-    after: EventCursor | None = None,
+    after: ReceiptPlace | None = None,
     newest_first: bool = False,
     limit: int = 100,
 ) -> EventPage:
-    """List the folded events that match every given filter. `item_id` is the code at the location.
+    """List the folded events that match the filter, at most MAX_PAGE a page; a shorter page than `limit` is the last.
 
-    At most MAX_PAGE a page. `newest_first` reverses the order within each location; moments are microseconds UTC.
+    The connection's snapshot must be younger than `received`: then a follower gets every event once, whatever is
+    received meanwhile. With the newest first, what is received meanwhile may be missing.
     """
     limit = min(limit, MAX_PAGE)
-    # Every index of the log begins with the location, so all locations are given where the filter has none.
-    wanted = connection.execute(select(HEAD.c.location_id)).scalars() if location_ids is None else location_ids
-    query = _select(sorted(wanted), item_id, types, transfer_id)
-    if occurred_from is not None:
-        query = query.where(EVENT.c.occurred_at >= occurred_from)
-    if occurred_before is not None:
-        query = query.where(EVENT.c.occurred_at < occurred_before)
     if newest_first:
-        query = query.order_by(EVENT.c.location_id, EVENT.c.sequence.desc())
-        if after is not None:
-            same = (EVENT.c.location_id == after.location_id) & (EVENT.c.sequence < after.sequence)
-            query = query.where((EVENT.c.location_id > after.location_id) | same)
+        span = ReceiptSpan(after or NEWEST, None, newest_first=True)
     else:
-        query = query.order_by(EVENT.c.location_id, EVENT.c.sequence)
-        if after is not None:
-            query = query.where(tuple_(EVENT.c.location_id, EVENT.c.sequence) > tuple_(*after))
-    rows = connection.execute(query.limit(limit + 1)).all()
+        span = ReceiptSpan(received.within(after or BEGINNING), received.settled)
+    if wanted.item_id is not None or wanted.transfer_id is not None:
+        rows = connection.execute(_by_index(connection, span, wanted, limit + 1)).all()
+    else:
+        rows = _in_receipts(connection, span, wanted, limit + 1)
     page = rows[:limit]
-    last = page[-1] if len(rows) > limit else None
-    return EventPage(
-        events=_listed(connection, page), next=None if last is None else EventCursor(last.location_id, last.sequence)
+    if len(rows) > limit:
+        following: ReceiptPlace | None = ReceiptPlace(page[-1].received_at, page[-1].sequence)
+    else:
+        following = None if newest_first else max(span.place, received.end)
+    return EventPage(events=_listed(connection, page), next=following)
+
+
+def _in_receipts(connection: Connection, span: ReceiptSpan, wanted: EventFilter, limit: int) -> Sequence[Row[Any]]:
+    """Look through the receipts of the span, so many at once that their events are bounded."""
+    found: list[Row[Any]] = []
+    at_once = limit
+    while len(found) < limit:
+        some = receipts_in(connection, span, location_ids=wanted.location_ids, limit=MAX_RECEIPTS)
+        if not some:
+            break
+        part = _first_of(some, at_once, span)
+        found += connection.execute(_of_receipts(part, span, wanted, limit - len(found))).all()
+        last = part[-1]
+        reached = last.first_sequence if span.newest_first else last.last_sequence
+        span = span._replace(place=ReceiptPlace(last.moment, reached))
+        # Where few events match, many are looked through at once.
+        at_once = min(at_once * 4, EVENTS_AT_ONCE)
+    return found
+
+
+def _first_of(received: Sequence[Receipt], events: int, span: ReceiptSpan) -> Sequence[Receipt]:
+    """The first receipts, with this number of events in all where there are so many."""
+    taken: list[Receipt] = []
+    for each in received:
+        first, last = each.first_sequence, each.last_sequence
+        if span.newest_first:
+            first = max(first, last - events + 1)
+        else:
+            last = min(last, first + events - 1)
+        taken.append(each._replace(first_sequence=first, last_sequence=last))
+        events -= last - first + 1
+        if not events:
+            break
+    return taken
+
+
+def _of_receipts(received: Sequence[Receipt], span: ReceiptSpan, wanted: EventFilter, limit: int) -> Select[Any]:
+    columns = (("received_at", BIGINT), ("location_id", TEXT), ("first", BIGINT), ("last", BIGINT), ("number", BIGINT))
+    receipt = unnest("receipt", columns, [(*each[:4], int(each.released)) for each in received])
+    # An event that was released from quarantine was received then, not with its batch.
+    held = (
+        select(literal(1))
+        .where(QUARANTINE.c.location_id == EVENT.c.location_id, QUARANTINE.c.sequence == EVENT.c.sequence)
+        .correlate(EVENT)
+        .exists()
     )
+    within = and_(
+        EVENT.c.location_id == receipt.c.location_id,
+        EVENT.c.sequence.between(receipt.c.first, receipt.c.last),
+        or_(receipt.c.number == 1, ~held),
+    )
+    query = _select(receipt.c.received_at, receipt.join(EVENT, within)).where(*_conditions(wanted))
+    return _ordered(query, span, limit)
 
 
-def _select(
-    location_ids: Sequence[str],
-    item_id: str | None,
-    types: Collection[str] | None,
-    transfer_id: str | None,
-) -> Select[Any]:
+def _by_index(connection: Connection, span: ReceiptSpan, wanted: EventFilter, limit: int) -> Select[Any]:
+    """The events of an item or a transfer: few enough to look up when each was received."""
+    location_ids = wanted.location_ids
+    if location_ids is None:
+        # Every index of the log begins with the location, so all are given where the filter has none.
+        location_ids = connection.execute(select(HEAD.c.location_id)).scalars().all()
     batch = (
         select(INGEST_BATCH.c.received_at)
         .where(INGEST_BATCH.c.location_id == EVENT.c.location_id, INGEST_BATCH.c.last_sequence >= EVENT.c.sequence)
@@ -97,33 +169,53 @@ def _select(
         .correlate(EVENT)
         .scalar_subquery()
     )
-    at = (QUARANTINE.c.location_id == EVENT.c.location_id) & (QUARANTINE.c.sequence == EVENT.c.sequence)
-    gone = (VOIDED.c.location_id == EVENT.c.location_id) & (VOIDED.c.sequence == EVENT.c.sequence)
-    query = select(
-        EVENT.c.location_id,
-        EVENT.c.sequence,
-        EVENT.c.hash,
-        VOIDED.c.by_sequence,
-        func.coalesce(QUARANTINE.c.released_at, batch).label("received_at"),
-    ).select_from(EVENT.outerjoin(VOIDED, gone).outerjoin(QUARANTINE, at))
-    query = query.where(EVENT.c.location_id == func.any(array(location_ids)))
-    if item_id is not None:
-        query = query.where(EVENT.c.item_id == item_id)
-    if types is not None:
-        query = query.where(EVENT.c.type.in_(types))
-    if transfer_id is not None:
-        query = query.where(EVENT.c.transfer_id == transfer_id)
-    return query
+    at = and_(QUARANTINE.c.location_id == EVENT.c.location_id, QUARANTINE.c.sequence == EVENT.c.sequence)
+    moment = func.coalesce(QUARANTINE.c.released_at, batch)
+    listed = (
+        _select(moment, EVENT.outerjoin(QUARANTINE, at))
+        .where(EVENT.c.location_id == func.any(array(sorted(location_ids))), *_conditions(wanted))
+        .subquery()
+    )
+    here = tuple_(listed.c.received_at, listed.c.sequence)
+    reached = tuple_(literal(span.place.moment, BigInteger), literal(span.place.sequence, BigInteger))
+    query = select(listed).where(here < reached if span.newest_first else here > reached)
+    if span.until is not None:
+        query = query.where(listed.c.received_at <= literal(span.until, BigInteger))
+    return _ordered(query, span, limit)
+
+
+def _select(received_at: ColumnElement[int], source: FromClause) -> Select[Any]:
+    gone = and_(VOIDED.c.location_id == EVENT.c.location_id, VOIDED.c.sequence == EVENT.c.sequence)
+    return select(
+        EVENT.c.location_id, EVENT.c.sequence, EVENT.c.hash, VOIDED.c.by_sequence, received_at.label("received_at")
+    ).select_from(source.outerjoin(VOIDED, gone))
+
+
+def _ordered(query: Select[Any], span: ReceiptSpan, limit: int) -> Select[Any]:
+    order = query.selected_columns["received_at"], query.selected_columns["sequence"]
+    return query.order_by(*(each.desc() for each in order) if span.newest_first else order).limit(limit)
+
+
+def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.item_id is not None:
+        conditions.append(EVENT.c.item_id == wanted.item_id)
+    if wanted.types is not None:
+        conditions.append(EVENT.c.type.in_(wanted.types))
+    if wanted.transfer_id is not None:
+        conditions.append(EVENT.c.transfer_id == wanted.transfer_id)
+    if wanted.occurred_from is not None:
+        conditions.append(EVENT.c.occurred_at >= literal(wanted.occurred_from, BigInteger))
+    if wanted.occurred_before is not None:
+        conditions.append(EVENT.c.occurred_at < literal(wanted.occurred_before, BigInteger))
+    return conditions
 
 
 def _listed(connection: Connection, rows: Sequence[Row[Any]]) -> list[ListedEvent]:
-    wanted: dict[str, list[int]] = {}
-    for row in rows:
-        wanted.setdefault(row.location_id, []).append(row.sequence)
-    lines = {location: read_lines(connection, location, sequences) for location, sequences in wanted.items()}
+    lines = read_lines_of(connection, [(row.location_id, row.sequence) for row in rows])
     return [
         ListedEvent(
-            event=understand(lines[row.location_id][row.sequence]),
+            event=understand(lines[row.location_id, row.sequence]),
             hash=bytes(row.hash).hex(),
             received_at=row.received_at,
             voided_by=row.by_sequence,

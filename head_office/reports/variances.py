@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, literal, select, true, tuple_
 
-from head_office.database.log_segments import read_lines
+from head_office.database.log_segments import read_lines_of
 from head_office.database.schema import EVENT, ITEM_UNIT
 from head_office.reports.known_at import Cut, SettledMoment, take_cut
 from head_office.reports.past_events import standing_events
@@ -117,13 +117,10 @@ def _before(cut: Cut, count: FromClause) -> tuple[FromClause, ColumnElement[int]
 
 
 def _rows(connection: Connection, found: Sequence[Row[Any]]) -> list[Variance]:
-    wanted: dict[str, list[int]] = {}
-    for row in found:
-        wanted.setdefault(row.location_id, []).append(row.sequence)
-    lines = {location: read_lines(connection, location, sequences) for location, sequences in wanted.items()}
+    lines = read_lines_of(connection, [(row.location_id, row.sequence) for row in found])
     rows: list[Variance] = []
     for row in found:
-        event = understand(lines[row.location_id][row.sequence])
+        event = understand(lines[row.location_id, row.sequence])
         rows.append(
             Variance(event=event, unit=row.unit, counted=row.counted, expected=row.expected, posted=event.expected or 0)
         )

@@ -270,13 +270,14 @@ class Story:
 
     def log_at_head_office(self, name: str) -> list[bytes]:
         lines: list[bytes] = []
-        after: int | None = 0
-        while after is not None:
+        after = 0
+        while True:
             params = {"location_id": name, "after": after, "limit": 1_000}
             page = self.group.office.request(self.client, "GET", "/v1/sync/log", self.group.admin, params=params).json()
             lines += [each["line"].encode() for each in page["items"]]
             after = page["next"]
-        return lines
+            if len(page["items"]) < params["limit"]:
+                return lines
 
 
 def _event_id(outcome: dict[str, Any]) -> str:

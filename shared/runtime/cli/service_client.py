@@ -70,14 +70,18 @@ def find_running(directory: Path, probe_path: str, **params: Any) -> RunningServ
 def read_pages(
     client: ServiceClient, path: str, *, most: int | None = None, after: str | None = None, **params: Any
 ) -> Iterator[dict[str, Any]]:
-    """The pages `{items, next}` of a list route after the cursor `after`, with at most `most` items in all."""
+    """The pages `{items, next}` of a list route after the cursor `after`, with at most `most` items in all.
+
+    Of a log the last page has a `next`, too; it is shorter than what was asked for.
+    """
     left = most
     while left is None or left > 0:
-        page = client.get(path, after=after, limit=PAGE if left is None else min(PAGE, left), **params)
+        limit = PAGE if left is None else min(PAGE, left)
+        page = client.get(path, after=after, limit=limit, **params)
         yield page
         left = None if left is None else left - len(page["items"])
         after = page.get("next")
-        if after is None:
+        if after is None or len(page["items"]) < limit:
             return
 
 

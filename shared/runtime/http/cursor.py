@@ -74,6 +74,15 @@ def page_of(found: list[Item], limit: int, after: Callable[[Item], str]) -> tupl
     return page, after(page[-1]) if len(found) > limit else None
 
 
+def page_of_log(found: list[Item], limit: int, after: Callable[[Item], str], reached: str) -> tuple[list[Item], str]:
+    """The same of a log or a stream, whose end is behind the last member, where new ones come.
+
+    `reached` is the cursor at which the page began. A page shorter than `limit` is the last.
+    """
+    page = found[:limit]
+    return page, after(page[-1]) if page else reached
+
+
 def _holds_nul(value: object) -> bool:
     # PostgreSQL's text cannot hold U+0000, so no place of ours does.
     if isinstance(value, str):

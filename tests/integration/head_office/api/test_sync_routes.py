@@ -77,7 +77,11 @@ def test_a_branch_ships_and_hello_tells_where_it_stands(api: Api) -> None:
     }
     audit = api.call("admin", "GET", "/v1/sync/log?location_id=BEY-01").json()
     assert [each["line"].encode() for each in audit["items"]] == [each.line for each in log.sealed]
-    assert audit["next"] is None
+    assert audit["next"] == len(log.sealed)
+    assert api.call("admin", "GET", f"/v1/sync/log?location_id=BEY-01&after={len(log.sealed)}").json() == {
+        "items": [],
+        "next": len(log.sealed),
+    }
 
 
 def test_a_branch_writes_and_reads_its_own_log_only(api: Api) -> None:

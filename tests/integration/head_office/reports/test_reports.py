@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, select, text
 
 from head_office.database.office_schema import ITEM, ITEM_ALIAS
+from head_office.database.receipts import receipts
 from head_office.database.schema import EVENT, ITEM_UNIT, now
 from head_office.log import decoder
 from head_office.log.ingest import ingest
 from head_office.log.quarantine import retry
 from head_office.reports import explanations, group_stock
 from head_office.reports.conservation import conservation
+from head_office.reports.event_list import EventFilter
 from head_office.reports.event_list import events as list_events
 from head_office.reports.freshness import freshness
 from head_office.reports.in_transit import in_transit
@@ -305,13 +307,15 @@ def test_events_page_by_page_and_filtered(pair: Engine) -> None:
     here.ship(pair)
     there.ship(pair)
     with pair.connect() as connection:
+        received = receipts(connection)
 
         def told(**filters: object) -> list[tuple[str, int]]:
-            page = list_events(connection, **filters)  # type: ignore[arg-type]
+            newest_first = bool(filters.pop("newest_first", False))
+            page = list_events(connection, received, EventFilter(**filters), newest_first=newest_first)  # type: ignore[arg-type]
             return [(each.event.location_id, each.event.sequence) for each in page.events]
 
         assert told() == [(PLACE, 1), (PLACE, 2), (PLACE, 3), (PLACE, 4), ("BEY-02", 1)]
-        assert told(newest_first=True)[0] == (PLACE, 4)
+        assert told(newest_first=True)[0] == ("BEY-02", 1)
         assert told(item_id="tea") == [(PLACE, 2)]
         assert told(types=["EVENT_VOIDED", "TRANSFER_IN"]) == [(PLACE, 3), (PLACE, 4)]
         assert told(transfer_id="t") == told(occurred_from=NOON + 1) == [(PLACE, 4)]
@@ -319,13 +323,14 @@ def test_events_page_by_page_and_filtered(pair: Engine) -> None:
         for newest_first in (False, True):
             seen, after = [], None
             while True:
-                page = list_events(connection, after=after, limit=2, newest_first=newest_first)
+                page = list_events(connection, received, after=after, limit=2, newest_first=newest_first)
                 seen += [(each.event.location_id, each.event.sequence) for each in page.events]
                 after = page.next
-                if after is None:
+                if len(page.events) < 2:
+                    assert (after is None) == newest_first
                     break
             assert seen == told(newest_first=newest_first)
-        first = list_events(connection, limit=1).events[0]
+        first = list_events(connection, received, limit=1).events[0]
         assert (first.hash, first.voided_by) == (here.hashes[1].hex(), 3)
 
 

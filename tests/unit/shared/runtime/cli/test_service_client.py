@@ -108,3 +108,13 @@ def test_a_list_is_read_up_to_a_bound() -> None:
     assert [len(page["items"]) for page in pages] == [1_000, 200]
     assert pages[-1]["next"] == "1210"
     assert [each["limit"] for each in requests] == ["1000", "200"]
+
+
+def test_a_log_is_read_to_its_end_though_it_says_where_it_goes_on() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        start = int(request.url.params.get("after", 0))
+        items = [{"n": number} for number in range(start, min(start + 1_000, 1_500))]
+        return httpx.Response(200, json={"items": items, "next": str(start + len(items))})
+
+    client = ServiceClient("http://service", transport=httpx.MockTransport(answer))
+    assert [each["n"] for each in read_items(client, "/v1/events")] == list(range(1_500))
