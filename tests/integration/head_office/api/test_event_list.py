@@ -119,7 +119,10 @@ def test_what_comes_out_of_quarantine_is_received_then(office: Engine, wanted: E
 def test_a_large_batch_is_listed_in_pages(office: Engine) -> None:
     branch = BranchLog("BEY-01")
     for number in range(2_500):
-        branch.record("WASTE_RECORDED" if number % 500 == 3 else "ORDER_DEDUCTION", reason=None)
+        if number % 500 == 3:
+            branch.record("WASTE_RECORDED", reason="spoiled")
+        else:
+            branch.record("ORDER_DEDUCTION")
     branch.ship_now(office)
     assert EventFollower(office).to_the_end(700) == [("BEY-01", each) for each in range(1, 2_501)]
     wasted = EventFilter(types=["WASTE_RECORDED"])
