@@ -7,12 +7,14 @@ service adds in a subclass what it alone knows, and documents that subclass.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from shared.events import (
+    RULES,
     Code,
     Cost,
     Day,
@@ -176,6 +178,21 @@ def event_record_as(kind: type[R], event: Event, **added: Any) -> R:
         _add_detail(record, event)
     record.clock_unconfirmed = event.clock_unconfirmed
     return record
+
+
+def change_text(record: Mapping[str, Any]) -> str:
+    """How a decoded record changes on hand, as text: `+2.5`, `-2.5`, `= 8.5` of a count; empty where it does not."""
+    if record.get("counted") is not None:
+        return f"= {_decimal(record['counted'])}"
+    quantity, kind = record.get("quantity"), record.get("type")
+    if quantity is None or kind not in RULES or not RULES[EventType(kind)].on_hand:
+        return ""
+    change = quantity * RULES[EventType(kind)].on_hand
+    return f"+{_decimal(change)}" if change > 0 else _decimal(change)
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
 _PLAIN = frozenset({EventType.ORDER_DEDUCTION, EventType.PURCHASE_RECEIVED, EventType.WASTE_RECORDED})

@@ -107,12 +107,19 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
     def events(
         item_id: Annotated[str | None, Query(max_length=64)] = None,
         kind: Annotated[EventType | None, Query(alias="type")] = None,
+        newest: Annotated[
+            bool, Query(description="From the end of the log backwards; `next` leads to older ones")
+        ] = False,
         after: After = None,
         limit: Limit = 100,
     ) -> Response:
-        start = queries.BY_SEQUENCE.read(after) or 0
+        start = queries.BY_SEQUENCE.read(after)
         with node.store.reading() as connection:
-            return json_response(queries.events(connection, item_id=item_id, kind=kind, after=start, limit=limit))
+            if newest:
+                found = queries.newest_events(connection, item_id=item_id, kind=kind, before=start, limit=limit)
+            else:
+                found = queries.events(connection, item_id=item_id, kind=kind, after=start or 0, limit=limit)
+        return json_response(found)
 
     @router.get(
         "/transfers",

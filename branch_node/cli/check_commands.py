@@ -55,7 +55,7 @@ def verify(
         shown = [_plain(each) for each in found]
         print_json({"location_id": place, "events": events, "items": items, "true": not found, "findings": shown})
     elif found:
-        columns = ("what", "event#", "item", "recorded", "computed")
+        columns = ("what~", "event#", "item", "recorded~", "computed~")
         rows = [(each.what, each.sequence, each.item_id, each.recorded, each.computed) for each in found]
         print_table(f"{place}: discrepancies", columns, rows)
     else:

@@ -121,7 +121,7 @@ def _report(summary: ImportSummary, as_json: bool) -> None:
         (f"{would} rejected".strip(), summary.rejected),
         (f"{would} in conflict with what is recorded".strip(), summary.conflicting),
     ]
-    print_table(f"{summary.file} from {summary.source}", ("", "rows#"), rows)
+    print_table(f"{summary.file} from {summary.source}", ("~", "rows#"), rows)
     print_table(
         "",
         ("type", "rows#", "quantity#"),

@@ -57,7 +57,7 @@ def _list(directory: Path | None, as_json: bool) -> None:
         for item in found
     ]
     print_table(
-        "", ("item", "name", "unit", "category", "", "defined"), rows,
+        "", ("item", "name~", "unit", "category~", "strict", "defined"), rows,
         empty="No items yet: they come from head office, or add one with 'larder branch items add'.",
     )  # fmt: skip
 
@@ -112,7 +112,7 @@ def import_items(
         print_json({"defined": len(rows) - len(refused), "refused": refused})
     else:
         print_line(f"[green]{number_of(len(rows) - len(refused), 'item')} defined.[/]")
-        columns = ("line#", "item", "code", "why")
+        columns = ("line#", "item", "code", "why~")
         if refused:
             print_table("Refused", columns, [tuple(each.values()) for each in refused])
     if refused:

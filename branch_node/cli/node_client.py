@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -40,6 +41,11 @@ def node_at(directory: Path | None) -> Iterator[ServiceClient]:
         return
     with opened(settings) as node, in_process_client(node.app, node.local_key) as client:
         yield client
+
+
+def zone_of(node: ServiceClient) -> ZoneInfo:
+    """The time zone of the node's location, in which its times are shown."""
+    return ZoneInfo(node.get("/v1/status")["timezone"])
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def count(
         (each["item_id"], each["counted"], each["expected"], each["variance"], each.get("moved_quantity"))
         for each in answer["items"]
     ]
-    columns = ("item", "counted#", "expected#", "variance#", "moved since seen#")
+    columns = ("item", "counted#", "expected#", "variance+", "moved since seen+")
     print_table(f"Count {answer['count_id']}", columns, rows, empty="Nothing is posted yet.")
     if answer["waiting"]:
         waiting = [(each["item_id"], each.get("area"), each["counted"]) for each in answer["waiting"]]

@@ -94,6 +94,24 @@ def events(
     return _page_of_log(records, limit, lambda last: last.sequence, after)
 
 
+def newest_events(
+    connection: Connection, *, item_id: str | None, kind: EventType | None, before: int | None, limit: int
+) -> Page[BranchEventRecord]:
+    """List the log from its end, or from before a sequence, backwards; `next` leads to the older ones."""
+    event = LOG.event
+    conditions = [event.c.sequence < before] if before is not None else []
+    if item_id is not None:
+        conditions.append(event.c.item_id == item_id)
+    if kind is not None:
+        conditions.append(event.c.type == kind.value)
+    query = select(event.c.sequence).where(*conditions).order_by(event.c.sequence.desc()).limit(limit + 1)
+    sequences = list(connection.execute(query).scalars())
+    found = sealed_where(connection, event.c.sequence.in_(sequences))
+    voids = voids_of(connection, sequences)
+    records = [record_of(each, voided_by=voids.get(each.event.sequence)) for each in reversed(found)]
+    return _page(records, limit, lambda last: BY_SEQUENCE.write(last.sequence))
+
+
 _STOCK_QUERY: Final = select(
     STOCK, ITEM.c.name, ITEM.c.unit, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target
 ).select_from(

@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from deploy.demo.checks import Check, run_checks
 from deploy.demo.data import ITEMS
@@ -24,6 +24,7 @@ from deploy.demo.services import DemoFailed, DemoGroup
 from deploy.demo.snapshot_reader import read_snapshot
 from shared.events import quantity_text
 from shared.runtime.cli.errors import REFUSED
+from shared.runtime.cli.output import print_table
 from shared.runtime.settings import command_line
 
 app = typer.Typer(add_completion=False)
@@ -87,9 +88,8 @@ def _play_day(group: DemoGroup, console: Console, *, as_json: bool) -> int:
     finally:
         day.close()
     checks = run_checks(snapshot)
-    console.print(_group_table({name: copy.on_hand for name, copy in snapshot.head_office.items()}))
-    console.print(_transfers_table(snapshot.transfers))
-    console.print(_checks_table(checks))
+    on_hand = {name: copy.on_hand for name, copy in snapshot.head_office.items()}
+    print_day(on_hand, snapshot.transfers, checks, console)
     if as_json:
         stock = {
             name: {item: msgspec.Raw(quantity_text(value).encode()) for item, value in sorted(copy.on_hand.items())}
@@ -152,33 +152,18 @@ def _print_addresses(group: DemoGroup, console: Console) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _group_table(on_hand: dict[str, dict[str, int]]) -> Table:
-    table = Table(title="Stock of the group, at head office", title_justify="left")
-    table.add_column("item")
-    for location in on_hand:
-        table.add_column(location, justify="right")
-    table.add_column("group", justify="right", style="bold")
-    table.add_column("unit")
+def print_day(
+    on_hand: dict[str, dict[str, int]], transfers: dict[str, str], checks: list[Check], console: Console
+) -> None:
+    """The tables of a day that was played: the stock of the group, its transfers, and the checks."""
+    rows: list[tuple[object, ...]] = []
     for item in ITEMS:
         figures = [copy.get(item.item_id, 0) for copy in on_hand.values()]
-        shown = [f"[red]{quantity_text(each)}[/]" if each < 0 else quantity_text(each) for each in figures]
-        table.add_row(item.item_id, *shown, quantity_text(sum(figures)), item.unit)
-    return table
-
-
-def _transfers_table(transfers: dict[str, str]) -> Table:
-    table = Table(title="Transfers", title_justify="left")
-    table.add_column("transfer")
-    table.add_column("ended as")
-    for transfer_id, state in sorted(transfers.items()):
-        table.add_row(transfer_id, state)
-    return table
-
-
-def _checks_table(checks: list[Check]) -> Table:
-    table = Table(title="Checks", title_justify="left")
-    for heading in ("", "check", "what does not hold"):
-        table.add_column(heading, overflow="fold")
-    for check in checks:
-        table.add_row("[green]✓[/]" if check.holds else "[bold red]✗[/]", check.name, check.detail)
-    return table
+        shown = [Text(quantity_text(each), style="red" if each < 0 else "") for each in figures]
+        rows.append((item.item_id, *shown, quantity_text(sum(figures)), item.unit))
+    columns = ("item", *(f"{location}#" for location in on_hand), "group#", "unit")
+    print_table("Stock of the group, at head office", columns, rows, console=console)
+    print_table("Transfers", ("transfer", "ended as"), sorted(transfers.items()), console=console)
+    marks = {True: Text("✓", style="green"), False: Text("✗", style="bold red")}
+    held = [(marks[check.holds], check.name, check.detail) for check in checks]
+    print_table("Checks", ("", "check~", "what does not hold~"), held, console=console)

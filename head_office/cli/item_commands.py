@@ -37,7 +37,7 @@ def list_items(*, folder: Directory = None, database_url: DatabaseUrl = None, as
     rows = [
         (each.item_id, each.name, each.unit, each.category, each.barcode, " ".join(each.strict_at)) for each in found
     ]
-    print_table("Items", ("item", "name", "unit", "category", "barcode", "strict at"), rows)
+    print_table("Items", ("item", "name~", "unit", "category~", "barcode", "strict at~"), rows)
 
 
 @items_app.command("add")
@@ -121,7 +121,7 @@ def list_waiting(*, folder: Directory = None, database_url: DatabaseUrl = None, 
         print_json({"items": rows, "next": None})
         return
     shown = [(each.location_id, each.item_id, each.definition.name, each.definition.unit) for each in found]
-    print_table("Items that wait", ("location", "item", "name", "unit"), shown)
+    print_table("Items that wait", ("location", "item", "name~", "unit"), shown)
     if found:
         first = found[0]
         print_next(

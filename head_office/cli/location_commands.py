@@ -14,7 +14,7 @@ from head_office.catalogue.api_keys import key_record
 from head_office.cli.office_database import DatabaseUrl, Directory, read_all, transaction
 from head_office.settings import settings_of
 from shared.messages import CatalogueLocation
-from shared.runtime.cli.output import AsJson, print_json, print_next, print_table
+from shared.runtime.cli.output import UTC, AsJson, print_json, print_next, print_table, short_time
 from shared.runtime.cli.service_client import find_running
 from shared.runtime.http.auth import Role
 from shared.runtime.settings import command_line
@@ -54,7 +54,7 @@ def list_locations(folder: Directory = None, database_url: DatabaseUrl = None, a
         print_json({"items": found, "next": None})
         return
     rows = [(each.location_id, each.name, each.timezone, _time_of_day(each.day_start)) for each in found]
-    print_table("Locations", ("location", "name", "time zone", "day begins"), rows)
+    print_table("Locations", ("location", "name~", "time zone", "day begins"), rows)
 
 
 @locations_app.command("add")
@@ -129,8 +129,18 @@ def list_keys(folder: Directory = None, database_url: DatabaseUrl = None, as_jso
     if as_json:
         print_json({"items": shown, "next": None})
         return
-    rows = [(each.key_id, each.role, each.location_id, each.label, each.issued_at, each.revoked_at) for each in shown]
-    print_table("Keys", ("key id", "role", "location", "label", "issued", "revoked"), rows)
+    rows = [
+        (
+            each.key_id,
+            each.role,
+            each.location_id,
+            each.label,
+            short_time(each.issued_at, UTC),
+            short_time(each.revoked_at, UTC),
+        )
+        for each in shown
+    ]
+    print_table("Keys, times in UTC", ("key id", "role", "location", "label~", "issued@", "revoked@"), rows)
 
 
 @keys_app.command("add")

@@ -45,7 +45,7 @@ def verify_logs(
         )
     elif findings:
         rows = [(each.code, each.location_id, each.sequence, each.item_id, each.detail) for each in findings]
-        print_table("Discrepancies", ("code", "location", "sequence#", "item", "what"), rows)
+        print_table("Discrepancies", ("code", "location", "event#", "item", "what~"), rows)
     else:
         typer.echo(
             f"All is well: {number_of(result.events, 'event')} of {number_of(result.locations, 'location')}, "

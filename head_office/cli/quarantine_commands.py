@@ -10,7 +10,7 @@ from head_office.catalogue.locations import check_locations
 from head_office.cli.office_database import DatabaseUrl, Directory, office, read_all, transaction
 from head_office.log import quarantine
 from head_office.reports.report_records import quarantined_out
-from shared.runtime.cli.output import AsJson, print_json, print_next, print_table
+from shared.runtime.cli.output import UTC, AsJson, print_json, print_next, print_table, short_time
 from shared.runtime.settings import command_line
 
 quarantine_app = typer.Typer(
@@ -42,8 +42,12 @@ def list_quarantine(
     if as_json:
         print_json({"items": shown, "next": None})
         return
-    rows = [(each.location_id, each.sequence, each.type, each.item_id, each.received_at, each.reason) for each in shown]
-    print_table("Quarantine", ("location", "sequence#", "type", "item", "received", "why"), rows)
+    rows = [
+        (each.location_id, each.sequence, each.type, each.item_id, short_time(each.received_at, UTC), each.reason)
+        for each in shown
+    ]
+    columns = ("location", "event#", "type", "item", "received@", "why~")
+    print_table("Quarantine, times in UTC", columns, rows, empty="Quarantine: none")
     if shown and not released:
         print_next("after an upgrade of head office:", command_line("head-office", "quarantine", "retry"))
 

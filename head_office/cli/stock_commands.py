@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
+from sqlalchemy import Connection, select
 
+from head_office.catalogue import locations
 from head_office.catalogue.locations import check_locations
 from head_office.cli.office_database import DatabaseUrl, Directory, report
-from head_office.database.schema import now
+from head_office.database.schema import HEAD, now
 from head_office.log.log_lines import LogLine, read_page
 from head_office.reports import group_stock
 from head_office.reports.freshness import Freshness, freshness
 from head_office.reports.report_records import freshness_out, stock_out, total_out
 from shared.chain import understand
 from shared.event_record import moment_text
-from shared.events import Event, EventNotUnderstood, quantity_text
-from shared.runtime.cli.output import AsJson, print_json, print_table
+from shared.events import Event, EventNotUnderstood, effect, quantity_text
+from shared.runtime.cli.output import UTC, AsJson, local_time, print_json, print_table, short_time
 from shared.runtime.clock import parse_rfc3339
 
 PAGE = 1_000
@@ -65,14 +68,20 @@ def stock(
         return
     # The last contact is a figure of now; for a past moment the last event known at that moment is shown.
     in_the_past = cut.known_at is not None
-    freshness_column = "known to" if in_the_past else "last contact"
-    title = f"Stock at {figure_at}" + (f", as known at {_text(cut.known_at)}" if in_the_past else "")
+    freshness_column = "known to" if in_the_past else "last contact@"
+    title = f"Stock at {local_time(figure_at, UTC)}"
+    if in_the_past:
+        title += f", as known at {local_time(_text(cut.known_at), UTC)}"
     print_table(
         title,
-        ("item", "name", "location", "on hand#", "reserved#", "available#", "unit", freshness_column, "flags"),
+        (
+            *("item", "recorded as", "name~", "location", "on hand#", "reserved#", "available#", "unit"),
+            *(freshness_column, "behind#", "flags~"),
+        ),
         [
             (
-                _code(row),
+                row.item_id,
+                None if row.recorded_as == row.item_id else row.recorded_as,
                 row.name,
                 row.location_id,
                 quantity_text(row.on_hand),
@@ -80,6 +89,7 @@ def stock(
                 quantity_text(row.available),
                 row.unit,
                 f"event {cut.sequences[row.location_id]}" if in_the_past else _last_contact(fresh[row.location_id]),
+                None if in_the_past else fresh[row.location_id].behind or None,
                 " ".join(row.flags),
             )
             for row in rows
@@ -94,7 +104,7 @@ def _show_totals(rows: list[group_stock.StockRow], about: Mapping[str, object], 
         return
     print_table(
         "Stock of the group",
-        ("item", "locations#", "on hand#", "reserved#", "available#", "unit", "flags"),
+        ("item", "locations#", "on hand#", "reserved#", "available#", "unit", "flags~"),
         [
             (
                 each.item_id,
@@ -113,48 +123,70 @@ def _show_totals(rows: list[group_stock.StockRow], about: Mapping[str, object], 
 def log(
     location: Annotated[str, typer.Argument(metavar="LOCATION")],
     *,
-    after: Annotated[int, typer.Option(min=0, help="Only events after this sequence.")] = 0,
+    oldest: Annotated[bool, typer.Option("--oldest", help="From the beginning, in the order of the log.")] = False,
+    after: Annotated[
+        int | None, typer.Option(min=0, help="Only events after this sequence, in the order of the log.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many events at most.")] = 100,
     folder: Directory = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Head office's copy of a location's log. With --json one canonical line after another, as they were hashed."""
+    """Head office's copy of a location's log, the newest first; with --oldest or --after in the order of the log.
+
+    With --json one canonical line after another, as they were hashed, always in the order of the log.
+    """
+    newest_first = not oldest and after is None
     with report(folder, database_url, None) as (connection, _):
         check_locations(connection, [location])
+        zone = ZoneInfo(locations.read(connection, location).timezone)
+        if newest_first:
+            query = select(HEAD.c.sequence).where(HEAD.c.location_id == location)
+            after = max(0, (connection.execute(query).scalar_one_or_none() or 0) - limit)
         shown: list[tuple[object, ...]] = []
-        while limit > 0:
-            wanted = min(limit, PAGE)
-            page = read_page(connection, location, after, wanted)
-            for each in page.items:
-                if as_json:
-                    typer.echo(each.line if each.line is not None else msgspec.json.encode(each).decode())
-                else:
-                    shown.append(_entry(each))
-            if len(page.items) < wanted:
-                break
-            limit, after = limit - len(page.items), page.next
+        for each in _lines(connection, location, after or 0, limit):
+            if as_json:
+                typer.echo(each.line if each.line is not None else msgspec.json.encode(each).decode())
+            else:
+                shown.append(_entry(each, zone))
     if not as_json:
-        columns = ("sequence#", "occurred", "type", "item", "quantity#", "unit", "event", "hash")
-        print_table(f"Log of {location}", columns, shown)
+        columns = ("event#", "occurred@", "type~", "item", "change+", "unit", "event id", "hash")
+        title = f"Log of {location}, times in {zone.key}"
+        print_table(title, columns, shown[::-1] if newest_first else shown)
 
 
-def _entry(each: LogLine) -> tuple[object, ...]:
+def _lines(connection: Connection, location: str, after: int, limit: int) -> Iterator[LogLine]:
+    while limit > 0:
+        wanted = min(limit, PAGE)
+        page = read_page(connection, location, after, wanted)
+        yield from page.items
+        if len(page.items) < wanted:
+            return
+        limit, after = limit - wanted, page.items[-1].sequence
+
+
+def _entry(each: LogLine, zone: ZoneInfo) -> tuple[object, ...]:
     try:
         event: Event = understand((each.line or "").encode())
     except EventNotUnderstood as error:
         return (each.sequence, "", f"not understood: {error.reason}", "", "", "", "", each.hash[:12])
-    quantity = event.counted if event.counted is not None else event.quantity
     return (
         each.sequence,
-        moment_text(event.occurred_at, event.utc_offset),
+        short_time(moment_text(event.occurred_at), zone),
         event.type.value,
         event.item_id,
-        None if quantity is None else ("= " if event.counted is not None else "") + quantity_text(quantity),
+        _change(event),
         event.unit,
         event.event_id,
         each.hash[:12],
     )
+
+
+def _change(event: Event) -> str:
+    if event.counted is not None:
+        return f"= {quantity_text(event.counted)}"
+    change = effect(event).on_hand_change
+    return "" if change is None else ("+" if change > 0 else "") + quantity_text(change)
 
 
 def _moment(option: str, text: str | None) -> int | None:
@@ -170,11 +202,5 @@ def _text(micros: int | None) -> str | None:
     return None if micros is None else moment_text(micros)
 
 
-def _code(row: group_stock.StockRow) -> str:
-    return row.item_id if row.recorded_as == row.item_id else f"{row.item_id} ({row.recorded_as})"
-
-
 def _last_contact(found: Freshness) -> str:
-    seconds = None if found.last_contact_at is None else found.last_contact_at // 1_000_000 * 1_000_000
-    contact = "never" if seconds is None else moment_text(seconds)
-    return f"{contact}, {found.behind} behind" if found.behind else contact
+    return "never" if found.last_contact_at is None else short_time(moment_text(found.last_contact_at), UTC)

@@ -10,8 +10,9 @@ from urllib.parse import quote
 import typer
 from rich.markup import escape
 
+from shared.event_record import change_text
 from shared.runtime.cli.errors import REFUSED
-from shared.runtime.cli.output import AsJson, print_json, print_line, print_table, short_time
+from shared.runtime.cli.output import UTC, AsJson, print_json, print_line, print_table, short_time
 from shared.runtime.cli.pending_commands import post_command, post_pending, state_folder
 from shared.runtime.cli.progress import status_line
 from shared.runtime.cli.service_client import read_pages
@@ -117,19 +118,27 @@ def show(
         ],
     )
     print_table(
-        "Facts from the logs",
-        ["location", "event", "type", "item", "quantity", "reason", "occurred"],
+        "Facts from the logs, times in UTC",
+        ["location", "event#", "type", "item", "change+", "lost#", "reason", "occurred@"],
         [
-            [each["location_id"], each["sequence"], each["type"], each.get("item_id"), each.get("quantity"),
-             each.get("reason"), short_time(each["occurred_at"])]
+            [each["location_id"], each["sequence"], each["type"], each.get("item_id"), change_text(each),
+             each.get("quantity") if each["type"] == "TRANSFER_LOST" else None,
+             each.get("reason"), short_time(each["occurred_at"], UTC)]
             for each in document["facts"]
         ],
     )  # fmt: skip
     print_table(
-        "Journal",
-        ["at", "state", "requested step", "token", "by", "note"],
+        "Journal, times in UTC",
+        ["at@", "state", "requested step", "token#", "by", "note~"],
         [
-            [short_time(each["at"]), each["state"], each.get("asked"), each["token"], each["holder"], each.get("note")]
+            [
+                short_time(each["at"], UTC),
+                each["state"],
+                each.get("asked"),
+                each["token"],
+                each["holder"],
+                each.get("note"),
+            ]
             for each in document["journal"]
         ],
     )
@@ -156,14 +165,15 @@ def list_transfers(
         print_json({"items": found, "next": after})
         return
     print_table(
-        "Transfers",
-        ["transfer", "state", "from", "to", "lines#", "created", "flags", "why"],
+        "Transfers, times in UTC",
+        ["transfer", "state", "from", "to", "lines#", "created@", "flags~", "why~"],
         [
             [each["transfer_id"], each["state"], each.get("source"), each.get("destination"),
-             len(each.get("lines", ())) or None, short_time(each.get("created_at")),
+             len(each.get("lines", ())) or None, short_time(each.get("created_at"), UTC),
              each.get("conflict") or ("overdue" if each["overdue"] else None), each["why"]]
             for each in found
         ],
+        empty="Transfers: none",
     )  # fmt: skip
     if after is not None:
         print_line(f"[dim]There are more: --most {most * 2}[/]")

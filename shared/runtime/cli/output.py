@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from shared.runtime.cli.table_layout import ColumnKind, TableColumn, column_of, lay_out
+
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text.")]
+
+UTC: Final = ZoneInfo("UTC")
 
 # Columns where the output is no terminal: a table is as wide as its text, so that nothing a reader searches is folded.
 UNBOUNDED_WIDTH: Final = 10_000
@@ -36,32 +41,42 @@ def print_next(*steps: str) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str | None = None
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    empty: str | None = None,
+    console: Console | None = None,
 ) -> None:
-    """A table. A column whose name ends in `#` holds numbers and is aligned to the right.
+    """A table, within the width of the terminal. Columns that are empty in every row are left out.
 
+    A mark at the end of a column's name says what it holds: `#` figures and `+` changes (both aligned at their decimal
+    points, changes with a sign), `~` text that may be broken over lines; without a mark a code, which never is.
     Without rows the line `empty` is printed, by default "TITLE: none"; an empty text prints nothing.
     """
-    table = Table(title=title or None, title_justify="left", header_style="bold", title_style="bold")
-    table.show_header = any(columns)
-    for column in columns:
-        numeric = column.endswith("#")
-        table.add_column(column.rstrip("#"), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    if not table.row_count:
+    kinds = [column_of(name) for name in columns]
+    cells = [[_cell(value, column) for value, column in zip(row, kinds, strict=True)] for row in rows]
+    if not cells:
         text = f"{title}: none" if empty is None else empty
         if text:
             print_line(f"[dim]{escape(text)}[/]")
         return
-    console = Console()
-    (console if console.is_terminal else Console(width=UNBOUNDED_WIDTH)).print(table)
+    console = console or Console(highlight=False)
+    if title:
+        console.print(Text(title, style="bold"), soft_wrap=True)
+    width = console.width if console.is_terminal else UNBOUNDED_WIDTH
+    for line in lay_out(console, kinds, cells, width):
+        console.print(line, soft_wrap=True)
 
 
-def _cell(value: object) -> Text:
+def _cell(value: object, column: TableColumn) -> Text:
     if isinstance(value, Text):
         return value
-    return Text("" if value is None else number(value) if isinstance(value, int | float) else str(value))
+    if value is None:
+        return Text("")
+    if isinstance(value, int | float):
+        return Text(signed(value) if column.kind is ColumnKind.CHANGE else number(value))
+    return Text(" ".join(str(value).splitlines()))
 
 
 def number(value: float | str) -> str:
@@ -69,6 +84,11 @@ def number(value: float | str) -> str:
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     return str(value)
+
+
+def signed(value: float) -> str:
+    """A change with its sign, as `+2.5` or `-3`; zero has none."""
+    return f"+{number(value)}" if value > 0 else number(value)
 
 
 def number_of(count: int, noun: str) -> str:
@@ -81,9 +101,15 @@ def flags(names: Sequence[str] | None) -> Text:
     return Text(", ".join(names or ()), style="bold red" if names else "")
 
 
-def short_time(text: str | None) -> str:
-    """An RFC 3339 time to the second, as `2026-01-31 23:59:59`; `Z` is kept, another offset is left out."""
-    if not text:
-        return ""
-    day, _, rest = text.partition("T")
-    return f"{day} {rest[:8]}{'Z' if rest.endswith('Z') else ''}"
+def short_time(text: str | None, zone: ZoneInfo) -> str:
+    """An RFC 3339 time on the wall clock of a zone, to the minute: `2026-01-31 23:59`. The zone stands in the title."""
+    return _local(text, zone, "%Y-%m-%d %H:%M") if text else ""
+
+
+def local_time(text: str | None, zone: ZoneInfo) -> str:
+    """An RFC 3339 time to the second with the name of the zone: `2026-01-31 23:59:59 Asia/Beirut`."""
+    return f"{_local(text, zone, '%Y-%m-%d %H:%M:%S')} {zone.key}" if text else ""
+
+
+def _local(text: str, zone: ZoneInfo, form: str) -> str:
+    return datetime.fromisoformat(text).astimezone(zone).strftime(form)

@@ -111,8 +111,10 @@ def test_one_day_without_a_node_and_then_with_one(branch: Branch) -> None:
         assert verified["true"]
         assert verified["events"] == branch.json("status")["head"]["sequence"] == 7
     assert branch.json("stock")["items"][0]["available"] == 8.5
-    log = branch.json("log", "--limit", "3", "--item", "milk")["items"]
+    log = branch.json("log", "--limit", "3", "--item", "milk", "--oldest")["items"]
     assert [event["sequence"] for event in log] == [1, 2, 3]
+    assert [event["sequence"] for event in branch.json("log", "--limit", "3")["items"]] == [7, 6, 5]
+    assert [event["sequence"] for event in branch.json("log", "--after", "2", "--limit", "3")["items"]] == [3, 4, 5]
     assert branch.json("log", "--type", "stocktake")["items"][0]["counted"] == 8.5
     explained = branch.json("explain", "milk")
     assert explained["start"]["event"]["type"] == "STOCKTAKE"
@@ -147,10 +149,10 @@ def test_tables_for_people(branch: Branch) -> None:
     branch.with_milk()
     branch.run("record", "delivery", "milk", "2.5")
     for command, words in {
-        ("stock",): ("milk", "2.5", "available", "flags"),
+        ("stock",): ("milk", "2.5", "available", "Asia/Beirut"),
         ("stock", "--low"): ("Nothing is low",),
         ("log",): ("PURCHASE_RECEIVED", LOCAL),
-        ("explain", "milk"): ("how it came about", "PURCHASE_RECEIVED", "on hand 2.5 l"),
+        ("explain", "milk"): ("How it came about", "PURCHASE_RECEIVED", "on hand 2.5 l"),
         ("status",): ("BEY-01", "no head office is set"),
         ("items",): ("Milk", "here"),
         ("verify",): ("no discrepancy; 2 events verified, and the figures of 1 item computed",),

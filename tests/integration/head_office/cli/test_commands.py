@@ -194,7 +194,7 @@ def test_stock_and_log(run: Run, office: Engine) -> None:
     assert "2 " in table
     assert "last contact" in table
     known = run("stock", "--as-of", "2026-01-01T14:00:30+02:00", "--known-at", "2099-01-01T00:00:00Z").stdout
-    assert "Stock at 2026-01-01T12:00:30Z, as known at 20" in known
+    assert "Stock at 2026-01-01 12:00:30 UTC, as known at 20" in known
     assert "known to" in known
     assert "last contact" not in known
     then = as_json(run, "stock", "--as-of", "2026-01-01T14:00:30+02:00", "--location", "BEY-01")

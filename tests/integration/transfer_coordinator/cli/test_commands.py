@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from hypothesis import given, settings
 from typer.testing import CliRunner
 
 from deploy.cli import app
-from shared.messages import CatalogueItem, CatalogueLocation
 from shared.runtime.client import ServiceClient
 from shared.runtime.http import running_file
 from shared.runtime.http.auth import generate_key
@@ -31,54 +28,6 @@ from tests.support.processes import RunningProcess
 from tests.support.waiting import wait_until
 
 LINES = ("--source", "A", "--destination", "B", "--line", "milk=2.5")
-
-
-@pytest.fixture
-def office() -> Iterator[tuple[OfficeModel, str]]:
-    """The model, and where it answers. Its sites do at once what they are asked."""
-    model = OfficeModel(A={"milk": 100_000}, B={})
-    for name in ("A", "B"):
-        model.publish(location=CatalogueLocation(location_id=name, name=name, timezone="UTC", day_start=240))
-    model.publish(item=CatalogueItem(item_id="milk", name="milk", unit="l"))
-    lock = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            request = httpx.Request(self.command, f"http://office{self.path}", content=body)
-            with lock:
-                model.work()
-                answer = model.transport().handle_request(request)
-            self.send_response(answer.status_code)
-            self.send_header("content-length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *_arguments: object) -> None:
-            """Nothing to the terminal."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield model, f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def folder(tmp_path: Path, office: tuple[OfficeModel, str], pg_database: str) -> Path:
-    made = run_larder(
-        "transfer", "init", "--dir", tmp_path / "t", "--head-office", office[1], "--key", generate_key().text,
-        "--database-url", pg_database, "--json",
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout)["reached"] is True
-    return tmp_path / "t"
 
 
 @pytest.fixture

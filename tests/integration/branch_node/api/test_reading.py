@@ -1,0 +1,24 @@
+"""Reads of a branch over its API."""
+
+from __future__ import annotations
+
+from tests.support.branch_api import Caller
+
+
+def test_the_log_from_its_end_backwards(any_caller: Caller) -> None:
+    for number in range(7):
+        item = "milk" if number % 2 else "beans"
+        any_caller.post("/v1/events", {"type": "PURCHASE_RECEIVED", "item_id": item, "quantity": 1})
+    voided = any_caller.get("/v1/events", newest="true", limit=1).json()["items"][0]
+    any_caller.post(f"/v1/events/{voided['event_id']}/void", {"reason": "mistake"})
+    seen, after = [], None
+    while True:
+        params = {"after": after} if after else {}
+        page = any_caller.get("/v1/events", newest="true", limit=3, **params).json()
+        seen += [(event["sequence"], event.get("voided_by")) for event in page["items"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert seen == [(8, None), (7, 8), *((sequence, None) for sequence in range(6, 0, -1))]
+    milk = any_caller.get("/v1/events", newest="true", item_id="milk", type="PURCHASE_RECEIVED").json()["items"]
+    assert [event["sequence"] for event in milk] == [6, 4, 2]

@@ -1,0 +1,75 @@
+"""Every table of `larder head-office`, as it stands on a terminal of 80 and of 160 columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import Engine, text
+
+import head_office.cli
+from deploy.cli import app
+from head_office.log.ingest import ingest
+from shared import wire
+from shared.chain import EMPTY, canonical
+from shared.events import Definition
+from tests.support.branch_log import BranchLog
+from tests.support.events import MINUTE, NOON, an_event
+from tests.support.table_snapshots import WIDTHS, TableSnapshots, tables_without
+
+HERE = Path(__file__).parent
+
+
+def from_a_newer_branch(office: Engine, location_id: str) -> None:
+    """Ship an event of a type that this version does not know."""
+    event = an_event("ORDER_DEDUCTION", location_id=location_id, epoch=1, sequence=1, recorded_at=NOON, seed=1)
+    line = msgspec.json.encode(msgspec.json.decode(canonical(event)) | {"type": "STOCK_BLESSED"}, order="sorted")
+    with office.begin() as connection:
+        ingest(connection, wire.unpack(wire.pack(location_id, 1, 1, EMPTY.hash, [line])))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_table(
+    width: int, office: Engine, office_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tables = TableSnapshots(app, HERE / "tables", width, monkeypatch)
+
+    def run(*arguments: str, exit_code: int = 0) -> None:
+        hidden = ("--dir", "office", "--database-url", office_url)
+        tables.run("head-office", *arguments, hidden=hidden, exit_code=exit_code)
+
+    run("items", "add", "milk", "--name", "Milk", "--unit", "l", "--strict-at", "BEY-01", "--strict-at", "WH-1")
+    run("items", "add", "coffee-beans-arabica-washed-01", "--name", "Beans", "--unit", "kg", "--category", "Coffee")
+    log = BranchLog("BEY-01")
+    log.record("PURCHASE_RECEIVED", quantity=480_250, occurred_at=NOON)
+    log.record("ORDER_DEDUCTION", quantity=1_500, occurred_at=NOON + MINUTE)
+    log.record("ORDER_DEDUCTION", quantity=999_000, occurred_at=NOON + 2 * MINUTE)
+    log.record("STOCKTAKE", counted=2_000, expected=2_500, occurred_at=NOON + 3 * MINUTE)
+    log.record("ITEM_DEFINED", item_id="leche", definition=Definition(name="Leche entera", unit="l"))
+    log.ship_now(office)
+    from_a_newer_branch(office, "BEY-02")
+    run("items", "list")
+    run("items", "waiting")
+    run("items", "map", "BEY-01", "leche", "milk")
+    run("locations", "list")
+    run("keys", "add", "--role", "staff", "--location", "BEY-01", "--label", "the till at the door, second shift")
+    run("keys", "list")
+    run("levels", "set", "BEY-01", "milk", "--level", "2.5", "--target", "10")
+    run("levels", "list", "BEY-01")
+    run("stock")
+    run("stock", "--as-of", "2026-01-01T14:01:30+02:00", "--known-at", "2099-01-01T00:00:00Z")
+    run("stock", "--total")
+    run("log", "BEY-01")
+    run("log", "BEY-01", "--oldest", "--limit", "1")
+    run("log", "BEY-01", "--after", "3")
+    run("log", "BEY-02")
+    run("quarantine", "list")
+    run("quarantine", "retry")
+    run("rebuild")
+    with office.begin() as connection:
+        connection.execute(text("UPDATE stock SET on_hand = on_hand + 1"))
+    run("verify", exit_code=1)
+    tables.compare()
+    assert tables_without(Path(head_office.cli.__path__[0]), tables.call_sites) == []
