@@ -19,10 +19,12 @@ from head_office.api.dependencies import (
     Wait,
     out_of_range,
 )
+from head_office.database.receipts import receipts
 from head_office.database.schema import FACTS_CHANNEL
 from head_office.problems import BAD_CURSOR, PROBLEMS
+from head_office.transfers.fact_changes import changes
 from head_office.transfers.instructions import put
-from head_office.transfers.transfer_facts import changes, facts
+from head_office.transfers.transfer_facts import facts
 from shared.events import MAX_LINES, MAX_QUANTITY, MAX_SEQUENCE, code_fault
 from shared.messages import (
     ChangesPage,
@@ -115,9 +117,12 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
         del principal
 
         def read() -> tuple[ChangesPage, bool]:
+            # In a transaction of its own: the changes must be read from a later snapshot.
             with office.reading() as connection:
-                page = changes(connection, after, limit)
-            return page, bool(page.transfers)
+                received = receipts(connection)
+            with office.reading() as connection:
+                page = changes(connection, received, after, limit)
+            return page, bool(page.transfers) or page.more
 
         return json_response(await office.long_poll(request, wait, read, (FACTS_CHANNEL, None)))
 

@@ -115,12 +115,14 @@ def _in_receipts(connection: Connection, span: ReceiptSpan, wanted: EventFilter,
         last = part[-1]
         reached = last.first_sequence if span.newest_first else last.last_sequence
         span = span._replace(place=ReceiptPlace(last.moment, reached))
+        if len(some) < MAX_RECEIPTS and part == some:
+            break
         # Where few events match, many are looked through at once.
         at_once = min(at_once * 4, EVENTS_AT_ONCE)
     return found
 
 
-def _first_of(received: Sequence[Receipt], events: int, span: ReceiptSpan) -> Sequence[Receipt]:
+def _first_of(received: Sequence[Receipt], events: int, span: ReceiptSpan) -> list[Receipt]:
     """The first receipts, with this number of events in all where there are so many."""
     taken: list[Receipt] = []
     for each in received:

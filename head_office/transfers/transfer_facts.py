@@ -1,34 +1,25 @@
-"""The facts of transfers in head office's copy of the logs, and the transfers that have new facts.
+"""The facts of transfers in head office's copy of the logs.
 
 With the facts come the sites and lines of the kept instructions: a coordinator that does not know the transfer adopts
 it by them.
 
-A fact is an event that names a transfer; one that was voided since (a reversed TRANSFER_OUT) remains a fact. The cursor
-of `changes` holds a sequence for each location: a location's events are committed in that order under the lock of its
-head, in whatever order the transactions of several locations end, so none is skipped. Events released from the
-quarantine have old sequences; they are followed by their release numbers. Works inside the transaction of the
-Connection it is given.
+A fact is an event that names a transfer; one that was voided since (a reversed TRANSFER_OUT) remains a fact. Works
+inside the transaction of the Connection it is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Row, text
 
-from head_office.database.log_segments import read_lines
-from shared.events import EventType, Id, code_fault
-from shared.messages import ChangesPage, Fact, InstructionLine, InstructionStep, TransferFacts
-from shared.runtime.http.cursor import BadCursor, Cursor, Whole
-
-MAX_PAGE: Final = 1_000
-MAX_CURSOR: Final = 60_000
+from head_office.database.log_segments import read_lines_of
+from shared.events import EventType, Id
+from shared.messages import Fact, InstructionLine, InstructionStep, TransferFacts
 
 _WITH_REASON: Final = frozenset({EventType.TRANSFER_REFUSED, EventType.TRANSFER_LOST, EventType.ADJUSTMENT})
-_Reached = dict[Id, tuple[Whole, Whole]]
-_CURSOR: Final[Cursor[_Reached]] = Cursor(_Reached, longest=MAX_CURSOR)
 
 
 class _Reason(msgspec.Struct):
@@ -145,95 +136,5 @@ def facts(connection: Connection, transfer_ids: Sequence[str]) -> list[TransferF
 
 def _reasons(connection: Connection, rows: Sequence[Row[Any]]) -> dict[tuple[str, int], str | None]:
     """The reasons, which are in the canonical lines only, of the few events that have one."""
-    wanted: dict[str, list[int]] = {}
-    for row in rows:
-        if row.type in _WITH_REASON:
-            wanted.setdefault(row.location_id, []).append(row.sequence)
-    return {
-        (location_id, sequence): _decode_reason(line).reason
-        for location_id, sequences in wanted.items()
-        for sequence, line in read_lines(connection, location_id, sequences).items()
-    }
-
-
-# A restored head office has fewer events than a cursor may name, so positions are cut to what there is. Locations take
-# turns, so that a busy one does not delay the others; those without new facts come first, with their position.
-_CHANGES: Final = text(
-    """
-    WITH reached AS (
-        SELECT head.location_id,
-            least(coalesce(given.sequence, 0), head.sequence) AS sequence,
-            least(coalesce(given.release, 0), coalesce((
-                SELECT max(release_number) FROM quarantine WHERE quarantine.location_id = head.location_id
-            ), 0)) AS release
-        FROM head LEFT JOIN unnest(
-            CAST(:locations AS text[]), CAST(:sequences AS bigint[]), CAST(:releases AS bigint[])
-        ) AS given (location_id, sequence, release) ON given.location_id = head.location_id
-    )
-    SELECT reached.location_id, reached.sequence AS from_sequence, reached.release AS from_release,
-        fresh.turn, fresh.sequence, fresh.release, fresh.transfer_id
-    FROM reached LEFT JOIN LATERAL (
-        (SELECT row_number() OVER (ORDER BY sequence) AS turn, sequence, CAST(NULL AS bigint) AS release, transfer_id
-         FROM event
-         WHERE location_id = reached.location_id AND transfer_id IS NOT NULL AND sequence > reached.sequence
-         ORDER BY sequence LIMIT :limit + 1)
-        UNION ALL
-        (SELECT row_number() OVER (ORDER BY release_number), NULL, release_number, (
-             SELECT transfer_id FROM event
-             WHERE event.location_id = quarantine.location_id AND event.sequence = quarantine.sequence
-         )
-         FROM quarantine WHERE location_id = reached.location_id AND release_number > reached.release
-         ORDER BY release_number LIMIT :limit + 1)
-    ) AS fresh ON true
-    ORDER BY fresh.turn NULLS FIRST, reached.location_id, fresh.release
-    LIMIT :limit + 1 + (SELECT count(*) FROM head)
-    """
-)
-
-
-def changes(connection: Connection, cursor: str | None, limit: int = MAX_PAGE) -> ChangesPage:
-    """The facts, whole, of up to `limit` transfers that got facts after the cursor (None: from the beginning).
-
-    Raises BadCursor.
-    """
-    at = read_cursor(cursor)
-    limit = min(limit, MAX_PAGE)
-    given = {
-        "locations": list(at),
-        "sequences": [sequence for sequence, _ in at.values()],
-        "releases": [release for _, release in at.values()],
-    }
-    rows = connection.execute(_CHANGES, {**given, "limit": limit}).all()
-    more = sum(row.turn is not None for row in rows) > limit
-    transfers: dict[str, None] = {}
-    started: set[str] = set()
-    for row in rows:
-        if row.turn is not None and row.transfer_id is not None and row.transfer_id not in transfers:
-            if len(transfers) == limit:
-                more = True
-                break
-            transfers[row.transfer_id] = None
-        if row.location_id not in started:
-            started.add(row.location_id)
-            at[row.location_id] = (row.from_sequence, row.from_release)
-        sequence, release = at[row.location_id]
-        at[row.location_id] = (
-            sequence if row.sequence is None else row.sequence,
-            release if row.release is None else row.release,
-        )
-    return ChangesPage(facts(connection, list(transfers)), write_cursor(at), more)
-
-
-def read_cursor(cursor: str | None) -> _Reached:
-    """The sequence and release number reached at each location. Raises BadCursor."""
-    if not cursor:
-        return {}
-    at = _CURSOR.decode(cursor)
-    if any(code_fault(location_id) for location_id in at):
-        raise BadCursor("the cursor names what cannot be a location")
-    return at
-
-
-def write_cursor(at: Mapping[str, tuple[int, int]]) -> str:
-    """The text of the positions. Coordinators keep it in their databases, so its format stays."""
-    return _CURSOR.write(dict(sorted(at.items())))
+    wanted = [(row.location_id, row.sequence) for row in rows if row.type in _WITH_REASON]
+    return {place: _decode_reason(line).reason for place, line in read_lines_of(connection, wanted).items()}

@@ -42,6 +42,9 @@ from transfer_coordinator.worker.waiters import Waiters
 log = get_logger("larder.worker")
 
 BAD_CURSOR: Final = "bad-cursor"
+TOO_LONG: Final = (414, 431)
+MAX_CURSOR_SENT: Final = 60_000
+"""Characters of a cursor beyond which no address that holds it can be sent."""
 NOT_VALID: Final = frozenset({400, 413, 422})
 """Statuses that are about the request itself, not about head office or our key."""
 
@@ -120,15 +123,16 @@ class CoordinatorWorker:
             return 0
         if self._cursor is None:
             self._cursor = self._start_cursor()
+        if len(self._cursor) > MAX_CURSOR_SENT:
+            self._read_from_the_beginning()
         try:
             page = self._poll_client.changes(self._cursor, wait)
         except Unreachable as error:
             self._poll_failed(error)
             return 0
         except RemoteProblem as error:
-            if error.code == BAD_CURSOR and self._cursor:
-                log.warning("head office does not know the cursor of its facts; reading them from the beginning")
-                self._cursor = ""
+            if self._cursor and (error.code == BAD_CURSOR or error.status in TOO_LONG):
+                self._read_from_the_beginning()
             else:
                 self._poll_failed(error)
             return 0
@@ -140,6 +144,11 @@ class CoordinatorWorker:
             self.round_queue.put_facts(FactPage(page.transfers, page.next))
         self._cursor = page.next
         return len(page.transfers)
+
+    def _read_from_the_beginning(self) -> None:
+        """Begin again where a cursor cannot be used: one that an older version stored may be too long to be sent."""
+        log.warning("head office cannot read the cursor of its facts; reading them from the beginning")
+        self._cursor = ""
 
     def _poll_failed(self, error: Unreachable | RemoteProblem) -> None:
         self._poll_error = error
