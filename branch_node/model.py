@@ -8,6 +8,7 @@ then calls the command's `answer`. A command decides the same on the same state,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -73,6 +74,18 @@ class OrderState(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: int
     stated_at: int
     sequences: tuple[int, ...]
+
+
+class RunKind(StrEnum):
+    """How a run began.
+
+    `start`: the process started, and the computer's clock agreed with the run before. `jump`: it started and the
+    computer's clock had jumped. `settlement`: the clock was settled by a manager.
+    """
+
+    START = "start"
+    JUMP = "jump"
+    SETTLEMENT = "settlement"
 
 
 class View(Protocol):
@@ -170,13 +183,15 @@ class Command:
 
     `key` and `digest` (SHA-256, hex, of the canonical content) make it idempotent: both or neither. A command without
     key changes side tables only, or records events that may be recorded twice. `size` is the approximate number of its
-    events. `order` is the (order id, source) whose state the writer loads together with those of its group.
+    events. `order` is the (order id, source) whose state the writer loads together with those of its group. `alone`: it
+    is decided in a transaction of its own.
     """
 
     key: str | None = None
     digest: str | None = None
     size: int = 1
     order: tuple[str, str] | None = None
+    alone: bool = False
 
     def decide(self, view: View) -> Decision:
         """Decide on the current state. Raises Problem to refuse; nothing is recorded then."""

@@ -27,7 +27,19 @@ FUTURE_DATE: Final = _declare(
     "future-date",
     422,
     "The time is more than five minutes ahead",
-    "Correct the time; if this node's clock is wrong, a manager can confirm the right time.",
+    "Correct the time; if this node's clock is wrong, see 'larder branch clock show'.",
+)
+CLOCK_UNCONFIRMED: Final = _declare(
+    "clock-unconfirmed",
+    409,
+    "The clock of this node is unconfirmed",
+    "Set the computer's clock right, then run 'larder branch clock confirm'; head office's time confirms it, too.",
+)
+CLOCK_OUT_OF_RANGE: Final = _declare(
+    "clock-out-of-range",
+    409,
+    "The computer's clock cannot be right",
+    "Set the computer's clock, then confirm it.",
 )
 TYPE_NOT_BY_HAND: Final = _declare(
     "type-not-by-hand",

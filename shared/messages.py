@@ -30,7 +30,10 @@ class HeadMessage(_Message, frozen=True):
 
 
 class Hello(_Message, frozen=True, kw_only=True):
-    """The hello of a branch. `acknowledged` is the last head that head office acknowledged to this node."""
+    """The hello of a branch. `acknowledged` is the last head that head office acknowledged to this node.
+
+    `now` is the node's time when it was sent.
+    """
 
     location_id: Id
     head: HeadMessage
@@ -38,6 +41,7 @@ class Hello(_Message, frozen=True, kw_only=True):
     protocol: int
     schema: int
     software: Text
+    now: int | None = None
 
 
 class Verdict(StrEnum):

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from branch_node.api.clock_routes import clock_routes
 from branch_node.api.dependencies import ApiNode, RequestContext
 from branch_node.api.hot_route_middleware import HotRouteMiddleware
 from branch_node.api.hot_routes import MAX_BODY, HotHandlers
@@ -32,6 +33,7 @@ def build_api(node: ApiNode) -> FastAPI:
     hot = HotHandlers(context)
     app.include_router(recording_routes(context, hot))
     app.include_router(import_routes(node))
+    app.include_router(clock_routes(node))
     app.include_router(reading_routes(node))
     # The last of the list is the innermost.
     app.user_middleware.append(Middleware(HotRouteMiddleware, routes=hot.routes))

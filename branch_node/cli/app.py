@@ -36,6 +36,7 @@ COMMANDS: Final = {
         "branch_node.cli.read_commands:status",
         "Where the log ends, what waits to be shipped, how shipping stands.",
     ),
+    "clock": ("branch_node.cli.clock_commands:clock_app", "Show the clock, confirm it, repair what it dated wrongly."),
     "verify": (
         "branch_node.cli.check_commands:verify",
         "Verify the log's chain, and that every figure is the fold of the log.",

@@ -152,3 +152,33 @@ IMPORT_FILE: Final = Table(
     Column("began_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("source", "file"),
 )
+
+# How the node's time began, at each start of its process and at each settlement, since head office's time last verified
+# it. A start within minutes of the last event is no new run.
+CLOCK_RUN: Final = Table(
+    "clock_run",
+    metadata,
+    Column("first_sequence", BigInteger, primary_key=True, autoincrement=False),  # of its first event
+    Column("started_at", BigInteger, nullable=False),  # by the node's time
+    Column("kind", Text, nullable=False),  # 'start', 'jump' or 'settlement'
+    Column("correction", BigInteger, nullable=False),  # of a settlement: from the run before to this one
+)
+
+CLOCK_SETTLEMENT: Final = Table(
+    "clock_settlement",
+    metadata,
+    Column("location_id", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),  # the log's head at the last settlement
+    Column("settled_at", BigInteger, nullable=False),  # the settled time
+    Column("settled_by", Text, nullable=False),  # 'head-office', or the manager's actor
+    # The log's head when head office's time last settled it: up to there it is known what was dated wrongly.
+    Column("verified_sequence", BigInteger, nullable=False),
+)
+
+WRONG_STRETCH: Final = Table(
+    "wrong_stretch",
+    metadata,
+    Column("first_sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("correction", BigInteger, nullable=False),  # what is to be added to the node's time of these events
+)

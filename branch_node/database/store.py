@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from sqlalchemy import Connection, Engine, insert, make_url, select, text
+from sqlalchemy import Connection, Engine, insert, inspect, make_url, select, text
 
-from branch_node.database.schema import LOCATION, LOG, SYNC_STATE, VERSION_TABLE
+from branch_node.database.schema import CLOCK_SETTLEMENT, LOCATION, LOG, SYNC_STATE, VERSION_TABLE
 from branch_node.model import Location
 from shared.chain import understand
 from shared.event_log import create_head
@@ -117,10 +117,20 @@ def load_location(connection: Connection) -> Location:
 
 
 def last_recorded_at(connection: Connection) -> int | None:
-    """When the newest event was recorded (microseconds UTC), the start of the node's clock; None in an empty log."""
+    """When the newest event was recorded (microseconds UTC), the start of the node's clock; None in an empty log.
+
+    Where the clock was settled after that event, the settled time: the event may have been recorded by a wrong clock.
+    """
     event = LOG.event
-    line = connection.execute(select(event.c.line).order_by(event.c.sequence.desc()).limit(1)).scalar_one_or_none()
-    return None if line is None else understand(bytes(line)).recorded_at
+    newest = connection.execute(
+        select(event.c.sequence, event.c.line).order_by(event.c.sequence.desc()).limit(1)
+    ).one_or_none()
+    # The schema may be an older one, which is upgraded only once this process is the writer.
+    if inspect(connection).has_table(CLOCK_SETTLEMENT.name):
+        settled = connection.execute(select(CLOCK_SETTLEMENT)).one_or_none()
+        if settled is not None and (newest is None or newest.sequence <= settled.sequence):
+            return int(settled.settled_at)
+    return None if newest is None else understand(bytes(newest.line)).recorded_at
 
 
 class DirectoryLock:

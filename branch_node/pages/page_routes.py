@@ -23,6 +23,7 @@ from branch_node.database import queries
 from branch_node.database.lookups import event_by_id, first_by_key, sealed_where, voids_of
 from branch_node.database.schema import LOG
 from branch_node.model import Command
+from branch_node.pages.clock_pages import ClockPages
 from branch_node.pages.page_forms import (
     KINDS,
     VOID_REASONS,
@@ -89,6 +90,7 @@ class _BranchPages:
         self.site.get("/log", self.log)
         self.site.get("/void/{event_id}", self.void_form)
         self.site.post("/void/{event_id}", self.void)
+        ClockPages(self.site, node, self._show, self._commit)
 
     def _name(self) -> str:
         try:
@@ -113,6 +115,7 @@ class _BranchPages:
             status=status,
             zone=self._zone(),
             head=head,
+            clock_confirmed=self._node.clock.confirmed,
             shipping=shipping_view(self._node.board.read(), head.sequence),
             kinds=[(kind.value, labels.name) for kind, labels in KINDS.items()],
             may_record=session.principal.role in RECORDERS,

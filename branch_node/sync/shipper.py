@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from branch_node.clock.clock_settlement import HEAD_OFFICE, SettleClock
 from branch_node.sync.command_recorders import CommandRecorder
 from branch_node.sync.head_office_contact import HeadOfficeContact
 from branch_node.sync.hello_verdict import SHIPPING, VERDICT_HINTS, local_verdict
@@ -73,6 +74,7 @@ class Shipper:
         self._log = log_reader
         self._client = client
         self._clock = clock
+        self._recorder = recorder
         self._contact = HeadOfficeContact(board, recorder, clock)
         self._backoff = backoff
         self._software = software
@@ -108,6 +110,7 @@ class Shipper:
             protocol=PROTOCOL_VERSION,
             schema=SCHEMA_VERSION,
             software=self._software,
+            now=self._clock.now(),
         )
         sent_at = self._clock.monotonic()
         try:
@@ -118,10 +121,10 @@ class Shipper:
             return self._failed(error)
         except (msgspec.MsgspecError, ValueError) as error:
             return self._failed(Unreachable(f"{self._client.base_url}: no answer of a head office ({error})"))
-        self._clock.observe_head_office(answer.time, self._clock.monotonic() - sent_at)
         self._backoff.succeeded()
         low, high = HELLO_BOUNDS
         self._hello_every = min(max(float(answer.hello_every_seconds), low), high)
+        corrected = self._settle_clock(answer.time, self._clock.monotonic() - sent_at)
         verdict = local_verdict(answer, self._log.hash_at(answer.head.sequence), acknowledged)
         if verdict not in SHIPPING:
             return self._stop(verdict, answer.detail, answer.upgrade)
@@ -130,12 +133,21 @@ class Shipper:
             log.warning("head office was restored; shipping again from its head", sequence=remote_head.sequence)
         self._position = remote_head
         self._contact.acknowledged = remote_head
-        self._hello_at = self._clock.monotonic() + self._hello_every
+        # Head office learns soon that a wrong clock is right.
+        self._hello_at = self._clock.monotonic() + (HELLO_BOUNDS[0] if corrected else self._hello_every)
         self._contact.publish(ShippingState.OK, answer.detail, contact=True)
         self._contact.save()
         if self._on_hello is not None:
             self._on_hello(answer, verdict)
         return StepResult(StepOutcome.GREETED)
+
+    def _settle_clock(self, time: int, round_trip: float) -> bool:
+        """Settle the clock by head office's time, if need be; whether it was wrong."""
+        measured = self._clock.measure(time, round_trip)
+        if measured is None or not self._clock.needs(measured):
+            return False
+        self._recorder.record_later(SettleClock(self._clock, measured, by=HEAD_OFFICE))
+        return abs(measured.correction) > self._clock.TOLERANCE
 
     # Events
 

@@ -26,15 +26,16 @@ from branch_node.database.lookups import (
     voids_of,
 )
 from branch_node.database.past_standing import MOST, PastStandings
-from branch_node.database.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
-from branch_node.model import Command, Decision, Item, Location, OrderState, RecordedCommand
+from branch_node.database.schema import CLOCK_RUN, ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
+from branch_node.model import Command, Decision, Item, Location, OrderState, RecordedCommand, RunKind
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
 from branch_node.writer.committed_state import CommittedState
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append
 from shared.events import Event, EventNotUnderstood
 from shared.projection import movements_of, refold, store_standings
-from shared.runtime.database.row_writes import upsert_rows
+from shared.runtime.clock import ClockStart
+from shared.runtime.database.row_writes import upsert, upsert_rows
 from shared.runtime.problems import Problem
 from shared.stock import NOTHING, Movement, Standing, advance_event, movement
 
@@ -253,6 +254,16 @@ class CommandGroup:
         if waiting:
             append(self._connection, LOG, waiting)
             self._flushed = len(self._sealed)
+
+    def begin_run(self, start: ClockStart) -> None:
+        """Keep how the node's time began, with the first events after it."""
+        run = {
+            "first_sequence": self._committed.head.sequence + 1,
+            "started_at": start.at,
+            "kind": RunKind.START if start.same_clock else RunKind.JUMP,
+            "correction": 0,
+        }
+        upsert(self._connection, CLOCK_RUN, [run])
 
     def flush(self) -> None:
         """Write everything decided so far to the tables. Raises StaleHead where another writer has written."""

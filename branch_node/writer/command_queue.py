@@ -35,7 +35,7 @@ Outcome = Any
 class QueueEntry:
     """Commands to be decided in order, and the future of their outcomes."""
 
-    __slots__ = ("commands", "future", "loop", "many", "outcomes", "size")
+    __slots__ = ("alone", "commands", "future", "loop", "many", "outcomes", "size")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class QueueEntry:
         self.loop = loop
         self.many = many
         self.size = sum(command.size for command in commands) if many else commands[0].size
+        self.alone = not many and commands[0].alone
         self.outcomes: list[Outcome] = []
 
     def resolve(self) -> None:
@@ -129,7 +130,7 @@ class CommandQueue:
                 pass
         group = [ready.popleft()]
         commands, events = len(group[0].commands), group[0].size
-        while ready:
+        while ready and not (group[-1].alone or ready[0].alone):
             commands += len(ready[0].commands)
             events += ready[0].size
             if commands > GROUP_COMMANDS or events > GROUP_EVENTS:

@@ -262,8 +262,8 @@ class Writer:
     def _commit_group(self, commands: Sequence[Command]) -> tuple[list[Outcome], list[Callable[[], None]]]:
         """The outcomes, and the callbacks to run after the commit."""
         writing, memory = self._connect()
-        now = self._clock.now()
-        group = CommandGroup(writing.connection, memory, now, not self._clock.confirmed, self._new_id)
+        now, confirmed = self._clock.read()
+        group = CommandGroup(writing.connection, memory, now, not confirmed, self._new_id)
         outcomes: list[Outcome] = []
         before = memory.head.sequence
         writing.begin()
@@ -276,11 +276,16 @@ class Writer:
         if not group.changed:
             writing.rollback()
             return outcomes, []
+        start = self._clock.start if group.head.sequence > before else None
+        if start is not None:
+            group.begin_run(start)
         group.flush()
         self._committing = group.head
         writing.commit()
         self._committing = None
         group.publish()
+        if start is not None:
+            self._clock.keep_start()
         self.groups += 1
         self.events += memory.head.sequence - before
         callbacks = group.after_commit

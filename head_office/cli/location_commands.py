@@ -12,10 +12,13 @@ import typer
 from head_office.catalogue import api_keys, locations
 from head_office.catalogue.api_keys import key_record
 from head_office.cli.office_database import DatabaseUrl, Directory, read_all, transaction
+from head_office.reports.freshness import Freshness, freshness
+from head_office.reports.report_records import freshness_out
 from head_office.settings import settings_of
-from shared.messages import CatalogueLocation
+from shared.messages import CatalogueLocation, Verdict
 from shared.runtime.cli.output import UTC, AsJson, print_json, print_next, print_table, short_time
 from shared.runtime.cli.service_client import find_running
+from shared.runtime.clock import SECOND
 from shared.runtime.http.auth import Role
 from shared.runtime.settings import command_line
 
@@ -45,16 +48,30 @@ def _time_of_day(minutes: int) -> str:
 
 @locations_app.command("list")
 def list_locations(folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
-    """The locations, their time zones and business days."""
+    """The locations, their time zones and business days, and what is to be seen to."""
     with transaction(folder, database_url) as connection:
         found: list[CatalogueLocation] = read_all(
             lambda after: locations.list_locations(connection, after=after), lambda each: each.location_id, ""
         )
+        fresh = freshness(connection)
     if as_json:
-        print_json({"items": found, "next": None})
+        items = [{**_as_dict(each), "freshness": freshness_out(fresh[each.location_id])} for each in found]
+        print_json({"items": items, "next": None})
         return
-    rows = [(each.location_id, each.name, each.timezone, _time_of_day(each.day_start)) for each in found]
-    print_table("Locations", ("location", "name~", "time zone", "day begins"), rows)
+    rows = [
+        (each.location_id, each.name, each.timezone, _time_of_day(each.day_start), _attention(fresh[each.location_id]))
+        for each in found
+    ]
+    print_table("Locations", ("location", "name~", "time zone", "day begins", "attention~"), rows)
+
+
+def _attention(found: Freshness) -> str:
+    parts = [] if found.verdict in {None, Verdict.OK, Verdict.REWIND} else [str(found.verdict)]
+    if found.quarantined:
+        parts.append(f"{found.quarantined} in quarantine")
+    if found.skew is not None and found.clock_differs:
+        parts.append(f"its clock {found.skew / SECOND:+.0f} s")
+    return ", ".join(parts)
 
 
 @locations_app.command("add")

@@ -22,7 +22,7 @@ from shared.chain import understand
 from shared.event_record import moment_text
 from shared.events import Event, EventNotUnderstood, effect, quantity_text
 from shared.runtime.cli.output import UTC, AsJson, local_time, print_json, print_table, short_time
-from shared.runtime.clock import parse_rfc3339
+from shared.runtime.clock import SECOND, parse_rfc3339
 
 PAGE = 1_000
 
@@ -203,4 +203,5 @@ def _text(micros: int | None) -> str | None:
 
 
 def _last_contact(found: Freshness) -> str:
-    return "never" if found.last_contact_at is None else short_time(moment_text(found.last_contact_at), UTC)
+    contact = "never" if found.last_contact_at is None else short_time(moment_text(found.last_contact_at), UTC)
+    return f"{contact}, clock {found.skew / SECOND:+.0f} s" if found.skew and found.clock_differs else contact

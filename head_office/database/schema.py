@@ -154,6 +154,8 @@ CONTACT: Final = Table(
     Column("software", Text, nullable=False),
     # When this database was last found to have lost events that it had acknowledged: it was restored from a backup.
     Column("rewound_at", BigInteger),
+    # By how much the branch's clock was ahead of head office's, in microseconds; None: it did not say.
+    Column("skew", BigInteger),
 )
 
 APPEND_ONLY: Final = ("event", "voided", "log_segment", "ingest_batch", "item_unit")

@@ -101,6 +101,7 @@ def _record_contact(connection: Connection, message: Hello, verdict: Verdict, mo
         "protocol": message.protocol,
         "schema": message.schema,
         "software": message.software,
+        "skew": None if message.now is None else message.now - moment,
         "rewound_at": moment if verdict is Verdict.REWIND else None,
     }
     upsert(connection, CONTACT, [contact], merge={"rewound_at": func.coalesce})

@@ -15,7 +15,7 @@ from head_office.reports.in_transit import OnItsWay
 from shared.event_record import stock_flags
 from shared.events import Event, effect
 from shared.messages import CatalogueLocation, Instruction, InstructionStep, Verdict
-from shared.runtime.pages.words import STOCK_FLAGS, Flag, in_words, reason_words
+from shared.runtime.pages.words import STOCK_FLAGS, Flag, in_words, reason_words, span
 
 _FLAGS: Final = {
     **STOCK_FLAGS,
@@ -87,6 +87,9 @@ def _column(location: CatalogueLocation, fresh: Freshness, cut: Mapping[str, int
         flags.append(_VERDICTS[Verdict(fresh.verdict)])
     if fresh.quarantined:
         flags.append(Flag(f"{fresh.quarantined} in quarantine"))
+    if fresh.skew is not None and fresh.clock_differs:
+        way = "ahead" if fresh.skew > 0 else "behind"
+        flags.append(Flag(f"its clock is {span(abs(fresh.skew))} {way}"))
     return Column(
         location_id=location.location_id,
         name=location.name,

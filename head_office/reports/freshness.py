@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
 from head_office.database.schema import CONTACT, HEAD, INGEST_BATCH, LOCATION, QUARANTINE
 from head_office.reports.known_at import Cut
+from shared.runtime.clock import MINUTE
+
+MOST_SKEW: Final = MINUTE
+"""By how much a branch's clock may be off head office's without a flag, in microseconds."""
 
 
 class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     """The freshness of one location. Moments are microseconds UTC, None where there was none yet.
 
     `received_at`: when the last batch arrived. `occurred_at`: the latest moment an event of it occurred.
-    `contacted_at`: the last hello, with the branch's log at `branch_sequence`. `quarantined`: events in quarantine.
+    `contacted_at`: the last hello, with the branch's log at `branch_sequence` and its clock ahead of head office's by
+    `skew` microseconds. `quarantined`: events in quarantine.
     """
 
     location_id: str
@@ -28,6 +34,12 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     branch_sequence: int | None
     verdict: str | None
     quarantined: int
+    skew: int | None = None
+
+    @property
+    def clock_differs(self) -> bool:
+        """Whether the branch's clock is more than `MOST_SKEW` off head office's."""
+        return self.skew is not None and abs(self.skew) > MOST_SKEW
 
     @property
     def behind(self) -> int:
@@ -65,6 +77,7 @@ def freshness(
             CONTACT.c.contacted_at,
             CONTACT.c.sequence.label("branch_sequence"),
             CONTACT.c.verdict,
+            CONTACT.c.skew,
             func.coalesce(held.c.events, 0).label("quarantined"),
         )
         .select_from(

@@ -25,6 +25,7 @@ from shared.event_record import (
     moment_text,
 )
 from shared.events import quantity_json
+from shared.runtime.clock import SECOND
 from shared.runtime.http.json_schemas import answer_schema_of
 
 
@@ -32,8 +33,14 @@ def _or_none(micros: int | None) -> str | None:
     return None if micros is None else moment_text(micros)
 
 
+CLOCK_SKEW: Final = "clock-skew"
+
+
 class FreshnessOut(msgspec.Struct, frozen=True):
-    """How fresh a location's figures are. `behind`: events its branch had at its last call that are not here."""
+    """How fresh a location's figures are. `behind`: events its branch had at its last call that are not here.
+
+    `skew_seconds`: by how much its clock was ahead of head office's then; over 60 either way `flags` has `clock-skew`.
+    """
 
     sequence: int
     received_at: Moment | None
@@ -42,6 +49,8 @@ class FreshnessOut(msgspec.Struct, frozen=True):
     behind: int
     quarantined: int
     verdict: str | None
+    skew_seconds: float | None = None
+    flags: tuple[str, ...] = ()
 
 
 class StockOut(msgspec.Struct, frozen=True):
@@ -151,6 +160,8 @@ def freshness_out(found: Freshness) -> FreshnessOut:
         found.behind,
         found.quarantined,
         found.verdict,
+        None if found.skew is None else round(found.skew / SECOND, 1),
+        (CLOCK_SKEW,) if found.clock_differs else (),
     )
 
 

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -138,47 +138,80 @@ class IdFactory:
             return _assemble(self._milliseconds, self._random)
 
 
+class ClockStart(NamedTuple):
+    """How a node's time began at a start: `at` in micros, and whether it is the same clock's as before the start.
+
+    `same_clock` is false where the computer's clock had jumped, so that what is wrong after the start need not have
+    been wrong before it.
+    """
+
+    at: int
+    same_clock: bool
+
+
+class ClockMeasurement(NamedTuple):
+    """One moment on three clocks: the true time and the node's time in micros, the monotonic clock in seconds."""
+
+    true_time: int
+    node_time: int
+    monotonic: float
+
+    @property
+    def correction(self) -> int:
+        """What is to be added to the node's time, in micros."""
+        return self.true_time - self.node_time
+
+
 class NodeClock:
-    """A node's clock (DESIGN section 3): never goes back, follows the monotonic clock, and ignores sudden jumps.
+    """A node's clock (DESIGN section 3): follows the monotonic clock, and ignores sudden jumps of the wall clock.
 
-    The base's wall clock is followed while it agrees within ``TOLERANCE`` with the monotonic clock since the last
-    confirmation, so a network time service may correct it. A larger jump is ignored: now follows the monotonic clock
-    and ``confirmed`` is false until the wall clock comes back, head office's time is observed or a manager confirms a
-    time. While now is ahead of the time that it follows it runs at half speed.
+    The base's wall clock is followed while it agrees within ``TOLERANCE`` with the monotonic clock since the start or
+    the last settlement, so a network time service may correct it; then now never goes back, and runs at half speed
+    where it is ahead. After a larger jump now follows the monotonic clock, and ``confirmed`` is false until `settle` is
+    called with head office's time or a manager's: that is now from there on, even if it is below earlier results.
 
-    ``last_now`` is the last now that an earlier process of this node recorded, or None on the first start. A wall clock
-    that starts behind it, or more than ``LONGEST_STOP`` ahead of it, is not trusted until confirmed.
+    ``last_now`` is the last moment that an earlier process of this node recorded, or None on the first start. A wall
+    clock that starts more than ``LONGEST_STOP`` ahead of it is taken, one that starts behind it by over ``TOLERANCE``
+    is not: the clock goes on from ``last_now``. Both leave it unconfirmed.
 
     Deterministic: the same readings of the base give the same answers. Thread-safe.
     """
 
     TOLERANCE: Final = 5 * MINUTE
-    LONGEST_STOP: Final = 31 * DAY
+    LONGEST_STOP: Final = 14 * DAY
     LONGEST_ROUND_TRIP: Final = MINUTE
 
     def __init__(self, base: Clock, last_now: int | None = None) -> None:
         self._base = base
         self._lock = threading.Lock()
-        wall, monotonic = base.now(), base.monotonic()
-        # Three readings of one moment: the clocks are compared by how far they have moved since.
-        self._reference_wall = wall
-        self._reference_monotonic = monotonic
-        self._reference_time = wall
-        self._trusted = EARLIEST <= wall < LATEST
-        self._last = max(EARLIEST, min(wall, LATEST - 1))
-        self._last_monotonic = monotonic
+        wall = base.now()
+        plausible = EARLIEST <= wall < LATEST
+        start = max(EARLIEST, min(wall, LATEST - 1))
+        self._trusted = plausible
         if last_now is not None:
-            self._last = max(last_now, EARLIEST) if not self._trusted else max(last_now, wall)
-            behind, ahead = last_now - wall, wall - last_now
-            if behind > self.TOLERANCE or ahead > self.LONGEST_STOP or not self._trusted:
-                self._trusted = False
-                self._last = last_now
-                self._reference_time = last_now
-        elif not self._trusted:
-            self._reference_time = self._last
+            behind = not plausible or last_now - wall > self.TOLERANCE
+            self._trusted = not behind and wall - last_now <= self.LONGEST_STOP
+            start = last_now if behind else max(wall, last_now)
+        # Within the tolerance nothing could be told apart from what an earlier process recorded.
+        unbroken = self._trusted and last_now is not None and start - last_now <= self.TOLERANCE
+        self.start: ClockStart | None = None if unbroken else ClockStart(start, self._trusted)
+        """How the time began, for the record; None where it goes on unbroken, and after a settlement."""
+        self.settled = False
+        """Whether the clock was settled since the start."""
+        self._follow(start)
+
+    def keep_start(self) -> None:
+        """`start` was recorded."""
+        self.start = None
+
+    def _follow(self, time_now: int) -> None:
+        """Take `time_now` as the time. Three readings of one moment: the clocks are compared by how far they move."""
+        self._reference_wall = self._base.now()
+        self._reference_monotonic = self._last_monotonic = self._base.monotonic()
+        self._reference_time = self._last = time_now
 
     def now(self) -> int:
-        """The time in micros, never below an earlier result."""
+        """The time in micros, never below an earlier result but for a settlement in between."""
         with self._lock:
             return self._read()[0]
 
@@ -186,52 +219,69 @@ class NodeClock:
         return self._base.monotonic()
 
     @property
-    def last(self) -> int:
-        """The last result of ``now``, to be stored for the next start."""
-        with self._lock:
-            return self._last
+    def computer(self) -> int:
+        """The computer's clock as it is, in micros."""
+        return self._base.now()
 
     @property
     def confirmed(self) -> bool:
         """Whether now can be trusted to ``TOLERANCE``. Events recorded while it is false are flagged."""
         with self._lock:
-            now, target, jumped = self._read()
-            return self._trusted and not jumped and now - target <= self.TOLERANCE
+            self._read()
+            return self._trusted
 
-    def observe_head_office(self, time_micros: int, round_trip: float) -> None:
-        """Confirm head office's time as read from an answer, given the seconds between request and answer.
+    def read(self) -> tuple[int, bool]:
+        """Now, and whether it can be trusted, at one moment."""
+        with self._lock:
+            return self._read()[0], self._trusted
 
-        An answer that took over a minute is too inexact and is ignored, as is a time outside 2000..2199.
+    def measure(self, time_micros: int, round_trip: float) -> ClockMeasurement | None:
+        """What head office's time shows, as read from an answer, given the seconds between request and answer.
+
+        None where it cannot be used: the answer took over a minute, or the time is outside 2000..2199.
         """
         half = round(round_trip * SECOND / 2)
-        if 0 <= half * 2 <= self.LONGEST_ROUND_TRIP and EARLIEST <= time_micros + half < LATEST:
-            self.confirm(time_micros + half)
+        if not (0 <= half * 2 <= self.LONGEST_ROUND_TRIP and EARLIEST <= time_micros + half < LATEST):
+            return None
+        return self.compare(time_micros + half)
 
-    def confirm(self, now: int) -> None:
-        """Take ``now`` (micros) as the true time, on the word of head office or a manager.
-
-        A wall clock within ``TOLERANCE`` of it is followed as it is; of any other only the differences are followed. A
-        node that is ahead stays unconfirmed until the time has caught up with it, as its now may not go back. Raises
-        ValueError for a moment outside the years 2000..2199.
-        """
-        if not EARLIEST <= now < LATEST:
+    def compare(self, true_time: int) -> ClockMeasurement:
+        """The true time (micros) beside the clock's own. Raises ValueError for a moment outside 2000..2199."""
+        if not EARLIEST <= true_time < LATEST:
             raise ValueError("the year is not between 2000 and 2199")
         with self._lock:
-            wall = self._base.now()
-            self._reference_wall = wall
-            self._reference_monotonic = self._base.monotonic()
-            self._reference_time = wall if abs(wall - now) <= self.TOLERANCE else now
-            self._trusted = True
+            return ClockMeasurement(true_time, self._read()[0], self._last_monotonic)
 
-    def _read(self) -> tuple[int, int, bool]:
-        """(now, the time being followed, whether the wall clock jumped away from it). The caller holds the lock."""
+    def needs(self, measured: ClockMeasurement) -> bool:
+        """Whether the clock is to be settled by a measurement: it is unconfirmed, wrong, or was not settled before."""
+        return not self.confirmed or not self.settled or abs(measured.correction) > self.TOLERANCE
+
+    def settle(self, measured: ClockMeasurement) -> None:
+        """Take a measured time as the true one, on the word of head office or a manager.
+
+        A wall clock within ``TOLERANCE`` of it is followed as it is; of any other only the differences are followed. A
+        clock that was trusted and agrees within ``TOLERANCE`` does not go back.
+        """
+        with self._lock:
+            before, _ = self._read()
+            time_now = measured.true_time + int((self._last_monotonic - measured.monotonic) * SECOND)
+            wall = self._base.now()
+            agreed = self._trusted and abs(measured.correction) <= self.TOLERANCE
+            self._trusted, self.settled, self.start = True, True, None
+            self._follow(wall if abs(wall - time_now) <= self.TOLERANCE else time_now)
+            if agreed:
+                self._last = max(self._last, before)
+
+    def _read(self) -> tuple[int, int]:
+        """(now, the time being followed). Notices a jump of the wall clock. The caller holds the lock."""
         monotonic = self._base.monotonic()
         wall_moved = self._base.now() - self._reference_wall
         monotonic_moved = int((monotonic - self._reference_monotonic) * SECOND)
-        jumped = abs(wall_moved - monotonic_moved) > self.TOLERANCE
-        target = self._reference_time + (monotonic_moved if jumped or not self._trusted else wall_moved)
+        if abs(wall_moved - monotonic_moved) > self.TOLERANCE:
+            self._trusted = False
+        target = self._reference_time + (wall_moved if self._trusted else monotonic_moved)
         elapsed = max(0, int((monotonic - self._last_monotonic) * SECOND))
         # At least half speed, however often it is read: the other half reduces the lead where now is ahead.
         self._last = max(target, self._last + elapsed // 2)
         self._last_monotonic = monotonic
-        return self._last, target, jumped
+        return self._last, target

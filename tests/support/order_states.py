@@ -35,12 +35,15 @@ def derive(events: Iterable[Event]) -> dict[tuple[str, str], OrderState]:
         if reference.kind == ORDER:
             # A revision keeps no line that is voided by then, by itself or by a manager.
             sequences = tuple(each for each in sequences if each not in voided)
+        occurred_at = state.occurred_at
         if event.type is EventType.ORDER_DEDUCTION:
             sequences = (*sequences, event.sequence)
+            occurred_at = event.occurred_at
         states[place] = msgspec.structs.replace(
             state,
             revision=reference.revision,
             cancelled=reference.kind == CANCEL,
+            occurred_at=occurred_at,
             stated_at=event.sequence if event.line == 1 else state.stated_at,
             sequences=sequences,
         )

@@ -49,6 +49,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("model",),
         ("database",),
         ("commands", "writer"),
+        ("clock",),
         ("imports", "sync"),
         ("metrics",),
         ("node",),

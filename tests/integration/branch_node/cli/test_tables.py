@@ -94,6 +94,13 @@ def test_every_table(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     branch("log", "--item", "milk", "--limit", "4")
     branch("explain", "milk")
     branch("status")
+    frozen_at(monkeypatch, NOON + 400 * DAY)
+    branch("clock", "show")
+    quiet.run("branch", "record", "sale", "milk", "1")
+    frozen_at(monkeypatch, NOON + 4 * DAY)
+    branch("clock", "confirm", "--yes")
+    branch("clock", "repair")
+    branch("clock", "repair", "--yes")
     branch("verify")
     with sqlite3.connect(tmp_path / "node" / "branch.db") as connection:
         connection.execute("UPDATE stock SET on_hand = 7000 WHERE item_id = 'milk'")

@@ -11,12 +11,15 @@ from head_office.log.hello_answer import hello
 from head_office.log.refusals import UnknownLocation
 from head_office.reports.freshness import freshness
 from head_office.reports.known_at import take_cut
+from head_office.reports.report_records import freshness_out
 from shared.messages import HeadMessage, Hello, HelloAnswer, Verdict
 from tests.support.consolidation import PLACE, Branch
 from tests.support.events import an_event
 
 
-def say(office: Engine, branch: Branch, sequence: int, acknowledged: int | None = None) -> HelloAnswer:
+def say(
+    office: Engine, branch: Branch, sequence: int, acknowledged: int | None = None, now: int | None = None
+) -> HelloAnswer:
     def head(at: int) -> HeadMessage:
         return HeadMessage(1, at, branch.hashes[at].hex())
 
@@ -27,6 +30,7 @@ def say(office: Engine, branch: Branch, sequence: int, acknowledged: int | None 
         protocol=1,
         schema=1,
         software="larder 1",
+        now=now,
     )
     with office.begin() as connection:
         return hello(connection, message, catalogue_version=7, hello_every_seconds=30)
@@ -54,6 +58,17 @@ def test_from_the_first_call_on(office: Engine) -> None:
 def freshness_of(office: Engine):
     with office.connect() as connection:
         return freshness(connection)[PLACE]
+
+
+@pytest.mark.parametrize(("seconds", "flags"), [(0, ()), (59, ()), (75, ("clock-skew",)), (-3_600, ("clock-skew",))])
+def test_a_branchs_clock_is_compared_with_head_offices(office: Engine, seconds: int, flags: tuple[str, ...]) -> None:
+    branch = Branch().record([an_event(seed=1)])
+    answer = say(office, branch, 1)
+    assert freshness_out(freshness_of(office)).skew_seconds is None
+    say(office, branch, 1, now=answer.time + seconds * 1_000_000)
+    out = freshness_out(freshness_of(office))
+    assert out.skew_seconds == pytest.approx(seconds, abs=0.9)
+    assert out.flags == flags
 
 
 def test_a_location_that_nobody_added(office: Engine) -> None:

@@ -15,6 +15,7 @@ from shared.runtime.clock import (
     LATEST,
     MINUTE,
     SECOND,
+    ClockStart,
     IdFactory,
     NodeClock,
     SystemClock,
@@ -218,22 +219,28 @@ def test_it_runs_at_half_speed_until_a_small_step_back_is_made_good() -> None:
     assert clock.confirmed
 
 
+def settle(clock: NodeClock, true_time: int) -> None:
+    """As the node does with head office's time or a manager's."""
+    clock.settle(clock.compare(true_time))
+
+
 @pytest.mark.parametrize("jump", [6 * MINUTE, 300 * DAY, -6 * MINUTE, -20 * 365 * DAY])
-def test_a_jump_is_not_followed_until_confirmed(jump: int) -> None:
+def test_a_jump_is_not_followed_until_settled(jump: int) -> None:
     base = FakeClock()
     clock = NodeClock(base)
     base.pass_(10)
     base.wall += jump
-    assert clock.now() == NOON + 10 * SECOND
-    assert not clock.confirmed
+    assert clock.read() == (NOON + 10 * SECOND, False)
     base.pass_(50)
     assert clock.now() == NOON + MINUTE
+    base.wall -= jump
+    assert not clock.confirmed, "that the computer's clock jumps back settles nothing"
+    base.wall += jump
     # Head office says that nothing happened but a broken wall clock.
-    clock.observe_head_office(NOON + MINUTE, 0.1)
+    settle(clock, NOON + MINUTE)
     assert clock.confirmed
     base.pass_(60)
-    assert clock.now() == NOON + 2 * MINUTE + 50_000
-    assert clock.confirmed
+    assert clock.read() == (NOON + 2 * MINUTE, True)
 
 
 def test_the_tolerance_is_exact() -> None:
@@ -255,45 +262,63 @@ def test_many_small_jumps_are_one_large_one() -> None:
     assert clock.now() <= NOON + 3 * SECOND + 5 * MINUTE
 
 
-def test_a_jump_forward_is_followed_once_head_office_says_so() -> None:
+@pytest.mark.parametrize("jump", [3 * HOUR, -3 * HOUR, 365 * DAY, -365 * DAY])
+def test_the_settled_time_is_now_even_below_moments_recorded_before(jump: int) -> None:
     base = FakeClock()
     clock = NodeClock(base)
-    base.wall += 3 * HOUR
+    base.wall += jump
     assert not clock.confirmed
-    clock.observe_head_office(NOON + 3 * HOUR - 30 * SECOND, 2.0)
-    assert (clock.now(), clock.confirmed) == (NOON + 3 * HOUR, True)
-
-
-def test_a_manager_confirms() -> None:
-    base = FakeClock()
-    clock = NodeClock(base)
-    base.wall += 3 * HOUR
-    clock.confirm(NOON + 3 * HOUR + 10 * SECOND)
-    assert (clock.now(), clock.confirmed) == (NOON + 3 * HOUR, True)
+    settle(clock, base.wall - 30 * SECOND)
+    assert clock.read() == (base.wall, True), "the computer's clock agrees, and is followed"
+    base.wall -= jump
+    settle(clock, NOON - DAY)
+    assert clock.read() == (NOON - DAY, True), "only what it moves by is followed"
+    base.pass_(60)
+    assert clock.read() == (NOON - DAY + MINUTE, True)
     with pytest.raises(ValueError):
-        clock.confirm(EARLIEST - 1)
+        clock.compare(EARLIEST - 1)
 
 
-def test_a_node_that_is_ahead_never_goes_back_and_says_so_until_caught_up() -> None:
-    base = FakeClock(NOON + HOUR)
+def test_a_settlement_that_agrees_does_not_go_back() -> None:
+    base = FakeClock(NOON)
     clock = NodeClock(base)
-    clock.observe_head_office(NOON, 0.0)
-    assert (clock.now(), clock.confirmed) == (NOON + HOUR, False)
-    base.pass_(90 * 60)
-    assert not clock.confirmed
-    base.pass_(21 * 60)
-    assert clock.confirmed
-    base.pass_(10 * 60)
-    assert clock.now() == NOON + 121 * MINUTE
+    base.wall += 4 * MINUTE
+    before = clock.now()
+    base.wall -= 4 * MINUTE
+    settle(clock, NOON)
+    assert clock.read() == (before, True)
+
+
+def test_what_was_measured_holds_when_it_is_used_later() -> None:
+    base = FakeClock(NOON)
+    clock = NodeClock(base)
+    measured = clock.measure(NOON - DAY, 2.0)
+    assert measured is not None
+    assert measured.correction == -DAY + SECOND
+    base.pass_(600)
+    clock.settle(measured)
+    assert clock.now() == NOON - DAY + SECOND + 10 * MINUTE
 
 
 def test_an_answer_that_took_too_long_or_makes_no_sense_is_passed_over() -> None:
+    clock = NodeClock(FakeClock())
+    for time_micros, round_trip in ((NOON, 61.0), (NOON, -1.0), (0, 0.1), (LATEST, 0.1)):
+        assert clock.measure(time_micros, round_trip) is None
+
+
+def test_it_is_settled_once_and_then_only_where_it_is_wrong() -> None:
     base = FakeClock()
     clock = NodeClock(base)
+
+    def needed(true_time: int) -> bool:
+        return clock.needs(clock.compare(true_time))
+
+    assert needed(NOON)
+    settle(clock, NOON)
+    assert not needed(NOON + 5 * MINUTE)
+    assert needed(NOON + 5 * MINUTE + 1)
     base.wall += HOUR
-    for time_micros, round_trip in ((NOON, 61.0), (NOON, -1.0), (0, 0.1), (LATEST, 0.1)):
-        clock.observe_head_office(time_micros, round_trip)
-        assert not clock.confirmed
+    assert needed(NOON)
 
 
 @pytest.mark.parametrize(
@@ -301,9 +326,12 @@ def test_an_answer_that_took_too_long_or_makes_no_sense_is_passed_over() -> None
     [
         (NOON, NOON, True),
         (NOON + 8 * HOUR, NOON + 8 * HOUR, True),
-        (NOON + 32 * DAY, NOON, False),
+        (NOON + 14 * DAY, NOON + 14 * DAY, True),
+        (NOON + 14 * DAY + 1, NOON + 14 * DAY + 1, False),
+        (NOON + 40 * DAY, NOON + 40 * DAY, False),
         (NOON - 4 * MINUTE, NOON, True),
         (NOON - 6 * MINUTE, NOON, False),
+        (NOON - 365 * DAY, NOON, False),
         (EARLIEST - DAY, NOON, False),
         (0, NOON, False),
         (LATEST + DAY, NOON, False),
@@ -312,19 +340,37 @@ def test_an_answer_that_took_too_long_or_makes_no_sense_is_passed_over() -> None
 def test_after_a_restart(wall: int, now: int, confirmed: bool) -> None:
     base = FakeClock(wall)
     clock = NodeClock(base, last_now=NOON)
-    assert (clock.now(), clock.confirmed) == (now, confirmed)
+    assert clock.read() == (now, confirmed)
     base.pass_(60)
     assert now < clock.now() <= now + MINUTE
-    assert clock.last == clock.now()
-    clock.observe_head_office(NOON + DAY, 0.0)
-    assert clock.now() >= now
+    settle(clock, NOON + DAY)
+    assert clock.confirmed
+    assert abs(clock.now() - NOON - DAY) <= 5 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("wall", "start"),
+    [
+        (NOON, None),
+        (NOON + 5 * MINUTE, None),
+        (NOON + 6 * MINUTE, ClockStart(NOON + 6 * MINUTE, same_clock=True)),
+        (NOON + 20 * DAY, ClockStart(NOON + 20 * DAY, same_clock=False)),
+        (NOON - 4 * MINUTE, None),
+        (NOON - 20 * DAY, ClockStart(NOON, same_clock=False)),
+    ],
+)
+def test_how_it_started(wall: int, start: ClockStart | None) -> None:
+    clock = NodeClock(FakeClock(wall), last_now=NOON)
+    assert clock.start == start
+    settle(clock, NOON)
+    assert clock.start is None
 
 
 def test_a_first_start_without_a_battery_is_unconfirmed() -> None:
     clock = NodeClock(FakeClock(0))
-    assert (clock.now(), clock.confirmed) == (EARLIEST, False)
-    clock.confirm(NOON)
-    assert (clock.now(), clock.confirmed) == (NOON, True)
+    assert clock.read() == (EARLIEST, False)
+    settle(clock, NOON)
+    assert clock.read() == (NOON, True)
 
 
 steps = st.lists(
@@ -332,7 +378,7 @@ steps = st.lists(
         st.tuples(st.just("pass"), st.integers(0, 10_000)),
         st.tuples(st.just("jump"), st.integers(-40 * DAY, 40 * DAY)),
         st.tuples(st.just("nudge"), st.integers(-6 * MINUTE, 6 * MINUTE)),
-        st.tuples(st.just("observe"), st.integers(NOON - 40 * DAY, NOON + 40 * DAY)),
+        st.tuples(st.just("settle"), st.integers(NOON - 40 * DAY, NOON + 40 * DAY)),
         st.tuples(st.just("restart"), st.integers(-40 * DAY, 40 * DAY)),
     ),
     max_size=30,
@@ -340,7 +386,7 @@ steps = st.lists(
 
 
 @given(steps)
-def test_now_never_goes_back_and_never_runs_ahead_unconfirmed(script: list[tuple[str, int]]) -> None:
+def test_between_settlements_now_never_goes_back_and_never_runs_ahead(script: list[tuple[str, int]]) -> None:
     base = FakeClock()
     clock = NodeClock(base)
     last = clock.now()
@@ -352,15 +398,18 @@ def test_now_never_goes_back_and_never_runs_ahead_unconfirmed(script: list[tuple
             elapsed = amount * SECOND
         elif what in {"jump", "nudge"}:
             base.wall += amount
-            # What is followed is at most the tolerance on either side of the last confirmation.
+            # What is followed is at most the tolerance on either side of the last settlement.
             allowed = 2 * NodeClock.TOLERANCE
-        elif what == "observe":
-            clock.observe_head_office(amount, 0.0)
-            allowed = max(amount + NodeClock.TOLERANCE - last, 0)
+        elif what == "settle":
+            settle(clock, amount)
+            assert clock.confirmed
+            assert abs(clock.now() - amount) <= 2 * NodeClock.TOLERANCE
+            last = clock.now()
         else:
             base.wall += amount
-            clock = NodeClock(base, last_now=clock.last)
-            allowed = NodeClock.LONGEST_STOP
+            clock = NodeClock(base, last_now=last)
+            allowed = max(base.wall - last, 0)
+            assert clock.confirmed is (-NodeClock.TOLERANCE <= base.wall - last <= NodeClock.LONGEST_STOP)
         now = clock.now()
         assert last <= now <= last + elapsed + allowed + 2 * NodeClock.TOLERANCE
         last = now

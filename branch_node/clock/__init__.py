@@ -1,0 +1,1 @@
+"""The node's clock in the database: its runs and settlements, what it dated wrongly, and how that is recorded again."""

@@ -1,0 +1,153 @@
+"""The command that settles the node's clock, and the state of the clock as it is answered."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from branch_node.clock.clock_runs import ClockRun, WrongStretch, wrong_stretches
+from branch_node.database.schema import CLOCK_RUN, CLOCK_SETTLEMENT, COUNT_AREA, WRONG_STRETCH
+from branch_node.model import Command, Decision, RunKind, View
+from shared.runtime.clock import ClockMeasurement, NodeClock
+from shared.runtime.database.row_writes import upsert
+
+HEAD_OFFICE: Final = "head-office"
+"""By whom a clock was settled, where it was by head office's time."""
+
+
+class ClockState(msgspec.Struct, frozen=True, kw_only=True):
+    """The node's clock. `now` is the node's time, `computer` the computer's own; times are microseconds UTC.
+
+    `settled_at` is the time that was settled last, by head office or the actor `settled_by`. `wrong` says whether
+    events were recorded at a wrong time before it.
+    """
+
+    now: int
+    computer: int
+    confirmed: bool
+    settled_at: int | None
+    settled_by: str | None
+    wrong: bool
+
+
+def clock_state(connection: Connection, clock: NodeClock) -> ClockState:
+    """The state of the clock, and of its last settlement in the database."""
+    settled = connection.execute(select(CLOCK_SETTLEMENT)).one_or_none()
+    wrong = connection.execute(select(WRONG_STRETCH.c.first_sequence).limit(1)).first() is not None
+    now, confirmed = clock.read()
+    return ClockState(
+        now=now,
+        computer=clock.computer,
+        confirmed=confirmed,
+        settled_at=None if settled is None else settled.settled_at,
+        settled_by=None if settled is None else settled.settled_by,
+        wrong=wrong,
+    )
+
+
+def read_stretches(connection: Connection) -> list[WrongStretch]:
+    """The stretches of the log that were recorded at a wrong time, in order."""
+    rows = connection.execute(select(WRONG_STRETCH).order_by(WRONG_STRETCH.c.first_sequence))
+    return [WrongStretch(**row._mapping) for row in rows]
+
+
+class SettleClock(Command):
+    """Settle the clock by a measurement of the true time, and record which events were recorded at a wrong one.
+
+    Decided alone, so that no event of its transaction is dated by the time before. Answered with None.
+    """
+
+    alone = True
+
+    def __init__(self, clock: NodeClock, measured: ClockMeasurement, *, by: str) -> None:
+        self._clock = clock
+        self._measured = measured
+        self._by = by
+
+    def decide(self, view: View) -> Decision:
+        connection, head, location_id = view.connection, view.head.sequence, view.location.location_id
+        verified = _verified(connection)
+        stored = _runs(connection, verified)
+        runs, correction = list(stored), self._measured.correction
+        start = self._clock.start
+        if start is not None:
+            # Nothing was recorded since the process started.
+            kind = RunKind.START if start.same_clock else RunKind.JUMP
+            runs = [run for run in runs if run.first_sequence <= head]
+            runs.append(ClockRun(first_sequence=head + 1, started_at=start.at, kind=kind))
+        stretches = wrong_stretches(
+            runs,
+            after=verified,
+            head=head,
+            correction=correction,
+            recorded_at=lambda sequence: view.events_at([sequence])[0].recorded_at,
+        )
+        by_head_office = self._by == HEAD_OFFICE
+        settlement = {
+            "location_id": location_id,
+            "sequence": head,
+            "settled_at": self._measured.true_time,
+            "settled_by": self._by,
+            "verified_sequence": head if by_head_office else verified,
+        }
+        next_run: ClockRun | None = None
+        if not by_head_office:
+            next_run = (
+                ClockRun(first_sequence=head + 1, started_at=start.at + correction, kind=RunKind.JUMP)
+                if start is not None
+                else _settled_run(runs, head, self._measured)
+            )
+
+        def write(connection: Connection) -> None:
+            upsert(connection, CLOCK_SETTLEMENT, [settlement])
+            connection.execute(delete(WRONG_STRETCH).where(WRONG_STRETCH.c.first_sequence > verified))
+            if stretches:
+                connection.execute(insert(WRONG_STRETCH), [msgspec.structs.asdict(each) for each in stretches])
+            if by_head_office:
+                connection.execute(delete(CLOCK_RUN))
+            if next_run is not None:
+                upsert(connection, CLOCK_RUN, [msgspec.structs.asdict(next_run)])
+            if correction < 0:
+                waiting = COUNT_AREA.c.posted_sequence.is_(None)
+                ahead = COUNT_AREA.c.occurred_at > self._measured.true_time + NodeClock.TOLERANCE
+                moved = COUNT_AREA.c.occurred_at + correction
+                connection.execute(update(COUNT_AREA).where(waiting, ahead).values(occurred_at=moved))
+
+        return Decision(writes=[write], after_commit=[lambda: self._clock.settle(self._measured)])
+
+
+def _verified(connection: Connection) -> int:
+    found = connection.execute(select(CLOCK_SETTLEMENT.c.verified_sequence)).scalar_one_or_none()
+    return 0 if found is None else int(found)
+
+
+def _runs(connection: Connection, after: int) -> list[ClockRun]:
+    rows = connection.execute(
+        select(CLOCK_RUN).where(CLOCK_RUN.c.first_sequence > after).order_by(CLOCK_RUN.c.first_sequence)
+    )
+    return [
+        ClockRun(
+            first_sequence=row.first_sequence,
+            started_at=row.started_at,
+            kind=RunKind(row.kind),
+            correction=row.correction,
+        )
+        for row in rows
+    ]
+
+
+def _settled_run(runs: list[ClockRun], head: int, measured: ClockMeasurement) -> ClockRun:
+    """The run that a manager's settlement begins. One that holds no event yet is settled once more."""
+    last = runs[-1] if runs and runs[-1].first_sequence == head + 1 else None
+    if last is None:
+        return ClockRun(
+            first_sequence=head + 1,
+            started_at=measured.true_time,
+            kind=RunKind.SETTLEMENT,
+            correction=measured.correction,
+        )
+    return msgspec.structs.replace(
+        last, started_at=last.started_at + measured.correction, correction=last.correction + measured.correction
+    )
