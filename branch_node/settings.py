@@ -18,6 +18,7 @@ from shared.runtime.settings import (
     ServiceSettings,
     SettingsError,
     TrustedProxies,
+    environment,
     load_settings,
 )
 
@@ -98,6 +99,8 @@ class BranchSettings(ServiceSettings):
 
 def load(directory: Path | None, **flags: Any) -> BranchSettings:
     """The settings of the node in a directory; a flag of None was not given. Raises SettingsError."""
+    if directory is None and environment("DIR") is None:
+        raise SettingsError("which node? Give its folder with --dir, or set LARDER_DIR")
     try:
         return load_settings(BranchSettings, {"dir": directory, **flags})
     except SettingsError as error:

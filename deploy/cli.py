@@ -1,8 +1,10 @@
 """The command `larder`: the services' command lines and the demo, each imported only when it is called."""
 
 import sys
+from difflib import get_close_matches
+from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +17,7 @@ COMMANDS = {
     "head-office": ("head_office.cli.app", "Head office: locations, items, keys, stock of the group, reports."),
     "transfer": ("transfer_coordinator.cli.app", "The transfer coordinator: move stock between locations."),
 }
+SERVICES = ("branch", "head-office", "transfer")
 DEBUG = "--debug"
 
 
@@ -22,6 +25,24 @@ class LarderGroup(LazyGroup):
     """The services' command lines and the demo."""
 
     lazy_commands = COMMANDS
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            meant = _services_with(args[0]) if args and hasattr(error, "message") else []
+            if meant and "Did you mean" not in str(error.message):  # type: ignore[attr-defined]
+                error.message = f"{error.message} Did you mean {' or '.join(meant)}?"  # type: ignore[attr-defined]
+            raise
+
+
+def _services_with(command: str) -> list[str]:
+    """The commands of services that are called so, or nearly so, as `'branch stock'`."""
+    found = []
+    for service in SERVICES:
+        known = import_module(f"{COMMANDS[service][0]}").COMMANDS
+        found += [f"'{service} {name}'" for name in get_close_matches(command, known, 1, 0.75)]
+    return found
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,7 +76,7 @@ def main() -> None:
         from shared.runtime.cli.errors import describe, print_error
 
         report = describe(error, debug_command=f"larder {DEBUG}")
-        print_error(report)
+        print_error(report, as_json="--json" in sys.argv)
         sys.exit(report.exit_code)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from branch_node.cli.command_hints import HINTS
 from shared.runtime.cli.service_app import service_app
 
 COMMANDS: Final = {
@@ -50,6 +51,7 @@ COMMANDS: Final = {
 app: Final = service_app(
     "A branch's node: record, count, import, serve, ship.",
     COMMANDS,
+    hints=HINTS,
     expected_errors=(
         "branch_node.database.store:AlreadyWriting",
         "branch_node.database.store:LocationDiffers",

@@ -7,7 +7,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from shared.event_record import change_text
-from shared.runtime.cli.output import flags, number, print_table, short_time, signed
+from shared.runtime.cli.output import flags, number, number_of, print_table, short_time, signed
 
 RECORDED_COLUMNS: Final = ("event#", "type", "item", "change+", "unit", "on hand#", "flags~")
 LOG_COLUMNS: Final = ("event#", "occurred@", "type", "item", "change+", "unit", "by~", "note~")
@@ -58,11 +58,11 @@ def print_explanation(answer: dict[str, Any], zone: ZoneInfo, most: int | None) 
     steps, older = _newest(answer["steps"], answer["older_steps"], most)
     rows: list[tuple[object, ...]] = [_step(answer["start"], zone)] if answer["start"] else []
     if older:
-        rows.append(("", "", f"{older} older events", "", "", ""))
+        rows.append(("", "", number_of(older, "older event"), "", "", ""))
     rows += [_step(each, zone) for each in steps]
     print_table(f"How it came about, times in {zone.key}", STEP_COLUMNS, rows, empty="No event counts.")
     left, older = _newest(answer["not_counted"], answer["older_not_counted"], most)
-    rows = [("", "", f"{older} older events", "", "")] if older else []
+    rows = [("", "", number_of(older, "older event"), "", "")] if older else []
     rows += [_left_out(each, zone) for each in left]
     if rows:
         print_table("What does not count", LEFT_OUT_COLUMNS, rows)

@@ -23,11 +23,11 @@ from branch_node.imports.row_reader import HeaderError
 from branch_node.imports.source_file import FileRefused, SourceFile
 from branch_node.settings import BranchSettings, load
 from shared.events import quantity_text
-from shared.runtime.cli.errors import REFUSED, CommandRefused
+from shared.runtime.cli.errors import REFUSED, CommandRefused, ErrorReport, print_error
 from shared.runtime.cli.output import AsJson, number, number_of, print_json, print_line, print_table
 from shared.runtime.cli.progress import file_progress
 from shared.runtime.clock import SystemClock
-from shared.runtime.settings import SettingsError
+from shared.runtime.settings import SettingsError, command_line
 
 EXAMPLE: Final = Path(__file__).parent / "import_map_example.toml"
 _A_FILE: Final = {"exists": True, "dir_okay": False, "readable": True}
@@ -74,7 +74,15 @@ def import_file(
             _recorder(load(directory), dry_run=dry_run) as recorder,
             file_progress(opened_file.bytes_on_disk) as report,
         ):
-            summary = ImportRun(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run).run(report)
+            run = ImportRun(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run)
+            try:
+                summary = run.run(report)
+            except KeyboardInterrupt:
+                given = (("--dir", directory), ("--rejects", rejects))
+                options = [word for option, value in given if value is not None for word in (option, value)]
+                again = command_line("branch", "import", file, "--map", map_file, *options)
+                _print_interrupted(run.so_far(), file, again, as_json=as_json)
+                raise
     except (MapError, HeaderError) as error:
         raise typer.BadParameter(str(error), param_hint="--map") from error
     except FileRefused as error:
@@ -82,6 +90,19 @@ def import_file(
     _report(summary, as_json)
     if summary.rejected or summary.conflicting:
         raise typer.Exit(REFUSED)
+
+
+def _print_interrupted(so_far: ImportSummary, file: Path, again: str, *, as_json: bool) -> None:
+    """Say how far an import was when it was interrupted, and the command that goes on with it."""
+    known = so_far.recorded + so_far.already_recorded
+    done = (
+        f"Interrupted in row {so_far.rows} of {file}; {number_of(known, 'row')} of it {'is' if known == 1 else 'are'} "
+        f"known to be recorded, and {'is' if known == 1 else 'are'} not recorded again."
+    )
+    if so_far.dry_run:
+        done = f"Interrupted in row {so_far.rows} of {file}; a dry run records nothing."
+    hint = f"Go on with the same command: {again}"
+    print_error(ErrorReport(done, hint=hint, code="interrupted", about={"rows": so_far.rows}), as_json=as_json)
 
 
 @contextmanager

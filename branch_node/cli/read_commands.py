@@ -11,8 +11,11 @@ from rich.markup import escape
 from rich.text import Text
 
 from branch_node.cli.event_tables import print_explanation, print_log
+from branch_node.cli.item_completion import complete_item
 from branch_node.cli.node_client import Directory, node_at, zone_of
 from branch_node.database.queries import BY_SEQUENCE
+from shared.events import EventType
+from shared.runtime.cli.arguments import one_of
 from shared.runtime.cli.output import AsJson, flags, local_time, number, number_of, print_json, print_line, print_table
 from shared.runtime.cli.service_client import read_items
 
@@ -22,7 +25,9 @@ _AS_OF = typer.Option("--as-of", help="RFC 3339 with offset: as things stood the
 
 
 def stock(
-    item: Annotated[str | None, typer.Argument(metavar="ITEM", help="One item; all if not given.")] = None,
+    item: Annotated[
+        str | None, typer.Argument(metavar="ITEM", help="One item; all if not given.", autocompletion=complete_item)
+    ] = None,
     directory: Directory = None,
     as_of: Annotated[str | None, _AS_OF] = None,
     low: Annotated[bool, typer.Option("--low", help="Only what is at or below its reorder level.")] = False,
@@ -61,7 +66,7 @@ def stock(
 def log(
     *,
     directory: Directory = None,
-    item: Annotated[str | None, typer.Option(help="Only this item's events.")] = None,
+    item: Annotated[str | None, typer.Option(help="Only this item's events.", autocompletion=complete_item)] = None,
     event_type: Annotated[str | None, typer.Option("--type", help="Only this type.")] = None,
     oldest: Annotated[bool, typer.Option("--oldest", help="From the beginning, in the order of the log.")] = False,
     after: Annotated[
@@ -71,12 +76,14 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """The events of this location, the newest first; with --oldest or --after in the order they were recorded."""
-    kind = None if event_type is None else event_type.upper().replace("-", "_")
+    kind = None if event_type is None else one_of(event_type, list(EventType), "--type")
     reached = None if after is None else BY_SEQUENCE.write(after)
     newest = None if oldest or after is not None else True
     with node_at(directory) as node:
         pages = read_items(node, "/v1/events", most=limit, after=reached, newest=newest, item_id=item, type=kind)
         found = list(pages)
+        if item is not None and not found:
+            node.get(f"/v1/stock/{quote(item, safe='')}")  # an item that is not known is refused, with the nearest
         status = node.get("/v1/status")
     if as_json:
         print_json({"items": found})
@@ -85,7 +92,7 @@ def log(
 
 
 def explain(
-    item: Annotated[str, typer.Argument(metavar="ITEM", help="The item's code.")],
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="The item's code.", autocompletion=complete_item)],
     directory: Directory = None,
     as_of: Annotated[str | None, _AS_OF] = None,
     every: Annotated[bool, typer.Option("--all", help=f"Every line, not the last {EXPLAINED} alone.")] = False,

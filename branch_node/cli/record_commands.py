@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
 from branch_node.cli.event_tables import print_recorded
+from branch_node.cli.item_completion import complete_item, complete_line
 from branch_node.cli.node_client import Directory, node_at
 from branch_node.settings import load
 from shared.events import BY_HAND
+from shared.runtime.cli.arguments import figure, item_lines, one_of
 from shared.runtime.cli.output import AsJson, print_json, print_table
 from shared.runtime.cli.pending_commands import post_command, post_pending
 
@@ -26,13 +29,13 @@ ALIASES: Final = {
 }
 _OCCURRED = typer.Option("--occurred-at", help="RFC 3339 with offset; now if not given.")
 _KEY = typer.Option("--key", help="Idempotency key; made and kept for you if not given.")
-_LINES = typer.Argument(metavar="ITEM=QUANTITY", help="Such as milk=2.5")
+_LINES = typer.Argument(metavar="ITEM=QUANTITY", help="Such as milk=2.5", autocompletion=complete_line)
 
 
 def record(
     *,
     event_type: Annotated[str, typer.Argument(metavar="TYPE", help=f"{', '.join(ALIASES)} or a full name.")],
-    item: Annotated[str, typer.Argument(metavar="ITEM", help="The item's code.")],
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="The item's code.", autocompletion=complete_item)],
     quantity: Annotated[
         str, typer.Argument(metavar="QUANTITY", help="In the item's base unit, at most three decimals.")
     ],
@@ -55,7 +58,7 @@ def record(
     body: dict[str, Any] = {
         "type": kind,
         "item_id": item,
-        "counted" if kind == "STOCKTAKE" else "quantity": quantity,
+        "counted" if kind == "STOCKTAKE" else "quantity": figure(quantity, "QUANTITY"),
         "reason": reason,
         "note": note,
         "occurred_at": occurred_at,
@@ -101,7 +104,7 @@ def order(
         body: dict[str, Any] = {"source": source, "reason": reason}
     else:
         path = "/v1/orders"
-        parsed = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in _pairs(lines or [])]
+        parsed = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in item_lines(lines or [])]
         body = {"order_id": order_id, "revision": revision, "lines": parsed, "source": source}
         body |= {"occurred_at": occurred_at}
     with node_at(directory) as node:
@@ -127,7 +130,7 @@ def count(
     """Record what was counted. An item that is not named was not counted; it is not zero."""
     given = [
         _given({"item_id": item_id, "counted": counted, "area": area, "occurred_at": occurred_at})
-        for item_id, counted in _pairs(lines)
+        for item_id, counted in item_lines(lines)
     ]
     body = _given({"count_id": count_id, "lines": given, "open": more or None})
     with node_at(directory) as node:
@@ -150,20 +153,11 @@ def count(
 
 
 def _kind(text: str) -> str:
-    kind = ALIASES.get(text.lower(), text.upper().replace("-", "_"))
-    if kind not in BY_HAND:
-        raise typer.BadParameter(
-            f"{text!r} is not recorded by hand; types are {', '.join(ALIASES)} and {', '.join(sorted(BY_HAND))}"
-        )
-    return kind
-
-
-def _pairs(lines: list[str]) -> list[tuple[str, str]]:
-    pairs = [line.rpartition("=") for line in lines]
-    for item_id, equals, quantity in pairs:
-        if not (item_id and equals and quantity):
-            raise typer.BadParameter(f"a line is ITEM=QUANTITY, such as milk=2.5, not {item_id + equals + quantity!r}")
-    return [(item_id, quantity) for item_id, _, quantity in pairs]
+    alias = ALIASES.get(text.lower())
+    if alias is not None:
+        return alias
+    near = get_close_matches(text.lower(), ALIASES)
+    return one_of(text, sorted(BY_HAND), "TYPE", also=near)
 
 
 def _cost(text: str | None) -> dict[str, str] | None:
@@ -172,7 +166,7 @@ def _cost(text: str | None) -> dict[str, str] | None:
     amount, _, currency = text.strip().partition(" ")
     if not currency:
         raise typer.BadParameter("a cost is an amount and a currency, such as '12.50 USD'")
-    return {"amount": amount, "currency": currency.strip().upper()}
+    return {"amount": figure(amount, "--cost"), "currency": currency.strip().upper()}
 
 
 def _reference(text: str | None) -> dict[str, str] | None:

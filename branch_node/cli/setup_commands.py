@@ -20,6 +20,8 @@ from branch_node.settings import DEFAULT_PORT, SERVICE, BranchSettings, load
 from branch_node.sync.sync_state import read_sync_state
 from shared.runtime.cli.errors import CommandRefused
 from shared.runtime.cli.output import AsJson, print_json, print_line, print_next
+from shared.runtime.cli.service_client import http_client
+from shared.runtime.client import RemoteProblem, Unreachable
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.settings import command_line, read_settings_file, write_settings_file
 
@@ -65,9 +67,24 @@ def init(
             "head office needs a key",
             "Give --key with the text that 'larder head-office locations add' printed for this location.",
         )
+    refused = _try_key(settings)
     made_key = _set_up(settings, new_key=new_key, changed=timezone is not None or day_start is not None)
     write_settings_file(settings.dir, {"service": SERVICE, **kept, **_keep(settings)})
-    _report(settings, made_key, began=not kept, as_json=as_json)
+    _report(settings, made_key, began=not kept, refused=refused, as_json=as_json)
+
+
+def _try_key(settings: BranchSettings) -> str | None:
+    """Why head office refuses the node's key; None where it does not, gives no answer or is not set."""
+    if settings.head_office is None or settings.key is None:
+        return None
+    with http_client(settings.head_office, settings.key.get_secret_value()) as client:
+        try:
+            client.get("/v1/sync/catalogue", limit=1)
+        except RemoteProblem as problem:
+            return (problem.detail or problem.title) if problem.status in {401, 403} else None
+        except Unreachable:
+            return None
+    return None
 
 
 def _set_up(settings: BranchSettings, *, new_key: bool, changed: bool) -> str | None:
@@ -113,7 +130,7 @@ def _keep(settings: BranchSettings) -> dict[str, Any]:
     }
 
 
-def _report(settings: BranchSettings, key: str | None, *, began: bool, as_json: bool) -> None:
+def _report(settings: BranchSettings, key: str | None, *, began: bool, refused: str | None, as_json: bool) -> None:
     next_steps = [command_line("branch", "serve", "--dir", settings.dir)]
     if settings.head_office is None:
         again = command_line("branch", "init", "--dir", settings.dir, "--head-office", "URL", "--key", "KEY")
@@ -125,6 +142,7 @@ def _report(settings: BranchSettings, key: str | None, *, began: bool, as_json: 
                 "dir": str(settings.dir),
                 "key": key,
                 "head_office": settings.head_office,
+                "key_refused": refused,
                 "witness": str(settings.witness_path),
                 "next": next_steps,
             }
@@ -134,6 +152,12 @@ def _report(settings: BranchSettings, key: str | None, *, began: bool, as_json: 
     print_line(f"[green]The node of {escape(settings.location)} in {escape(str(settings.dir))} {done}.[/]")
     if key is not None:
         print_line(f"Manager key, shown this once: [bold]{escape(key)}[/]")
+    if refused is not None:
+        again = command_line("branch", "init", "--dir", settings.dir, "--key", "KEY")
+        print_line(
+            f"[yellow]Head office at {escape(settings.head_office or '')} does not take the key: {escape(refused)}. "
+            f"The node works all the same and keeps every event; give it the right key with: {escape(again)}[/]"
+        )
     print_line(f"Witness: {escape(str(settings.witness_path))} (keep it where a restore of --dir does not touch it)")
     print_next(*next_steps)
 

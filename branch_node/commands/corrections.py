@@ -20,7 +20,7 @@ from shared.events import BY_HAND, Event, EventType, effect
 from shared.stock import Standing
 
 _TRANSFER: Final = "A transfer is undone by cancelling it at the coordinator, or by a transfer back."
-_RESERVATION: Final = "A reservation is released, not voided: POST /v1/reservations/{id}/release."
+_RESERVATION: Final = "A reservation is released, not voided."
 ALTERNATIVES: Final = {
     EventType.TRANSFER_OUT: _TRANSFER,
     EventType.TRANSFER_IN: "Send back what was not meant to come, by a transfer; a wrong figure is an ADJUSTMENT.",
@@ -34,7 +34,7 @@ ALTERNATIVES: Final = {
     EventType.RESERVATION_CONFIRMED: "What came back is a CUSTOMER_RETURN.",
     EventType.EVENT_VOIDED: "A void is not voided: record the event again.",
     EventType.EVENT_REVIEWED: "Review the event again, with another comment.",
-    EventType.ITEM_DEFINED: "Define the item again: PUT /v1/items/{item_id}.",
+    EventType.ITEM_DEFINED: "Define the item again, with what is right.",
     EventType.EPOCH_OPENED: "An epoch cannot be undone.",
 }
 """What to do instead, by type of event that cannot be voided."""
@@ -154,7 +154,7 @@ def _records(found: Sequence[Sealed]) -> tuple[BranchEventRecord, ...]:
     return tuple(record_of(each) for each in found)
 
 
-_WHOLE: Final = "Others of its command still stand: void it with `whole` (larder branch void EVENT_ID --whole)."
+_WHOLE: Final = "Others of its command still stand; void the whole of it: `whole`, or --whole at the command line."
 
 
 class ReviewEvent(_Correction):

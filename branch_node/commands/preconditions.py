@@ -39,9 +39,10 @@ def known_items(view: View, named: Sequence[tuple[str, str, str | None]]) -> dic
     """The items of lines given as (path of the line, item code, unit). The Problem names every unknown item."""
     unknown = [(path, item_id) for path, item_id, _ in named if view.item(item_id) is None]
     if unknown:
-        item_id = unknown[0][1]
+        item_id, others = unknown[0][1], len(unknown) - 1
+        more = f", nor {others} other{'s' if others > 1 else ''}" if others else ""
         raise UNKNOWN_ITEM(
-            f"there is no item {item_id!r}" + (f", nor {len(unknown) - 1} others" if len(unknown) > 1 else ""),
+            f"there is no item {item_id!r}{more}",
             item_id=item_id,
             errors=[{"field": f"{path}.item_id", "message": f"there is no item {name!r}"} for path, name in unknown],
         )

@@ -137,6 +137,10 @@ class ImportRun:
             self._summary.conflicts = str(self._conflicts.path)
         return self._summary
 
+    def so_far(self) -> ImportSummary:
+        """What is known of a run that was interrupted: the rows read, and the outcomes that had come in."""
+        return self._summary
+
     def _header(self, first: SourceRecord | None) -> list[str]:
         if first is not None and Conflicts.is_conflicts_header(first.cells):
             raise FileRefused(f"{self._file.path} holds conflicts: {CONFLICTS_HELP}")
@@ -161,7 +165,7 @@ class ImportRun:
             if record.fault is not None:
                 raise RowRejected(record.fault)
             if len(cells) != width:
-                raise RowRejected(f"has {len(cells)} cells, the header has {width}")
+                raise RowRejected(f"has {len(cells)} cell{'' if len(cells) == 1 else 's'}, the header has {width}")
             row = reader.add_lookups(cells)
             entry = reader.read(row)
             if isinstance(entry, str):

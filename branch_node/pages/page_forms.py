@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +15,7 @@ from branch_node.commands.event_inputs import EventContent, EventInput, entry_of
 from branch_node.model import Item, nearest_item_codes
 from shared.events import EventType
 from shared.runtime.clock import format_rfc3339
+from shared.runtime.decimal_comma import CommaFault, decimal_point
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.nearest_codes import MOST_SUGGESTIONS
 from shared.runtime.pages.words import BadLocalTime, holds_words, local_moment
@@ -192,8 +192,11 @@ def read_record(kind: FormKind, form: Mapping[str, str], items: Mapping[str, Ite
     amount = form["quantity"]
     if not amount:
         faults["quantity"] = FormFault("How much?", _HINTS["invalid-quantity"])
-    elif "," in amount:
-        amount = _decimal_point(amount, faults)
+    else:
+        try:
+            amount = decimal_point(amount)
+        except CommaFault as fault:
+            faults["quantity"] = FormFault(fault.detail, fault.hint)
     types = {kind.value: kind for kind, _ in labels.types}
     wanted = types.get(form["type"], labels.types[0][0])
     if labels.reasons and not form["reason"]:
@@ -234,19 +237,6 @@ def read_void(event_id: str, form: Mapping[str, str]) -> CorrectionContent:
         return void_of(event_id, _decode_void(msgspec.json.encode(body)))
     except Problem as problem:
         raise refused_by(problem) from problem
-
-
-_AMBIGUOUS: Final = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}")
-
-
-def _decimal_point(amount: str, faults: dict[str, FormFault]) -> str:
-    """Replace a decimal comma, the only one on some keyboards. A possible thousands separator is a fault."""
-    if _AMBIGUOUS.fullmatch(amount):
-        plain, point = amount.replace(",", ""), amount.replace(",", ".")
-        faults["quantity"] = FormFault(f"{amount} can be read in two ways.", f"Write {plain} or {point}.")
-    elif "." in amount or amount.count(",") > 1:
-        faults["quantity"] = FormFault(f"{amount[:40]} is not a figure.", _HINTS["invalid-quantity"])
-    return amount.replace(",", ".")
 
 
 def _occurred_at(text: str, zone: ZoneInfo, faults: dict[str, FormFault]) -> str | None:

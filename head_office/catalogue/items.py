@@ -11,13 +11,14 @@ from sqlalchemy import Connection, Row, select
 
 from head_office.catalogue.catalogue_history import Change, lock, publish
 from head_office.catalogue.locations import check_locations
-from head_office.database.office_schema import ITEM, REORDER_LEVEL
+from head_office.database.office_schema import ITEM, ITEM_ALIAS, REORDER_LEVEL
 from head_office.database.schema import ITEM_UNIT
 from head_office.problems import ITEM_NOT_FOUND, UNIT_FIXED, UNKNOWN_ITEM
 from shared.events import MAX_QUANTITY, code_fault, name_fault
 from shared.messages import CatalogueItem, ReorderLevel
 from shared.runtime.database.row_writes import upsert
-from shared.runtime.problems import invalid_request
+from shared.runtime.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
+from shared.runtime.problems import Problem, invalid_request
 
 
 class ItemChange(StrEnum):
@@ -68,8 +69,25 @@ def known_items(connection: Connection, item_ids: Iterable[str]) -> dict[str, Ca
     wanted = sorted(set(item_ids))
     found = {item.item_id: item for item in read_many(connection, wanted)}
     for missing in sorted(set(wanted) - set(found)):
-        raise UNKNOWN_ITEM(f"there is no item {missing}", item_id=missing)
+        raise _unknown(connection, missing)
     return found
+
+
+def check_seen(connection: Connection, item_id: str) -> None:
+    """Raise Problem 422 `unknown-item` for a code that is neither in the catalogue nor in any event or mapping."""
+    if read_many(connection, [item_id]):
+        return
+    recorded = select(ITEM_UNIT.c.item_id).where(ITEM_UNIT.c.item_id == item_id)
+    mapped = select(ITEM_ALIAS.c.alias).where(ITEM_ALIAS.c.alias == item_id)
+    if connection.execute(recorded.union_all(mapped).limit(1)).first() is None:
+        raise _unknown(connection, item_id)
+
+
+def _unknown(connection: Connection, item_id: str) -> Problem:
+    """422 `unknown-item`, with the nearest codes."""
+    rows = connection.execute(select(ITEM.c.item_id, ITEM.c.name, ITEM.c.barcode).limit(MOST_COMPARED))
+    near = nearest_codes(item_id, (Candidate(*row) for row in rows))
+    return UNKNOWN_ITEM(f"there is no item {item_id}", item_id=item_id, nearest=near)
 
 
 def read_many(connection: Connection, item_ids: Iterable[str]) -> list[CatalogueItem]:

@@ -15,6 +15,7 @@ from head_office.problems import LOCATION_EXISTS, LOCATION_NOT_FOUND, UNKNOWN_LO
 from shared.event_log import create_head
 from shared.events import code_fault, name_fault
 from shared.messages import CatalogueLocation, HeadMessage
+from shared.runtime.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
 from shared.runtime.problems import invalid_request
 
 DAY_START = 240  # 04:00, in minutes after midnight
@@ -94,7 +95,9 @@ def check_locations(connection: Connection, location_ids: Iterable[str]) -> None
     """Raise Problem 422 `unknown-location` for the first of the given locations that is not there."""
     wanted = sorted(set(location_ids))
     for missing in sorted(set(wanted) - known(connection, wanted)):
-        raise UNKNOWN_LOCATION(f"there is no location {missing}", location_id=missing)
+        rows = connection.execute(select(LOCATION.c.location_id, LOCATION.c.name).limit(MOST_COMPARED))
+        near = nearest_codes(missing, (Candidate(row.location_id, row.name) for row in rows))
+        raise UNKNOWN_LOCATION(f"there is no location {missing}", location_id=missing, nearest=near)
 
 
 def _check(location: CatalogueLocation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from head_office.cli.command_hints import HINTS
 from shared.runtime.cli.service_app import service_app
 
 COMMANDS: Final = {
@@ -35,4 +36,4 @@ COMMANDS: Final = {
     ),
 }
 
-app: Final = service_app("Head office: locations, items, keys, stock of the group, reports.", COMMANDS)
+app: Final = service_app("Head office: locations, items, keys, stock of the group, reports.", COMMANDS, hints=HINTS)

@@ -10,6 +10,7 @@ from head_office.catalogue import items, locations
 from head_office.cli.office_database import DatabaseUrl, Directory, read_all, transaction
 from shared.events import BadQuantity, parse_quantity, quantity_json, quantity_text
 from shared.messages import ReorderLevel
+from shared.runtime.cli.arguments import figure
 from shared.runtime.cli.output import AsJson, print_json, print_table
 
 levels_app = typer.Typer(
@@ -98,6 +99,6 @@ def _record(each: ReorderLevel) -> dict[str, object]:
 
 def _quantity(option: str, text: str) -> int:
     try:
-        return parse_quantity(text)
+        return parse_quantity(figure(text, option))
     except BadQuantity as error:
         raise typer.BadParameter(str(error), param_hint=option) from error

@@ -11,6 +11,7 @@ import typer
 from sqlalchemy import Connection, select
 
 from head_office.catalogue import locations
+from head_office.catalogue.items import check_seen
 from head_office.catalogue.locations import check_locations
 from head_office.cli.office_database import DatabaseUrl, Directory, report
 from head_office.database.schema import HEAD, now
@@ -56,6 +57,8 @@ def stock(
             known_at=settled,
         )
         rows, cut = found.rows, found.cut
+        if item is not None and not rows:
+            check_seen(connection, item)
         fresh = freshness(connection, {row.location_id for row in rows}, cut)
         figure_at = moment_text(at or cut.known_at or now(connection))
     about = {"as_of": as_of and figure_at, "known_at": _text(cut.known_at), "cut": cut.sequences, "next": None}

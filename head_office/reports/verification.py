@@ -155,7 +155,9 @@ class _LogCheck:
         rows = self._connection.execute(_COUNTED, {"location_id": self._location_id}).scalar_one()
         if rows != head.sequence:
             yield self._found(
-                "row-differs", f"there are rows for {rows} events, the head is at {head.sequence}", reached
+                "row-differs",
+                f"{rows} of its events have rows, the head is at {head.sequence}",
+                reached,
             )
 
     def _compare(self, frame: Frame, decoded: Decoded) -> Iterator[ConsolidationFinding]:

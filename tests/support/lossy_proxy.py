@@ -7,11 +7,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
 from hypothesis import strategies as st
+
+from tests.support.http_servers import http_server, send
 
 
 class Fault(StrEnum):
@@ -49,8 +51,7 @@ class LossyProxy:
         with self._lock:
             self.faults = list(faults)
 
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
+    def answer(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         with self._lock:
             fault = self.faults.pop(0) if handler.command == "POST" and self.faults else None
         answer: httpx.Response | None = None
@@ -61,49 +62,20 @@ class LossyProxy:
             handler.close_connection = True
             return
         if fault is Fault.GATEWAY:
-            _send(handler, 502, {"content-type": "text/html"}, b"<h1>Bad gateway</h1>")
+            send(handler, 502, {"content-type": "text/html"}, b"<h1>Bad gateway</h1>")
         elif fault is not None:
             problem = _PROBLEMS[fault]
             content = json.dumps(problem).encode()
-            _send(handler, problem["status"], {"content-type": "application/problem+json"}, content)
+            send(handler, problem["status"], {"content-type": "application/problem+json"}, content)
         else:
             assert answer is not None
             kept = {n: v for n, v in answer.headers.items() if n in {"content-type", "location", "set-cookie"}}
-            _send(handler, answer.status_code, kept, answer.content)
-
-
-def _send(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str], content: bytes) -> None:
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name, value)
-    handler.send_header("content-length", str(len(content)))
-    handler.end_headers()
-    handler.wfile.write(content)
+            send(handler, answer.status_code, kept, answer.content)
 
 
 @contextmanager
 def lossy_proxy(target: str) -> Iterator[LossyProxy]:
     """A proxy to the service at `target`, for the length of the `with`."""
     proxy = LossyProxy(target)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            proxy.answer(self)
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *_arguments: object) -> None:
-            """Nothing to the terminal."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with http_server(proxy.answer) as proxy.url:
         yield proxy
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

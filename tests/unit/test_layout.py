@@ -24,7 +24,7 @@ SHARED = {
     "stock_expressions", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
-    "client", "clock", "csv_table", "nearest_codes", "problems", "retry", "settings", "telemetry",
+    "client", "clock", "csv_table", "decimal_comma", "nearest_codes", "problems", "retry", "settings", "telemetry",
     "http", "database", "postgres", "cli", "pages",
 }  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
@@ -38,7 +38,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("projection",),
     ),
     "shared/runtime": (
-        ("clock", "csv_table", "nearest_codes", "problems", "retry", "settings", "telemetry"),
+        ("clock", "csv_table", "decimal_comma", "nearest_codes", "problems", "retry", "settings", "telemetry"),
         ("client", "database"),
         ("http", "postgres"),
         ("cli", "pages"),
@@ -95,6 +95,7 @@ SAME_IN_EACH_SERVICE = {
     "dependencies": "what its routes need of a request",
     "explanations": "a balance taken apart, at a branch and at head office",
     "verification": "whether its log and its projections are whole, at a branch and at head office",
+    "command_hints": "what to do at its command line after one of its problems",
     "item_commands": "the commands `items` of its command line",
     "setup_commands": "the commands `init` and `serve` of its command line",
     "page_routes": "the routes of its pages",

@@ -88,15 +88,17 @@ class TransferDetail(TransferDocument, frozen=True, kw_only=True, omit_defaults=
     journal: list[JournalDocument]
 
 
-def document(record: TransferRecord, now: int) -> TransferDocument:
-    """The document of a transfer at `now`."""
-    return TransferDocument(**_members(record, now))
+def document(record: TransferRecord, now: int, *, office_away: bool = False) -> TransferDocument:
+    """The document of a transfer at `now`; `office_away`: the last call to head office failed."""
+    return TransferDocument(**_members(record, now, office_away))
 
 
-def detail(record: TransferRecord, journal: list[JournalDocument], now: int) -> TransferDetail:
-    """The document of a transfer with its facts and its journal."""
+def detail(
+    record: TransferRecord, journal: list[JournalDocument], now: int, *, office_away: bool = False
+) -> TransferDetail:
+    """As `document`, with the transfer's facts and its journal."""
     return TransferDetail(
-        **_members(record, now),
+        **_members(record, now, office_away),
         token=record.token,
         attempts=record.attempts,
         last_step=record.last_step,
@@ -123,7 +125,7 @@ def sums(record: TransferRecord) -> TransferTotals:
     return totals(record.facts, record.transfer.source, record.transfer.destination)
 
 
-def _members(record: TransferRecord, now: int) -> dict[str, Any]:
+def _members(record: TransferRecord, now: int, office_away: bool) -> dict[str, Any]:
     transfer, known = record.transfer, sums(record)
     lines = [
         LineDocument(
@@ -140,7 +142,7 @@ def _members(record: TransferRecord, now: int) -> dict[str, Any]:
     return {
         "transfer_id": transfer.transfer_id,
         "state": record.state,
-        "why": why(record),
+        "why": why(record, office_away=office_away),
         "overdue": transfer.deadline is not None and transfer.deadline <= now and not record.ended,
         "source": transfer.source,
         "destination": transfer.destination,
@@ -173,6 +175,9 @@ _CONFLICTS: Final = {
     TransferConflict.LEFT_AFTER_REJECTION: "goods left {source} though the transfer had ended without any",
 }
 
+_AWAY: Final = "Head office cannot be reached now; the transfer goes on by itself once it can."
+_NOT_ASKED: Final = "Recorded; as far as is known here, nothing was asked of {source} yet. " + _AWAY
+
 _WAITS: Final = {
     State.REQUESTED: "Recorded; no instruction was sent yet.",
     State.OUT_PENDING: "{source} is instructed to send the goods, and has not answered.",
@@ -185,10 +190,15 @@ _WAITS: Final = {
 }
 
 
-def why(record: TransferRecord) -> str:
+def why(record: TransferRecord, *, office_away: bool = False) -> str:
     """The text that explains what the transfer waits for, or how it ended."""
     names = {"source": record.transfer.source, "destination": record.transfer.destination}
-    text = _end(record, names) if record.ended else _waits(record, names)
+    if record.ended:
+        text = _end(record, names)
+    elif office_away and record.state in {State.REQUESTED, State.OUT_PENDING} and record.attempts <= 1:
+        text = _NOT_ASKED.format(**names)
+    else:
+        text = _waits(record, names) + (f" {_AWAY}" if office_away else "")
     if record.conflict is not None:
         text += f" A person must act: {_CONFLICTS[record.conflict].format(**names)}."
     return text

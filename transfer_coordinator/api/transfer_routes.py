@@ -24,11 +24,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.events import code_fault
+from shared.runtime.client import Unreachable
 from shared.runtime.clock import Clock
 from shared.runtime.database.engine import snapshot, translate_driver_errors
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Authenticator, Principal, Role
 from shared.runtime.http.cursor import Cursor, Whole
+from shared.runtime.nearest_codes import Candidate, nearest_codes
 from shared.runtime.problems import (
     BODY_TOO_LARGE,
     FORBIDDEN,
@@ -102,6 +104,11 @@ class TransferApi:
     new_id: Callable[[int], UUID]
     has_rounds_thread: Callable[[], bool]
 
+    @property
+    def office_away(self) -> bool:
+        """Whether head office gave no answer to the last call."""
+        return isinstance(self.worker.head_office_error, Unreachable)
+
     def allow(self, roles: tuple[Role, ...]) -> Any:
         """The dependency that gives the caller, who must have one of these roles."""
         return Depends(self.authenticator.require(*roles))
@@ -146,6 +153,14 @@ class TransferApi:
             return
         if await run_in_threadpool(self.read, requested.transfer_id) is None:
             raise DEADLINE_PASSED("a transfer needs a deadline that is still to come")
+
+    def check_location(self, location_id: str) -> None:
+        """Raise Problem 422 where the group is known and has no such location."""
+        known = self.catalogue.known()
+        if known.version and location_id not in known.locations:
+            candidates = (Candidate(code, name) for code, name in known.locations.items())
+            near = nearest_codes(location_id, candidates)
+            raise UNKNOWN_LOCATION(f"there is no location {location_id}", location_id=location_id, nearest=near)
 
     async def visible(self, transfer_id: str, principal: Principal) -> TransferRecord:
         """A transfer that this caller may read. Raises Problem 404, 403."""
@@ -194,7 +209,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
 
     def answer(record: TransferRecord, status: int = 200) -> Response:
         headers = {"Location": f"/v1/transfers/{quote(record.transfer.transfer_id)}"} if status == 202 else None
-        return json_response(document(record, api.clock.now()), status, headers)
+        return json_response(document(record, api.clock.now(), office_away=api.office_away), status, headers)
 
     async def ended(
         request: Request, transfer_id: str, wait: float, act: Callable[[], Awaitable[TransferRecord]]
@@ -252,7 +267,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         "/v1/transfers",
         tags=["transfers"],
         summary="Transfers, the newest first",
-        responses={200: documented_answer(TransferPage, "One page"), **_responses(BAD_CURSOR)},
+        responses={200: documented_answer(TransferPage, "One page"), **_responses(BAD_CURSOR, UNKNOWN_LOCATION)},
     )
     def list_transfers(
         state: Listable | None = None,
@@ -272,6 +287,8 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
                 limit=limit,
                 now=api.clock.now(),
             )
+        if location_id is not None and not page.items:
+            api.check_location(location_id)
         return json_response(TransferPage(page.items, None if page.next is None else _CURSOR.write(page.next)))
 
     @app.get(
@@ -292,7 +309,8 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         def read() -> TransferDetail:
             with translate_driver_errors(), snapshot(api.engine) as connection:
                 record = load(connection, [transfer_id])[transfer_id].record
-                return detail(record, transfer_queries.journal(connection, transfer_id), api.clock.now())
+                journal = transfer_queries.journal(connection, transfer_id)
+                return detail(record, journal, api.clock.now(), office_away=api.office_away)
 
         return json_response(await run_in_threadpool(read))
 

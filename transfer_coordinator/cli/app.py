@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.runtime.cli.service_app import service_app
+from transfer_coordinator.cli.command_hints import HINTS
 
 COMMANDS: Final = {
     "init": (
@@ -24,4 +25,4 @@ COMMANDS: Final = {
     ),
 }
 
-app: Final = service_app("The transfer coordinator: move stock between locations.", COMMANDS)
+app: Final = service_app("The transfer coordinator: move stock between locations.", COMMANDS, hints=HINTS)

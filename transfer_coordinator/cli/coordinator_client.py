@@ -27,12 +27,13 @@ class CoordinatorClient:
     """A client, and how to follow a transfer with it.
 
     `drive` steps the coordinator where it is in this process, and does nothing where a server steps itself.
-    `poll_seconds`: the longest time between two looks at a transfer.
+    `drive_here`: it is in this process. `poll_seconds`: the longest time between two looks at a transfer.
     """
 
     client: ServiceClient
     drive: Callable[[], None] = lambda: None
     poll_seconds: float = 1.0
+    drive_here: bool = False
 
 
 @contextmanager
@@ -68,7 +69,7 @@ def coordinator(folder: Path | None, url: str | None, key: str | None) -> Iterat
 
         try:
             with in_process_client(built.app, key or built.local_key) as client:
-                yield CoordinatorClient(client, drive, 0.1)
+                yield CoordinatorClient(client, drive, 0.1, drive_here=True)
                 # The request's first instructions leave before the command ends; the next server continues from there.
                 drive()
                 built.worker.give_up_leases()

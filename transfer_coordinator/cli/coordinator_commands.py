@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from shared.event_record import change_text
+from shared.runtime.cli.arguments import item_lines, one_of
 from shared.runtime.cli.errors import REFUSED
 from shared.runtime.cli.output import UTC, AsJson, print_json, print_line, print_table, short_time
 from shared.runtime.cli.pending_commands import post_command, post_pending, state_folder
@@ -18,6 +19,8 @@ from shared.runtime.cli.progress import status_line
 from shared.runtime.cli.service_client import read_pages
 from shared.runtime.clock import SystemClock
 from transfer_coordinator.cli.coordinator_client import CoordinatorClient, Directory, coordinator
+from transfer_coordinator.saga.adoption import UNADOPTABLE
+from transfer_coordinator.saga.saga import State
 from transfer_coordinator.settings import settings_of
 
 COMPLETED: Final = "COMPLETED"
@@ -50,12 +53,16 @@ def create(
         "source": source,
         "destination": destination,
         "mode": "immediate",
-        "lines": [_line(text) for text in line],
+        "lines": [{"item_id": item, "quantity": quantity} for item, quantity in item_lines(line, "--line")],
     }
     if deadline is not None:
         body["deadline"] = deadline
     with coordinator(folder, url, key) as reached:
         document = _create(reached, folder, body, transfer_id, url)
+        if reached.drive_here:
+            # Its first instruction is sent now, so that the answer says whether head office took it.
+            reached.drive()
+            document = reached.client.get(f"/v1/transfers/{quote(document['transfer_id'], safe='')}")
         if wait:
             document = _follow(reached, document, timeout)
     _answer(document, as_json)
@@ -70,13 +77,6 @@ def _create(
         return post_command(reached.client, "/v1/transfers", {**body, "transfer_id": transfer_id})
     directory = settings_of(folder).dir if url is None else state_folder(url)
     return post_pending(reached.client, directory, "/v1/transfers", body, id_member="transfer_id")
-
-
-def _line(text: str) -> dict[str, str]:
-    item_id, equals, quantity = text.rpartition("=")
-    if not equals or not item_id or not quantity:
-        raise typer.BadParameter(f"{text!r} is not ITEM=QUANTITY, such as milk=2.5", param_hint="--line")
-    return {"item_id": item_id, "quantity": quantity}
 
 
 def _follow(reached: CoordinatorClient, document: Any, timeout: float) -> Any:
@@ -157,6 +157,8 @@ def list_transfers(
     as_json: AsJson = False,
 ) -> None:
     """Transfers, the newest first."""
+    if state is not None:
+        state = one_of(state, [*State, UNADOPTABLE], "--state")
     with coordinator(folder, url, key) as reached:
         pages = list(read_pages(reached.client, "/v1/transfers", most=most, state=state, location_id=location))
     found = [each for page in pages for each in page["items"]]

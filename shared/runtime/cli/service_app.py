@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 
 import typer
 
-from shared.runtime.cli.errors import describe_expected, print_error
+from shared.runtime.cli.errors import describe_expected, describe_usage, print_error
 from shared.runtime.cli.lazy_group import CommandTable, LazyGroup
 from shared.runtime.telemetry import configure_logging
 
@@ -15,27 +16,50 @@ class ServiceGroup(LazyGroup):
     """A lazy group that prints every expected error and ends with its exit code; other errors pass through."""
 
     expected_errors: ClassVar[tuple[str, ...]] = ()
+    hints: ClassVar[Mapping[str, str]] = {}
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.meta[AS_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         # A command prints its errors itself; `serve` configures its own logs.
         configure_logging(level="CRITICAL")
+        as_json = bool(ctx.meta.get(AS_JSON))
         try:
             return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
         except Exception as error:
-            report = describe_expected(error, self.expected_errors)
+            report = describe_usage(error) if as_json else None
+            report = report or describe_expected(error, self.expected_errors, self.hints)
             if report is None:
                 raise
-            print_error(report)
+            print_error(report, as_json=as_json)
             raise typer.Exit(report.exit_code) from error
 
 
-def service_app(help_line: str, commands: CommandTable, *, expected_errors: tuple[str, ...] = ()) -> typer.Typer:
-    """The application with these commands; `expected_errors` are the service's own, as `module:class`."""
-    own_errors = expected_errors
+AS_JSON: Final = "larder.as_json"
+"""Where a context's `meta` says whether the command is to print JSON."""
+
+
+def service_app(
+    help_line: str,
+    commands: CommandTable,
+    *,
+    expected_errors: tuple[str, ...] = (),
+    hints: Mapping[str, str] | None = None,
+) -> typer.Typer:
+    """The application with these commands.
+
+    `expected_errors` are the service's own, as `module:class`; `hints` its own hints, by the codes of its problems.
+    """
+    own_errors, own_hints = expected_errors, hints or {}
 
     class Commands(ServiceGroup):
         lazy_commands = commands
         expected_errors = own_errors
+        hints = own_hints
 
     app = typer.Typer(
         cls=Commands,

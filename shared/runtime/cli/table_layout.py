@@ -151,7 +151,8 @@ def _as_table(
         lines += _row(console, columns, headings, widths, heading=True)
         lines.append(Text((" " * GAP).join("─" * wide for wide in widths), style="dim"))
     for number in range(len(columns[0].cells)):
-        lines += [column.cells[number] for column in above if column.cells[number].plain]
+        for column in above:
+            lines += _broken(console, column.cells[number], width) if column.cells[number].plain else []
         lines += _row(console, columns, [column.cells[number] for column in columns], widths)
         lines += _apart(below, number, width)
     return lines

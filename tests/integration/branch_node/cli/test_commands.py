@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from deploy.cli import app
 from shared.runtime.client import ServiceClient
 from shared.runtime.http import running_file
 from tests.support.forked import larder, run_larder
+from tests.support.http_servers import problem_server
 from tests.support.lossy_proxy import FAULTS, Fault, lossy_proxy
 from tests.support.processes import RunningProcess
 
@@ -379,3 +381,75 @@ def test_a_command_given_until_it_is_answered_records_once(branch: Branch) -> No
                 assert branch.json("stock", "milk")["on_hand"] == before + 7
 
         once()
+
+
+def test_with_json_a_refusal_is_its_problem_document(branch: Branch) -> None:
+    branch.with_milk()
+    for arguments, code, expected in (
+        (("record", "delivery", "milc", "1"), REFUSED, {"code": "unknown-item", "status": 422, "nearest": ["milk"]}),
+        (("stock", "milc"), REFUSED, {"code": "item-not-found", "status": 404, "type": "/problems/item-not-found"}),
+        (("sync",), REFUSED, {"code": "refused", "title": "no head office is set"}),
+        (("record", "theft", "milk", "1"), WRONG_USAGE, {"code": "wrong-usage"}),
+        (("stocks",), WRONG_USAGE, {"code": "wrong-usage"}),
+        (("init", "--location", "BEY-01", "--port", "99999"), WRONG_USAGE, {"code": "wrong-settings"}),
+    ):  # fmt: skip
+        done = branch.run(*arguments, "--json")
+        document = json.loads(done.stdout)
+        assert (done.returncode, done.stderr) == (code, "")
+        assert {name: document.get(name) for name in expected} == expected
+        assert document["title"]
+
+
+def test_a_filter_with_a_typo_is_refused_with_the_nearest(branch: Branch) -> None:
+    branch.with_milk()
+    branch.json("items", "add", "tomato", "--name", "Tomatoes", "--unit", "kg")
+    assert "tomato" in branch.refused("log", "--item", "tomatoe")
+    assert "WASTE_RECORDED" in branch.refused("log", "--type", "waste", code=WRONG_USAGE)
+    assert "tomato" in branch.refused("stock", "tomatoe")
+    assert "delivery" in branch.refused("record", "delivry", "milk", "1", code=WRONG_USAGE)
+    assert branch.json("log", "--type", "waste-recorded", "--item", "tomato")["items"] == []
+
+
+def test_a_decimal_comma_is_taken(branch: Branch) -> None:
+    branch.with_milk()
+    assert branch.json("record", "delivery", "milk", "12,5", "--cost", "30,50 USD")["cost"]["amount"] == "30.50"
+    assert branch.json("order", "o", "milk=1,25")["recorded"][0]["quantity"] == 1.25
+    assert branch.json("count", "milk=11,5")["items"][0]["counted"] == 11.5
+    assert "can be read in two ways" in branch.refused("record", "delivery", "milk", "1,500", code=WRONG_USAGE)
+
+
+def test_item_codes_are_completed(branch: Branch, tmp_path: Path) -> None:
+    branch.with_milk()
+    for item in ("mint", "beer"):
+        branch.json("items", "add", item, "--name", item.title(), "--unit", "pc")
+
+    def completed(*words: str, folder: Path = branch.folder) -> list[str]:
+        line = ["larder", "branch", words[0], "--dir", str(folder), *words[1:]]
+        # The words as a shell gives them: quoted, and where the cursor is.
+        environment = {
+            "_LARDER_COMPLETE": "complete_bash", "COMP_WORDS": shlex.join(line), "COMP_CWORD": str(len(line) - 1),
+        }  # fmt: skip
+        result = CliRunner().invoke(app, [], env=environment, prog_name="larder")
+        return result.stdout.split()
+
+    assert completed("stock", "mi") == ["milk", "mint"]
+    assert completed("explain", "be") == ["beer"]
+    assert completed("record", "sale", "b") == ["beer"]
+    assert completed("order", "4711", "mi") == ["milk=", "mint="]
+    assert completed("count", "milk=2", "be") == ["beer="]
+    with branch.serve():
+        assert completed("log", "--item", "m") == ["milk", "mint"]
+    assert completed("stock", "m", folder=tmp_path / "nowhere") == []
+
+
+def test_a_key_that_head_office_refuses_is_said_at_once_and_the_node_works(branch: Branch) -> None:
+    refusal = {"status": 401, "code": "unauthenticated", "title": "No valid key", "detail": "the key is unknown"}
+    with problem_server(refusal) as url:
+        told = branch.run("init", "--location", "BEY-01", "--head-office", url, "--key", "lk_no")
+        assert told.returncode == 0
+        assert "does not take the key" in told.stdout
+        assert "--key KEY" in told.stdout
+        assert "the key is unknown" in branch.json("init", "--new-key")["key_refused"]
+    branch.json("items", "add", "milk", "--name", "Milk", "--unit", "l")
+    assert branch.json("record", "delivery", "milk", "1")["on_hand_after"] == 1
+    assert branch.json("init")["key_refused"] is None, "nobody answers: nothing is known of the key"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -150,7 +152,8 @@ def test_what_the_command_says(node: Path, tmp_path: Path) -> None:
     def run(*more: str | Path) -> tuple[int, str]:
         done = run_larder("branch", "import", good, "--map", map_file, "--dir", node, *more)
         assert "Traceback" not in done.stderr
-        return done.returncode, done.stdout + done.stderr
+        # The frame of a message about wrong usage breaks it where the path of this test is long.
+        return done.returncode, " ".join((done.stdout + done.stderr).replace("│", " ").split())
 
     code, said = run("--dry-run")
     assert code == 0
@@ -182,3 +185,22 @@ def test_what_the_command_says(node: Path, tmp_path: Path) -> None:
     assert "line 1" in said
     nowhere = run_larder("branch", "import", good, "--map", map_file, "--dir", tmp_path / "nowhere")
     assert nowhere.returncode == 2
+
+
+def test_interrupted_it_says_how_far_it_is_and_what_to_type(
+    node: Path, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    file, map_file = files
+    with larder("branch", "import", file, "--map", map_file, "--dir", node, output=tmp_path / "run.txt") as process:
+        wait_until(lambda: count(node) >= 1, 60, interval=0.005, what=process.text())
+        process.signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    said = process.text()
+    [row] = re.findall(r"Interrupted in row ([0-9]+) of", said)
+    [recorded] = re.findall(r"; ([0-9]+) rows? of it", said)
+    assert 0 <= int(recorded) <= int(row) <= ROWS
+    assert int(recorded) <= count(node)
+    [again] = re.findall(r"Go on with the same command: larder (.*)", said)
+    assert again == f"branch import {file} --map {map_file} --dir {node}"
+    known = count(node)
+    assert finish(node, files)["already_recorded"] == known

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from shared.events import Definition
 from shared.runtime.http import running_file
 from tests.support.branch_log import BranchLog
 from tests.support.events import MINUTE, NOON
+from tests.support.http_servers import http_server, send
 
 Run = Callable[..., Result]
 
@@ -65,7 +63,7 @@ def test_a_missing_location_is_hinted_at_with_commands(run: Run) -> None:
 def test_the_next_steps_name_the_address_of_the_running_service(run: Run, tmp_path: Path) -> None:
     run("init")
     assert "THIS-MACHINE:8000" in run("keys", "add", "--role", "coordinator").stdout
-    with a_listener() as url:
+    with http_server(lambda handler, _body: send(handler, 200, {}, b'{"status":"ok"}')) as url:
         running_file.write(tmp_path / "office", url, "")
         port = url.rpartition(":")[2]
         assert f"http://THIS-MACHINE:{port} " in run("keys", "add", "--role", "coordinator").stdout
@@ -74,22 +72,6 @@ def test_the_next_steps_name_the_address_of_the_running_service(run: Run, tmp_pa
             in run(*("locations", "add", "TRI-01", "--name", "Tripoli", "--timezone", "Asia/Beirut")).stdout
         )
     assert "THIS-MACHINE:8000" in run("keys", "add", "--role", "coordinator").stdout
-
-
-@contextmanager
-def a_listener() -> Iterator[str]:
-    """The address of a service that answers every GET."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b'{"status":"ok"}')
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def test_locations_and_keys(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +183,13 @@ def test_stock_and_log(run: Run, office: Engine) -> None:
     assert [(each["item_id"], each["on_hand"]) for each in then["items"]] == [("milk", 2.5)]
     assert then["cut"] == {"BEY-01": 2}
     assert as_json(run, "stock", "--total")["items"][0]["on_hand"] == 2
+    run("items", "add", "tea", "--name", "Tea", "--unit", "kg")
     assert as_json(run, "stock", "--item", "tea")["items"] == []
+    assert as_json(run, "stock", "--item", "milk", "--location", "BEY-02")["items"] == []
+    unknown = as_json(run, "stock", "--item", "mlik", exit_code=1)
+    assert (unknown["code"], unknown["status"]) == ("unknown-item", 422)
+    assert "tea" in run("stock", "--item", "teaa", exit_code=1).stderr
+    assert as_json(run, "stock", "--location", "BEY-1", exit_code=1)["nearest"][0] == "BEY-01"
     run("stock", "--as-of", "yesterday", exit_code=2)
     assert "unknown-location" in run("stock", "--location", "NO", exit_code=1).stderr
     lines = run("log", "BEY-01", "--json").stdout.splitlines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
@@ -15,6 +15,7 @@ from shared.messages import CatalogueItem, CatalogueLocation
 from shared.runtime.http.auth import generate_key
 from tests.integration.transfer_coordinator.office_model import OfficeModel
 from tests.support.forked import run_larder
+from tests.support.http_servers import http_server, send
 
 
 @pytest.fixture
@@ -26,32 +27,15 @@ def office() -> Iterator[tuple[OfficeModel, str]]:
     model.publish(item=CatalogueItem(item_id="milk", name="milk", unit="l"))
     lock = threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        request = httpx.Request(handler.command, f"http://office{handler.path}", content=body)
+        with lock:
+            model.work()
+            found = model.transport().handle_request(request)
+        send(handler, found.status_code, {}, found.content)
 
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            request = httpx.Request(self.command, f"http://office{self.path}", content=body)
-            with lock:
-                model.work()
-                answer = model.transport().handle_request(request)
-            self.send_response(answer.status_code)
-            self.send_header("content-length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *_arguments: object) -> None:
-            """Nothing to the terminal."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield model, f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with http_server(answer) as url:
+        yield model, url
 
 
 @pytest.fixture

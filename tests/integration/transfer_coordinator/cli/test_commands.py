@@ -57,8 +57,12 @@ def test_create_show_list_cancel(folder: Path, serving: bool, request: pytest.Fi
     assert (refused["state"], refused["end_reason"]) == ("REJECTED", "insufficient-stock")
     listed = run("list", "--dir", folder)
     assert [each["state"] for each in listed["items"]] == ["REJECTED", "COMPLETED"]
-    assert "transfer-ended" in run("cancel", "big", "--dir", folder, code=1)
-    assert "unknown-transfer" in run("show", "nobody", "--dir", folder, code=1)
+    assert run("cancel", "big", "--dir", folder, code=1)["code"] == "transfer-ended"
+    assert run("show", "nobody", "--dir", folder, code=1)["code"] == "unknown-transfer"
+    unknown = run("list", "--location", "BB", "--dir", folder, code=1)
+    assert (unknown["code"], unknown["nearest"]) == ("unknown-location", ["B"])
+    assert "COMPLETED" in run("list", "--state", "COMPLETE", "--dir", folder, code=2)["title"]
+    assert run("list", "--state", "completed", "--location", "B", "--dir", folder)["items"][0]["state"] == "COMPLETED"
 
 
 def test_for_people(folder: Path, served: RunningProcess) -> None:
@@ -127,7 +131,11 @@ def test_a_command_with_head_office_away_warns_on_standard_error(folder: Path) -
                 run("create", "--dir", folder, *LINES, "--transfer-id", "t2")
             done = run_larder("transfer", *arguments, "--dir", folder, "--json")
             assert done.stderr == "Head office cannot be reached; transfers wait until it can.\n", arguments
-            json.loads(done.stdout)
+            answer = json.loads(done.stdout)
+            if arguments[0] == "create":
+                assert answer["why"].startswith("Recorded; as far as is known here, nothing was asked of A yet.")
+        shown = run_larder("transfer", "create", *LINES, "--dir", folder, "--transfer-id", "t3").stdout
+        assert "nothing was asked of A yet. Head office cannot be reached now" in shown
 
 
 def test_a_command_whose_key_head_office_refuses_warns_on_standard_error(

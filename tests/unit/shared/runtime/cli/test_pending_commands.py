@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from shared.runtime.cli import pending_commands
 from shared.runtime.cli.errors import CommandRefused
 from shared.runtime.cli.pending_commands import FILE_NAME, MOST, post_command, post_pending
 from shared.runtime.client import RemoteProblem, ServiceClient
+from tests.support.http_servers import problem_server
 
 Answer = Callable[[httpx.Request], httpx.Response]
 BODY = {"item_id": "milk", "quantity": "1"}
@@ -86,31 +85,11 @@ def test_after_a_lost_answer_the_same_command_sends_the_same_id(service: Service
 
 
 @pytest.fixture
-def problem_server() -> Iterator[tuple[ServiceClient, dict[str, Any]]]:
+def refusing() -> Iterator[tuple[ServiceClient, dict[str, Any]]]:
     """A client of a server on this machine that answers every POST with the problem in the given dict."""
     problem: dict[str, Any] = {}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            content = json.dumps(problem).encode()
-            self.send_response(problem["status"])
-            self.send_header("content-type", "application/problem+json")
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_arguments: object) -> None:
-            """Nothing to the terminal."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    with ServiceClient(f"http://127.0.0.1:{server.server_address[1]}", sleep=lambda _: None) as client:
+    with problem_server(problem) as url, ServiceClient(url, sleep=lambda _: None) as client:
         yield client, problem
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.mark.parametrize(
@@ -128,13 +107,13 @@ def problem_server() -> Iterator[tuple[ServiceClient, dict[str, Any]]]:
     ],
 )
 def test_the_id_is_forgotten_only_where_the_outcome_is_known(
-    problem_server: tuple[ServiceClient, dict[str, Any]],
+    refusing: tuple[ServiceClient, dict[str, Any]],
     tmp_path: Path,
     status: int,
     recorded: object,
     forgotten: bool,
 ) -> None:
-    client, problem = problem_server
+    client, problem = refusing
     problem.update(status=status, code="some-problem", **({} if recorded is None else {"recorded": recorded}))
     with pytest.raises(RemoteProblem):
         post_pending(client, tmp_path, "/v1/events", BODY)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from fastapi import FastAPI, Request
 from shared.runtime.cli.service_client import find_running, in_process_client, read_items, read_pages
 from shared.runtime.client import ServiceClient
 from shared.runtime.http import running_file
+from tests.support.http_servers import http_server, send
 
 
 @pytest.fixture
@@ -22,22 +22,12 @@ def server() -> Iterator[tuple[str, list[str]]]:
     """Where it answers, and the paths it was asked for."""
     paths: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            paths.append(self.path)
-            self.send_response(200 if self.headers["Authorization"] == "Bearer right" else 401)
-            self.end_headers()
+    def answer(handler: BaseHTTPRequestHandler, _body: bytes) -> None:
+        paths.append(handler.path)
+        send(handler, 200 if handler.headers["Authorization"] == "Bearer right" else 401, {}, b"")
 
-        def log_message(self, *_arguments: object) -> None:
-            """Nothing to the terminal."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", paths
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with http_server(answer) as url:
+        yield url, paths
 
 
 def test_a_service_is_found_where_it_answers(server: tuple[str, list[str]], tmp_path: Path) -> None:

@@ -1,0 +1,22 @@
+"""What to do at the command line after a problem of the node, where its own hint names addresses of its API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+HINTS: Final[Mapping[str, str]] = {
+    "area-already-counted": "Give the count another --count-id, or the area the figure that it has.",
+    "busy": "Give the very same command again in a moment: it is recorded once, however often it is given.",
+    "future-date": "Correct --occurred-at; if this computer's clock is wrong, set it right first.",
+    "invalid-event": "See 'larder branch record --help' for what an event may carry.",
+    "invalid-quantity": "Write it like 12 or 12.5, with at most three decimals.",
+    "invalid-time": "Write it with its offset from UTC, like 2026-01-31T12:30:00+02:00; left out, it is now.",
+    "item-not-found": "'larder branch items' lists the codes; those in 'nearest' are like the one given.",
+    "order-superseded": "Give a higher --revision to change the order.",
+    "type-not-by-hand": "See 'larder branch --help': orders, counts, voids and reviews have commands of their own.",
+    "unknown-event": "'larder branch log' lists the events.",
+    "unknown-item": "'larder branch items' lists the codes; 'larder branch items add' defines one that is missing.",
+    "unknown-order": "Check the order's id, and its --source.",
+    "unit-differs": "Give the quantity in the item's base unit.",
+}

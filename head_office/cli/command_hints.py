@@ -1,0 +1,22 @@
+"""What to do at the command line after a problem of head office, where its own hint names addresses of its API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_LOCATIONS: Final = (
+    "'larder head-office locations list' lists them, 'larder head-office locations add' adds one that is missing."
+)
+HINTS: Final[Mapping[str, str]] = {
+    "item-not-found": "'larder head-office items list' lists the items.",
+    "last-admin-key": "Issue another one first: larder head-office keys add --role admin",
+    "location-exists": "Choose another code, or change it with 'larder head-office locations change'. "
+    "A lost key is replaced with 'larder head-office keys add --role branch --location LOCATION'.",
+    "location-not-found": _LOCATIONS,
+    "not-waiting": "'larder head-office items waiting' lists those that wait.",
+    "nothing-known": "'larder head-office stock' lists what is known.",
+    "unknown-item": "'larder head-office items list' lists the items, 'larder head-office items add' adds one.",
+    "unknown-key": "'larder head-office keys list' lists the keys.",
+    "unknown-location": _LOCATIONS,
+}

@@ -1,0 +1,44 @@
+"""Words of command lines that several commands read: figures, lines of items, names out of a closed list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+import typer
+
+from shared.runtime.decimal_comma import CommaFault, decimal_point
+
+
+def figure(text: str, option: str | None = None) -> str:
+    """A figure, its decimal comma replaced by a point. Raises BadParameter."""
+    try:
+        return decimal_point(text)
+    except CommaFault as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def item_lines(lines: Sequence[str], option: str | None = None) -> list[tuple[str, str]]:
+    """(item, quantity) of each ITEM=QUANTITY. Raises BadParameter."""
+    found = []
+    for line in lines:
+        item_id, equals, quantity = line.rpartition("=")
+        if not (item_id and equals and quantity):
+            raise typer.BadParameter(f"{line!r} is not ITEM=QUANTITY, such as milk=2.5", param_hint=option)
+        found.append((item_id, figure(quantity, option)))
+    return found
+
+
+def one_of(text: str, names: Iterable[str], option: str, *, also: Iterable[str] = ()) -> str:
+    """A name of a list, in any case and with - for _. Raises BadParameter with the nearest, else with all of them.
+
+    `also` are other words that people use for some of them; they are only suggested for.
+    """
+    known = list(names)
+    wanted = text.upper().replace("-", "_")
+    if wanted in known:
+        return wanted
+    parts = [name for name in known if wanted and wanted in name.split("_")]
+    near = list(dict.fromkeys([*parts, *get_close_matches(wanted, known), *also]))[:3]
+    said = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(known)}."
+    raise typer.BadParameter(f"there is no {text!r}. {said}", param_hint=option)
