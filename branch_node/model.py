@@ -24,7 +24,10 @@ from shared.stock import Movement, Standing
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One item of the branch's catalogue. `defined_here`: defined by this branch and not yet known to head office."""
+    """One item of the branch's catalogue. `defined_here`: defined by this branch and not yet known to head office.
+
+    `stands_for`: head office mapped this code to that item of the group.
+    """
 
     item_id: str
     name: str
@@ -33,6 +36,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     barcode: str | None = None
     strict: bool = False
     defined_here: bool = False
+    stands_for: str | None = None
 
 
 def nearest_item_codes(item_id: str, items: Iterable[Item]) -> list[str]:
@@ -110,6 +114,9 @@ class View(Protocol):
         """A new UUIDv7 as text."""
 
     def item(self, item_id: str) -> Item | None: ...
+
+    def codes(self, item_id: str) -> list[str]:
+        """The codes under which this log has an item: its own, unless that stands for another item, and its aliases."""
 
     def standing(self, item_id: str) -> Standing:
         """The standing of an item as folded; `reserved` still includes expired reservations."""

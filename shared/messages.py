@@ -119,12 +119,20 @@ class CatalogueLocation(_Message, frozen=True, kw_only=True):
     day_start: int
 
 
+class CatalogueAlias(_Message, frozen=True, kw_only=True):
+    """At this location, the code `alias` stands for the group's item `item_id`."""
+
+    location_id: Id
+    alias: Id
+    item_id: Id
+
+
 CATALOGUE_START = "0" * 64
 """The catalogue's hash at version 0."""
 
 
 class CatalogueEntry(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """One change of the catalogue: at most one of the last four fields is set. `hash` chains over the entries before.
+    """One change of the catalogue: at most one of the last five fields is set. `hash` chains over the entries before.
 
     With none of them set it stands for one or more changes, up to `version`, that are not for this reader.
     """
@@ -135,6 +143,7 @@ class CatalogueEntry(_Message, frozen=True, kw_only=True, omit_defaults=True):
     key: CatalogueKey | None = None
     reorder_level: ReorderLevel | None = None
     location: CatalogueLocation | None = None
+    alias: CatalogueAlias | None = None
 
 
 class CataloguePage(_Message, frozen=True, kw_only=True, omit_defaults=True):

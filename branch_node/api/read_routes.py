@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from branch_node.api.dependencies import READERS, ApiNode, RequestContext, problems
 from branch_node.commands.input_fields import moment
-from branch_node.database import queries
+from branch_node.database import queries, stock_figures
 from branch_node.database.explanations import ExplanationRecord, explanation
 from branch_node.database.queries import SiteTransfer
 from branch_node.database.schema import LOG
@@ -143,7 +143,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
     def stock(after: After = None, limit: Limit = 100) -> Response:
         place = queries.BY_ITEM.read(after)
         with node.store.reading() as connection:
-            return json_response(queries.stock(connection, now=node.clock.now(), after=place, limit=limit))
+            return json_response(stock_figures.stock(connection, now=node.clock.now(), after=place, limit=limit))
 
     @router.get(
         "/stock/low",
@@ -154,7 +154,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
     def low(after: After = None, limit: Limit = 100) -> Response:
         place = queries.BY_ITEM.read(after)
         with node.store.reading() as connection:
-            return json_response(queries.low_stock(connection, now=node.clock.now(), after=place, limit=limit))
+            return json_response(stock_figures.low_stock(connection, now=node.clock.now(), after=place, limit=limit))
 
     @router.get(
         "/stock/{item_id:code}",
@@ -166,7 +166,7 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         at = moment(as_of, "as_of")
         try:
             with node.store.reading() as connection:
-                return json_response(queries.stock_of(connection, item_id, now=node.clock.now(), as_of=at))
+                return json_response(stock_figures.stock_of(connection, item_id, now=node.clock.now(), as_of=at))
         except Problem as problem:
             raise _with_nearest_codes(node, problem) from None
 

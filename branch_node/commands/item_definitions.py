@@ -28,6 +28,7 @@ class DefineItem(KeyedCommand):
         item = _item(item_id, definition)
         known = view.item(item_id)
         if known is not None:
+            item = msgspec.structs.replace(item, stands_for=known.stands_for)
             if known == msgspec.structs.replace(item, defined_here=known.defined_here):
                 return Decision(answer=item_record(known))
             if not known.defined_here:
@@ -63,4 +64,6 @@ def _item(item_id: str, definition: Definition) -> Item:
 
 def item_record(item: Item) -> ItemRecord:
     """The answered record of an item, without its reorder level."""
-    return ItemRecord(**msgspec.structs.asdict(item))
+    members = msgspec.structs.asdict(item)
+    del members["stands_for"]
+    return ItemRecord(**members)

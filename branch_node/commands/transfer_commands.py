@@ -93,8 +93,11 @@ class KeepTokens(Command):
 
 
 def _stock(view: View, item_id: str) -> SiteStock | None:
+    """The item's stock under all its codes here. Its own code may stand for another item: then it is unknown here."""
     item = view.item(item_id)
-    return None if item is None else SiteStock(item.unit, view.available(item_id))
+    if item is None or item.stands_for is not None:
+        return None
+    return SiteStock(item.unit, sum(view.available(code) for code in view.codes(item_id)))
 
 
 def _digest(instruction: Instruction) -> str:

@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import Connection
 
 from branch_node.database.lookups import sealed_where
-from branch_node.database.queries import item_row, stock_record
 from branch_node.database.schema import LOG
+from branch_node.database.stock_figures import codes_of, item_row, stock_record
 from branch_node.problems import ITEM_NOT_FOUND
 from branch_node.records import BranchEventRecord, StockRecord, record_of
+from shared.code_sums import merged_explanation
 from shared.event_record import Number
 from shared.events import quantity_json
 from shared.projection import movements_of
@@ -23,9 +24,10 @@ _CHUNK: Final = 500
 
 
 class ExplainedStep(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One event and the figures after it; on a count also what the fold expected there."""
+    """One event and the figures after it; on a count also what the fold expected there. `recorded_as`: its code."""
 
     event: BranchEventRecord
+    recorded_as: str | None
     on_hand: Number
     reserved: Number
     expected: Number | None = None
@@ -57,17 +59,15 @@ def explanation(
     connection: Connection, location_id: str, item_id: str, *, now: int, as_of: int | None
 ) -> ExplanationRecord:
     """Explain what stands of an item, now or as of a moment (microseconds UTC). Raises 404 `item-not-found`."""
-    item = item_row(connection, item_id)
-    movements = movements_of(connection, LOG, location_id, item_id)
-    if item is None and not movements:
+    meant, codes = codes_of(connection, item_id)
+    item = item_row(connection, meant)
+    movements = {code: movements_of(connection, LOG, location_id, code) for code in codes}
+    if item is None and not any(movements.values()):
         raise ITEM_NOT_FOUND(f"there is no item {item_id!r}", item_id=item_id)
-    if as_of is None:
-        # As the projection counts: everything recorded. A reservation is over at its expiry all the same.
-        moment = max(now, max((each.occurred_at for each in movements), default=now))
-        explained = explain(movements, as_of=moment)
-    else:
-        moment = as_of
-        explained = explain(movements, as_of=as_of)
+    # Now is as the projection counts: everything recorded. A reservation is over at its expiry all the same.
+    latest = max((each.occurred_at for found in movements.values() for each in found), default=now)
+    moment = max(now, latest) if as_of is None else as_of
+    explained = merged_explanation({code: explain(found, as_of=moment) for code, found in movements.items()})
     dropped = sorted(explained.not_counted, key=lambda each: each.movement.sequence)
     steps, left_out = explained.steps[-SHOWN:], dropped[-SHOWN:]
     shown = [*([explained.start] if explained.start is not None else []), *steps]
@@ -75,7 +75,7 @@ def explanation(
     balance = explained.balance
     standing = Standing(balance.on_hand, balance.reserved, balance.last_count, recount=balance.recount)
     return ExplanationRecord(
-        stock=stock_record(item_id, standing, now if as_of is None else as_of, item),
+        stock=stock_record(meant, standing, now if as_of is None else as_of, item),
         variance=quantity_json(balance.variance),
         start=_step(explained.start, records) if explained.start is not None else None,
         steps=[_step(each, records) for each in steps],
@@ -101,6 +101,7 @@ def _records(connection: Connection, movements: Iterable[Movement]) -> dict[int,
 def _step(step: Step, records: dict[int, BranchEventRecord]) -> ExplainedStep:
     shown = ExplainedStep(
         event=records[step.movement.sequence],
+        recorded_as=records[step.movement.sequence].item_id,
         on_hand=quantity_json(step.on_hand),
         reserved=quantity_json(step.reserved),
     )

@@ -58,10 +58,18 @@ ITEM: Final = Table(
     Column("barcode", Text),
     Column("strict", _Flag, nullable=False),
     Column("defined_here", _Flag, nullable=False),  # by this branch, not yet known to head office
+    Column("stands_for", Text),  # the group's item that head office mapped this code to
 )
 
 # Nearly always empty, so the trigger's query costs next to nothing.
 Index("item_strict", ITEM.c.item_id, sqlite_where=text("strict"), postgresql_where=text("strict"))
+
+Index(
+    "item_stands_for",
+    ITEM.c.stands_for,
+    sqlite_where=text("stands_for IS NOT NULL"),
+    postgresql_where=text("stands_for IS NOT NULL"),
+)
 
 REORDER_LEVEL: Final = Table(
     "reorder_level",

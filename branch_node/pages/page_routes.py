@@ -19,7 +19,7 @@ from starlette.responses import Response
 from branch_node.api.dependencies import MANAGERS, RECORDERS, ApiNode, actor_of
 from branch_node.commands.corrections import ALTERNATIVES, VoidEvent, still_standing
 from branch_node.commands.event_commands import RecordEvent
-from branch_node.database import queries
+from branch_node.database import stock_figures
 from branch_node.database.lookups import event_by_id, first_by_key, sealed_where, voids_of
 from branch_node.database.schema import LOG
 from branch_node.model import Command
@@ -220,7 +220,7 @@ class _BranchPages:
         if found is None or found.event.item_id is None:
             return None
         voids = voids_of(connection, [found.event.sequence])
-        stock = queries.stock_of(connection, found.event.item_id, now=self.site.clock.now(), as_of=None)
+        stock = stock_figures.stock_of(connection, found.event.item_id, now=self.site.clock.now(), as_of=None)
         others = still_standing(connection, found.event) if voids else []
         (row,) = self._events([found], voids)
         return {
@@ -239,7 +239,7 @@ class _BranchPages:
         query = Form(dict(request.query_params))
         show = StockFilter(query["show"]) if query["show"] in set(StockFilter) else StockFilter.ALL
         with self._node.store.reading() as connection:
-            stock = queries.stock(connection, now=self.site.clock.now(), after=None, limit=MOST_ITEMS)
+            stock = stock_figures.stock(connection, now=self.site.clock.now(), after=None, limit=MOST_ITEMS)
             rows = stock_rows(search_items(query["q"], self._node.writer.items.values()), stock.items, show)
             return self._show(
                 request,

@@ -1,4 +1,4 @@
-"""The command that applies changes of head office's catalogue: items, reorder levels, API keys, the location."""
+"""The command that applies changes of head office's catalogue: items, mappings, reorder levels, keys, the location."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, select
 
 from branch_node.database.schema import API_KEY, LOG, REORDER_LEVEL
 from branch_node.model import Command, Decision, Item, Location, View, Write
 from branch_node.sync.sync_state import sync_state_write
-from shared.messages import CatalogueEntry, CatalogueItem, CatalogueKey, ReorderLevel
+from shared.messages import CatalogueAlias, CatalogueEntry, CatalogueItem, CatalogueKey, ReorderLevel
 from shared.runtime.database.row_writes import upsert_rows
 from shared.runtime.http.auth import Role
 from shared.runtime.telemetry import get_logger
@@ -54,7 +55,12 @@ class ApplyCatalogue(Command):
         location: Location | None = None
         for entry in self.entries:
             if entry.item is not None:
-                items[entry.item.item_id] = _item(view, entry.item)
+                known = items.get(entry.item.item_id) or view.item(entry.item.item_id)
+                items[entry.item.item_id] = _item(view, entry.item, known)
+            if entry.alias is not None and entry.alias.location_id == here:
+                mapped = _mapped(items.get(entry.alias.alias) or view.item(entry.alias.alias), entry.alias)
+                if mapped is not None:
+                    items[mapped.item_id] = mapped
             if entry.key is not None and entry.key.role in PEOPLE:
                 keys[entry.key.key_id] = entry.key
             if entry.reorder_level is not None and entry.reorder_level.location_id == here:
@@ -83,8 +89,16 @@ class ApplyCatalogue(Command):
         )
 
 
-def _item(view: View, received: CatalogueItem) -> Item:
-    known = view.item(received.item_id)
+def _mapped(known: Item | None, received: CatalogueAlias) -> Item | None:
+    if known is None:
+        # Head office maps codes that this log has, and an item of the log is in the catalogue.
+        log.error("head office maps a code that is not known here", code=received.alias, item=received.item_id)
+        return None
+    meant = None if received.item_id == received.alias else received.item_id
+    return msgspec.structs.replace(known, stands_for=meant)
+
+
+def _item(view: View, received: CatalogueItem, known: Item | None) -> Item:
     unit = received.unit
     if known is not None and known.unit != received.unit and _was_used(view.connection, received.item_id):
         # The base unit is fixed after the first event. Head office reports the conflict; the old unit stays here.
@@ -100,6 +114,7 @@ def _item(view: View, received: CatalogueItem) -> Item:
         barcode=received.barcode,
         strict=view.location.location_id in received.strict_at,
         defined_here=False,
+        stands_for=None if known is None else known.stands_for,
     )
 
 

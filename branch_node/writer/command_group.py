@@ -29,7 +29,7 @@ from branch_node.database.past_standing import MOST, PastStandings
 from branch_node.database.schema import CLOCK_RUN, ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
 from branch_node.model import Command, Decision, Item, Location, OrderState, RecordedCommand, RunKind
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
-from branch_node.writer.committed_state import CommittedState
+from branch_node.writer.committed_state import CommittedState, mapped_codes
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append
 from shared.events import Event, EventNotUnderstood
@@ -298,6 +298,7 @@ class CommandGroup:
         committed.standings.update(self._standings)
         if self._items:
             committed.items = {**committed.items, **self._items}  # a new dict: other threads iterate the old one
+            committed.mapped = self._mapped()
 
     # The View of the commands
 
@@ -318,6 +319,15 @@ class CommandGroup:
 
     def item(self, item_id: str) -> Item | None:
         return self._items.get(item_id) or self._committed.items.get(item_id)
+
+    def codes(self, item_id: str) -> list[str]:
+        mapped = self._mapped()
+        own = [] if item_id in mapped else [item_id]
+        return own + sorted(code for code, meant in mapped.items() if meant == item_id)
+
+    def _mapped(self) -> dict[str, str]:
+        kept = {code: meant for code, meant in self._committed.mapped.items() if code not in self._items}
+        return kept | mapped_codes(self._items.values())
 
     def standing(self, item_id: str) -> Standing:
         return self._standings.get(item_id) or self._committed.standings.get(item_id) or NOTHING

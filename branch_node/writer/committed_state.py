@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, select
 
 from branch_node.database.lookups import (
@@ -25,4 +27,10 @@ class CommittedState:
         self.standings = load_standings(connection, STOCK, location.location_id)
         # Few branches have any; the others are spared a query per group.
         self.keeps_answers = bool(kept_answers(connection, None))
-        self.items = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
+        self.items: dict[str, Item] = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
+        self.mapped = mapped_codes(self.items.values())
+
+
+def mapped_codes(items: Iterable[Item]) -> dict[str, str]:
+    """The item of the group that each mapped code stands for."""
+    return {item.item_id: item.stands_for for item in items if item.stands_for is not None}

@@ -26,7 +26,7 @@ from head_office.database.receipts import ReceiptPlace, receipts
 from head_office.database.schema import now
 from head_office.problems import BAD_CURSOR, NOTHING_KNOWN, PROBLEMS, UNKNOWN_LOCATION
 from head_office.reports.event_list import EventFilter, events
-from head_office.reports.explanations import codes_at, explain
+from head_office.reports.explanations import explain
 from head_office.reports.freshness import freshness
 from head_office.reports.group_stock import StockKey, StockReport, stock, totals
 from head_office.reports.known_at import Cut
@@ -163,16 +163,18 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
             raise out_of_range("location_id", "a figure is explained for one location: name it")
         with office.reporting(moment("known_at", known_at)) as (connection, settled):
             check_locations(connection, [wanted])
-            codes = codes_at(connection, wanted, item_id)
-            tried = sorted(codes, key=lambda each: each != item_id) if recorded_as is None else [recorded_as]
-            at = moment("as_of", as_of)
-            found = None
-            for code in tried:
-                if found is None and code in codes:
-                    found = explain(connection, wanted, code, as_of=at, known_at=settled, limit=limit)
+            found = explain(
+                connection,
+                wanted,
+                item_id,
+                recorded_as=recorded_as,
+                as_of=moment("as_of", as_of),
+                known_at=settled,
+                limit=limit,
+            )
         if found is None:
             raise NOTHING_KNOWN(f"nothing is known of {item_id} at {wanted}", item_id=item_id, location_id=wanted)
-        return json_response(explanation_out(found, item_id, [each for each in codes if each != found.item_id]))
+        return json_response(explanation_out(found))
 
     _add_event_route(app, office)
 

@@ -1,4 +1,4 @@
-"""The catalogue's history: every change of items, locations, reorder levels and keys has a version and a chained hash.
+"""The catalogue's history: each change of items, their mappings, locations, levels and keys has a version and a hash.
 
 One chain for the group. A branch is sent the changes for it; each run of other changes is one entry of its page with
 nothing but the version and hash it leads to (`shared.messages.read_catalogue_page` verifies
@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, func, insert, or_, select, text, update
 
 from head_office.database.office_schema import CATALOGUE_CHANNEL, CATALOGUE_ENTRY, CATALOGUE_HEAD
 from shared.messages import (
     CATALOGUE_START,
+    CatalogueAlias,
     CatalogueEntry,
     CatalogueItem,
     CatalogueKey,
@@ -28,15 +29,32 @@ from shared.messages import (
 
 MAX_PAGE: Final = 1_000
 
-Content = CatalogueItem | CatalogueKey | ReorderLevel | CatalogueLocation
+Content = CatalogueItem | CatalogueKey | ReorderLevel | CatalogueLocation | CatalogueAlias
 
 _KINDS: Final[dict[str, type[Content]]] = {
     "item": CatalogueItem,
     "key": CatalogueKey,
     "reorder_level": ReorderLevel,
     "location": CatalogueLocation,
+    "alias": CatalogueAlias,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+_SUBJECTS: Final = {
+    "item": "item_id",
+    "key": "key_id",
+    "reorder_level": "item_id",
+    "location": "location_id",
+    "alias": "alias",
+}
+"""The member of the content that says what an entry is about."""
+_FOR_BRANCHES_ALONE: Final = ("reorder_level", "alias")
+
+# One moment for all changes of a transaction, so that none is known without the others.
+_KNOWN_FROM: Final = text(
+    "SELECT set_config('larder.known_from', coalesce(nullif(current_setting('larder.known_from', true), ''),"
+    " larder_received_at()::text), true)::bigint"
+)
+
 _decode: Final = {name: msgspec.json.Decoder(kind).decode for name, kind in _KINDS.items()}
 
 
@@ -66,9 +84,13 @@ def lock(connection: Connection) -> None:
 
 
 def publish(connection: Connection, changes: Sequence[Change]) -> int:
-    """Add the changes to the history, in order, and notify the waiting routes; the newest version."""
+    """Add the changes to the history, in order, and notify the waiting routes; the newest version.
+
+    From its moment on until the transaction ends a report known at a moment waits for it, as for an ingest.
+    """
     lock(connection)
     version, digest = read_head(connection)
+    known_from = connection.execute(_KNOWN_FROM).scalar_one() if changes else 0
     previous = bytes.fromhex(digest)
     rows: list[dict[str, object]] = []
     for change in changes:
@@ -79,6 +101,8 @@ def publish(connection: Connection, changes: Sequence[Change]) -> int:
             {
                 "version": version,
                 "kind": kind,
+                "subject": getattr(change.content, _SUBJECTS[kind]),
+                "known_from": known_from,
                 "location_id": change.location_id,
                 "told": change.published,
                 "content": msgspec.json.encode(change.content).decode(),
@@ -95,8 +119,9 @@ def publish(connection: Connection, changes: Sequence[Change]) -> int:
 def page(connection: Connection, after: int, limit: int, location: str | None) -> CataloguePage:
     """The changes after a version for one location's branch; None: for the coordinator.
 
-    A branch gets every item, its own location and reorder levels, and the keys that are valid at it; the coordinator
-    every item, location and key of a person, but no reorder level. `limit` counts published entries, at most MAX_PAGE.
+    A branch gets every item, its own location, reorder levels and mappings, and the keys that are valid at it; the
+    coordinator every item, location and key of a person, but no reorder level and no mapping. `limit` counts published
+    entries, at most MAX_PAGE.
     """
     head = read_head(connection)
     previous = _hash_at(connection, after)
@@ -104,7 +129,7 @@ def page(connection: Connection, after: int, limit: int, location: str | None) -
         return CataloguePage(entries=[], version=head.version, more=False)
     entry, before = CATALOGUE_ENTRY, CATALOGUE_ENTRY.alias("before")
     mine = (
-        entry.c.kind != "reorder_level"
+        entry.c.kind.not_in(_FOR_BRANCHES_ALONE)
         if location is None
         else or_(entry.c.location_id.is_(None), entry.c.location_id == location)
     )

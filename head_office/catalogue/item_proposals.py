@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, exists, func, select, tuple_
 
 from head_office.catalogue import items
-from head_office.catalogue.catalogue_history import lock
+from head_office.catalogue.catalogue_history import Change, lock, publish
 from head_office.database.log_segments import read_lines_of
 from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.schema import EVENT
 from head_office.problems import NOT_WAITING, UNIT_DIFFERS
 from shared.chain import understand
 from shared.events import Definition, EventType
-from shared.messages import CatalogueItem
+from shared.messages import CatalogueAlias, CatalogueItem
 from shared.runtime.database.row_writes import upsert
 
 
@@ -77,18 +77,28 @@ def map_to(connection: Connection, location_id: str, alias: str, item_id: str) -
     if units != {target.unit}:
         raise UNIT_DIFFERS(f"{alias} is measured in {', '.join(sorted(units))}, {item_id} in {target.unit}")
     mapped = Alias(location_id, alias, item_id)
-    upsert(connection, ITEM_ALIAS, [mapped._asdict()])
+    if mapped not in list_aliases(connection, only=(location_id, alias)):
+        upsert(connection, ITEM_ALIAS, [mapped._asdict()])
+        publish(connection, [Change(CatalogueAlias(**mapped._asdict()), location_id)])
     return mapped
 
 
-def list_aliases(connection: Connection, after: tuple[str, str] = ("", ""), limit: int = 1_000) -> list[Alias]:
-    """The mappings made, in the order of (location, alias) after the pair given."""
+def list_aliases(
+    connection: Connection,
+    after: tuple[str, str] = ("", ""),
+    limit: int = 1_000,
+    *,
+    only: tuple[str, str] | None = None,
+) -> list[Alias]:
+    """The mappings made, in the order of (location, alias) after the pair given; `only`: that of one pair."""
     query = (
         select(ITEM_ALIAS)
         .where(tuple_(ITEM_ALIAS.c.location_id, ITEM_ALIAS.c.alias) > tuple_(*after))
         .order_by(ITEM_ALIAS.c.location_id, ITEM_ALIAS.c.alias)
         .limit(limit)
     )
+    if only is not None:
+        query = query.where(ITEM_ALIAS.c.location_id == only[0], ITEM_ALIAS.c.alias == only[1])
     return [Alias(*row) for row in connection.execute(query)]
 
 

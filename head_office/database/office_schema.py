@@ -85,13 +85,18 @@ CATALOGUE_ENTRY: Final = Table(
     "catalogue_entry",
     metadata,
     Column("version", BigInteger, primary_key=True, autoincrement=False),
-    Column("kind", Text, nullable=False),  # item, key, reorder_level, location
+    Column("kind", Text, nullable=False),  # item, key, reorder_level, location, alias
+    # What it is about within its kind and location_id: an item, a key, a location, the alias.
+    Column("subject", Text, nullable=False),
+    # Received at head office at this moment, on the clock of `received_at` of batches; 0: before moments were kept.
+    Column("known_from", BigInteger, nullable=False),
     # The recipient: this location's branch; None: every branch.
     Column("location_id", Text),
     # Whether it is published; False for the keys of machines, which only head office checks.
     Column("told", Boolean(create_constraint=False), nullable=False),
     Column("content", Text, nullable=False),  # the member of that kind as JSON
     Column("hash", LargeBinary(32), nullable=False),
+    Index("catalogue_entry_subject", "kind", "subject", "version"),
 )
 
 TRANSFER_TOKEN: Final = Table(

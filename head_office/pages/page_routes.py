@@ -15,6 +15,7 @@ from starlette.responses import Response
 from head_office.api.dependencies import Office
 from head_office.api.stock_routes import STOCK_CURSOR
 from head_office.catalogue import items
+from head_office.catalogue.item_codes import items_known
 from head_office.catalogue.locations import list_locations
 from head_office.database.schema import now
 from head_office.pages.page_views import (
@@ -143,7 +144,7 @@ class _OfficePages:
         following = None
         if report.next is not None and rows:
             last = rows[-1]
-            following = STOCK_CURSOR.write(group_stock.StockKey(last.item_id, last.location_id, last.recorded_as))
+            following = STOCK_CURSOR.write(group_stock.StockKey(last.item_id, last.location_id))
         shown = columns(visible, fresh, report.cut.sequences)
         return self._show(
             request,
@@ -176,7 +177,7 @@ class _OfficePages:
                 raise NOTHING_KNOWN(
                     f"nothing is known of {item_id} at {location_id}", item_id=item_id, location_id=location_id
                 )
-            names = _names(connection, [item_id])
+            names = _names(connection, [item_id], known_at)
             (fresh,) = freshness(connection, [location_id], found.cut).values()
         return self._show(
             request,
@@ -213,6 +214,7 @@ class _OfficePages:
             names = _names(
                 connection,
                 [*(row.item_id for row in rows), *(line.item_id for each in open_ones for line in each.lines)],
+                known_at,
             )
         return self._show(
             request,
@@ -254,5 +256,5 @@ def _find(connection: Connection, text: str) -> list[str]:
     return found[:MOST_FOUND]
 
 
-def _names(connection: Connection, item_ids: Iterable[str]) -> dict[str, str]:
-    return {item.item_id: item.name for item in items.read_many(connection, item_ids)}
+def _names(connection: Connection, item_ids: Iterable[str], known_at: int | None) -> dict[str, str]:
+    return {item_id: item.name for item_id, item in items_known(connection, item_ids, known_at).items()}

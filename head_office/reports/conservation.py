@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from head_office.database.arrays import array
 from head_office.database.schema import EVENT
-from head_office.reports.group_stock import StockRow, stock
+from head_office.reports.group_stock import CodeRow, stock
 from head_office.reports.known_at import Cut, SettledMoment
 from head_office.reports.past_events import standing_events
 from shared.events import EventType
@@ -71,9 +71,9 @@ def conservation(
     Moments are microseconds UTC.
     """
     report = stock(connection, item_ids=item_ids, as_of=as_of, known_at=known_at)
-    codes = {(row.location_id, row.recorded_as): row.item_id for row in report.rows}
+    codes = {(row.location_id, row.code): row.item_id for row in report.codes}
     sums = _Sums(codes)
-    for row in report.rows:
+    for row in report.codes:
         sums.on_hand(row)
     only = [] if item_ids is None else [EVENT.c.item_id == func.any(array(sorted({code for _, code in codes})))]
     events = standing_events(report.cut, as_of, EVENT.c.item_id.is_not(None), *only)
@@ -110,8 +110,8 @@ class _Sums:
         terms = self._terms.setdefault(self._codes.get(code, code[1]), {})
         terms[name] = terms.get(name, 0) + amount
 
-    def on_hand(self, row: StockRow) -> None:
-        self.add((row.location_id, row.recorded_as), "on_hand", row.on_hand)
+    def on_hand(self, row: CodeRow) -> None:
+        self.add((row.location_id, row.code), "on_hand", row.on_hand)
 
     def moved(self, code: tuple[str, str], kind: EventType, on_hand: int, in_transit: int) -> None:
         self.add(code, "in_transit", in_transit)

@@ -12,12 +12,13 @@ from typing import Final
 import msgspec
 from sqlalchemy import BigInteger, Connection, literal, select
 
+from head_office.catalogue.item_codes import read_codes
 from head_office.database.log_segments import read_lines
-from head_office.database.office_schema import ITEM_ALIAS
 from head_office.database.schema import ITEM_UNIT, LOG, QUARANTINE, now
-from head_office.reports.known_at import Cut, SettledMoment, take_cut
+from head_office.reports.known_at import Cut, SettledMoment, take_cut, unit_within
 from shared import stock
 from shared.chain import understand
+from shared.code_sums import merged_explanation
 from shared.events import Event
 from shared.projection import movements_of
 from shared.stock import Movement, NotCounted, Step
@@ -43,23 +44,26 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuarantinedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in quarantine that may touch the figure."""
+    """An event in quarantine that may touch the figure; `item_id` is None where it could not be read."""
 
     sequence: int
     reason: str
     type: str | None
+    item_id: str | None
 
 
 class LocationExplanation(msgspec.Struct, frozen=True, kw_only=True):
     """The explanation of one figure, in thousandths. Each list holds its newest events, in order of place.
 
-    `left_out` is the number of older events that are in no list.
+    `item_id` is the group's; the figure is the sum over its `codes` in the location's log, and each event names the
+    code that it was recorded as. `left_out` is the number of older events that are in no list.
 
     `variance` sums counted minus expected over the counts that stand.
     """
 
     location_id: str
     item_id: str
+    codes: list[str]
     unit: str | None
     as_of: int | None
     cut: Cut
@@ -91,29 +95,46 @@ def explain(
     location_id: str,
     item_id: str,
     *,
+    recorded_as: str | None = None,
     as_of: int | None = None,
     known_at: SettledMoment | None = None,
     limit: int = MAX_EVENTS,
 ) -> LocationExplanation | None:
-    """Explain the figure of one item (its code at the location); None where no event of it is known.
+    """Explain the figure of one item of the group at a location; None where no event of it is known.
 
-    Moments are microseconds UTC. The figures agree with `reports.group_stock`. Each list has at most `limit` events.
+    `recorded_as`: of this one of its codes alone. Moments are microseconds UTC. The figures agree with
+    `reports.group_stock`. Each list has at most `limit` events.
     """
     cut = take_cut(connection, known_at, [location_id])
     known_through = cut.sequences.get(location_id, 0)
+    codes = read_codes(connection, [item_id], known_at).codes_at(location_id, item_id)
+    if recorded_as is not None:
+        codes = [code for code in codes if code == recorded_as]
     unknown = _unknown(connection, location_id, cut)
-    everything = movements_of(connection, LOG, location_id, item_id)
-    known = [each for each in everything if each.sequence not in unknown]
-    quarantined = _quarantined(connection, location_id, item_id, cut, as_of)
-    if not quarantined and not any(each.sequence <= known_through for each in known):
+    everything = {code: movements_of(connection, LOG, location_id, code) for code in codes}
+    known = {code: [each for each in found if each.sequence not in unknown] for code, found in everything.items()}
+    quarantined = _quarantined(connection, location_id, codes, cut, as_of)
+    present = [
+        code
+        for code in codes
+        if any(each.sequence <= known_through for each in known[code]) or code in {each.item_id for each in quarantined}
+    ]
+    # An event in quarantine that names no item may concern any, and makes no figure of an item that has none.
+    if not present:
         return None
     # Reservations expire by the clock, so a figure without a moment is as of now, or of the latest event if later.
     moment = as_of
     if moment is None:
-        moment = max([cut.known_at or now(connection), *(each.occurred_at for each in known)])
-    explanation = stock.explain(known, as_of=moment, known_through=known_through)
+        latest = (each.occurred_at for found in known.values() for each in found)
+        moment = max([cut.known_at or now(connection), *latest])
+    explanation = merged_explanation(
+        {code: stock.explain(found, as_of=moment, known_through=known_through) for code, found in known.items()}
+    )
     excluded = explanation.not_counted + [
-        NotCounted(movement=each, reason="not known then") for each in everything if each.sequence in unknown
+        NotCounted(movement=each, reason="not known then")
+        for found in everything.values()
+        for each in found
+        if each.sequence in unknown
     ]
     excluded.sort(key=lambda each: each.movement.place)
     steps, shown_excluded = explanation.steps[-limit:], excluded[-limit:]
@@ -121,7 +142,8 @@ def explain(
     return LocationExplanation(
         location_id=location_id,
         item_id=item_id,
-        unit=_unit(connection, location_id, item_id),
+        codes=present,
+        unit=_unit(connection, location_id, codes, cut),
         as_of=as_of,
         cut=cut,
         on_hand=explanation.balance.on_hand,
@@ -137,20 +159,6 @@ def explain(
         quarantined=quarantined,
         left_out=len(explanation.steps) - len(steps) + len(excluded) - len(shown_excluded),
     )
-
-
-def codes_at(connection: Connection, location_id: str, item_id: str) -> list[str]:
-    """List the codes that a group's item may have in a location's log: its own, unless mapped, and its aliases."""
-    mapped = connection.execute(
-        select(ITEM_ALIAS.c.alias, ITEM_ALIAS.c.item_id).where(
-            ITEM_ALIAS.c.location_id == location_id,
-            (ITEM_ALIAS.c.item_id == item_id) | (ITEM_ALIAS.c.alias == item_id),
-        )
-    ).all()
-    codes = {row.alias for row in mapped if row.item_id == item_id}
-    if item_id not in {row.alias for row in mapped}:
-        codes.add(item_id)
-    return sorted(codes)
 
 
 def _explained(step: Step, events: Mapping[int, Event]) -> Explained:
@@ -177,13 +185,13 @@ def _unknown(connection: Connection, location_id: str, cut: Cut) -> set[int]:
 
 
 def _quarantined(
-    connection: Connection, location_id: str, item_id: str, cut: Cut, as_of: int | None
+    connection: Connection, location_id: str, codes: list[str], cut: Cut, as_of: int | None
 ) -> list[QuarantinedEvent]:
     query = (
-        select(QUARANTINE.c.sequence, QUARANTINE.c.reason, QUARANTINE.c.type)
+        select(QUARANTINE.c.sequence, QUARANTINE.c.reason, QUARANTINE.c.type, QUARANTINE.c.item_id)
         .where(
             QUARANTINE.c.location_id == location_id,
-            QUARANTINE.c.item_id.is_(None) | (QUARANTINE.c.item_id == item_id),
+            QUARANTINE.c.item_id.is_(None) | QUARANTINE.c.item_id.in_(codes),
             QUARANTINE.c.sequence <= cut.sequences.get(location_id, 0),
             cut.quarantined(),
         )
@@ -195,7 +203,8 @@ def _quarantined(
     return [QuarantinedEvent(**row._mapping) for row in connection.execute(query)]
 
 
-def _unit(connection: Connection, location_id: str, item_id: str) -> str | None:
-    return connection.execute(
-        select(ITEM_UNIT.c.unit).where(ITEM_UNIT.c.location_id == location_id, ITEM_UNIT.c.item_id == item_id)
-    ).scalar_one_or_none()
+def _unit(connection: Connection, location_id: str, codes: list[str], cut: Cut) -> str | None:
+    units = select(ITEM_UNIT.c.unit).where(
+        ITEM_UNIT.c.location_id == location_id, ITEM_UNIT.c.item_id.in_(codes), *unit_within(cut)
+    )
+    return connection.execute(units.order_by(ITEM_UNIT.c.sequence).limit(1)).scalar_one_or_none()

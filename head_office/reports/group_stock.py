@@ -6,21 +6,25 @@ Quantities are thousandths, moments microseconds UTC. Works inside the transacti
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row
 
+from head_office.catalogue.item_codes import items_known
 from head_office.database.schema import now
 from head_office.reports.known_at import Cut, SettledMoment, take_cut
 from head_office.reports.stock_flags import incomplete, unit_conflicts
 from head_office.reports.stock_queries import Shape, current, past
+from shared.messages import CatalogueItem
 from shared.stock import BEGINNING
 
 
 class StockRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One item at one location. `item_id` is the group's; `recorded_as` the code in the location's log.
+    """One item at one location: the sums over its `codes` in the location's log, the group's own first.
+
+    `counted_at` is the latest count of any code.
 
     Flags: `negative` on hand below zero; `short` more reserved than on hand; `recount` goods arrived before the last
     count and were recorded after it; `incomplete` an event in quarantine may change the figure; `unit_conflict` the
@@ -29,7 +33,7 @@ class StockRow(msgspec.Struct, frozen=True, kw_only=True):
 
     item_id: str
     location_id: str
-    recorded_as: str
+    codes: tuple[str, ...]
     name: str | None
     unit: str | None
     on_hand: int
@@ -41,6 +45,11 @@ class StockRow(msgspec.Struct, frozen=True, kw_only=True):
     recount: bool
     incomplete: bool
     unit_conflict: bool
+
+    @property
+    def recorded_as(self) -> str:
+        """The code in the log; the first one where there are several."""
+        return self.codes[0]
 
     @property
     def available(self) -> int:
@@ -59,18 +68,28 @@ class StockKey(NamedTuple):
 
     item_id: str
     location_id: str
-    recorded_as: str
+
+
+class CodeRow(NamedTuple):
+    """What stands of one code in a location's log, and the group's item that it is; names as in StockRow."""
+
+    location_id: str
+    code: str
+    item_id: str
+    on_hand: int
 
 
 class StockReport(msgspec.Struct, frozen=True, kw_only=True):
     """A page of stock in the order of item and location, and its cut.
 
-    `as_of` None: every known event counts. `next`: the cursor of the next page, None on the last one.
+    `as_of` None: every known event counts. `codes`: the rows taken apart, a code each. `next`: the cursor of the next
+    page, None on the last one.
     """
 
     as_of: int | None
     cut: Cut
     rows: list[StockRow]
+    codes: list[CodeRow]
     next: StockKey | None
 
 
@@ -104,14 +123,16 @@ def stock(
 
     Moments are microseconds UTC; `known_at` is settled, see `report_snapshot`.
     """
-    shape = Shape(location_ids is not None, item_ids is not None, after is not None, limit is not None)
+    shape = Shape(
+        location_ids is not None, item_ids is not None, after is not None, limit is not None, known_at is not None
+    )
     given: dict[str, Any] = {
         "location_ids": None if location_ids is None else list(location_ids),
         "item_ids": None if item_ids is None else list(item_ids),
         "limit": None if limit is None else limit + 1,
     }
     if after is not None:
-        given |= {"after_item": after.item_id, "after_location": after.location_id, "after_code": after.recorded_as}
+        given |= {"after_item": after.item_id, "after_location": after.location_id}
     if as_of is None and known_at is None:
         found = connection.execute(current(shape), given).all()
         cut = Cut(None, {row.location_id: row.sequence for row in found})
@@ -121,16 +142,28 @@ def stock(
         given |= _of_the_past(connection, cut, as_of)
         found = connection.execute(past(shape, as_of is not None, cut.hides_releases), given).all()
         quarantined = True
-    rows = found[:limit]
-    last = rows[-1] if len(rows) < len(found) else None
-    known = [row for row in rows if row.latest_at != BEGINNING.occurred_at]
+    page, following = _page(found, limit)
     touched = incomplete(connection, cut, as_of) if quarantined else set()
+    known = [row for row in page if row.latest_at != BEGINNING.occurred_at or (row.location_id, row.item_id) in touched]
+    item_ids = {row.group_item for row in known}
+    names = None if known_at is None else items_known(connection, item_ids, known_at)
     return StockReport(
         as_of=as_of,
         cut=cut,
-        rows=_rows(known, touched, unit_conflicts(connection, {row.group_item for row in known})),
-        next=None if last is None else StockKey(last.group_item, last.location_id, last.item_id),
+        rows=_rows(known, touched, unit_conflicts(connection, item_ids, cut), names),
+        codes=[CodeRow(row.location_id, row.item_id, row.group_item, row.on_hand) for row in known],
+        next=following,
     )
+
+
+def _page(found: Sequence[Row[Any]], limit: int | None) -> tuple[Sequence[Row[Any]], StockKey | None]:
+    """The rows of at most `limit` items at locations, each with all its codes, and the cursor of the next page."""
+    keys = list(dict.fromkeys(StockKey(row.group_item, row.location_id) for row in found))
+    if limit is None or not found or (len(keys) <= limit and len(found) < limit + 1 + found[0].most_codes):
+        return found, None
+    # The last one may go on behind the rows that were read.
+    last = keys[: len(keys) - 1][:limit][-1]
+    return [row for row in found if (row.group_item, row.location_id) <= last], last
 
 
 def _of_the_past(connection: Connection, cut: Cut, as_of: int | None) -> dict[str, Any]:
@@ -144,27 +177,49 @@ def _of_the_past(connection: Connection, cut: Cut, as_of: int | None) -> dict[st
     }
 
 
-def _rows(found: Sequence[Row[Any]], touched: Set[tuple[str, str | None]], conflicts: Set[str]) -> list[StockRow]:
-    return [
-        StockRow(
-            item_id=row.group_item,
-            location_id=row.location_id,
-            recorded_as=row.item_id,
-            name=row.name,
-            unit=row.unit,
-            on_hand=row.on_hand,
-            reserved=row.reserved,
-            counted_at=row.counted_at,
-            latest_at=row.latest_at,
-            negative=row.on_hand < 0,
-            short=row.reserved > max(row.on_hand, 0),
-            recount=row.recount,
-            incomplete=bool(touched)
-            and ((row.location_id, None) in touched or (row.location_id, row.item_id) in touched),
-            unit_conflict=row.group_item in conflicts,
-        )
-        for row in found
-    ]
+def _rows(
+    found: Sequence[Row[Any]],
+    touched: Set[tuple[str, str | None]],
+    conflicts: Set[str],
+    names: Mapping[str, CatalogueItem] | None,
+) -> list[StockRow]:
+    """Sum the codes of each item at each location; only equal units are added. `names`: None for those of the rows."""
+    # A code whose events are all in quarantine has no unit of its own.
+    units = {(row.group_item, row.location_id): row.unit for row in found if row.unit is not None}
+    same: dict[tuple[str, str, str | None], list[Row[Any]]] = {}
+    for row in found:
+        key = (row.group_item, row.location_id)
+        same.setdefault((*key, row.unit or units.get(key)), []).append(row)
+    return [_row(rows, touched, conflicts, names) for rows in same.values()]
+
+
+def _row(
+    rows: list[Row[Any]],
+    touched: Set[tuple[str, str | None]],
+    conflicts: Set[str],
+    names: Mapping[str, CatalogueItem] | None,
+) -> StockRow:
+    first = rows[0]
+    item_id, location_id = first.group_item, first.location_id
+    on_hand, reserved = sum(row.on_hand for row in rows), sum(row.reserved for row in rows)
+    listed = None if names is None else names.get(item_id)
+    return StockRow(
+        item_id=item_id,
+        location_id=location_id,
+        codes=tuple(sorted((row.item_id for row in rows), key=lambda code: (code != item_id, code))),
+        name=first.name if names is None else None if listed is None else listed.name,
+        unit=next((row.unit for row in rows if row.unit is not None), None),
+        on_hand=on_hand,
+        reserved=reserved,
+        counted_at=max((row.counted_at for row in rows if row.counted_at is not None), default=None),
+        latest_at=max(row.latest_at for row in rows),
+        negative=on_hand < 0,
+        short=reserved > max(on_hand, 0),
+        recount=any(row.recount for row in rows),
+        incomplete=bool(touched)
+        and ((location_id, None) in touched or any((location_id, row.item_id) in touched for row in rows)),
+        unit_conflict=item_id in conflicts,
+    )
 
 
 def totals(rows: Iterable[StockRow]) -> list[Total]:

@@ -7,23 +7,28 @@ given.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, Text, cast, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, Row, Text, cast, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from head_office.catalogue.item_codes import ItemCodes, read_codes
 from head_office.database.arrays import array
 from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, TRANSFER_LINE
-from head_office.reports.known_at import Cut, SettledMoment, take_cut
+from head_office.reports.known_at import Cut, SettledMoment, take_cut, unit_within
 from head_office.reports.past_events import standing_events
+from head_office.reports.stock_flags import touched_transfers
 from shared.transfers import SIGNS, SUM_OF
 from shared.transfers import in_transit as signed_sum
 
 
 class OnItsWay(msgspec.Struct, frozen=True, kw_only=True):
     """One item of one transfer, over all logs. `first_at`: when the earliest of its events occurred.
+
+    `item_id` is the group's, by the mapping of the source, or of a destination where the source is not known.
+    `incomplete`: an event in quarantine may be of the transfer.
 
     As of a past moment a TRANSFER_OUT that was reversed since is left out, so `reversed` is zero.
     """
@@ -38,6 +43,7 @@ class OnItsWay(msgspec.Struct, frozen=True, kw_only=True):
     received: int
     lost: int
     first_at: int
+    incomplete: bool = False
 
     @property
     def in_transit(self) -> int:
@@ -68,7 +74,7 @@ def in_transit(
 ) -> InTransitReport:
     """The goods in transit now, as of a moment, or as known at one; None for a filter: all.
 
-    `location_ids` selects the transfers with an event at one of these locations at least.
+    `item_id` is the group's; `location_ids` selects the transfers with an event at one of these locations at least.
     """
     if as_of is None and known_at is None:
         cut = Cut(None, {row.location_id: row.sequence for row in connection.execute(select(HEAD))})
@@ -79,7 +85,7 @@ def in_transit(
     left = signed_sum(lambda name: lines.c[name])
     unit = (
         select(func.min(ITEM_UNIT.c.unit))
-        .where(ITEM_UNIT.c.item_id == lines.c.item_id)
+        .where(ITEM_UNIT.c.item_id == lines.c.item_id, *unit_within(cut))
         .correlate(lines)
         .scalar_subquery()
     )
@@ -97,14 +103,29 @@ def in_transit(
         .group_by(lines.c.transfer_id, lines.c.item_id)
         .having(func.sum(left) != 0)
         .order_by(func.min(lines.c.first_at), lines.c.transfer_id, lines.c.item_id)
-        .limit(limit)
     )
+    codes = read_codes(connection, None if item_id is None else [item_id], known_at)
     if item_id is not None:
-        query = query.where(lines.c.item_id == item_id)
+        query = query.where(lines.c.item_id.in_(codes.all_codes([item_id])))
     if location_ids is not None:
         query = query.having(func.bool_or(lines.c.location_id == func.any(array(sorted(location_ids)))))
-    rows = [OnItsWay(**row._mapping) for row in connection.execute(query)]
+    touched = touched_transfers(connection, cut, as_of)
+    if item_id is None:
+        rows = [_row(row, codes, touched) for row in connection.execute(query.limit(limit))]
+    else:
+        # A code may stand for another item at this transfer's sites.
+        rows = [
+            row for row in (_row(each, codes, touched) for each in connection.execute(query)) if row.item_id == item_id
+        ]
+        rows = rows[:limit]
     return InTransitReport(as_of=as_of, cut=cut, rows=rows)
+
+
+def _row(row: Row[Any], codes: ItemCodes, touched: Set[str | None]) -> OnItsWay:
+    found = dict(row._mapping)
+    site = next(iter(row.sources or row.destinations), "")
+    found["item_id"] = codes.item_of(site, row.item_id)
+    return OnItsWay(**found, incomplete=bool(touched & {None, row.transfer_id}))
 
 
 def _total(column: ColumnElement[Any]) -> ColumnElement[int]:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from head_office.database.arrays import BIGINT, TEXT, unnest
-from head_office.database.schema import CONTACT, HEAD, INGEST_BATCH, QUARANTINE
+from head_office.database.schema import CONTACT, HEAD, INGEST_BATCH, ITEM_UNIT, QUARANTINE
 from shared.runtime.database.engine import snapshot
 from shared.stock_expressions import Unknown
 
@@ -69,6 +69,19 @@ class Cut:
         if self.known_at is None:
             return held
         return or_(held, QUARANTINE.c.released_at > literal(self.known_at, BigInteger))
+
+
+def unit_within(cut: Cut) -> list[ColumnElement[bool]]:
+    """Give the condition that the event which fixed a unit (a row of `item_unit`) was known at the cut's moment."""
+    if cut.known_at is None:
+        return []
+    known, unknown = cut.table(), cut.unknown()
+    conditions: list[ColumnElement[bool]] = [
+        exists().where(known.c.location_id == ITEM_UNIT.c.location_id, ITEM_UNIT.c.sequence <= known.c.sequence)
+    ]
+    if unknown is not None:
+        conditions.append(~unknown(ITEM_UNIT.c.location_id, ITEM_UNIT.c.sequence))
+    return conditions
 
 
 def in_quarantine(

@@ -54,11 +54,15 @@ class FreshnessOut(msgspec.Struct, frozen=True):
 
 
 class StockOut(msgspec.Struct, frozen=True):
-    """One item at one location. `recorded_as` is its code in the location's log. `flags`: see /docs of the report."""
+    """One item at one location: the sum over its `codes` in the location's log; `recorded_as` is the first of them.
+
+    `flags`: see /docs of the report.
+    """
 
     item_id: str
     location_id: str
     recorded_as: str
+    codes: tuple[str, ...]
     name: str | None
     unit: str | None
     on_hand: Number
@@ -112,7 +116,10 @@ class ItemStockReport(_Report, frozen=True, kw_only=True):
 
 
 class OnItsWayOut(msgspec.Struct, frozen=True):
-    """One item of one transfer. `ahead`: received before the log of its sender arrived, so in transit is below zero."""
+    """One item of one transfer. `ahead`: received before the log of its sender arrived, so in transit is below zero.
+
+    `incomplete`: an event in quarantine may be of the transfer.
+    """
 
     transfer_id: str
     item_id: str
@@ -126,6 +133,7 @@ class OnItsWayOut(msgspec.Struct, frozen=True):
     in_transit: Number
     since: Moment
     ahead: bool
+    incomplete: bool
 
 
 class InTransitPage(_Report, frozen=True, kw_only=True):
@@ -170,6 +178,7 @@ def stock_out(row: StockRow, as_of: str, fresh: FreshnessOut) -> StockOut:
         row.item_id,
         row.location_id,
         row.recorded_as,
+        row.codes,
         row.name,
         row.unit,
         quantity_json(row.on_hand),
@@ -209,6 +218,7 @@ def on_its_way_out(row: OnItsWay) -> OnItsWayOut:
         quantity_json(row.in_transit),
         moment_text(row.first_at),
         row.ahead,
+        row.incomplete,
     )
 
 
@@ -273,21 +283,21 @@ def _explained(step: Explained) -> dict[str, Any]:
     after = {"on_hand": quantity_json(step.on_hand), "reserved": quantity_json(step.reserved)}
     if step.expected is not None:
         after["expected"] = quantity_json(step.expected)
-    return {"event": event_record(step.event), "after": after}
+    return {"event": event_record(step.event), "recorded_as": step.event.item_id, "after": after}
 
 
 def _passed(passed: Passed) -> dict[str, Any]:
-    found = {"event": event_record(passed.event), "reason": passed.reason}
+    found = {"event": event_record(passed.event), "recorded_as": passed.event.item_id, "reason": passed.reason}
     return found if passed.by_sequence is None else {**found, "by_sequence": passed.by_sequence}
 
 
-def explanation_out(found: LocationExplanation, item_id: str, other_codes: list[str]) -> dict[str, Any]:
-    """The explanation of a figure, of the group's `item_id`; `other_codes` are its further codes in that log."""
+def explanation_out(found: LocationExplanation) -> dict[str, Any]:
+    """The explanation of a figure: the sum over the codes of an item at a location, `recorded_as` and `other_codes`."""
     return {
-        "item_id": item_id,
+        "item_id": found.item_id,
         "location_id": found.location_id,
-        "recorded_as": found.item_id,
-        "other_codes": other_codes,
+        "recorded_as": found.codes[0],
+        "other_codes": found.codes[1:],
         "unit": found.unit,
         "as_of": _or_none(found.as_of),
         "known_at": _or_none(found.cut.known_at),
@@ -297,6 +307,7 @@ def explanation_out(found: LocationExplanation, item_id: str, other_codes: list[
         "available": quantity_json(found.available),
         "variance": quantity_json(found.variance),
         "recount": found.recount,
+        "incomplete": bool(found.quarantined),
         "start": None if found.start is None else _explained(found.start),
         "steps": [_explained(each) for each in found.steps],
         "not_counted": [_passed(each) for each in found.not_counted],
@@ -307,6 +318,7 @@ def explanation_out(found: LocationExplanation, item_id: str, other_codes: list[
 
 _NUMBER: Final = {"type": "number"}
 _INTEGER: Final = {"type": "integer"}
+_BOOLEAN: Final = {"type": "boolean"}
 _TEXT: Final = {"type": "string"}
 _NULLABLE: Final = {"type": ["string", "null"]}
 _STEP_SCHEMA: Final = {
@@ -314,21 +326,26 @@ _STEP_SCHEMA: Final = {
     "description": "An event that counts, and the figures after it; `expected` is what the book said before a count",
     "properties": {
         "event": EVENT_SCHEMA,
+        "recorded_as": _TEXT,
         "after": {"type": "object", "properties": {"on_hand": _NUMBER, "reserved": _NUMBER, "expected": _NUMBER}},
     },
 }
+_PASSED: Final = {"event": EVENT_SCHEMA, "recorded_as": _TEXT, "reason": _TEXT, "by_sequence": _INTEGER}
 EXPLANATION_SCHEMA: Final[dict[str, Any]] = {
     **dict.fromkeys(("item_id", "location_id", "recorded_as"), _TEXT),
     "other_codes": {"type": "array", "items": _TEXT},
     **dict.fromkeys(("unit", "as_of", "known_at"), _NULLABLE),
     "known_through": _INTEGER,
     **dict.fromkeys(("on_hand", "reserved", "available", "variance"), _NUMBER),
-    "recount": {"type": "boolean"},
+    **dict.fromkeys(("recount", "incomplete"), _BOOLEAN),
     "start": {"anyOf": [_STEP_SCHEMA, {"type": "null"}]},
     "steps": {"type": "array", "items": _STEP_SCHEMA},
     "not_counted": {
         "type": "array",
-        "items": {"type": "object", "properties": {"event": EVENT_SCHEMA, "reason": _TEXT, "by_sequence": _INTEGER}},
+        "items": {
+            "type": "object",
+            "properties": {"event": EVENT_SCHEMA, "recorded_as": _TEXT, "reason": _TEXT, "by_sequence": _INTEGER},
+        },
     },
     "quarantined": {"type": "array", "items": {"type": "object"}},
     "left_out": _INTEGER,
@@ -342,12 +359,14 @@ def variance_out(row: Variance) -> dict[str, Any]:
     """A count that stands: counted, what the book says by now, what it said when posted."""
     return {
         "location_id": row.event.location_id,
-        "item_id": row.event.item_id,
+        "item_id": row.item_id,
+        "recorded_as": row.event.item_id,
         "unit": row.unit,
         "counted": quantity_json(row.counted),
         "expected": quantity_json(row.expected),
         "expected_when_posted": quantity_json(row.posted),
         "variance": quantity_json(row.variance),
+        "incomplete": row.incomplete,
         "occurred_at": moment_text(row.event.occurred_at, row.event.utc_offset),
         "event": event_record(row.event),
     }
@@ -356,8 +375,9 @@ def variance_out(row: Variance) -> dict[str, Any]:
 VARIANCE_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
-        **dict.fromkeys(("location_id", "item_id"), _TEXT),
+        **dict.fromkeys(("location_id", "item_id", "recorded_as"), _TEXT),
         "unit": _NULLABLE,
+        "incomplete": _BOOLEAN,
         **dict.fromkeys(("counted", "expected", "expected_when_posted", "variance"), _NUMBER),
         "occurred_at": {"type": "string", "format": "date-time"},
         "event": EVENT_SCHEMA,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, func, literal, select, union
+from sqlalchemy import BigInteger, Connection, case, func, literal, select, union
 
+from head_office.catalogue.item_codes import catalogue_units, mappings
 from head_office.database.arrays import array
-from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.schema import ITEM_UNIT, QUARANTINE
-from head_office.reports.known_at import Cut
+from head_office.reports.known_at import Cut, unit_within
+from shared.events import EventType
 
 
 def incomplete(connection: Connection, cut: Cut, as_of: int | None) -> set[tuple[str, str | None]]:
@@ -27,23 +29,82 @@ def incomplete(connection: Connection, cut: Cut, as_of: int | None) -> set[tuple
     return {(row.location_id, row.item_id) for row in connection.execute(query)}
 
 
-def unit_conflicts(connection: Connection, item_ids: Collection[str]) -> set[str]:
-    """Find the items of the group that have different units, at two locations or at one and in the catalogue."""
+class IncompleteCode(NamedTuple):
+    """Events in quarantine of a location and code (None: any), the earliest at `occurred_at` (None: cannot be read)."""
+
+    location_id: str
+    item_id: str | None
+    occurred_at: int | None
+
+    def may_precede(self, location_id: str, item_id: str, occurred_at: int) -> bool:
+        """Whether one of them may change the figure of a code at a moment."""
+        return (
+            self.location_id == location_id
+            and self.item_id in {None, item_id}
+            and (self.occurred_at is None or self.occurred_at <= occurred_at)
+        )
+
+
+def incomplete_before(connection: Connection, cut: Cut) -> list[IncompleteCode]:
+    """Find the codes that have events in quarantine within the cut, and from when on their figures are incomplete."""
+    known = cut.table()
+    when = QUARANTINE.c.occurred_at
+    query = (
+        select(
+            QUARANTINE.c.location_id,
+            QUARANTINE.c.item_id,
+            case((func.bool_or(when.is_(None)), None), else_=func.min(when)).label("occurred_at"),
+        )
+        .select_from(QUARANTINE.join(known, known.c.location_id == QUARANTINE.c.location_id))
+        .where(QUARANTINE.c.sequence <= known.c.sequence, cut.quarantined())
+        .group_by(QUARANTINE.c.location_id, QUARANTINE.c.item_id)
+    )
+    return [IncompleteCode(*row) for row in connection.execute(query)]
+
+
+def touched_transfers(connection: Connection, cut: Cut, as_of: int | None) -> set[str | None]:
+    """Find the transfers that events in quarantine are of; None among them: one that cannot be read may be of any."""
+    known = cut.table()
+    query = (
+        select(QUARANTINE.c.transfer_id)
+        .select_from(QUARANTINE.join(known, known.c.location_id == QUARANTINE.c.location_id))
+        .where(
+            QUARANTINE.c.sequence <= known.c.sequence,
+            cut.quarantined(),
+            QUARANTINE.c.transfer_id.is_not(None)
+            | QUARANTINE.c.type.is_(None)
+            | QUARANTINE.c.type.not_in([kind.value for kind in EventType]),
+        )
+        .distinct()
+    )
+    if as_of is not None:
+        moment = QUARANTINE.c.occurred_at
+        query = query.where(moment.is_(None) | (moment <= literal(as_of, BigInteger)))
+    return set(connection.execute(query).scalars())
+
+
+def unit_conflicts(connection: Connection, item_ids: Collection[str], cut: Cut) -> set[str]:
+    """Find the items of the group that have different units, at two locations or at one and in the catalogue.
+
+    Within the cut: by the events, the mappings and the catalogue that were known at its moment.
+    """
     if not item_ids:
         return set()
-    names = array(sorted(item_ids))
-    aliased = (ITEM_ALIAS.c.location_id == ITEM_UNIT.c.location_id) & (ITEM_ALIAS.c.alias == ITEM_UNIT.c.item_id)
+    wanted = array(sorted(item_ids))
+    known_at = None if cut.known_at is None else literal(cut.known_at, BigInteger)
+    mapping, listed = mappings(known_at), catalogue_units(known_at)
+    aliased = (mapping.c.location_id == ITEM_UNIT.c.location_id) & (mapping.c.alias == ITEM_UNIT.c.item_id)
     own = (
         select(ITEM_UNIT.c.item_id, ITEM_UNIT.c.unit)
-        .select_from(ITEM_UNIT.outerjoin(ITEM_ALIAS, aliased))
-        .where(ITEM_UNIT.c.item_id == func.any(names), ITEM_ALIAS.c.item_id.is_(None))
+        .select_from(ITEM_UNIT.outerjoin(mapping, aliased))
+        .where(ITEM_UNIT.c.item_id == func.any(wanted), mapping.c.item_id.is_(None), *unit_within(cut))
     )
     mapped = (
-        select(ITEM_ALIAS.c.item_id, ITEM_UNIT.c.unit)
-        .select_from(ITEM_ALIAS.join(ITEM_UNIT, aliased))
-        .where(ITEM_ALIAS.c.item_id == func.any(names))
+        select(mapping.c.item_id, ITEM_UNIT.c.unit)
+        .select_from(mapping.join(ITEM_UNIT, aliased))
+        .where(mapping.c.item_id == func.any(wanted), *unit_within(cut))
     )
-    listed = select(ITEM.c.item_id, ITEM.c.unit).where(ITEM.c.item_id == func.any(names))
-    units = union(own, mapped, listed).subquery("units")
+    named = select(listed.c.item_id, listed.c.unit).where(listed.c.item_id == func.any(wanted))
+    units = union(own, mapped, named).subquery("units")
     several = select(units.c.item_id).group_by(units.c.item_id).having(func.count() > 1)
     return set(connection.execute(several).scalars())

@@ -8,22 +8,29 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
     Select,
     Text,
     bindparam,
     case,
+    cast,
     column,
     exists,
     func,
+    literal,
+    null,
     select,
     tuple_,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from head_office.database.office_schema import ITEM, ITEM_ALIAS
+from head_office.catalogue.item_codes import mappings
+from head_office.database.office_schema import ITEM
 from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, LOG, QUARANTINE, STOCK
 from head_office.reports.known_at import in_quarantine
 from shared.projection import balances
+from shared.stock import BEGINNING
 from shared.stock_expressions import EventScope, reserved
 
 _TEXTS: Final = ARRAY(Text)
@@ -33,39 +40,85 @@ _BIGINTS: Final = ARRAY(BigInteger)
 class Shape(NamedTuple):
     """The parameters that a query of stock takes.
 
-    by_location: location_ids. by_item: item_ids, the group's. after: after_item, after_location, after_code. limited:
-    limit.
+    by_location: location_ids. by_item: item_ids, the group's. after: after_item, after_location. limited: limit.
+    known_at: known_at, by which the mappings are read.
     """
 
     by_location: bool
     by_item: bool
     after: bool
     limited: bool
+    known_at: bool
 
 
 def _pairs(shape: Shape) -> Select[Any]:
-    """The projection's rows with the group's item, its name and its unit there, in order."""
-    group_item = func.coalesce(ITEM_ALIAS.c.item_id, STOCK.c.item_id)
-    alias = (ITEM_ALIAS.c.location_id == STOCK.c.location_id) & (ITEM_ALIAS.c.alias == STOCK.c.item_id)
-    unit = (ITEM_UNIT.c.location_id == STOCK.c.location_id) & (ITEM_UNIT.c.item_id == STOCK.c.item_id)
+    """The projection's rows with the group's item, its name and its unit there, in order.
+
+    A code whose only events are in quarantine has a row without figures. `most_codes` is how many codes more than one
+    an item has at a location at most: with a limit, so many rows more are given, so that the codes of an item are not
+    taken apart.
+    """
+    mapping = mappings(bindparam("known_at", type_=BigInteger) if shape.known_at else None)
+    stock = _codes_with_events(shape)
+    group_item = func.coalesce(mapping.c.item_id, stock.c.item_id)
+    alias = (mapping.c.location_id == stock.c.location_id) & (mapping.c.alias == stock.c.item_id)
+    unit = (ITEM_UNIT.c.location_id == stock.c.location_id) & (ITEM_UNIT.c.item_id == stock.c.item_id)
     query = (
-        select(STOCK, group_item.label("group_item"), ITEM.c.name, ITEM_UNIT.c.unit)
-        .select_from(
-            STOCK.outerjoin(ITEM_ALIAS, alias).outerjoin(ITEM, ITEM.c.item_id == group_item).outerjoin(ITEM_UNIT, unit)
+        select(
+            stock,
+            group_item.label("group_item"),
+            ITEM.c.name,
+            ITEM_UNIT.c.unit,
+            ITEM_UNIT.c.sequence.label("unit_sequence"),
         )
-        .order_by(group_item, STOCK.c.location_id, STOCK.c.item_id)
+        .select_from(
+            stock.outerjoin(mapping, alias).outerjoin(ITEM, ITEM.c.item_id == group_item).outerjoin(ITEM_UNIT, unit)
+        )
+        .order_by(group_item, stock.c.location_id, stock.c.item_id)
     )
+    other = mapping.alias("other")
     if shape.by_location:
-        query = query.where(STOCK.c.location_id == func.any(bindparam("location_ids", type_=_TEXTS)))
+        query = query.where(stock.c.location_id == func.any(bindparam("location_ids", type_=_TEXTS)))
     if shape.by_item:
         wanted = bindparam("item_ids", type_=_TEXTS)
-        other = ITEM_ALIAS.alias("other")
         codes = select(func.array_agg(other.c.alias)).where(other.c.item_id == func.any(wanted)).scalar_subquery()
-        query = query.where(STOCK.c.item_id == func.any(func.array_cat(wanted, codes)), group_item == func.any(wanted))
+        query = query.where(stock.c.item_id == func.any(func.array_cat(wanted, codes)), group_item == func.any(wanted))
     if shape.after:
-        after = tuple_(*(bindparam(name, type_=Text) for name in ("after_item", "after_location", "after_code")))
-        query = query.where(tuple_(group_item, STOCK.c.location_id, STOCK.c.item_id) > after)
-    return query.limit(bindparam("limit", type_=BigInteger)) if shape.limited else query
+        after = tuple_(*(bindparam(name, type_=Text) for name in ("after_item", "after_location")))
+        query = query.where(tuple_(group_item, stock.c.location_id) > after)
+    if not shape.limited:
+        return query.add_columns(literal(0).label("most_codes"))
+    same = (other.c.location_id, other.c.item_id)
+    aliases = select(func.count().label("codes")).select_from(other).group_by(*same).correlate(None).subquery("aliases")
+    most = select(func.coalesce(func.max(aliases.c.codes), 0)).scalar_subquery()
+    return query.add_columns(most.label("most_codes")).limit(bindparam("limit", type_=BigInteger) + most)
+
+
+def _codes_with_events(shape: Shape) -> FromClause:
+    """The projection, and the codes that have events in quarantine only."""
+    held = (
+        select(QUARANTINE.c.location_id, QUARANTINE.c.item_id)
+        .where(QUARANTINE.c.item_id.is_not(None))
+        .where(
+            ~exists().where(STOCK.c.location_id == QUARANTINE.c.location_id, STOCK.c.item_id == QUARANTINE.c.item_id)
+        )
+        .distinct()
+    )
+    if not shape.known_at:
+        held = held.where(QUARANTINE.c.released_at.is_(None))
+    codes = held.subquery("held")
+    nothing: dict[str, ColumnElement[Any]] = {
+        "on_hand": literal(0, BigInteger),
+        "reserved": literal(0, BigInteger),
+        "latest_at": literal(BEGINNING.occurred_at, BigInteger),
+        "latest_sequence": literal(BEGINNING.sequence, BigInteger),
+        "recount": literal(False),
+    }
+    empty = [
+        codes.c[each.name] if each.name in codes.c else nothing.get(each.name, cast(null(), each.type)).label(each.name)
+        for each in STOCK.columns
+    ]
+    return union_all(select(STOCK), select(*empty)).subquery("code")
 
 
 @lru_cache(maxsize=16)
@@ -94,6 +147,7 @@ def current(shape: Shape) -> Select[Any]:
             page.c.counted_at,
             page.c.latest_at,
             page.c.recount,
+            page.c.most_codes,
             HEAD.c.sequence,
             select(exists().where(QUARANTINE.c.released_at.is_(None))).scalar_subquery().label("quarantined"),
         )
@@ -125,7 +179,11 @@ def past(shape: Shape, as_of: bool, hides_releases: bool) -> Select[Any]:
         known_through=wanted.c.known_through,
         unknown=unknown if hides_releases else None,
     )
+    fixed = wanted.c.unit_sequence <= wanted.c.known_through
+    if hides_releases:
+        fixed &= ~unknown(wanted.c.location_id, wanted.c.unit_sequence)
+    unit = case((fixed, wanted.c.unit))
     found = balances(LOG, wanted, scope, expired_by=bindparam("expired_by", type_=BigInteger))
-    return found.add_columns(wanted.c.group_item, wanted.c.name, wanted.c.unit).order_by(
+    return found.add_columns(wanted.c.group_item, wanted.c.name, unit.label("unit"), wanted.c.most_codes).order_by(
         wanted.c.group_item, wanted.c.location_id, wanted.c.item_id
     )

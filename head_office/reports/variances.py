@@ -9,12 +9,15 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, literal, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, exists, literal, select, true, tuple_
 
+from head_office.catalogue.item_codes import ItemCodes, read_codes
+from head_office.database.arrays import TEXT, unnest
 from head_office.database.log_segments import read_lines_of
 from head_office.database.schema import EVENT, ITEM_UNIT
 from head_office.reports.known_at import Cut, SettledMoment, take_cut
 from head_office.reports.past_events import standing_events
+from head_office.reports.stock_flags import IncompleteCode, incomplete_before
 from shared.chain import understand
 from shared.events import Event
 from shared.runtime.http.cursor import Whole
@@ -30,13 +33,19 @@ class VarianceCursor(NamedTuple):
 
 
 class Variance(msgspec.Struct, frozen=True, kw_only=True):
-    """One count that stands. `expected` is the figure just before it by the fold, `posted` the one recorded with it."""
+    """One count that stands, of a code in the location's log that is the group's `item_id`.
+
+    `expected` is the figure just before it by the fold, `posted` the one recorded with it. `incomplete`: an event in
+    quarantine may have come before it.
+    """
 
     event: Event
+    item_id: str
     unit: str | None
     counted: int
     expected: int
     posted: int
+    incomplete: bool
 
     @property
     def variance(self) -> int:
@@ -62,7 +71,7 @@ def variances(
     after: VarianceCursor | None = None,
     limit: int = 100,
 ) -> VarianceReport:
-    """List the counts that stand, of the given locations and item (its code there; None: all), in a span of time.
+    """List the counts that stand, of the given locations and item (the group's; None: all), in a span of time.
 
     Moments are microseconds UTC.
     """
@@ -70,8 +79,9 @@ def variances(
     counts = standing_events(cut, None, is_count(EVENT)).subquery("counts")
     place = (counts.c.occurred_at, counts.c.location_id, counts.c.sequence)
     page = select(counts).order_by(*place).limit(limit + 1)
+    codes = read_codes(connection, None if item_id is None else [item_id], known_at)
     if item_id is not None:
-        page = page.where(counts.c.item_id == item_id)
+        page = page.where(_is_item(counts, item_id, codes, cut))
     if occurred_from is not None:
         page = page.where(counts.c.occurred_at >= occurred_from)
     if occurred_before is not None:
@@ -96,7 +106,7 @@ def variances(
     last = rows[-1] if len(found) > limit else None
     return VarianceReport(
         cut=cut,
-        rows=_rows(connection, rows),
+        rows=_rows(connection, rows, codes, incomplete_before(connection, cut)),
         next=None if last is None else VarianceCursor(last.occurred_at, last.location_id, last.sequence),
     )
 
@@ -116,12 +126,29 @@ def _before(cut: Cut, count: FromClause) -> tuple[FromClause, ColumnElement[int]
     return previous, on_hand(previous, moved_since)
 
 
-def _rows(connection: Connection, found: Sequence[Row[Any]]) -> list[Variance]:
+def _is_item(counts: FromClause, item_id: str, codes: ItemCodes, cut: Cut) -> ColumnElement[bool]:
+    """A count's code stands for the item at its location."""
+    pairs = [(place, code) for place in cut.sequences for code in codes.codes_at(place, item_id)]
+    wanted = unnest("wanted", (("location_id", TEXT), ("item_id", TEXT)), pairs)
+    return exists().where(wanted.c.location_id == counts.c.location_id, wanted.c.item_id == counts.c.item_id)
+
+
+def _rows(
+    connection: Connection, found: Sequence[Row[Any]], codes: ItemCodes, held: Collection[IncompleteCode]
+) -> list[Variance]:
     lines = read_lines_of(connection, [(row.location_id, row.sequence) for row in found])
     rows: list[Variance] = []
     for row in found:
         event = understand(lines[row.location_id, row.sequence])
         rows.append(
-            Variance(event=event, unit=row.unit, counted=row.counted, expected=row.expected, posted=event.expected or 0)
+            Variance(
+                event=event,
+                item_id=codes.item_of(row.location_id, row.item_id),
+                unit=row.unit,
+                counted=row.counted,
+                expected=row.expected,
+                posted=event.expected or 0,
+                incomplete=any(each.may_precede(row.location_id, row.item_id, row.occurred_at) for each in held),
+            )
         )
     return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from branch_node.database import queries
+from branch_node.database import stock_figures
 from branch_node.database.schema import LOG
 from shared.event_log import read_head
 from tests.support.branch import Branch
@@ -15,6 +15,6 @@ def test_everything_read_is_of_the_snapshot_at_the_beginning(any_branch: Branch)
         now = any_branch.clock.now()
         head = read_head(connection, LOG, any_branch.writer.location.location_id)
         any_branch.event("ORDER_DEDUCTION", quantity=2)
-        stock = queries.stock_of(connection, "milk", now=now, as_of=None)
+        stock = stock_figures.stock_of(connection, "milk", now=now, as_of=None)
     assert head is not None
     assert (head.sequence, bytes(stock.on_hand)) == (1, b"5")

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, select, text
 
+from head_office.catalogue.item_codes import read_codes
 from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.receipts import receipts
 from head_office.database.schema import EVENT, ITEM_UNIT, now
@@ -281,8 +282,8 @@ def test_a_branchs_own_code_counts_as_the_item_it_is_mapped_to(pair: Engine) -> 
         assert group_stock.stock(connection, item_ids=["own-7"]).rows == []
         assert [each.on_hand for each in group_stock.totals(report.rows)] == [2_000]
         assert conservation(connection, item_ids=["milk"]).items[0].on_hand == 2_000
-        assert explanations.codes_at(connection, PLACE, "milk") == ["milk", "own-7"]
-        assert explanations.codes_at(connection, PLACE, "own-7") == []
+        assert read_codes(connection, ["milk"]).codes_at(PLACE, "milk") == ["milk", "own-7"]
+        assert read_codes(connection, ["own-7"]).codes_at(PLACE, "own-7") == []
 
 
 def test_a_reservation_stops_counting_at_its_expiry(office: Engine) -> None:

@@ -1,0 +1,187 @@
+"""Stock of the branch's items now, low or as of a moment, on a read-only connection.
+
+An item of the group that this log also knows by other codes (head office mapped them) has one figure, the sum over its
+codes; a code that stands for another item is answered as that item. Quantities inside are thousandths, times
+microseconds UTC; a reservation that has expired never counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Select, case, func, or_, select
+
+from branch_node.database.queries import BY_ITEM
+from branch_node.database.schema import ITEM, LOG, REORDER_LEVEL, STOCK
+from branch_node.problems import ITEM_NOT_FOUND
+from branch_node.records import Page, StockRecord
+from shared.code_sums import summed
+from shared.event_record import moment_text, stock_flags
+from shared.events import quantity_json
+from shared.projection import balances, moment_literal
+from shared.runtime.http.cursor import page_of
+from shared.stock import Place, Standing
+from shared.stock_expressions import EventScope
+
+
+def codes_of(connection: Connection, item_id: str) -> tuple[str, list[str]]:
+    """The item that a code stands for, and all codes of it that this log knows it by."""
+    query = select(ITEM.c.stands_for).where(ITEM.c.item_id == item_id)
+    meant: str = connection.execute(query).scalar_one_or_none() or item_id
+    others = select(ITEM.c.item_id).where(ITEM.c.stands_for == meant).order_by(ITEM.c.item_id)
+    own = select(ITEM.c.stands_for).where(ITEM.c.item_id == meant)
+    found = list(connection.execute(others).scalars())
+    # The item's own code may stand for yet another item here.
+    return meant, found if connection.execute(own).scalar_one_or_none() else [meant, *found]
+
+
+_STOCK_QUERY: Final = select(
+    STOCK, ITEM.c.name, ITEM.c.unit, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target
+).select_from(
+    STOCK.join(ITEM, ITEM.c.item_id == STOCK.c.item_id, isouter=True).join(
+        REORDER_LEVEL, REORDER_LEVEL.c.item_id == STOCK.c.item_id, isouter=True
+    )
+)
+
+
+def stock(connection: Connection, *, now: int, after: str | None, limit: int) -> Page[StockRecord]:
+    """List what stands now of every item that has events, in order of code."""
+    query = _STOCK_QUERY.where(ITEM.c.stands_for.is_(None)).order_by(STOCK.c.item_id).limit(limit + 1)
+    if after is not None:
+        query = query.where(STOCK.c.item_id > after)
+    found = connection.execute(query).all()
+    rows: dict[str, Any] = {row.item_id: row for row in found}
+    parts = {item_id: [standing] for item_id, standing in _standings(connection, found, now).items()}
+    last = found[-1].item_id if len(found) > limit else None
+    for item_id, others in _mapped(connection, now).items():
+        if (after is None or item_id > after) and (last is None or item_id <= last):
+            parts.setdefault(item_id, []).extend(others)
+            rows.setdefault(item_id, item_row(connection, item_id))
+    listed = sorted(parts)[: limit + 1]
+    return _page([stock_record(each, summed(parts[each]), now, rows[each]) for each in listed], limit)
+
+
+def low_stock(connection: Connection, *, now: int, after: str | None, limit: int) -> Page[StockRecord]:
+    """List the items available at or below their reorder level, in order of code, those without events too."""
+    mapped = _mapped(connection, now)
+    low: list[StockRecord] = []
+    reached, whole = after, False
+    while len(low) <= limit and not whole:
+        rows = connection.execute(_maybe_low(reached, list(mapped), limit + 1)).all()
+        whole = len(rows) <= limit
+        own = _standings(connection, [row for row in rows if row.stands_for is None], now)
+        for row in rows:
+            reached = row.item_id
+            standing = summed([own.get(reached, Standing()), *mapped.get(reached, [])])
+            if standing.on_hand - standing.reserved <= row.level:
+                low.append(stock_record(reached, standing, now, row))
+    return _page(low[: limit + 1], limit)
+
+
+def _maybe_low(after: str | None, mapped: list[str], limit: int) -> Select[Any]:
+    """Items after a code whose figure may be low: those that their own stock alone does not rule out."""
+    level = REORDER_LEVEL.c.level
+    on_hand, reserved = func.coalesce(STOCK.c.on_hand, 0), func.coalesce(STOCK.c.reserved, 0)
+    # Where something is reserved or further codes count, the figure itself is compared.
+    uncertain = or_(reserved > 0, REORDER_LEVEL.c.item_id.in_(mapped), ITEM.c.stands_for.is_not(None))
+    query = (
+        select(
+            REORDER_LEVEL.c.item_id, level, REORDER_LEVEL.c.target, ITEM.c.name, ITEM.c.unit, ITEM.c.stands_for,
+            on_hand.label("on_hand"), reserved.label("reserved"), STOCK.c.counted_at, STOCK.c.counted_sequence,
+            func.coalesce(STOCK.c.recount, False).label("recount"),
+        )
+        .select_from(
+            REORDER_LEVEL.join(ITEM, ITEM.c.item_id == REORDER_LEVEL.c.item_id, isouter=True).join(
+                STOCK, STOCK.c.item_id == REORDER_LEVEL.c.item_id, isouter=True
+            )
+        )
+        .where(case((uncertain, True), else_=on_hand <= level))
+        .order_by(REORDER_LEVEL.c.item_id)
+        .limit(limit)
+    )  # fmt: skip
+    return query if after is None else query.where(REORDER_LEVEL.c.item_id > after)
+
+
+def stock_of(connection: Connection, item_id: str, *, now: int, as_of: int | None) -> StockRecord:
+    """Read what stands of one item now, or as of a moment (microseconds UTC). Raises 404 `item-not-found`."""
+    meant, codes = codes_of(connection, item_id)
+    item = item_row(connection, meant)
+    if as_of is None:
+        found = connection.execute(select(STOCK).where(STOCK.c.item_id.in_(codes))).all()
+        standings = list(_standings(connection, found, now).values())
+    else:
+        standings = list(_folded(connection, codes, as_of).values())
+    if not standings and item is None:
+        raise ITEM_NOT_FOUND(f"there is no item {item_id!r}", item_id=item_id)
+    return stock_record(meant, summed(standings), now if as_of is None else as_of, item)
+
+
+def item_row(connection: Connection, item_id: str) -> Any:
+    """Read name, unit, level and target of an item; None where the catalogue does not have it."""
+    query = (
+        select(ITEM.c.name, ITEM.c.unit, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target)
+        .join_from(ITEM, REORDER_LEVEL, ITEM.c.item_id == REORDER_LEVEL.c.item_id, isouter=True)
+        .where(ITEM.c.item_id == item_id)
+    )
+    return connection.execute(query).one_or_none()
+
+
+def stock_record(item_id: str, standing: Standing, as_of: int, item: Any) -> StockRecord:
+    """Make the record of a standing whose `reserved` is without what has expired; `item` is its `item_row`."""
+    record = StockRecord(
+        item_id=item_id,
+        name=None if item is None else item.name,
+        unit=None if item is None else item.unit,
+        on_hand=quantity_json(standing.on_hand),
+        reserved=quantity_json(standing.reserved),
+        available=quantity_json(standing.on_hand - standing.reserved),
+        as_of=moment_text(as_of),
+        counted_at=None if standing.last_count is None else moment_text(standing.last_count.occurred_at),
+        flags=stock_flags(standing.on_hand, standing.reserved, recount=standing.recount),
+    )
+    if item is not None and item.level is not None:
+        record.reorder_level, record.reorder_target = quantity_json(item.level), quantity_json(item.target)
+    return record
+
+
+def _page(found: list[StockRecord], limit: int) -> Page[StockRecord]:
+    items, following = page_of(found, limit, lambda last: BY_ITEM.write(last.item_id))
+    return Page(items=items, next=following)
+
+
+def _mapped(connection: Connection, now: int) -> dict[str, list[Standing]]:
+    """What stands of the further codes of items, by item."""
+    query = select(STOCK, ITEM.c.stands_for).join_from(STOCK, ITEM, ITEM.c.item_id == STOCK.c.item_id)
+    rows = connection.execute(query.where(ITEM.c.stands_for.is_not(None)).order_by(STOCK.c.item_id)).all()
+    standings = _standings(connection, rows, now)
+    found: dict[str, list[Standing]] = {}
+    for row in rows:
+        found.setdefault(row.stands_for, []).append(standings[row.item_id])
+    return found
+
+
+def _standings(connection: Connection, rows: Sequence[Row[Any]], now: int) -> dict[str, Standing]:
+    """The standing of each row of the projection by its code, without what has expired."""
+    reserved = _folded(connection, [row.item_id for row in rows if row.reserved], now)
+    return {
+        row.item_id: Standing(
+            row.on_hand,
+            reserved[row.item_id].reserved if row.reserved else 0,
+            None if row.counted_at is None else Place(row.counted_at, row.counted_sequence),
+            recount=bool(row.recount),
+        )
+        for row in rows
+    }
+
+
+def _folded(connection: Connection, codes: Sequence[str], moment: int) -> dict[str, Standing]:
+    """Fold what stood of codes as of a moment, by code; those without events are left out."""
+    if not codes:
+        return {}
+    pairs = select(STOCK.c.location_id, STOCK.c.item_id).where(STOCK.c.item_id.in_(codes)).subquery("pairs")
+    found: dict[str, Standing] = {}
+    for row in connection.execute(balances(LOG, pairs, EventScope(moment=moment_literal(moment)))):
+        last_count = None if row.counted_at is None else Place(row.counted_at, row.counted_sequence)
+        found[row.item_id] = Standing(row.on_hand, row.reserved, last_count, recount=bool(row.recount))
+    return found
