@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from shared.chain import Head, Sealed
-from shared.events import SCHEMA_VERSION, Event, EventType
+from shared.events import PLAIN_SCHEMA, SCHEMA_VERSION, Event, EventType
 from shared.runtime.clock import MINUTE, business_date, offset_minutes
 from shared.runtime.nearest_codes import Candidate, nearest_codes
 from shared.stock import Movement, Standing
@@ -240,6 +240,6 @@ def unplaced(
         source=source,
         type=kind,
         utc_offset=offset,
-        v=SCHEMA_VERSION,
+        v=SCHEMA_VERSION if "areas" in fields else PLAIN_SCHEMA,
         **fields,
     )

@@ -100,6 +100,12 @@ AREA_DIFFERS: Final = _declare(
     "This area was counted under this count already, with another figure",
     'Send the same figure, or the right one with "replace": true.',
 )
+TOO_MANY_AREAS: Final = _declare(
+    "too-many-areas",
+    422,
+    "The areas of one count do not fit into one event",
+    "Count several of them as one area, or shorten their notes.",
+)
 COUNT_POSTED: Final = _declare(
     "count-posted",
     409,

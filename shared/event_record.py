@@ -17,6 +17,7 @@ from shared.events import (
     RULES,
     Code,
     Cost,
+    CountedArea,
     Day,
     Definition,
     Event,
@@ -59,6 +60,17 @@ class EnteredRecord(SparseRecord, kw_only=True):
     factor: Number
 
 
+class CountedAreaRecord(SparseRecord, kw_only=True):
+    """What was counted in one area of a count (none: the whole), when and by whom."""
+
+    area: Code | None = None
+    counted: Number
+    occurred_at: Moment
+    actor: Id
+    source: Code
+    note: Text | None = None
+
+
 class EventRecord(SparseRecord, kw_only=True, gc=False):
     """One event of the log, whole."""
 
@@ -86,6 +98,7 @@ class EventRecord(SparseRecord, kw_only=True, gc=False):
     note: Text | None = None
     cost: Cost | None = None
     area: Code | None = None
+    areas: tuple[CountedAreaRecord, ...] | None = None
     lot: Code | None = None
     expires_on: Day | None = None
     expires_at: Moment | None = None
@@ -213,6 +226,8 @@ def _add_rare(record: EventRecord, event: Event) -> None:
         record.counted = quantity_json(event.counted)
     if event.expected is not None:
         record.expected = quantity_json(event.expected)
+    if event.areas is not None:
+        record.areas = tuple(_area(each, event.utc_offset) for each in event.areas)
     if event.expires_at is not None:
         record.expires_at = moment_text(event.expires_at, event.utc_offset)
     record.transfer_id, record.transfer_line = event.transfer_id, event.transfer_line
@@ -220,3 +235,14 @@ def _add_rare(record: EventRecord, event: Event) -> None:
     record.voided_event_id, record.voided_sequence = event.voided_event_id, event.voided_sequence
     record.reviewed_event_id = event.reviewed_event_id
     record.definition, record.parent, record.tail = event.definition, event.parent, event.tail
+
+
+def _area(area: CountedArea, offset: int) -> CountedAreaRecord:
+    return CountedAreaRecord(
+        area=area.area,
+        counted=quantity_json(area.counted),
+        occurred_at=moment_text(area.occurred_at, offset),
+        actor=area.actor,
+        source=area.source,
+        note=area.note,
+    )

@@ -10,17 +10,19 @@ import re
 import unicodedata
 from enum import StrEnum
 from operator import attrgetter
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2  # the newest known here: it added `areas` of a STOCKTAKE
+PLAIN_SCHEMA: Final = 1  # of all other events, so that an older reader understands them
 MAX_QUANTITY: Final = 10**12
 MIN_TIME: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 MAX_TIME: Final = 7_258_118_400_000_000  # 2200-01-01T00:00:00Z
 MAX_SEQUENCE: Final = 2**53 - 1  # the largest integer every JSON reader keeps exact
 MAX_LINES: Final = 1_000
 MAX_LINE_BYTES: Final = 16_384
+MAX_AREAS_BYTES: Final = 8_000  # of the areas of one count, so that the rest of its line has room beside them
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -83,6 +85,17 @@ class Entered(_Part, frozen=True, kw_only=True, gc=False):
     unit: Code
 
 
+class CountedArea(_Part, frozen=True, kw_only=True, gc=False):
+    """What was counted in one area (none: the whole), when, by whom, said by which system, and what was noted."""
+
+    actor: Id
+    area: Code | None = None
+    counted: Quantity
+    note: Text | None = None
+    occurred_at: Time
+    source: Code
+
+
 class Definition(_Part, frozen=True, kw_only=True, gc=False):
     """An item that a branch defined by itself."""
 
@@ -132,6 +145,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
 
     actor: Id
     area: Code | None = None
+    areas: tuple[CountedArea, ...] | None = None
     business_date: Day
     clock_unconfirmed: bool | None = None
     command_digest: HexHash | None = None
@@ -187,22 +201,8 @@ class TypeRule(msgspec.Struct, frozen=True, kw_only=True):
     required: frozenset[str] = frozenset()
 
 
-def _rule(
-    *required: str,
-    on_hand: int = 0,
-    reserved: int = 0,
-    in_transit: int = 0,
-    by_hand: bool = False,
-    signed: bool = False,
-) -> TypeRule:
-    return TypeRule(
-        on_hand=on_hand,
-        reserved=reserved,
-        in_transit=in_transit,
-        by_hand=by_hand,
-        signed=signed,
-        required=frozenset(required),
-    )
+def _rule(*required: str, **effects: Any) -> TypeRule:
+    return TypeRule(required=frozenset(required), **effects)
 
 
 _MOVE = ("item_id", "quantity", "unit")
@@ -249,6 +249,7 @@ _ONLY_WITH: Final[dict[str, frozenset[EventType]]] = {
     "transfer_id": frozenset(kind for kind, rule in RULES.items() if "transfer_id" in rule.required)
     | {EventType.ADJUSTMENT},
     "tail": frozenset({EventType.EPOCH_OPENED}),
+    "areas": frozenset({EventType.STOCKTAKE}),
 }  # fmt: skip
 _FORBIDDEN: Final = {
     kind: tuple(field for field, kinds in _ONLY_WITH.items() if kind not in kinds) for kind in EventType
@@ -310,6 +311,8 @@ def check(event: Event) -> None:
         raise EventNotUnderstood(f"{kind} carries the quantity {quantity}, which must be above zero")
     if event.counted is not None and event.counted < 0:
         raise EventNotUnderstood(f"{kind} counted {event.counted}, which is below zero")
+    if event.areas is not None and sum(each.counted for each in event.areas) != event.counted:
+        raise EventNotUnderstood(f"{kind} counted {event.counted}, which is not the sum of its areas")
     if event.line > event.lines:
         raise EventNotUnderstood(f"line {event.line} of {event.lines}")
     if event.voided_sequence is not None and event.voided_sequence >= event.sequence:
@@ -339,9 +342,7 @@ def parse_quantity(raw: bytes | str, *, lowest: int = -MAX_QUANTITY, highest: in
     minus, whole, decimals = match.groups(b"")
     if len(decimals) > 3:
         raise BadQuantity(f"{len(decimals)} decimals; at most 3 are kept")
-    thousandths = int(whole + decimals.ljust(3, b"0"))
-    if minus:
-        thousandths = -thousandths
+    thousandths = int(minus + whole + decimals.ljust(3, b"0"))
     if not lowest <= thousandths <= highest:
         raise BadQuantity(f"outside the range from {quantity_text(lowest)} to {quantity_text(highest)}")
     return thousandths

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from shared.events import Code, EventType, HexHash, Id, Text
+from shared.events import Code, EventType, HexHash, Id, Key, Text
 
 PROTOCOL_VERSION = 1
 
@@ -29,10 +29,27 @@ class HeadMessage(_Message, frozen=True):
     hash: HexHash
 
 
+class OpenArea(_Message, frozen=True, kw_only=True, omit_defaults=True):
+    """An area of an open count (none: the whole of the item); `actor` is absent where it was not kept."""
+
+    item_id: Id
+    area: Code | None = None
+    counted: int
+    actor: Id | None = None
+
+
+class OpenCount(_Message, frozen=True, kw_only=True):
+    """A count that waits for the rest of its areas: it is not in the log yet. `opened_at`: of its first area."""
+
+    count_id: Key
+    opened_at: int
+    areas: Annotated[list[OpenArea], msgspec.Meta(max_length=1_000)]
+
+
 class Hello(_Message, frozen=True, kw_only=True):
     """The hello of a branch. `acknowledged` is the last head that head office acknowledged to this node.
 
-    `now` is the node's time when it was sent.
+    `now` is the node's time when it was sent, `open_counts` the oldest counts that wait for the rest of their areas.
     """
 
     location_id: Id
@@ -42,6 +59,7 @@ class Hello(_Message, frozen=True, kw_only=True):
     schema: int
     software: Text
     now: int | None = None
+    open_counts: Annotated[list[OpenCount], msgspec.Meta(max_length=100)] = []
 
 
 class Verdict(StrEnum):

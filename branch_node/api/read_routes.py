@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api.dependencies import READERS, ApiNode, RequestContext, problems
+from branch_node.commands.count_areas import MOST_COUNTS, OpenCountRecord, open_count_record, open_counts
 from branch_node.commands.input_fields import moment
 from branch_node.database import queries, stock_figures
 from branch_node.database.explanations import ExplanationRecord, explanation
@@ -64,6 +65,10 @@ class StatusRecord(msgspec.Struct, kw_only=True):
     unshipped: int
     last_contact_at: str | None
     waiting: int
+    open_counts: Annotated[
+        list[OpenCountRecord],
+        msgspec.Meta(description=f"The oldest counts that wait for more areas, at most {MOST_COUNTS}"),
+    ]
     shipping: ShippingRecord
 
 
@@ -204,6 +209,7 @@ def _status(router: APIRouter, node: ApiNode) -> None:
         with node.store.reading() as connection:
             location = queries.location_of(connection)
             head = read_head(connection, LOG, node.location_id) or EMPTY
+            counts = [open_count_record(each) for each in open_counts(connection)]
         acknowledged = shipping.acknowledged
         return json_response(
             StatusRecord(
@@ -218,6 +224,7 @@ def _status(router: APIRouter, node: ApiNode) -> None:
                 unshipped=max(head.sequence - (acknowledged.sequence if acknowledged else 0), 0),
                 last_contact_at=_time(shipping.last_contact_at),
                 waiting=node.writer.waiting(),
+                open_counts=counts,
                 shipping=ShippingRecord(
                     state=shipping.state.value,
                     head_office=shipping.head_office,

@@ -38,6 +38,7 @@ from branch_node.problems import (
     ORDER_CANCELLED,
     ORDER_SUPERSEDED,
     STRICT_ITEM,
+    TOO_MANY_AREAS,
     TYPE_NOT_BY_HAND,
     UNIT_DIFFERS,
     UNIT_FIXED,
@@ -151,6 +152,7 @@ def _document_routes(router: APIRouter, context: RequestContext) -> None:
             UNIT_DIFFERS,
             AREA_DIFFERS,
             COUNT_POSTED,
+            TOO_MANY_AREAS,
             *_WRITER,
         )
         | {201: documented_answer(CountAnswer, "What was posted, and what waits")},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from datetime import datetime
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -136,6 +137,7 @@ def status(directory: Directory = None, as_json: AsJson = False) -> None:
         ("Last contact", local_time(answer["last_contact_at"], zone) or "never"),
         ("Clock", clock or f"{local_time(answer['now'], zone)}, confirmed"),
     ]
+    rows += [("Open count", _open_count(each, answer["now"], zone)) for each in answer["open_counts"]]
     print_table("", ("", "~"), rows)
     for part in ("detail", "hint"):
         if shipping.get(part):
@@ -151,3 +153,14 @@ _STATES: Final = {
     "UNAUTHORIZED": "head office does not accept this node's key",
     "REFUSED": "head office refuses what this node sends",
 }
+
+
+def _open_count(count: dict[str, Any], now: str, zone: ZoneInfo) -> Text:
+    """A count that nobody has closed: since when, and which areas are in."""
+    age = datetime.fromisoformat(now) - datetime.fromisoformat(count["opened_at"])
+    hours = max(0, round(age.total_seconds() / 3_600))
+    old = number_of(hours // 24, "day") if hours >= 48 else number_of(hours, "hour")
+    areas = ", ".join(f"{each['item_id']} {each.get('area') or 'whole'}" for each in count["areas"])
+    return Text(
+        f"{count['count_id']}, open for {old}, since {local_time(count['opened_at'], zone)}: {areas}", style="yellow"
+    )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
+from rich.markup import escape
 
 from branch_node.cli.event_tables import print_recorded
 from branch_node.cli.item_completion import complete_item, complete_line
@@ -14,7 +15,7 @@ from branch_node.cli.node_client import Directory, node_at
 from branch_node.settings import load
 from shared.events import BY_HAND
 from shared.runtime.cli.arguments import figure, item_lines, one_of
-from shared.runtime.cli.output import AsJson, print_json, print_table
+from shared.runtime.cli.output import AsJson, print_json, print_line, print_table
 from shared.runtime.cli.pending_commands import post_command, post_pending
 
 ALIASES: Final = {
@@ -150,6 +151,10 @@ def count(
     if answer["waiting"]:
         waiting = [(each["item_id"], each.get("area"), each["counted"]) for each in answer["waiting"]]
         print_table("Waits for the other areas", ("item", "area", "counted#"), waiting)
+    for each in answer["missing"]:
+        print_line(
+            f"[yellow]Missing: {escape(each['area'])} of {escape(each['item_id'])}[/], where it was counted last."
+        )
 
 
 def _kind(text: str) -> str:

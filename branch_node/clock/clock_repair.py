@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, update
 
+from branch_node.clock.clock_runs import TOLERANCE
 from branch_node.clock.misdated_events import MisdatedEvent
 from branch_node.commands.corrections import void_event
 from branch_node.commands.keyed_command import KeyedCommand
@@ -17,7 +18,7 @@ from branch_node.commands.orders import ORDER
 from branch_node.commands.preconditions import StrictGuard, known_item
 from branch_node.database.schema import COUNT_AREA
 from branch_node.model import Decision, OrderState, RecordedCommand, View, Write
-from shared.events import MAX_LINES, SCHEMA_VERSION, Event, EventType
+from shared.events import MAX_LINES, CountedArea, Event, EventType
 
 REASON: Final = "clock"
 """The reason of the voids."""
@@ -80,6 +81,7 @@ class RedateEvents(KeyedCommand):
             reference = msgspec.structs.replace(reference, revision=order.revision)
         return msgspec.structs.replace(
             event,
+            areas=_redated_areas(event, self.content.correction),
             business_date=day,
             clock_unconfirmed=None,
             command_digest=None,
@@ -91,7 +93,6 @@ class RedateEvents(KeyedCommand):
             reference=reference,
             sequence=0,
             utc_offset=offset,
-            v=SCHEMA_VERSION,
         )
 
     def answer(self, recorded: RecordedCommand) -> int:
@@ -106,6 +107,19 @@ def redating_commands(found: Iterable[MisdatedEvent], actor: str) -> Iterator[Re
             part = of_command[start : start + MOST_EVENTS]
             content = Redating(sequences=tuple(each.event.sequence for each in part), correction=part[0].correction)
             yield RedateEvents(part[0].event, content, actor=actor)
+
+
+def _redated_areas(event: Event, correction: int) -> tuple[CountedArea, ...] | None:
+    """The areas of a count, each at the right moment: those that a clock ahead dated lie behind the count's."""
+    if event.areas is None:
+        return None
+    latest = event.recorded_at + correction + TOLERANCE
+    return tuple(
+        msgspec.structs.replace(area, occurred_at=area.occurred_at + correction)
+        if area.occurred_at == event.occurred_at or area.occurred_at > latest
+        else area
+        for area in event.areas
+    )
 
 
 def _moved(order: OrderState, view: View, again: dict[int, int], occurred_at: int) -> OrderState:

@@ -7,47 +7,37 @@ is posted, a further area of it under the same count is refused, as its event wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import and_
 
+from branch_node.commands.count_areas import (
+    AreaCounted,
+    AreaRecord,
+    MissingArea,
+    area_records,
+    areas_of_event,
+    check_room,
+    missing_areas,
+    store_areas,
+    stored_areas,
+)
 from branch_node.commands.count_inputs import CountContent, CountLine
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.preconditions import known_item, moment_of
 from branch_node.database.lookups import recorded_by, sealed_where, standing_then
-from branch_node.database.schema import COUNT_AREA, LOG
+from branch_node.database.schema import LOG
 from branch_node.model import Decision, Item, RecordedCommand, View, Write, unplaced
 from branch_node.problems import AREA_DIFFERS, COUNT_POSTED, INVALID_QUANTITY
 from branch_node.records import BranchEventRecord, record_of
 from shared.chain import Sealed
 from shared.event_record import Number
 from shared.events import MAX_QUANTITY, Event, EventType, Reference, quantity_json, quantity_text
-from shared.runtime.database.row_writes import upsert_rows
 from shared.stock import fold
 
 OPENING: Final = "opening"
 MOVED_SHOWN: Final = 100
-_COLUMNS: Final = tuple(column.name for column in COUNT_AREA.columns)
-
-
-class AreaCounted(msgspec.Struct, frozen=True, kw_only=True):
-    """One area of an item as counted; `area` is empty where none was named."""
-
-    item_id: str
-    area: str
-    counted: int
-    occurred_at: int
-    posted_sequence: int | None = None
-
-
-class AreaRecord(msgspec.Struct, kw_only=True):
-    """An area that is stored until its count is posted."""
-
-    item_id: str
-    area: str | None
-    counted: Number
 
 
 class CountedItem(msgspec.Struct, kw_only=True):
@@ -64,11 +54,15 @@ class CountedItem(msgspec.Struct, kw_only=True):
 
 
 class CountAnswer(msgspec.Struct, kw_only=True):
-    """What was posted, and what waits for the rest of the count."""
+    """What was posted, what waits for the rest of the count, and which areas of the items counted are missing.
+
+    `missing` has the areas that an item's last count had and this one has not, unless it was counted as a whole.
+    """
 
     count_id: str
     items: list[CountedItem]
     waiting: list[AreaRecord] = []
+    missing: list[MissingArea] = []
 
 
 def stocktake(
@@ -123,7 +117,7 @@ class RecordCount(KeyedCommand):
         areas = self._waiting_areas(view)
         changed: list[AreaCounted] = []
         for place, line in enumerate(content.lines):
-            area = _area(view, line, f"lines[{place}].")
+            area = self._area(view, line, f"lines[{place}].")
             before = areas.get((area.item_id, area.area))
             if before is not None and before.counted != area.counted and not line.replace:
                 raise AREA_DIFFERS(
@@ -134,15 +128,23 @@ class RecordCount(KeyedCommand):
             if before is None or line.replace:
                 areas[area.item_id, area.area] = area
                 changed.append(area)
+        by_item: dict[str, list[AreaCounted]] = {}
+        for area in areas.values():
+            by_item.setdefault(area.item_id, []).append(area)
+        for item_id in items:
+            check_room(by_item[item_id], item_id)
         if content.open:
-            answer = CountAnswer(count_id=content.count_id, items=[], waiting=_waiting(areas.values()))
+            names = {item_id: {area.area for area in counted} for item_id, counted in by_item.items()}
+            answer = CountAnswer(
+                count_id=content.count_id,
+                items=[],
+                waiting=area_records(areas.values()),
+                missing=missing_areas(view.connection, names, view.head.sequence + 1),
+            )
             # An equal request stands for an earlier one only until another has changed what the count holds.
             forget = self._keyless if changed else None
             kept = msgspec.json.encode(answer)
             return Decision(writes=[self._writing(changed)], answer=answer, kept=kept, forget=forget)
-        by_item: dict[str, list[AreaCounted]] = {}
-        for area in areas.values():
-            by_item.setdefault(area.item_id, []).append(area)
         events, posted = [], []
         for sequence, (item_id, counted) in enumerate(sorted(by_item.items()), start=view.head.sequence + 1):
             item = items.get(item_id) or known_item(view, item_id, None)
@@ -152,7 +154,7 @@ class RecordCount(KeyedCommand):
 
     def _waiting_areas(self, view: View) -> dict[tuple[str, str], AreaCounted]:
         """The stored areas that are not posted. Raises 409 `count-posted` where an item of this request is posted."""
-        stored = _stored_areas(view.connection, self.content.count_id)
+        stored = stored_areas(view.connection, self.content.count_id)
         counted = {line.item_id for line in self.content.lines}
         posted = {
             area.posted_sequence: area.item_id
@@ -168,11 +170,7 @@ class RecordCount(KeyedCommand):
         return {place: area for place, area in stored.items() if area.posted_sequence is None}
 
     def _writing(self, areas: list[AreaCounted]) -> Write:
-        count_id = self.content.count_id
-        rows = [
-            (count_id, each.item_id, each.area, each.counted, each.occurred_at, each.posted_sequence) for each in areas
-        ]
-        return lambda connection: upsert_rows(connection, COUNT_AREA, _COLUMNS, rows) if rows else None
+        return lambda connection: store_areas(connection, self.content.count_id, areas)
 
     def _summed(self, view: View, item: Item, areas: list[AreaCounted]) -> Event:
         total = sum(each.counted for each in areas)
@@ -184,12 +182,13 @@ class RecordCount(KeyedCommand):
             fields["reason"] = self.content.reason
         notes = [line.note for line in self.content.lines if line.item_id == item.item_id and line.note]
         if len(areas) > 1:
-            # The event has no other field for the areas' figures.
+            # For who reads the note alone; the event's areas have more.
             notes.insert(0, "; ".join(f"{each.area or '-'} {quantity_text(each.counted)}" for each in areas))
         elif areas[0].area:
             fields["area"] = areas[0].area
         if notes:
             fields["note"] = "\n".join(notes)[:1_000]
+        fields["areas"] = areas_of_event(areas, actor=self.actor, source=self.content.source)
         return stocktake(view, item, counted=total, at=at, actor=self.actor, source=self.content.source, fields=fields)
 
     def again(self, kept: bytes) -> CountAnswer:
@@ -203,28 +202,34 @@ class RecordCount(KeyedCommand):
             items=[
                 _counted(each, recorded, seen.get(each.event.item_id or ""), last_before) for each in recorded.sealed
             ],
+            missing=_missing(recorded),
+        )
+
+    def _area(self, view: View, line: CountLine, path: str) -> AreaCounted:
+        at = moment_of(view, line.occurred_at, f"{path}occurred_at")
+        moment_of(view, line.seen_at, f"{path}seen_at")  # only for its check of the future
+        return AreaCounted(
+            item_id=line.item_id,
+            area=line.area,
+            counted=line.counted,
+            occurred_at=at,
+            actor=self.actor,
+            source=self.content.source,
+            note=line.note,
+            stored_at=view.now,
         )
 
 
-def _area(view: View, line: CountLine, path: str) -> AreaCounted:
-    at = moment_of(view, line.occurred_at, f"{path}occurred_at")
-    moment_of(view, line.seen_at, f"{path}seen_at")  # only for its check of the future
-    return AreaCounted(item_id=line.item_id, area=line.area, counted=line.counted, occurred_at=at)
-
-
-def _stored_areas(connection: Connection, count_id: str) -> dict[tuple[str, str], AreaCounted]:
-    rows = connection.execute(
-        select(*(COUNT_AREA.c[name] for name in AreaCounted.__struct_fields__))
-        .where(COUNT_AREA.c.count_id == count_id)
-        .order_by(COUNT_AREA.c.item_id, COUNT_AREA.c.area)
-    )
-    return {(row.item_id, row.area): AreaCounted(**row._mapping) for row in rows}
-
-
-def _waiting(areas: Iterable[AreaCounted]) -> list[AreaRecord]:
-    return [
-        AreaRecord(item_id=each.item_id, area=each.area or None, counted=quantity_json(each.counted)) for each in areas
-    ]
+def _missing(recorded: RecordedCommand) -> list[MissingArea]:
+    """The areas missing in a posted count, by the log alone, so that a repetition has the same answer."""
+    areas = {
+        each.event.item_id: {area.area or "" for area in each.event.areas}
+        for each in recorded.sealed
+        if each.event.item_id is not None and each.event.areas
+    }
+    if all("" in given for given in areas.values()):
+        return []
+    return missing_areas(recorded.look(), areas, recorded.sealed[0].event.sequence)
 
 
 def _counted(

@@ -137,7 +137,19 @@ COUNT_AREA: Final = Table(
     Column("counted", BigInteger, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
     Column("posted_sequence", BigInteger),  # of the count's event; NULL while the area waits for the rest of its count
+    Column("actor", Text),  # who said it, by which system, with which note; NULL in rows older than these columns
+    Column("source", Text),
+    Column("note", Text),
+    Column("stored_at", BigInteger),
     PrimaryKeyConstraint("count_id", "item_id", "area"),
+)
+
+# Posted areas stay, and are many; those that wait are read at each hello.
+Index(
+    "count_area_waiting",
+    COUNT_AREA.c.count_id,
+    sqlite_where=text("posted_sequence IS NULL"),
+    postgresql_where=text("posted_sequence IS NULL"),
 )
 
 # Answers of commands that had an effect without an event, which would carry their key.

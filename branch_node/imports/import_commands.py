@@ -15,7 +15,7 @@ from branch_node.commands.event_commands import RecordEvent
 from branch_node.database.lookups import first_by_key
 from branch_node.model import Decision, RecordedCommand, View
 from branch_node.problems import KEY_REUSED
-from shared.events import SCHEMA_VERSION, Event
+from shared.events import PLAIN_SCHEMA, Event
 from shared.runtime.problems import Problem
 
 KEY_PART: Final = 72
@@ -97,7 +97,7 @@ class ImportEvent(RecordEvent):
             type=entry.type,
             unit=item.unit,
             utc_offset=offset,
-            v=SCHEMA_VERSION,
+            v=PLAIN_SCHEMA,
         )
         return Decision(events=[event])
 

@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from branch_node.api.dependencies import MANAGERS, RECORDERS, ApiNode, actor_of
 from branch_node.commands.corrections import ALTERNATIVES, VoidEvent, still_standing
+from branch_node.commands.count_areas import missing_in_open_count, open_counts
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.database import stock_figures
 from branch_node.database.lookups import event_by_id, first_by_key, sealed_where, voids_of
@@ -37,7 +38,16 @@ from branch_node.pages.page_forms import (
     refused_by,
     search_items,
 )
-from branch_node.pages.page_views import EventRow, StockFilter, event_row, flag_words, shipping_view, stock_rows
+from branch_node.pages.page_views import (
+    EventRow,
+    OpenCountView,
+    StockFilter,
+    event_row,
+    flag_words,
+    open_count_view,
+    shipping_view,
+    stock_rows,
+)
 from branch_node.problems import BUSY, KEY_REUSED, UNKNOWN_EVENT
 from shared.chain import EMPTY, Head, Sealed
 from shared.event_log import read_head
@@ -116,6 +126,7 @@ class _BranchPages:
             zone=self._zone(),
             head=head,
             clock_confirmed=self._node.clock.confirmed,
+            counts_wait=bool(open_counts(connection)),
             shipping=shipping_view(self._node.board.read(), head.sequence),
             kinds=[(kind.value, labels.name) for kind, labels in KINDS.items()],
             may_record=session.principal.role in RECORDERS,
@@ -125,6 +136,13 @@ class _BranchPages:
 
     def _head(self, connection: Connection) -> Head:
         return read_head(connection, LOG, self._node.location_id) or EMPTY
+
+    def _open_counts(self, connection: Connection, head: int) -> list[OpenCountView]:
+        items = self._node.writer.items
+        return [
+            open_count_view(each, missing_in_open_count(connection, each.count_id, head), items)
+            for each in open_counts(connection)
+        ]
 
     def _rows(self, connection: Connection, after: int, through: int) -> list[EventRow]:
         """The events with sequences after `after` up to `through`, the newest first."""
@@ -262,6 +280,7 @@ class _BranchPages:
                 request,
                 connection,
                 "log.html",
+                open_counts=self._open_counts(connection, head),
                 rows=self._rows(connection, first, before - 1),
                 older=first + 1 if first else None,
                 newer=before + LOG_PAGE if before <= head else None,

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from branch_node.commands.count_areas import MissingArea
 from branch_node.model import Item
 from branch_node.records import StockRecord
 from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, ShippingStatus
 from shared.event_record import UNCONFIRMED
 from shared.events import BY_HAND, Event, effect, parse_quantity
+from shared.messages import OpenCount
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.pages.words import STOCK_FLAGS, Flag, in_words, reason_words
 
@@ -70,6 +72,50 @@ def event_row(event: Event, items: Mapping[str, Item], voided_by: int | None) ->
         voided_by=voided_by,
         voidable=event.type in BY_HAND and voided_by is None,
         flags=tuple(flag_words([UNCONFIRMED] if event.clock_unconfirmed else [])),
+    )
+
+
+@dataclass(frozen=True)
+class OpenAreaView:
+    """One area of an open count: the quantity in thousandths."""
+
+    name: str
+    area: str
+    counted: int
+    unit: str
+    actor: str
+
+
+@dataclass(frozen=True)
+class OpenCountView:
+    """A count that nobody has closed; the time in microseconds UTC. `missing`: item and area counted last time."""
+
+    count_id: str
+    opened_at: int
+    areas: tuple[OpenAreaView, ...]
+    missing: tuple[tuple[str, str], ...]
+
+
+def open_count_view(count: OpenCount, missing: Iterable[MissingArea], items: Mapping[str, Item]) -> OpenCountView:
+    """An open count with the names of its items."""
+
+    def name(item_id: str) -> str:
+        return items[item_id].name if item_id in items else item_id
+
+    return OpenCountView(
+        count_id=count.count_id,
+        opened_at=count.opened_at,
+        areas=tuple(
+            OpenAreaView(
+                name=name(each.item_id),
+                area=each.area or "the whole",
+                counted=each.counted,
+                unit=items[each.item_id].unit if each.item_id in items else "",
+                actor=each.actor or "",
+            )
+            for each in count.areas
+        ),
+        missing=tuple((name(each.item_id), each.area) for each in missing),
     )
 
 

@@ -8,11 +8,13 @@ from typing import Final
 import msgspec
 from sqlalchemy import bindparam, select
 
+from branch_node.commands.count_areas import open_counts
 from branch_node.database.schema import ITEM, LOG
 from branch_node.database.store import Store
 from branch_node.sync.sync_state import SyncState, read_sync_state
 from shared import event_log, wire
 from shared.chain import EMPTY, Head
+from shared.messages import OpenCount
 
 BATCH_EVENTS: Final = 5_000
 BATCH_BYTES: Final = wire.MAX_BATCH_BYTES // 2
@@ -62,6 +64,11 @@ class LogReader:
     def sync_state(self) -> SyncState:
         with self._store.reading() as connection:
             return read_sync_state(connection)
+
+    def open_counts(self) -> list[OpenCount]:
+        """The oldest counts that wait for the rest of their areas."""
+        with self._store.reading() as connection:
+            return open_counts(connection)
 
     def units(self, item_ids: Iterable[str]) -> dict[str, str]:
         """The base unit of each of these items that is known here."""

@@ -111,6 +111,7 @@ class Shipper:
             schema=SCHEMA_VERSION,
             software=self._software,
             now=self._clock.now(),
+            open_counts=self._log.open_counts(),
         )
         sent_at = self._clock.monotonic()
         try:

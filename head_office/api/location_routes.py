@@ -36,6 +36,7 @@ from head_office.problems import (
     UNKNOWN_LOCATION,
 )
 from head_office.reports.freshness import freshness
+from head_office.reports.open_counts import OpenCountOut, open_counts_out
 from head_office.reports.report_records import FreshnessOut, freshness_out
 from shared.events import Id, Text
 from shared.messages import CatalogueLocation, HeadMessage
@@ -101,6 +102,7 @@ class LocationOut(msgspec.Struct, frozen=True):
     day_start: int
     head: HeadMessage
     freshness: FreshnessOut
+    open_counts: list[OpenCountOut]
 
 
 class LocationPage(ListAnswer, frozen=True):
@@ -243,6 +245,7 @@ def _with_heads(connection: Connection, found: list[CatalogueLocation]) -> list[
             each.day_start,
             heads[each.location_id],
             freshness_out(fresh[each.location_id]),
+            open_counts_out(fresh[each.location_id]),
         )
         for each in found
     ]

@@ -13,8 +13,10 @@ from head_office.catalogue import api_keys, locations
 from head_office.catalogue.api_keys import key_record
 from head_office.cli.office_database import DatabaseUrl, Directory, read_all, transaction
 from head_office.reports.freshness import Freshness, freshness
+from head_office.reports.open_counts import open_counts_out
 from head_office.reports.report_records import freshness_out
 from head_office.settings import settings_of
+from shared.event_record import moment_text
 from shared.messages import CatalogueLocation, Verdict
 from shared.runtime.cli.output import UTC, AsJson, print_json, print_next, print_table, short_time
 from shared.runtime.cli.service_client import find_running
@@ -55,7 +57,14 @@ def list_locations(folder: Directory = None, database_url: DatabaseUrl = None, a
         )
         fresh = freshness(connection)
     if as_json:
-        items = [{**_as_dict(each), "freshness": freshness_out(fresh[each.location_id])} for each in found]
+        items = [
+            {
+                **_as_dict(each),
+                "freshness": freshness_out(fresh[each.location_id]),
+                "open_counts": open_counts_out(fresh[each.location_id]),
+            }
+            for each in found
+        ]
         print_json({"items": items, "next": None})
         return
     rows = [
@@ -71,6 +80,9 @@ def _attention(found: Freshness) -> str:
         parts.append(f"{found.quarantined} in quarantine")
     if found.skew is not None and found.clock_differs:
         parts.append(f"its clock {found.skew / SECOND:+.0f} s")
+    parts += [
+        f"count {each.count_id} open since {short_time(moment_text(each.opened_at), UTC)}" for each in found.open_counts
+    ]
     return ", ".join(parts)
 
 

@@ -156,6 +156,8 @@ CONTACT: Final = Table(
     Column("rewound_at", BigInteger),
     # By how much the branch's clock was ahead of head office's, in microseconds; None: it did not say.
     Column("skew", BigInteger),
+    # The counts that waited for the rest of their areas then, as JSON; None: none.
+    Column("open_counts", Text),
 )
 
 APPEND_ONLY: Final = ("event", "voided", "log_segment", "ingest_batch", "item_unit")

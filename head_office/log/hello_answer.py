@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, func
 
 from head_office.database.log_segments import hash_at
@@ -102,6 +103,7 @@ def _record_contact(connection: Connection, message: Hello, verdict: Verdict, mo
         "schema": message.schema,
         "software": message.software,
         "skew": None if message.now is None else message.now - moment,
+        "open_counts": msgspec.json.encode(message.open_counts).decode() if message.open_counts else None,
         "rewound_at": moment if verdict is Verdict.REWIND else None,
     }
     upsert(connection, CONTACT, [contact], merge={"rewound_at": func.coalesce})

@@ -90,6 +90,10 @@ def _column(location: CatalogueLocation, fresh: Freshness, cut: Mapping[str, int
     if fresh.skew is not None and fresh.clock_differs:
         way = "ahead" if fresh.skew > 0 else "behind"
         flags.append(Flag(f"its clock is {span(abs(fresh.skew))} {way}"))
+    if fresh.open_counts and fresh.contacted_at is not None:
+        age = span(max(0, fresh.contacted_at - fresh.open_counts[0].opened_at))
+        count = len(fresh.open_counts)
+        flags.append(Flag(f"a count open for {age}" if count == 1 else f"{count} counts open, for {age}"))
     return Column(
         location_id=location.location_id,
         name=location.name,

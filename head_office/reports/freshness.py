@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
 from head_office.database.schema import CONTACT, HEAD, INGEST_BATCH, LOCATION, QUARANTINE
 from head_office.reports.known_at import Cut
+from shared.messages import OpenCount
 from shared.runtime.clock import MINUTE
+
+_decode: Final = msgspec.json.Decoder(list[OpenCount]).decode
 
 MOST_SKEW: Final = MINUTE
 """By how much a branch's clock may be off head office's without a flag, in microseconds."""
@@ -21,7 +24,8 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
 
     `received_at`: when the last batch arrived. `occurred_at`: the latest moment an event of it occurred.
     `contacted_at`: the last hello, with the branch's log at `branch_sequence` and its clock ahead of head office's by
-    `skew` microseconds. `quarantined`: events in quarantine.
+    `skew` microseconds; then it waited for the rest of `open_counts`, the oldest first. `quarantined`: events in
+    quarantine.
     """
 
     location_id: str
@@ -35,6 +39,7 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str | None
     quarantined: int
     skew: int | None = None
+    open_counts: Sequence[OpenCount] = ()
 
     @property
     def clock_differs(self) -> bool:
@@ -78,6 +83,7 @@ def freshness(
             CONTACT.c.sequence.label("branch_sequence"),
             CONTACT.c.verdict,
             CONTACT.c.skew,
+            CONTACT.c.open_counts,
             func.coalesce(held.c.events, 0).label("quarantined"),
         )
         .select_from(
@@ -89,8 +95,13 @@ def freshness(
     )
     if location_ids is not None:
         query = query.where(HEAD.c.location_id.in_(location_ids))
-    found = {row.location_id: Freshness(**row._mapping) for row in connection.execute(query)}
+    found = {row.location_id: _freshness(row) for row in connection.execute(query)}
     return found if cut is None or cut.known_at is None else _within(connection, found, cut)
+
+
+def _freshness(row: Any) -> Freshness:
+    stored = row.open_counts
+    return Freshness(**{**row._mapping, "open_counts": () if stored is None else _decode(stored)})
 
 
 def _within(connection: Connection, found: Mapping[str, Freshness], cut: Cut) -> dict[str, Freshness]:

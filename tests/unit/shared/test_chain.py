@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.chain import EMPTY, GENESIS, Head, canonical, follow, seal, understand
-from shared.events import RULES, Event, EventNotUnderstood, EventType
+from shared.events import RULES, SCHEMA_VERSION, CountedArea, Event, EventNotUnderstood, EventType
 from tests.support.events import NOON, an_event, seal_all, whole_event
 from tests.support.histories import histories
 from tests.support.log_check import BrokenChain, verify
@@ -31,6 +31,35 @@ def _parts() -> list[type]:
     import shared.events as events
 
     return [part for part in vars(events).values() if isinstance(part, type) and issubclass(part, events._Part)]
+
+
+def counted_in_areas() -> Event:
+    """A count of two areas, by two people; the second named no note."""
+    areas = (
+        CountedArea(actor="k1/ann", area="cellar", counted=7_000, note="au fond", occurred_at=NOON - 1, source="page"),
+        CountedArea(actor="k1/bob", counted=250, occurred_at=NOON, source="api"),
+    )
+    event = whole_event(EventType.STOCKTAKE)
+    event.areas, event.v = areas, 2
+    return event
+
+
+def test_the_golden_vector_of_a_count_in_areas() -> None:
+    golden = json.loads(GOLDEN.read_text("utf-8"))["STOCKTAKE in areas"]
+    sealed = seal(counted_in_areas(), Head(3, 41, bytes(range(32))), NOON + 1)
+    assert sealed.line.decode() == golden["line"]
+    assert sealed.hash.hex() == golden["hash"]
+    assert sealed.hash == sha256(bytes(range(32)) + golden["line"].encode()).digest()
+    assert rfc8785.dumps(json.loads(sealed.line)) == sealed.line
+    assert understand(sealed.line).areas == counted_in_areas().areas
+    other = counted_in_areas()
+    other.counted = 7_251
+    with pytest.raises(EventNotUnderstood, match="sum"):
+        seal(other, EMPTY, NOON)
+    waste = an_event("WASTE_RECORDED", reason="spoiled")
+    waste.areas = counted_in_areas().areas
+    with pytest.raises(EventNotUnderstood, match="areas"):
+        seal(waste, EMPTY, NOON)
 
 
 @pytest.mark.parametrize("kind", list(EventType))
@@ -112,7 +141,7 @@ def test_unknown_fields_and_newer_schemas_are_not_understood() -> None:
     with pytest.raises(EventNotUnderstood, match="colour"):
         understand(line.replace(b'"actor"', b'"colour":"red","actor"'))
     with pytest.raises(EventNotUnderstood, match="newer"):
-        understand(line.replace(b'"v":1', b'"v":2'))
+        understand(line.replace(b'"v":1', f'"v":{SCHEMA_VERSION + 1}'.encode()))
 
 
 @pytest.mark.parametrize(

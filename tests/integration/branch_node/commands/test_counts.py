@@ -7,8 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from branch_node.commands.count_areas import MOST_COUNTS, open_counts
 from branch_node.commands.count_inputs import CountInput, count_of
 from branch_node.commands.counts import RecordCount
+from branch_node.database.queries import events as event_list
+from shared.events import CountedArea
+from shared.messages import OpenArea
 from shared.runtime.problems import Problem
 from tests.support.branch import Branch, read
 from tests.support.events import MINUTE, NOON
@@ -204,3 +208,90 @@ def test_areas_that_come_to_too_much(any_branch: Branch) -> None:
         any_branch.count("c1", lines)
     assert caught.value.code == "invalid-quantity"
     assert any_branch.writer.head.sequence == 0
+
+
+# The people, notes and moments of areas; areas that are missing; counts that nobody closes.
+
+
+def say(branch: Branch, count_id: str, actor: str, source: str, *lines: dict[str, object], open_: bool = True) -> Any:
+    given = read(CountInput, {"count_id": count_id, "lines": list(lines), "open": open_, "source": source})
+    return branch.run(RecordCount(count_of(given), key=None, actor=actor))
+
+
+def test_every_area_reaches_the_log_with_who_said_it(any_branch: Branch) -> None:
+    fridge = {"item_id": "milk", "area": "fridge", "counted": 1, "note": "top shelf"}
+    say(any_branch, "c1", "k1/ann", "tablet", fridge)
+    any_branch.clock.advance(MINUTE)
+    cellar = {"item_id": "milk", "area": "cellar", "counted": 4, "occurred_at": "2026-01-01T11:30:00Z"}
+    say(any_branch, "c1", "k1/bob", "page", cellar)
+    any_branch.clock.advance(MINUTE)
+    say(any_branch, "c1", "k2", "api", {"item_id": "cup", "counted": 3, "note": "all"}, open_=False)
+    cups, milk = any_branch.events()
+    assert milk.actor == "k2"
+    assert milk.areas == (
+        CountedArea(actor="k1/bob", area="cellar", counted=4_000, occurred_at=NOON - 30 * MINUTE, source="page"),
+        CountedArea(actor="k1/ann", area="fridge", counted=1_000, note="top shelf", occurred_at=NOON, source="tablet"),
+    )
+    assert cups.areas == (
+        CountedArea(actor="k2", counted=3_000, note="all", occurred_at=NOON + 2 * MINUTE, source="api"),
+    )
+    with any_branch.store.reading() as connection:
+        (found,) = event_list(connection, item_id="milk", kind=None, after=0, limit=10).items
+    assert [(each.actor, each.area, each.note) for each in found.areas or ()] == [
+        ("k1/bob", "cellar", None),
+        ("k1/ann", "fridge", "top shelf"),
+    ]
+
+
+def test_an_area_of_the_last_count_that_is_not_in_is_named(any_branch: Branch) -> None:
+    def missing(answer: Any) -> list[tuple[str, str, str]]:
+        return [(each.item_id, each.area, each.counted_at) for each in answer.missing]
+
+    areas = [{"item_id": "milk", "area": area, "counted": each} for area, each in (("fridge", 1), ("cellar", 4))]
+    assert any_branch.count("c1", areas, key="c1").missing == []
+    any_branch.clock.advance(MINUTE)
+    cellar = [("milk", "cellar", "2026-01-01T14:00:00+02:00")]
+    opened = any_branch.count("c2", [{"item_id": "milk", "area": "fridge", "counted": 1}], open=True)
+    assert missing(opened) == cellar
+    # Another item's line closes the count: the fridge is not the whole without that word.
+    closed = any_branch.count("c2", [{"item_id": "cup", "counted": 3}], key="c2")
+    assert missing(closed) == cellar
+    assert any_branch.on_hand() == 1_000
+    any_branch.count("c3", [{"item_id": "milk", "counted": 5}])
+    assert any_branch.count("c2", [{"item_id": "cup", "counted": 3}], key="c2") == closed
+    # It was counted as a whole since, and a whole misses nothing.
+    assert any_branch.count("c4", [{"item_id": "milk", "area": "fridge", "counted": 1}]).missing == []
+    assert any_branch.count("c5", [{"item_id": "milk", "counted": 5}]).missing == []
+    any_branch.count("c6", areas)
+    any_branch.void(any_branch.events()[-1].event_id)
+    assert any_branch.count("c7", [{"item_id": "milk", "area": "bar", "counted": 1}]).missing == []
+
+
+def test_areas_that_one_event_has_no_room_for_are_refused_when_they_come(any_branch: Branch) -> None:
+    for each in range(3):
+        line = {"item_id": "milk", "area": f"a{each}", "counted": 1, "note": "ق" * 1_000}
+        any_branch.count("c1", [line], open=True)
+    with pytest.raises(Problem) as caught:
+        any_branch.count("c1", [{"item_id": "milk", "area": "last", "counted": 1, "note": "ق" * 1_000}], open=True)
+    assert caught.value.code == "too-many-areas"
+    assert number(any_branch.count("c1", [{"item_id": "milk", "area": "last", "counted": 1}]).items[0].counted) == 4
+    many = [{"item_id": "cup", "area": f"shelf {each}", "counted": 1} for each in range(60)]
+    assert number(any_branch.count("c2", many).items[0].counted) == 60
+
+
+def test_open_counts_are_told_oldest_first(any_branch: Branch) -> None:
+    for each in range(MOST_COUNTS + 2):
+        say(any_branch, f"c{each:02}", "k1/ann", "page", {"item_id": "milk", "area": "bar", "counted": each})
+        any_branch.clock.advance(MINUTE)
+    say(any_branch, "c00", "k1/bob", "page", {"item_id": "cup", "counted": 9})
+    with any_branch.store.reading() as connection:
+        found = open_counts(connection)
+    assert [each.count_id for each in found] == [f"c{each:02}" for each in range(MOST_COUNTS)]
+    assert found[0].opened_at == NOON
+    assert found[0].areas == [
+        OpenArea(item_id="cup", counted=9_000, actor="k1/bob"),
+        OpenArea(item_id="milk", area="bar", counted=0, actor="k1/ann"),
+    ]
+    any_branch.count("c00", [{"item_id": "milk", "area": "cellar", "counted": 1}])
+    with any_branch.store.reading() as connection:
+        assert [each.count_id for each in open_counts(connection)][:1] == ["c01"]

@@ -17,6 +17,8 @@ from httpx2 import Response
 from sqlalchemy import Engine, event, update
 from starlette.testclient import TestClient
 
+from branch_node.commands.count_inputs import CountInput, count_of
+from branch_node.commands.counts import RecordCount
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.commands.event_inputs import EventInput, entry_of
 from branch_node.database.api_keys import issue_manager_key
@@ -680,3 +682,23 @@ def test_the_page_of_the_log_is_of_one_snapshot(person: Person) -> None:
     assert last is not None
     assert int(last[1]) == len(rows(page.first("table")))
     assert person.events() > int(last[1])
+
+
+def test_a_count_that_nobody_closes_is_shown_with_its_age_and_what_is_missing(person: Person) -> None:
+    def count(count_id: str, *areas: str, **more: object) -> None:
+        lines = [{"item_id": "milk", "area": area, "counted": 2} for area in areas]
+        given = read(CountInput, {"count_id": count_id, "lines": lines, **more})
+        person.node.writer.submit(RecordCount(count_of(given), key=None, actor="k1/ann")).result(10)
+
+    person.sign_in()
+    count("c1", "fridge", "cellar")
+    assert "is open" not in person.open("/log").text
+    count("c2", "fridge", open=True)
+    assert "A count is open." in person.open("/record/count").text
+    page = person.open("/log")
+    assert "Count c2 is open" in page.text
+    assert "Begun just now" in page.text
+    assert "Whole milk, fridge: 2 l by k1/ann" in page.text
+    assert "Missing: cellar of Whole milk" in page.text
+    count("c2", "cellar")
+    assert "is open" not in person.open("/log").text

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from branch_node.commands.count_inputs import CountInput, count_of
+from branch_node.commands.counts import RecordCount
 from branch_node.sync.log_reader import BATCH_EVENTS, PackedBatch
 from branch_node.sync.shipping_status import ShippingState
 from shared.chain import Head
-from shared.messages import EventsAnswer, HeadMessage, Verdict
+from shared.messages import EventsAnswer, HeadMessage, Hello, HelloAnswer, Verdict
+from tests.support.branch import read
 from tests.support.branch_rig import BranchRig
 from tests.support.fake_head_office import FakeHeadOffice, json_answer, problem
 
@@ -354,3 +357,21 @@ def test_a_hole_in_the_log_stops_shipping_there_and_recording_goes_on(rig: Branc
     rig.ship()
     assert rig.state is ShippingState.DAMAGED
     assert len(rig.lines()) == 5
+
+
+def test_hello_tells_of_counts_that_nobody_closes(rig: BranchRig) -> None:
+    rig.define("milk")
+    said: list[Hello] = []
+    real = rig.office._hello
+
+    def hello(message: Hello) -> HelloAnswer:
+        said.append(message)
+        return real(message)
+
+    rig.office._hello = hello  # type: ignore[method-assign]
+    given = {"count_id": "c1", "lines": [{"item_id": "milk", "area": "bar", "counted": 2}], "open": True}
+    rig.writer.commit([RecordCount(count_of(read(CountInput, given)), key=None, actor="k1/ann")])
+    rig.ship()
+    assert [each.count_id for each in said[-1].open_counts] == ["c1"]
+    assert said[-1].open_counts[0].areas[0].actor == "k1/ann"
+    assert said[-1].now is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 from sqlalchemy import Engine
 
@@ -11,14 +13,20 @@ from head_office.log.hello_answer import hello
 from head_office.log.refusals import UnknownLocation
 from head_office.reports.freshness import freshness
 from head_office.reports.known_at import take_cut
+from head_office.reports.open_counts import open_counts_out
 from head_office.reports.report_records import freshness_out
-from shared.messages import HeadMessage, Hello, HelloAnswer, Verdict
+from shared.messages import HeadMessage, Hello, HelloAnswer, OpenArea, OpenCount, Verdict
 from tests.support.consolidation import PLACE, Branch
-from tests.support.events import an_event
+from tests.support.events import NOON, an_event
 
 
 def say(
-    office: Engine, branch: Branch, sequence: int, acknowledged: int | None = None, now: int | None = None
+    office: Engine,
+    branch: Branch,
+    sequence: int,
+    acknowledged: int | None = None,
+    now: int | None = None,
+    counts: list[OpenCount] | None = None,
 ) -> HelloAnswer:
     def head(at: int) -> HeadMessage:
         return HeadMessage(1, at, branch.hashes[at].hex())
@@ -31,6 +39,7 @@ def say(
         schema=1,
         software="larder 1",
         now=now,
+        open_counts=counts or [],
     )
     with office.begin() as connection:
         return hello(connection, message, catalogue_version=7, hello_every_seconds=30)
@@ -69,6 +78,26 @@ def test_a_branchs_clock_is_compared_with_head_offices(office: Engine, seconds: 
     out = freshness_out(freshness_of(office))
     assert out.skew_seconds == pytest.approx(seconds, abs=0.9)
     assert out.flags == flags
+
+
+def test_counts_that_a_branch_has_not_closed_are_kept_until_they_are(office: Engine) -> None:
+    branch = Branch().record([an_event(seed=1)])
+    area = OpenArea(item_id="milk", area="fridge", counted=1_500, actor="k1/ann")
+    waiting = OpenCount(count_id="c1", opened_at=NOON, areas=[area, OpenArea(item_id="cup", counted=3_000)])
+    say(office, branch, 1, counts=[waiting])
+    assert freshness_of(office).open_counts == [waiting]
+    assert json.loads(msgspec.json.encode(open_counts_out(freshness_of(office)))) == [
+        {
+            "count_id": "c1",
+            "opened_at": "2026-01-01T12:00:00Z",
+            "areas": [
+                {"item_id": "milk", "counted": 1.5, "area": "fridge", "actor": "k1/ann"},
+                {"item_id": "cup", "counted": 3},
+            ],
+        }
+    ]
+    say(office, branch, 1)
+    assert freshness_of(office).open_counts == ()
 
 
 def test_a_location_that_nobody_added(office: Engine) -> None:
