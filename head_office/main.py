@@ -83,6 +83,7 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
             "wake-ups": lambda: None if wakeups.listening.is_set() else "not listening to the database",
         },
         body_limits={EVENTS_PATH: MAX_BATCH_BYTES, INSTRUCTIONS_PATH: MAX_BODY},
+        own_budget={EVENTS_PATH},
         on_start=[wakeups.start],
         on_stop=[engine.dispose, wakeups.stop],
     )

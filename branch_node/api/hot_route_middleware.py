@@ -18,15 +18,16 @@ from branch_node.problems import INVALID_KEY
 from shared.runtime.problems import UNSUPPORTED_MEDIA_TYPE, Problem, problem_response
 
 TWO_KEYS: Final = partial(INVALID_KEY, "the header stands twice in the request")
+PACKED: Final = partial(UNSUPPORTED_MEDIA_TYPE, "a packed body is not read here")
 
 
 class RawRequest(NamedTuple):
-    """The parts of a request that a recording route needs."""
+    """The parts of a request that a recording route needs. `read` gives its body, which is read after the key only."""
 
     authorization: Sequence[str]  # every Authorization header of the request
     idempotency_key: str | None
     address: str
-    body: bytes
+    read: Callable[[], Awaitable[bytes]]
 
 
 class RawResponse(NamedTuple):
@@ -48,16 +49,20 @@ class HotRoute(NamedTuple):
 
 async def body_of(request: Request) -> bytes:
     """The request's body. Raises 415 for a compressed one."""
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
+    _check_not_packed(request)
     return await request.body()
 
 
-async def raw_request_of(request: Request) -> RawRequest:
+def raw_request_of(request: Request) -> RawRequest:
     """The RawRequest of a request that FastAPI routed. Raises 415 for a compressed body."""
-    body = await body_of(request)
+    _check_not_packed(request)
     address = request.client.host if request.client is not None else ""
-    return RawRequest(request.headers.getlist("authorization"), key_header(request), address, body)
+    return RawRequest(request.headers.getlist("authorization"), key_header(request), address, request.body)
+
+
+def _check_not_packed(request: Request) -> None:
+    if any(each != "identity" for each in request.headers.getlist("content-encoding")):
+        raise PACKED()
 
 
 def key_header(request: Request) -> str | None:
@@ -89,7 +94,7 @@ class HotRouteMiddleware:
             return
         scope["route"] = route
         try:
-            raw = await route.handler(await _read(scope, receive))
+            raw = await route.handler(_request(scope, receive))
         except Problem as problem:
             await problem_response(problem, scope["method"])(scope, receive, send)
             return
@@ -101,24 +106,35 @@ class HotRouteMiddleware:
         await send({"type": "http.response.body", "body": raw.body})
 
 
-async def _read(scope: Scope, receive: Receive) -> RawRequest:
+def _request(scope: Scope, receive: Receive) -> RawRequest:
     authorization: list[str] = []
     key = None
+    packed = two_keys = False
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization.append(value.decode("latin-1"))
         elif name == b"idempotency-key":
-            if key is not None:
-                raise TWO_KEYS()
+            two_keys = two_keys or key is not None
             key = value.decode("latin-1")
         elif name == b"content-encoding" and value != b"identity":
-            raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
+            packed = True
+    if packed:
+        raise PACKED()
+    if two_keys:
+        raise TWO_KEYS()
+    client = scope.get("client")
+    return RawRequest(authorization, key, client[0] if client else "", partial(_body, receive))
+
+
+async def _body(receive: Receive) -> bytes:
     message = await receive()
-    body = message.get("body", b"")
-    while message.get("more_body"):
-        message = await receive()
-        body += message.get("body", b"")
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts = [body]
+        while message.get("more_body"):
+            message = await receive()
+            parts.append(message.get("body", b""))
+        body = b"".join(parts)
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
-    client = scope.get("client")
-    return RawRequest(authorization, key, client[0] if client else "", body)
+    return body

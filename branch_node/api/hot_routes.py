@@ -75,21 +75,21 @@ class HotHandlers:
         context = self._context
         principal = await context.authorize_raw(given, RECORDERS)
         key = context.checked_key(given.idempotency_key) or context.new_key()
-        command = _command(principal, self._read_event(given.body), key)
+        command = _command(principal, self._read_event(await given.read()), key)
         return RawResponse(201, _encode(await context.submit(command)))
 
     async def order(self, given: RawRequest) -> RawResponse:
         context = self._context
         principal = await context.authorize_raw(given, RECORDERS)
         key = context.checked_key(given.idempotency_key)
-        content = order_of(self._read_order(given.body))
+        content = order_of(self._read_order(await given.read()))
         command = RecordOrder(content, key=key, actor=actor_of(principal, content.person))
         return RawResponse(201, _encode(await context.submit(command)))
 
     async def batch(self, given: RawRequest) -> RawResponse:
         context = self._context
         principal = await context.authorize_raw(given, RECORDERS)
-        events = self._read_batch(given.body).events
+        events = self._read_batch(await given.read()).events
         keys = [each.key or context.new_key() for each in events]
         commands: list[RecordEvent] = []
         refused: list[Problem | None] = []  # None where a command stands in `commands`

@@ -92,7 +92,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         openapi_extra=documented_body(EventInput) | _KEY_HEADER,
     )
     async def record_event(request: Request) -> Response:
-        return response_of(await hot.event(await raw_request_of(request)))
+        return response_of(await hot.event(raw_request_of(request)))
 
     @router.post(
         "/events/batch",
@@ -102,7 +102,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         openapi_extra=documented_body(BatchInput),
     )
     async def record_batch(request: Request) -> Response:
-        return response_of(await hot.batch(await raw_request_of(request)))
+        return response_of(await hot.batch(raw_request_of(request)))
 
     @router.post(
         "/orders",
@@ -117,7 +117,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         openapi_extra=documented_body(OrderInput) | _KEY_HEADER,
     )  # fmt: skip
     async def record_order(request: Request) -> Response:
-        return response_of(await hot.order(await raw_request_of(request)))
+        return response_of(await hot.order(raw_request_of(request)))
 
 
 def _document_routes(router: APIRouter, context: RequestContext) -> None:

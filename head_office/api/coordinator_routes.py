@@ -63,7 +63,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
         responses={200: documented_answer(InstructionAnswer, "`accepted`, `fenced` or `unknown-location`")},
     )
     def put_instruction(
-        transfer_id: CodePath, step: InstructionStep, raw: RawBody, principal: Principal = coordinator
+        transfer_id: CodePath, step: InstructionStep, *, principal: Principal = coordinator, raw: RawBody
     ) -> Response:
         del principal
         instruction: Instruction = _instruction(raw)
@@ -79,7 +79,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
         openapi_extra=documented_body(InstructionBatch),
         responses={200: documented_answer(InstructionAnswers, "One answer for each, in the order of the request")},
     )
-    def put_instructions(raw: RawBody, principal: Principal = coordinator) -> Response:
+    def put_instructions(*, principal: Principal = coordinator, raw: RawBody) -> Response:
         del principal
         batch: InstructionBatch = _instructions(raw)
         for place, instruction in enumerate(batch.instructions):
@@ -93,7 +93,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
         openapi_extra=documented_body(FactsRequest),
         responses={200: documented_answer(FactsAnswer, "The facts of each transfer, in the order of the request")},
     )
-    def read_facts(raw: RawBody, principal: Principal = coordinator) -> Response:
+    def read_facts(*, principal: Principal = coordinator, raw: RawBody) -> Response:
         del principal
         request: FactsRequest = _facts_request(raw)
         for place, transfer_id in enumerate(request.transfer_ids):

@@ -161,7 +161,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
             **PROBLEMS.responses(UNIT_FIXED, UNKNOWN_LOCATION, INVALID_REQUEST),
         },
     )
-    def put_item(item_id: ItemPath, raw: RawBody, principal: Principal = manager) -> Response:
+    def put_item(item_id: ItemPath, *, principal: Principal = manager, raw: RawBody) -> Response:
         whole_group(principal)
         body = _item_body(raw)
         item = CatalogueItem(
@@ -209,7 +209,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         },
     )
     def put_reorder_level(
-        location_id: LocationPath, item_id: ItemPath, raw: RawBody, principal: Principal = manager
+        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = manager, raw: RawBody
     ) -> Response:
         principal.check_location(location_id)
         body = _reorder_body(raw)
@@ -269,7 +269,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         },
     )
     def map_waiting(
-        location_id: LocationPath, item_id: ItemPath, raw: RawBody, principal: Principal = manager
+        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = manager, raw: RawBody
     ) -> Response:
         whole_group(principal)
         body = _map_body(raw)

@@ -152,7 +152,7 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
             **PROBLEMS.responses(LOCATION_EXISTS, INVALID_REQUEST),
         },
     )
-    def add_location(raw: RawBody, principal: Principal = admin) -> Response:
+    def add_location(*, principal: Principal = admin, raw: RawBody) -> Response:
         del principal
         body = _new_location_body(raw)
         with office.writing() as connection:
@@ -171,7 +171,7 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
             **PROBLEMS.responses(LOCATION_NOT_FOUND, INVALID_REQUEST),
         },
     )
-    def change_location(location_id: LocationPath, raw: RawBody, principal: Principal = admin) -> Response:
+    def change_location(location_id: LocationPath, *, principal: Principal = admin, raw: RawBody) -> Response:
         del principal
         body = _location_body(raw)
         location = CatalogueLocation(location_id=location_id, **msgspec.structs.asdict(body))
@@ -209,7 +209,7 @@ def _add_key_routes(app: FastAPI, office: Office) -> None:
             **PROBLEMS.responses(UNKNOWN_LOCATION, INVALID_REQUEST),
         },
     )
-    def issue_key(raw: RawBody, principal: Principal = admin) -> Response:
+    def issue_key(*, principal: Principal = admin, raw: RawBody) -> Response:
         del principal
         body = _key_body(raw)
         with office.writing() as connection:

@@ -73,7 +73,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
             **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST),
         },
     )
-    def say_hello(raw: RawBody, principal: Principal = a_branch) -> Response:
+    def say_hello(*, principal: Principal = a_branch, raw: RawBody) -> Response:
         message: Hello = _hello(raw)
         _check_hello(message)
         principal.check_location(message.location_id)

@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
+from tests.benchmarks.group_bodies import BODIES_GROUP
 from tests.benchmarks.group_hot import HOT_GROUP
 from tests.benchmarks.group_http import HTTP_GROUP
 from tests.benchmarks.group_library import LIBRARY_GROUP
@@ -23,15 +24,23 @@ from tests.benchmarks.group_transfers import TRANSFERS_GROUP
 from tests.benchmarks.harness import Bench, Group, Measured, Outcome, run_group
 from tests.benchmarks.machine import describe, fdatasync_seconds, noise
 from tests.benchmarks.report import as_json, print_table, print_yardsticks
-from tests.benchmarks.rows import MEMORY_ROWS, ROWS, SLOWEST, USUAL, Row, read, slow_yardsticks
+from tests.benchmarks.rows import BODIES_ROWS, MEMORY_ROWS, ROWS, SLOWEST, USUAL, Row, read, slow_yardsticks
 
 NOISY = 1.25
-GROUPS: tuple[Group, ...] = (HTTP_GROUP, LIBRARY_GROUP, HOT_GROUP, SHIP_GROUP, BATCHES_GROUP, TRANSFERS_GROUP)
+GROUPS: tuple[Group, ...] = (
+    HTTP_GROUP,
+    LIBRARY_GROUP,
+    HOT_GROUP,
+    SHIP_GROUP,
+    BATCHES_GROUP,
+    TRANSFERS_GROUP,
+    BODIES_GROUP,
+)
 
 
 def main() -> int:
     options = _options()
-    rows = [row for row in (*ROWS, *MEMORY_ROWS) if _chosen(row, options.only)]
+    rows = [row for row in (*ROWS, *BODIES_ROWS, *MEMORY_ROWS) if _chosen(row, options.only)]
     if not rows:
         print(f"no row is named like {', '.join(options.only)}; --list names them", file=sys.stderr)
         return 2

@@ -96,3 +96,8 @@ def _high_water(pid: int) -> int:
 
 def disk_bytes(path: Path) -> int:
     return sum(each.stat().st_size for each in path.parent.glob(path.name + "*"))
+
+
+def resident_memory(pid: int) -> int:
+    """The resident memory (bytes) of a process now."""
+    return int(psutil.Process(pid).memory_info().rss)

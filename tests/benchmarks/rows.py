@@ -291,6 +291,30 @@ ROWS: tuple[Row, ...] = (
     ),
 )
 
+BODIES_GOAL = 150.0
+_BODIES = {
+    "batch-200": "200 batches of 4 MiB without a key",
+    "batch-600": "600 batches of 4 MiB without a key",
+    "orders": "600 orders of 1 MiB without a key",
+    "items": "600 items of 1 MiB without a key",
+    "instructions": "600 times instructions of 4 MiB without a key",
+    "batch-key": "120 batches of 4 MiB with a key",
+    "instructions-key": "120 times instructions of 4 MiB with a key",
+}
+BODIES_ROWS: tuple[Row, ...] = tuple(
+    Row(
+        name=f"bodies-{name}",
+        title=f"{title}: memory above idle, MB",
+        group="bodies",
+        ours=(name, "megabytes"),
+        against="",
+        goal=BODIES_GOAL,
+        sense="at most",
+        per="MB",
+    )
+    for name, title in _BODIES.items()
+)
+
 MEMORY_GOAL = 200.0
 MEMORY_SERVICES = ("branch", "head-office", "coordinator")
 MEMORY_ROWS: tuple[Row, ...] = tuple(

@@ -8,7 +8,7 @@ complete as for other routes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ from starlette.responses import Response
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.http.docs_page import add_docs
 from shared.runtime.http.json_schemas import answer_schema_of, body_schema_of
-from shared.runtime.http.middleware import ServiceMiddleware
+from shared.runtime.http.middleware import BodyBudget, ServiceMiddleware
 from shared.runtime.http.strict_json import parse_json
 from shared.runtime.problems import (
     INVALID_REQUEST,
@@ -59,13 +59,15 @@ def build_app(
     ready: Mapping[str, Check] | None = None,
     max_body: int = MAX_BODY,
     body_limits: Mapping[str, int] | None = None,
+    own_budget: Collection[str] = (),
     on_start: Sequence[Hook] = (),
     on_stop: Sequence[Hook] = (),
 ) -> FastAPI:
     """An application with ``/docs /openapi.json /problems /healthz /readyz /metrics``; every error is a problem.
 
     ``ready`` names the readiness checks: each returns None, or why it fails, or raises Problem or a driver's error; it
-    runs in a thread. ``body_limits`` is bytes by exact path, ``max_body`` for other paths. The hooks run in a thread
+    runs in a thread. ``body_limits`` is bytes by exact path, ``max_body`` for other paths;
+    ``own_budget`` are the paths whose routes bound the memory of their bodies themselves. The hooks run in a thread
     too, ``on_stop`` in reverse order, each even where another or a start failed.
 
     ``app.state.stopping`` is an ``asyncio.Event`` set when the server begins to stop: routes that wait must end then.
@@ -99,7 +101,12 @@ def build_app(
     app.state.catalogue = catalogue
     app.state.telemetry = telemetry
     app.add_middleware(
-        ServiceMiddleware, max_body=max_body, body_limits=body_limits or {}, statistics=telemetry.requests
+        ServiceMiddleware,
+        max_body=max_body,
+        body_limits=body_limits or {},
+        statistics=telemetry.requests,
+        budget=BodyBudget(),
+        own_budget=own_budget,
     )
     _add_handlers(app)
     _add_health(app, telemetry, dict(ready or {}))

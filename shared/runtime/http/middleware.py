@@ -10,19 +10,30 @@ import contextlib
 import itertools
 import secrets
 import time
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Final, NoReturn
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.runtime.http.path_codes import protect_slashes
-from shared.runtime.problems import BAD_REQUEST, BODY_TOO_LARGE, INTERNAL_ERROR, Problem, problem_response
+from shared.runtime.problems import (
+    BAD_REQUEST,
+    BODY_TOO_LARGE,
+    INTERNAL_ERROR,
+    OVERLOADED,
+    Problem,
+    Recorded,
+    problem_response,
+)
 from shared.runtime.telemetry import RequestStatistics, get_logger
 
 log = get_logger("larder.http")
 
 SLOW_SECONDS: Final = 1.0
+SMALL_BODY: Final = 16 * 1024
+BODY_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of all larger bodies that a process holds at a time."""
 # How much of a rejected body is read and discarded. Closing with bytes unread resets the connection: most clients send
 # everything before they read, and would never see the answer.
 DISCARD_BYTES: Final = 8 * 1024 * 1024
@@ -38,8 +49,29 @@ HEADERS: Final = (
 NO_STORE: Final = (b"cache-control", b"no-store")
 
 
+class BodyBudget:
+    """Bytes of request bodies that a process may hold at the same time. For one event loop."""
+
+    def __init__(self, total: int = BODY_BYTES) -> None:
+        self._free = total
+
+    def take(self, size: int) -> bool:
+        """Whether so many bytes are free; they are taken then."""
+        if size > self._free:
+            return False
+        self._free -= size
+        return True
+
+    def give_back(self, size: int) -> None:
+        self._free += size
+
+
 class ServiceMiddleware:
     """Wraps an ASGI application. ``body_limits`` gives single paths another limit than ``max_body`` (both in bytes).
+
+    The bytes of all bodies that are being read or worked on are bounded by ``budget``: a request whose body exceeds it
+    is answered 503 ``overloaded``. Bodies of at most ``SMALL_BODY`` bytes are not counted, as the number of connections
+    bounds them, nor those of the paths ``own_budget``, whose routes bound them themselves.
 
     A body beyond its limit is answered 413 ``body-too-large``: before it is read where Content-Length exceeds the
     limit, while it is read otherwise. The rest of the body is discarded, up to ``DISCARD_BYTES`` and
@@ -49,9 +81,18 @@ class ServiceMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, *, max_body: int, body_limits: Mapping[str, int], statistics: RequestStatistics
+        self,
+        app: ASGIApp,
+        *,
+        max_body: int,
+        body_limits: Mapping[str, int],
+        statistics: RequestStatistics,
+        budget: BodyBudget,
+        own_budget: Collection[str] = (),
     ) -> None:
         self.app = app
+        self._budget = budget
+        self._own_budget = frozenset(own_budget)
         self._max_body = max_body
         self._body_limits = dict(body_limits)
         self._statistics = statistics
@@ -78,16 +119,17 @@ class ServiceMiddleware:
                     headers.append(NO_STORE)
                 headers.extend(HEADERS)
                 headers.append((b"x-request-id", request_id.encode("ascii")))
-            elif status == 413 and "larder.unread" in scope and not message.get("more_body", False):
+            elif "larder.unread" in scope and not message.get("more_body", False):
                 # The server closes with the last part of an answer.
                 unfinished = True
                 message = {**message, "more_body": True}
             await send(message)
 
+        bounded: _BoundedBody | None = None
         try:
-            rejection, read = self._limit(scope, receive)
+            rejection, bounded = self._limit(scope, receive)
             if rejection is None:
-                await self.app(scope, read, send_with_headers)
+                await self.app(scope, receive if bounded is None else bounded, send_with_headers)
             else:
                 await problem_response(rejection, scope["method"])(scope, receive, send_with_headers)
         except Problem as problem:
@@ -110,30 +152,36 @@ class ServiceMiddleware:
             unexpected = INTERNAL_ERROR("this was not foreseen", incident=request_id)
             await problem_response(unexpected, scope["method"])(scope, receive, send_with_headers)
         finally:
+            if bounded is not None:
+                bounded.release()
             self._record(scope, status, time.perf_counter() - started, request_id)
         if unfinished:
             await _discard(receive)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _limit(self, scope: Scope, receive: Receive) -> tuple[Problem | None, Receive]:
+    def _limit(self, scope: Scope, receive: Receive) -> tuple[Problem | None, _BoundedBody | None]:
+        """Why the request is refused at once, else how its body is read; None for the server's own `receive`."""
         if not protect_slashes(scope):
-            return BAD_REQUEST("the address holds the character U+E000"), receive
+            return BAD_REQUEST("the address holds the character U+E000"), None
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:
             # No database stores it in a text column.
-            return BAD_REQUEST("the address holds the character U+0000"), receive
+            return BAD_REQUEST("the address holds the character U+0000"), None
         limit = self._body_limits.get(scope["path"], self._max_body)
-        streamed = False
+        bounded = False
         for name, value in scope["headers"]:
             if name == b"content-length":
                 if not value.isdigit():
-                    return BAD_REQUEST("the Content-Length header is not a number"), receive
+                    return BAD_REQUEST("the Content-Length header is not a number"), None
                 # Compared by length first, as int() rejects very long numbers.
-                if len(value) > 18 or int(value) > limit:
+                if len(value) > 18 or (size := int(value)) > limit:
                     scope["larder.unread"] = True
-                    return _too_large(limit), receive
+                    return _too_large(limit), None
+                bounded = bounded or size > SMALL_BODY
             elif name == b"transfer-encoding":
-                streamed = True
-        return None, _counting(scope, receive, limit) if streamed else receive
+                bounded = True
+        if not bounded:
+            return None, None
+        return None, _BoundedBody(scope, receive, limit, None if scope["path"] in self._own_budget else self._budget)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         found = scope.get("route")
@@ -155,21 +203,47 @@ def _too_large(limit: int) -> Problem:
     return BODY_TOO_LARGE(f"at most {limit} bytes are read here", max_bytes=limit, headers={"Connection": "close"})
 
 
-def _counting(scope: Scope, receive: Receive, limit: int) -> Receive:
-    read = 0
+class _BoundedBody:
+    """`receive` of a request whose body is counted: against its own limit, and against the budget of all."""
 
-    async def counted() -> Message:
-        nonlocal read
-        message = await receive()
+    __slots__ = ("_budget", "_limit", "_read", "_receive", "_scope")
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int, budget: BodyBudget | None) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._limit = limit
+        self._budget = budget
+        self._read = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
         if message["type"] == "http.request":
-            read += len(message.get("body", b""))
-            if read > limit:
-                if message.get("more_body", False):
-                    scope["larder.unread"] = True
-                raise _too_large(limit)
+            size = len(message.get("body", b""))
+            if self._read + size > self._limit:
+                self._refuse(message, _too_large(self._limit))
+            if self._budget is not None and not self._budget.take(size):
+                self._refuse(message, _too_many())
+            self._read += size
         return message
 
-    return counted
+    def _refuse(self, message: Message, problem: Problem) -> NoReturn:
+        if message.get("more_body", False):
+            self._scope["larder.unread"] = True
+        raise problem
+
+    def release(self) -> None:
+        """Once the request is answered: nothing holds its body any more."""
+        if self._budget is not None:
+            self._budget.give_back(self._read)
+
+
+def _too_many() -> Problem:
+    # The connection is closed, as the client may still send more than is discarded.
+    return OVERLOADED(
+        "the bodies of other requests take all the memory that is set aside for them",
+        recorded=Recorded.NO,
+        headers={"Retry-After": "2", "Connection": "close"},
+    )
 
 
 async def _discard(receive: Receive) -> None:

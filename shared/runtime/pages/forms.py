@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 
+from shared.runtime.http.middleware import SMALL_BODY
 from shared.runtime.problems import BAD_REQUEST, CSRF_FAILED, UNSUPPORTED_MEDIA_TYPE
 
 MAX_FIELDS: Final = 50
@@ -47,6 +48,12 @@ def parse_form(raw: bytes) -> Form:
     if len(fields) != len(pairs) or any("\0" in text for pair in pairs for text in pair):
         raise BAD_REQUEST("a field stands twice or holds U+0000", hint="Load the page again and send its form.")
     return Form(fields)
+
+
+def is_small(request: Request) -> bool:
+    """Whether at most SMALL_BODY bytes of body are announced: then they are read before the session is known."""
+    announced = request.headers.get("content-length", "")
+    return announced.isdigit() and int(announced) <= SMALL_BODY and "transfer-encoding" not in request.headers
 
 
 async def read_form(request: Request) -> Form:

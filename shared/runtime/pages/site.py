@@ -19,9 +19,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from shared.runtime.clock import Clock
 from shared.runtime.http.auth import Role
 from shared.runtime.pages import words
-from shared.runtime.pages.forms import CSRF_FIELD, Form, read_form
+from shared.runtime.pages.forms import CSRF_FIELD, Form, is_small, read_form
 from shared.runtime.pages.sessions import Session, Sessions, check_csrf
-from shared.runtime.problems import NOT_FOUND, SERVER_ERROR, Problem, Recorded
+from shared.runtime.problems import BODY_TOO_LARGE, NOT_FOUND, SERVER_ERROR, Problem, Recorded
 
 PERSON_ROLES: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
 SIGN_IN: Final = "/sign-in"
@@ -186,6 +186,8 @@ class Site:
 
     async def require_form(self, request: Request) -> Form:
         """The form of a POST with a session. Raises SignInRequired, which carries the fields, or Problem."""
+        if not is_small(request):
+            await self.require_session(request)  # a large body is not read for nobody
         form = await read_form(request)
         request.state.form = form
         try:
@@ -218,6 +220,8 @@ class Site:
 
         @self.router.post(SIGN_IN)
         async def submit_sign_in(request: Request) -> Response:
+            if not is_small(request):
+                raise BODY_TOO_LARGE("a form of so many bytes is not read here")
             form = await read_form(request)
             back = _local_address(form["next"])
             response = redirect(back)
