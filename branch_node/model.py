@@ -208,6 +208,11 @@ class Command:
         """The answer, made from the recorded events alone. Called only if there are any."""
         return recorded.sealed
 
+    @property
+    def reused_hint(self) -> str | None:
+        """What to do where the key recorded other content; None: what the problem `key-reused` says of itself."""
+        return None
+
     def again(self, kept: bytes) -> object:
         """The answer to a repeated command, from the stored `Decision.kept`."""
         return msgspec.Raw(kept)

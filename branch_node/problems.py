@@ -65,7 +65,7 @@ INVALID_KEY: Final = PROBLEMS.adopt(
     hint="Send 1 to 200 printable characters that do not begin with 'transfer:' or 'larder:'.",
 )
 KEY_REUSED: Final = PROBLEMS.adopt(
-    problem_kinds.KEY_REUSED, hint="Send this command under a new key; what the key recorded stands."
+    problem_kinds.KEY_REUSED, hint="Give this command a new key; what the key recorded stands."
 )
 UNKNOWN_EVENT: Final = _declare(
     "unknown-event", 404, "There is no such event here", "Events are listed at GET /v1/events."

@@ -32,7 +32,7 @@ from head_office.settings import HeadOfficeSettings
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import pending_upgrade
-from shared.runtime.http.application import build_app
+from shared.runtime.http.application import build_app, read_guide
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.server import run_service
 from shared.runtime.settings import SettingsError
@@ -76,6 +76,7 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
     app = build_app(
         title="Larder head office",
         version=version("larder"),
+        guide=read_guide("head_office.api"),
         catalogue=PROBLEMS,
         telemetry=telemetry,
         ready={

@@ -19,7 +19,7 @@ from shared.runtime.client import ServiceClient
 from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import pending_upgrade
-from shared.runtime.http.application import build_app
+from shared.runtime.http.application import build_app, read_guide
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.server import run_service
 from shared.runtime.settings import SettingsError
@@ -104,6 +104,7 @@ def build(
     app = build_app(
         title="Larder transfer coordinator",
         version=version("larder"),
+        guide=read_guide("transfer_coordinator.api"),
         catalogue=PROBLEMS,
         telemetry=telemetry,
         ready={

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import MANAGERS, READERS, ApiNode, RequestContext, actor_of, problems
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.read_routes import After, Limit
@@ -169,7 +170,7 @@ def _settling(router: APIRouter, node: ApiNode, context: RequestContext) -> None
         summary="Confirm that the computer's clock is right: it is the node's time from here on",
         responses=problems(INVALID_TIME, CLOCK_OUT_OF_RANGE, *writer)
         | {200: documented_answer(ClockRecord, "The clock")},
-        openapi_extra=documented_body(ConfirmInput),
+        openapi_extra=documented_body(ConfirmInput, example=examples.CONFIRM),
     )
     async def confirm(request: Request) -> Response:
         principal = await context.authorize(request, MANAGERS)
@@ -182,7 +183,7 @@ def _settling(router: APIRouter, node: ApiNode, context: RequestContext) -> None
         tags=["recording"],
         summary=f"Void what a wrong clock dated and record it again, {MOST_COMMANDS} commands at a time",
         responses=problems(CLOCK_UNCONFIRMED, *writer) | {200: documented_answer(RepairAnswer, "What was repaired")},
-        openapi_extra=documented_body(RepairInput),
+        openapi_extra=documented_body(RepairInput, example=examples.REPAIR),
     )
     async def repair(request: Request) -> Response:
         principal = await context.authorize(request, MANAGERS)

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import RECORDERS, ApiNode, RequestContext, problems
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.commands.input_fields import Source, StrictInput, codes
@@ -53,7 +54,7 @@ def import_routes(node: ApiNode) -> APIRouter:
             IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, BUSY, NOT_WRITING, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL
         )
         | {200: documented_answer(ImportAnswer, "When the file was first imported")},
-        openapi_extra=documented_body(ImportInput),
+        openapi_extra=documented_body(ImportInput, example=examples.IMPORT),
     )
     async def claim_file(request: Request) -> Response:
         await context.authorize(request, RECORDERS)

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import MANAGERS, RECORDERS, RequestContext, actor_of, problems
 from branch_node.api.hot_route_middleware import body_of, raw_request_of, response_of
 from branch_node.api.hot_routes import MAX_BATCH_BODY, MAX_BODY, BatchAnswers, HotHandlers
@@ -60,16 +61,6 @@ BODY_LIMITS: Final = {"/v1/events/batch": MAX_BATCH_BODY}
 _KEY: Final = (INVALID_KEY, KEY_REUSED)
 _WRITER: Final = (BUSY, NOT_WRITING, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL)
 _EVENT: Final = (TYPE_NOT_BY_HAND, INVALID_QUANTITY, INVALID_TIME, FUTURE_DATE, UNKNOWN_ITEM, UNIT_DIFFERS, STRICT_ITEM)
-_KEY_HEADER: Final = {
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-            "description": "Made and kept before the first try: the same key and content have one effect, one answer.",
-        }
-    ]
-}
 
 
 def recording_routes(context: RequestContext, hot: HotHandlers) -> APIRouter:
@@ -89,7 +80,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         summary="Record one event by hand",
         responses=problems(*_KEY, INVALID_EVENT, *_EVENT, *_WRITER)
         | {201: documented_answer(EventAnswer, "The event as recorded")},
-        openapi_extra=documented_body(EventInput) | _KEY_HEADER,
+        openapi_extra=documented_body(EventInput, example=examples.EVENT) | examples.key_header(),
     )
     async def record_event(request: Request) -> Response:
         return response_of(await hot.event(raw_request_of(request)))
@@ -99,7 +90,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         tags=["recording"],
         summary="Record up to 1,000 events, each under a key and with an answer of its own",
         responses=problems(*_WRITER) | {200: documented_answer(BatchAnswers, "One answer for each event")},
-        openapi_extra=documented_body(BatchInput),
+        openapi_extra=documented_body(BatchInput, example=examples.BATCH),
     )
     async def record_batch(request: Request) -> Response:
         return response_of(await hot.batch(raw_request_of(request)))
@@ -114,7 +105,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
             ORDER_SUPERSEDED, ORDER_CANCELLED, *_WRITER,
         )
         | {201: documented_answer(OrderAnswer, "What this statement of the order recorded")},
-        openapi_extra=documented_body(OrderInput) | _KEY_HEADER,
+        openapi_extra=documented_body(OrderInput, example=examples.ORDER) | examples.key_header(examples.OF_THE_ORDER),
     )  # fmt: skip
     async def record_order(request: Request) -> Response:
         return response_of(await hot.order(raw_request_of(request)))
@@ -130,7 +121,8 @@ def _document_routes(router: APIRouter, context: RequestContext) -> None:
         summary="Cancel an order: all its lines are voided",
         responses=problems(*_KEY, UNKNOWN_ORDER, ORDER_CANCELLED, *_WRITER)
         | {200: documented_answer(OrderAnswer, "The voids of its lines")},
-        openapi_extra=documented_body(CancelInput) | _KEY_HEADER,
+        openapi_extra=documented_body(CancelInput, example=examples.CANCEL)
+        | examples.key_header(examples.OF_THE_CANCEL),
     )
     async def cancel_order(order_id: str, request: Request) -> Response:
         principal = await context.authorize(request, RECORDERS)
@@ -156,7 +148,7 @@ def _document_routes(router: APIRouter, context: RequestContext) -> None:
             *_WRITER,
         )
         | {201: documented_answer(CountAnswer, "What was posted, and what waits")},
-        openapi_extra=documented_body(CountInput) | _KEY_HEADER,
+        openapi_extra=documented_body(CountInput, example=examples.COUNT) | examples.key_header(examples.OF_THE_COUNT),
     )
     async def record_count(request: Request) -> Response:
         principal = await context.authorize(request, RECORDERS)
@@ -179,7 +171,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         summary="Void an event, or with `whole` all that its command recorded: it counts in no figure",
         responses=problems(*_KEY, UNKNOWN_EVENT, NOT_VOIDABLE, ALREADY_VOIDED, *_WRITER)
         | {201: documented_answer(VoidAnswer, "The void, and what still stands of the same command")},
-        openapi_extra=documented_body(VoidInput) | _KEY_HEADER,
+        openapi_extra=documented_body(VoidInput, example=examples.VOID) | examples.key_header(examples.OF_THE_VOID),
     )
     async def void_event(event_id: str, request: Request) -> Response:
         principal = await context.authorize(request, MANAGERS)
@@ -193,7 +185,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         tags=["recording"],
         summary="Record that a person reviewed an event",
         responses=problems(*_KEY, UNKNOWN_EVENT, *_WRITER) | {201: documented_answer(BranchEventRecord, "The review")},
-        openapi_extra=documented_body(ReviewInput) | _KEY_HEADER,
+        openapi_extra=documented_body(ReviewInput, example=examples.REVIEW) | examples.key_header(),
     )
     async def review_event(event_id: str, request: Request) -> Response:
         principal = await context.authorize(request, MANAGERS)
@@ -207,7 +199,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         summary="Define an item that head office does not have yet",
         responses=problems(*_KEY, ITEM_OF_GROUP, UNIT_FIXED, *_WRITER)
         | {200: documented_answer(ItemRecord, "The item")},
-        openapi_extra=documented_body(ItemInput) | _KEY_HEADER,
+        openapi_extra=documented_body(ItemInput, example=examples.ITEM) | examples.key_header(examples.OF_THE_ITEM),
     )
     async def define_item(item_id: str, request: Request) -> Response:
         principal = await context.authorize(request, MANAGERS)

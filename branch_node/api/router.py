@@ -15,7 +15,7 @@ from branch_node.api.import_routes import import_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.problems import PROBLEMS
-from shared.runtime.http.application import build_app
+from shared.runtime.http.application import build_app, read_guide
 
 
 def build_api(node: ApiNode) -> FastAPI:
@@ -23,6 +23,7 @@ def build_api(node: ApiNode) -> FastAPI:
     app = build_app(
         title=f"Larder branch {node.location_id}",
         version=version("larder"),
+        guide=read_guide("branch_node.api"),
         catalogue=PROBLEMS,
         telemetry=node.telemetry,
         ready={"recording": node.not_ready, "writer": node.writer.problem},

@@ -13,7 +13,6 @@ HINTS: Final[Mapping[str, str]] = {
     "invalid-quantity": "Write it like 12 or 12.5, with at most three decimals.",
     "invalid-time": "Write it with its offset from UTC, like 2026-01-31T12:30:00+02:00; left out, it is now.",
     "item-not-found": "'larder branch items' lists the codes; those in 'nearest' are like the one given.",
-    "order-superseded": "Give a higher --revision to change the order.",
     "type-not-by-hand": "See 'larder branch --help': orders, counts, voids and reviews have commands of their own.",
     "unknown-event": "'larder branch log' lists the events.",
     "unknown-item": "'larder branch items' lists the codes; 'larder branch items add' defines one that is missing.",

@@ -30,6 +30,12 @@ CANCELLED: Final = "order-cancelled"
 UNCHANGED: Final = "order-unchanged"
 
 
+_RAISE: Final = (
+    "Raise `revision` above {revision} (--revision at the command line) to change the order: a higher revision states "
+    "all its lines anew."
+)
+
+
 class OrderAnswer(msgspec.Struct, kw_only=True):
     """The events that a revision or cancellation recorded: new lines, and voids of those that no longer apply."""
 
@@ -100,9 +106,14 @@ class RecordOrder(_OrderCommand):
     def __init__(self, content: OrderContent, *, key: str | None, actor: str) -> None:
         made = f"larder:order:{content.source}:{content.order_id}:{content.revision}"
         super().__init__(content, key=key or made, actor=actor)
+        self._own_key = key is None
         self.content: OrderContent = content
         self.order = (content.order_id, content.source)
         self.size = len(content.lines)
+
+    @property
+    def reused_hint(self) -> str | None:
+        return _RAISE.format(revision=self.content.revision) if self._own_key else None
 
     def decide(self, view: View) -> Decision:
         content = self.content
@@ -125,6 +136,7 @@ class RecordOrder(_OrderCommand):
                 return Decision(answer=self.answer(before))
         raise ORDER_SUPERSEDED(
             f"revision {state.revision} of the order {self.content.order_id} is recorded, with other content",
+            hint=_RAISE.format(revision=state.revision),
             revision=state.revision,
         )
 

@@ -101,7 +101,11 @@ class CommandGroup:
         if command.key is not None and (first := self._first.get(command.key)) is not None:
             sequence = first.event.sequence
             if first.event.command_digest != command.digest:
-                raise KEY_REUSED(f"the key {command.key!r} recorded something else at {sequence}", sequence=sequence)
+                raise KEY_REUSED(
+                    f"the key {command.key!r} recorded something else at {sequence}",
+                    hint=command.reused_hint,
+                    sequence=sequence,
+                )
             return command.answer(self._recorded(first))
         if command.key is not None and (kept := self._kept.get(command.key)) is not None:
             if kept[0] != command.digest:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from head_office.api import body_examples as examples
 from head_office.api.dependencies import (
     MAX_LIMIT,
     ChangesAfter,
@@ -59,7 +60,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
         "/v1/instructions/{transfer_id:code}/{step}",
         tags=["transfers"],
         summary="Instruct a branch to record one step of a transfer",
-        openapi_extra=documented_body(Instruction),
+        openapi_extra=documented_body(Instruction, example=examples.INSTRUCTION),
         responses={200: documented_answer(InstructionAnswer, "`accepted`, `fenced` or `unknown-location`")},
     )
     def put_instruction(
@@ -76,7 +77,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
         INSTRUCTIONS_PATH,
         tags=["transfers"],
         summary="Instruct branches to record steps of transfers, up to 1,000 at once",
-        openapi_extra=documented_body(InstructionBatch),
+        openapi_extra=documented_body(InstructionBatch, example=examples.INSTRUCTIONS),
         responses={200: documented_answer(InstructionAnswers, "One answer for each, in the order of the request")},
     )
     def put_instructions(*, principal: Principal = coordinator, raw: RawBody) -> Response:
@@ -90,7 +91,7 @@ def add_transfer_routes(app: FastAPI, office: Office) -> None:
         "/v1/transfer-facts",
         tags=["transfers"],
         summary="The facts of transfers",
-        openapi_extra=documented_body(FactsRequest),
+        openapi_extra=documented_body(FactsRequest, example=examples.FACTS),
         responses={200: documented_answer(FactsAnswer, "The facts of each transfer, in the order of the request")},
     )
     def read_facts(*, principal: Principal = coordinator, raw: RawBody) -> Response:

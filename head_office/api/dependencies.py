@@ -198,6 +198,7 @@ class Decoder:
     """
 
     def __init__(self, target: Any) -> None:
+        self._target = target
         self._decode = msgspec.json.Decoder(target).decode
 
     def __call__(self, raw: bytes) -> Any:
@@ -206,7 +207,7 @@ class Decoder:
         try:
             return self._decode(raw)
         except msgspec.ValidationError as error:
-            raise validation_problem(error) from error
+            raise validation_problem(error, raw, self._target) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MALFORMED_JSON(str(error)) from error
 

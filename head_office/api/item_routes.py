@@ -8,6 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from starlette.responses import Response
 
+from head_office.api import body_examples as examples
 from head_office.api.dependencies import (
     BY_ID,
     BY_PAIR,
@@ -154,7 +155,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         "/v1/items/{item_id:code}",
         tags=["catalogue"],
         summary="Add an item, or change one; its unit is fixed after its first event",
-        openapi_extra=documented_body(ItemBody),
+        openapi_extra=documented_body(ItemBody, example=examples.ITEM),
         responses={
             200: documented_answer(CatalogueItem, "The item"),
             201: documented_answer(CatalogueItem, "The item, which is new"),
@@ -202,7 +203,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         "/v1/reorder-levels/{location_id:code}/{item_id:code}",
         tags=["catalogue"],
         summary="Set the reorder level of an item at a location",
-        openapi_extra=documented_body(ReorderBody),
+        openapi_extra=documented_body(ReorderBody, example=examples.LEVEL),
         responses={
             200: documented_answer(ReorderOut, "The level as it stands now"),
             **PROBLEMS.responses(UNKNOWN_LOCATION, UNKNOWN_ITEM, WRONG_LOCATION, INVALID_REQUEST),
@@ -262,7 +263,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         "/v1/items-waiting/{location_id:code}/{item_id:code}/map",
         tags=["catalogue"],
         summary="Map a branch's own item to an item of the group",
-        openapi_extra=documented_body(MapBody),
+        openapi_extra=documented_body(MapBody, example=examples.MAPPING),
         responses={
             200: documented_answer(AliasOut, "The mapping"),
             **PROBLEMS.responses(NOT_WAITING, UNKNOWN_ITEM, UNIT_DIFFERS, INVALID_REQUEST),

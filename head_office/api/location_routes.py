@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from head_office.api import body_examples as examples
 from head_office.api.dependencies import (
     BY_ID,
     MAX_BODY,
@@ -146,7 +147,7 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
         status_code=201,
         tags=["locations"],
         summary="Add a location; answers the key of its branch, once",
-        openapi_extra=documented_body(NewLocationBody),
+        openapi_extra=documented_body(NewLocationBody, example=examples.NEW_LOCATION),
         responses={
             201: documented_answer(NewLocationOut, "The location and its branch's key"),
             **PROBLEMS.responses(LOCATION_EXISTS, INVALID_REQUEST),
@@ -165,7 +166,7 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
         "/v1/locations/{location_id:code}",
         tags=["locations"],
         summary="Change a location; what is recorded keeps its business dates",
-        openapi_extra=documented_body(LocationBody),
+        openapi_extra=documented_body(LocationBody, example=examples.LOCATION),
         responses={
             200: documented_answer(CatalogueLocation, "The location"),
             **PROBLEMS.responses(LOCATION_NOT_FOUND, INVALID_REQUEST),
@@ -203,7 +204,7 @@ def _add_key_routes(app: FastAPI, office: Office) -> None:
         status_code=201,
         tags=["keys"],
         summary="Issue a key; its text is answered once",
-        openapi_extra=documented_body(KeyBody),
+        openapi_extra=documented_body(KeyBody, example=examples.KEY),
         responses={
             201: documented_answer(NewKeyOut, "The key"),
             **PROBLEMS.responses(UNKNOWN_LOCATION, INVALID_REQUEST),

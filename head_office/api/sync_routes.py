@@ -9,6 +9,7 @@ from fastapi import FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from head_office.api import body_examples as examples
 from head_office.api.body_budget import Bodies
 from head_office.api.dependencies import (
     MAX_LIMIT,
@@ -67,7 +68,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
         "/v1/sync/hello",
         tags=["sync"],
         summary="Hello: a branch reports the head of its log",
-        openapi_extra=documented_body(Hello),
+        openapi_extra=documented_body(Hello, example=examples.HELLO),
         responses={
             200: documented_answer(HelloAnswer, "What head office concludes"),
             **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST),

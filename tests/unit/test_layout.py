@@ -95,6 +95,7 @@ SAME_IN_EACH_SERVICE = {
     "dependencies": "what its routes need of a request",
     "explanations": "a balance taken apart, at a branch and at head office",
     "verification": "whether its log and its projections are whole, at a branch and at head office",
+    "body_examples": "an example of every body that it reads, for its documentation",
     "command_hints": "what to do at its command line after one of its problems",
     "item_commands": "the commands `items` of its command line",
     "setup_commands": "the commands `init` and `serve` of its command line",

@@ -194,7 +194,22 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most")
 After = Annotated[str | None, Query(max_length=1_000, description="`next` of the page before")]
 Wait = Annotated[float, Query(ge=0, description=f"Seconds to wait for the end, at most {MAX_WAIT:g}")]
 
-_KEY_HEADER: Final = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}}
+_KEY_HEADER: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "Made and kept before the first try. Without it, and without a `transfer_id`, each request makes a "
+    "transfer of its own; a cancel without it that is sent again is answered 409 once the transfer has ended.",
+    "example": "desk-1:2026-11-28:0042",
+}
+_EXAMPLE: Final = {
+    "transfer_id": "t-4711",
+    "source": "BEY-01",
+    "destination": "BEY-02",
+    "mode": "immediate",
+    "lines": [{"item_id": "tomato", "quantity": 2.5}],
+}
 _CURSOR: Final[Cursor[tuple[int, str]]] = Cursor(tuple[Whole, str])
 _EVERY: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION, INVALID_REQUEST)
 _ANSWER: Final = "The transfer as it stands"
@@ -232,7 +247,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         summary="Move goods from one location to another",
         description="The key of the command is `transfer_id`, else the `Idempotency-Key`: the same request again gives "
         "the same transfer. With `wait` the answer comes when it has ended, or as it stands when the time is over.",
-        openapi_extra=documented_body(TransferWanted) | {"parameters": [_KEY_HEADER]},
+        openapi_extra=documented_body(TransferWanted, example=_EXAMPLE) | {"parameters": [_KEY_HEADER]},
         responses={
             202: documented_answer(TransferDocument, _ANSWER),
             **_responses(

@@ -42,7 +42,6 @@ COMMAND_HINTS: Final[Mapping[str, str]] = {
     "internal-error": "Report the incident's id, which the service's log has too.",
     "invalid-request": "Correct what is named above; see --help of the command.",
     "invalid-idempotency-key": "Give another --key, such as a UUID.",
-    "key-reused": "Give this command another --key; what the key recorded stands.",
     "malformed-json": "See --help of the command.",
     "method-not-allowed": "Command and service are of different versions: upgrade the older one.",
     "not-found": "Command and service are of different versions, or the address is of another service.",

@@ -8,8 +8,10 @@ complete as for other routes.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -23,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.runtime.database.engine import translate_driver_errors
-from shared.runtime.http.docs_page import add_docs
+from shared.runtime.http.docs_page import add_docs, problem_page, wants_html
 from shared.runtime.http.json_schemas import answer_schema_of, body_schema_of
 from shared.runtime.http.middleware import BodyBudget, ServiceMiddleware
 from shared.runtime.http.strict_json import parse_json
@@ -50,10 +52,16 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
     return Response(_encode(value), status, headers, "application/json")
 
 
+def read_guide(package: str) -> str:
+    """The guide of a service: `guide.md` in the package of its routes."""
+    return (files(package) / "guide.md").read_text(encoding="utf-8")
+
+
 def build_app(
     *,
     title: str,
     version: str,
+    guide: str = "",
     catalogue: ProblemCatalogue,
     telemetry: Telemetry,
     ready: Mapping[str, Check] | None = None,
@@ -65,6 +73,7 @@ def build_app(
 ) -> FastAPI:
     """An application with ``/docs /openapi.json /problems /healthz /readyz /metrics``; every error is a problem.
 
+    ``guide`` is Markdown that stands above the operations at ``/docs``, and in the OpenAPI document's description.
     ``ready`` names the readiness checks: each returns None, or why it fails, or raises Problem or a driver's error; it
     runs in a thread. ``body_limits`` is bytes by exact path, ``max_body`` for other paths;
     ``own_budget`` are the paths whose routes bound the memory of their bodies themselves. The hooks run in a thread
@@ -88,6 +97,7 @@ def build_app(
     app = FastAPI(
         title=title,
         version=version,
+        description=guide,
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -164,25 +174,32 @@ class _StrictRequest(Request):
 def _add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Problem)
     async def _problem(request: Request, problem: Problem) -> Response:
-        return problem_response(problem, request.method)
+        return _answer(request, problem)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return problem_response(_validation_problem(error), request.method)
+        return _answer(request, _validation_problem(error))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, Problem):
             # Raised while FastAPI read the body, for example by the body limit.
-            return problem_response(error.__cause__, request.method)
+            return _answer(request, error.__cause__)
         if error.status_code == 400 and error.__cause__ is not None:
-            return problem_response(MALFORMED_JSON("the body could not be read"), request.method)
+            return _answer(request, MALFORMED_JSON("the body could not be read"))
         if error.status_code < 400:
             return Response(status_code=error.status_code, headers=error.headers)
         kind = kind_of_status(error.status_code)
         problem = kind(str(error.detail), headers=error.headers)
         problem.status = error.status_code
-        return problem_response(problem, request.method)
+        return _answer(request, problem)
+
+
+def _answer(request: Request, problem: Problem) -> Response:
+    """The problem as its document; as a page for somebody who typed the address into a browser."""
+    if request.method in {"GET", "HEAD"} and wants_html(request.headers.get("accept", "")):
+        return problem_page(problem)
+    return problem_response(problem, request.method)
 
 
 def _validation_problem(error: RequestValidationError) -> Problem:
@@ -190,8 +207,17 @@ def _validation_problem(error: RequestValidationError) -> Problem:
     if any(each["type"] == "json_invalid" for each in found):
         return MALFORMED_JSON("the body is not JSON")
     # Place and message only: the input itself may be NaN, half a surrogate pair, a secret, or a megabyte.
-    errors = [{"field": ".".join(map(str, each["loc"])) or "body", "message": str(each["msg"])} for each in found[:50]]
+    errors = [_fault(each) for each in found[:50]]
     return INVALID_REQUEST("; ".join(f"{each['field']}: {each['message']}" for each in errors[:5]), errors=errors)
+
+
+def _fault(found: Any) -> dict[str, Any]:
+    fault = {"field": ".".join(map(str, found["loc"])) or "body", "message": str(found["msg"])}
+    allowed = _QUOTED.findall(str(found.get("ctx", {}).get("expected", "")))
+    return fault | ({"allowed": allowed} if allowed and found["type"] in {"enum", "literal_error"} else {})
+
+
+_QUOTED = re.compile(r"'([^']*)'")
 
 
 def _add_health(app: FastAPI, telemetry: Telemetry, checks: dict[str, Check]) -> None:
@@ -224,9 +250,15 @@ def _run_check(check: Check) -> str | None:
         return problem.detail or problem.title
 
 
-def documented_body(target: Any, *, description: str = "", media_type: str = "application/json") -> dict[str, Any]:
-    """``openapi_extra`` for a route that reads its body itself: the schema of a msgspec type, written out in place."""
-    content = {media_type: {"schema": body_schema_of(target)}}
+def documented_body(
+    target: Any, *, example: Any, description: str = "", media_type: str = "application/json"
+) -> dict[str, Any]:
+    """``openapi_extra`` for a route that reads its body itself: the schema of a msgspec type, written out in place.
+
+    ``example`` is a body that the type takes; ValidationError here where it does not.
+    """
+    msgspec.json.decode(_encode(example), type=target)
+    content = {media_type: {"schema": body_schema_of(target), "example": example}}
     body: dict[str, Any] = {"required": True, "content": content}
     if description:
         body["description"] = description
@@ -263,7 +295,7 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         parts = document.setdefault("components", {})
         schemas = parts.setdefault("schemas", {})
         for replaced in ("HTTPValidationError", "ValidationError"):

@@ -115,9 +115,9 @@ class ServiceMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message["headers"] = list(message.get("headers", ()))
-                if not any(name == b"cache-control" for name, _ in headers):
-                    headers.append(NO_STORE)
-                headers.extend(HEADERS)
+                own = {name for name, _ in headers}
+                # A page may have a policy of its own: a browser applies every one that it is sent.
+                headers.extend(each for each in (NO_STORE, *HEADERS) if each[0] not in own)
                 headers.append((b"x-request-id", request_id.encode("ascii")))
             elif "larder.unread" in scope and not message.get("more_body", False):
                 # The server closes with the last part of an answer.

@@ -27,6 +27,7 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 import msgspec
 from msgspec import inspect
 
+from shared.runtime.http.body_faults import body_faults
 from shared.runtime.problems import BODY_TOO_LARGE, INVALID_REQUEST, MALFORMED_JSON, Problem
 
 MAX_DEPTH: Final = 32
@@ -77,6 +78,7 @@ class StrictDecoder(Generic[T]):
     """
 
     def __init__(self, target: type[T], *, max_bytes: int, max_depth: int = MAX_DEPTH) -> None:
+        self._target = target
         self._decode = msgspec.json.Decoder(target, strict=True).decode
         self._max_bytes = max_bytes
         self._max_depth = max_depth
@@ -98,16 +100,27 @@ class StrictDecoder(Generic[T]):
         # The exact reader's error comes first: a body with a duplicate key and a wrong type is malformed.
         parse_json(raw, max_bytes=self._max_bytes, max_depth=self._max_depth)
         if isinstance(error, msgspec.ValidationError):
-            raise validation_problem(error) from error
+            raise validation_problem(error, raw, self._target) from error
         raise MALFORMED_JSON(str(error)) from error
 
 
-def validation_problem(error: msgspec.ValidationError) -> Problem:
-    """422 ``invalid-request`` naming the field that msgspec found wrong (``lines[0].item_id``)."""
+def validation_problem(error: msgspec.ValidationError, raw: bytes, target: Any) -> Problem:
+    """422 ``invalid-request`` naming every field of the body that is wrong (``lines[0].item_id``).
+
+    First comes the one that msgspec found, which the detail names with the number of the others.
+    """
     match = _VALIDATION_PATH.fullmatch(str(error))
     what, path = (match["what"], match["path"]) if match else (str(error), "$")
-    field = path.removeprefix("$").removeprefix(".") or "body"
-    return INVALID_REQUEST(f"{field}: {what}", errors=[{"field": field, "message": what}])
+    first: dict[str, Any] = {"field": path.removeprefix("$").removeprefix(".") or "body", "message": what}
+    found = body_faults(raw, target)
+    errors = [each for each in found if each.items() >= first.items()] or [first]
+    errors += [each for each in found if each not in errors]
+    said = f"{first['field']}: {what}"
+    if "allowed" in errors[0]:
+        said += f"; allowed are {', '.join(map(str, errors[0]['allowed']))}"
+    if len(errors) > 1:
+        said += f" (and {len(errors) - 1} more, see 'errors')"
+    return INVALID_REQUEST(said, errors=errors)
 
 
 _ENCODE: Final = msgspec.json.Encoder().encode

@@ -13,6 +13,7 @@ from schemathesis.generation import GenerationMode
 from branch_node.api.hot_route_middleware import HotRouteMiddleware
 from tests.support.branch_api import Caller, a_caller
 from tests.support.openapi import try_out
+from tests.support.openapi_examples import bodies_without_good_example, example_of
 
 EVENT = {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 5}
 
@@ -103,3 +104,39 @@ def test_the_statistics_name_the_hot_routes(caller: Caller) -> None:
     counts = caller.node.telemetry.requests.counts()
     assert counts["POST", "/v1/events", 201] == 1
     assert counts["GET", "/v1/stock", 200] == 1
+
+
+def test_every_body_has_an_example_that_the_branch_takes(caller: Caller) -> None:
+    document = caller.get("/openapi.json").json()
+    assert bodies_without_good_example(document) == []
+
+    def example(method: str, path: str) -> Any:
+        return example_of(document, method, path)
+
+    for item in ("tomato", "bread"):
+        assert caller.send("PUT", f"/v1/items/{item}", example("put", "/v1/items/{item_id}")).status_code == 200
+    delivery = caller.post("/v1/events", example("post", "/v1/events"))
+    assert delivery.status_code == 201
+    batch = caller.post("/v1/events/batch", example("post", "/v1/events/batch")).json()
+    assert [each["status"] for each in batch["answers"]] == [201, 201]
+    order = example("post", "/v1/orders")
+    assert caller.post("/v1/orders", order).status_code == 201
+    cancel = example("post", "/v1/orders/{order_id}/cancel")
+    assert caller.post(f"/v1/orders/{order['order_id']}/cancel", cancel).status_code == 200
+    assert caller.post("/v1/counts", example("post", "/v1/counts")).status_code == 201
+    event = f"/v1/events/{delivery.json()['event_id']}"
+    assert caller.post(f"{event}/review", example("post", "/v1/events/{event_id}/review")).status_code == 201
+    assert caller.post(f"{event}/void", example("post", "/v1/events/{event_id}/void")).status_code == 201
+    assert caller.post("/v1/imports", example("post", "/v1/imports")).status_code == 200
+
+
+def test_every_route_that_records_says_what_happens_without_a_key(caller: Caller) -> None:
+    document = caller.get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            for header in operation.get("parameters", ()):
+                if header["name"] == "Idempotency-Key":
+                    assert "Without it" in header["description"], (method, path)
+    assert "Without the header" in document["info"]["description"]
+    for step in ("A key for the till", "The first event", "An order", "A cancel", "Again, after a lost answer"):
+        assert step in document["info"]["description"]

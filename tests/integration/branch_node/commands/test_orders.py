@@ -181,3 +181,17 @@ def test_a_revision_respects_strict_items_and_what_it_gives_back(any_branch: Bra
     refused("strict-item-below-zero", any_branch.order, "2", [LATTE[0], gin])
     assert any_branch.on_hand("gin") == 0
     assert "milk" not in any_branch.standings()
+
+
+def test_the_same_revision_with_other_lines_says_to_raise_it(any_branch: Branch) -> None:
+    any_branch.order("o", [{"item_id": "milk", "quantity": 1}])
+    for key, code in ((None, "key-reused"), ("another", "order-superseded")):
+        with pytest.raises(Problem) as caught:
+            any_branch.order("o", [{"item_id": "milk", "quantity": 2}], key=key)
+        assert caught.value.code == code
+        assert caught.value.hint.startswith("Raise `revision` above 1")
+    assert any_branch.order("o", [{"item_id": "milk", "quantity": 2}], revision=2).voided
+    any_branch.order("p", [{"item_id": "milk", "quantity": 2}], key="another-2")
+    with pytest.raises(Problem, match="key-reused") as caught:
+        any_branch.order("q", [{"item_id": "milk", "quantity": 3}], key="another-2")
+    assert "revision" not in caught.value.hint

@@ -16,6 +16,7 @@ from shared import wire
 from tests.integration.head_office.conftest import Api
 from tests.support.branch_log import BranchLog
 from tests.support.openapi import try_out
+from tests.support.openapi_examples import bodies_without_good_example
 
 schemathesis.openapi.media_type(wire.CONTENT_TYPE, st.binary(max_size=200))
 
@@ -39,6 +40,12 @@ def test_a_document_for_every_route(api: Api) -> None:
             assert "application/problem+json" in json.dumps(operation["responses"]), where
             if method in {"put", "post"} and not path.endswith(("/accept", "/revoke", "/retry")):
                 assert operation["requestBody"]["content"], where
+
+
+def test_every_body_has_an_example_that_its_schema_allows(api: Api) -> None:
+    document = api.client.get("/openapi.json").json()
+    assert bodies_without_good_example(document) == []
+    assert "Idempotency-Key" in document["info"]["description"]
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])

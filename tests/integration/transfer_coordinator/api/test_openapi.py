@@ -13,6 +13,7 @@ from schemathesis.generation import GenerationMode
 from shared.runtime.http.auth import Role
 from tests.integration.transfer_coordinator.api_world import BODY, World
 from tests.support.openapi import try_out
+from tests.support.openapi_examples import bodies_without_good_example
 
 
 def test_a_document_for_every_route(world: World) -> None:
@@ -29,6 +30,12 @@ def test_a_document_for_every_route(world: World) -> None:
             for status in good:
                 assert operation["responses"][status]["content"]["application/json"]["schema"]["properties"], where
             assert "application/problem+json" in json.dumps(operation["responses"]), where
+
+
+def test_every_body_has_an_example_that_its_schema_allows(world: World) -> None:
+    document = world.client.get("/openapi.json").json()
+    assert bodies_without_good_example(document) == []
+    assert "Idempotency-Key" in document["info"]["description"]
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])

@@ -68,7 +68,11 @@ def app(state: dict[str, Any]) -> FastAPI:
     )
     router = APIRouter(prefix="/v1", route_class=StrictRoute)
 
-    @router.post("/orders/{number}", openapi_extra=documented_body(Order), responses=CATALOGUE.responses(UNKNOWN_ITEM))
+    @router.post(
+        "/orders/{number}",
+        openapi_extra=documented_body(Order, example={"order_id": "7", "lines": []}),
+        responses=CATALOGUE.responses(UNKNOWN_ITEM),
+    )
     async def order(request: Request, number: int) -> Response:
         found = decode(await request.body())
         if found.order_id == "unknown":
@@ -288,7 +292,7 @@ def test_headers(client: TestClient) -> None:
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
-    assert "max-age" in client.get("/docs/style.css").headers["cache-control"]
+    assert "max-age" in client.get("/docs/docs.css").headers["cache-control"]
     ids = [client.get("/healthz").headers["x-request-id"] for _ in range(3)]
     assert len(set(ids)) == 3
 
@@ -356,17 +360,52 @@ def test_openapi_has_our_problems_and_no_pydantic_ones(client: TestClient) -> No
             found = found[step]
 
 
-def test_docs_need_no_internet_and_no_script(client: TestClient) -> None:
-    page = client.get("/docs").text
+def test_docs_need_no_internet(client: TestClient) -> None:
+    answer = client.get("/docs")
+    page = answer.text
     assert "Test &lt;service&gt; 1.2.3" in page
-    assert "/v1/orders/{number}" in page
-    assert "<script" not in page
+    assert "/v1/orders/{number}" in page, "without scripts the operations are listed all the same"
+    assert "<script>" not in page
     assert "style=" not in page
-    links = re.findall(r'(?:href|src)="([^"]+)"', page)
-    assert "/docs/style.css" in links
+    assert "script-src" not in answer.headers["content-security-policy"]
+    assert answer.headers["content-security-policy"].startswith("default-src 'self'; ")
+    links = [link for link in re.findall(r'(?:href|src)="([^"#]+)"', page) if link != "data:,"]
+    assert {"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/docs.css", "/docs/docs.js"} <= set(links)
     for link in links:
         assert link.startswith("/")
         assert client.get(link).status_code == 200
+    for missing in ("/docs/LICENSE", "/docs/..", "/docs/%2e%2e%2fdocs_page.py"):
+        assert client.get(missing).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("*/*", False),
+        ("application/json", False),
+        ("application/json, text/html", False),
+        ("", False),
+    ],
+)
+def test_an_address_typed_wrong_in_a_browser_is_a_page(client: TestClient, accept: str, html: bool) -> None:
+    for path, status in (("/v1/nowhere", 404), ("/stok", 404), ("/v1/large", 405)):
+        answer = client.get(path, headers={"accept": accept})
+        assert answer.status_code == status
+        kind = answer.headers["content-type"]
+        assert kind.startswith("text/html" if html else "application/problem+json"), (path, kind)
+        assert ('href="/docs"' in answer.text) is html
+    posted = client.post("/v1/nowhere", headers={"accept": accept})
+    assert posted.headers["content-type"] == "application/problem+json"
+
+
+def test_a_problem_lists_every_fault_and_what_is_allowed(client: TestClient) -> None:
+    wrong = client.post("/v1/orders/1", content=b'{"order_id": 5, "mood": 1, "lines": [{}, 7]}').json()
+    assert {(each["field"], each["message"]) for each in wrong["errors"]} >= {
+        ("order_id", "Expected `str`, got `int`"),
+        ("body", "Object contains unknown field `mood`"),
+        ("lines[1]", "Expected `object`, got `int`"),
+    }
 
 
 def test_a_catalogue_takes_each_code_once() -> None:

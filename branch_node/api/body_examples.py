@@ -1,0 +1,70 @@
+"""An example of every body that a branch reads, as its documentation shows them; and what keys do at each route."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+EVENT: Final = {
+    "type": "PURCHASE_RECEIVED",
+    "item_id": "tomato",
+    "quantity": "12.5",
+    "reference": {"kind": "delivery", "id": "4711"},
+    "cost": {"amount": "30.00", "currency": "USD"},
+}
+BATCH: Final = {
+    "events": [
+        {"key": "till-1:0001", "type": "ORDER_DEDUCTION", "item_id": "tomato", "quantity": 0.25},
+        {"key": "till-1:0002", "type": "WASTE_RECORDED", "item_id": "tomato", "quantity": 0.1, "reason": "spoiled"},
+    ]
+}
+ORDER: Final = {
+    "order_id": "4711",
+    "revision": 1,
+    "source": "till",
+    "lines": [
+        {"item_id": "tomato", "quantity": 1.5, "product": "salad"},
+        {"item_id": "bread", "quantity": 2, "product": "sandwich"},
+    ],
+}
+CANCEL: Final = {"source": "till", "reason": "guest-left"}
+COUNT: Final = {
+    "count_id": "2026-11-28-evening",
+    "lines": [{"item_id": "tomato", "counted": 9.25, "area": "kitchen"}, {"item_id": "bread", "counted": 14}],
+}
+VOID: Final = {"reason": "mistake", "whole": True, "note": "typed twice"}
+REVIEW: Final = {"comment": "The scale was wrong that day."}
+ITEM: Final = {"name": "Tomatoes", "unit": "kg", "category": "Vegetables", "strict": False}
+IMPORT: Final = {
+    "source": "till-7",
+    "file": "2026-11-28.csv",
+    "size": 48213,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "known_by": "column id",
+}
+CONFIRM: Final = {"now": "2026-11-28T18:30:00+02:00"}
+REPAIR: Final = {"pass_over": 0}
+
+_ANEW: Final = "Without it the node makes a new key: the same request sent twice is recorded twice."
+
+
+def key_header(without: str = _ANEW) -> dict[str, Any]:
+    """The header `Idempotency-Key` as OpenAPI documents it; `without` says what a request without it does."""
+    description = f"Made and kept before the first try: the same key and content have one effect, one answer. {without}"
+    schema = {"type": "string", "minLength": 1, "maxLength": 200}
+    header = {"name": "Idempotency-Key", "in": "header", "schema": schema, "description": description}
+    return {"parameters": [header | {"example": "till-1:2026-11-28:0042"}]}
+
+
+OF_THE_ORDER: Final = (
+    "Without it the key is made of source, order id and revision: the same order sent twice is recorded once, other "
+    "lines under the same revision are refused; raise `revision` to change an order."
+)
+OF_THE_CANCEL: Final = (
+    "Without it the key is made of source and order id: the same cancel sent twice has one effect and one answer."
+)
+OF_THE_COUNT: Final = (
+    "Without it the count is known by its count_id: the same figure of an area sent twice counts once, another one is "
+    'refused unless the line says "replace": true.'
+)
+OF_THE_VOID: Final = "Without it the node makes a new key: a void sent twice is answered 409 `already-voided`."
+OF_THE_ITEM: Final = "Without it the node makes a new key; the same definition sent twice changes nothing."

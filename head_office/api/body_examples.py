@@ -1,0 +1,34 @@
+"""An example of every body that head office reads, as its documentation shows them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ITEM: Final = {"name": "Tomatoes", "unit": "kg", "category": "Vegetables", "strict_at": ["BEY-01"]}
+LEVEL: Final = {"level": 5, "target": "12.5"}
+MAPPING: Final = {"item_id": "tomato"}
+NEW_LOCATION: Final = {
+    "location_id": "BEY-03", "name": "Beirut, Badaro", "timezone": "Asia/Beirut", "day_start": 240,
+}  # fmt: skip
+LOCATION: Final = {"name": "Beirut, Badaro", "timezone": "Asia/Beirut", "day_start": 240}
+KEY: Final = {"role": "staff", "location_id": "BEY-01", "label": "till 1"}
+_HEAD: Final = {"epoch": 1, "sequence": 0, "hash": "0" * 64}
+HELLO: Final = {
+    "location_id": "BEY-01",
+    "head": _HEAD,
+    "acknowledged": _HEAD,
+    "protocol": 1,
+    "schema": 1,
+    "software": "larder 0.1.0",
+}
+INSTRUCTION: Final = {
+    "transfer_id": "t-4711",
+    "step": "out",
+    "token": 1,
+    "location_id": "BEY-01",
+    "source": "BEY-01",
+    "destination": "BEY-02",
+    "lines": [{"line": 1, "item_id": "tomato", "quantity": 2500, "unit": "kg"}],
+}
+INSTRUCTIONS: Final = {"instructions": [INSTRUCTION]}
+FACTS: Final = {"transfer_ids": ["t-4711"]}
