@@ -118,7 +118,7 @@ def test_every_body_has_an_example_that_the_branch_takes(caller: Caller) -> None
     delivery = caller.post("/v1/events", example("post", "/v1/events"))
     assert delivery.status_code == 201
     batch = caller.post("/v1/events/batch", example("post", "/v1/events/batch")).json()
-    assert [each["status"] for each in batch["answers"]] == [201, 201]
+    assert [each["status"] for each in batch["items"]] == [201, 201]
     order = example("post", "/v1/orders")
     assert caller.post("/v1/orders", order).status_code == 201
     cancel = example("post", "/v1/orders/{order_id}/cancel")
