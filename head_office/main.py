@@ -65,10 +65,16 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
     url = settings.database_url.get_secret_value()
     telemetry = Telemetry(NAME)
     # A connection for every thread: one that waits for a connection while it holds a lock would be a deadlock.
-    engine = postgres_engine(url, pool_size=settings.threads + settings.ingests, application_name="larder head-office")
+    engine = postgres_engine(
+        url,
+        pool_size=settings.threads + settings.ingests,
+        application_name="larder head-office",
+        prepared_statements=settings.prepared_statements,
+    )
+    listen_url = url if settings.listen_url is None else settings.listen_url.get_secret_value()
     authenticator = Authenticator(DatabaseKeys(engine), clock)
     wakeups = Wakeups(
-        lambda: listener(url),
+        lambda: listener(listen_url),
         (FACTS_CHANNEL, INSTRUCTIONS_CHANNEL, CATALOGUE_CHANNEL),
         {CATALOGUE_CHANNEL: authenticator.invalidate},
     )
@@ -81,7 +87,7 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
         telemetry=telemetry,
         ready={
             "database": lambda: _schema_fits(engine),
-            "wake-ups": lambda: None if wakeups.listening.is_set() else "not listening to the database",
+            "wake-ups": wakeups.problem,
         },
         body_limits={EVENTS_PATH: MAX_BATCH_BYTES, INSTRUCTIONS_PATH: MAX_BODY},
         own_budget={EVENTS_PATH},

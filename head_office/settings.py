@@ -10,6 +10,7 @@ from pydantic import Field
 from shared.runtime.settings import (
     FILE_NAME,
     LOCALHOST,
+    PostgresAddress,
     PostgresSettings,
     SettingsError,
     TrustedProxies,
@@ -25,13 +26,16 @@ DEFAULT_PORT: Final = 8000
 class HeadOfficeSettings(PostgresSettings):
     """Head office of a group. Without a `database_url` it runs a PostgreSQL of its own in `dir`.
 
-    `threads` work on requests, with a database connection each; `ingests` of them at most take in batches at a time.
+    `listen_url` is where it listens for notifications of the database, by default `database_url`: through a pooler that
+    gives a connection to one transaction at a time nothing is heard. `threads` work on requests, with a database
+    connection each; `ingests` of them at most take in batches at a time.
     """
 
     service: Literal["head-office"] = SERVICE
     host: str = LOCALHOST
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
     trusted_proxies: TrustedProxies = ""
+    listen_url: PostgresAddress | None = None
     threads: Annotated[int, Field(ge=2, le=200)] = 16
     ingests: Annotated[int, Field(ge=1, le=100)] = 4
     log_level: str = "INFO"

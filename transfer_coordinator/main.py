@@ -80,7 +80,10 @@ def build(
     key = settings.key.get_secret_value()
     telemetry = Telemetry("transfer-coordinator")
     engine = postgres_engine(
-        settings.database_url.get_secret_value(), pool_size=POOL, application_name="larder transfer"
+        settings.database_url.get_secret_value(),
+        pool_size=POOL,
+        application_name="larder transfer",
+        prepared_statements=settings.prepared_statements,
     )
 
     def client() -> ServiceClient:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from sqlalchemy import Connection, Engine, insert, inspect, make_url, select, text
+from sqlalchemy import Connection, Engine, insert, inspect, select, text
 
 from branch_node.database.schema import CLOCK_SETTLEMENT, LOCATION, LOG, SYNC_STATE, VERSION_TABLE
 from branch_node.model import Location
@@ -21,6 +21,7 @@ from shared.chain import understand
 from shared.event_log import create_head
 from shared.runtime.database.engine import database_engine, snapshot, translate_driver_errors
 from shared.runtime.database.migrations import migrate
+from shared.runtime.database_url import database_url
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 LOCK_FILE: Final = "writer.lock"
@@ -45,7 +46,7 @@ class Store:
     def __init__(self, url: str, directory: Path) -> None:
         self.url = url
         self.directory = directory
-        self.on_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self.on_sqlite = database_url(url).get_backend_name() == "sqlite"
         self._readers = database_engine(url, read_only=True, pool_size=READERS, application_name="larder branch reader")
 
     def set_up(self, location: Location) -> None:

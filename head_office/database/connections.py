@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import Final
 
 import psycopg
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.settings import HeadOfficeSettings
-from shared.runtime.database.engine import CONNECT_ARGS, postgres_engine
+from shared.runtime.database.engine import listening_connection, postgres_engine
 from shared.runtime.postgres.service_database import ServiceDatabase
 
 DATABASE: Final = ServiceDatabase(
@@ -27,7 +27,12 @@ DATABASE: Final = ServiceDatabase(
 def opened(settings: HeadOfficeSettings) -> Iterator[Engine]:
     """An engine on the database, for a command."""
     with DATABASE.opened(settings) as url:
-        engine = postgres_engine(url, pool_size=2, application_name="larder head-office")
+        engine = postgres_engine(
+            url,
+            pool_size=2,
+            application_name="larder head-office",
+            prepared_statements=settings.prepared_statements,
+        )
         try:
             yield engine
         finally:
@@ -36,5 +41,4 @@ def opened(settings: HeadOfficeSettings) -> Iterator[Engine]:
 
 def listener(url: str) -> psycopg.Connection[tuple[object, ...]]:
     """A connection to listen on. Raises psycopg.OperationalError."""
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(plain, autocommit=True, application_name="larder head-office listener", **CONNECT_ARGS)
+    return listening_connection(url, "larder head-office listener")

@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared.runtime.database_url import database_url
+
 FILE_NAME = "settings.toml"
 LOCALHOST: Final = "127.0.0.1"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -105,22 +107,23 @@ TrustedProxies = Annotated[str, AfterValidator(_addresses)]
 
 
 def _postgres(secret: SecretStr) -> SecretStr:
-    from sqlalchemy import make_url  # imported here, as most commands do not need it
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        backend = make_url(secret.get_secret_value()).get_backend_name()
-    except (ArgumentError, ValueError) as error:
-        raise ValueError("a database's address is like postgresql://user:password@host/database") from error
-    if backend not in {"postgresql", "postgres"}:
+    if database_url(secret.get_secret_value()).get_backend_name() not in {"postgresql", "postgres"}:
         raise ValueError("this runs on PostgreSQL only: postgresql://user:password@host/database")
     return secret
 
 
-class PostgresSettings(ServiceSettings):
-    """Base of the settings of a service on PostgreSQL; without a `database_url` it runs an embedded one in `dir`."""
+PostgresAddress = Annotated[SecretStr, AfterValidator(_postgres)]
+"""The address of a PostgreSQL; several hosts are tried in turn: `postgresql://user:password@h1:p1,h2:p2/database`."""
 
-    database_url: Annotated[SecretStr, AfterValidator(_postgres)] | None = None
+
+class PostgresSettings(ServiceSettings):
+    """Base of the settings of a service on PostgreSQL; without a `database_url` it runs an embedded one in `dir`.
+
+    `prepared_statements` is switched off where connections go through a pooler that cannot keep them.
+    """
+
+    database_url: PostgresAddress | None = None
+    prepared_statements: bool = True
 
     @property
     def postgres_folder(self) -> Path:

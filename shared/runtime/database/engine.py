@@ -24,6 +24,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random, wait_random_exponential
 
+from shared.runtime.database_url import database_url
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, OVERLOADED, Problem
 
 BUSY_TIMEOUT_MS = 5_000
@@ -89,30 +90,56 @@ def _retrying_while_busy(milliseconds: int) -> Retrying:
 
 
 def postgres_engine(
-    url: str, *, pool_size: int = 8, application_name: str = "larder", pool_timeout: float = 10.0
+    url: str,
+    *,
+    pool_size: int = 8,
+    application_name: str = "larder",
+    pool_timeout: float = 10.0,
+    prepared_statements: bool = True,
 ) -> sa.Engine:
     """An engine on PostgreSQL through psycopg 3, at READ COMMITTED, its sessions in UTC.
 
-    ``url`` is ``postgresql://...`` (any psycopg form). Raises ValueError for the URL of another database.
+    ``url`` is ``postgresql://...`` (any psycopg form, several hosts included). Without ``prepared_statements`` none is
+    kept at the server, for poolers that give a connection to one transaction at a time. Raises ValueError for the URL
+    of another database.
     """
-    parsed = sa.make_url(url)
+    parsed = database_url(url)
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise ValueError(f"{parsed.render_as_string()} is not the URL of a PostgreSQL database")
+    arguments = {**_timeouts(parsed), "application_name": application_name, "options": "-c timezone=UTC"}
+    if not prepared_statements:
+        arguments["prepare_threshold"] = None
     return sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout,
         pool_pre_ping=True,
-        connect_args={**CONNECT_ARGS, "application_name": application_name, "options": "-c timezone=UTC"},
+        connect_args=arguments,
     )
+
+
+def _timeouts(url: sa.URL) -> dict[str, Any]:
+    """Those of CONNECT_ARGS that the address does not give itself."""
+    return {name: value for name, value in CONNECT_ARGS.items() if name not in url.query}
+
+
+def listening_connection(url: str, application_name: str) -> psycopg.Connection[tuple[object, ...]]:
+    """A connection in autocommit mode outside any pool, with the time-outs of the engine's own.
+
+    Raises psycopg.OperationalError, and ValueError for the URL of another database.
+    """
+    parsed = database_url(url).set(drivername="postgresql+psycopg")
+    _, arguments = parsed.get_dialect()().create_connect_args(parsed)
+    given: dict[str, Any] = {**arguments, **_timeouts(parsed), "application_name": application_name}
+    return psycopg.connect(autocommit=True, **given)
 
 
 def database_engine(
     url: str, *, read_only: bool = False, pool_size: int = 8, application_name: str = "larder"
 ) -> sa.Engine:
     """The engine of ``sqlite:///path`` or ``postgresql://...``. Raises ValueError for any other database."""
-    parsed = sa.make_url(url)
+    parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite":
         if not parsed.database or parsed.database == ":memory:":
             raise ValueError("a SQLite database of Larder is a file: sqlite:///path")

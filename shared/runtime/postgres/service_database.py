@@ -51,7 +51,7 @@ class ServiceDatabase:
     ) -> Iterator[tuple[str, Cluster | None]]:
         if settings.database_url is not None:
             url = settings.database_url.get_secret_value()
-            self.prepare(url)
+            self.prepare(url, prepared_statements=settings.prepared_statements)
             yield url, None
             return
         binaries = launcher.find_binaries(postgres_binaries())
@@ -61,9 +61,14 @@ class ServiceDatabase:
             self.prepare(url)
             yield url, cluster
 
-    def prepare(self, url: str) -> None:
+    def prepare(self, url: str, *, prepared_statements: bool = True) -> None:
         """Wait until the database answers, and migrate it to this version's schema."""
-        engine = postgres_engine(url, pool_size=1, application_name=f"{self.application} migrate")
+        engine = postgres_engine(
+            url,
+            pool_size=1,
+            application_name=f"{self.application} migrate",
+            prepared_statements=prepared_statements,
+        )
         try:
             wait_for_database(engine)
             migrate(engine, self.migrations, self.version_table)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 
 from head_office.database.connections import listener
 from head_office.database.notifications import Wakeups
@@ -78,6 +80,56 @@ def test_a_broken_connection_is_made_again_and_everybody_woken(
             assert await watch.wait(10, never)
 
     asyncio.run(waits())
+
+
+def test_a_connection_that_hears_nothing_is_noticed_and_made_again(
+    office: Engine, office_url: str, heard: list[str]
+) -> None:
+    """As through a pooler, which gives the connection that listens to somebody else."""
+    made: list[psycopg.Connection[tuple[object, ...]]] = []
+
+    def connect() -> psycopg.Connection[tuple[object, ...]]:
+        made.append(listener(office_url))
+        return made[-1]
+
+    wakeups = Wakeups(
+        connect, ("one", "two"), {"two": lambda: heard.append("two")}, check_seconds=0.2, hearing_seconds=0.5
+    )
+    wakeups.start()
+    try:
+        assert wakeups.listening.wait(10)
+        assert wakeups.problem() is None
+        made[0].execute("UNLISTEN *")
+        wait_until(lambda: len(made) == 2, what="a new connection")
+        wait_until(lambda: wakeups.problem() is None, what="it to hear")
+        before = len(heard)
+        notify(office, "two", "")
+        wait_until(lambda: len(heard) > before, what="the notification")
+        assert wakeups.failure() is None
+    finally:
+        wakeups.stop()
+
+
+def test_a_connection_that_never_hears_says_why(office_url: str, heard: list[str]) -> None:
+    class Deaf(psycopg.Connection[tuple[object, ...]]):
+        """A pooler's: LISTEN is taken, and forgotten."""
+
+        def execute(self, query: Any, *more: Any, **named: Any) -> Any:
+            return super().execute("SELECT 1") if "LISTEN" in str(query) else super().execute(query, *more, **named)
+
+    def connect() -> psycopg.Connection[tuple[object, ...]]:
+        url = make_url(office_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        return Deaf.connect(url, autocommit=True)
+
+    wakeups = Wakeups(connect, ("one", "two"), {"two": lambda: heard.append("two")}, hearing_seconds=0.1)
+    wakeups.start()
+    try:
+        wait_until(lambda: "listen_url" in (wakeups.problem() or ""), what="the reason")
+        assert not wakeups.listening.is_set()
+        # Whoever waits is woken at every new connection all the same.
+        wait_until(lambda: len(heard) > 2, what="further connections")
+    finally:
+        wakeups.stop()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
