@@ -190,13 +190,14 @@ class Command:
 
     `key` and `digest` (SHA-256, hex, of the canonical content) make it idempotent: both or neither. A command without
     key changes side tables only, or records events that may be recorded twice. `size` is the approximate number of its
-    events. `order` is the (order id, source) whose state the writer loads together with those of its group. `alone`: it
-    is decided in a transaction of its own.
+    events, `content_bytes` how long its content is. `order` is the (order id, source) whose state the writer loads
+    together with those of its group. `alone`: it is decided in a transaction of its own.
     """
 
     key: str | None = None
     digest: str | None = None
     size: int = 1
+    content_bytes: int = 1_000
     order: tuple[str, str] | None = None
     alone: bool = False
 

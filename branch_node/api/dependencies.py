@@ -69,6 +69,7 @@ class RequestContext:
 
     def __init__(self, node: ApiNode) -> None:
         self._node = node
+        self.store = node.store
         self._authenticator = node.authenticator
         self._location_id = node.location_id
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,8 +15,8 @@ from branch_node.api.hot_route_middleware import body_of, raw_request_of, respon
 from branch_node.api.hot_routes import MAX_BATCH_BODY, MAX_BODY, BatchAnswers, HotHandlers
 from branch_node.commands.correction_inputs import ReviewInput, VoidInput, review_of, void_of
 from branch_node.commands.corrections import ReviewEvent, VoidAnswer, VoidEvent
-from branch_node.commands.count_inputs import CountInput, count_of
-from branch_node.commands.counts import CountAnswer, RecordCount
+from branch_node.commands.count_inputs import CountContent, CountInput, count_of
+from branch_node.commands.counts import CountAnswer, RecordCount, add_movements, looks_back
 from branch_node.commands.event_commands import EventAnswer
 from branch_node.commands.event_inputs import BatchInput, EventInput
 from branch_node.commands.item_definitions import DefineItem
@@ -54,6 +55,8 @@ from shared.runtime.problems import (
     DATABASE_BUSY,
     DATABASE_UNAVAILABLE,
     DISK_FULL,
+    Problem,
+    Recorded,
 )
 
 BODY_LIMITS: Final = {"/v1/events/batch": MAX_BATCH_BODY}
@@ -153,10 +156,21 @@ def _document_routes(router: APIRouter, context: RequestContext) -> None:
     async def record_count(request: Request) -> Response:
         principal = await context.authorize(request, RECORDERS)
         content = count_of(read_count(await body_of(request)))
-        actor = actor_of(principal, content.person)
-        return json_response(
-            await context.submit(RecordCount(content, key=context.caller_key(request), actor=actor)), 201
-        )
+        command = RecordCount(content, key=context.caller_key(request), actor=actor_of(principal, content.person))
+        answer: CountAnswer = await context.submit(command)
+        if looks_back(content):
+            await run_in_threadpool(_look_back, context, answer, content)
+        return json_response(answer, 201)
+
+
+def _look_back(context: RequestContext, answer: CountAnswer, content: CountContent) -> None:
+    try:
+        with context.store.reading() as connection:
+            add_movements(connection, answer, content)
+    except Problem as problem:
+        # The count stands; sent again with its key it is answered whole.
+        problem.recorded = Recorded.UNKNOWN
+        raise
 
 
 def _correction_routes(router: APIRouter, context: RequestContext) -> None:

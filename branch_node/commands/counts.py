@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import and_
+from sqlalchemy import Connection
 
 from branch_node.commands.count_areas import (
     AreaCounted,
@@ -26,8 +26,7 @@ from branch_node.commands.count_areas import (
 from branch_node.commands.count_inputs import CountContent, CountLine
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.preconditions import known_item, moment_of
-from branch_node.database.lookups import recorded_by, sealed_where, standing_then
-from branch_node.database.schema import LOG
+from branch_node.database.lookups import newest_of_item, recorded_by, standing_then
 from branch_node.model import Decision, Item, RecordedCommand, View, Write, unplaced
 from branch_node.problems import AREA_DIFFERS, COUNT_POSTED, INVALID_QUANTITY
 from branch_node.records import BranchEventRecord, record_of
@@ -195,13 +194,10 @@ class RecordCount(KeyedCommand):
         return msgspec.json.decode(kept, type=CountAnswer)
 
     def answer(self, recorded: RecordedCommand) -> CountAnswer:
-        last_before: dict[int, int] = {}
-        seen = {line.item_id: line.seen_at for line in self.content.lines}
+        """The answer without what moved since the counter saw the figure, which `add_movements` adds."""
         return CountAnswer(
             count_id=self.content.count_id,
-            items=[
-                _counted(each, recorded, seen.get(each.event.item_id or ""), last_before) for each in recorded.sealed
-            ],
+            items=[_counted(each, recorded) for each in recorded.sealed],
             missing=_missing(recorded),
         )
 
@@ -232,32 +228,46 @@ def _missing(recorded: RecordedCommand) -> list[MissingArea]:
     return missing_areas(recorded.look(), areas, recorded.sealed[0].event.sequence)
 
 
-def _counted(
-    sealed: Sealed, recorded: RecordedCommand, seen_at: int | None, last_before: dict[int, int]
-) -> CountedItem:
+def _counted(sealed: Sealed, recorded: RecordedCommand) -> CountedItem:
     event = sealed.event
     item_id, counted, expected = event.item_id or "", event.counted or 0, event.expected or 0
-    answer = CountedItem(
+    return CountedItem(
         item_id=item_id,
         counted=quantity_json(counted),
         expected=quantity_json(expected),
         variance=quantity_json(counted - expected),
         event=record_of(sealed, recorded.standings[item_id]),
     )
-    if seen_at is not None:
-        connection, before = recorded.look(), recorded.sealed[0].event.sequence
+
+
+def looks_back(content: CountContent) -> bool:
+    """Whether a counter said when the book's figure was seen."""
+    return any(line.seen_at is not None for line in content.lines)
+
+
+def add_movements(connection: Connection, answer: CountAnswer, content: CountContent) -> None:
+    """Add to each posted item what moved since its counter saw the book's figure, from the log alone.
+
+    It may read the whole history of an item, so it is not for the writer's thread.
+    """
+    if not answer.items:
+        return
+    first = answer.items[0].event
+    before = first.sequence - first.line + 1
+    seen = {line.item_id: line.seen_at for line in content.lines}
+    last_before: dict[int, int] = {}
+    for item in answer.items:
+        seen_at = seen.get(item.item_id)
+        if seen_at is None:
+            continue
         if seen_at not in last_before:
             # A tablet's clock may be ahead: events after the count are not listed.
-            last_before[seen_at] = min(recorded_by(connection, seen_at), before - 1)
+            last_before[seen_at] = recorded_by(connection, seen_at, before)
         after = last_before[seen_at]
-        column = LOG.event.c
-        moved = sealed_where(
-            connection, and_(column.item_id == item_id, column.sequence > after, column.sequence < before)
-        )
         book = [
-            standing_then(connection, event.location_id, item_id, known_through=sequence).on_hand
+            standing_then(connection, first.location_id, item.item_id, known_through=sequence).on_hand
             for sequence in (after, before - 1)
         ]
-        answer.moved_quantity = quantity_json(book[1] - book[0])
-        answer.moved = [record_of(each) for each in moved[-MOVED_SHOWN:]]
-    return answer
+        item.moved_quantity = quantity_json(book[1] - book[0])
+        moved = newest_of_item(connection, item.item_id, after, before, MOVED_SHOWN)
+        item.moved = [record_of(each) for each in moved]

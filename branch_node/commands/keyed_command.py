@@ -1,4 +1,4 @@
-"""Commands under an idempotency key: the digest of their content, and their base class."""
+"""The base of commands under an idempotency key, with the digest of their content."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import msgspec
 from branch_node.model import Command
 
 
-def digest_of(kind: str, content: msgspec.Struct) -> str:
-    """SHA-256, hex, of a command's kind and canonical content; it must be the same under the same key."""
-    return sha256(kind.encode("ascii") + msgspec.json.encode(content)).hexdigest()
-
-
 class KeyedCommand(Command):
-    """Base of the commands of people and tills: a key, an actor, and the content that the key stands for."""
+    """Base of the commands of people and tills: a key, an actor, and the content that the key stands for.
+
+    The digest (SHA-256, hex) is of the kind and the canonical content: it must be the same under the same key.
+    """
 
     kind: str
 
     def __init__(self, content: msgspec.Struct, *, key: str, actor: str) -> None:
         self.key = key
         self.actor = actor
-        self.digest = digest_of(self.kind, content)
+        encoded = msgspec.json.encode(content)
+        self.content_bytes = len(encoded)
+        self.digest = sha256(self.kind.encode("ascii") + encoded).hexdigest()

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, Select, Text, bindparam, func, select
+from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, Select, Text, bindparam, select
 
 from branch_node.database.schema import KEPT_ANSWER, LOG, SALE_ORDER, TRANSFER_TOKEN
 from branch_node.model import OrderState
@@ -91,18 +91,42 @@ def item_used(connection: Connection, item_id: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def recorded_by(connection: Connection, moment: int) -> int:
-    """Find the last sequence recorded at or before a moment (microseconds UTC), 0 where there is none."""
+def recorded_by(connection: Connection, moment: int, before: int) -> int:
+    """Find the last sequence below `before` recorded at or before a moment (microseconds UTC), 0 where there is none.
+
+    Looked for from the end: what was recorded before a wrong clock was settled may lie later than what came after.
+    """
     event = LOG.event
-    low, high = 0, connection.execute(select(func.max(event.c.sequence))).scalar_one() or 0
-    while low < high:
-        middle = (low + high + 1) // 2
-        line = connection.execute(select(event.c.line).where(event.c.sequence == middle)).scalar_one()
-        if understand(bytes(line)).recorded_at <= moment:
+
+    def early(sequence: int) -> bool:
+        line = connection.execute(select(event.c.line).where(event.c.sequence == sequence)).scalar_one()
+        return understand(bytes(line)).recorded_at <= moment
+
+    high, step = before, 1
+    low = max(0, high - step)
+    while low > 0 and not early(low):
+        high, step = low, step * 2
+        low = max(0, high - step)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if early(middle):
             low = middle
         else:
-            high = middle - 1
+            high = middle
     return low
+
+
+def newest_of_item(connection: Connection, item_id: str, after: int, before: int, most: int) -> list[Sealed]:
+    """Read the newest events of an item between two sequences, at most `most`, in order of sequence."""
+    event = LOG.event.c
+    newest = (
+        select(event.sequence)
+        .where(event.item_id == item_id, event.sequence > after, event.sequence < before)
+        .order_by(event.sequence.desc())
+        .limit(most)
+    )
+    # First the sequences, from an index, so that no more lines are read than are answered.
+    return sealed_where(connection, event.sequence.in_(connection.execute(newest).scalars().all()))
 
 
 def first_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Sealed]:

@@ -18,10 +18,13 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from branch_node.model import Command
-from branch_node.problems import BUSY
+from branch_node.problems import BUSY, NOT_WRITING
 from shared.runtime.problems import Recorded
 
 QUEUE_ENTRIES: Final = 1_024
+QUEUE_EVENTS: Final = 50_000
+QUEUE_BYTES: Final = 16 * 1024 * 1024
+"""What may wait, in events and in bytes of the commands' content; one request that is larger waits alone."""
 GROUP_COMMANDS: Final = 256
 GROUP_EVENTS: Final = 2_000
 QUIET_SECONDS: Final = 0.000_3
@@ -35,7 +38,7 @@ Outcome = Any
 class QueueEntry:
     """Commands to be decided in order, and the future of their outcomes."""
 
-    __slots__ = ("alone", "commands", "future", "loop", "many", "outcomes", "size")
+    __slots__ = ("alone", "bytes", "commands", "future", "loop", "many", "outcomes", "size")
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class QueueEntry:
         self.loop = loop
         self.many = many
         self.size = sum(command.size for command in commands) if many else commands[0].size
+        self.bytes = sum(command.content_bytes for command in commands) if many else commands[0].content_bytes
         self.alone = not many and commands[0].alone
         self.outcomes: list[Outcome] = []
 
@@ -75,8 +79,10 @@ class CommandQueue:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[list[QueueEntry] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._put_count = 0  # under the lock
-        self._done_count = 0  # writer's thread only
+        # What was put is counted under the lock, what is done by the writer's thread only.
+        self._put_count = self._put_events = self._put_bytes = 0
+        self._done_count = self._done_events = self._done_bytes = 0
+        self._closed = False
         self._expected = 1  # writer's thread only
         self._ready: deque[QueueEntry] = deque()  # writer's thread only
         self._arrived: dict[AbstractEventLoop, list[QueueEntry]] = {}  # each list is used by its loop's thread only
@@ -85,20 +91,39 @@ class CommandQueue:
         """The number of entries that wait or are being committed."""
         return self._put_count - self._done_count
 
-    def _admit(self) -> None:
+    def _admit(self, entry: QueueEntry) -> None:
         with self._lock:
-            if self._put_count - self._done_count >= QUEUE_ENTRIES:
-                raise BUSY(f"{QUEUE_ENTRIES} requests wait already", recorded=Recorded.NO, headers={"Retry-After": "1"})
+            if self._closed:
+                raise NOT_WRITING("the writer has ended", recorded=Recorded.NO)
+            waiting = self._put_count - self._done_count
+            events = self._put_events - self._done_events + entry.size
+            size = self._put_bytes - self._done_bytes + entry.bytes
+            if waiting and (waiting >= QUEUE_ENTRIES or events > QUEUE_EVENTS or size > QUEUE_BYTES):
+                told = f"{waiting} requests wait already, with {events - entry.size} events"
+                raise BUSY(told, recorded=Recorded.NO, headers={"Retry-After": "1"})
             self._put_count += 1
+            self._put_events += entry.size
+            self._put_bytes += entry.bytes
+
+    def close(self, *, only_if_empty: bool = False) -> bool:
+        """Take no more entries; False, and nothing changed, where some wait and `only_if_empty`.
+
+        What was admitted before is still to be taken, and will come, if it is not there yet.
+        """
+        with self._lock:
+            if only_if_empty and self._put_count != self._done_count:
+                return False
+            self._closed = True
+            return True
 
     def put(self, entry: QueueEntry) -> None:
-        """Enqueue an entry. Raises 503 `busy` where the queue is full."""
-        self._admit()
+        """Enqueue an entry. Raises 503 `busy` where the queue is full, `not-writing` where it is closed."""
+        self._admit(entry)
         self._queue.put([entry])
 
     def put_from(self, loop: AbstractEventLoop, entry: QueueEntry) -> None:
         """As `put`, from the thread of the entry's event loop."""
-        self._admit()
+        self._admit(entry)
         arrived = self._arrived.get(loop)
         if arrived is None:
             arrived = self._arrived[loop] = []
@@ -111,11 +136,6 @@ class CommandQueue:
     def wake(self) -> None:
         """End a blocking `take` without an entry."""
         self._queue.put(None)
-
-    @property
-    def empty(self) -> bool:
-        """Whether no entry waits; for the writer's thread."""
-        return not self._ready and len(self) == 0
 
     def take(self, block_for: float) -> list[QueueEntry]:
         """The next group, first in first out; empty if none arrived within `block_for` seconds, or after `wake`."""
@@ -153,6 +173,8 @@ class CommandQueue:
         # The callers answered now are likely to return, and further entries wait already: as many may be expected.
         self._expected = min(len(self), GROUP_COMMANDS)
         self._done_count += len(group)
+        self._done_events += sum(entry.size for entry in group)
+        self._done_bytes += sum(entry.bytes for entry in group)
         by_loop: dict[AbstractEventLoop, list[QueueEntry]] = {}
         for entry in group:
             if entry.loop is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from asyncio import AbstractEventLoop
 from asyncio import Future as LoopFuture
 from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ STRICT_GUARD: Final = "larder: strict item below zero"
 """The message of the database's trigger for strict items."""
 
 RECONNECT_SECONDS: Final = 1.0
+REFUSE_SECONDS: Final = 5.0
 
 CommitListener = Callable[[Head], None]
 _DATABASE_FAILURES: Final = frozenset({DISK_FULL.code, DATABASE_UNAVAILABLE.code, DATABASE_BUSY.code})
@@ -193,7 +195,8 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while not (self._stopping and self._queue.empty):
+            # Closed in the same breath: what was admitted before is answered, what comes after is refused.
+            while not (self._stopping and self._queue.close(only_if_empty=True)):
                 waiting = self._stopping or self._committed is None
                 self.step(block_for=RECONNECT_SECONDS if waiting else 60.0)
         except BaseException as error:
@@ -204,7 +207,11 @@ class Writer:
 
     def _refuse_waiting(self) -> None:
         refused = NOT_WRITING("the writer has ended", recorded=Recorded.NO)
-        while group := self._queue.take(block_for=0):
+        self._queue.close()
+        deadline = time.monotonic() + REFUSE_SECONDS
+        # An entry that was admitted may still be on its way from its event loop.
+        while len(self._queue) and time.monotonic() < deadline:
+            group = self._queue.take(block_for=0.05)
             for entry in group:
                 entry.outcomes = [refused for _ in entry.commands]
             self._queue.complete(group)

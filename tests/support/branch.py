@@ -14,7 +14,7 @@ import msgspec
 from branch_node.commands.correction_inputs import ReviewInput, VoidInput, review_of, void_of
 from branch_node.commands.corrections import ReviewEvent, VoidEvent
 from branch_node.commands.count_inputs import CountInput, count_of
-from branch_node.commands.counts import RecordCount
+from branch_node.commands.counts import RecordCount, add_movements
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.commands.event_inputs import EventInput, entry_of
 from branch_node.commands.item_definitions import DefineItem
@@ -114,7 +114,11 @@ class Branch:
 
     def count(self, count_id: str, lines: list[dict[str, object]], *, key: str | None = None, **more: object):
         given = read(CountInput, {"count_id": count_id, "lines": lines, **more})
-        return self.run(RecordCount(count_of(given), key=key, actor="staff-1"))
+        content = count_of(given)
+        answer = self.run(RecordCount(content, key=key, actor="staff-1"))
+        with self.store.reading() as connection:
+            add_movements(connection, answer, content)
+        return answer
 
     def void(self, event_id: str, reason: str = "mistake", *, key: str | None = None, **more: object):
         content = void_of(event_id, read(VoidInput, {"reason": reason, **more}))

@@ -1,0 +1,142 @@
+"""What waits for the writer is bounded, whoever it took in is answered, and no count looks back on its thread."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from branch_node.commands import counts
+from branch_node.database import lookups
+from branch_node.model import Command, Decision, View
+from branch_node.writer import command_queue
+from shared.runtime.problems import Problem, Recorded
+from tests.support.branch import Branch
+from tests.support.branch_api import Caller
+from tests.support.events import MINUTE
+
+
+class Held(Command):
+    """Holds the writer until it is opened; then it ends the writer, if it is to."""
+
+    def __init__(self, *, end: bool = False) -> None:
+        self.reached = threading.Event()
+        self.open = threading.Event()
+        self.end = end
+
+    def decide(self, view: View) -> Decision:
+        self.reached.set()
+        assert self.open.wait(20)
+        if self.end:
+            raise SystemExit("the writer's end")
+        return Decision(answer="passed")
+
+
+class Sized(Command):
+    """Takes so many events and bytes of the queue, and records nothing."""
+
+    def __init__(self, *, events: int = 1, content: int = 1) -> None:
+        self.size = events
+        self.content_bytes = content
+
+    def decide(self, view: View) -> Decision:
+        return Decision(answer="done")
+
+
+@pytest.mark.parametrize(
+    ("bound", "one"), [("QUEUE_EVENTS", Sized(events=30)), ("QUEUE_BYTES", Sized(content=30))], ids=["events", "bytes"]
+)
+def test_the_queue_is_bounded_by_events_and_bytes(
+    any_branch: Branch, monkeypatch: pytest.MonkeyPatch, bound: str, one: Sized
+) -> None:
+    monkeypatch.setattr(command_queue, bound, 100)
+    writer = any_branch.writer
+    writer.start()
+    try:
+        gate = Held()
+        held = writer.submit(gate)
+        assert gate.reached.wait(20)
+        waiting: list[Future[Any]] = []
+
+        def fill() -> None:
+            for _ in range(command_queue.QUEUE_ENTRIES):
+                waiting.append(writer.submit(one))
+
+        with pytest.raises(Problem) as caught:
+            fill()
+        assert (caught.value.code, caught.value.recorded) == ("busy", Recorded.NO)
+        assert caught.value.headers["Retry-After"] == "1"
+        assert len(waiting) <= 3
+        gate.open.set()
+        assert [each.result(20) for each in (held, *waiting)] == ["passed", *["done"] * len(waiting)]
+        # There is room again, and one that is larger than the whole queue waits alone.
+        assert writer.submit(Sized(events=1_000, content=1_000)).result(20) == "done"
+    finally:
+        writer.stop()
+
+
+@pytest.mark.parametrize("ends", ["stopped", "failed"])
+def test_a_future_given_between_the_check_and_the_writers_end_is_answered(any_branch: Branch, ends: str) -> None:
+    """The race is forced: the writer ends after a request was checked and before it is put into the queue."""
+    writer = any_branch.writer
+    writer.start()
+    gate = Held(end=ends == "failed")
+    writer.submit(gate)
+    assert gate.reached.wait(20)
+    real = writer._check_accepting
+
+    def check_then_end() -> None:
+        real()
+        gate.open.set()
+        if ends == "stopped":
+            writer.stop()
+        assert writer._thread is not None
+        writer._thread.join(20)
+        assert not writer._thread.is_alive()
+
+    writer._check_accepting = check_then_end  # type: ignore[method-assign]
+    with pytest.raises(Problem) as caught:
+        writer.submit(any_branch.event_command("PURCHASE_RECEIVED", "milk", 1)).result(5)
+    assert (caught.value.code, caught.value.recorded) == ("not-writing", Recorded.NO)
+    assert any_branch.events() == []
+
+
+def test_a_count_looks_back_off_the_writers_thread_and_reads_few_lines(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in range(3):
+        batch = [
+            {"key": f"k{part}-{each}", "type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 1}
+            for each in range(1_000)
+        ]
+        assert caller.post("/v1/events/batch", {"events": batch}).status_code == 200
+    caller.node.clock._base.advance(MINUTE)  # type: ignore[attr-defined]
+    threads: set[str] = set()
+    read: list[bytes] = []
+    real_look, real_understand = counts.newest_of_item, lookups.understand
+
+    def look(*arguments: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        # The writer goes on meanwhile.
+        command = caller.node.writer.submit(Sized())
+        assert command.result(20) == "done"
+        return real_look(*arguments)
+
+    def understand(line: bytes) -> Any:
+        read.append(line)
+        return real_understand(line)
+
+    monkeypatch.setattr(counts, "newest_of_item", look)
+    monkeypatch.setattr(lookups, "understand", understand)
+    line = {"item_id": "milk", "counted": 5, "seen_at": "2026-01-01T11:00:00Z"}
+    answer = caller.post("/v1/counts", {"count_id": "c", "lines": [line]}, key="c")
+    assert answer.status_code == 201, answer.text
+    (item,) = answer.json()["items"]
+    assert item["moved_quantity"] == 3_000
+    assert [each["sequence"] for each in item["moved"]] == list(range(2_901, 3_001))
+    assert len(threads) == 1
+    assert "larder-writer" not in threads
+    assert len(read) < 150
+    assert caller.post("/v1/counts", {"count_id": "c", "lines": [line]}, key="c").json() == answer.json()
