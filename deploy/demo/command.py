@@ -23,7 +23,7 @@ from deploy.demo.day import Day
 from deploy.demo.services import DemoFailed, DemoGroup
 from deploy.demo.snapshot_reader import read_snapshot
 from shared.events import quantity_text
-from shared.runtime.cli.errors import REFUSED
+from shared.runtime.cli.errors import REFUSED, ErrorReport, print_error
 from shared.runtime.cli.output import print_table
 from shared.runtime.settings import command_line
 
@@ -49,10 +49,15 @@ def demo(
         with _demo_folder(folder, once=once) as demo_folder:
             console.print(f"Starting head office, the transfer coordinator and three branches in {demo_folder} …")
             with DemoGroup(demo_folder) as group:
-                code = _play_day(group, console, as_json=as_json) if once else _keep_running(group, console)
+                try:
+                    code = _play_day(group, console, as_json=as_json) if once else _keep_running(group, console)
+                except (KeyboardInterrupt, DemoFailed):
+                    if group.failure is None:
+                        raise
+                    raise DemoFailed(group.failure) from None
                 console.print("Stopping …")
     except DemoFailed as error:
-        console.print(f"[bold red]The demo failed:[/] {error}", markup=True)
+        print_error(ErrorReport(f"The demo failed: {error}", code="demo-failed"), as_json=as_json)
         code = REFUSED
     except KeyboardInterrupt:
         code = REFUSED if once else 0

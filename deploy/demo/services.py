@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,9 +21,12 @@ import msgspec
 
 from deploy.demo.data import LOCATIONS, SampleLocation
 from deploy.demo.link import Link
+from shared.runtime.http import running_file
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+PORTS_TRIED = 5
+WATCH_SECONDS = 0.25
 POLL_SECONDS = 0.05
 LARDER = (sys.executable, "-m", "deploy.cli")
 CHILD_COMMAND = (sys.executable, "-m", "deploy.demo.child_command")
@@ -40,7 +46,10 @@ def larder_json(*arguments: str | Path) -> Any:
 
 
 def free_port(preferred: int) -> int:
-    """`preferred` if it is free, else a port that the system chooses. Raises DemoFailed."""
+    """`preferred` if it is free now, else a port that the system chooses. Raises DemoFailed.
+
+    Another program may take it before it is listened on; `Service.start` tries the next then.
+    """
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -53,16 +62,22 @@ def free_port(preferred: int) -> int:
 
 
 class Service:
-    """One `larder … serve` in a process of its own; its output goes to `DIR/serve.log`."""
+    """One `larder … serve` in a process of its own; its output goes to `DIR/serve.log`.
+
+    Where its port is taken it is started on another one, which `port` and `url` name then.
+    """
 
     def __init__(self, name: str, folder: Path, port: int, arguments: Sequence[str]) -> None:
         self.name = name
         self.folder = folder
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "serve.log"
-        self._arguments = [*CHILD_COMMAND, *arguments, "--dir", str(folder), "--port", str(port)]
+        self._arguments = [*CHILD_COMMAND, *arguments, "--dir", str(folder)]
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -71,26 +86,49 @@ class Service:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.stop()
 
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+    def died(self) -> str | None:
+        """How it ended, where it was not stopped; None while it runs."""
+        process = self._process
+        code = None if process is None else process.poll()
+        return None if code is None else f"{self.name} ended (exit code {code}): see {self.log}"
 
     def start(self) -> None:
-        """Start it and wait until it is ready. Raises DemoFailed."""
+        """Start it and wait until it is ready, on another port where its own is taken. Raises DemoFailed."""
+        for _ in range(PORTS_TRIED):
+            self.port = free_port(self.port)
+            if self._start():
+                return
+            why = self.died() or f"{self.name} was not ready after {START_SECONDS:.0f} s: see {self.log}"
+            self.stop()
+            if free_port(self.port) == self.port:
+                break  # it did not end because of its port
+        raise DemoFailed(why)
+
+    def _start(self) -> bool:
+        """Start it on `port`; whether it became ready."""
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C in the terminal reaches the demo, which stops its services in order. Nothing
             # is written to the pipe; it is closed when this process ends, in whatever way.
             self._process = subprocess.Popen(
-                self._arguments, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                [*self._arguments, "--port", str(self.port)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise DemoFailed(f"{self.name} ended at its start (exit code {self._process.returncode}): {self.log}")
-            if self._answers():
-                return
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if self._is_mine() and self._answers():
+                return True
             time.sleep(POLL_SECONDS)
-        raise DemoFailed(f"{self.name} was not ready after {START_SECONDS:.0f} s: {self.log}")
+        return False
+
+    def _is_mine(self) -> bool:
+        """Whether the process that we started says that it serves at our address: another program may answer there."""
+        found = running_file.read(self.folder)
+        return (
+            found is not None and self._process is not None and (found.url, found.pid) == (self.url, self._process.pid)
+        )
 
     def _answers(self) -> bool:
         try:
@@ -136,7 +174,8 @@ STATE_FILE = "demo.json"
 class DemoGroup:
     """All services of the demo, as a context manager; leaving it stops them, the last started first.
 
-    `new`: the folder was empty, and so are the databases.
+    `new`: the folder was empty, and so are the databases. Where a service ends by itself, `failure` says which, and
+    this process gets a SIGTERM.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -146,7 +185,9 @@ class DemoGroup:
         self.admin_key = ""
         self.head_office: Service
         self.coordinator: Service
+        self.failure: str | None = None
         self._stack = ExitStack()
+        self._leaving = threading.Event()
 
     @staticmethod
     def exists_in(folder: Path) -> bool:
@@ -162,10 +203,22 @@ class DemoGroup:
         except BaseException:
             self._stack.close()
             raise
+        watch = threading.Thread(target=self._watch, name="demo-watch", daemon=True)
+        self._stack.callback(watch.join)
+        self._stack.callback(self._leaving.set)
+        watch.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._stack.close()
+
+    def _watch(self) -> None:
+        services = (self.head_office, self.coordinator, *self.branches.values())
+        while not self._leaving.wait(WATCH_SECONDS):
+            self.failure = next((ended for each in services if (ended := each.died()) is not None), None)
+            if self.failure is not None:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
 
     def _create(self) -> None:
         office = self.folder / "head-office"
@@ -194,9 +247,14 @@ class DemoGroup:
         self._serve_head_office(state.ports["head-office"])
         for location in LOCATIONS:
             name = location.location_id
-            link = self._stack.enter_context(Link(self.head_office.port, state.link_ports[name]))
+            link = self._stack.enter_context(Link(self.head_office.port, free_port(state.link_ports[name])))
+            if link.port != state.link_ports[name]:
+                larder_json(
+                    "branch", "init", "--dir", self.folder / name, "--head-office", f"http://127.0.0.1:{link.port}"
+                )
             self._serve_branch(location, state.ports[name], state.branch_keys[name], link)
         self._serve_coordinator(state.ports["transfer-coordinator"])
+        self._save_state()
 
     def _serve_head_office(self, port: int) -> None:
         service = Service("head office", self.folder / "head-office", port, ("head-office", "serve"))
@@ -207,7 +265,8 @@ class DemoGroup:
         self.branches[location.location_id] = self._stack.enter_context(branch)
 
     def _serve_coordinator(self, port: int) -> None:
-        service = Service("transfer coordinator", self.folder / "transfer-coordinator", port, ("transfer", "serve"))
+        serve = ("transfer", "serve", "--head-office", self.head_office.url)
+        service = Service("transfer coordinator", self.folder / "transfer-coordinator", port, serve)
         self.coordinator = self._stack.enter_context(service)
 
     def _save_state(self) -> None:
