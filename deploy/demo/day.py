@@ -223,5 +223,5 @@ def list_all(api: ServiceCaller, path: str) -> list[dict[str, Any]]:
         page = api.call("GET", path, limit=1_000, **({"after": after} if after else {}))
         found += page["items"]
         after = page.get("next")
-        if after is None:
+        if after is None or len(page["items"]) < 1_000:
             return found

@@ -46,14 +46,16 @@ def _at_branch(branch: Branch) -> LogCopy:
 
 def _at_head_office(office: ServiceCaller, location: str, stock: list[dict[str, Any]]) -> LogCopy:
     copy = LogCopy([], [], {})
-    after: int | None = 0
-    while after is not None:
+    after = 0
+    while True:
         page = office.call("GET", "/v1/sync/log", location_id=location, after=after, limit=PAGE)
         for each in page["items"]:
             line = each.get("line")
             copy.lines.append(line.encode() if line is not None else b64decode(each["line_base64"]))
             copy.hashes.append(bytes.fromhex(each["hash"]))
-        after = page.get("next")
+        if len(page["items"]) < PAGE:
+            break  # `next` of a log is given at its end too
+        after = page["next"]
     for row in stock:
         if row["location_id"] == location:
             copy.on_hand[row["item_id"]] = parse_quantity(str(row["on_hand"]))
