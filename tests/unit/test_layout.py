@@ -106,7 +106,7 @@ SAME_IN_EACH_SERVICE = {
 SAME_CLASSES: dict[str, str] = {}
 TOP_LEVEL = {
     *PACKAGES,
-    *("tests", ".ci", ".gitignore", "Makefile", "pyproject.toml", "requirements.lock"),
+    *("tests", ".ci", ".gitignore", "Makefile", "pyproject.toml", "requirements.lock", "requirements-run.lock"),
     *("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"),
 }
 # What tools leave behind; .gitignore keeps it out of the repository.

