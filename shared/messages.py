@@ -73,6 +73,17 @@ class Verdict(StrEnum):
     UPGRADE_REQUIRED = "UPGRADE_REQUIRED"
 
 
+QUARANTINED_SHOWN = 100
+"""The most sequences of events in quarantine that an answer lists."""
+
+
+class QuarantineMessage(_Message, frozen=True, kw_only=True):
+    """The events of a location in head office's quarantine: how many, and the first QUARANTINED_SHOWN sequences."""
+
+    count: int
+    sequences: tuple[int, ...]
+
+
 class HelloAnswer(_Message, frozen=True, kw_only=True):
     """Head office's answer to hello: its verdict by its own data, its head of the location, its time, its versions.
 
@@ -87,15 +98,20 @@ class HelloAnswer(_Message, frozen=True, kw_only=True):
     hello_every_seconds: int
     upgrade: str | None = None
     detail: str | None = None
+    quarantined: QuarantineMessage | None = None
 
 
 class EventsAnswer(_Message, frozen=True, kw_only=True):
-    """A batch was accepted: the head after it, when it was received, how many events were new and how many known."""
+    """A batch was accepted: the head after it, when it was received, how many events were new and how many known.
+
+    `quarantined` is left out by an older head office.
+    """
 
     head: HeadMessage
     received_at: int
     appended: int
     passed_over: int
+    quarantined: QuarantineMessage | None = None
 
 
 class CatalogueItem(_Message, frozen=True, kw_only=True, omit_defaults=True):

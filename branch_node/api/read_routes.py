@@ -23,7 +23,7 @@ from shared.chain import EMPTY, Head
 from shared.event_log import read_head
 from shared.event_record import moment_text
 from shared.events import EventType
-from shared.messages import HeadMessage
+from shared.messages import HeadMessage, QuarantineMessage
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.cursor import MAX_CURSOR
 from shared.runtime.problems import (
@@ -52,7 +52,10 @@ class ShippingRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class StatusRecord(msgspec.Struct, kw_only=True):
-    """The node at a glance."""
+    """The node at a glance.
+
+    `quarantined`: the events of this log that head office cannot fold, by its last answer; null before the first one.
+    """
 
     location_id: str
     name: str
@@ -70,6 +73,7 @@ class StatusRecord(msgspec.Struct, kw_only=True):
         msgspec.Meta(description=f"The oldest counts that wait for more areas, at most {MOST_COUNTS}"),
     ]
     shipping: ShippingRecord
+    quarantined: QuarantineMessage | None
 
 
 def reading_routes(node: ApiNode) -> APIRouter:
@@ -232,6 +236,7 @@ def _status(router: APIRouter, node: ApiNode) -> None:
                     hint=shipping.hint,
                     next_try_at=_time(shipping.next_try_at),
                 ),
+                quarantined=shipping.quarantined,
             )
         )
 

@@ -135,6 +135,7 @@ def status(directory: Directory = None, as_json: AsJson = False) -> None:
         ("Shipping", state),
         ("Waits to be shipped", Text(number_of(unshipped, "event"), style="yellow" if unshipped else "")),
         ("Last contact", local_time(answer["last_contact_at"], zone) or "never"),
+        *_quarantined(answer["quarantined"]),
         ("Clock", clock or f"{local_time(answer['now'], zone)}, confirmed"),
     ]
     rows += [("Open count", _open_count(each, answer["now"], zone)) for each in answer["open_counts"]]
@@ -142,6 +143,15 @@ def status(directory: Directory = None, as_json: AsJson = False) -> None:
     for part in ("detail", "hint"):
         if shipping.get(part):
             print_line(escape(shipping[part]))
+
+
+def _quarantined(found: dict[str, Any] | None) -> list[tuple[str, Text]]:
+    if not found or not found["count"]:
+        return []
+    listed = ", ".join(map(str, found["sequences"][:10])) + (", …" if found["count"] > 10 else "")
+    events = number_of(found["count"], "event")
+    text = f"{events} at head office ({listed}); its figures are incomplete until it is upgraded"
+    return [("In quarantine", Text(text, style="yellow"))]
 
 
 _STATES: Final = {

@@ -7,6 +7,7 @@ from typing import Final
 from branch_node.sync.command_recorders import CommandRecorder
 from branch_node.sync.shipping_status import NEEDS_A_PERSON, ShippingState, StatusBoard
 from branch_node.sync.sync_state import SaveContact
+from shared.messages import QuarantineMessage
 from shared.runtime.clock import NodeClock
 from shared.runtime.telemetry import get_logger
 
@@ -51,6 +52,17 @@ class HeadOfficeContact:
             log.info("shipping", head_office=before.head_office)
         else:
             log.warning("head office cannot be reached", detail=detail)
+
+    def publish_quarantine(self, quarantined: QuarantineMessage | None) -> None:
+        """Publish which events head office has in quarantine, and log a change. None: an older head office."""
+        before = self._board.read().quarantined
+        if quarantined is None or quarantined == before:
+            return
+        self._board.change(quarantined=quarantined)
+        if quarantined.count:
+            log.warning("head office cannot fold events", count=quarantined.count, sequences=quarantined.sequences)
+        elif before is not None:
+            log.info("head office folded the events of its quarantine")
 
     def publish_progress(self) -> None:
         """Publish an accepted batch, and persist it if the last time is long enough ago."""

@@ -126,6 +126,7 @@ class Shipper:
         low, high = HELLO_BOUNDS
         self._hello_every = min(max(float(answer.hello_every_seconds), low), high)
         corrected = self._settle_clock(answer.time, self._clock.monotonic() - sent_at)
+        self._contact.publish_quarantine(answer.quarantined)
         verdict = local_verdict(answer, self._log.hash_at(answer.head.sequence), acknowledged)
         if verdict not in SHIPPING:
             return self._stop(verdict, answer.detail, answer.upgrade)
@@ -201,6 +202,7 @@ class Shipper:
         self._limit = min(BATCH_EVENTS, self._limit * 2)
         self._position = Head(head.epoch, head.sequence, own_hash)
         self._contact.acknowledged = self._position
+        self._contact.publish_quarantine(answer.quarantined)
         self._contact.publish_progress()
         return StepResult(StepOutcome.SHIPPED, count=head.sequence - position.sequence)
 

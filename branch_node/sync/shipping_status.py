@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from shared.chain import Head
+from shared.messages import QuarantineMessage
 
 
 class ShippingState(StrEnum):
@@ -47,7 +48,8 @@ NEEDS_A_PERSON = frozenset(
 class ShippingStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot. Times are microseconds UTC; `acknowledged` is the last head that head office acknowledged.
 
-    `recording` is false only where the witness showed at start that this database was rolled back.
+    `recording` is false only where the witness showed at start that this database was rolled back. `quarantined`: the
+    events of this log in head office's quarantine by its last answer, None before the first one.
     """
 
     state: ShippingState
@@ -58,6 +60,7 @@ class ShippingStatus(msgspec.Struct, frozen=True, kw_only=True):
     next_try_at: int | None = None
     head_office: str | None = None
     recording: bool = True
+    quarantined: QuarantineMessage | None = None
 
 
 class StatusBoard:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func
 
 from head_office.database.log_segments import hash_at
 from head_office.database.schema import CONTACT, LOG, now
+from head_office.log.quarantine_counts import in_quarantine_of
 from head_office.log.refusals import UnknownLocation
 from shared import event_log
 from shared.chain import Head
@@ -89,6 +90,7 @@ def hello(connection: Connection, message: Hello, *, catalogue_version: int, hel
         hello_every_seconds=hello_every_seconds,
         upgrade=decision.upgrade,
         detail=decision.detail,
+        quarantined=in_quarantine_of(connection, location_id),
     )
 
 

@@ -14,6 +14,7 @@ from head_office.database.log_segments import hash_at
 from head_office.database.schema import HEAD, LOG
 from head_office.log.appender import Appender, keep_segments, put_in_quarantine
 from head_office.log.decoder import decode
+from head_office.log.quarantine_counts import in_quarantine_of
 from head_office.log.refusals import Forked, GapRefused, Superseded, UnknownLocation
 from shared import event_log
 from shared.chain import Head, follow
@@ -52,7 +53,8 @@ def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
     if batch.last_sequence <= head.sequence:
         # Equal hashes prove equal logs up to there, so nothing has to be unpacked.
         _check_same_hash(connection, location_id, batch.last_sequence, header.last_hash)
-        return _answer(head, _received_at(connection, location_id), 0, batch.last_sequence - header.first_sequence + 1)
+        known = batch.last_sequence - header.first_sequence + 1
+        return _answer(connection, location_id, head, _received_at(connection, location_id), appended=0, known=known)
     if header.first_sequence <= head.sequence:
         _check_same_hash(connection, location_id, header.first_sequence - 1, header.previous_hash)
     elif head.hash != bytes.fromhex(header.previous_hash):
@@ -78,7 +80,14 @@ def ingest(connection: Connection, batch: Batch) -> EventsAnswer:
             keep_segments(appender.cursor, location_id, segments)
             received_at = _move_head(appender, segments[0][0], after)
         put_in_quarantine(appender.cursor, location_id, appender.unfoldable, received_at)
-    return _answer(after, received_at, after.sequence - head.sequence, head.sequence + 1 - header.first_sequence)
+    return _answer(
+        connection,
+        location_id,
+        after,
+        received_at,
+        appended=after.sequence - head.sequence,
+        known=head.sequence + 1 - header.first_sequence,
+    )
 
 
 def lock_head(connection: Connection, location_id: str) -> Head:
@@ -150,10 +159,13 @@ def _received_at(connection: Connection, location_id: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def _answer(head: Head, received_at: int, appended: int, passed_over: int) -> EventsAnswer:
+def _answer(
+    connection: Connection, location_id: str, head: Head, received_at: int, *, appended: int, known: int
+) -> EventsAnswer:
     return EventsAnswer(
         head=HeadMessage(head.epoch, head.sequence, head.hash.hex()),
         received_at=received_at,
         appended=appended,
-        passed_over=passed_over,
+        passed_over=known,
+        quarantined=in_quarantine_of(connection, location_id),
     )

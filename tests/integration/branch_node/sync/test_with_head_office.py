@@ -13,6 +13,8 @@ from branch_node.sync.shipping_status import ShippingState
 from head_office.api.sync_routes import read_page
 from head_office.catalogue import api_keys, items, locations
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
+from head_office.log import decoder
+from head_office.log.quarantine import retry
 from head_office.main import build
 from head_office.settings import HeadOfficeSettings
 from head_office.transfers import instructions, transfer_facts
@@ -23,12 +25,14 @@ from shared.messages import (
     InstructionLine,
     InstructionOutcome,
     InstructionStep,
+    QuarantineMessage,
 )
 from shared.runtime.cli.service_client import InProcessTransport
 from shared.runtime.clock import SystemClock
 from shared.runtime.database.migrations import migrate
 from shared.runtime.http.auth import Role
-from tests.support.branch_rig import BranchRig
+from tests.support.branch_rig import BranchRig, Record
+from tests.support.consolidation import OldVersion
 from tests.support.fake_head_office import FakeHeadOffice
 
 A, B = "BEY-01", "TRI-01"
@@ -180,3 +184,20 @@ def test_a_copy_of_a_branch_that_went_its_own_way_forks(group: Group, tmp_path: 
     assert copy.state is ShippingState.FORKED
     copy.close()
     assert group.logs_are_equal(A)
+
+
+def test_the_branch_knows_which_of_its_events_head_office_cannot_fold(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group.sync()
+    a = group.branches[A]
+    a.record(1_000)
+    a.writer.commit([Record("milk", 2_000, note="new")])
+    with monkeypatch.context() as old:
+        old.setattr(decoder, "understand", OldVersion.understand)
+        group.sync(A)
+    assert a.board.read().quarantined == QuarantineMessage(count=1, sequences=(2,))
+    with group.engine.begin() as connection:
+        retry(connection, A)
+    group.sync(A)
+    assert a.board.read().quarantined == QuarantineMessage(count=0, sequences=())

@@ -18,6 +18,7 @@ from head_office.log.refusals import UnknownLocation
 from shared import wire
 from shared.chain import canonical
 from shared.events import Parent
+from shared.messages import QUARANTINED_SHOWN, QuarantineMessage
 from tests.support.consolidation import (
     PLACE,
     Branch,
@@ -272,3 +273,21 @@ def test_a_new_epoch_that_had_to_wait(office: Engine) -> None:
 def test_retry_of_an_unknown_location(office: Engine) -> None:
     with office.begin() as connection, pytest.raises(UnknownLocation):
         retry(connection, "NOWHERE")
+
+
+def test_the_branch_is_told_which_of_its_events_are_in_quarantine(office: Engine) -> None:
+    branch = Branch().record([an_event(seed=number, note="new" if number % 2 else None) for number in range(1, 6)])
+    with pytest.MonkeyPatch.context() as old:
+        old.setattr(decoder, "understand", OldVersion.understand)
+        first, again = branch.ship(office), branch.ship(office)
+    assert first.quarantined == again.quarantined == QuarantineMessage(count=3, sequences=(1, 3, 5))
+    with office.begin() as connection:
+        retry(connection, PLACE)
+    assert branch.record([an_event(seed=9)]).ship(office).quarantined == QuarantineMessage(count=0, sequences=())
+
+
+def test_the_list_of_what_is_in_quarantine_has_a_bound(office: Engine) -> None:
+    branch = Branch().scrawl([b"?"] * (QUARANTINED_SHOWN + 50))
+    told = branch.ship(office).quarantined
+    assert told is not None
+    assert (told.count, told.sequences) == (QUARANTINED_SHOWN + 50, tuple(range(1, QUARANTINED_SHOWN + 1)))

@@ -222,6 +222,41 @@ def test_what_is_in_quarantine_marks_the_figures_it_may_touch(pair: Engine) -> N
         }
 
 
+def test_an_event_in_quarantine_marks_variances_goods_in_transit_and_an_item_of_its_own(pair: Engine) -> None:
+    unknown = {"note": "new"}
+    branch = Branch().record(
+        [
+            an_event("PURCHASE_RECEIVED", seed=1, quantity=10_000, **unknown),
+            an_event("STOCKTAKE", seed=2, counted=10_000, expected=10_000, occurred_at=NOON + MINUTE),
+            an_event("STOCKTAKE", seed=3, item_id="bread", counted=1_000, expected=0),
+            an_event("PURCHASE_RECEIVED", seed=4, item_id="salt", **unknown),
+            an_event("TRANSFER_OUT", seed=5, item_id="bread", transfer_id="t-1", transfer_line=1),
+            an_event("TRANSFER_OUT", seed=6, item_id="bread", transfer_id="t-2", transfer_line=1),
+        ]
+    )
+    there = Branch("BEY-02").record(
+        [an_event("TRANSFER_IN", seed=7, item_id="bread", transfer_id="t-1", transfer_line=1, **unknown)]
+    )
+    with pytest.MonkeyPatch.context() as old:
+        old.setattr(decoder, "understand", OldVersion.understand)
+        branch.ship(pair)
+        there.ship(pair)
+    with pair.connect() as connection:
+        counts = {row.item_id: (row.variance, row.incomplete) for row in variances(connection).rows}
+        assert counts == {"milk": (10_000, True), "bread": (1_000, False)}
+        rows = {(row.location_id, row.item_id): row for row in group_stock.stock(connection).rows}
+        salt = rows[PLACE, "salt"]
+        assert (salt.on_hand, salt.codes, salt.unit, salt.flags) == (0, ("salt",), None, ("incomplete",))
+        assert group_stock.stock(connection, item_ids=["salt"]).rows == [salt]
+        assert group_stock.stock(connection, item_ids=["salt"], known_at=now(connection)).rows == [salt]
+        assert rows["BEY-02", "bread"].incomplete
+        assert {row.transfer_id: row.incomplete for row in in_transit(connection).rows} == {"t-1": True, "t-2": False}
+    there.scrawl([b"?"]).ship(pair)
+    with pair.connect() as connection:
+        # What cannot be read at all may be of any transfer.
+        assert {row.transfer_id: row.incomplete for row in in_transit(connection).rows} == {"t-1": True, "t-2": True}
+
+
 def test_what_came_out_of_quarantine_counts_from_then_on(office: Engine) -> None:
     waits = an_event("PURCHASE_RECEIVED", seed=2, quantity=2_000, note="new")
     gone = {"voided_sequence": 1, "voided_event_id": an_event(seed=1).event_id}
