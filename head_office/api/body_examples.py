@@ -6,6 +6,7 @@ from typing import Final
 
 ITEM: Final = {"name": "Tomatoes", "unit": "kg", "category": "Vegetables", "strict_at": ["BEY-01"]}
 LEVEL: Final = {"level": 5, "target": "12.5"}
+ACCEPTED: Final = {"name": "Tomatoes"}
 MAPPING: Final = {"item_id": "tomato"}
 NEW_LOCATION: Final = {
     "location_id": "BEY-03", "name": "Beirut, Badaro", "timezone": "Asia/Beirut", "day_start": 240,

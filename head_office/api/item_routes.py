@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import FastAPI
@@ -80,12 +80,21 @@ class ReorderOut(msgspec.Struct, frozen=True):
     target: msgspec.Raw
 
 
+class AcceptBody(Body, frozen=True):
+    """The item's name in the group; needed where the branch did not define the item."""
+
+    name: Text | None = None
+
+
 class WaitingOut(msgspec.Struct, frozen=True):
-    """An item that a branch defined and head office has not accepted or mapped yet."""
+    """A code of a branch that is neither accepted nor mapped yet. `name` is null where nobody defined it.
+
+    `unit` is that of its events; `defined_at` is when it was defined, or recorded first.
+    """
 
     location_id: str
     item_id: str
-    name: str
+    name: str | None
     unit: str
     category: str | None
     barcode: str | None
@@ -120,6 +129,7 @@ class AliasPage(ListAnswer, frozen=True):
 _item_body: Final = StrictDecoder(ItemBody, max_bytes=MAX_BODY)
 _reorder_body: Final = StrictDecoder(ReorderBody, max_bytes=MAX_BODY)
 _map_body: Final = StrictDecoder(MapBody, max_bytes=MAX_BODY)
+_accept_body: Final = StrictDecoder(AcceptBody, max_bytes=MAX_BODY)
 
 
 def add_item_routes(app: FastAPI, office: Office) -> None:
@@ -233,7 +243,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
     @app.get(
         "/v1/items-waiting",
         tags=["catalogue"],
-        summary="Items that branches defined and head office has neither accepted nor mapped",
+        summary="Codes of branches that are neither items of the group nor mapped to one, each of its branch alone",
         responses={200: documented_answer(WaitingPage, "In the order of locations and items")},
     )
     def list_waiting(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = manager) -> Response:
@@ -248,16 +258,20 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         "/v1/items-waiting/{location_id:code}/{item_id:code}/accept",
         status_code=201,
         tags=["catalogue"],
-        summary="Make a branch's item one of the group",
+        summary="Make a branch's item one of the group; the body may be left out where the branch gave it a name",
+        openapi_extra=_optional(documented_body(AcceptBody, example=examples.ACCEPTED)),
         responses={
             201: documented_answer(CatalogueItem, "The item"),
-            **PROBLEMS.responses(NOT_WAITING, UNIT_FIXED),
+            **PROBLEMS.responses(NOT_WAITING, UNIT_FIXED, INVALID_REQUEST),
         },
     )
-    def accept_waiting(location_id: LocationPath, item_id: ItemPath, principal: Principal = manager) -> Response:
+    def accept_waiting(
+        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = manager, raw: RawBody
+    ) -> Response:
         whole_group(principal)
+        body = _accept_body(raw or b"{}")
         with office.writing() as connection:
-            return json_response(item_proposals.accept(connection, location_id, item_id), 201)
+            return json_response(item_proposals.accept(connection, location_id, item_id, body.name), 201)
 
     @app.put(
         "/v1/items-waiting/{location_id:code}/{item_id:code}/map",
@@ -298,15 +312,18 @@ def _reorder_out(level: ReorderLevel) -> ReorderOut:
     return ReorderOut(level.location_id, level.item_id, quantity_json(level.level), quantity_json(level.target))
 
 
+def _optional(body: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {**body["requestBody"], "required": False}}
+
+
 def _waiting_out(each: item_proposals.ItemProposal) -> WaitingOut:
-    found = each.definition
     return WaitingOut(
         each.location_id,
         each.item_id,
-        found.name,
-        found.unit,
-        found.category,
-        found.barcode,
-        bool(found.strict),
+        each.name,
+        each.unit,
+        each.category,
+        each.barcode,
+        each.strict,
         format_rfc3339(each.occurred_at),
     )

@@ -109,7 +109,7 @@ def import_file(
 
 @items_app.command("waiting")
 def list_waiting(*, folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
-    """Items that branches defined and head office has neither accepted nor mapped."""
+    """Codes of branches that are neither items of the group nor mapped to one, each of its branch alone."""
     with transaction(folder, database_url) as connection:
         found: list[item_proposals.ItemProposal] = read_all(
             lambda after: item_proposals.list_waiting(connection, after),
@@ -120,24 +120,27 @@ def list_waiting(*, folder: Directory = None, database_url: DatabaseUrl = None, 
         rows = [{"location_id": each.location_id, "item_id": each.item_id, **_defined(each)} for each in found]
         print_json({"items": rows, "next": None})
         return
-    shown = [(each.location_id, each.item_id, each.definition.name, each.definition.unit) for each in found]
+    shown = [(each.location_id, each.item_id, each.name, each.unit) for each in found]
     print_table("Items that wait", ("location", "item", "name~", "unit"), shown)
     if found:
         first = found[0]
         print_next(
-            command_line("head-office", "items", "accept", first.location_id, first.item_id),
+            command_line("head-office", "items", "accept", first.location_id, first.item_id, *_name_wanted(first)),
             command_line("head-office", "items", "map", first.location_id, first.item_id, "ITEM-OF-THE-GROUP"),
         )
 
 
+def _name_wanted(each: item_proposals.ItemProposal) -> tuple[str, ...]:
+    return ("--name", "NAME") if each.name is None else ()
+
+
 def _defined(each: item_proposals.ItemProposal) -> dict[str, object]:
-    found = each.definition
     return {
-        "name": found.name,
-        "unit": found.unit,
-        "category": found.category,
-        "barcode": found.barcode,
-        "strict": bool(found.strict),
+        "name": each.name,
+        "unit": each.unit,
+        "category": each.category,
+        "barcode": each.barcode,
+        "strict": each.strict,
     }
 
 
@@ -146,13 +149,14 @@ def accept(
     location_id: Annotated[str, typer.Argument(metavar="LOCATION")],
     item_id: Annotated[str, typer.Argument(metavar="ITEM")],
     *,
+    name: Annotated[str | None, typer.Option(help="Its name; needed where the branch gave it none.")] = None,
     folder: Directory = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a branch's item one of the group."""
     with transaction(folder, database_url) as connection:
-        item = item_proposals.accept(connection, location_id, item_id)
+        item = item_proposals.accept(connection, location_id, item_id, name)
     if as_json:
         print_json(item)
     else:
