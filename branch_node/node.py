@@ -248,7 +248,8 @@ class Node:
         status = self.board.read()
         if not status.recording:
             return status.detail
-        return None if self._witness is None else self._witness.problem
+        witness = None if self._witness is None else self._witness.problem
+        return self.writer.failing() or witness
 
     def unshipped(self) -> int:
         """How many events head office has not acknowledged."""

@@ -222,7 +222,7 @@ def _status(router: APIRouter, node: ApiNode) -> None:
                 timezone=location.timezone,
                 now=_time(node.clock.now()) or "",
                 clock_confirmed=node.clock.confirmed,
-                recording=shipping.recording and node.writer.problem() is None,
+                recording=shipping.recording and node.writer.problem() is None and node.writer.failing() is None,
                 head=_head(head),
                 acknowledged=None if acknowledged is None else _head(acknowledged),
                 unshipped=max(head.sequence - (acknowledged.sequence if acknowledged else 0), 0),

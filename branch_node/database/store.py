@@ -9,7 +9,7 @@ import fcntl
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -156,10 +156,11 @@ class DirectoryLock:
             raise AlreadyWriting(
                 f"another process (id {holder}) already writes in {self._path.parent}: use it, or stop it first"
             ) from error
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
         self._file = file
+        # The lock is the lock; who holds it is only told to people, which a full disk does not allow.
+        with suppress(OSError):
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), f"{os.getpid()}\n".encode("ascii"))
 
     def release(self) -> None:
         if self._file is not None:

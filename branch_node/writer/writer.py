@@ -20,9 +20,10 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
+from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
-from branch_node.database.schema import LOG
+from branch_node.database.schema import LOCATION, LOG
 from branch_node.database.store import AlreadyWriting, DirectoryLock, Store, WritingConnection, load_location
 from branch_node.model import Command, Item, Location
 from branch_node.problems import NOT_WRITING, STRICT_ITEM
@@ -70,6 +71,7 @@ class Writer:
         self._accepting = False
         self._stopping = False
         self._failure: BaseException | None = None
+        self._failing: Problem | None = None
         self._refuse: Callable[[], Problem] | None = None
         self.groups = 0
         self.events = 0
@@ -158,6 +160,10 @@ class Writer:
         """Why the thread died, or None while it lives or was stopped."""
         return None if self._failure is None else f"the writer ended: {self._failure!r}"
 
+    def failing(self) -> str | None:
+        """Why the last write failed, such as a full disk; None since one has succeeded. Looked at anew every second."""
+        return None if self._failing is None else self._failing.detail or self._failing.title
+
     def waiting(self) -> int:
         """The approximate number of requests that wait or are being committed."""
         return len(self._queue)
@@ -195,9 +201,10 @@ class Writer:
 
     def _run(self) -> None:
         try:
+            self._try_writing()
             # Closed in the same breath: what was admitted before is answered, what comes after is refused.
             while not (self._stopping and self._queue.close(only_if_empty=True)):
-                waiting = self._stopping or self._committed is None
+                waiting = self._stopping or self._committed is None or self._failing is not None
                 self.step(block_for=RECONNECT_SECONDS if waiting else 60.0)
         except BaseException as error:
             self._failure = error
@@ -225,6 +232,8 @@ class Writer:
         if not group:
             if self._committed is None:
                 self._reconnect()
+            if self._failing is not None and not self._stopping:
+                self._try_writing()
             return False
         commands = [command for entry in group for command in entry.commands]
         outcomes: list[Outcome] = [NOT_WRITING("the writer has ended")] * len(commands)
@@ -236,6 +245,33 @@ class Writer:
                 entry.outcomes = [next(remaining) for _ in entry.commands]
             self._queue.complete(group)
         return True
+
+    def _try_writing(self) -> None:
+        """Write what changes nothing, to find out whether anything can be recorded."""
+        try:
+            with translate_driver_errors():
+                writing, memory = self._connect()
+                writing.begin()
+                here = LOCATION.c.location_id == memory.location.location_id
+                writing.connection.execute(update(LOCATION).where(here).values(name=LOCATION.c.name))
+                writing.commit()
+        except (Problem, AlreadyWriting, SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
+            problem, _ = self._recover(error)
+            self._note_failure(problem or (error if isinstance(error, Problem) else None))
+        else:
+            self._note_success()
+
+    def _note_failure(self, problem: Problem | None) -> None:
+        if problem is None or problem.code == DATABASE_BUSY.code:
+            return  # busy is for a moment only
+        if self._failing is None:
+            log.error("nothing can be recorded", reason=str(problem))
+        self._failing = problem
+
+    def _note_success(self) -> None:
+        if self._failing is not None:
+            log.warning("recording works again", reason=str(self._failing))
+            self._failing = None
 
     # Committing
 
@@ -254,6 +290,8 @@ class Writer:
                 self._notify()
             elif problem is not None and (problem.code in _DATABASE_FAILURES or len(commands) == 1):
                 problem.recorded = recorded
+                if problem.code in _DATABASE_FAILURES:
+                    self._note_failure(problem)
                 return [problem] * len(commands)
             elif len(commands) == 1:
                 log.exception("a command failed", command=type(commands[0]).__name__)
@@ -290,6 +328,7 @@ class Writer:
         self._committing = group.head
         writing.commit()
         self._committing = None
+        self._note_success()
         group.publish()
         if start is not None:
             self._clock.keep_start()

@@ -103,7 +103,8 @@ def configure_logging(*, file: Path | None = None, level: str = "INFO", stream: 
     terminal.setFormatter(pretty if shown_on.isatty() else lines)
     handlers: list[logging.Handler] = [terminal]
     if file is not None:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(OSError):  # on a full disk the handler tells of each line that it cannot write
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         rotating = _RotatingHandler(file, maxBytes=_FILE_BYTES, backupCount=_FILES, encoding="utf-8", delay=True)
         rotating.setFormatter(lines)
         handlers.append(rotating)

@@ -6,6 +6,7 @@ hint of a service names its addresses; at a command line it names commands: COMM
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -133,13 +134,22 @@ def describe(error: Exception, *, debug_command: str) -> ErrorReport:
     if report is not None:
         return report
     if isinstance(error, OSError):
-        return ErrorReport(f"{error} ({type(error).__name__})", code="system-error")
+        return _of_system(error)
     return ErrorReport(
         "an error inside Larder",
         f"{type(error).__name__}: {error}",
         f"Please report it with the output of the same command after '{debug_command}'.",
         "internal-error",
     )
+
+
+def _of_system(error: OSError) -> ErrorReport:
+    """The report of what the operating system refused."""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return ErrorReport("The disk is full", where.removesuffix(": "), COMMAND_HINTS["disk-full"], "disk-full")
+    reason = error.strerror or str(error) or type(error).__name__
+    return ErrorReport(f"{where}{reason}", hint="The operating system refused it.", code="system-error")
 
 
 def print_error(report: ErrorReport, *, as_json: bool = False) -> None:

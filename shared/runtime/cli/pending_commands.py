@@ -6,11 +6,12 @@ The same command given again while it is stored sends the same id: the service a
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -77,9 +78,17 @@ def post_pending(
         if sent_before:
             problem.may_be_recorded = problem.recorded != Recorded.YES
         if not problem.may_be_recorded:
-            _forget(directory, digest)
+            with suppress(CommandRefused):  # the refusal is told; nothing was recorded under the id that stays
+                _forget(directory, digest)
         raise
-    _forget(directory, digest)
+    try:
+        _forget(directory, digest)
+    except CommandRefused as refused:
+        raise CommandRefused(
+            f"it was recorded, but its id cannot be removed: {refused}",
+            "Make room on the disk, then give the very same command once more: it records nothing new, and removes it.",
+            code=refused.code,
+        ) from refused
     return answer
 
 
@@ -151,7 +160,7 @@ def _stored(directory: Path) -> Iterator[dict[str, PendingCommand]]:
     Raises CommandRefused where the file cannot be read: a command in it would be recorded twice if it were overwritten.
     """
     path = directory / FILE_NAME
-    with (directory / f"{FILE_NAME}.lock").open("a") as lock:
+    with _written(path), (directory / f"{FILE_NAME}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = _read(path)
         before = dict(found)
@@ -167,3 +176,16 @@ def _stored(directory: Path) -> Iterator[dict[str, PendingCommand]]:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Say in words that the file cannot be written. Raises CommandRefused."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandRefused(
+            f"{path} cannot be written, so the command's id would be lost with its answer ({error.strerror})",
+            "Make room on the disk, or have the folder writable; then give the command again.",
+            code="disk-full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "refused",
+        ) from error

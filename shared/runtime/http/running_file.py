@@ -6,6 +6,7 @@ reader sends a request to the address before relying on it.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -24,14 +25,26 @@ class RunningService(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write(directory: Path, url: str, key: str) -> None:
-    """Record that this process serves at `url`; replaces what another process wrote."""
+    """Record that this process serves at `url`; replaces what another process wrote. Raises OSError."""
     path = directory / FILE_NAME
     draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(RunningService(url=url, key=key, pid=os.getpid())))
+    content = msgspec.json.encode(RunningService(url=url, key=key, pid=os.getpid()))
+    try:
+        _write(draft, content)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        # What a killed process left behind is wrong anyway, and its room may be enough on a full disk.
+        path.unlink(missing_ok=True)
+        _write(draft, content)
     draft.replace(path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 def read(directory: Path) -> RunningService | None:

@@ -103,12 +103,27 @@ def run_service(
     """`run` by a service's settings; `say` gets the line.
 
     While it serves, `running.json` in its --dir names its address, and `key` to call it with, to commands of this
-    machine.
+    machine. Where the disk is full it serves without, and writes the file once there is room.
     """
+    address: list[str] = []  # what is still to be written
+
+    def announce() -> None:
+        if address:
+            try:
+                running_file.write(settings.dir, address[0], key)
+            except OSError as error:
+                log.warning("commands on this machine do not find the service", file="running.json", reason=str(error))
+            else:
+                address.clear()
 
     def ready(line: str) -> None:
-        running_file.write(settings.dir, line.rpartition(" ")[2], key)
+        address.append(line.rpartition(" ")[2])
+        announce()
         say(line)
+
+    def look() -> str | None:
+        announce()
+        return watch()
 
     try:
         return run(
@@ -118,7 +133,7 @@ def run_service(
             name=name,
             trusted_proxies=settings.trusted_proxies,
             on_ready=ready,
-            watch=watch,
+            watch=look,
         )
     finally:
         running_file.remove(settings.dir)

@@ -76,7 +76,7 @@ def test_an_unexpected_error_passes_through() -> None:
     ("error", "parts"),
     [
         (KeyError("surprise"), ["KeyError", "surprise", "'larder --debug'"]),
-        (OSError(28, "No space left on device"), ["No space left on device", "(OSError)"]),
+        (OSError(28, "No space left on device"), ["The disk is full", "Make room on the disk"]),
         (OwnError("of a service"), ["OwnError: of a service"]),
         (CONFLICT("twice"), ["twice"]),
     ],
