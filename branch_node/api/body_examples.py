@@ -43,6 +43,7 @@ IMPORT: Final = {
 }
 CONFIRM: Final = {"now": "2026-11-28T18:30:00+02:00"}
 REPAIR: Final = {"pass_over": 0}
+KEY: Final = {"role": "manager"}
 
 _ANEW: Final = "Without it the node makes a new key: the same request sent twice is recorded twice."
 

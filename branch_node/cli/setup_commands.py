@@ -100,8 +100,10 @@ def _set_up(settings: BranchSettings, *, new_key: bool, changed: bool) -> str | 
         try:
             store.set_up(place)
         except AlreadyWriting:
-            if new_key or changed or not settings.has_database:
+            if not settings.has_database or (changed and _differs(store, place)):
                 raise
+            if new_key:
+                return _issued_by_the_node(settings)
             return None  # a node runs: the other settings take effect when it is started again
         with DirectoryLock(settings.dir):
             engine = store.writing_engine()
@@ -119,6 +121,22 @@ def _set_up(settings: BranchSettings, *, new_key: bool, changed: bool) -> str | 
                 engine.dispose()
     finally:
         store.close()
+
+
+def _differs(store: Store, place: Location) -> bool:
+    """Whether time zone or start of the day are to be changed, which a running node does not do."""
+    with store.reading() as connection:
+        kept = load_location(connection)
+    return (kept.timezone, kept.day_start) != (place.timezone, place.day_start)
+
+
+def _issued_by_the_node(settings: BranchSettings) -> str:
+    """The text of a key that the running node issues. Raises AlreadyWriting where none answers."""
+    client = serving(settings.dir)
+    if client is None:
+        raise AlreadyWriting(f"another process works in {settings.dir}: give the command again once it has ended")
+    with client:
+        return str(client.post("/v1/keys", {})["key"])
 
 
 def _keep(settings: BranchSettings) -> dict[str, Any]:

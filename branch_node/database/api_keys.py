@@ -45,6 +45,12 @@ def has_own_key(connection: Connection) -> bool:
 def issue_manager_key(connection: Connection, location_id: str) -> NewKey:
     """Issue a manager's key for the node's API; only its digest is stored."""
     key = generate_key()
+    store_manager_key(connection, location_id, key)
+    return key
+
+
+def store_manager_key(connection: Connection, location_id: str, key: NewKey) -> None:
+    """Store the digest of a manager's key that was made for the node's API."""
     connection.execute(
         insert(API_KEY).values(
             key_id=key.key_id,
@@ -55,4 +61,3 @@ def issue_manager_key(connection: Connection, location_id: str) -> NewKey:
             issued_here=True,
         )
     )
-    return key

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from branch_node.database.api_keys import LOCAL
 from deploy.cli import app
-from shared.runtime.client import ServiceClient
+from shared.runtime.client import RemoteProblem, ServiceClient
 from shared.runtime.http import running_file
 from tests.support.forked import larder, run_larder
 from tests.support.http_servers import problem_server
@@ -95,6 +95,24 @@ def test_first_start_by_hand(branch: Branch) -> None:
         assert branch.process(*command).returncode == code
     assert "lk_" in told.stdout
     assert "larder branch serve" in told.stdout
+
+
+def test_a_new_key_is_issued_while_the_node_serves(branch: Branch) -> None:
+    branch.with_milk()
+    with branch.serve():
+        first = running_file.read(branch.folder)
+        assert first is not None
+        key = branch.init("--new-key")["key"]
+        assert key.startswith("lk_")
+        with ServiceClient(first.url, key=key) as client:
+            assert client.get("/v1/status")["location_id"] == "BEY-01"
+            # Keys are for the commands of the node's own machine to issue.
+            with pytest.raises(RemoteProblem, match="own machine"):
+                client.post("/v1/keys", {})
+        assert branch.init()["key"] != key
+        told = branch.run("init", "--location", "BEY-01", "--timezone", "Europe/Paris")
+        assert (told.returncode, "already writes" in told.stderr) == (REFUSED, True)
+    assert branch.init("--new-key")["key"] != key
 
 
 def test_one_day_without_a_node_and_then_with_one(branch: Branch) -> None:

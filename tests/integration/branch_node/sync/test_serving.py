@@ -289,7 +289,7 @@ def test_a_node_on_postgresql(tmp_path: Path, office: OfficeServer, pg_database:
     try:
         node.join(office)
         node.serve()
-        refused = run_larder("branch", "init", "--dir", folder, "--new-key")
+        refused = run_larder("branch", "init", "--dir", folder, "--timezone", "Europe/Paris")
         assert refused.returncode == 1
         assert "already writes" in refused.stderr
         node.key = json.loads(made.stdout)["key"]
