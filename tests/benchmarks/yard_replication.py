@@ -58,7 +58,7 @@ def schema() -> Iterator[str]:
     event.append_column(Column("line", LargeBinary, nullable=False))
     for table in (event, stock):
         table.constraints -= {each for each in table.constraints if isinstance(each, CheckConstraint)}
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    dialect = postgresql.dialect()
     yield from (str(CreateTable(table).compile(dialect=dialect)) for table in (event, stock))
     yield from (str(CreateIndex(index).compile(dialect=dialect)) for index in event.indexes)
 

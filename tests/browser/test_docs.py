@@ -5,11 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support.forked import larder, run_larder
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def _listen(page: Page, asked: list[str], said: list[str]) -> None:
+    """Keep the addresses that a page asks for, and what it writes to the console."""
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
 
 
 def test_the_documentation_of_the_api(browser: Browser, tmp_path: Path) -> None:
@@ -18,13 +24,12 @@ def test_the_documentation_of_the_api(browser: Browser, tmp_path: Path) -> None:
     with larder("branch", "serve", "--dir", tmp_path / "node", "--port", "0", output=tmp_path / "log") as node:
         url = node.wait_for(r"http://127\.0\.0\.1:\d+")[0]
         for scheme in ("light", "dark"):
-            context = browser.new_context(color_scheme=scheme)  # type: ignore[arg-type]
+            context = browser.new_context(color_scheme=scheme)
             page = context.new_page()
             page.set_default_timeout(30_000)
             asked: list[str] = []
             said: list[str] = []
-            page.on("request", lambda request, asked=asked: asked.append(request.url))
-            page.on("console", lambda message, said=said: said.append(message.text))
+            _listen(page, asked, said)
             page.goto(f"{url}/docs")
             order = page.locator("[id$=record_order_v1_orders_post]")
             expect(order).to_be_visible(timeout=30_000)

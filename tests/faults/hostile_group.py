@@ -34,7 +34,7 @@ class Target:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        process = larder(*self._command, output=self.folder / "acceptance.log")
+        process = larder(*self._command, output=self.folder / "acceptance.log")  # type: ignore[arg-type]
         self._process = process
 
         def ready() -> bool:
@@ -118,7 +118,7 @@ class HostileGroup:
         self.office = Target("head office", office, ("head-office", "serve"))
         self.office.start()
         self.branches: dict[str, Target] = {}
-        self.keys: dict[str, str] = {}
+        self.keys: dict[str, Any] = {}
         for name in locations:
             added = larder_json(
                 "head-office", "locations", "add", name, "--name", name, "--timezone", timezone, "--dir", office

@@ -63,7 +63,7 @@ class Story:
             answer = self.group.office.request(self.client, "PUT", f"/v1/items/{product}", self.group.admin, json=body)
             assert answer.status_code < 300, answer.text
         for name, branch in self.group.branches.items():
-            wait_until(lambda b=branch, n=name: self._items_at(b, n) == len(self.coffee.products), 60)
+            wait_until(lambda b=branch, n=name: self._items_at(b, n) == len(self.coffee.products), 60)  # type: ignore[misc]
 
     def _items_at(self, branch: Target, name: str) -> int:
         answer = branch.request(self.client, "GET", "/v1/items", self.group.keys[name], params={"limit": 1_000})
@@ -156,7 +156,7 @@ class Story:
             "mode": "immediate",
             "lines": lines,
         }
-        self.wanted[body["transfer_id"]] = body
+        self.wanted[body["transfer_id"]] = body  # type: ignore[index]
         return body
 
     def import_month(self, month: int) -> None:
@@ -223,9 +223,9 @@ class Story:
         for traffic in self.traffic.values():
             traffic.stop()
         for transfer_id in self.wanted:
-            wait_until(lambda t=transfer_id: self._end_of(t) in ENDS, 120, what=f"the end of {transfer_id}")
+            wait_until(lambda t=transfer_id: self._end_of(t) in ENDS, 120, what=f"the end of {transfer_id}")  # type: ignore[misc]
         for name in STORES:
-            wait_until(lambda n=name: self._heads(n)[0] == self._heads(n)[1], 120, what=f"the log of {name}")
+            wait_until(lambda n=name: self._heads(n)[0] == self._heads(n)[1], 120, what=f"the log of {name}")  # type: ignore[misc]
 
     def _end_of(self, transfer_id: str) -> str:
         answer = self.group.coordinator.request(self.client, "GET", f"/v1/transfers/{transfer_id}", self.group.admin)
@@ -276,7 +276,7 @@ class Story:
             page = self.group.office.request(self.client, "GET", "/v1/sync/log", self.group.admin, params=params).json()
             lines += [each["line"].encode() for each in page["items"]]
             after = page["next"]
-            if len(page["items"]) < params["limit"]:
+            if len(page["items"]) < params["limit"]:  # type: ignore[operator]
                 return lines
 
 

@@ -146,7 +146,7 @@ def follow_office(copy: Copy, connection: Connection, location: str, head: int) 
     ).scalars()
     for frame, lines in segments(connection, location, wanted):
         for sequence, line in enumerate(lines, start=frame.first_sequence):
-            if sequence > given["after"]:
+            if sequence > given["after"]:  # type: ignore[operator]
                 copy.add(sequence, line, hashes.pop(sequence, b""), f"{location} at head office")
     if head != len(copy.lines) or hashes:
         raise RuleBroken(4, f"{location} at head office: the head says {head}, the log ends at {len(copy.lines)}")

@@ -24,7 +24,7 @@ from shared.events import Event
 from tests.simulation.invariants import RuleBroken
 from tests.simulation.playing import play
 from tests.support.databases import Databases
-from transfer_coordinator.saga.saga import REFUSED_AT_DESTINATION, InstructionStep, State
+from transfer_coordinator.saga.saga import REFUSED_AT_DESTINATION, InstructionStep, State  # type: ignore[attr-defined]
 
 MOST_HISTORIES = 30
 STEPS = 150
@@ -48,7 +48,7 @@ def fold_adds_what_a_count_has_seen(patch: pytest.MonkeyPatch) -> None:
     right = stock.advance_event
 
     def wrong(standing: stock.Standing, event: Event, voided: stock.Movement | None = None) -> Any:
-        after, change = right(standing, event, voided), stock.effect(event).on_hand_change
+        after, change = right(standing, event, voided), stock.effect(event).on_hand_change  # type: ignore[attr-defined]
         if after is None or change is None or after.on_hand != standing.on_hand:
             return after
         return stock.Standing(after.on_hand + change, after.reserved, after.last_count, after.latest, after.recount)
@@ -75,14 +75,14 @@ def ingest_forgets_the_projection_of_a_single_event(patch: pytest.MonkeyPatch) -
 
 def agent_encodes_lines_anew(patch: pytest.MonkeyPatch) -> None:
     """The line is not shipped verbatim: blanks come into it."""
-    pack = branch_node.sync.log_reader.wire.pack
+    pack = branch_node.sync.log_reader.wire.pack  # type: ignore[attr-defined]
 
     def anew(*arguments: Any, **named: Any) -> bytes:
         *before, lines = arguments
         again = [json.dumps(json.loads(line), ensure_ascii=False).encode() for line in lines]
         return pack(*before, again, **named)
 
-    patch.setattr(branch_node.sync.log_reader.wire, "pack", anew)
+    patch.setattr(branch_node.sync.log_reader.wire, "pack", anew)  # type: ignore[attr-defined]
 
 
 def saga_takes_silence_for_a_refusal(patch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection, Engine, select, text
 
@@ -124,7 +125,7 @@ def quarantined(connection: Connection, location_id: str = PLACE) -> dict[int, s
     return {row.sequence: row.reason for row in rows}
 
 
-def figures(connection: Connection) -> dict[str, list[tuple[object, ...]]]:
+def figures(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Everything derived from the log but the moments of its arrival."""
     tables = {
         "event": "*",

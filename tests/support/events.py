@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from shared.chain import EMPTY, Head, Sealed, seal
 from shared.events import RULES, Cost, Definition, Entered, Event, EventType, Parent, Reference, Tail
@@ -11,9 +12,10 @@ NOON = 1_767_268_800_000_000  # 2026-01-01T12:00:00Z
 MINUTE = 60_000_000
 
 
-def an_event(kind: str = "ORDER_DEDUCTION", *, location_id: str = "BEY-01", seed: int = 1, **fields: object) -> Event:
+def an_event(kind: str = "ORDER_DEDUCTION", **fields: Any) -> Event:
     """An unplaced event of `kind`; fields given override the ones made up here."""
-    made: dict[str, object] = {
+    location_id, seed = fields.pop("location_id", "BEY-01"), fields.pop("seed", 1)
+    made: dict[str, Any] = {
         "actor": "staff-1",
         "business_date": "2026-01-01",
         "epoch": 0,
@@ -35,7 +37,7 @@ def an_event(kind: str = "ORDER_DEDUCTION", *, location_id: str = "BEY-01", seed
         made["unit"] = "l"
         if kind != "STOCKTAKE":
             made["quantity"] = 1_000
-    return Event(**{**made, **fields})  # type: ignore[arg-type]
+    return Event(**{**made, **fields})
 
 
 def seal_all(events: list[Event], head: Head = EMPTY) -> list[Sealed]:
@@ -51,7 +53,7 @@ def seal_all(events: list[Event], head: Head = EMPTY) -> list[Sealed]:
 def whole_event(kind: str) -> Event:
     """An event of `kind` with every field that the type may carry: for golden vectors."""
     rule = RULES[EventType(kind)]
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "area": "walk-in",
         "clock_unconfirmed": True,
         "command_digest": "ab" * 32,
@@ -64,7 +66,7 @@ def whole_event(kind: str) -> Event:
         "reason": "spoiled",
         "reference": Reference(id="4711", kind="order", line=3, product="latte"),
     }
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "counted": 7_250,
         "expected": -1_000,
         "definition": Definition(barcode="5281", category="dairy", name="Lait", strict=True, unit="l"),

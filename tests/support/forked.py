@@ -92,9 +92,9 @@ def _run(
     _replace(0, reading)
     for number, path in ((1, output), (2, errors)):
         _replace(number, os.open(path, os.O_WRONLY | os.O_APPEND))
-    sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)
-    sys.stdout = sys.__stdout__ = _text(1)
-    sys.stderr = sys.__stderr__ = _text(2)
+    sys.stdin = sys.__stdin__ = os.fdopen(0, closefd=False)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _text(1)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text(2)  # type: ignore[misc]
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()

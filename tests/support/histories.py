@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from shared.events import Event
@@ -64,7 +66,7 @@ def _transfer(kind: str, at: int, quantity: int, seed: int) -> Event:
 
 
 def _undo(kind: str, target: Event, index: int, at: int, seed: int) -> Event:
-    fields: dict[str, object] = {"voided_event_id": target.event_id, "voided_sequence": index + 1}
+    fields: dict[str, Any] = {"voided_event_id": target.event_id, "voided_sequence": index + 1}
     if kind == "TRANSFER_REVERSED":
         fields |= {"transfer_id": target.transfer_id, "transfer_line": 1, "quantity": target.quantity}
     else:

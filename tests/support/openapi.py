@@ -39,7 +39,7 @@ def _answer(case: Case, send: Send) -> Response:
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     body = prepared.body or b""
     headers = {name: value for name, value in prepared.headers.items() if name.lower() != "content-length"}
-    answer = send(str(prepared.method), path, headers, body.encode() if isinstance(body, str) else body)
+    answer = send(str(prepared.method), path, headers, body.encode() if isinstance(body, str) else body)  # type: ignore[arg-type]
     return Response(
         status_code=answer.status_code,
         headers={name: [value] for name, value in answer.headers.items()},

@@ -43,7 +43,7 @@ def limited_service(limits: dict[str, float]) -> None:
             return "nothing came"
         return "told to stop"
 
-    sys.exit(run(app, port=0, name="test", limits=ConnectionLimits(**limits)))
+    sys.exit(run(app, port=0, name="test", limits=ConnectionLimits(**limits)))  # type: ignore[arg-type]
 
 
 def watched_service(folder: Path) -> None:

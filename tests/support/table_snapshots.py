@@ -22,7 +22,7 @@ from rich.cells import cell_len
 from rich.text import Text
 from typer.testing import CliRunner
 
-from shared.runtime.cli import output
+from shared.runtime.cli import output, table_layout
 from shared.runtime.clock import SystemClock
 
 WIDTHS = (80, 160)
@@ -55,7 +55,7 @@ class TableSnapshots:
         self._began = datetime.now(UTC)
         self.call_sites: set[tuple[str, int]] = set()
         """File and line of every `print_table` that printed rows."""
-        real = output.lay_out
+        real = table_layout.lay_out
 
         def lay_out(*arguments: Any) -> list[Text]:
             caller = sys._getframe(2)

@@ -43,7 +43,7 @@ def headings(tree: ast.AST) -> Iterator[str]:
         else:
             continue
         if isinstance(found, ast.Tuple | ast.List):
-            yield from (each.value for each in found.elts if isinstance(each, ast.Constant))
+            yield from (each.value for each in found.elts if isinstance(each, ast.Constant))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -155,7 +155,7 @@ def imported(module: str, path: Path) -> Iterator[tuple[int, str]]:
                 base = ".".join([*above, base] if base else above)
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.Call) and _called(node) in {"import_module", "__import__"}:
-            yield from ((node.lineno, each.value) for each in node.args[:1] if isinstance(each, ast.Constant))
+            yield from ((node.lineno, each.value) for each in node.args[:1] if isinstance(each, ast.Constant))  # type: ignore[misc]
 
 
 def _called(node: ast.Call) -> str:
@@ -297,7 +297,7 @@ def environment_reads(root: Path) -> list[str]:
             else:
                 reads = isinstance(node, ast.keyword) and node.arg == "envvar"
             if reads:
-                breaches.append(f"{relative}:{node.lineno} reads the environment")
+                breaches.append(f"{relative}:{node.lineno} reads the environment")  # type: ignore[attr-defined]
     return breaches
 
 

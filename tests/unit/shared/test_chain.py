@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -160,6 +161,6 @@ def test_unknown_fields_and_newer_schemas_are_not_understood() -> None:
         ("ORDER_DEDUCTION", {"note": "x" * 20_000}, "limit"),
     ],
 )
-def test_what_breaks_a_rule_of_its_type_is_not_sealed(kind: str, fields: dict[str, object], word: str) -> None:
+def test_what_breaks_a_rule_of_its_type_is_not_sealed(kind: str, fields: dict[str, Any], word: str) -> None:
     with pytest.raises(EventNotUnderstood, match=word):
         seal(an_event(kind, **fields), EMPTY, NOON)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,15 +18,15 @@ def movements(*events: Event) -> list[Movement]:
     return [movement(sealed.event) for sealed in seal_all(list(events))]
 
 
-def sale(quantity: int, at: int = 0, **fields: object) -> Event:
+def sale(quantity: int, at: int = 0, **fields: Any) -> Event:
     return an_event("ORDER_DEDUCTION", quantity=quantity, occurred_at=NOON + at * MINUTE, **fields)
 
 
-def count(counted: int, at: int = 0, **fields: object) -> Event:
+def count(counted: int, at: int = 0, **fields: Any) -> Event:
     return an_event("STOCKTAKE", counted=counted, expected=0, occurred_at=NOON + at * MINUTE, **fields)
 
 
-def bought(quantity: int, at: int = 0, **fields: object) -> Event:
+def bought(quantity: int, at: int = 0, **fields: Any) -> Event:
     return an_event("PURCHASE_RECEIVED", quantity=quantity, occurred_at=NOON + at * MINUTE, **fields)
 
 
@@ -33,7 +35,7 @@ def void(sequence: int, at: int = 0) -> Event:
     return an_event("EVENT_VOIDED", occurred_at=NOON + at * MINUTE, **fields)
 
 
-def moved(kind: str, quantity: int, at: int, **fields: object) -> Event:
+def moved(kind: str, quantity: int, at: int, **fields: Any) -> Event:
     whole = {"quantity": quantity, "transfer_id": "t1", "transfer_line": 1, **fields}
     return an_event(kind, occurred_at=NOON + at * MINUTE, **whole)
 

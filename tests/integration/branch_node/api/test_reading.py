@@ -13,7 +13,7 @@ def test_the_log_from_its_end_backwards(any_caller: Caller) -> None:
     any_caller.post(f"/v1/events/{voided['event_id']}/void", {"reason": "mistake"})
     seen, after = [], None
     while True:
-        params = {"after": after} if after else {}
+        params = {"after": after} if after else {}  # type: ignore[var-annotated]
         page = any_caller.get("/v1/events", newest="true", limit=3, **params).json()
         seen += [(event["sequence"], event.get("voided_by")) for event in page["items"]]
         after = page["next"]

@@ -370,14 +370,14 @@ def test_strict_in_a_file_of_items_is_a_word_that_is_known_or_a_refused_row(bran
 @pytest.fixture
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients of this process try again at once."""
-    monkeypatch.setitem(ServiceClient.__init__.__kwdefaults__, "sleep", lambda _seconds: None)
+    monkeypatch.setitem(ServiceClient.__init__.__kwdefaults__, "sleep", lambda _seconds: None)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("no_waits")
 def test_a_command_given_until_it_is_answered_records_once(branch: Branch) -> None:
     """Whatever becomes of its answers; and the same command given after that is another one."""
     branch.with_milk()
-    with branch.serve(), lossy_proxy(running_file.read(branch.folder).url) as proxy:
+    with branch.serve(), lossy_proxy(running_file.read(branch.folder).url) as proxy:  # type: ignore[union-attr]
         announced = running_file.read(branch.folder)
         assert announced is not None
         running_file.write(branch.folder, proxy.url, announced.key)

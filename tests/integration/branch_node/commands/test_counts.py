@@ -205,7 +205,7 @@ def test_a_count_of_a_strict_item_always_passes(any_branch: Branch) -> None:
 def test_areas_that_come_to_too_much(any_branch: Branch) -> None:
     lines = [{"item_id": "milk", "area": area, "counted": 900_000_000} for area in ("bar", "cellar")]
     with pytest.raises(Problem) as caught:
-        any_branch.count("c1", lines)
+        any_branch.count("c1", lines)  # type: ignore[arg-type]
     assert caught.value.code == "invalid-quantity"
     assert any_branch.writer.head.sequence == 0
 

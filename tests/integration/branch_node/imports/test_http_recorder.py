@@ -68,7 +68,7 @@ class Lossy(httpx.BaseTransport):
         """Left to the test: one line serves several runs."""
 
 
-def import_over(caller: Caller, file: Path, mapped: str, transport: httpx.BaseTransport):  # type: ignore[no-untyped-def]
+def import_over(caller: Caller, file: Path, mapped: str, transport: httpx.BaseTransport):
     key = caller.keys.text["manager"]
     with (
         ServiceClient("http://node", key=key, transport=transport, sleep=lambda _: None) as client,

@@ -266,7 +266,7 @@ def test_interrupted_and_run_again(branch: Branch, tmp_path: Path, chunks: int) 
     recorder = direct(branch)
     record, left = recorder.record, chunks
 
-    def failing(items, rows):  # type: ignore[no-untyped-def]
+    def failing(items, rows):
         nonlocal left
         if left == 0:
             raise Interrupted

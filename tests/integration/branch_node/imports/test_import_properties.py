@@ -46,11 +46,11 @@ class CutOff(Exception):
     """The run ends here, as by a kill."""
 
 
-def cut_off_after(branch: Branch, chunks: int):  # type: ignore[no-untyped-def]
+def cut_off_after(branch: Branch, chunks: int):
     recorder = direct(branch)
     record, left = recorder.record, chunks
 
-    def cut(items, given):  # type: ignore[no-untyped-def]
+    def cut(items, given):
         nonlocal left
         left -= 1
         if left < 0:
@@ -137,7 +137,7 @@ entries = st.builds(
 
 
 @pytest.fixture(scope="module")
-def module_branch(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def module_branch(tmp_path_factory: pytest.TempPathFactory):
     with a_branch(tmp_path_factory.mktemp("branch")) as branch:
         branch.event("PURCHASE_RECEIVED", "gin", 1_000_000_000)
         yield branch

@@ -600,7 +600,7 @@ def test_a_form_in_doubt_comes_back_and_counts_once(
     person.record("delivery", item="milk", quantity="20")
     before = person.events()
     writer, store = person.node.writer, person.node.store
-    connect, reading, commit = Writer._connect, store.reading, writer._writing.commit
+    connect, reading, commit = Writer._connect, store.reading, writer._writing.commit  # type: ignore[union-attr]
 
     def away(*_arguments: object) -> Any:
         raise DATABASE_UNAVAILABLE("the connection is lost")

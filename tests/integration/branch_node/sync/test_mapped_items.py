@@ -54,7 +54,7 @@ def stock(rig: BranchRig, limit: int = 100) -> list[tuple[str, str]]:
             found += page.items
             if page.next is None:
                 return [(each.item_id, bytes(each.on_hand).decode()) for each in found]
-            after = stock_figures.BY_ITEM.read(page.next)
+            after = stock_figures.BY_ITEM.read(page.next)  # type: ignore[attr-defined]
 
 
 def send(rig: BranchRig, item_id: str, quantity: int) -> EventType:

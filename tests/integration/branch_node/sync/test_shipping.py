@@ -368,7 +368,7 @@ def test_hello_tells_of_counts_that_nobody_closes(rig: BranchRig) -> None:
         said.append(message)
         return real(message)
 
-    rig.office._hello = hello  # type: ignore[method-assign]
+    rig.office._hello = hello  # type: ignore[assignment, method-assign]
     given = {"count_id": "c1", "lines": [{"item_id": "milk", "area": "bar", "counted": 2}], "open": True}
     rig.writer.commit([RecordCount(count_of(read(CountInput, given)), key=None, actor="k1/ann")])
     rig.ship()

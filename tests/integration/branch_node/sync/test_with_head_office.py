@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 
 from branch_node.sync.shipping_status import ShippingState
-from head_office.api.sync_routes import read_page
+from head_office.api.sync_routes import read_page  # type: ignore[attr-defined]
 from head_office.catalogue import api_keys, items, locations
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.log import decoder

@@ -72,7 +72,7 @@ def test_every_answered_event_survives(tmp_path: Path, database: str, request: p
             if life == 0:
                 _define_milk(url, key)
             load = Load(url, key, f"life{life}")
-            wait_until(lambda load=load: len(load.answered) > 150, 60, what="150 answers")
+            wait_until(lambda load=load: len(load.answered) > 150, 60, what="150 answers")  # type: ignore[misc]
             node.kill()
             load.join()
         answered |= load.answered

@@ -115,7 +115,7 @@ def test_a_count_looks_back_off_the_writers_thread_and_reads_few_lines(
     caller.node.clock._base.advance(MINUTE)  # type: ignore[attr-defined]
     threads: set[str] = set()
     read: list[bytes] = []
-    real_look, real_understand = counts.newest_of_item, lookups.understand
+    real_look, real_understand = counts.newest_of_item, lookups.understand  # type: ignore[attr-defined]
 
     def look(*arguments: Any) -> Any:
         threads.add(threading.current_thread().name)

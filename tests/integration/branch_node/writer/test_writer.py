@@ -206,7 +206,7 @@ def test_another_writer_ends_this_one(any_branch: Branch) -> None:
     with pytest.raises(Problem) as caught:
         future.result(20)
     assert caught.value.code == "not-writing"
-    wait_until(lambda: not any_branch.writer._thread.is_alive(), what="the writer's end")
+    wait_until(lambda: not any_branch.writer._thread.is_alive(), what="the writer's end")  # type: ignore[union-attr]
     assert "StaleHead" in (any_branch.writer.problem() or "")
     with pytest.raises(Problem, match="not-writing"):
         any_branch.writer.submit(any_branch.event_command("ORDER_DEDUCTION", "milk", 1))

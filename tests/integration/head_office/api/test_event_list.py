@@ -188,7 +188,7 @@ class OpenIngests:
 def ingests(office: Engine) -> Iterator[OpenIngests]:
     with ExitStack() as ending:
         running = OpenIngests(office)
-        ending.callback(lambda: [running.end(place, commit=False) for place in PLACES])
+        ending.callback(lambda: [running.end(place, commit=False) for place in PLACES])  # type: ignore[func-returns-value]
         yield running
 
 

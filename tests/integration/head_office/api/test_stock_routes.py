@@ -200,10 +200,12 @@ def test_a_branch_item_waits_until_it_is_accepted_or_mapped(api: Api, office: En
     log = BranchLog("NEW")
     definition = {"name": "Oat milk", "unit": "l", "category": "dairy"}
     for name in ("oat", "leche"):
-        log.record("ITEM_DEFINED", item_id=name, definition=Definition(**definition))
+        log.record("ITEM_DEFINED", item_id=name, definition=Definition(**definition))  # type: ignore[arg-type]
         log.record("PURCHASE_RECEIVED", item_id=name, quantity=3_000)
     log.record(
-        "ITEM_DEFINED", item_id="oat", definition=Definition(**{**definition, "name": "Oat drink", "strict": True})
+        "ITEM_DEFINED",
+        item_id="oat",
+        definition=Definition(**{**definition, "name": "Oat drink", "strict": True}),  # type: ignore[arg-type]
     )
     assert api.call("new", "POST", "/v1/sync/events", log.batch()).status_code == 200
     waits = get(api, "/v1/items-waiting", "manager")["items"]

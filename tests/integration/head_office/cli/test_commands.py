@@ -34,7 +34,7 @@ def run(office_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         assert result.exit_code == exit_code, result.output
         result.stderr_bytes = result.output.encode()
-        return result
+        return result  # type: ignore[return-value]
 
     return call
 

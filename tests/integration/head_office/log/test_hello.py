@@ -123,4 +123,4 @@ def test_after_a_restore_it_is_known_since_when_known_at_holds(office: Engine) -
 
 def holds_since(office: Engine, known_at: int | None) -> Mapping[str, int]:
     with office.begin() as connection:
-        return take_cut(connection, known_at).holds_since
+        return take_cut(connection, known_at).holds_since  # type: ignore[arg-type]

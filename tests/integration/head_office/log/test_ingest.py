@@ -250,7 +250,7 @@ def test_two_locations_keep_apart(office: Engine) -> None:
 def test_moments_of_receipt_only_grow_though_the_clock_goes_back(office: Engine) -> None:
     branch = Branch().record(sales(4))
     clock = "CREATE OR REPLACE FUNCTION larder_now() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT {}::bigint'"
-    moments = []
+    moments = []  # type: ignore[var-annotated]
     for at in (NOON, NOON - MINUTE, NOON - MINUTE, NOON + MINUTE):
         with office.begin() as connection:
             connection.execute(text(clock.format(at)))

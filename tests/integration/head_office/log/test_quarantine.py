@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -35,14 +36,14 @@ from tests.support.histories import histories
 NUL = "\x00"
 
 
-def placed(branch: Branch, kind: str = "ORDER_DEDUCTION", **fields: object) -> dict[str, object]:
+def placed(branch: Branch, kind: str = "ORDER_DEDUCTION", **fields: Any) -> dict[str, Any]:
     """The next event of a branch as plain JSON, to be spoilt."""
     made = {"location_id": branch.location_id, "epoch": 1, "sequence": len(branch.lines) + 1, "recorded_at": NOON}
     line = canonical(an_event(kind, seed=len(branch.lines) + 1, **{**made, **fields}))
     return msgspec.json.decode(line)
 
 
-SPOILT: dict[str, tuple[Callable[[dict[str, object]], object], str]] = {
+SPOILT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a newer type": (lambda e: e | {"type": "STOCK_BLESSED"}, "Invalid enum value"),
     "an unknown field": (lambda e: e | {"mood": "good"}, "unknown field"),
     "a newer schema": (lambda e: e | {"v": 2}, "newer"),
@@ -90,12 +91,12 @@ def first_id() -> str:
     return an_event(seed=1).event_id
 
 
-def void(event: dict[str, object], sequence: int, event_id: object) -> dict[str, object]:
+def void(event: dict[str, Any], sequence: int, event_id: object) -> dict[str, Any]:
     kept = {name: value for name, value in event.items() if name not in ("quantity", "unit")}
     return kept | {"type": "EVENT_VOIDED", "voided_sequence": sequence, "voided_event_id": event_id, "reason": "x"}
 
 
-def epoch_opened(event: dict[str, object], parent: Parent) -> dict[str, object]:
+def epoch_opened(event: dict[str, Any], parent: Parent) -> dict[str, Any]:
     kept = {name: value for name, value in event.items() if name not in ("quantity", "unit", "item_id")}
     return kept | {"type": "EPOCH_OPENED", "epoch": 2, "parent": msgspec.to_builtins(parent)}
 

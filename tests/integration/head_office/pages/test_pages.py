@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -84,7 +85,7 @@ class Story:
         self.log = Branch(location_id)
         self._first_seed = 1_000 * ord(location_id[-1])
 
-    def record(self, kind: str, hours: float, **fields: object) -> Story:
+    def record(self, kind: str, hours: float, **fields: Any) -> Story:
         seed = self._first_seed + len(self.log.lines)
         self.log.record([an_event(kind, seed=seed, occurred_at=hours_ago(hours), **fields)])
         return self

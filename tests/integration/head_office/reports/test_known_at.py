@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Engine, text
@@ -35,7 +35,7 @@ def set_clock(office: Engine, at: int) -> None:
         connection.execute(text(CLOCK.format(at)))
 
 
-def some(count: int, first: int = 1) -> list[object]:
+def some(count: int, first: int = 1) -> list[Any]:
     return [an_event(seed=first + number) for number in range(count)]
 
 

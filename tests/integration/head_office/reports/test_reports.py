@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +23,7 @@ from head_office.reports.event_list import EventFilter
 from head_office.reports.event_list import events as list_events
 from head_office.reports.freshness import freshness
 from head_office.reports.in_transit import in_transit
+from head_office.reports.known_at import SettledMoment
 from head_office.reports.variances import variances
 from shared import stock, wire
 from shared.events import Event
@@ -72,7 +74,7 @@ def test_stock_agrees_with_the_fold(pair: Engine, logs: dict[str, list[Event]], 
         told = stories(connection)
         for moment, cut in known:
             for as_of in moments:
-                report = group_stock.stock(connection, as_of=as_of, known_at=moment)
+                report = group_stock.stock(connection, as_of=as_of, known_at=SettledMoment(moment))
                 assert (report.cut.known_at, report.cut.sequences) == (moment, cut)
                 rows = {(row.location_id, row.item_id): row for row in report.rows}
                 assert len(rows) == len(report.rows)
@@ -99,9 +101,9 @@ def test_goods_are_conserved(pair: Engine, logs: dict[str, list[Event]], as_of: 
     with pair.connect() as connection, connection.begin() as transaction:
         known = shipped(connection, logs)
         for known_at in (None, *(moment for moment, _ in known)):
-            report = conservation(connection, as_of=as_of, known_at=known_at)
+            report = conservation(connection, as_of=as_of, known_at=known_at)  # type: ignore[arg-type]
             assert report.broken == []
-            on_its_way = in_transit(connection, as_of=as_of, known_at=known_at).rows
+            on_its_way = in_transit(connection, as_of=as_of, known_at=known_at).rows  # type: ignore[arg-type]
             for item in report.items:
                 assert sum(each.in_transit for each in on_its_way if each.item_id == item.item_id) == item.in_transit
         transaction.rollback()
@@ -113,10 +115,11 @@ def test_now_is_the_past_up_to_now(pair: Engine, logs: dict[str, list[Event]]) -
     with pair.connect() as connection, connection.begin() as transaction:
         shipped(connection, logs)
         current = group_stock.stock(connection)
-        past = group_stock.stock(connection, known_at=now(connection))
+        past = group_stock.stock(connection, known_at=now(connection))  # type: ignore[arg-type]
         assert current.rows == past.rows
         assert {each.transfer_id: each.in_transit for each in in_transit(connection).rows} == {
-            each.transfer_id: each.in_transit for each in in_transit(connection, known_at=now(connection)).rows
+            each.transfer_id: each.in_transit
+            for each in in_transit(connection, known_at=now(connection)).rows  # type: ignore[arg-type]
         }
         for row in current.rows:
             why = explanations.explain(connection, row.location_id, row.item_id)
@@ -127,7 +130,7 @@ def test_now_is_the_past_up_to_now(pair: Engine, logs: dict[str, list[Event]]) -
                 row.recount,
                 row.unit,
             )
-            told = [each.event.sequence for each in [*why.steps, *why.not_counted]]
+            told = [each.event.sequence for each in [*why.steps, *why.not_counted]]  # type: ignore[attr-defined]
             told += [why.start.event.sequence] if why.start else []
             assert sorted(told) == sorted(each.sequence for each in movements(connection, row.location_id, row.item_id))
             counts = variances(connection, location_ids=[row.location_id], item_id=row.item_id).rows
@@ -168,9 +171,9 @@ def test_variances_are_those_of_the_fold(pair: Engine, logs: dict[str, list[Even
                     expected[place, count.sequence] = before.on_hand
                 folded = stock.fold(story, as_of=as_of, known_through=cut[place])
                 sums[item] = sums.get(item, 0) + folded.variance
-            rows = variances(connection, known_at=known_at, limit=1_000).rows
+            rows = variances(connection, known_at=known_at, limit=1_000).rows  # type: ignore[arg-type]
             assert {(row.event.location_id, row.event.sequence): row.expected for row in rows} == expected
-            report = conservation(connection, as_of=as_of, known_at=known_at)
+            report = conservation(connection, as_of=as_of, known_at=known_at)  # type: ignore[arg-type]
             told = {each.item_id: each.terms["variance"] for each in report.items}
             assert {item: sums[item] for item in told} == told
             assert not any(total for item, total in sums.items() if item not in told)
@@ -188,7 +191,7 @@ def test_pages_of_stock(pair: Engine) -> None:
         for past in (None, now(connection)):
             rows, after = [], None
             while True:
-                page = group_stock.stock(connection, after=after, limit=5, known_at=past)
+                page = group_stock.stock(connection, after=after, limit=5, known_at=SettledMoment(past))  # type: ignore[arg-type]
                 rows += page.rows
                 after = page.next
                 if after is None:
@@ -210,7 +213,7 @@ def test_what_is_in_quarantine_marks_the_figures_it_may_touch(pair: Engine) -> N
         assert rows[PLACE, "bread"].flags == ("negative",)
         assert rows["BEY-02", "milk"].incomplete
         assert not any(row.incomplete for row in group_stock.stock(connection, location_ids=[PLACE], as_of=NOON).rows)
-        at = group_stock.stock(connection, known_at=received)
+        at = group_stock.stock(connection, known_at=SettledMoment(received))
         assert {(row.location_id, row.item_id) for row in at.rows if row.incomplete} == {(PLACE, "milk")}
         why = explanations.explain(connection, PLACE, "milk")
         assert why is not None
@@ -271,13 +274,13 @@ def test_what_came_out_of_quarantine_counts_from_then_on(office: Engine) -> None
     with office.connect() as connection:
         after = now(connection)
         for known_at, incomplete in ((before, True), (after, False)):
-            (row,) = group_stock.stock(connection, known_at=known_at).rows
+            (row,) = group_stock.stock(connection, known_at=known_at).rows  # type: ignore[arg-type]
             assert (row.on_hand, row.incomplete) == (1_000 if incomplete else 2_000, incomplete)
-            why = explanations.explain(connection, PLACE, "milk", known_at=known_at)
+            why = explanations.explain(connection, PLACE, "milk", known_at=known_at)  # type: ignore[arg-type]
             assert why is not None
             assert (why.on_hand, [each.event.sequence for each in why.steps]) == (row.on_hand, [1 if incomplete else 2])
             assert len(why.quarantined) == (2 if incomplete else 0)
-            report = conservation(connection, known_at=known_at)
+            report = conservation(connection, known_at=known_at)  # type: ignore[arg-type]
             assert (report.broken, [each.on_hand for each in report.items]) == ([], [row.on_hand])
 
 
@@ -345,9 +348,9 @@ def test_events_page_by_page_and_filtered(pair: Engine) -> None:
     with pair.connect() as connection:
         received = receipts(connection)
 
-        def told(**filters: object) -> list[tuple[str, int]]:
+        def told(**filters: Any) -> list[tuple[str, int]]:
             newest_first = bool(filters.pop("newest_first", False))
-            page = list_events(connection, received, EventFilter(**filters), newest_first=newest_first)  # type: ignore[arg-type]
+            page = list_events(connection, received, EventFilter(**filters), newest_first=newest_first)
             return [(each.event.location_id, each.event.sequence) for each in page.events]
 
         assert told() == [(PLACE, 1), (PLACE, 2), (PLACE, 3), (PLACE, 4), ("BEY-02", 1)]
@@ -390,7 +393,7 @@ def test_variance_by_now_beside_what_was_posted(office: Engine) -> None:
             (4_000, 4_000, 5_000),
             (3_500, 4_000, 4_000),
         ]
-        assert [each.expected for each in variances(connection, known_at=early).rows] == [5_000, 4_000]
+        assert [each.expected for each in variances(connection, known_at=SettledMoment(early)).rows] == [5_000, 4_000]
         page = variances(connection, limit=1)
         assert page.next is not None
         assert [each.counted for each in variances(connection, after=page.next).rows] == [3_500]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
@@ -71,7 +73,7 @@ def shipped(pair: Engine) -> Engine:
     return pair
 
 
-def tamper(office: Engine, statement: str, **values: object) -> None:
+def tamper(office: Engine, statement: str, **values: Any) -> None:
     """As somebody with the database's own rights might: the triggers that keep the log are switched off."""
     with office.begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))

@@ -126,9 +126,9 @@ def test_report_shows_what_is_in_transit(office: Engine, logs: dict[str, BranchL
     }
     with shipped(office, logs) as connection:
         for known_at in (None, now(connection)):
-            rows = in_transit(connection, known_at=known_at).rows
+            rows = in_transit(connection, known_at=known_at).rows  # type: ignore[arg-type]
             assert {(row.transfer_id, row.item_id): row.in_transit for row in rows} == expected
-            items = conservation(connection, known_at=known_at).items
+            items = conservation(connection, known_at=known_at).items  # type: ignore[arg-type]
             for item in items:
                 found = [sums(logs, transfer_id) for transfer_id in TRANSFERS]
                 assert item.in_transit == sum(each.in_transit.get(item.item_id, 0) for each in found)

@@ -141,7 +141,7 @@ def test_a_command_with_head_office_away_warns_on_standard_error(folder: Path) -
 def test_a_command_whose_key_head_office_refuses_warns_on_standard_error(
     folder: Path, office: tuple[OfficeModel, str]
 ) -> None:
-    office[0]._answer = lambda _request, _path: httpx.Response(  # type: ignore[method-assign]
+    office[0]._answer = lambda _request, _path: httpx.Response(  # type: ignore[assignment, method-assign]
         401, json={"code": "unauthenticated", "title": "No valid key"}
     )
     done = run_larder("transfer", "list", "--dir", folder, "--json")
@@ -152,7 +152,7 @@ def test_a_command_whose_key_head_office_refuses_warns_on_standard_error(
 
 def test_a_key_that_head_office_refuses(tmp_path: Path, office: tuple[OfficeModel, str], pg_database: str) -> None:
     model, url = office
-    model._answer = lambda _request, _path: httpx.Response(  # type: ignore[method-assign]
+    model._answer = lambda _request, _path: httpx.Response(  # type: ignore[assignment, method-assign]
         401, json={"code": "unauthenticated", "title": "No valid key"}
     )
     done = run_larder(
@@ -187,7 +187,7 @@ def test_a_transfer_asked_for_until_it_is_answered_is_one(
 ) -> None:
     """Whatever becomes of the answers, at an address too, where no --dir keeps what was asked."""
     del served
-    monkeypatch.setitem(ServiceClient.__init__.__kwdefaults__, "sleep", lambda _seconds: None)
+    monkeypatch.setitem(ServiceClient.__init__.__kwdefaults__, "sleep", lambda _seconds: None)  # type: ignore[arg-type]
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     running = running_file.read(folder)
     assert running is not None
@@ -195,7 +195,7 @@ def test_a_transfer_asked_for_until_it_is_answered_is_one(
         place = ("--url", proxy.url, "--key", running.key)
 
         def command(*arguments: str) -> Result:
-            return CliRunner().invoke(app, ["transfer", *arguments, *place, "--json"], catch_exceptions=False)
+            return CliRunner().invoke(app, ["transfer", *arguments, *place, "--json"], catch_exceptions=False)  # type: ignore[return-value]
 
         def created() -> set[str]:
             return {each["transfer_id"] for each in json.loads(command("list").stdout)["items"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from random import Random
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -97,7 +98,7 @@ def test_the_holder_of_a_lost_lease_writes_nothing(bench: Bench) -> None:
         assert lease.acquire(connection, "three", LENGTH, ["t1"]) == {}  # it is still the second one's
 
 
-def _fields(record: object) -> dict[str, object]:
+def _fields(record: object) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__struct_fields__}  # type: ignore[attr-defined]
 
 
@@ -109,7 +110,7 @@ def test_the_race_forced_the_old_holder_writes_while_it_is_being_taken_over(benc
     move = plan(bench.record(), 0, bench.clock.now(), Policy())
     assert move is not None
     bench.clock.turn(11)
-    written: list[object] = []
+    written: list[Any] = []
 
     def old_holder() -> None:
         with bench.engine.begin() as connection:
@@ -211,7 +212,7 @@ def test_tokens_only_grow_whoever_drives(bench: Bench, seed: int) -> None:
     highest: dict[str, int] = {}
     for _ in range(80):
         worker = random.choice(workers)
-        random.choice([worker.step, lambda w=worker: w.round(sweep=True), worker.send, lambda w=worker: w.poll(0)])()
+        random.choice([worker.step, lambda w=worker: w.round(sweep=True), worker.send, lambda w=worker: w.poll(0)])()  # type: ignore[misc]
         if random.random() < 0.3:
             bench.clock.turn(random.choice([1, 6, 11]))
         if random.random() < 0.3:

@@ -96,7 +96,7 @@ def play(bench: Bench, history: Callable[[Bench, CoordinatorWorker], None], wire
 
 @pytest.mark.parametrize("history", ENDS, ids=lambda history: history.__name__)
 def test_killed_anywhere(bench: Bench, history: Callable[[Bench, CoordinatorWorker], None]) -> None:
-    end, at_source, at_destination = ENDS[history]
+    end, at_source, at_destination = ENDS[history]  # type: ignore[index]
     wire = Tripwire(bench)
     assert play(bench, history, wire) == 1
     points = wire.passed

@@ -59,7 +59,7 @@ def wrong_computers(draw: st.DrawFn) -> tuple[list[ClockRun], list[int], list[in
     The runs, when events were recorded and when they truly were, the correction, and how long it stood before that.
     """
     ahead = draw(st.integers(15, 4_000)) * DAY
-    true_time, runs, recorded, truly = NOON, [], [], []
+    true_time, runs, recorded, truly = NOON, [], [], []  # type: ignore[var-annotated]
     for number, wrong_by in enumerate([0, *[ahead] * draw(st.integers(1, 4))]):
         true_time += draw(st.integers(1, 10)) * DAY
         kind = RunKind.JUMP if number == 1 else RunKind.START

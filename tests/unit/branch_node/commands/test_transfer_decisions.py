@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -127,7 +128,7 @@ def test_an_instruction_without_lines_is_refused() -> None:
     assert answer(type(bare)(**{**_fields(bare), "lines": ()}), NOTHING_YET, shelf().get)[0].reason == "no-lines"
 
 
-def _fields(instruction: Instruction) -> dict[str, object]:
+def _fields(instruction: Instruction) -> dict[str, Any]:
     return {name: getattr(instruction, name) for name in instruction.__struct_fields__}
 
 
@@ -182,7 +183,7 @@ def test_what_was_lost_is_not_received_again() -> None:
         ({"step": IN}, "A"),
     ],
 )
-def test_an_instruction_that_went_astray_is_nobodys(changes: dict[str, object], here: str) -> None:
+def test_an_instruction_that_went_astray_is_nobodys(changes: dict[str, Any], here: str) -> None:
     right = asked(OUT)
     check_site(right, "A")
     check_site(asked(IN), "B")

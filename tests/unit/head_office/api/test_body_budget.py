@@ -35,7 +35,7 @@ async def hold(room: Bodies, request: Request, until: asyncio.Event, entered: Ca
 
 def test_one_that_does_not_fit_waits_and_holds_up_those_behind_it() -> None:
     async def run() -> None:
-        room, inside = Bodies(100, 100), []
+        room, inside = Bodies(100, 100), []  # type: ignore[var-annotated]
         first, others = asyncio.Event(), asyncio.Event()
         tasks = [asyncio.create_task(hold(room, a_request(b"a" * 60), first, inside.append))]
         await asyncio.sleep(0)

@@ -63,7 +63,7 @@ class Owner:
 
 @contextmanager
 def owner(installation: Installation, directory: Path, *flags: str) -> Iterator[Owner]:
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # type: ignore[call-overload]
         [installation.python, "-m", "tests.support.cluster_owner", directory, installation.binaries, *flags],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -236,7 +236,7 @@ def test_ctrl_c_reaches_the_owner_only(installation: Installation, directory: Pa
 
 def test_a_start_that_was_killed_half_way_is_begun_again(installation: Installation, directory: Path) -> None:
     command = [installation.python, "-m", "tests.support.cluster_owner", directory, installation.binaries]
-    half_way = subprocess.Popen(
+    half_way = subprocess.Popen(  # type: ignore[call-overload]
         command, env=dict(installation.environment), cwd=installation.home, **installation.popen_arguments()
     )
     wait_until((directory / "pgdata.new").exists, what="initdb to be at work")

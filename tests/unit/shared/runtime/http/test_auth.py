@@ -225,11 +225,11 @@ def test_the_header(authenticator: Authenticator, keys: Keys, header: str | None
     request = Request({"type": "http", "headers": headers, "client": ("10.0.0.1", 5)})
     dependency = authenticator.require(Role.STAFF)
     if status == 200:
-        assert asyncio.run(dependency(request)).key_id == key.key_id
+        assert asyncio.run(dependency(request)).key_id == key.key_id  # type: ignore[arg-type]
         with pytest.raises(Problem) as caught:
-            asyncio.run(authenticator.require(Role.ADMIN)(request))
+            asyncio.run(authenticator.require(Role.ADMIN)(request))  # type: ignore[arg-type]
         assert caught.value.status == 403
     else:
         with pytest.raises(Problem) as caught:
-            asyncio.run(dependency(request))
+            asyncio.run(dependency(request))  # type: ignore[arg-type]
         assert caught.value.status == status

@@ -159,7 +159,7 @@ def test_types_that_would_not_be_read_strictly_are_refused_when_declared() -> No
         Annotated[int, msgspec.Meta(ge=0)],
     ):
         with pytest.raises(TypeError):
-            StrictDecoder(target, max_bytes=10)
+            StrictDecoder(target, max_bytes=10)  # type: ignore[arg-type]
 
 
 def test_structs_that_cannot_be_counted_are_still_read_exactly() -> None:

@@ -93,7 +93,7 @@ def test_no_session(sessions: Sessions, cookie: str) -> None:
     browser.cookie = cookie
     assert browser.session() is None
     with pytest.raises(Problem) as caught:
-        asyncio.run(sessions.require()(browser.request()))
+        asyncio.run(sessions.require()(browser.request()))  # type: ignore[arg-type]
     assert caught.value.status == 401
 
 
@@ -129,9 +129,9 @@ def test_their_number_is_bounded_and_the_longest_unused_goes(keys: Keys, session
 def test_roles(keys: Keys, sessions: Sessions) -> None:
     browser = Browser(sessions)
     browser.login(keys.add(Role.VIEWER).text)
-    assert asyncio.run(sessions.require(Role.VIEWER)(browser.request())).principal.role == Role.VIEWER
+    assert asyncio.run(sessions.require(Role.VIEWER)(browser.request())).principal.role == Role.VIEWER  # type: ignore[arg-type]
     with pytest.raises(Problem) as caught:
-        asyncio.run(sessions.require(Role.MANAGER)(browser.request()))
+        asyncio.run(sessions.require(Role.MANAGER)(browser.request()))  # type: ignore[arg-type]
     assert caught.value.status == 403
 
 
