@@ -36,11 +36,12 @@ GROUPS: tuple[Group, ...] = (
     TRANSFERS_GROUP,
     BODIES_GROUP,
 )
+EVERY_ROW = (*ROWS, *BODIES_ROWS, *MEMORY_ROWS)
 
 
 def main() -> int:
     options = _options()
-    rows = [row for row in (*ROWS, *BODIES_ROWS, *MEMORY_ROWS) if _chosen(row, options.only)]
+    rows = [row for row in EVERY_ROW if _chosen(row, options.only)]
     if not rows:
         print(f"no row is named like {', '.join(options.only)}; --list names them", file=sys.stderr)
         return 2
@@ -99,9 +100,9 @@ def _measure(
         console.print(line, markup=False, highlight=False)
 
     outcomes: dict[str, Outcome] = {}
-    with Bench(folder, quick=options.quick, say=say) as bench:
+    with Bench(folder, divisor=10 if options.quick else 1, say=say) as bench:
         for group in GROUPS:
-            wanted = _wanted(group, rows, yardsticks_only=options.yardsticks)
+            wanted = wanted_of(group, rows, yardsticks_only=options.yardsticks)
             if wanted:
                 console.print(f"{group.name}: {', '.join(sorted(wanted))}", style="bold", highlight=False)
                 rounds = options.rounds or (min(group.rounds, 3) if options.quick else group.rounds)
@@ -112,7 +113,7 @@ def _measure(
     return outcomes, bench.spins
 
 
-def _wanted(group: Group, rows: list[Row], *, yardsticks_only: bool) -> set[str]:
+def wanted_of(group: Group, rows: list[Row], *, yardsticks_only: bool) -> set[str]:
     """The contenders that the rows need of a group."""
     usual = {contender for name, contender in (each.contender for each in USUAL.values()) if name == group.name}
     sides = [side for row in rows if row.group == group.name for side in (row.ours, row.yardstick) if side is not None]

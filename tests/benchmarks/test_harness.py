@@ -23,7 +23,7 @@ ROW = next(row for row in ROWS if row.name == "append-http")
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    with Bench(tmp_path, quick=True, say=lambda line: None) as opened:
+    with Bench(tmp_path, divisor=10, say=lambda line: None) as opened:
         yield opened
 
 

@@ -16,7 +16,9 @@ from tests.support.strict_skips import docker_answers
 
 ENVIRONMENT = "LARDER_TEST_DATABASE_URL"
 EMBEDDED = "embedded"  # as the URL: pass Docker over
+IMAGE_SETTING = "LARDER_TEST_POSTGRES_IMAGE"
 IMAGE = "postgres:17"
+"""The image of the container, where the setting names no other."""
 # Only the machine's crash could tell the difference, and no test crashes the machine.
 FAST = {"fsync": "off", "full_page_writes": "off"}
 OPTIONS = {"max_connections": "300", "wal_level": "logical"}
@@ -98,12 +100,17 @@ def database_server(folder: Path) -> Iterator[Databases]:
         shutil.rmtree(folder)
 
 
+def container_image() -> str:
+    """The image that the tests' PostgreSQL runs from, where a Docker engine answers: a mirror's, or another version."""
+    return os.environ.get(IMAGE_SETTING) or IMAGE
+
+
 @contextmanager
 def _container() -> Iterator[str]:
     from testcontainers.community.postgres import PostgresContainer
 
     settings = [part for name, value in (FAST | OPTIONS).items() for part in ("-c", f"{name}={value}")]
-    with PostgresContainer(IMAGE, driver="psycopg").with_command(settings) as container:
+    with PostgresContainer(container_image(), driver="psycopg").with_command(settings) as container:
         yield container.get_connection_url()
 
 

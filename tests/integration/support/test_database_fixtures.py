@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import psycopg
+import pytest
 import sqlalchemy as sa
 
-from tests.support.databases import IMAGE, Databases, _container
+from tests.support.databases import IMAGE, IMAGE_SETTING, Databases, _container, container_image
 from tests.support.strict_skips import require_docker
 
 
@@ -66,3 +67,10 @@ def test_a_container_serves_where_docker_answers() -> None:
         databases = Databases(url, fast=True)
         with databases.fresh(prepare) as copy:
             assert run(copy, "SELECT jars FROM shelf") == [(7,)]
+
+
+def test_the_image_of_the_container_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(IMAGE_SETTING, raising=False)
+    assert container_image() == IMAGE
+    monkeypatch.setenv(IMAGE_SETTING, "registry.example/postgres:16")
+    assert container_image() == "registry.example/postgres:16"
