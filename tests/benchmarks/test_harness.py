@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.__main__ import GROUPS
+from tests.benchmarks.__main__ import EVERY_ROW, GROUPS
 from tests.benchmarks.harness import Bench, Contender, Group, Measured, Outcome, run_group
 from tests.benchmarks.load import drive, drive_one, request
 from tests.benchmarks.report import as_json
-from tests.benchmarks.rows import MEMORY_ROWS, ROWS, SLOWEST, USUAL, USUAL_SYNC, read, slow_yardsticks
+from tests.benchmarks.rows import ROWS, SLOWEST, USUAL, USUAL_SYNC, read, slow_yardsticks
 from tests.benchmarks.sample import event_body, now_micros, sealed_log
 from tests.benchmarks.serving import yard_server
 
@@ -98,9 +98,9 @@ def test_contenders_take_turns_and_one_that_fails_is_left_out(bench: Bench) -> N
 
 
 def test_rows_and_groups_fit() -> None:
-    names = [row.name for row in (*ROWS, *MEMORY_ROWS)]
+    names = [row.name for row in EVERY_ROW]
     assert len(set(names)) == len(names)
-    assert {row.group for row in ROWS} == {group.name for group in GROUPS}
+    assert {row.group for row in EVERY_ROW} - {"memory"} == {group.name for group in GROUPS}
     measured = {(row.group, side[0]) for row in ROWS for side in (row.ours, row.yardstick) if side is not None}
     assert {usual.contender for usual in USUAL.values()} <= measured
 

@@ -34,7 +34,7 @@ class HotRow:
             connection.execute("INSERT INTO stock VALUES ('item-0001', %s)", [START])
         self._script = bench.new_folder("hot") / "deduct.sql"
         self._script.write_text("UPDATE stock SET quantity = quantity - 1000 WHERE item_id = 'item-0001';\n")
-        self._each = bench.scale(10_000) // CLIENTS
+        self._each = max(1, bench.scale(10_000) // CLIENTS)
 
     def update(self) -> Figures:
         """Deduct, checking that none was lost. Updates a second, connecting not counted."""

@@ -251,7 +251,7 @@ def test_an_event_in_quarantine_marks_variances_goods_in_transit_and_an_item_of_
         salt = rows[PLACE, "salt"]
         assert (salt.on_hand, salt.codes, salt.unit, salt.flags) == (0, ("salt",), None, ("incomplete",))
         assert group_stock.stock(connection, item_ids=["salt"]).rows == [salt]
-        assert group_stock.stock(connection, item_ids=["salt"], known_at=now(connection)).rows == [salt]
+        assert group_stock.stock(connection, item_ids=["salt"], known_at=SettledMoment(now(connection))).rows == [salt]
         assert rows["BEY-02", "bread"].incomplete
         assert {row.transfer_id: row.incomplete for row in in_transit(connection).rows} == {"t-1": True, "t-2": False}
     there.scrawl([b"?"]).ship(pair)
