@@ -206,11 +206,9 @@ class _OfficePages:
                 limit=TRANSFERS_SHOWN + 1,
             )
             rows = report.rows[:TRANSFERS_SHOWN]
-            open_ones = [
-                each
-                for location in visible
-                for each in instructions.page(connection, location.location_id, 0, ASKED_SHOWN).instructions
-            ]
+            open_ones = instructions.open_instructions(
+                connection, [location.location_id for location in visible], ASKED_SHOWN
+            )
             names = _names(
                 connection,
                 [*(row.item_id for row in rows), *(line.item_id for each in open_ones for line in each.lines)],

@@ -194,3 +194,23 @@ def page(connection: Connection, location_id: str, after: int, limit: int = MAX_
         return InstructionPage([], 0)
     found = [msgspec.structs.replace(_decode(row.body), number=row.number) for row in rows if row.number is not None]
     return InstructionPage(found, found[-1].number if len(found) == limit else rows[0].last)
+
+
+_OPEN: Final = text(
+    f"""
+    SELECT open.number, open.body
+    FROM unnest(CAST(:locations AS text[])) AS wanted (location_id)
+    CROSS JOIN LATERAL (
+        SELECT number, body FROM instruction
+        WHERE instruction.location_id = wanted.location_id AND NOT {_ANSWERED}
+        ORDER BY number LIMIT :each OFFSET 0
+    ) AS open
+    ORDER BY wanted.location_id, open.number
+    """
+)
+
+
+def open_instructions(connection: Connection, location_ids: Sequence[str], each: int) -> list[Instruction]:
+    """The oldest open instructions of these locations, at most `each` of a location, by location and number."""
+    rows = connection.execute(_OPEN, {"locations": sorted(location_ids), "each": each})
+    return [msgspec.structs.replace(_decode(row.body), number=row.number) for row in rows]

@@ -1,0 +1,110 @@
+"""Every GET of head office, pages too, takes as many statements at 300 locations as at 3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, event
+from starlette.testclient import TestClient
+
+from head_office.catalogue import api_keys, items, locations
+from head_office.main import HeadOfficeService, build
+from head_office.settings import HeadOfficeSettings
+from head_office.transfers import instructions
+from shared.events import Definition
+from shared.messages import (
+    CatalogueItem,
+    CatalogueLocation,
+    Instruction,
+    InstructionLine,
+    InstructionStep,
+    ReorderLevel,
+)
+from tests.integration.head_office.api.test_access import TABLE
+from tests.integration.head_office.api.test_database_away import StandingClock
+from tests.integration.head_office.conftest import PLACES, WHO, Api
+from tests.support.branch_log import BranchLog
+from tests.support.waiting import wait_until
+
+PAGES = ("/stock", "/stock?q=milk", "/explain?location_id=BEY-01&item_id=milk", "/transfers")
+LINES = (InstructionLine(1, "milk", 1_000, "l"),)
+
+
+def fill(office: Engine, numbers: range) -> None:
+    """Give each location stock, a count, a transfer on its way, an instruction, a level, and an item of its own."""
+    with office.begin() as connection:
+        items.put(connection, [CatalogueItem(item_id="milk", name="Milk", unit="l")])
+    for number in numbers:
+        name = PLACES[number] if number < len(PLACES) else f"SHOP-{number:03d}"
+        log = BranchLog(name)
+        log.record("ITEM_DEFINED", item_id=f"own-{number}", definition=Definition(name="Own", unit="l"))
+        log.record("PURCHASE_RECEIVED", quantity=5_000)
+        log.record("STOCKTAKE", counted=4_000, expected=5_000)
+        log.record("TRANSFER_OUT", transfer_id=f"t-{number}", transfer_line=1, quantity=1_000)
+        asked = Instruction(
+            transfer_id=f"t-{number}", step=InstructionStep.IN, token=1, location_id=name,
+            source="BEY-02" if name == "BEY-01" else "BEY-01", destination=name, lines=LINES,
+        )  # fmt: skip
+        with office.begin() as connection:
+            if number >= len(PLACES):
+                place = CatalogueLocation(location_id=name, name=name, timezone="UTC", day_start=0)
+                locations.add(connection, place)
+            log.ship(connection)
+            instructions.put(connection, [asked])
+            level = ReorderLevel(location_id=name, item_id="milk", level=9_000, target=9_000)
+            items.put_reorder_levels(connection, [level])
+
+
+@contextmanager
+def counted(service: HeadOfficeService) -> Iterator[list[str]]:
+    ran: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        ran.append(statement)
+
+    event.listen(service.engine, "before_cursor_execute", note)
+    try:
+        yield ran
+    finally:
+        event.remove(service.engine, "before_cursor_execute", note)
+
+
+def statements(api: Api, service: HeadOfficeService) -> dict[str, int]:
+    """How many statements each GET takes, once its key is known."""
+    signed = api.client.post("/sign-in", data={"key": api.keys["manager"], "next": "/stock"})
+    assert signed.status_code == 200, signed.text
+    found: dict[str, int] = {}
+    gets = [
+        (path, "branch" if "branch" in allowed else sorted(allowed)[0]) for m, path, _, allowed in TABLE if m == "GET"
+    ]
+    for path, who in [*gets, *((page, None) for page in PAGES)]:
+        for _ in range(2):
+            with counted(service) as ran:
+                answer = api.client.get(path) if who is None else api.call(who, "GET", path)
+            assert answer.status_code == 200, (path, answer.text)
+        found[path] = len(ran)
+    return found
+
+
+@pytest.fixture
+def service(office_url: str, tmp_path: Path) -> HeadOfficeService:
+    settings = HeadOfficeSettings(dir=tmp_path, database_url=SecretStr(office_url), threads=4, ingests=2)
+    return build(settings, StandingClock())
+
+
+def test_a_route_takes_as_many_statements_at_300_locations_as_at_3(office: Engine, service: HeadOfficeService) -> None:
+    with office.begin() as connection:
+        keys = {who: api_keys.issue(connection, role, place).text for who, (role, place) in WHO.items()}
+    fill(office, range(3))
+    with TestClient(service.app, base_url="https://testserver", raise_server_exceptions=False) as client:
+        wait_until(lambda: client.get("/readyz").status_code == 200, what="head office")
+        api = Api(client, keys)
+        few = statements(api, service)
+        fill(office, range(3, 300))
+        many = statements(api, service)
+    assert many == few
+    assert max(many.values()) <= 20, many
