@@ -11,7 +11,6 @@ from typing import Final
 from uuid import UUID
 
 import httpx
-from apscheduler.schedulers.background import BackgroundScheduler
 from fastapi import FastAPI
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
@@ -38,6 +37,7 @@ from shared.runtime.problems import Recorded
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, get_logger
+from shared.runtime.timers import Timers
 
 log = get_logger("larder.node")
 
@@ -89,7 +89,7 @@ class Node:
         self._transport = transport
         self._agent: SyncAgent | None = None
         self._witness: Witness | None = None
-        self._scheduler: BackgroundScheduler | None = None
+        self._timers = Timers(self.telemetry)
         self._prefetch: ThreadPoolExecutor | None = None
         self._clients: list[ServiceClient] = []
         self._opened = False
@@ -228,11 +228,8 @@ class Node:
             self.writer.on_commit(self._committed)
             self._agent.start()
         if self._witness is not None:
-            self._scheduler = BackgroundScheduler(timezone="UTC")
-            self._scheduler.add_job(
-                self._witness.keep, "interval", seconds=KEEP_WITNESS_EVERY, coalesce=True, max_instances=1
-            )
-            self._scheduler.start()
+            self._timers.every(KEEP_WITNESS_EVERY, "witness", self._witness.keep)
+            self._timers.start()
 
     def _committed(self, _head: Head) -> None:
         if self._agent is not None:
@@ -249,7 +246,7 @@ class Node:
         if not status.recording:
             return status.detail
         witness = None if self._witness is None else self._witness.problem
-        return self.writer.failing() or witness
+        return self.writer.failing() or self._timers.problem() or witness
 
     def unshipped(self) -> int:
         """How many events head office has not acknowledged."""
@@ -258,9 +255,7 @@ class Node:
 
     def stop(self) -> None:
         """Stop the threads, commit the queued commands, close the database (which checkpoints it). Idempotent."""
-        if self._scheduler is not None:
-            self._scheduler.shutdown(wait=True)
-            self._scheduler = None
+        self._timers.stop(wait=True)
         if self._agent is not None:
             self._agent.stop()
         if self._prefetch is not None:

@@ -24,6 +24,7 @@ from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.server import run_service
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, configure_logging
+from shared.runtime.timers import Timers
 from transfer_coordinator.api.transfer_routes import TransferApi, add_routes
 from transfer_coordinator.database.connections import DATABASE
 from transfer_coordinator.database.schema import MIGRATIONS, VERSION_TABLE
@@ -92,7 +93,7 @@ def build(
 
     local_key = f"lk_{LOCAL}_{secrets.token_urlsafe(32)}"
     catalogue = Catalogue(engine, client(), clock, own_key=key, local_key=local_key)
-    authenticator = Authenticator(catalogue, clock)
+    authenticator = Authenticator(catalogue, clock, known=catalogue.holds)
     catalogue.keys_changed = authenticator.invalidate
     worker = CoordinatorWorker(
         engine,
@@ -103,7 +104,8 @@ def build(
         telemetry=telemetry,
         policy=policy or Policy(lease=settings.lease_seconds, ask_again=settings.ask_again_seconds),
     )
-    runner = Runner(worker, catalogue)
+    timers = Timers(telemetry)
+    runner = Runner(worker, catalogue, timers)
     app = build_app(
         title="Larder transfer coordinator",
         version=version("larder"),
@@ -113,6 +115,7 @@ def build(
         ready={
             "database": lambda: _schema_problem(engine),
             "threads": runner.problem,
+            "timers": timers.problem,
             "catalogue": lambda: _catalogue_problem(catalogue),
         },
         on_start=[runner.start],

@@ -25,7 +25,7 @@ SHARED = {
 }  # fmt: skip
 RUNTIME = {
     "client", "clock", "csv_table", "database_url", "decimal_comma", "nearest_codes", "problems", "retry", "settings",
-    "telemetry", "http", "database", "postgres", "cli", "pages",
+    "telemetry", "timers", "http", "database", "postgres", "cli", "pages",
 }  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
 # else. A line may import from the lines above it and from itself; folders of one line do not import each other.
@@ -40,7 +40,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "shared/runtime": (
         ("database_url",),
         ("clock", "csv_table", "decimal_comma", "nearest_codes", "problems", "retry", "settings", "telemetry"),
-        ("client", "database"),
+        ("client", "database", "timers"),
         ("http", "postgres"),
         ("cli", "pages"),
     ),

@@ -104,6 +104,10 @@ class Catalogue:
                 found = self.known().keys.get(key_id)
         return found
 
+    def holds(self, key_id: str) -> bool:
+        """Whether a key is in memory, so that `lookup` asks nobody."""
+        return key_id in self._own or (self._known is not None and key_id in self._known.keys)
+
     @property
     def loaded(self) -> GroupCatalogue | None:
         """The catalogue in memory, or None before it was first read from the database. Reads nothing."""

@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from apscheduler.schedulers.background import BackgroundScheduler
-
 from shared.runtime.problems import Problem
 from shared.runtime.telemetry import get_logger
+from shared.runtime.timers import Timers
 from transfer_coordinator.office.group_catalogue import Catalogue
 from transfer_coordinator.worker.worker import CoordinatorWorker
 
@@ -42,14 +41,15 @@ STOP_SECONDS: Final = 10.0
 class Runner:
     """The threads of one worker."""
 
-    def __init__(self, worker: CoordinatorWorker, catalogue: Catalogue) -> None:
+    def __init__(self, worker: CoordinatorWorker, catalogue: Catalogue, timers: Timers) -> None:
         self._worker = worker
-        self._catalogue = catalogue
+        self._timers = timers
         self._stopping = threading.Event()
         self._failure: str | None = None
-        self._scheduler: BackgroundScheduler | None = None
         self._swept_at = float("-inf")
         self._threads: dict[str, threading.Thread] = {}
+        timers.every(SWEEP_SECONDS, "sweep", worker.round_queue.wake)
+        timers.every(CATALOGUE_SECONDS, "catalogue", catalogue.refresh)
 
     @property
     def running(self) -> bool:
@@ -67,20 +67,12 @@ class Runner:
             thread = threading.Thread(target=self._run, args=(name, step), name=f"larder-{name}", daemon=True)
             self._threads[name] = thread
             thread.start()
-        scheduler = BackgroundScheduler(daemon=True, timezone="UTC")
-        scheduler.add_job(self._worker.round_queue.wake, "interval", seconds=SWEEP_SECONDS, coalesce=True)
-        scheduler.add_job(
-            self._pull, "interval", seconds=CATALOGUE_SECONDS, coalesce=True, max_instances=1, misfire_grace_time=None
-        )
-        scheduler.start()
-        self._scheduler = scheduler
+        self._timers.start()
 
     def stop(self) -> None:
         """Stop the threads after their current step, and release the leases."""
         self._stopping.set()
-        scheduler, self._scheduler = self._scheduler, None
-        if scheduler is not None:
-            scheduler.shutdown(wait=False)
+        self._timers.stop()
         self._worker.round_queue.close()
         self._worker.send_queue.close()
         for name in ("decide", "send"):
@@ -141,9 +133,3 @@ class Runner:
             return
         worker.send_queue.wait(IDLE_WAIT)
         worker.send()
-
-    def _pull(self) -> None:
-        try:
-            self._catalogue.refresh()
-        except Problem as problem:
-            log.warning("the catalogue cannot be kept now", why=str(problem))

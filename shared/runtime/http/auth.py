@@ -116,8 +116,16 @@ class Authenticator:
     """
 
     def __init__(
-        self, store: KeyStore, clock: Clock, *, remember: float = 2.0, remembered: int = 1_000, attempts: int = 30
+        self,
+        store: KeyStore,
+        clock: Clock,
+        *,
+        remember: float = 2.0,
+        remembered: int = 1_000,
+        attempts: int = 30,
+        known: Callable[[str], bool] = lambda _key_id: False,
     ) -> None:
+        self._known = known
         self._store = store
         self._clock = clock
         self._remember = remember
@@ -179,7 +187,9 @@ class Authenticator:
 
     async def look_up(self, text: str, address: str) -> Principal:
         """``authenticate`` in a thread, for routes on the event loop."""
-        limiter = self._expired if digest_of(text) in self._cache else self._unknown
+        key_id = key_id_of(text)
+        at_once = digest_of(text) in self._cache or (key_id is not None and self._known(key_id))
+        limiter = self._expired if at_once else self._unknown
         return await to_thread.run_sync(self.authenticate, text, address, limiter=limiter)
 
     def require(self, *roles: Role) -> Callable[[Request], Awaitable[Principal]]:

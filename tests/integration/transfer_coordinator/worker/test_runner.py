@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from shared.runtime.problems import DATABASE_BUSY
+from shared.runtime.telemetry import Telemetry
+from shared.runtime.timers import Timers
 from tests.integration.transfer_coordinator.conftest import Bench, create
 from tests.support.waiting import wait_until
 from transfer_coordinator.office.group_catalogue import Catalogue
@@ -29,7 +31,7 @@ class NoCatalogue(Catalogue):
 @pytest.fixture
 def runner(bench: Bench) -> Iterator[tuple[CoordinatorWorker, Runner]]:
     worker = bench.worker()
-    made = Runner(worker, NoCatalogue())
+    made = Runner(worker, NoCatalogue(), Timers(Telemetry("test")))
     yield worker, made
     made.stop()
 

@@ -1,0 +1,61 @@
+"""Timers: a job that raises is seen, runs again, and is forgotten once it succeeds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from shared.runtime.telemetry import Telemetry
+from shared.runtime.timers import Timers
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def shown(telemetry: Telemetry) -> str:
+    return telemetry.exposition().decode()
+
+
+def test_a_job_that_raises_is_in_metrics_and_problem_until_it_succeeds() -> None:
+    telemetry = Telemetry("test")
+    timers = Timers(telemetry)
+    broken = threading.Event()
+    broken.set()
+    ran = threading.Semaphore(0)
+
+    def job() -> None:
+        ran.release()
+        if broken.is_set():
+            raise LookupError("the disk is gone")
+
+    timers.every(0.02, "backup", job)
+    timers.every(0.02, "other", lambda: None)
+    assert 'larder_timer_failures_total{job="backup"} 0.0' in shown(telemetry)
+    timers.start()
+    try:
+        wait_until(timers.problem, what="the failure")
+        assert timers.problem() == "backup failed: LookupError: the disk is gone"
+        # It goes on being run.
+        assert ran.acquire(timeout=5)
+        assert ran.acquire(timeout=5)
+        broken.clear()
+        wait_until(lambda: timers.problem() is None, what="the next success")
+    finally:
+        timers.stop(wait=True)
+    assert 'larder_timer_failures_total{job="backup"} 0.0' not in shown(telemetry)
+    assert 'larder_timer_failures_total{job="other"} 0.0' in shown(telemetry)
+
+
+def test_without_a_job_nothing_is_started() -> None:
+    timers = Timers(Telemetry("test"))
+    timers.start()
+    timers.stop()
+    assert timers.problem() is None
