@@ -109,7 +109,7 @@ def run(program: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         ("problem", 1, ["twice", "conflict", "Look first."]),
         ("setting", 2, ["the setting 'port' is wrong"]),
         ("postgres", 1, ["no PostgreSQL found"]),
-        ("disk", 1, ["No space left on device"]),
+        ("disk", 1, ["The disk is full", "Make room on the disk"]),
         ("bug", 1, ["KeyError", "surprise", "larder --debug"]),
         ("interrupt", 130, []),
     ],
