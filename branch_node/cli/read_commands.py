@@ -126,7 +126,8 @@ def status(directory: Directory = None, as_json: AsJson = False) -> None:
     head, shipping, unshipped = answer["head"], answer["shipping"], answer["unshipped"]
     well = shipping["state"] in {"OK", "NO_HEAD_OFFICE", "STOPPED"}
     state = Text(_STATES.get(shipping["state"], shipping["state"]), style="green" if well else "bold red")
-    clock = "" if answer["clock_confirmed"] else Text("not confirmed: the computer's clock jumped", style="bold red")
+    doubt = Text("not confirmed: the computer's clock jumped; see 'larder branch clock show'", style="bold red")
+    clock = "" if answer["clock_confirmed"] else doubt
     rows = [
         ("Location", f"{answer['location_id']}  {answer['name']}  ({answer['timezone']})"),
         ("Recording", "yes" if answer["recording"] else Text("NO: nothing is recorded", style="bold red")),

@@ -115,6 +115,16 @@ def test_a_new_key_is_issued_while_the_node_serves(branch: Branch) -> None:
     assert branch.init("--new-key")["key"] != key
 
 
+def test_an_area_that_is_missing_in_a_count_is_named(branch: Branch) -> None:
+    branch.with_milk()
+    branch.run("count", "milk=1", "--count-id", "c1", "--area", "fridge", "--more")
+    assert branch.json("count", "milk=4", "--count-id", "c1", "--area", "cellar")["missing"] == []
+    told = branch.run("count", "milk=1", "--count-id", "c2", "--area", "fridge", "--more")
+    assert "Missing: cellar of milk, where it was counted last." in told.stdout
+    waiting = branch.json("status")["open_counts"]
+    assert [(each["count_id"], each["areas"][0]["area"]) for each in waiting] == [("c2", "fridge")]
+
+
 def test_one_day_without_a_node_and_then_with_one(branch: Branch) -> None:
     branch.with_milk()
     branch.json("record", "delivery", "milk", "12.5", "--cost", "30 USD", "--reference", "delivery:4711")
