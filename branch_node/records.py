@@ -24,6 +24,14 @@ from shared.events import quantity_json
 from shared.stock import Standing
 
 
+class PeriodRecord(msgspec.Struct, kw_only=True):
+    """On hand over a period [from, to): opening + change = closing, which is the opening of the next period."""
+
+    opening: Number
+    change: Number
+    closing: Number
+
+
 class StockRecord(SparseRecord, kw_only=True):
     """Stock of one item here. `available` is on hand − reserved; expired reservations never count."""
 
@@ -38,6 +46,7 @@ class StockRecord(SparseRecord, kw_only=True):
     reorder_level: Number | None = None
     reorder_target: Number | None = None
     flags: tuple[str, ...] = ()
+    period: PeriodRecord | None = None
 
 
 class ItemRecord(msgspec.Struct, kw_only=True, omit_defaults=True):

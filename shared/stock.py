@@ -210,7 +210,7 @@ class _Reserved:
                 self.total -= self._outstanding[reservation]
 
 
-def _walk(standing: Sequence[Movement], as_of: int | None) -> tuple[list[Step], int]:
+def walk(standing: Sequence[Movement], as_of: int | None) -> tuple[list[Step], int]:
     """The running figures after each standing movement, and what is reserved at `as_of` (None: after the last one)."""
     on_hand = 0
     steps: list[Step] = []
@@ -257,7 +257,7 @@ def explain(
     """
     everything = list(movements)
     past = history(everything, as_of=as_of, known_through=known_through)
-    steps, reserved = _walk(past.standing, as_of)
+    steps, reserved = walk(past.standing, as_of)
     first_after = 0
     for index, step in enumerate(steps):
         if step.movement.counted is not None:
@@ -370,7 +370,7 @@ def strict_breach(movements: Iterable[Movement], new: Movement) -> Place | None:
     of the item.
     """
     past = history([*movements, new], as_of=None, known_through=None)
-    steps, _ = _walk(past.standing, None)
+    steps, _ = walk(past.standing, None)
     reached = False
     for step in steps:
         if step.movement.sequence == new.sequence:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
@@ -11,7 +12,7 @@ from starlette.responses import Response
 
 from branch_node.api.dependencies import READERS, ApiNode, RequestContext, problems
 from branch_node.commands.count_areas import MOST_COUNTS, OpenCountRecord, open_count_record, open_counts
-from branch_node.commands.input_fields import moment
+from branch_node.commands.input_fields import asked
 from branch_node.database import queries, stock_figures
 from branch_node.database.explanations import ExplanationRecord, explanation
 from branch_node.database.queries import SiteTransfer
@@ -24,6 +25,7 @@ from shared.event_log import read_head
 from shared.event_record import moment_text
 from shared.events import EventType
 from shared.messages import HeadMessage, QuarantineMessage
+from shared.runtime.business_days import as_of_moment, boundary
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.cursor import MAX_CURSOR
 from shared.runtime.problems import (
@@ -32,11 +34,19 @@ from shared.runtime.problems import (
     INVALID_REQUEST,
     OVERLOADED,
     Problem,
+    invalid_request,
 )
 
 Limit = Annotated[int, Query(ge=1, le=queries.MAX_PAGE, description="How many at most")]
 After = Annotated[str | None, Query(max_length=MAX_CURSOR, description="The `next` of the page before")]
-AsOf = Annotated[str | None, Query(max_length=40, description="RFC 3339 with offset; now if left out")]
+AsOf = Annotated[
+    str | None, Query(max_length=40, description="RFC 3339 with offset, or a date for its end here; now if left out")
+]
+From = Annotated[
+    str | None,
+    Query(alias="from", max_length=40, description="A period's begin: RFC 3339, or a date for its start here"),
+]
+To = Annotated[str | None, Query(alias="to", max_length=40, description="The period ends before this moment or date")]
 
 _READ = (INVALID_REQUEST, DATABASE_BUSY, DATABASE_UNAVAILABLE, OVERLOADED)
 
@@ -114,20 +124,24 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         responses=_listed(Page[BranchEventRecord], "Events by sequence"),
     )
     def events(
+        *,
         item_id: Annotated[str | None, Query(max_length=64)] = None,
         kind: Annotated[EventType | None, Query(alias="type")] = None,
         newest: Annotated[
             bool, Query(description="From the end of the log backwards; `next` leads to older ones")
         ] = False,
+        begin: From = None,
+        end: To = None,
         after: After = None,
         limit: Limit = 100,
     ) -> Response:
         start = queries.BY_SEQUENCE.read(after)
+        wanted = queries.EventsWanted(item_id, kind, *_period(node, begin, end))
         with node.store.reading() as connection:
             if newest:
-                found = queries.newest_events(connection, item_id=item_id, kind=kind, before=start, limit=limit)
+                found = queries.newest_events(connection, wanted, before=start, limit=limit)
             else:
-                found = queries.events(connection, item_id=item_id, kind=kind, after=start or 0, limit=limit)
+                found = queries.events(connection, wanted, after=start or 0, limit=limit)
         return json_response(found)
 
     @router.get(
@@ -171,11 +185,15 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         summary="The stock of one item, now or as of a moment",
         responses=_documented(StockRecord, "Its stock", ITEM_NOT_FOUND, INVALID_TIME),
     )
-    def stock_of(item_id: str, as_of: AsOf = None) -> Response:
-        at = moment(as_of, "as_of")
+    def stock_of(item_id: str, as_of: AsOf = None, begin: From = None, end: To = None) -> Response:
+        at, over = _as_of(node, as_of), _period(node, begin, end, as_of=as_of)
         try:
             with node.store.reading() as connection:
-                return json_response(stock_figures.stock_of(connection, item_id, now=node.clock.now(), as_of=at))
+                now = node.clock.now()
+                if over == NO_PERIOD:
+                    return json_response(stock_figures.stock_of(connection, item_id, now=now, as_of=at))
+                record = stock_figures.stock_over(connection, item_id, now=now, begin=over.begin, end=over.end)
+                return json_response(record)
         except Problem as problem:
             raise _with_nearest_codes(node, problem) from None
 
@@ -185,14 +203,50 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         summary="Why the figure is what it is",
         responses=_documented(ExplanationRecord, "The explanation of the figure", ITEM_NOT_FOUND, INVALID_TIME),
     )
-    def explain(item_id: str, as_of: AsOf = None) -> Response:
-        at = moment(as_of, "as_of")
+    def explain(item_id: str, as_of: AsOf = None, begin: From = None, end: To = None) -> Response:
+        at, over = _as_of(node, as_of), _period(node, begin, end, as_of=as_of)
         try:
             with node.store.reading() as connection:
-                result = explanation(connection, node.location_id, item_id, now=node.clock.now(), as_of=at)
+                result = explanation(
+                    connection,
+                    node.location_id,
+                    item_id,
+                    now=node.clock.now(),
+                    as_of=at,
+                    begin=over.begin,
+                    end=over.end,
+                )
                 return json_response(result)
         except Problem as problem:
             raise _with_nearest_codes(node, problem) from None
+
+
+class PeriodBounds(NamedTuple):
+    """The moments (microseconds UTC) at which a period begins and ends, None where it is open."""
+
+    begin: int | None
+    end: int | None
+
+
+NO_PERIOD: Final = PeriodBounds(None, None)
+
+
+def _as_of(node: ApiNode, text: str | None) -> int | None:
+    wanted, here = asked(text, "as_of"), node.writer.location
+    return None if wanted is None else as_of_moment(wanted, ZoneInfo(here.timezone), here.day_start)
+
+
+def _period(node: ApiNode, begin: str | None, end: str | None, *, as_of: str | None = None) -> PeriodBounds:
+    here = node.writer.location
+    first, last = (
+        None if wanted is None else boundary(wanted, ZoneInfo(here.timezone), here.day_start)
+        for wanted in (asked(begin, "from"), asked(end, "to"))
+    )
+    if as_of is not None and (first is not None or last is not None):
+        invalid_request("as_of", "a figure is as of a moment or of a period")
+    if first is not None and last is not None and last < first:
+        invalid_request("to", "the period ends before it begins")
+    return PeriodBounds(first, last)
 
 
 def _with_nearest_codes(node: ApiNode, problem: Problem) -> Problem:

@@ -16,30 +16,60 @@ from branch_node.cli.item_completion import complete_item
 from branch_node.cli.node_client import Directory, node_at, zone_of
 from branch_node.database.queries import BY_SEQUENCE
 from shared.events import EventType
+from shared.runtime.business_days import read_asked
 from shared.runtime.cli.arguments import one_of
-from shared.runtime.cli.output import AsJson, flags, local_time, number, number_of, print_json, print_line, print_table
+from shared.runtime.cli.output import (
+    AsJson,
+    flags,
+    local_time,
+    number,
+    number_of,
+    print_json,
+    print_line,
+    print_table,
+    signed,
+)
 from shared.runtime.cli.service_client import read_items
 
 EXPLAINED: Final = 30
 """How many lines of an explanation are printed without --all."""
-_AS_OF = typer.Option("--as-of", help="RFC 3339 with offset: as things stood then.")
+
+
+def _checked(text: str | None) -> str | None:
+    """A moment or a date as typed; what is neither is wrong usage, whatever the node would say."""
+    if text is not None:
+        try:
+            read_asked(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return text
+
+
+_AS_OF = typer.Option(
+    "--as-of", callback=_checked, help="As things stood then: RFC 3339, or a date for the end of that business day."
+)
+_FROM = typer.Option("--from", callback=_checked, help="From then on; a date is the start of that business day.")
+_TO = typer.Option("--to", callback=_checked, help="Before then; a date is the start of that business day.")
 
 
 def stock(
     item: Annotated[
         str | None, typer.Argument(metavar="ITEM", help="One item; all if not given.", autocompletion=complete_item)
     ] = None,
+    *,
     directory: Directory = None,
     as_of: Annotated[str | None, _AS_OF] = None,
+    begin: Annotated[str | None, _FROM] = None,
+    end: Annotated[str | None, _TO] = None,
     low: Annotated[bool, typer.Option("--low", help="Only what is at or below its reorder level.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """What is on hand, reserved and available."""
-    if as_of is not None and item is None:
-        raise typer.BadParameter("--as-of is for one item: larder branch stock ITEM --as-of …")
+    if item is None and any(each is not None for each in (as_of, begin, end)):
+        raise typer.BadParameter("--as-of, --from and --to are for one item: larder branch stock ITEM --as-of …")
     with node_at(directory) as node:
         if item is not None:
-            found = [node.get(f"/v1/stock/{quote(item, safe='')}", as_of=as_of)]
+            found = [node.get(f"/v1/stock/{quote(item, safe='')}", **_moments(as_of, begin, end))]
         else:
             found = list(read_items(node, "/v1/stock/low" if low else "/v1/stock"))
         zone = zone_of(node)
@@ -50,6 +80,8 @@ def stock(
         (
             each["item_id"],
             each.get("name"),
+            each["period"]["opening"] if "period" in each else None,
+            signed(each["period"]["change"]) if "period" in each else None,
             each["on_hand"],
             each["reserved"],
             each["available"],
@@ -60,7 +92,18 @@ def stock(
         for each in found
     ]
     title = f"As of {local_time(found[0]['as_of'], zone)}" if found else ""
-    columns = ("item", "name~", "on hand#", "reserved#", "available#", "unit", "reorder at#", "flags~")
+    columns = (
+        "item",
+        "name~",
+        "before#",
+        "change+",
+        "on hand#",
+        "reserved#",
+        "available#",
+        "unit",
+        "reorder at#",
+        "flags~",
+    )
     print_table(title, columns, rows, empty="Nothing was recorded yet." if not low else "Nothing is low.")
 
 
@@ -69,6 +112,8 @@ def log(
     directory: Directory = None,
     item: Annotated[str | None, typer.Option(help="Only this item's events.", autocompletion=complete_item)] = None,
     event_type: Annotated[str | None, typer.Option("--type", help="Only this type.")] = None,
+    begin: Annotated[str | None, _FROM] = None,
+    end: Annotated[str | None, _TO] = None,
     oldest: Annotated[bool, typer.Option("--oldest", help="From the beginning, in the order of the log.")] = False,
     after: Annotated[
         int | None, typer.Option(min=0, help="Only events after this sequence, in the order of the log.")
@@ -81,7 +126,8 @@ def log(
     reached = None if after is None else BY_SEQUENCE.write(after)
     newest = None if oldest or after is not None else True
     with node_at(directory) as node:
-        pages = read_items(node, "/v1/events", most=limit, after=reached, newest=newest, item_id=item, type=kind)
+        wanted = {"item_id": item, "type": kind, **_moments(None, begin, end)}
+        pages = read_items(node, "/v1/events", most=limit, after=reached, newest=newest, **wanted)
         found = list(pages)
         if item is not None and not found:
             node.get(f"/v1/stock/{quote(item, safe='')}")  # an item that is not known is refused, with the nearest
@@ -94,14 +140,17 @@ def log(
 
 def explain(
     item: Annotated[str, typer.Argument(metavar="ITEM", help="The item's code.", autocompletion=complete_item)],
+    *,
     directory: Directory = None,
     as_of: Annotated[str | None, _AS_OF] = None,
+    begin: Annotated[str | None, _FROM] = None,
+    end: Annotated[str | None, _TO] = None,
     every: Annotated[bool, typer.Option("--all", help=f"Every line, not the last {EXPLAINED} alone.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Why a figure is what it is: the count it starts from, each event after it, and what does not count and why."""
     with node_at(directory) as node:
-        answer = node.get(f"/v1/stock/{quote(item, safe='')}/explain", as_of=as_of)
+        answer = node.get(f"/v1/stock/{quote(item, safe='')}/explain", **_moments(as_of, begin, end))
         zone = zone_of(node)
     if as_json:
         print_json(answer)
@@ -113,6 +162,10 @@ def explain(
         f"{escape(unit)}, reserved {number(now['reserved'])}, available {number(now['available'])}"
     )
     print_explanation(answer, zone, None if every else EXPLAINED)
+
+
+def _moments(as_of: str | None, begin: str | None, end: str | None) -> dict[str, Any]:
+    return {"as_of": as_of, "from": begin, "to": end}
 
 
 def status(directory: Directory = None, as_json: AsJson = False) -> None:

@@ -19,6 +19,7 @@ from shared.events import (
     parse_quantity,
     text_fault,
 )
+from shared.runtime.business_days import Asked, read_asked
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.problems import invalid_request
 
@@ -52,6 +53,16 @@ def quantity_of(raw: msgspec.Raw, field: str, *, lowest: int = -MAX_QUANTITY) ->
 
 def bad_quantity(field: str, message: str) -> Exception:
     return INVALID_QUANTITY(f"{field}: {message}", errors=[{"field": field, "message": message}])
+
+
+def asked(text: str | None, field: str) -> Asked | None:
+    """A moment or a business date as asked for; None where none was. Raises Problem `invalid-time`."""
+    if text is None:
+        return None
+    try:
+        return read_asked(text)
+    except ValueError as error:
+        raise INVALID_TIME(f"{field}: {error}", errors=[{"field": field, "message": str(error)}]) from error
 
 
 def moment(text: str | None, field: str = "occurred_at") -> int | None:

@@ -16,8 +16,9 @@ from branch_node.records import BranchEventRecord, StockRecord, record_of
 from shared.code_sums import merged_explanation
 from shared.event_record import Number
 from shared.events import quantity_json
+from shared.periods import explain_period
 from shared.projection import movements_of
-from shared.stock import Movement, ReasonNotCounted, Standing, Step, explain
+from shared.stock import Explanation, Movement, ReasonNotCounted, Standing, Step, explain
 
 SHOWN: Final = 1_000
 _CHUNK: Final = 500
@@ -43,7 +44,8 @@ class LeftOut(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class ExplanationRecord(msgspec.Struct, kw_only=True):
-    """An item's stock and its explanation. `steps` and `not_counted` have the newest thousand; `older_steps` and
+    """An item's stock and its explanation. Over a period [from, to) the steps are its movements from `opening`, counts
+    among them, and the stock is that at its end. `steps` and `not_counted` have the newest thousand; `older_steps` and
     `older_not_counted` are the numbers of the others, which the figures of the first step include."""
 
     stock: StockRecord
@@ -53,12 +55,25 @@ class ExplanationRecord(msgspec.Struct, kw_only=True):
     older_steps: int
     not_counted: list[LeftOut]
     older_not_counted: int
+    opening: Number | None = None
 
 
 def explanation(
-    connection: Connection, location_id: str, item_id: str, *, now: int, as_of: int | None
+    connection: Connection,
+    location_id: str,
+    item_id: str,
+    *,
+    now: int,
+    as_of: int | None = None,
+    begin: int | None = None,
+    end: int | None = None,
 ) -> ExplanationRecord:
-    """Explain what stands of an item, now or as of a moment (microseconds UTC). Raises 404 `item-not-found`."""
+    """Explain what stands of an item, now, as of a moment (microseconds UTC), or over a period in place of a moment.
+
+    An end of the period that is not given is open. Raises 404 `item-not-found`.
+    """
+    if end is not None:
+        as_of = end - 1
     meant, codes = codes_of(connection, item_id)
     item = item_row(connection, meant)
     movements = {code: movements_of(connection, LOG, location_id, code) for code in codes}
@@ -67,7 +82,13 @@ def explanation(
     # Now is as the projection counts: everything recorded. A reservation is over at its expiry all the same.
     latest = max((each.occurred_at for found in movements.values() for each in found), default=now)
     moment = max(now, latest) if as_of is None else as_of
-    explained = merged_explanation({code: explain(found, as_of=moment) for code, found in movements.items()})
+    opening = None
+    if begin is None and end is None:
+        explained = merged_explanation({code: explain(found, as_of=moment) for code, found in movements.items()})
+    else:
+        over = explain_period(movements, begin=begin or 0, end=moment + 1)
+        opening = over.opening.on_hand
+        explained = Explanation(balance=over.closing, start=None, steps=over.steps, not_counted=over.not_counted)
     dropped = sorted(explained.not_counted, key=lambda each: each.movement.sequence)
     steps, left_out = explained.steps[-SHOWN:], dropped[-SHOWN:]
     shown = [*([explained.start] if explained.start is not None else []), *steps]
@@ -85,6 +106,7 @@ def explanation(
             for each in left_out
         ],
         older_not_counted=len(dropped) - len(left_out),
+        opening=None if opening is None else quantity_json(opening),
     )
 
 

@@ -6,10 +6,10 @@ Quantities inside are thousandths, times microseconds UTC; a reservation that ha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from branch_node.database.lookups import sealed_where, voids_of
 from branch_node.database.schema import ITEM, LOCATION, LOG, REORDER_LEVEL
@@ -17,6 +17,7 @@ from branch_node.model import Location
 from branch_node.records import BranchEventRecord, ItemRecord, Page, record_of
 from shared.event_record import moment_text
 from shared.events import Event, EventType, quantity_json
+from shared.projection import moment_literal
 from shared.runtime.http.cursor import Cursor, Whole, page_of, page_of_log
 from shared.transfers import totals
 
@@ -74,32 +75,45 @@ def _page_of_log(found: list[M], limit: int, sequence: Callable[[M], int], after
     return Page(items=items, next=following)
 
 
-def events(
-    connection: Connection, *, item_id: str | None, kind: EventType | None, after: int, limit: int
-) -> Page[BranchEventRecord]:
+class EventsWanted(NamedTuple):
+    """What the listed events have in common; None: any. They occurred in the period [begin, end)."""
+
+    item_id: str | None = None
+    kind: EventType | None = None
+    begin: int | None = None
+    end: int | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        event = LOG.event
+        found: list[ColumnElement[bool]] = []
+        if self.item_id is not None:
+            found.append(event.c.item_id == self.item_id)
+        if self.kind is not None:
+            found.append(event.c.type == self.kind.value)
+        if self.begin is not None:
+            found.append(event.c.occurred_at >= moment_literal(self.begin))
+        if self.end is not None:
+            found.append(event.c.occurred_at < moment_literal(self.end))
+        return found
+
+
+def events(connection: Connection, wanted: EventsWanted, *, after: int, limit: int) -> Page[BranchEventRecord]:
     """List the log in order of sequence, each event with its void, if any; `next` is given at the end, too."""
-    event = LOG.event
-    condition = event.c.sequence > after
-    if item_id is not None:
-        condition &= event.c.item_id == item_id
-    if kind is not None:
-        condition &= event.c.type == kind.value
-    found = sealed_where(connection, condition, limit + 1)
+    conditions = and_(LOG.event.c.sequence > after, *wanted.conditions())
+    found = sealed_where(connection, conditions, limit + 1)
     voids = voids_of(connection, [each.event.sequence for each in found])
     records = [record_of(each, voided_by=voids.get(each.event.sequence)) for each in found]
     return _page_of_log(records, limit, lambda last: last.sequence, after)
 
 
 def newest_events(
-    connection: Connection, *, item_id: str | None, kind: EventType | None, before: int | None, limit: int
+    connection: Connection, wanted: EventsWanted, *, before: int | None, limit: int
 ) -> Page[BranchEventRecord]:
     """List the log from its end, or from before a sequence, backwards; `next` leads to the older ones."""
     event = LOG.event
-    conditions = [event.c.sequence < before] if before is not None else []
-    if item_id is not None:
-        conditions.append(event.c.item_id == item_id)
-    if kind is not None:
-        conditions.append(event.c.type == kind.value)
+    conditions = wanted.conditions()
+    if before is not None:
+        conditions.append(event.c.sequence < before)
     query = select(event.c.sequence).where(*conditions).order_by(event.c.sequence.desc()).limit(limit + 1)
     sequences = list(connection.execute(query).scalars())
     found = sealed_where(connection, event.c.sequence.in_(sequences))

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Row, Select, case, func, or_, select
 from branch_node.database.queries import BY_ITEM
 from branch_node.database.schema import ITEM, LOG, REORDER_LEVEL, STOCK
 from branch_node.problems import ITEM_NOT_FOUND
-from branch_node.records import Page, StockRecord
+from branch_node.records import Page, PeriodRecord, StockRecord
 from shared.code_sums import summed
 from shared.event_record import moment_text, stock_flags
-from shared.events import quantity_json
+from shared.events import parse_quantity, quantity_json
 from shared.projection import balances, moment_literal
 from shared.runtime.http.cursor import page_of
 from shared.stock import Place, Standing
@@ -115,6 +115,22 @@ def stock_of(connection: Connection, item_id: str, *, now: int, as_of: int | Non
     if not standings and item is None:
         raise ITEM_NOT_FOUND(f"there is no item {item_id!r}", item_id=item_id)
     return stock_record(meant, summed(standings), now if as_of is None else as_of, item)
+
+
+def stock_over(connection: Connection, item_id: str, *, now: int, begin: int | None, end: int | None) -> StockRecord:
+    """Read what stands of one item at the end of a period [begin, end), and what stood at its beginning.
+
+    An end that is not given is open: from the first event on, until now. Raises 404 `item-not-found`.
+    """
+    record = stock_of(connection, item_id, now=now, as_of=None if end is None else end - 1)
+    opening = 0
+    if begin is not None:
+        opening = parse_quantity(stock_of(connection, item_id, now=now, as_of=begin - 1).on_hand)
+    closing = parse_quantity(record.on_hand)
+    record.period = PeriodRecord(
+        opening=quantity_json(opening), change=quantity_json(closing - opening), closing=record.on_hand
+    )
+    return record
 
 
 def item_row(connection: Connection, item_id: str) -> Any:

@@ -143,6 +143,24 @@ ChangesAfter = Annotated[str | None, Query(**_CURSOR)]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait where there is nothing yet")]
 
 
+AsOfQuery = Annotated[
+    str | None,
+    Query(
+        alias="as_of",
+        max_length=64,
+        description="As it stood at this moment (RFC 3339 with offset), or at the end of this business date",
+    ),
+]
+From = Annotated[
+    str | None,
+    Query(alias="from", max_length=64, description="Occurred at this moment, at the start of this date, or after"),
+]
+To = Annotated[
+    str | None,
+    Query(alias="to", max_length=64, description="Occurred before this moment, or before the start of this date"),
+]
+
+
 def moment(name: str, text: str | None) -> int | None:
     """Micros of an RFC 3339 parameter, or None where it was not given. Raises Problem 422 `invalid-request`."""
     if text is None:

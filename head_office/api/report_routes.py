@@ -12,20 +12,24 @@ from head_office.api.dependencies import (
     BY_EVENT,
     PEOPLE,
     After,
+    AsOfQuery,
+    From,
     ItemQuery,
     Limit,
     ListAnswer,
     LocationPath,
     LocationQuery,
     Office,
+    To,
     listed,
     moment,
 )
-from head_office.api.stock_routes import AsOf, Before, From, KnownAt, locations_of, report_header
+from head_office.api.stock_routes import KnownAt, locations_of, report_header
 from head_office.catalogue import locations
 from head_office.log import quarantine
 from head_office.problems import BAD_CURSOR, LOCATION_NOT_FOUND, PROBLEMS, UNKNOWN_LOCATION
 from head_office.reports.in_transit import in_transit
+from head_office.reports.report_moments import as_of_at, asked, asked_text, boundary_at, period
 from head_office.reports.report_records import (
     VARIANCE_SCHEMA,
     InTransitPage,
@@ -76,14 +80,15 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
         *,
         location_id: LocationQuery = None,
         item_id: ItemQuery = None,
-        as_of: AsOf = None,
+        as_of: AsOfQuery = None,
         known_at: KnownAt = None,
         principal: Principal = reader,
     ) -> Response:
+        at = asked("as_of", as_of)
         with office.reporting(moment("known_at", known_at)) as (connection, settled):
             report = in_transit(
                 connection,
-                as_of=moment("as_of", as_of),
+                as_of=as_of_at(connection, at, None),
                 known_at=settled,
                 location_ids=locations_of(connection, principal, location_id),
                 item_id=item_id,
@@ -91,7 +96,7 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
             )
         rows = [on_its_way_out(row) for row in report.rows[:MAX_IN_TRANSIT]]
         return json_response(
-            InTransitPage(items=rows, complete=len(rows) == len(report.rows), **report_header(report.cut, report.as_of))
+            InTransitPage(items=rows, complete=len(rows) == len(report.rows), **report_header(report.cut, at))
         )
 
     @app.get(
@@ -112,28 +117,32 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
         *,
         location_id: LocationQuery = None,
         item_id: ItemQuery = None,
-        occurred_from: From = None,
-        before: Before = None,
+        begin: From = None,
+        end: To = None,
         known_at: KnownAt = None,
         after: After = None,
         limit: Limit = 100,
         principal: Principal = reader,
     ) -> Response:
+        over = period(begin, end)
         with office.reporting(moment("known_at", known_at)) as (connection, settled):
+            places = locations_of(connection, principal, location_id)
             report = variances(
                 connection,
-                location_ids=locations_of(connection, principal, location_id),
+                location_ids=places,
                 item_id=item_id,
-                occurred_from=moment("from", occurred_from),
-                occurred_before=moment("before", before),
+                begin=boundary_at(connection, over.begin, places),
+                end=boundary_at(connection, over.end, places),
                 known_at=settled,
                 after=_VARIANCE_CURSOR.read(after),
                 limit=limit,
             )
         following = None if report.next is None else _VARIANCE_CURSOR.write(report.next)
         items = [variance_out(row) for row in report.rows]
-        about = report_header(report.cut, None)
-        del about["as_of"]
+        about = report_header(report.cut, None, over)
+        for name in ("as_of", "period_from", "period_to"):
+            del about[name]
+        about |= {"from": asked_text(over.begin), "to": asked_text(over.end)}
         return json_response({"items": items, "next": following, **about})
 
     _add_quarantine_routes(app, office)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import FastAPI, Query
@@ -12,11 +13,14 @@ from head_office.api.dependencies import (
     MAX_LIMIT,
     PEOPLE,
     After,
+    AsOfQuery,
+    From,
     ItemPath,
     ItemQuery,
     Limit,
     LocationQuery,
     Office,
+    To,
     moment,
     out_of_range,
     scoped,
@@ -26,19 +30,29 @@ from head_office.database.receipts import ReceiptPlace, receipts
 from head_office.database.schema import now
 from head_office.problems import BAD_CURSOR, NOTHING_KNOWN, PROBLEMS, UNKNOWN_LOCATION
 from head_office.reports.event_list import EventFilter, events
+from head_office.reports.explanation_records import EXPLANATION_SCHEMA, explanation_out
 from head_office.reports.explanations import explain
 from head_office.reports.freshness import freshness
-from head_office.reports.group_stock import StockKey, StockReport, stock, totals
-from head_office.reports.known_at import Cut
+from head_office.reports.group_stock import StockKey, StockReport, totals
+from head_office.reports.known_at import AsOf, Cut
+from head_office.reports.report_moments import (
+    NO_PERIOD,
+    AskedPeriod,
+    StockQuestion,
+    as_of_at,
+    asked,
+    asked_text,
+    at_location,
+    boundary_at,
+    period,
+)
 from head_office.reports.report_records import (
-    EXPLANATION_SCHEMA,
     RECEIVED_EVENT_SCHEMA,
     FreshnessOut,
     ItemStockReport,
     StockOut,
     StockPage,
     answer_schema,
-    explanation_out,
     freshness_out,
     listed_schema,
     received_event_record,
@@ -47,15 +61,13 @@ from head_office.reports.report_records import (
 )
 from shared.event_record import moment_text
 from shared.events import EventType
+from shared.runtime.business_days import Asked
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import Cursor
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
-AsOf = Annotated[str | None, Query(max_length=64, description="As it stood at this moment, RFC 3339 with offset")]
 KnownAt = Annotated[str | None, Query(max_length=64, description="As head office knew it at this moment")]
-From = Annotated[str | None, Query(alias="from", max_length=64, description="Occurred at this moment or after")]
-Before = Annotated[str | None, Query(max_length=64, description="Occurred before this moment")]
 
 STOCK_CURSOR: Final[Cursor[StockKey]] = Cursor(StockKey)
 EVENT_CURSOR: Final[Cursor[ReceiptPlace]] = Cursor(ReceiptPlace)
@@ -90,26 +102,28 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         *,
         location_id: LocationQuery = None,
         item_id: ItemQuery = None,
-        as_of: AsOf = None,
+        as_of: AsOfQuery = None,
+        begin: From = None,
+        end: To = None,
         known_at: KnownAt = None,
         after: After = None,
         limit: Limit = MAX_LIMIT,
         principal: Principal = reader,
     ) -> Response:
         place = STOCK_CURSOR.read(after)
+        wanted = StockQuestion(asked("as_of", as_of), period(begin, end, as_of=as_of))
         with office.reporting(moment("known_at", known_at)) as (connection, settled):
-            report = stock(
+            report, opened = wanted.answer(
                 connection,
                 location_ids=locations_of(connection, principal, location_id),
                 item_ids=None if item_id is None else [item_id],
-                as_of=moment("as_of", as_of),
                 known_at=settled,
                 after=place,
                 limit=limit,
             )
-            items = _with_freshness(connection, report)
+            items = _with_freshness(connection, report, opened)
         following = None if report.next is None else STOCK_CURSOR.write(report.next)
-        return json_response(StockPage(items=items, next=following, **report_header(report.cut, report.as_of)))
+        return json_response(StockPage(items=items, next=following, **report_header(report.cut, *wanted)))
 
     @app.get(
         "/v1/stock/{item_id:code}",
@@ -121,22 +135,28 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         },
     )
     def read_item_stock(
-        item_id: ItemPath, as_of: AsOf = None, known_at: KnownAt = None, principal: Principal = reader
+        item_id: ItemPath,
+        *,
+        as_of: AsOfQuery = None,
+        begin: From = None,
+        end: To = None,
+        known_at: KnownAt = None,
+        principal: Principal = reader,
     ) -> Response:
+        wanted = StockQuestion(asked("as_of", as_of), period(begin, end, as_of=as_of))
         with office.reporting(moment("known_at", known_at)) as (connection, settled):
-            report = stock(
+            report, opened = wanted.answer(
                 connection,
                 location_ids=locations_of(connection, principal, None),
                 item_ids=[item_id],
-                as_of=moment("as_of", as_of),
                 known_at=settled,
             )
-            items = _with_freshness(connection, report)
+            items = _with_freshness(connection, report, opened)
         if not items:
             raise NOTHING_KNOWN(f"no stock of {item_id} is known", item_id=item_id)
         sums = [total_out(each) for each in totals(report.rows)]
         return json_response(
-            ItemStockReport(item_id=item_id, totals=sums, items=items, **report_header(report.cut, report.as_of))
+            ItemStockReport(item_id=item_id, totals=sums, items=items, **report_header(report.cut, *wanted))
         )
 
     @app.get(
@@ -153,11 +173,14 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         *,
         location_id: LocationQuery = None,
         recorded_as: ItemQuery = None,
-        as_of: AsOf = None,
+        as_of: AsOfQuery = None,
+        begin: From = None,
+        end: To = None,
         known_at: KnownAt = None,
         limit: Limit = MAX_LIMIT,
         principal: Principal = reader,
     ) -> Response:
+        at, over = asked("as_of", as_of), period(begin, end, as_of=as_of)
         wanted = scoped(principal, location_id)
         if wanted is None:
             raise out_of_range("location_id", "a figure is explained for one location: name it")
@@ -168,7 +191,9 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
                 wanted,
                 item_id,
                 recorded_as=recorded_as,
-                as_of=moment("as_of", as_of),
+                as_of=at_location(as_of_at(connection, at, [wanted]), wanted),
+                begin=at_location(boundary_at(connection, over.begin, [wanted]), wanted),
+                end=at_location(boundary_at(connection, over.end, [wanted]), wanted),
                 known_at=settled,
                 limit=limit,
             )
@@ -197,25 +222,26 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
         item_id: ItemQuery = None,
         kind: Annotated[list[EventType] | None, Query(alias="type", max_length=24)] = None,
         transfer_id: ItemQuery = None,
-        occurred_from: From = None,
-        before: Before = None,
+        begin: From = None,
+        end: To = None,
         newest_first: bool = False,
         after: After = None,
         limit: Limit = 100,
         principal: Principal = office.allow(*PEOPLE),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
-        place = EVENT_CURSOR.read(after)
+        place, over = EVENT_CURSOR.read(after), period(begin, end)
         # In a transaction of its own: what is listed must be read from a later snapshot.
         with office.reading() as connection:
             received = receipts(connection)
         with office.reading() as connection:
+            places = locations_of(connection, principal, location_id)
             wanted = EventFilter(
-                location_ids=locations_of(connection, principal, location_id),
+                location_ids=places,
                 item_id=item_id,
                 types=None if kind is None else [each.value for each in kind],
                 transfer_id=transfer_id,
-                occurred_from=moment("from", occurred_from),
-                occurred_before=moment("before", before),
+                begin=boundary_at(connection, over.begin, places),
+                end=boundary_at(connection, over.end, places),
             )
             page = events(connection, received, wanted, after=place, newest_first=newest_first, limit=limit)
         items = [received_event_record(each) for each in page.events]
@@ -223,20 +249,32 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
         return json_response({"items": items, "next": following})
 
 
-def report_header(cut: Cut, as_of: int | None) -> dict[str, Any]:
+def report_header(cut: Cut, as_of: Asked | None, over: AskedPeriod = NO_PERIOD) -> dict[str, Any]:
     """The members that every report answers: its moments and its cut."""
     return {
-        "as_of": None if as_of is None else moment_text(as_of),
+        "as_of": asked_text(as_of),
+        "period_from": asked_text(over.begin),
+        "period_to": asked_text(over.end),
         "known_at": None if cut.known_at is None else moment_text(cut.known_at),
         "known_at_holds_since": {name: moment_text(at) for name, at in cut.holds_since.items()},
         "cut": cut.sequences,
     }
 
 
-def _with_freshness(connection: Connection, report: StockReport) -> list[StockOut]:
+def _with_freshness(
+    connection: Connection, report: StockReport, opened: Mapping[StockKey, int] | None
+) -> list[StockOut]:
     fresh: dict[str, FreshnessOut] = {
         location_id: freshness_out(found)
         for location_id, found in freshness(connection, {row.location_id for row in report.rows}, report.cut).items()
     }
-    at = moment_text(report.as_of or report.cut.known_at or now(connection))
-    return [stock_out(row, at, fresh[row.location_id]) for row in report.rows]
+    at: AsOf = report.cut.known_at or now(connection) if report.as_of is None else report.as_of
+    return [
+        stock_out(
+            row,
+            moment_text(at if isinstance(at, int) else at[row.location_id]),
+            fresh[row.location_id],
+            None if opened is None else opened[StockKey(row.item_id, row.location_id)],
+        )
+        for row in report.rows
+    ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import available_timezones
 
 from sqlalchemy import Connection, insert, select, update
@@ -55,6 +55,21 @@ def change(connection: Connection, location: CatalogueLocation) -> None:
         .values(name=location.name, timezone=location.timezone, day_start=location.day_start)
     )
     publish(connection, [Change(location, location.location_id)])
+
+
+class BusinessDay(NamedTuple):
+    """When a location's business days begin: minutes after midnight on the clock of its zone."""
+
+    timezone: str
+    day_start: int
+
+
+def days_of(connection: Connection, location_ids: Collection[str] | None) -> dict[str, BusinessDay]:
+    """Read the business days of the given locations (None: all)."""
+    query = select(LOCATION.c.location_id, LOCATION.c.timezone, LOCATION.c.day_start)
+    if location_ids is not None:
+        query = query.where(LOCATION.c.location_id.in_(location_ids))
+    return {row.location_id: BusinessDay(row.timezone, row.day_start) for row in connection.execute(query)}
 
 
 def read(connection: Connection, location_id: str) -> CatalogueLocation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -18,18 +19,28 @@ from head_office.database.schema import HEAD, now
 from head_office.log.log_lines import LogLine, read_page
 from head_office.reports import group_stock
 from head_office.reports.freshness import Freshness, freshness
-from head_office.reports.report_records import freshness_out, stock_out, total_out
+from head_office.reports.known_at import AsOf
+from head_office.reports.report_moments import AskedPeriod, StockQuestion, asked_text
+from head_office.reports.report_records import FreshnessOut, StockOut, freshness_out, stock_out, total_out
 from shared.chain import understand
 from shared.event_record import moment_text
 from shared.events import Event, EventNotUnderstood, effect, quantity_text
-from shared.runtime.cli.output import UTC, AsJson, local_time, print_json, print_table, short_time
+from shared.runtime.business_days import Asked, read_asked
+from shared.runtime.cli.output import UTC, AsJson, local_time, print_json, print_table, short_time, signed
 from shared.runtime.clock import SECOND, parse_rfc3339
 
 PAGE = 1_000
 
 Location = Annotated[str | None, typer.Option("--location", help="This location only.")]
 Item = Annotated[str | None, typer.Option("--item", help="This item only.")]
-AsOf = Annotated[str | None, typer.Option(help="As it stood then: RFC 3339, such as 2026-01-31T23:59:59+02:00.")]
+AsOfOption = Annotated[
+    str | None,
+    typer.Option(help="As it stood then: 2026-01-31T23:59:59+02:00, or a date for the end of that business day."),
+]
+From = Annotated[
+    str | None, typer.Option("--from", help="Over a period that begins then; a date is the start of that business day.")
+]
+To = Annotated[str | None, typer.Option("--to", help="Over a period that ends before then.")]
 KnownAt = Annotated[str | None, typer.Option(help="As head office knew it then.")]
 
 
@@ -37,7 +48,9 @@ def stock(
     *,
     location: Location = None,
     item: Item = None,
-    as_of: AsOf = None,
+    as_of: AsOfOption = None,
+    begin: From = None,
+    end: To = None,
     known_at: KnownAt = None,
     total: Annotated[bool, typer.Option("--total", help="One line an item, over the locations.")] = False,
     folder: Directory = None,
@@ -45,40 +58,56 @@ def stock(
     as_json: AsJson = False,
 ) -> None:
     """Stock of the group, now, as of a moment, or as known at one; each figure with its freshness."""
-    at, known = _moment("--as-of", as_of), _moment("--known-at", known_at)
+    wanted, known = _asked("--as-of", as_of), _moment("--known-at", known_at)
+    over = AskedPeriod(_asked("--from", begin), _asked("--to", end))
+    if over and wanted is not None:
+        raise typer.BadParameter("a figure is as of a moment or of a period", param_hint="--as-of")
     with report(folder, database_url, known) as (connection, settled):
         if location is not None:
             check_locations(connection, [location])
-        found = group_stock.stock(
+        found, opened = StockQuestion(wanted, over).answer(
             connection,
             location_ids=None if location is None else [location],
             item_ids=None if item is None else [item],
-            as_of=at,
             known_at=settled,
         )
         rows, cut = found.rows, found.cut
         if item is not None and not rows:
             check_seen(connection, item)
         fresh = freshness(connection, {row.location_id for row in rows}, cut)
-        figure_at = moment_text(at or cut.known_at or now(connection))
-    about = {"as_of": as_of and figure_at, "known_at": _text(cut.known_at), "cut": cut.sequences, "next": None}
+        at: AsOf = cut.known_at or now(connection) if found.as_of is None else found.as_of
+    about = {
+        "as_of": asked_text(wanted),
+        "from": asked_text(over.begin),
+        "to": asked_text(over.end),
+        "known_at": _text(cut.known_at),
+        "cut": cut.sequences,
+        "next": None,
+    }
     if total:
         _show_totals(rows, about, as_json)
         return
     if as_json:
         records = {name: freshness_out(found) for name, found in fresh.items()}
-        print_json({"items": [stock_out(row, figure_at, records[row.location_id]) for row in rows], **about})
+        print_json({"items": [_record(row, at, records, opened) for row in rows], **about})
         return
     # The last contact is a figure of now; for a past moment the last event known at that moment is shown.
     in_the_past = cut.known_at is not None
     freshness_column = "known to" if in_the_past else "last contact@"
-    title = f"Stock at {local_time(figure_at, UTC)}"
+    if over:
+        title = " ".join(f"{word} {text}" for word, text in (("from", about["from"]), ("to", about["to"])) if text)
+        title = f"Stock over the period {title}"
+    elif isinstance(wanted, date):
+        title = f"Stock at the end of {wanted.isoformat()}"
+    else:
+        title = f"Stock at {local_time(moment_text(at if isinstance(at, int) else 0), UTC)}"
     if in_the_past:
         title += f", as known at {local_time(_text(cut.known_at), UTC)}"
     print_table(
         title,
         (
-            *("item", "recorded as", "name~", "location", "on hand#", "reserved#", "available#", "unit"),
+            *("item", "recorded as", "name~", "location"),
+            *("before#", "change+", "on hand#", "reserved#", "available#", "unit"),
             *(freshness_column, "behind#", "flags~"),
         ),
         [
@@ -87,6 +116,7 @@ def stock(
                 None if row.recorded_as == row.item_id else row.recorded_as,
                 row.name,
                 row.location_id,
+                *_movement(row, opened),
                 quantity_text(row.on_hand),
                 quantity_text(row.reserved),
                 quantity_text(row.available),
@@ -98,6 +128,26 @@ def stock(
             for row in rows
         ],
     )
+
+
+def _record(
+    row: group_stock.StockRow,
+    at: AsOf,
+    records: Mapping[str, FreshnessOut],
+    opened: Mapping[group_stock.StockKey, int] | None,
+) -> StockOut:
+    moment = moment_text(at if isinstance(at, int) else at[row.location_id])
+    key = group_stock.StockKey(row.item_id, row.location_id)
+    return stock_out(row, moment, records[row.location_id], None if opened is None else opened[key])
+
+
+def _movement(
+    row: group_stock.StockRow, opened: Mapping[group_stock.StockKey, int] | None
+) -> tuple[str | None, str | None]:
+    if opened is None:
+        return None, None
+    before = opened[group_stock.StockKey(row.item_id, row.location_id)]
+    return quantity_text(before), signed((row.on_hand - before) / 1_000)
 
 
 def _show_totals(rows: list[group_stock.StockRow], about: Mapping[str, object], as_json: bool) -> None:
@@ -190,6 +240,15 @@ def _change(event: Event) -> str:
         return f"= {quantity_text(event.counted)}"
     change = effect(event).on_hand_change
     return "" if change is None else ("+" if change > 0 else "") + quantity_text(change)
+
+
+def _asked(option: str, text: str | None) -> Asked | None:
+    if text is None:
+        return None
+    try:
+        return read_asked(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 def _moment(option: str, text: str | None) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ from head_office.api.dependencies import Office
 from head_office.api.stock_routes import STOCK_CURSOR
 from head_office.catalogue import items
 from head_office.catalogue.item_codes import items_known
-from head_office.catalogue.locations import list_locations
+from head_office.catalogue.locations import DAY_START, list_locations
 from head_office.database.schema import now
 from head_office.pages.page_views import (
     columns,
@@ -31,9 +32,12 @@ from head_office.reports import group_stock
 from head_office.reports.explanations import explain
 from head_office.reports.freshness import freshness
 from head_office.reports.in_transit import in_transit
+from head_office.reports.known_at import AsOf
+from head_office.reports.report_moments import as_of_at, at_location
 from head_office.transfers import instructions
 from shared.events import quantity_text
 from shared.messages import CatalogueLocation
+from shared.runtime.business_days import as_of_moment, read_asked
 from shared.runtime.clock import Clock
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Sessions
@@ -57,11 +61,15 @@ def add_pages(app: FastAPI, office: Office, clock: Clock) -> None:
 
 @dataclass(frozen=True)
 class PageQuery:
-    """The form above every page, read: a zone, two moments (microseconds UTC), words to find."""
+    """The form above every page, read: a zone, two moments (microseconds UTC), words to find.
+
+    `day`: `as_of` was asked for as this business date; it is the end of it on the page's zone.
+    """
 
     zone: ZoneInfo
     zones: Sequence[str]
     as_of: int | None
+    day: date | None
     known_at: int | None
     q: str
     faults: dict[str, str]
@@ -69,9 +77,14 @@ class PageQuery:
     @property
     def fields(self) -> dict[str, str]:
         """The moments and the zone as an address carries them on to another page."""
-        given = {"as_of": self.field(self.as_of), "known_at": self.field(self.known_at)}
+        as_of = self.field(self.as_of) if self.day is None else self.day.isoformat()
+        given = {"as_of": as_of, "known_at": self.field(self.known_at)}
         kept = {name: text for name, text in given.items() if text}
         return {**kept, "zone": self.zone.key} if kept else {}
+
+    def as_of_at(self, connection: Connection, location_ids: list[str] | None) -> AsOf | None:
+        """The moment as of which figures are read; of a date the end of that business day at each location."""
+        return as_of_at(connection, self.as_of if self.day is None else self.day, location_ids)
 
     def field(self, moment: int | None) -> str:
         """The value of a field that shows a moment."""
@@ -131,7 +144,7 @@ class _OfficePages:
                 connection,
                 location_ids=ids,
                 item_ids=_find(connection, page_query.q) if page_query.q else None,
-                as_of=page_query.as_of,
+                as_of=page_query.as_of_at(connection, None),
                 known_at=known_at,
                 after=STOCK_CURSOR.read(after),
                 limit=ROWS,
@@ -172,7 +185,13 @@ class _OfficePages:
             if location is None:
                 self.site.session(request).principal.check_location(location_id)
                 raise UNKNOWN_LOCATION(f"there is no location {location_id}", location_id=location_id)
-            found = explain(connection, location_id, item_id, as_of=page_query.as_of, known_at=known_at)
+            found = explain(
+                connection,
+                location_id,
+                item_id,
+                as_of=at_location(page_query.as_of_at(connection, [location_id]), location_id),
+                known_at=known_at,
+            )
             if found is None:
                 raise NOTHING_KNOWN(
                     f"nothing is known of {item_id} at {location_id}", item_id=item_id, location_id=location_id
@@ -200,7 +219,7 @@ class _OfficePages:
             own = self.site.session(request).principal.location_id
             report = in_transit(
                 connection,
-                as_of=page_query.as_of,
+                as_of=page_query.as_of_at(connection, None),
                 known_at=known_at,
                 location_ids=None if own is None else [own],
                 limit=TRANSFERS_SHOWN + 1,
@@ -233,13 +252,29 @@ def _read_query(request: Request, locations: Sequence[CatalogueLocation]) -> Pag
     zone = ZoneInfo(query["zone"]) if query["zone"] in zones else common_zone(locations)
     faults: dict[str, str] = {}
     moments: dict[str, int | None] = {}
+    day = None
     for name in ("as_of", "known_at"):
         try:
+            if name == "as_of" and (day := _date(query[name])) is not None:
+                moments[name] = as_of_moment(day, zone, _day_start(locations, zone))
+                continue
             moments[name] = local_moment(query[name], zone) if query[name] else None
         except BadLocalTime as error:
             faults[name] = str(error)
             moments[name] = None
-    return PageQuery(zone, zones, moments["as_of"], moments["known_at"], query["q"][:200], faults)
+    return PageQuery(zone, zones, moments["as_of"], day, moments["known_at"], query["q"][:200], faults)
+
+
+def _date(text: str) -> date | None:
+    try:
+        found = read_asked(text)
+    except ValueError:
+        return None
+    return None if isinstance(found, int) else found
+
+
+def _day_start(locations: Sequence[CatalogueLocation], zone: ZoneInfo) -> int:
+    return next((each.day_start for each in locations if each.timezone == zone.key), DAY_START)
 
 
 def _find(connection: Connection, text: str) -> list[str]:

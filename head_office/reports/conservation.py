@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Select, func, select
 from head_office.database.arrays import array
 from head_office.database.schema import EVENT
 from head_office.reports.group_stock import CodeRow, stock
-from head_office.reports.known_at import Cut, SettledMoment
+from head_office.reports.known_at import AsOf, Cut, SettledMoment
 from head_office.reports.past_events import standing_events
 from shared.events import EventType
 from shared.stock_expressions import count_variances, moved
@@ -50,7 +50,7 @@ class Conservation(msgspec.Struct, frozen=True, kw_only=True):
 class ConservationReport(msgspec.Struct, frozen=True, kw_only=True):
     """Every requested item, and the cut."""
 
-    as_of: int | None
+    as_of: AsOf | None
     cut: Cut
     items: list[Conservation]
 
@@ -63,7 +63,7 @@ def conservation(
     connection: Connection,
     *,
     item_ids: Collection[str] | None = None,
-    as_of: int | None = None,
+    as_of: AsOf | None = None,
     known_at: SettledMoment | None = None,
 ) -> ConservationReport:
     """Check the given items of the group (None: all) over all locations. Reads all their events.

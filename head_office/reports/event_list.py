@@ -28,6 +28,7 @@ from head_office.database.arrays import BIGINT, TEXT, array, unnest
 from head_office.database.log_segments import read_lines_of
 from head_office.database.receipts import BEGINNING, NEWEST, Receipt, ReceiptPlace, Receipts, ReceiptSpan, receipts_in
 from head_office.database.schema import EVENT, HEAD, INGEST_BATCH, QUARANTINE, VOIDED
+from head_office.reports.known_at import AsOf, moment_at
 from shared.chain import understand
 from shared.events import Event
 
@@ -58,14 +59,14 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What the listed events have in common. `item_id` is the code at the location; moments are microseconds UTC."""
+    """What the listed events have in common. `item_id` is the code at the location; they occurred in [begin, end)."""
 
     location_ids: Collection[str] | None = None
     item_id: str | None = None
     types: Collection[str] | None = None
     transfer_id: str | None = None
-    occurred_from: int | None = None
-    occurred_before: int | None = None
+    begin: AsOf | None = None
+    end: AsOf | None = None
 
 
 EVERY_EVENT: Final = EventFilter()
@@ -206,10 +207,10 @@ def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
         conditions.append(EVENT.c.type.in_(wanted.types))
     if wanted.transfer_id is not None:
         conditions.append(EVENT.c.transfer_id == wanted.transfer_id)
-    if wanted.occurred_from is not None:
-        conditions.append(EVENT.c.occurred_at >= literal(wanted.occurred_from, BigInteger))
-    if wanted.occurred_before is not None:
-        conditions.append(EVENT.c.occurred_at < literal(wanted.occurred_before, BigInteger))
+    if wanted.begin is not None:
+        conditions.append(EVENT.c.occurred_at >= moment_at(EVENT.c.location_id, wanted.begin))
+    if wanted.end is not None:
+        conditions.append(EVENT.c.occurred_at < moment_at(EVENT.c.location_id, wanted.end))
     return conditions
 
 

@@ -20,8 +20,9 @@ from shared import stock
 from shared.chain import understand
 from shared.code_sums import merged_explanation
 from shared.events import Event
+from shared.periods import explain_period
 from shared.projection import movements_of
-from shared.stock import Movement, NotCounted, Step
+from shared.stock import Balance, Movement, NotCounted, Step
 
 MAX_EVENTS: Final = 1_000
 
@@ -55,8 +56,9 @@ class QuarantinedEvent(msgspec.Struct, frozen=True, kw_only=True):
 class LocationExplanation(msgspec.Struct, frozen=True, kw_only=True):
     """The explanation of one figure, in thousandths. Each list holds its newest events, in order of place.
 
-    `item_id` is the group's; the figure is the sum over its `codes` in the location's log, and each event names the
-    code that it was recorded as. `left_out` is the number of older events that are in no list.
+    Of a period [`begin`, `end`): the steps are its movements from `opening`, counts among them; the figures are those
+    at its end. `item_id` is the group's; the figure is the sum over its `codes` in the location's log, and each event
+    names the code that it was recorded as. `left_out` is the number of older events that are in no list.
 
     `variance` sums counted minus expected over the counts that stand.
     """
@@ -76,6 +78,9 @@ class LocationExplanation(msgspec.Struct, frozen=True, kw_only=True):
     not_counted: list[Passed]
     quarantined: list[QuarantinedEvent]
     left_out: int
+    begin: int | None = None
+    end: int | None = None
+    opening: Balance | None = None
 
     @property
     def available(self) -> int:
@@ -97,15 +102,20 @@ def explain(
     *,
     recorded_as: str | None = None,
     as_of: int | None = None,
+    begin: int | None = None,
+    end: int | None = None,
     known_at: SettledMoment | None = None,
     limit: int = MAX_EVENTS,
 ) -> LocationExplanation | None:
     """Explain the figure of one item of the group at a location; None where no event of it is known.
 
+    `begin` and `end`: of what happened in that period, in place of `as_of`; an end that is not given is open.
     `recorded_as`: of this one of its codes alone. Moments are microseconds UTC. The figures agree with
     `reports.group_stock`. Each list has at most `limit` events.
     """
     cut = take_cut(connection, known_at, [location_id])
+    if end is not None:
+        as_of = end - 1
     known_through = cut.sequences.get(location_id, 0)
     codes = read_codes(connection, [item_id], known_at).codes_at(location_id, item_id)
     if recorded_as is not None:
@@ -127,9 +137,17 @@ def explain(
     if moment is None:
         latest = (each.occurred_at for found in known.values() for each in found)
         moment = max([cut.known_at or now(connection), *latest])
-    explanation = merged_explanation(
-        {code: stock.explain(found, as_of=moment, known_through=known_through) for code, found in known.items()}
-    )
+    opening = None
+    if begin is None and end is None:
+        explanation = merged_explanation(
+            {code: stock.explain(found, as_of=moment, known_through=known_through) for code, found in known.items()}
+        )
+    else:
+        over = explain_period(known, begin=begin or 0, end=moment + 1, known_through=known_through)
+        opening = over.opening
+        explanation = stock.Explanation(
+            balance=over.closing, start=None, steps=over.steps, not_counted=over.not_counted
+        )
     excluded = explanation.not_counted + [
         NotCounted(movement=each, reason="not known then")
         for found in everything.values()
@@ -158,6 +176,9 @@ def explain(
         ],
         quarantined=quarantined,
         left_out=len(explanation.steps) - len(steps) + len(excluded) - len(shown_excluded),
+        begin=begin,
+        end=end,
+        opening=opening,
     )
 
 

@@ -7,6 +7,7 @@ Quantities are thousandths, moments microseconds UTC. Works inside the transacti
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -14,9 +15,9 @@ from sqlalchemy import Connection, Row
 
 from head_office.catalogue.item_codes import items_known
 from head_office.database.schema import now
-from head_office.reports.known_at import Cut, SettledMoment, take_cut
+from head_office.reports.known_at import AsOf, Cut, SettledMoment, before, moment_at, take_cut
 from head_office.reports.stock_flags import incomplete, unit_conflicts
-from head_office.reports.stock_queries import Shape, current, past
+from head_office.reports.stock_queries import Shape, current, past, past_at
 from shared.messages import CatalogueItem
 from shared.stock import BEGINNING
 
@@ -86,7 +87,7 @@ class StockReport(msgspec.Struct, frozen=True, kw_only=True):
     page, None on the last one.
     """
 
-    as_of: int | None
+    as_of: AsOf | None
     cut: Cut
     rows: list[StockRow]
     codes: list[CodeRow]
@@ -114,7 +115,7 @@ def stock(
     *,
     location_ids: Collection[str] | None = None,
     item_ids: Collection[str] | None = None,
-    as_of: int | None = None,
+    as_of: AsOf | None = None,
     known_at: SettledMoment | None = None,
     after: StockKey | None = None,
     limit: int | None = None,
@@ -140,7 +141,12 @@ def stock(
     else:
         cut = take_cut(connection, known_at, location_ids)
         given |= _of_the_past(connection, cut, as_of)
-        found = connection.execute(past(shape, as_of is not None, cut.hides_releases), given).all()
+        query = (
+            past(shape, as_of is not None, cut.hides_releases)
+            if as_of is None or isinstance(as_of, int)
+            else past_at(shape, partial(moment_at, as_of=as_of), cut.hides_releases)
+        )
+        found = connection.execute(query, given).all()
         quarantined = True
     page, following = _page(found, limit)
     touched = incomplete(connection, cut, as_of) if quarantined else set()
@@ -156,6 +162,22 @@ def stock(
     )
 
 
+def openings(
+    connection: Connection,
+    report: StockReport,
+    begin: AsOf | None,
+    location_ids: Collection[str] | None,
+    known_at: SettledMoment | None,
+) -> dict[StockKey, int]:
+    """On hand just before a period began (None: with the first event), of each item at each location of its report."""
+    keys = {StockKey(row.item_id, row.location_id): 0 for row in report.rows}
+    if begin is None or not keys:
+        return keys
+    item_ids = {key.item_id for key in keys}
+    opened = stock(connection, location_ids=location_ids, item_ids=item_ids, as_of=before(begin), known_at=known_at)
+    return keys | {StockKey(row.item_id, row.location_id): row.on_hand for row in opened.rows}
+
+
 def _page(found: Sequence[Row[Any]], limit: int | None) -> tuple[Sequence[Row[Any]], StockKey | None]:
     """The rows of at most `limit` items at locations, each with all its codes, and the cursor of the next page."""
     keys = list(dict.fromkeys(StockKey(row.group_item, row.location_id) for row in found))
@@ -166,8 +188,8 @@ def _page(found: Sequence[Row[Any]], limit: int | None) -> tuple[Sequence[Row[An
     return [row for row in found if (row.group_item, row.location_id) <= last], last
 
 
-def _of_the_past(connection: Connection, cut: Cut, as_of: int | None) -> dict[str, Any]:
-    moment = cut.known_at if as_of is None else as_of
+def _of_the_past(connection: Connection, cut: Cut, as_of: AsOf | None) -> dict[str, Any]:
+    moment = as_of if isinstance(as_of, int) else cut.known_at
     return {
         "cut_locations": list(cut.sequences),
         "cut_sequences": list(cut.sequences.values()),

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from head_office.catalogue.item_codes import ItemCodes, read_codes
 from head_office.database.arrays import array
 from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, TRANSFER_LINE
-from head_office.reports.known_at import Cut, SettledMoment, take_cut, unit_within
+from head_office.reports.known_at import AsOf, Cut, SettledMoment, take_cut, unit_within
 from head_office.reports.past_events import standing_events
 from head_office.reports.stock_flags import touched_transfers
 from shared.transfers import SIGNS, SUM_OF
@@ -58,7 +58,7 @@ class OnItsWay(msgspec.Struct, frozen=True, kw_only=True):
 class InTransitReport(msgspec.Struct, frozen=True, kw_only=True):
     """What is in transit, the oldest first, and the cut it was read at."""
 
-    as_of: int | None
+    as_of: AsOf | None
     cut: Cut
     rows: list[OnItsWay]
 
@@ -66,7 +66,7 @@ class InTransitReport(msgspec.Struct, frozen=True, kw_only=True):
 def in_transit(
     connection: Connection,
     *,
-    as_of: int | None = None,
+    as_of: AsOf | None = None,
     known_at: SettledMoment | None = None,
     location_ids: Collection[str] | None = None,
     item_id: str | None = None,
@@ -137,7 +137,7 @@ def _locations(lines: FromClause, which: ColumnElement[bool]) -> ColumnElement[A
     return func.coalesce(names, cast(literal("{}"), ARRAY(Text)))
 
 
-def _past_lines(cut: Cut, as_of: int | None) -> FromClause:
+def _past_lines(cut: Cut, as_of: AsOf | None) -> FromClause:
     event = standing_events(cut, as_of, EVENT.c.in_transit_change.is_not(None), EVENT.c.transfer_id.is_not(None))
     moved = event.subquery("moved")
 

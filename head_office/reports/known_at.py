@@ -19,6 +19,7 @@ from sqlalchemy import (
     Engine,
     TableValuedAlias,
     and_,
+    case,
     exists,
     func,
     literal,
@@ -27,13 +28,41 @@ from sqlalchemy import (
     true,
 )
 
-from head_office.database.arrays import BIGINT, TEXT, unnest
+from head_office.database.arrays import BIGINT, TEXT, array, unnest
 from head_office.database.schema import CONTACT, HEAD, INGEST_BATCH, ITEM_UNIT, QUARANTINE
 from shared.runtime.database.engine import snapshot
 from shared.stock_expressions import Unknown
 
 SettledMoment = NewType("SettledMoment", int)
 """A moment (microseconds UTC) at or before which nothing can be received any more, see `settle`."""
+
+
+AsOf = int | Mapping[str, int]
+"""A moment (microseconds UTC) for all locations, or one for each: the end of a business date is not one moment."""
+
+
+def moment_at(location_id: ColumnElement[str], as_of: AsOf) -> ColumnElement[int]:
+    """Give the moment that holds at a row's location."""
+    if isinstance(as_of, int):
+        return literal(as_of, BigInteger)
+    places: dict[int, list[str]] = {}
+    for place, moment in as_of.items():
+        places.setdefault(moment, []).append(place)
+    # Few moments for many locations: those of their time zones.
+    return case(
+        *(
+            (location_id == func.any(array(sorted(same))), literal(moment, BigInteger))
+            for moment, same in places.items()
+        ),
+        else_=literal(-1, BigInteger),
+    )
+
+
+def before(moment: AsOf) -> AsOf:
+    """As of just before a moment: what a period that begins there opens with."""
+    if isinstance(moment, int):
+        return moment - 1
+    return {location_id: each - 1 for location_id, each in moment.items()}
 
 
 @dataclass(frozen=True, slots=True)

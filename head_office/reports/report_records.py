@@ -9,7 +9,6 @@ import msgspec
 
 from head_office.log.quarantine import Quarantined
 from head_office.reports.event_list import ListedEvent
-from head_office.reports.explanations import Explained, LocationExplanation, Passed
 from head_office.reports.freshness import Freshness
 from head_office.reports.group_stock import StockRow, Total
 from head_office.reports.in_transit import OnItsWay
@@ -29,7 +28,7 @@ from shared.runtime.clock import SECOND
 from shared.runtime.http.json_schemas import answer_schema_of
 
 
-def _or_none(micros: int | None) -> str | None:
+def or_none(micros: int | None) -> str | None:
     return None if micros is None else moment_text(micros)
 
 
@@ -53,6 +52,14 @@ class FreshnessOut(msgspec.Struct, frozen=True):
     flags: tuple[str, ...] = ()
 
 
+class PeriodOut(msgspec.Struct, frozen=True):
+    """On hand over a period [from, to): opening + change = closing, which is the opening of the next period."""
+
+    opening: Number
+    change: Number
+    closing: Number
+
+
 class StockOut(msgspec.Struct, frozen=True):
     """One item at one location: the sum over its `codes` in the location's log; `recorded_as` is the first of them.
 
@@ -72,6 +79,7 @@ class StockOut(msgspec.Struct, frozen=True):
     counted_at: Moment | None
     flags: tuple[str, ...]
     freshness: FreshnessOut
+    period: PeriodOut | None = None
 
 
 class TotalOut(msgspec.Struct, frozen=True):
@@ -90,11 +98,15 @@ class TotalOut(msgspec.Struct, frozen=True):
 class _Report(msgspec.Struct, frozen=True, kw_only=True):
     """The common members of every report: the requested moments, and the cut, the last known sequence by location.
 
+    `as_of`, `from` and `to` are moments, or the business dates that were asked for.
+
     `known_at_holds_since`: the locations for which that moment is before head office was restored from a backup; from
     the time beside them on, figures known at a moment are complete.
     """
 
-    as_of: Moment | None = None
+    as_of: str | None = None
+    period_from: str | None = msgspec.field(default=None, name="from")
+    period_to: str | None = msgspec.field(default=None, name="to")
     known_at: Moment | None = None
     known_at_holds_since: Mapping[str, Moment] = {}
     cut: Mapping[str, int]
@@ -162,9 +174,9 @@ class QuarantinedOut(msgspec.Struct, frozen=True):
 def freshness_out(found: Freshness) -> FreshnessOut:
     return FreshnessOut(
         found.sequence,
-        _or_none(found.received_at),
-        _or_none(found.occurred_at),
-        _or_none(found.contacted_at),
+        or_none(found.received_at),
+        or_none(found.occurred_at),
+        or_none(found.contacted_at),
         found.behind,
         found.quarantined,
         found.verdict,
@@ -173,7 +185,7 @@ def freshness_out(found: Freshness) -> FreshnessOut:
     )
 
 
-def stock_out(row: StockRow, as_of: str, fresh: FreshnessOut) -> StockOut:
+def stock_out(row: StockRow, as_of: str, fresh: FreshnessOut, opening: int | None = None) -> StockOut:
     return StockOut(
         row.item_id,
         row.location_id,
@@ -185,10 +197,15 @@ def stock_out(row: StockRow, as_of: str, fresh: FreshnessOut) -> StockOut:
         quantity_json(row.reserved),
         quantity_json(row.available),
         as_of,
-        _or_none(row.counted_at),
+        or_none(row.counted_at),
         row.flags,
         fresh,
+        None if opening is None else _period_out(opening, row.on_hand),
     )
+
+
+def _period_out(opening: int, closing: int) -> PeriodOut:
+    return PeriodOut(quantity_json(opening), quantity_json(closing - opening), quantity_json(closing))
 
 
 def total_out(total: Total) -> TotalOut:
@@ -231,9 +248,9 @@ def quarantined_out(row: Quarantined) -> QuarantinedOut:
         row.type,
         row.item_id,
         row.transfer_id,
-        _or_none(row.occurred_at),
+        or_none(row.occurred_at),
         moment_text(row.received_at),
-        _or_none(row.released_at),
+        or_none(row.released_at),
         row.line,
     )
 
@@ -276,80 +293,11 @@ def listed_schema(description: str, item: Mapping[str, Any], **more: Any) -> dic
     return answer_schema(description, {"items": {"type": "array", "items": item}, "next": following, **more})
 
 
-# Explanations
-
-
-def _explained(step: Explained) -> dict[str, Any]:
-    after = {"on_hand": quantity_json(step.on_hand), "reserved": quantity_json(step.reserved)}
-    if step.expected is not None:
-        after["expected"] = quantity_json(step.expected)
-    return {"event": event_record(step.event), "recorded_as": step.event.item_id, "after": after}
-
-
-def _passed(passed: Passed) -> dict[str, Any]:
-    found = {"event": event_record(passed.event), "recorded_as": passed.event.item_id, "reason": passed.reason}
-    return found if passed.by_sequence is None else {**found, "by_sequence": passed.by_sequence}
-
-
-def explanation_out(found: LocationExplanation) -> dict[str, Any]:
-    """The explanation of a figure: the sum over the codes of an item at a location, `recorded_as` and `other_codes`."""
-    return {
-        "item_id": found.item_id,
-        "location_id": found.location_id,
-        "recorded_as": found.codes[0],
-        "other_codes": found.codes[1:],
-        "unit": found.unit,
-        "as_of": _or_none(found.as_of),
-        "known_at": _or_none(found.cut.known_at),
-        "known_through": found.cut.sequences.get(found.location_id, 0),
-        "on_hand": quantity_json(found.on_hand),
-        "reserved": quantity_json(found.reserved),
-        "available": quantity_json(found.available),
-        "variance": quantity_json(found.variance),
-        "recount": found.recount,
-        "incomplete": bool(found.quarantined),
-        "start": None if found.start is None else _explained(found.start),
-        "steps": [_explained(each) for each in found.steps],
-        "not_counted": [_passed(each) for each in found.not_counted],
-        "quarantined": [msgspec.to_builtins(each) for each in found.quarantined],
-        "left_out": found.left_out,
-    }
-
-
-_NUMBER: Final = {"type": "number"}
-_INTEGER: Final = {"type": "integer"}
-_BOOLEAN: Final = {"type": "boolean"}
-_TEXT: Final = {"type": "string"}
-_NULLABLE: Final = {"type": ["string", "null"]}
-_STEP_SCHEMA: Final = {
-    "type": "object",
-    "description": "An event that counts, and the figures after it; `expected` is what the book said before a count",
-    "properties": {
-        "event": EVENT_SCHEMA,
-        "recorded_as": _TEXT,
-        "after": {"type": "object", "properties": {"on_hand": _NUMBER, "reserved": _NUMBER, "expected": _NUMBER}},
-    },
-}
-_PASSED: Final = {"event": EVENT_SCHEMA, "recorded_as": _TEXT, "reason": _TEXT, "by_sequence": _INTEGER}
-EXPLANATION_SCHEMA: Final[dict[str, Any]] = {
-    **dict.fromkeys(("item_id", "location_id", "recorded_as"), _TEXT),
-    "other_codes": {"type": "array", "items": _TEXT},
-    **dict.fromkeys(("unit", "as_of", "known_at"), _NULLABLE),
-    "known_through": _INTEGER,
-    **dict.fromkeys(("on_hand", "reserved", "available", "variance"), _NUMBER),
-    **dict.fromkeys(("recount", "incomplete"), _BOOLEAN),
-    "start": {"anyOf": [_STEP_SCHEMA, {"type": "null"}]},
-    "steps": {"type": "array", "items": _STEP_SCHEMA},
-    "not_counted": {
-        "type": "array",
-        "items": {
-            "type": "object",
-            "properties": {"event": EVENT_SCHEMA, "recorded_as": _TEXT, "reason": _TEXT, "by_sequence": _INTEGER},
-        },
-    },
-    "quarantined": {"type": "array", "items": {"type": "object"}},
-    "left_out": _INTEGER,
-}
+NUMBER: Final = {"type": "number"}
+INTEGER: Final = {"type": "integer"}
+BOOLEAN: Final = {"type": "boolean"}
+TEXT: Final = {"type": "string"}
+NULLABLE: Final = {"type": ["string", "null"]}
 
 
 # Counts
@@ -375,10 +323,10 @@ def variance_out(row: Variance) -> dict[str, Any]:
 VARIANCE_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
-        **dict.fromkeys(("location_id", "item_id", "recorded_as"), _TEXT),
-        "unit": _NULLABLE,
-        "incomplete": _BOOLEAN,
-        **dict.fromkeys(("counted", "expected", "expected_when_posted", "variance"), _NUMBER),
+        **dict.fromkeys(("location_id", "item_id", "recorded_as"), TEXT),
+        "unit": NULLABLE,
+        "incomplete": BOOLEAN,
+        **dict.fromkeys(("counted", "expected", "expected_when_posted", "variance"), NUMBER),
         "occurred_at": {"type": "string", "format": "date-time"},
         "event": EVENT_SCHEMA,
     },

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, case, func, literal, select, union
+from sqlalchemy import BigInteger, ColumnElement, Connection, case, func, literal, select, union
 
 from head_office.catalogue.item_codes import catalogue_units, mappings
 from head_office.database.arrays import array
 from head_office.database.schema import ITEM_UNIT, QUARANTINE
-from head_office.reports.known_at import Cut, unit_within
+from head_office.reports.known_at import AsOf, Cut, moment_at, unit_within
 from shared.events import EventType
 
 
-def incomplete(connection: Connection, cut: Cut, as_of: int | None) -> set[tuple[str, str | None]]:
+def _by(as_of: AsOf) -> ColumnElement[bool]:
+    """An event in quarantine occurred by a moment, or cannot be read."""
+    occurred_at = QUARANTINE.c.occurred_at
+    return occurred_at.is_(None) | (occurred_at <= moment_at(QUARANTINE.c.location_id, as_of))
+
+
+def incomplete(connection: Connection, cut: Cut, as_of: AsOf | None) -> set[tuple[str, str | None]]:
     """Find the figures that events in quarantine may change: (location, code there), None for all of a location."""
     known = cut.table()
     query = (
@@ -24,8 +30,7 @@ def incomplete(connection: Connection, cut: Cut, as_of: int | None) -> set[tuple
         .distinct()
     )
     if as_of is not None:
-        moment = QUARANTINE.c.occurred_at
-        query = query.where(moment.is_(None) | (moment <= literal(as_of, BigInteger)))
+        query = query.where(_by(as_of))
     return {(row.location_id, row.item_id) for row in connection.execute(query)}
 
 
@@ -62,7 +67,7 @@ def incomplete_before(connection: Connection, cut: Cut) -> list[IncompleteCode]:
     return [IncompleteCode(*row) for row in connection.execute(query)]
 
 
-def touched_transfers(connection: Connection, cut: Cut, as_of: int | None) -> set[str | None]:
+def touched_transfers(connection: Connection, cut: Cut, as_of: AsOf | None) -> set[str | None]:
     """Find the transfers that events in quarantine are of; None among them: one that cannot be read may be of any."""
     known = cut.table()
     query = (
@@ -78,8 +83,7 @@ def touched_transfers(connection: Connection, cut: Cut, as_of: int | None) -> se
         .distinct()
     )
     if as_of is not None:
-        moment = QUARANTINE.c.occurred_at
-        query = query.where(moment.is_(None) | (moment <= literal(as_of, BigInteger)))
+        query = query.where(_by(as_of))
     return set(connection.execute(query).scalars())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -159,6 +160,17 @@ def current(shape: Shape) -> Select[Any]:
 @lru_cache(maxsize=64)
 def past(shape: Shape, as_of: bool, hides_releases: bool) -> Select[Any]:
     """Select what stood within a cut. Takes cut_locations, cut_sequences, expired_by; as_of and known_at as needed."""
+    moment = bindparam("as_of", type_=BigInteger) if as_of else None
+    return past_at(shape, lambda _location_id: moment, hides_releases, bindparam("expired_by", type_=BigInteger))
+
+
+def past_at(
+    shape: Shape,
+    moment: Callable[[ColumnElement[str]], ColumnElement[int] | None],
+    hides_releases: bool,
+    expired_by: ColumnElement[int] | None = None,
+) -> Select[Any]:
+    """The same as of a moment that `moment` gives for each location; reservations expire by it or `expired_by`."""
     known = (
         func.unnest(bindparam("cut_locations", type_=_TEXTS), bindparam("cut_sequences", type_=_BIGINTS))
         .table_valued(column("location_id", Text), column("sequence", BigInteger), name="cut")
@@ -175,7 +187,7 @@ def past(shape: Shape, as_of: bool, hides_releases: bool) -> Select[Any]:
         return in_quarantine(location_id, sequence, bindparam("known_at", type_=BigInteger))
 
     scope = EventScope(
-        moment=bindparam("as_of", type_=BigInteger) if as_of else None,
+        moment=moment(wanted.c.location_id),
         known_through=wanted.c.known_through,
         unknown=unknown if hides_releases else None,
     )
@@ -183,7 +195,7 @@ def past(shape: Shape, as_of: bool, hides_releases: bool) -> Select[Any]:
     if hides_releases:
         fixed &= ~unknown(wanted.c.location_id, wanted.c.unit_sequence)
     unit = case((fixed, wanted.c.unit))
-    found = balances(LOG, wanted, scope, expired_by=bindparam("expired_by", type_=BigInteger))
+    found = balances(LOG, wanted, scope, expired_by=expired_by)
     return found.add_columns(wanted.c.group_item, wanted.c.name, unit.label("unit"), wanted.c.most_codes).order_by(
         wanted.c.group_item, wanted.c.location_id, wanted.c.item_id
     )

@@ -15,7 +15,7 @@ from head_office.catalogue.item_codes import ItemCodes, read_codes
 from head_office.database.arrays import TEXT, unnest
 from head_office.database.log_segments import read_lines_of
 from head_office.database.schema import EVENT, ITEM_UNIT
-from head_office.reports.known_at import Cut, SettledMoment, take_cut
+from head_office.reports.known_at import AsOf, Cut, SettledMoment, moment_at, take_cut
 from head_office.reports.past_events import standing_events
 from head_office.reports.stock_flags import IncompleteCode, incomplete_before
 from shared.chain import understand
@@ -65,13 +65,13 @@ def variances(
     *,
     location_ids: Collection[str] | None = None,
     item_id: str | None = None,
-    occurred_from: int | None = None,
-    occurred_before: int | None = None,
+    begin: AsOf | None = None,
+    end: AsOf | None = None,
     known_at: SettledMoment | None = None,
     after: VarianceCursor | None = None,
     limit: int = 100,
 ) -> VarianceReport:
-    """List the counts that stand, of the given locations and item (the group's; None: all), in a span of time.
+    """List the counts that stand, of the given locations and item (the group's; None: all), in a period [begin, end).
 
     Moments are microseconds UTC.
     """
@@ -82,10 +82,10 @@ def variances(
     codes = read_codes(connection, None if item_id is None else [item_id], known_at)
     if item_id is not None:
         page = page.where(_is_item(counts, item_id, codes, cut))
-    if occurred_from is not None:
-        page = page.where(counts.c.occurred_at >= occurred_from)
-    if occurred_before is not None:
-        page = page.where(counts.c.occurred_at < occurred_before)
+    if begin is not None:
+        page = page.where(counts.c.occurred_at >= moment_at(counts.c.location_id, begin))
+    if end is not None:
+        page = page.where(counts.c.occurred_at < moment_at(counts.c.location_id, end))
     if after is not None:
         page = page.where(tuple_(*place) > tuple_(*(literal(each) for each in after)))
     count = page.subquery("count")

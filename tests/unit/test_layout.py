@@ -21,11 +21,11 @@ PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {
     "chain", "code_sums", "event_log", "event_record", "events", "messages", "problem_kinds", "projection", "stock",
-    "stock_expressions", "transfers", "wire",
+    "periods", "stock_expressions", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
-    "client", "clock", "csv_table", "database_url", "decimal_comma", "nearest_codes", "problems", "retry", "settings",
-    "telemetry", "timers", "http", "database", "postgres", "cli", "pages",
+    "business_days", "client", "clock", "csv_table", "database_url", "decimal_comma", "nearest_codes", "problems",
+    "retry", "settings", "telemetry", "timers", "http", "database", "postgres", "cli", "pages",
 }  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
 # else. A line may import from the lines above it and from itself; folders of one line do not import each other.
@@ -35,12 +35,12 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("events", "problem_kinds"),
         ("chain", "event_record", "messages", "stock"),
         ("code_sums", "event_log", "stock_expressions", "transfers", "wire"),
-        ("projection",),
+        ("periods", "projection"),
     ),
     "shared/runtime": (
         ("database_url",),
         ("clock", "csv_table", "decimal_comma", "nearest_codes", "problems", "retry", "settings", "telemetry"),
-        ("client", "database", "timers"),
+        ("business_days", "client", "database", "timers"),
         ("http", "postgres"),
         ("cli", "pages"),
     ),

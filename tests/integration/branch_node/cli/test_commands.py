@@ -150,6 +150,10 @@ def test_one_day_without_a_node_and_then_with_one(branch: Branch) -> None:
     assert explained["start"]["event"]["type"] == "STOCKTAKE"
     past = branch.json("stock", "milk", "--as-of", waste["occurred_at"])
     assert past["on_hand"] == 12
+    over = branch.json("stock", "milk", "--from", waste["occurred_at"])["period"]
+    assert over["opening"] + over["change"] == over["closing"] == 8.5
+    assert branch.json("log", "--to", waste["business_date"])["items"] == []
+    assert branch.json("stock", "milk", "--as-of", waste["business_date"])["on_hand"] == 8.5
     done = branch.process("stock", "milk", "--json")
     assert (json.loads(done.stdout)["on_hand"], done.stderr, done.returncode) == (8.5, "", 0)
 
@@ -218,6 +222,9 @@ def test_refusals_say_what_to_do(branch: Branch) -> None:
         ("order", "o-1", "milk=1", "--cancel"),
         ("count", "milk"),
         ("stock", "--as-of", "2026-01-01T00:00:00Z"),
+        ("stock", "milk", "--as-of", "yesterday"),
+        ("explain", "milk", "--as-of", "2026-02-30"),
+        ("log", "--from", "2026-01-01T12:00:00"),
         ("init", "--location", "BEY-01", "--timezone", "Mars/Base"),
         ("init", "--location", "BEY-01", "--day-start", "4 o'clock"),
         ("init", "--location", "BEY-01", "--head-office", "ftp://x", "--key", "k"),

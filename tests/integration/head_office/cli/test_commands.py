@@ -191,6 +191,14 @@ def test_stock_and_log(run: Run, office: Engine) -> None:
     assert "tea" in run("stock", "--item", "teaa", exit_code=1).stderr
     assert as_json(run, "stock", "--location", "BEY-1", exit_code=1)["nearest"][0] == "BEY-01"
     run("stock", "--as-of", "yesterday", exit_code=2)
+    run("stock", "--as-of", "2026-01-01", "--from", "2026-01-01", exit_code=2)
+    day = as_json(run, "stock", "--from", "2026-01-01", "--to", "2026-01-02")
+    assert (day["from"], day["items"][0]["period"]) == ("2026-01-01", {"opening": 0, "change": 2, "closing": 2})
+    assert as_json(run, "stock", "--as-of", "2025-12-31")["items"] == []
+    assert (
+        "Stock over the period from 2026-01-01 to 2026-01-02"
+        in run("stock", "--from", "2026-01-01", "--to", "2026-01-02").stdout
+    )
     assert "unknown-location" in run("stock", "--location", "NO", exit_code=1).stderr
     lines = run("log", "BEY-01", "--json").stdout.splitlines()
     assert [line.encode() for line in lines] == [each.line for each in log.sealed]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -16,7 +17,8 @@ from head_office.catalogue import items, locations
 from head_office.database.schema import CONTACT
 from head_office.transfers import instructions
 from shared.messages import CatalogueItem, CatalogueLocation, Instruction, InstructionLine, InstructionStep
-from shared.runtime.clock import MINUTE
+from shared.runtime.business_days import day_start_of
+from shared.runtime.clock import MINUTE, business_date
 from shared.runtime.pages.words import clock_text, local_field
 from tests.integration.head_office.conftest import Api
 from tests.support.consolidation import Branch, OldVersion
@@ -219,6 +221,18 @@ def test_as_of_and_known_at(told: Visitor, office: Engine) -> None:
     assert "as known here at" in page.first("caption").text
     page = told.open("/explain", location_id="BEY-01", item_id="milk", as_of=moment(3.5))
     assert "Happened after the moment shown." in [row[3] for row in rows(page.by_id("passed"))]
+
+
+def test_a_date_is_the_end_of_that_business_day(told: Visitor) -> None:
+    day = business_date(hours_ago(30), BEIRUT, 240)
+    page = told.open("/stock", as_of=day.isoformat(), q="whole")
+    assert f"At the end of the business day {day.isoformat()}" in page.first("caption").text
+    ended = day_start_of(day + timedelta(days=1), BEIRUT, 240) - 1
+    row = rows(page.first("table"))[0]
+    assert row == told.stock(q="whole", as_of=local_field(ended, BEIRUT), zone="Asia/Beirut")[0]
+    link = next(page.first("tbody").all("a"))["href"]
+    assert f"as_of={day.isoformat()}" in link
+    assert told.open(link).by_id("figure").text == row[2].partition(",")[0]
 
 
 def test_a_moment_is_on_the_clock_of_the_zone_beside_it(told: Visitor, office: Engine) -> None:

@@ -357,8 +357,8 @@ def test_events_page_by_page_and_filtered(pair: Engine) -> None:
         assert told(newest_first=True)[0] == ("BEY-02", 1)
         assert told(item_id="tea") == [(PLACE, 2)]
         assert told(types=["EVENT_VOIDED", "TRANSFER_IN"]) == [(PLACE, 3), (PLACE, 4)]
-        assert told(transfer_id="t") == told(occurred_from=NOON + 1) == [(PLACE, 4)]
-        assert told(location_ids=["BEY-02"], occurred_before=NOON + 1) == [("BEY-02", 1)]
+        assert told(transfer_id="t") == told(begin=NOON + 1) == [(PLACE, 4)]
+        assert told(location_ids=["BEY-02"], end=NOON + 1) == [("BEY-02", 1)]
         for newest_first in (False, True):
             seen, after = [], None
             while True:
@@ -397,7 +397,7 @@ def test_variance_by_now_beside_what_was_posted(office: Engine) -> None:
         page = variances(connection, limit=1)
         assert page.next is not None
         assert [each.counted for each in variances(connection, after=page.next).rows] == [3_500]
-        assert variances(connection, occurred_from=NOON + 3 * MINUTE, occurred_before=NOON + 4 * MINUTE).rows == []
+        assert variances(connection, begin=NOON + 3 * MINUTE, end=NOON + 4 * MINUTE).rows == []
 
 
 def test_in_transit_seen_from_both_ends(pair: Engine) -> None:
