@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from shared.chain import Head, Sealed
 from shared.events import PLAIN_SCHEMA, SCHEMA_VERSION, Event, EventType
 from shared.runtime.clock import MINUTE, business_date, offset_minutes
-from shared.runtime.nearest_codes import Candidate, nearest_codes
+from shared.runtime.text.nearest_codes import Candidate, nearest_codes
 from shared.stock import Movement, Standing
 
 

@@ -15,7 +15,7 @@ from shared.runtime.cli.output import AsJson, number_of, print_json, print_line,
 from shared.runtime.cli.progress import progress_bar
 from shared.runtime.cli.service_client import read_items
 from shared.runtime.client import RemoteProblem, ServiceClient
-from shared.runtime.csv_table import BadTable, boolean, read_table
+from shared.runtime.text.csv_table import BadTable, boolean, read_table
 
 REQUIRED: Final = ("item_id", "name", "unit")
 OPTIONAL: Final = ("category", "barcode", "strict")

@@ -15,11 +15,11 @@ from branch_node.commands.event_inputs import EventContent, EventInput, entry_of
 from branch_node.model import Item, nearest_item_codes
 from shared.events import EventType
 from shared.runtime.clock import format_rfc3339
-from shared.runtime.decimal_comma import CommaFault, decimal_point
 from shared.runtime.http.strict_json import StrictDecoder
-from shared.runtime.nearest_codes import MOST_SUGGESTIONS
 from shared.runtime.pages.words import BadLocalTime, holds_words, local_moment
 from shared.runtime.problems import Problem
+from shared.runtime.text.decimal_comma import CommaFault, decimal_point
+from shared.runtime.text.nearest_codes import MOST_SUGGESTIONS
 
 SOURCE: Final = "page"
 """The `source` of events recorded on a page."""

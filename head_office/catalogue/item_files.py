@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine
 
 from head_office.catalogue import items
 from shared.messages import CatalogueItem
-from shared.runtime.csv_table import TableRow, read_table
 from shared.runtime.problems import Problem
+from shared.runtime.text.csv_table import TableRow, read_table
 
 BATCH: Final = 500
 REQUIRED: Final = ("item_id", "name", "unit")

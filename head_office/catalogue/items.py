@@ -17,8 +17,8 @@ from head_office.problems import ITEM_NOT_FOUND, UNIT_FIXED, UNKNOWN_ITEM
 from shared.events import MAX_QUANTITY, code_fault, name_fault
 from shared.messages import CatalogueItem, ReorderLevel
 from shared.runtime.database.row_writes import upsert
-from shared.runtime.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
 from shared.runtime.problems import Problem, invalid_request
+from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
 
 
 class ItemChange(StrEnum):

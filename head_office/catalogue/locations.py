@@ -15,8 +15,8 @@ from head_office.problems import LOCATION_EXISTS, LOCATION_NOT_FOUND, UNKNOWN_LO
 from shared.event_log import create_head
 from shared.events import code_fault, name_fault
 from shared.messages import CatalogueLocation, HeadMessage
-from shared.runtime.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
 from shared.runtime.problems import invalid_request
+from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
 
 DAY_START = 240  # 04:00, in minutes after midnight
 

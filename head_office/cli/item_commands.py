@@ -14,8 +14,8 @@ from shared.messages import CatalogueItem
 from shared.runtime.cli.errors import REFUSED, CommandRefused
 from shared.runtime.cli.output import AsJson, print_json, print_next, print_table
 from shared.runtime.cli.progress import progress_bar
-from shared.runtime.csv_table import BadTable
 from shared.runtime.settings import command_line
+from shared.runtime.text.csv_table import BadTable
 
 items_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Items of the group: list, add, import, waiting, accept, map."

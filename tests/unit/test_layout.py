@@ -24,8 +24,8 @@ SHARED = {
     "periods", "stock_expressions", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
-    "business_days", "client", "clock", "csv_table", "database_url", "decimal_comma", "nearest_codes", "problems",
-    "retry", "settings", "telemetry", "timers", "http", "database", "postgres", "cli", "pages",
+    "business_days", "client", "clock", "database_url", "problems", "retry", "settings", "telemetry", "timers",
+    "text", "http", "database", "postgres", "cli", "pages",
 }  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
 # else. A line may import from the lines above it and from itself; folders of one line do not import each other.
@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "shared/runtime": (
         ("database_url",),
-        ("clock", "csv_table", "decimal_comma", "nearest_codes", "problems", "retry", "settings", "telemetry"),
+        ("clock", "problems", "retry", "settings", "telemetry", "text"),
         ("business_days", "client", "database", "timers"),
         ("http", "postgres"),
         ("cli", "pages"),

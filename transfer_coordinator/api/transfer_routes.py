@@ -30,7 +30,6 @@ from shared.runtime.database.engine import snapshot, translate_driver_errors
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Authenticator, Principal, Role
 from shared.runtime.http.cursor import Cursor, Whole
-from shared.runtime.nearest_codes import Candidate, nearest_codes
 from shared.runtime.problems import (
     BODY_TOO_LARGE,
     FORBIDDEN,
@@ -44,6 +43,7 @@ from shared.runtime.problems import (
     ProblemKind,
     Recorded,
 )
+from shared.runtime.text.nearest_codes import Candidate, nearest_codes
 from transfer_coordinator.api import transfer_queries
 from transfer_coordinator.api.transfer_records import TransferDetail, TransferDocument, detail, document, sums
 from transfer_coordinator.api.transfer_requests import (

@@ -26,8 +26,8 @@ from shared.runtime.clock import Clock
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.http.auth import Role, StoredKey, digest_of, key_id_of
-from shared.runtime.nearest_codes import Candidate, nearest_codes
 from shared.runtime.telemetry import get_logger
+from shared.runtime.text.nearest_codes import Candidate, nearest_codes
 from transfer_coordinator.database.schema import KNOWN_ITEM, KNOWN_KEY, KNOWN_LOCATION, now
 from transfer_coordinator.database.transfer_reader import read_feed
 from transfer_coordinator.database.transfer_writer import move_feed

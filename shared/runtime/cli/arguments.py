@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 import typer
 
-from shared.runtime.decimal_comma import CommaFault, decimal_point
+from shared.runtime.text.decimal_comma import CommaFault, decimal_point
 
 
 def figure(text: str, option: str | None = None) -> str:

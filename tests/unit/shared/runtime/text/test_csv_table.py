@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runtime.csv_table import FALSE, TRUE, BadTable, TableRow, boolean, read_table
+from shared.runtime.text.csv_table import FALSE, TRUE, BadTable, TableRow, boolean, read_table
 
 REQUIRED, OPTIONAL = ("item_id", "name"), ("strict",)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runtime.decimal_comma import CommaFault, decimal_point
+from shared.runtime.text.decimal_comma import CommaFault, decimal_point
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.runtime.nearest_codes import MOST_COMPARED, MOST_SUGGESTIONS, Candidate, nearest_codes
+from shared.runtime.text.nearest_codes import MOST_COMPARED, MOST_SUGGESTIONS, Candidate, nearest_codes
 
 ITEMS = [
     Candidate("milk", "Whole milk", "4006381333931"),
