@@ -10,7 +10,8 @@ import pytest
 
 NO_SHARED = "../shared/data is absent"
 NO_DOCKER = "no Docker engine answers"
-ALLOWED = (NO_SHARED, NO_DOCKER)
+NO_MOUNT = "a small file system cannot be mounted here"
+ALLOWED = (NO_SHARED, NO_DOCKER, NO_MOUNT)
 
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

@@ -17,6 +17,7 @@ from shared.runtime.problems import Problem
 from tests.support.branch_rig import BranchRig, Record
 from tests.support.forked import larder, run_larder
 from tests.support.processes import RunningProcess
+from tests.support.strict_skips import NO_MOUNT
 from tests.support.waiting import wait_until
 
 SIZE = 6 * 1024 * 1024
@@ -31,7 +32,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.decode().strip()}")
+        pytest.skip(NO_MOUNT)
     try:
         yield folder
     finally:
