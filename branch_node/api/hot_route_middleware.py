@@ -22,12 +22,17 @@ PACKED: Final = partial(UNSUPPORTED_MEDIA_TYPE, "a packed body is not read here"
 
 
 class RawRequest(NamedTuple):
-    """The parts of a request that a recording route needs. `read` gives its body, which is read after the key only."""
+    """The parts of a request that a recording route needs.
+
+    `read` gives its body and `fault` says what is wrong with its other headers; both are for callers whose API key was
+    checked.
+    """
 
     authorization: Sequence[str]  # every Authorization header of the request
     idempotency_key: str | None
     address: str
     read: Callable[[], Awaitable[bytes]]
+    fault: Problem | None
 
 
 class RawResponse(NamedTuple):
@@ -49,20 +54,14 @@ class HotRoute(NamedTuple):
 
 async def body_of(request: Request) -> bytes:
     """The request's body. Raises 415 for a compressed one."""
-    _check_not_packed(request)
+    if any(each != "identity" for each in request.headers.getlist("content-encoding")):
+        raise PACKED()
     return await request.body()
 
 
 def raw_request_of(request: Request) -> RawRequest:
-    """The RawRequest of a request that FastAPI routed. Raises 415 for a compressed body."""
-    _check_not_packed(request)
-    address = request.client.host if request.client is not None else ""
-    return RawRequest(request.headers.getlist("authorization"), key_header(request), address, request.body)
-
-
-def _check_not_packed(request: Request) -> None:
-    if any(each != "identity" for each in request.headers.getlist("content-encoding")):
-        raise PACKED()
+    """The RawRequest of a request that FastAPI routed."""
+    return _raw_request(request.scope, request.body)
 
 
 def key_header(request: Request) -> str | None:
@@ -94,7 +93,7 @@ class HotRouteMiddleware:
             return
         scope["route"] = route
         try:
-            raw = await route.handler(_request(scope, receive))
+            raw = await route.handler(_raw_request(scope, partial(_body, receive)))
         except Problem as problem:
             await problem_response(problem, scope["method"])(scope, receive, send)
             return
@@ -106,7 +105,7 @@ class HotRouteMiddleware:
         await send({"type": "http.response.body", "body": raw.body})
 
 
-def _request(scope: Scope, receive: Receive) -> RawRequest:
+def _raw_request(scope: Scope, read: Callable[[], Awaitable[bytes]]) -> RawRequest:
     authorization: list[str] = []
     key = None
     packed = two_keys = False
@@ -118,12 +117,9 @@ def _request(scope: Scope, receive: Receive) -> RawRequest:
             key = value.decode("latin-1")
         elif name == b"content-encoding" and value != b"identity":
             packed = True
-    if packed:
-        raise PACKED()
-    if two_keys:
-        raise TWO_KEYS()
+    fault = PACKED() if packed else TWO_KEYS() if two_keys else None
     client = scope.get("client")
-    return RawRequest(authorization, key, client[0] if client else "", partial(_body, receive))
+    return RawRequest(authorization, key, client[0] if client else "", read, fault)
 
 
 async def _body(receive: Receive) -> bytes:

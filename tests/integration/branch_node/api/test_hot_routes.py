@@ -98,3 +98,20 @@ def test_two_keys_in_one_request_are_refused(caller: Caller, path: str) -> None:
         headers = [("Authorization", each) for each in pair]
         answer = caller.send("POST", path, raw=BODIES.get(path, [b"{}"])[0], role=None, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("authorization", [[], ["Bearer lk_wrong"], ["Basic x"]])
+@pytest.mark.parametrize("other", [[("content-encoding", "gzip")], [("idempotency-key", "k-1")] * 2])
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("path", sorted(BODIES))
+def test_the_key_is_checked_before_the_other_headers(
+    caller: Caller, path: str, fast: bool, other: list[tuple[str, str]], authorization: list[str]
+) -> None:
+    headers = [*other, *(("authorization", each) for each in authorization)]
+    with pytest.MonkeyPatch.context() as patch:
+        if not fast:
+            patch.setattr(HotRouteMiddleware, "__call__", pass_on)
+        answer = caller.send("POST", path, raw=BODIES[path][0], role=None, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+        good = [*other, ("authorization", f"Bearer {caller.keys.text['manager']}")]
+        assert caller.send("POST", path, raw=BODIES[path][0], role=None, headers=good).status_code in (415, 422)
