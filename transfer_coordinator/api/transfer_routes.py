@@ -257,7 +257,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         },
     )  # fmt: skip
     async def create_transfer(request: Request, wait: Wait = 0, principal: Principal = api.allow(WRITERS)) -> Response:  # noqa: B008
-        if request.headers.get("content-encoding", "identity") != "identity":
+        if any(each != "identity" for each in request.headers.getlist("content-encoding")):
             raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
         body = read_body(await request.body())
         key = check_key(request.headers.get("idempotency-key"))
