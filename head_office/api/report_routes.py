@@ -29,7 +29,7 @@ from head_office.catalogue import locations
 from head_office.log import quarantine
 from head_office.problems import BAD_CURSOR, LOCATION_NOT_FOUND, PROBLEMS, UNKNOWN_LOCATION
 from head_office.reports.in_transit import in_transit
-from head_office.reports.report_moments import as_of_at, asked, asked_text, boundary_at, period
+from head_office.reports.report_moments import as_of_at, asked, asked_text, ends_at, period
 from head_office.reports.report_records import (
     VARIANCE_SCHEMA,
     InTransitPage,
@@ -88,7 +88,7 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
         with office.reporting(moment("known_at", known_at)) as (connection, settled):
             report = in_transit(
                 connection,
-                as_of=as_of_at(connection, at, None),
+                as_of=as_of_at(connection, at, None, settled),
                 known_at=settled,
                 location_ids=locations_of(connection, principal, location_id),
                 item_id=item_id,
@@ -107,7 +107,8 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
             200: listed_schema(
                 "Counts in the order they occurred",
                 VARIANCE_SCHEMA,
-                known_at={"type": ["string", "null"]},
+                **{name: {"type": ["string", "null"]} for name in ("known_at", "from", "to")},
+                known_at_holds_since={"type": "object", "additionalProperties": {"type": "string"}},
                 cut={"type": "object", "additionalProperties": {"type": "integer"}},
             ),
             **PROBLEMS.responses(BAD_CURSOR, *_COMMON),
@@ -127,12 +128,13 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
         over = period(begin, end)
         with office.reporting(moment("known_at", known_at)) as (connection, settled):
             places = locations_of(connection, principal, location_id)
+            first, last = ends_at(connection, over, places, settled)
             report = variances(
                 connection,
                 location_ids=places,
                 item_id=item_id,
-                begin=boundary_at(connection, over.begin, places),
-                end=boundary_at(connection, over.end, places),
+                begin=first,
+                end=last,
                 known_at=settled,
                 after=_VARIANCE_CURSOR.read(after),
                 limit=limit,

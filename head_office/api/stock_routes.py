@@ -33,7 +33,7 @@ from head_office.reports.event_list import EventFilter, events
 from head_office.reports.explanation_records import EXPLANATION_SCHEMA, explanation_out
 from head_office.reports.explanations import explain
 from head_office.reports.freshness import freshness
-from head_office.reports.group_stock import StockKey, StockReport, totals
+from head_office.reports.group_stock import FigureKey, StockKey, StockReport, totals
 from head_office.reports.known_at import AsOf, Cut
 from head_office.reports.report_moments import (
     NO_PERIOD,
@@ -43,7 +43,7 @@ from head_office.reports.report_moments import (
     asked,
     asked_text,
     at_location,
-    boundary_at,
+    ends_at,
     period,
 )
 from head_office.reports.report_records import (
@@ -186,14 +186,15 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
             raise out_of_range("location_id", "a figure is explained for one location: name it")
         with office.reporting(moment("known_at", known_at)) as (connection, settled):
             check_locations(connection, [wanted])
+            first, last = ends_at(connection, over, [wanted], settled)
             found = explain(
                 connection,
                 wanted,
                 item_id,
                 recorded_as=recorded_as,
-                as_of=at_location(as_of_at(connection, at, [wanted]), wanted),
-                begin=at_location(boundary_at(connection, over.begin, [wanted]), wanted),
-                end=at_location(boundary_at(connection, over.end, [wanted]), wanted),
+                as_of=at_location(as_of_at(connection, at, [wanted], settled), wanted),
+                begin=at_location(first, wanted),
+                end=at_location(last, wanted),
                 known_at=settled,
                 limit=limit,
             )
@@ -235,13 +236,14 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
             received = receipts(connection)
         with office.reading() as connection:
             places = locations_of(connection, principal, location_id)
+            first, last = ends_at(connection, over, places)
             wanted = EventFilter(
                 location_ids=places,
                 item_id=item_id,
                 types=None if kind is None else [each.value for each in kind],
                 transfer_id=transfer_id,
-                begin=boundary_at(connection, over.begin, places),
-                end=boundary_at(connection, over.end, places),
+                begin=first,
+                end=last,
             )
             page = events(connection, received, wanted, after=place, newest_first=newest_first, limit=limit)
         items = [received_event_record(each) for each in page.events]
@@ -262,7 +264,7 @@ def report_header(cut: Cut, as_of: Asked | None, over: AskedPeriod = NO_PERIOD) 
 
 
 def _with_freshness(
-    connection: Connection, report: StockReport, opened: Mapping[StockKey, int] | None
+    connection: Connection, report: StockReport, opened: Mapping[FigureKey, int] | None
 ) -> list[StockOut]:
     fresh: dict[str, FreshnessOut] = {
         location_id: freshness_out(found)
@@ -274,7 +276,7 @@ def _with_freshness(
             row,
             moment_text(at if isinstance(at, int) else at[row.location_id]),
             fresh[row.location_id],
-            None if opened is None else opened[StockKey(row.item_id, row.location_id)],
+            None if opened is None else opened[FigureKey(row.item_id, row.location_id, row.unit)],
         )
         for row in report.rows
     ]

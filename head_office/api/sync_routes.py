@@ -40,6 +40,7 @@ from head_office.transfers import instructions
 from shared import wire
 from shared.events import MAX_SEQUENCE
 from shared.messages import CataloguePage, EventsAnswer, Hello, HelloAnswer, InstructionPage
+from shared.runtime.clock import EARLIEST, LATEST
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal, Role
 from shared.runtime.problems import BODY_TOO_LARGE, INVALID_REQUEST, OVERLOADED, WRONG_LOCATION
@@ -185,6 +186,11 @@ def _check_hello(message: Hello) -> None:
     for field, head in (("head", message.head), ("acknowledged", message.acknowledged)):
         if head is not None and not (0 <= head.sequence <= MAX_SEQUENCE and 0 <= head.epoch <= MAX_SEQUENCE):
             raise out_of_range(field, "its epoch or sequence is out of range")
+    if message.now is not None and not 0 <= message.now < LATEST:
+        raise out_of_range("now", "out of range")
+    for place, count in enumerate(message.open_counts):
+        if not EARLIEST <= count.opened_at < LATEST:
+            raise out_of_range(f"open_counts[{place}].opened_at", "out of range")
     for field in ("protocol", "schema"):
         if not 0 <= getattr(message, field) <= MAX_SMALL:
             raise out_of_range(field, "out of range")

@@ -7,9 +7,12 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import available_timezones
 
-from sqlalchemy import Connection, insert, select, update
+import msgspec
+from sqlalchemy import BigInteger, Connection, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from head_office.catalogue.catalogue_history import Change, lock, publish
+from head_office.database.office_schema import CATALOGUE_ENTRY
 from head_office.database.schema import HEAD, LOCATION, LOG, now
 from head_office.problems import LOCATION_EXISTS, LOCATION_NOT_FOUND, UNKNOWN_LOCATION
 from shared.event_log import create_head
@@ -19,6 +22,7 @@ from shared.runtime.problems import invalid_request
 from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
 
 DAY_START = 240  # 04:00, in minutes after midnight
+_decode: Final = msgspec.json.Decoder(CatalogueLocation).decode
 
 
 def add(connection: Connection, location: CatalogueLocation) -> None:
@@ -64,12 +68,29 @@ class BusinessDay(NamedTuple):
     day_start: int
 
 
-def days_of(connection: Connection, location_ids: Collection[str] | None) -> dict[str, BusinessDay]:
-    """Read the business days of the given locations (None: all)."""
+def days_of(
+    connection: Connection, location_ids: Collection[str] | None, known_at: int | None = None
+) -> dict[str, BusinessDay]:
+    """Read the business days of the given locations (None: all), now or as they were known at a moment."""
     query = select(LOCATION.c.location_id, LOCATION.c.timezone, LOCATION.c.day_start)
     if location_ids is not None:
         query = query.where(LOCATION.c.location_id.in_(location_ids))
-    return {row.location_id: BusinessDay(row.timezone, row.day_start) for row in connection.execute(query)}
+    days = {row.location_id: BusinessDay(row.timezone, row.day_start) for row in connection.execute(query)}
+    if known_at is None:
+        return days
+    entry = CATALOGUE_ENTRY
+    # A location that was added later knew nothing at the moment, so any day does for it.
+    then = (
+        select(entry.c.subject, entry.c.content)
+        .ext(distinct_on(entry.c.subject))
+        .where(entry.c.kind == "location", entry.c.known_from <= literal(known_at, BigInteger))
+        .order_by(entry.c.subject, entry.c.version.desc())
+    )
+    for row in connection.execute(then):
+        if row.subject in days:
+            location = _decode(row.content)
+            days[row.subject] = BusinessDay(location.timezone, location.day_start)
+    return days
 
 
 def read(connection: Connection, location_id: str) -> CatalogueLocation:

@@ -60,6 +60,8 @@ def stock(
     """Stock of the group, now, as of a moment, or as known at one; each figure with its freshness."""
     wanted, known = _asked("--as-of", as_of), _moment("--known-at", known_at)
     over = AskedPeriod(_asked("--from", begin), _asked("--to", end))
+    if type(over.begin) is type(over.end) and over.begin is not None and over.end < over.begin:  # type: ignore[operator]
+        raise typer.BadParameter("the period ends before it begins", param_hint="--to")
     if over and wanted is not None:
         raise typer.BadParameter("a figure is as of a moment or of a period", param_hint="--as-of")
     with report(folder, database_url, known) as (connection, settled):
@@ -134,19 +136,19 @@ def _record(
     row: group_stock.StockRow,
     at: AsOf,
     records: Mapping[str, FreshnessOut],
-    opened: Mapping[group_stock.StockKey, int] | None,
+    opened: Mapping[group_stock.FigureKey, int] | None,
 ) -> StockOut:
     moment = moment_text(at if isinstance(at, int) else at[row.location_id])
-    key = group_stock.StockKey(row.item_id, row.location_id)
+    key = group_stock.FigureKey(row.item_id, row.location_id, row.unit)
     return stock_out(row, moment, records[row.location_id], None if opened is None else opened[key])
 
 
 def _movement(
-    row: group_stock.StockRow, opened: Mapping[group_stock.StockKey, int] | None
+    row: group_stock.StockRow, opened: Mapping[group_stock.FigureKey, int] | None
 ) -> tuple[str | None, str | None]:
     if opened is None:
         return None, None
-    before = opened[group_stock.StockKey(row.item_id, row.location_id)]
+    before = opened[group_stock.FigureKey(row.item_id, row.location_id, row.unit)]
     return quantity_text(before), signed((row.on_hand - before) / 1_000)
 
 

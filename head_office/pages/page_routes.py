@@ -82,9 +82,9 @@ class PageQuery:
         kept = {name: text for name, text in given.items() if text}
         return {**kept, "zone": self.zone.key} if kept else {}
 
-    def as_of_at(self, connection: Connection, location_ids: list[str] | None) -> AsOf | None:
+    def as_of_at(self, connection: Connection, location_ids: list[str] | None, known_at: int | None) -> AsOf | None:
         """The moment as of which figures are read; of a date the end of that business day at each location."""
-        return as_of_at(connection, self.as_of if self.day is None else self.day, location_ids)
+        return as_of_at(connection, self.as_of if self.day is None else self.day, location_ids, known_at)
 
     def field(self, moment: int | None) -> str:
         """The value of a field that shows a moment."""
@@ -144,20 +144,17 @@ class _OfficePages:
                 connection,
                 location_ids=ids,
                 item_ids=_find(connection, page_query.q) if page_query.q else None,
-                as_of=page_query.as_of_at(connection, None),
+                as_of=page_query.as_of_at(connection, None, known_at),
                 known_at=known_at,
                 after=STOCK_CURSOR.read(after),
                 limit=ROWS,
             )
             fresh = freshness(connection, ids, report.cut)
-        rows = report.rows
-        if report.next is not None:
+        rows, following = report.rows, report.next
+        if following is not None and rows and rows[-1].item_id != rows[0].item_id:
             # The last item may go on behind the limit: it is left to the next page, whole.
-            rows = [row for row in rows if row.item_id != report.next.item_id] or rows
-        following = None
-        if report.next is not None and rows:
-            last = rows[-1]
-            following = STOCK_CURSOR.write(group_stock.StockKey(last.item_id, last.location_id))
+            rows = [row for row in rows if row.item_id != following.item_id] or rows
+            following = group_stock.StockKey(rows[-1].item_id, rows[-1].location_id)
         shown = columns(visible, fresh, report.cut.sequences)
         return self._show(
             request,
@@ -167,7 +164,7 @@ class _OfficePages:
             here="/stock",
             columns=shown,
             rows=matrix(rows, shown),
-            following=following,
+            following=None if following is None else STOCK_CURSOR.write(following),
             first=not after,
         )
 
@@ -189,7 +186,7 @@ class _OfficePages:
                 connection,
                 location_id,
                 item_id,
-                as_of=at_location(page_query.as_of_at(connection, [location_id]), location_id),
+                as_of=at_location(page_query.as_of_at(connection, [location_id], known_at), location_id),
                 known_at=known_at,
             )
             if found is None:
@@ -219,7 +216,7 @@ class _OfficePages:
             own = self.site.session(request).principal.location_id
             report = in_transit(
                 connection,
-                as_of=page_query.as_of_at(connection, None),
+                as_of=page_query.as_of_at(connection, None, known_at),
                 known_at=known_at,
                 location_ids=None if own is None else [own],
                 limit=TRANSFERS_SHOWN + 1,

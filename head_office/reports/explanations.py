@@ -16,6 +16,7 @@ from head_office.catalogue.item_codes import read_codes
 from head_office.database.log_segments import read_lines
 from head_office.database.schema import ITEM_UNIT, LOG, QUARANTINE, now
 from head_office.reports.known_at import Cut, SettledMoment, take_cut, unit_within
+from head_office.reports.stock_flags import acts_on_the_past
 from shared import stock
 from shared.chain import understand
 from shared.code_sums import merged_explanation
@@ -220,7 +221,7 @@ def _quarantined(
         .limit(MAX_EVENTS)
     )
     if as_of is not None:
-        query = query.where(QUARANTINE.c.occurred_at.is_(None) | (QUARANTINE.c.occurred_at <= as_of))
+        query = query.where(acts_on_the_past() | (QUARANTINE.c.occurred_at <= as_of))
     return [QuarantinedEvent(**row._mapping) for row in connection.execute(query)]
 
 

@@ -62,8 +62,8 @@ def freshness(
 ) -> dict[str, Freshness]:
     """Read the freshness of the given locations (None: all), by location.
 
-    With the cut of a report known at a moment, the last event and batch are those of the cut, and `occurred_at` is None
-    where more has arrived since.
+    With the cut of a report known at a moment, the last event and batch are those of the cut, `occurred_at` is None
+    where more has arrived since, and nothing is said of what the branch had then.
     """
     held = (
         select(QUARANTINE.c.location_id, func.count().label("events"))
@@ -114,6 +114,7 @@ def _within(connection: Connection, found: Mapping[str, Freshness], cut: Cut) ->
             each,
             sequence=cut.sequences.get(location_id, 0),
             received_at=received.get(location_id),
+            branch_sequence=None,  # of now, so nothing of that moment is behind it
             occurred_at=each.occurred_at if cut.sequences.get(location_id) == each.sequence else None,
         )
         for location_id, each in found.items()

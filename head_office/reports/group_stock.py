@@ -71,6 +71,14 @@ class StockKey(NamedTuple):
     location_id: str
 
 
+class FigureKey(NamedTuple):
+    """One row of stock: an item at a location in one unit."""
+
+    item_id: str
+    location_id: str
+    unit: str | None
+
+
 class CodeRow(NamedTuple):
     """What stands of one code in a location's log, and the group's item that it is; names as in StockRow."""
 
@@ -168,14 +176,14 @@ def openings(
     begin: AsOf | None,
     location_ids: Collection[str] | None,
     known_at: SettledMoment | None,
-) -> dict[StockKey, int]:
+) -> dict[FigureKey, int]:
     """On hand just before a period began (None: with the first event), of each item at each location of its report."""
-    keys = {StockKey(row.item_id, row.location_id): 0 for row in report.rows}
+    keys = {FigureKey(row.item_id, row.location_id, row.unit): 0 for row in report.rows}
     if begin is None or not keys:
         return keys
     item_ids = {key.item_id for key in keys}
     opened = stock(connection, location_ids=location_ids, item_ids=item_ids, as_of=before(begin), known_at=known_at)
-    return keys | {StockKey(row.item_id, row.location_id): row.on_hand for row in opened.rows}
+    return keys | {FigureKey(row.item_id, row.location_id, row.unit): row.on_hand for row in opened.rows}
 
 
 def _page(found: Sequence[Row[Any]], limit: int | None) -> tuple[Sequence[Row[Any]], StockKey | None]:

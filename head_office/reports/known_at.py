@@ -48,6 +48,8 @@ def moment_at(location_id: ColumnElement[str], as_of: AsOf) -> ColumnElement[int
     places: dict[int, list[str]] = {}
     for place, moment in as_of.items():
         places.setdefault(moment, []).append(place)
+    if not places:
+        return literal(-1, BigInteger)
     # Few moments for many locations: those of their time zones.
     return case(
         *(

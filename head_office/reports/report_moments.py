@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from head_office.catalogue.locations import days_of
-from head_office.reports.group_stock import StockKey, StockReport, openings, stock
+from head_office.reports.group_stock import FigureKey, StockKey, StockReport, openings, stock
 from head_office.reports.known_at import AsOf, SettledMoment, before
 from shared.event_record import moment_text
 from shared.runtime.business_days import Asked, as_of_moment, boundary, read_asked
@@ -46,32 +46,47 @@ def period(begin: str | None, end: str | None, *, as_of: str | None = None) -> A
     if found and as_of is not None:
         why = "a figure is as of a moment or of a period"
         raise INVALID_REQUEST(f"as_of: {why}", errors=[{"field": "as_of", "message": why}])
-    if type(found.begin) is type(found.end) and found.begin is not None and found.end < found.begin:  # type: ignore[operator]
-        raise INVALID_REQUEST(
-            "to: the period ends before it begins", errors=[{"field": "to", "message": "before from"}]
-        )
     return found
 
 
-def as_of_at(connection: Connection, wanted: Asked | None, location_ids: list[str] | None) -> AsOf | None:
+def as_of_at(
+    connection: Connection, wanted: Asked | None, location_ids: list[str] | None, known_at: int | None
+) -> AsOf | None:
     """The moment as of which figures are read; for a date the end of that business day at each location."""
-    return _at(connection, wanted, location_ids, as_of_moment)
+    return _at(connection, wanted, location_ids, known_at, as_of_moment)
 
 
-def boundary_at(connection: Connection, wanted: Asked | None, location_ids: list[str] | None) -> AsOf | None:
-    """The moment at which a period begins or ends; for a date the start of that business day at each location."""
-    return _at(connection, wanted, location_ids, boundary)
+def ends_at(
+    connection: Connection, over: AskedPeriod, location_ids: list[str] | None, known_at: int | None = None
+) -> tuple[AsOf | None, AsOf | None]:
+    """The moments at which a period begins and ends; for a date the start of that business day at each location.
+
+    Raises Problem 422 `invalid-request` where it ends before it begins.
+    """
+    begin, end = (_at(connection, each, location_ids, known_at, boundary) for each in over)
+    if begin is not None and end is not None and _is_before(end, begin):
+        why = "the period ends before it begins"
+        raise INVALID_REQUEST(f"to: {why}", errors=[{"field": "to", "message": why}])
+    return begin, end
+
+
+def _is_before(one: AsOf, other: AsOf) -> bool:
+    """Whether one moment is before another at any location."""
+    if isinstance(one, int):
+        return any(one < each for each in ([other] if isinstance(other, int) else other.values()))
+    return any(each < (other if isinstance(other, int) else other[place]) for place, each in one.items())
 
 
 def _at(
     connection: Connection,
     wanted: Asked | None,
     location_ids: list[str] | None,
+    known_at: int | None,
     moment: Callable[[Asked, ZoneInfo, int], int],
 ) -> AsOf | None:
     if wanted is None or isinstance(wanted, int):
         return wanted
-    days = days_of(connection, location_ids)
+    days = days_of(connection, location_ids, known_at)
     moments = {day: moment(wanted, ZoneInfo(day.timezone), day.day_start) for day in set(days.values())}
     return {location_id: moments[day] for location_id, day in days.items()}
 
@@ -101,15 +116,14 @@ class StockQuestion(NamedTuple):
         known_at: SettledMoment | None = None,
         after: StockKey | None = None,
         limit: int | None = None,
-    ) -> tuple[StockReport, dict[StockKey, int] | None]:
+    ) -> tuple[StockReport, dict[FigureKey, int] | None]:
         """Read a page of stock, at the end of a period with what was on hand at its beginning."""
-        begin = boundary_at(connection, self.over.begin, location_ids)
-        end = boundary_at(connection, self.over.end, location_ids)
+        begin, end = ends_at(connection, self.over, location_ids, known_at)
         report = stock(
             connection,
             location_ids=location_ids,
             item_ids=item_ids,
-            as_of=as_of_at(connection, self.as_of, location_ids) if end is None else before(end),
+            as_of=as_of_at(connection, self.as_of, location_ids, known_at) if end is None else before(end),
             known_at=known_at,
             after=after,
             limit=limit,

@@ -15,9 +15,14 @@ from shared.events import EventType
 
 
 def _by(as_of: AsOf) -> ColumnElement[bool]:
-    """An event in quarantine occurred by a moment, or cannot be read."""
-    occurred_at = QUARANTINE.c.occurred_at
-    return occurred_at.is_(None) | (occurred_at <= moment_at(QUARANTINE.c.location_id, as_of))
+    """An event in quarantine occurred by a moment, or acts on what did."""
+    return acts_on_the_past() | (QUARANTINE.c.occurred_at <= moment_at(QUARANTINE.c.location_id, as_of))
+
+
+def acts_on_the_past() -> ColumnElement[bool]:
+    """An event in quarantine may change figures from before it occurred: a void, or what cannot be read."""
+    kinds = [kind.value for kind in EventType if kind not in {EventType.EVENT_VOIDED, EventType.TRANSFER_REVERSED}]
+    return QUARANTINE.c.occurred_at.is_(None) | QUARANTINE.c.type.is_(None) | QUARANTINE.c.type.not_in(kinds)
 
 
 def incomplete(connection: Connection, cut: Cut, as_of: AsOf | None) -> set[tuple[str, str | None]]:
@@ -35,7 +40,7 @@ def incomplete(connection: Connection, cut: Cut, as_of: AsOf | None) -> set[tupl
 
 
 class IncompleteCode(NamedTuple):
-    """Events in quarantine of a location and code (None: any), the earliest at `occurred_at` (None: cannot be read)."""
+    """Events in quarantine of a location and code (None: any), the earliest at `occurred_at` (None: at any moment)."""
 
     location_id: str
     item_id: str | None
@@ -58,7 +63,7 @@ def incomplete_before(connection: Connection, cut: Cut) -> list[IncompleteCode]:
         select(
             QUARANTINE.c.location_id,
             QUARANTINE.c.item_id,
-            case((func.bool_or(when.is_(None)), None), else_=func.min(when)).label("occurred_at"),
+            case((func.bool_or(acts_on_the_past()), None), else_=func.min(when)).label("occurred_at"),
         )
         .select_from(QUARANTINE.join(known, known.c.location_id == QUARANTINE.c.location_id))
         .where(QUARANTINE.c.sequence <= known.c.sequence, cut.quarantined())

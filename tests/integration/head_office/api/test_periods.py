@@ -6,10 +6,12 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from head_office.database.schema import now
 from shared.events import Event
 from shared.runtime.clock import format_rfc3339
 from tests.integration.head_office.api.test_stock_routes import get
@@ -131,3 +133,41 @@ def test_a_figure_is_as_of_a_moment_or_of_a_period(api: Api) -> None:
         answer = api.call("viewer", "GET", f"/v1/stock?{query}")
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request"), query
     assert api.call("viewer", "GET", "/v1/events?before=2026-01-01T00:00:00Z").status_code == 422
+
+
+def test_a_date_in_a_group_without_locations(api: Api, office: Engine) -> None:
+    with office.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM head")
+        connection.exec_driver_sql("DELETE FROM location")
+    for path in (
+        "/v1/stock?as_of=2026-01-01",
+        "/v1/stock?from=2026-01-01",
+        "/v1/reports/variance?from=2026-01-01&to=2026-01-02",
+        "/v1/reports/in-transit?as_of=2026-01-01",
+        "/v1/events?item_id=milk&from=2026-01-01",
+    ):
+        assert get(api, path)["items"] == [], path
+
+
+def test_a_date_known_at_a_moment_is_the_business_day_of_then(api: Api, office: Engine) -> None:
+    log = BranchLog("BEY-01")
+    log.record("PURCHASE_RECEIVED", quantity=1_000, occurred_at=NOON)
+    log.record("PURCHASE_RECEIVED", quantity=2_000, occurred_at=NOON + 16 * 60 * MINUTE)  # 06:00 of the next day there
+    log.ship_now(office)
+    with office.begin() as connection:
+        known_at = format_rfc3339(now(connection))
+    query = f"as_of=2026-01-01&known_at={known_at}"
+    assert get(api, f"/v1/stock/milk?{query}")["items"][0]["on_hand"] == 1
+    later = {"name": "Hamra", "timezone": "Asia/Beirut", "day_start": 480}
+    assert api.call("admin", "PUT", "/v1/locations/BEY-01", later).status_code == 200
+    assert get(api, "/v1/stock/milk?as_of=2026-01-01")["items"][0]["on_hand"] == 3
+    assert get(api, f"/v1/stock/milk?{query}")["items"][0]["on_hand"] == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["from=2026-02-01T00:00:00Z&to=2026-01-01", "from=2026-02-01&to=2026-01-01T00:00:00Z"]
+)
+def test_a_period_that_ends_before_it_begins_is_refused_whatever_its_ends_are(api: Api, query: str) -> None:
+    for path in ("/v1/stock?", "/v1/stock/milk/explain?location_id=BEY-01&", "/v1/events?", "/v1/reports/variance?"):
+        answer = api.call("viewer", "GET", path + query)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request"), path

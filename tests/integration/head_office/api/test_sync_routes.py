@@ -159,6 +159,8 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(api: Api) -> None:
         ({"head": None}, "invalid-request"),
         ({"software": "\0"}, "malformed-json"),
         ({"location_id": "X" * 65}, "invalid-request"),
+        ({"now": 10**30}, "invalid-request"),
+        ({"open_counts": [{"count_id": "c", "opened_at": 10**18, "areas": []}]}, "invalid-request"),
     ],
 )
 def test_a_hello_that_cannot_be_is_refused(api: Api, change: dict[str, Any], expected: str) -> None:

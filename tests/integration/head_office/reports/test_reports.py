@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, select, text
 from head_office.catalogue.item_codes import read_codes
 from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.receipts import receipts
-from head_office.database.schema import EVENT, ITEM_UNIT, now
+from head_office.database.schema import CONTACT, EVENT, ITEM_UNIT, now
 from head_office.log import decoder
 from head_office.log.ingest import ingest
 from head_office.log.quarantine import retry
@@ -23,7 +23,7 @@ from head_office.reports.event_list import EventFilter
 from head_office.reports.event_list import events as list_events
 from head_office.reports.freshness import freshness
 from head_office.reports.in_transit import in_transit
-from head_office.reports.known_at import SettledMoment
+from head_office.reports.known_at import SettledMoment, report_snapshot
 from head_office.reports.variances import variances
 from shared import stock, wire
 from shared.events import Event
@@ -414,3 +414,46 @@ def test_in_transit_seen_from_both_ends(pair: Engine) -> None:
         assert in_transit(connection, location_ids=["BEY-02"], item_id="milk").rows == [row]
         assert in_transit(connection, item_id="tea").rows == []
         assert in_transit(connection, location_ids=["BEY-03"]).rows == []
+
+
+def test_a_void_in_quarantine_marks_the_figures_before_it(office: Engine) -> None:
+    """A void acts by what is known, not by when it occurred."""
+    void = {"voided_sequence": 1, "voided_event_id": an_event(seed=1).event_id, "reason": "x", "note": "new"}
+    branch = Branch().record(
+        [
+            an_event("PURCHASE_RECEIVED", quantity=10_000),
+            an_event("STOCKTAKE", seed=2, counted=10_000, expected=10_000, occurred_at=NOON + MINUTE),
+            an_event("EVENT_VOIDED", seed=3, occurred_at=NOON + 9 * MINUTE, **void),
+        ]
+    )
+    with pytest.MonkeyPatch.context() as old:
+        old.setattr(decoder, "understand", OldVersion.understand)
+        branch.ship(office)
+    with office.connect() as connection:
+        assert group_stock.stock(connection, as_of=NOON).rows[0].incomplete
+        assert variances(connection).rows[0].incomplete
+        found = explanations.explain(connection, PLACE, "milk", as_of=NOON)
+        assert found is not None
+        assert [each.sequence for each in found.quarantined] == [3]
+
+
+def test_nothing_is_behind_in_a_figure_known_at_a_past_moment(office: Engine) -> None:
+    branch = Branch().record([an_event(seed=number) for number in range(1, 4)])
+    then = branch.ship(office, 1, 1).received_at
+    branch.ship(office, 2)
+    with office.begin() as connection:
+        connection.execute(
+            CONTACT.insert().values(
+                location_id=PLACE,
+                contacted_at=then,
+                epoch=1,
+                sequence=3,
+                verdict="OK",
+                protocol=1,
+                schema=1,
+                software="x",
+            )
+        )
+    with report_snapshot(office, then) as (connection, settled):
+        fresh = freshness(connection, cut=group_stock.stock(connection, known_at=settled).cut)[PLACE]
+    assert (fresh.sequence, fresh.behind) == (1, 0)
