@@ -18,7 +18,7 @@ from head_office.log.quarantine import Retried, retry
 from head_office.log.refusals import UnknownLocation
 from shared import wire
 from shared.chain import canonical
-from shared.events import Parent
+from shared.events import SCHEMA_VERSION, Parent
 from shared.messages import QUARANTINED_SHOWN, QuarantineMessage
 from tests.support.consolidation import (
     PLACE,
@@ -46,7 +46,7 @@ def placed(branch: Branch, kind: str = "ORDER_DEDUCTION", **fields: Any) -> dict
 SPOILT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "a newer type": (lambda e: e | {"type": "STOCK_BLESSED"}, "Invalid enum value"),
     "an unknown field": (lambda e: e | {"mood": "good"}, "unknown field"),
-    "a newer schema": (lambda e: e | {"v": 2}, "newer"),
+    "a newer schema": (lambda e: e | {"v": SCHEMA_VERSION + 1}, "newer"),
     "a field missing": (lambda e: {name: e[name] for name in e if name != "unit"}, "carries no unit"),
     "a quantity out of bounds": (lambda e: e | {"quantity": 10**12 + 1}, "quantity"),
     "a quantity of none": (lambda e: e | {"quantity": 0}, "above zero"),
