@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, case, func, or_, select
+from sqlalchemy import Connection, Row, Select, case, func, or_, select, union
 
 from branch_node.database.queries import BY_ITEM
 from branch_node.database.schema import ITEM, LOG, REORDER_LEVEL, STOCK
@@ -50,16 +50,35 @@ def stock(connection: Connection, *, now: int, after: str | None, limit: int) ->
     query = _STOCK_QUERY.where(ITEM.c.stands_for.is_(None)).order_by(STOCK.c.item_id).limit(limit + 1)
     if after is not None:
         query = query.where(STOCK.c.item_id > after)
+    mapped = _mapped(connection, now)
+    if mapped:
+        listed = list(connection.execute(_items_with_stock(after, list(mapped), limit + 1)).scalars())
+        query = query.where(STOCK.c.item_id.in_(listed))
     found = connection.execute(query).all()
     rows: dict[str, Any] = {row.item_id: row for row in found}
-    parts = {item_id: [standing] for item_id, standing in _standings(connection, found, now).items()}
-    last = found[-1].item_id if len(found) > limit else None
-    for item_id, others in _mapped(connection, now).items():
-        if (after is None or item_id > after) and (last is None or item_id <= last):
-            parts.setdefault(item_id, []).extend(others)
-            rows.setdefault(item_id, item_row(connection, item_id))
-    listed = sorted(parts)[: limit + 1]
-    return _page([stock_record(each, summed(parts[each]), now, rows[each]) for each in listed], limit)
+    own = _standings(connection, found, now)
+    records = [
+        stock_record(
+            item_id,
+            summed([*([own[item_id]] if item_id in own else []), *mapped.get(item_id, [])]),
+            now,
+            rows[item_id] if item_id in rows else item_row(connection, item_id),
+        )
+        for item_id in (listed if mapped else list(rows))
+    ]
+    return _page(records, limit)
+
+
+def _items_with_stock(after: str | None, mapped: list[str], limit: int) -> Select[Any]:
+    """Items that have events under any code, in the order of the database: those of a further code are `mapped`."""
+    own = (
+        select(STOCK.c.item_id)
+        .join_from(STOCK, ITEM, ITEM.c.item_id == STOCK.c.item_id, isouter=True)
+        .where(ITEM.c.stands_for.is_(None))
+    )
+    items = union(own, select(ITEM.c.item_id).where(ITEM.c.item_id.in_(mapped))).subquery("items")
+    query = select(items.c.item_id).order_by(items.c.item_id).limit(limit)
+    return query if after is None else query.where(items.c.item_id > after)
 
 
 def low_stock(connection: Connection, *, now: int, after: str | None, limit: int) -> Page[StockRecord]:

@@ -192,8 +192,10 @@ def _page(found: Sequence[Row[Any]], limit: int | None) -> tuple[Sequence[Row[An
     if limit is None or not found or (len(keys) <= limit and len(found) < limit + 1 + found[0].most_codes):
         return found, None
     # The last one may go on behind the rows that were read.
-    last = keys[: len(keys) - 1][:limit][-1]
-    return [row for row in found if (row.group_item, row.location_id) <= last], last
+    whole = keys[: len(keys) - 1][:limit]
+    # Not compared here: the order is that of the database's collation.
+    kept = set(whole)
+    return [row for row in found if (row.group_item, row.location_id) in kept], whole[-1]
 
 
 def _of_the_past(connection: Connection, cut: Cut, as_of: AsOf | None) -> dict[str, Any]:
