@@ -157,8 +157,8 @@ class Decision(msgspec.Struct, kw_only=True):
     tables, in the same transaction, in order; they may not raise a Problem. `items`, `location` and `order` replace
     rows with the same id, in the table and in the writer's state. `answer` is the answer of a decision without events;
     `kept` is that answer as JSON where the decision has an effect: it is stored under the command's key, for
-    `Command.again`. `forget` begins the keys of kept answers that no longer stand for an equal request. `after_commit`
-    runs on the writer's thread after the commit and before the answer is sent; it may not fail.
+    `Command.again`. Each of `forget` begins the keys of kept answers that no longer stand for an equal request.
+    `after_commit` runs on the writer's thread after the commit and before the answer is sent; it may not fail.
     """
 
     events: Sequence[Event] = ()
@@ -168,7 +168,7 @@ class Decision(msgspec.Struct, kw_only=True):
     order: OrderState | None = None
     answer: object = None
     kept: bytes | None = None
-    forget: str | None = None
+    forget: Sequence[str] = ()
     after_commit: Sequence[Callable[[], None]] = ()
 
 
@@ -208,6 +208,11 @@ class Command:
     def answer(self, recorded: RecordedCommand) -> object:
         """The answer, made from the recorded events alone. Called only if there are any."""
         return recorded.sealed
+
+    def key_after(self, first: Event, view: View) -> str | None:  # noqa: ARG002
+        """The key to decide under where what this command's key recorded, `first` and on, no longer stands for an
+        equal request; None: it does. A caller's key stands for its request for ever."""
+        return None
 
     @property
     def reused_hint(self) -> str | None:

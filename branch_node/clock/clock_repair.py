@@ -12,7 +12,7 @@ from sqlalchemy import Connection, update
 
 from branch_node.clock.clock_runs import TOLERANCE
 from branch_node.clock.misdated_events import MisdatedEvent
-from branch_node.commands.corrections import void_event
+from branch_node.commands.corrections import REDATED, void_event
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.orders import ORDER
 from branch_node.commands.preconditions import StrictGuard, known_item
@@ -22,7 +22,6 @@ from shared.events import MAX_LINES, CountedArea, Event, EventType
 
 REASON: Final = "clock"
 """The reason of the voids."""
-SOURCE: Final = "clock-repair"
 MOST_EVENTS: Final = MAX_LINES // 2
 """How many events one command dates anew: each is voided and recorded again."""
 
@@ -52,7 +51,7 @@ class RedateEvents(KeyedCommand):
         guard = StrictGuard(view)
         events: list[Event] = []
         for event in standing:
-            void = void_event(view, event, actor=self.actor, source=SOURCE, reason=REASON)
+            void = void_event(view, event, actor=self.actor, source=REDATED, reason=REASON)
             guard.add(known_item(view, event.item_id or "", None), void)
             events.append(void)
         order = self._order(view, standing)

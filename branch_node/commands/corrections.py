@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from branch_node.commands.correction_inputs import CorrectionContent
+from branch_node.commands.count_inputs import keyless
 from branch_node.commands.input_fields import DEFAULT_SOURCE
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.database.lookups import sealed_where, voids_of
@@ -19,6 +20,8 @@ from shared.chain import Sealed
 from shared.events import BY_HAND, Event, EventType, effect
 from shared.stock import Standing
 
+REDATED: Final = "clock-repair"
+"""The source of voids whose events are recorded again, at the right moment."""
 _TRANSFER: Final = "A transfer is undone by cancelling it at the coordinator, or by a transfer back."
 _RESERVATION: Final = "A reservation is released, not voided."
 ALTERNATIVES: Final = {
@@ -53,6 +56,17 @@ def void_event(view: View, target: Event, *, actor: str, source: str, reason: st
         voided_event_id=target.event_id,
         voided_sequence=target.sequence,
     )
+
+
+def taken_back(view: View, sequences: Sequence[int]) -> bool:
+    """Whether one of these events was voided and does not count at another moment since."""
+    while sequences:
+        voids = view.events_at(sorted(view.voided_by(sequences).values()))
+        if any(void.source != REDATED for void in voids):
+            return True
+        # A repair of the clock has a line for each void, then one for each event recorded again.
+        sequences = [void.sequence + void.lines // 2 for void in voids]
+    return False
 
 
 def still_standing(connection: Connection, event: Event, *, known_through: int | None = None) -> list[Sealed]:
@@ -124,7 +138,9 @@ class VoidEvent(_Correction):
             )
         # The event that was named comes first: the answer is the record of its void.
         wanted = sorted(wanted, key=lambda each: (each.sequence != event.sequence, each.sequence))
-        return Decision(events=[self._void(view, each) for each in wanted])
+        # What was said of a count that is voided is said anew, in the same words too.
+        counts = {each.reference.id for each in wanted if each.reference is not None and each.reference.kind == "count"}
+        return Decision(events=[self._void(view, each) for each in wanted], forget=[keyless(each) for each in counts])
 
     def _void(self, view: View, event: Event) -> Event:
         content = self.content

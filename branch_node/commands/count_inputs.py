@@ -74,6 +74,11 @@ class CountContent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     person: str | None = None
 
 
+def keyless(count_id: str) -> str:
+    """What the keys of a count's requests without a caller's key begin with."""
+    return f"larder:count:{count_id}:"
+
+
 def count_of(body: CountInput) -> CountContent:
     """The content of a count. Raises Problem, also where it has an area of an item twice."""
     codes(count_id=body.count_id, actor=body.actor, reason=body.reason)

@@ -7,11 +7,13 @@ is posted, a further area of it under the same count is refused, as its event wo
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
 
+from branch_node.commands.corrections import command_span, taken_back
 from branch_node.commands.count_areas import (
     AreaCounted,
     AreaRecord,
@@ -23,7 +25,7 @@ from branch_node.commands.count_areas import (
     store_areas,
     stored_areas,
 )
-from branch_node.commands.count_inputs import CountContent, CountLine
+from branch_node.commands.count_inputs import CountContent, CountLine, keyless
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.preconditions import known_item, moment_of
 from branch_node.database.lookups import newest_of_item, recorded_by, standing_then
@@ -102,19 +104,24 @@ class RecordCount(KeyedCommand):
         super().__init__(content, key=key or "", actor=actor)
         # Without a caller's key, equal content is a repetition; other content is a further part of the count.
         self.content = content
+        self._derived = not key
+        self._keyless = keyless(content.count_id)
         self.key = key or f"{self._keyless}{(self.digest or '')[:32]}"
         self.size = len(content.lines)
 
-    @property
-    def _keyless(self) -> str:
-        """What the keys of this count's requests without a caller's key begin with."""
-        return f"larder:count:{self.content.count_id}:"
+    def key_after(self, first: Event, view: View) -> str | None:
+        """Without a caller's key: another key where an event that this request recorded was voided since."""
+        start, end = command_span(first)
+        if not self._derived or not taken_back(view, range(start, end + 1)):
+            return None
+        return f"{self._keyless}{sha256(f'{self.digest}:{first.sequence}'.encode()).hexdigest()[:32]}"
 
     def decide(self, view: View) -> Decision:
         content = self.content
         items = {line.item_id: known_item(view, line.item_id, line.unit) for line in content.lines}
         areas = self._waiting_areas(view)
         changed: list[AreaCounted] = []
+        corrected = False
         for place, line in enumerate(content.lines):
             area = self._area(view, line, f"lines[{place}].")
             before = areas.get((area.item_id, area.area))
@@ -127,6 +134,7 @@ class RecordCount(KeyedCommand):
             if before is None or line.replace:
                 areas[area.item_id, area.area] = area
                 changed.append(area)
+                corrected = corrected or before is not None
         by_item: dict[str, list[AreaCounted]] = {}
         for area in areas.values():
             by_item.setdefault(area.item_id, []).append(area)
@@ -141,7 +149,7 @@ class RecordCount(KeyedCommand):
                 missing=missing_areas(view.connection, names, view.head.sequence + 1),
             )
             # An equal request stands for an earlier one only until another has changed what the count holds.
-            forget = self._keyless if changed else None
+            forget = [self._keyless] if changed else []
             kept = msgspec.json.encode(answer)
             return Decision(writes=[self._writing(changed)], answer=answer, kept=kept, forget=forget)
         events, posted = [], []
@@ -149,7 +157,8 @@ class RecordCount(KeyedCommand):
             item = items.get(item_id) or known_item(view, item_id, None)
             events.append(self._summed(view, item, counted))
             posted += [msgspec.structs.replace(area, posted_sequence=sequence) for area in counted]
-        return Decision(events=events, writes=[self._writing(posted)])
+        forget = [self._keyless] if corrected else []
+        return Decision(events=events, writes=[self._writing(posted)], forget=forget)
 
     def _waiting_areas(self, view: View) -> dict[tuple[str, str], AreaCounted]:
         """The stored areas that are not posted. Raises 409 `count-posted` where an item of this request is posted."""

@@ -98,43 +98,46 @@ class CommandGroup:
 
     def run(self, command: Command) -> object:
         """Decide one command and apply its decision; its answer. Raises Problem: then nothing has changed."""
-        if command.key is not None and (first := self._first.get(command.key)) is not None:
+        key = command.key
+        while key is not None and (first := self._first.get(key)) is not None:
             sequence = first.event.sequence
             if first.event.command_digest != command.digest:
                 raise KEY_REUSED(
-                    f"the key {command.key!r} recorded something else at {sequence}",
+                    f"the key {key!r} recorded something else at {sequence}",
                     hint=command.reused_hint,
                     sequence=sequence,
                 )
-            return command.answer(self._recorded(first))
+            if (after := command.key_after(first.event, self)) is None:
+                return command.answer(self._recorded(first))
+            key, self._first = after, first_by_key(self._connection, [after]) | self._first
         if command.key is not None and (kept := self._kept.get(command.key)) is not None:
             if kept[0] != command.digest:
                 raise KEY_REUSED(f"the key {command.key!r} was used for something else")
             return command.again(kept[1])
         decision = command.decide(self)
-        sealed, head = self._seal(command, decision.events)
+        sealed, head = self._seal(command, key, decision.events)
         try:
             if decision.writes or decision.items or decision.order or decision.location or decision.after_commit:
                 self._apply_rows(decision)
+            for prefix in decision.forget:
+                self._forget_answers(prefix)
             if not sealed:
-                if decision.forget is not None:
-                    self._forget_answers(decision.forget)
                 if decision.kept is not None:
                     self._keep_answer(command, decision.kept)
                 return decision.answer
             self._sealed += sealed
             self._head = head
-            if command.key is not None:
-                self._first[command.key] = sealed[0]
+            if key is not None:
+                self._first[key] = sealed[0]
             return command.answer(RecordedCommand(sealed, self._fold(sealed), False, self._flushed_connection))
         except Problem as problem:
             raise RuntimeError("a command may refuse only while it decides") from problem
 
-    def _seal(self, command: Command, events: Sequence[Event]) -> tuple[list[Sealed], Head]:
+    def _seal(self, command: Command, key: str | None, events: Sequence[Event]) -> tuple[list[Sealed], Head]:
         head, now, line, lines = self._head, self.now, 0, len(events)
         sealed: list[Sealed] = []
         if events:
-            events[0].command_key, events[0].command_digest = command.key, command.digest
+            events[0].command_key, events[0].command_digest = key, command.digest
         try:
             for event in events:
                 line += 1

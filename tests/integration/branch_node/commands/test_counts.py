@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from branch_node.commands.count_areas import MOST_COUNTS, open_counts
 from branch_node.commands.count_inputs import CountInput, count_of
 from branch_node.commands.counts import RecordCount
 from branch_node.database.queries import EventsWanted
 from branch_node.database.queries import events as event_list
-from shared.events import CountedArea
+from shared.events import CountedArea, Event
 from shared.messages import OpenArea
 from shared.runtime.problems import Problem
 from tests.support.branch import Branch, read
@@ -172,6 +176,72 @@ def test_a_figure_said_once_more_after_another_is_the_one_that_counts(any_branch
     assert [sum(number(each.counted) for each in outcome.waiting) for outcome in outcomes] == [4, 3, 5, 6, 6, 6]
     posted = any_branch.run(area("hall", 1, open_=False))
     assert [number(each.counted) for each in posted.items] == [7]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_count_that_was_taken_back_takes_the_same_areas_again(any_branch: Branch, together: bool) -> None:
+    """Without keys, an equal request repeats an earlier one only if its count was not voided since."""
+
+    def area(name: str, counted: int, *, open_: bool) -> RecordCount:
+        line = {"item_id": "milk", "area": name, "counted": counted}
+        return RecordCount(
+            count_of(read(CountInput, {"count_id": "c1", "lines": [line], "open": open_})), key=None, actor="staff-1"
+        )
+
+    fridge, cellar = area("fridge", 4, open_=True), area("cellar", 2, open_=False)
+    for sequence in (1, 3):
+        said = [fridge, fridge, cellar, cellar, fridge]
+        outcomes = any_branch.writer.commit(said) if together else [any_branch.run(each) for each in said]
+        assert outcomes[0] == outcomes[1] == outcomes[4]
+        assert outcomes[2] == outcomes[3]
+        assert [(number(each.counted), each.event.sequence) for each in outcomes[2].items] == [(6, sequence)]
+        any_branch.void(any_branch.events()[-1].event_id)
+    any_branch.run(fridge)
+    assert [number(each.counted) for each in any_branch.run(area("cellar", 3, open_=False)).items] == [7]
+    with pytest.raises(Problem) as caught:
+        any_branch.run(cellar)
+    assert (caught.value.code, caught.value.extras["sequence"]) == ("count-posted", 5)
+    assert any_branch.on_hand() == 7_000
+
+
+_SAID = st.tuples(
+    st.sampled_from(["milk", "cup"]),
+    st.sampled_from(["bar", "cellar"]),
+    st.integers(1, 2),
+    st.booleans(),
+    st.booleans(),
+)
+_TAKEN_BACK = st.sampled_from(["milk", "cup"])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(_SAID | _TAKEN_BACK, max_size=10))
+def test_requests_without_keys_record_what_those_with_keys_do(any_branch: Branch, steps: list[Any]) -> None:
+    """Each request sent twice without a key, beside the same requests sent once under a new key each."""
+    start = any_branch.writer.head.sequence
+
+    def log(count_id: str) -> list[Event]:
+        events = any_branch.events()[start:]
+        return [each for each in events if each.reference is not None and each.reference.id == count_id]
+
+    def void(count_id: str, item_id: str) -> None:
+        if posted := [each for each in log(count_id) if each.item_id == item_id]:
+            with suppress(Problem):
+                any_branch.void(posted[-1].event_id)
+
+    keyless, keyed = f"without-{start}-{uuid4()}", f"with-{start}-{uuid4()}"
+    for step in steps:
+        if isinstance(step, str):
+            void(keyless, step)
+            void(keyed, step)
+            continue
+        item_id, area, counted, open_, replace = step
+        lines = [{"item_id": item_id, "area": area, "counted": counted, "replace": replace}]
+        for count_id, key in ((keyless, None), (keyless, None), (keyed, any_branch.key())):
+            with suppress(Problem):
+                any_branch.count(count_id, lines, key=key, open=open_)
+    recorded, wanted = ([(each.item_id, each.counted) for each in log(count_id)] for count_id in (keyless, keyed))
+    assert recorded == wanted
 
 
 def test_a_figure_seen_ahead_of_our_clock(any_branch: Branch) -> None:
