@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_AMBIGUOUS: Final = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}")
+_AMBIGUOUS: Final = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 
 
 class CommaFault(ValueError):

@@ -18,7 +18,14 @@ def test_a_comma_is_a_point(typed: str, read: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "hint"), [("1,500", "Write 1500 or 1.500."), ("1,500.5", "like 12"), ("1,2,3", "like 12")]
+    ("typed", "hint"),
+    [
+        ("1,500", "Write 1500 or 1.500."),
+        ("-1,500", "Write -1500 or -1.500."),
+        ("+1,500", "Write +1500 or +1.500."),
+        ("1,500.5", "like 12"),
+        ("1,2,3", "like 12"),
+    ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(typed: str, hint: str) -> None:
     with pytest.raises(CommaFault) as caught:
