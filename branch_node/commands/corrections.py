@@ -17,7 +17,7 @@ from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.problems import ALREADY_VOIDED, NOT_VOIDABLE, UNKNOWN_EVENT
 from branch_node.records import BranchEventRecord, record_into, record_of
 from shared.chain import Sealed
-from shared.events import BY_HAND, Event, EventType, effect
+from shared.events import BY_HAND, MAX_LINES, Event, EventType, effect
 from shared.stock import Standing
 
 REDATED: Final = "clock-repair"
@@ -120,6 +120,10 @@ class VoidEvent(_Correction):
     """Void one event, or with `whole` every event of its command that can be voided. Answered with a `VoidAnswer`."""
 
     kind = "void"
+
+    def __init__(self, content: CorrectionContent, *, key: str, actor: str) -> None:
+        super().__init__(content, key=key, actor=actor)
+        self.size = MAX_LINES if content.whole else 1
 
     def decide(self, view: View) -> Decision:
         event = self.target(view)

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from branch_node.commands import counts
+from branch_node.commands.correction_inputs import CorrectionContent
+from branch_node.commands.corrections import VoidEvent
 from branch_node.database import lookups
 from branch_node.model import Command, Decision, View
 from branch_node.writer import command_queue
+from shared.events import MAX_LINES
 from shared.runtime.problems import Problem, Recorded
 from tests.support.branch import Branch
 from tests.support.branch_api import Caller
@@ -140,3 +143,12 @@ def test_a_count_looks_back_off_the_writers_thread_and_reads_few_lines(
     assert "larder-writer" not in threads
     assert len(read) < 150
     assert caller.post("/v1/counts", {"count_id": "c", "lines": [line]}, key="c").json() == answer.json()
+
+
+def test_voids_of_whole_commands_share_a_transaction_only_up_to_its_bound() -> None:
+    waiting = command_queue.CommandQueue()
+    for each in range(6):
+        content = CorrectionContent(event_id=f"event-{each}", reason="mistake", whole=True)
+        void = VoidEvent(content, key=f"void-{each}", actor="manager-1")
+        waiting.put(command_queue.QueueEntry([void], Future(), loop=None, many=False))
+    assert len(waiting.take(1)) * MAX_LINES <= command_queue.GROUP_EVENTS
