@@ -287,7 +287,7 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
             "type": "string",
             "enum": list(Recorded),
             "description": "In answers to POST, PUT and DELETE: whether this request was recorded. Only after `no` may "
-            "its Idempotency-Key be forgotten, and only where every earlier try with that key was answered as well.",
+            "its Idempotency-Key be forgotten, and only where every earlier try with it was answered `no` as well.",
         },
     },
 }
