@@ -24,7 +24,7 @@ from head_office.api.dependencies import (
     listed,
     moment,
 )
-from head_office.api.stock_routes import KnownAt, locations_of, report_header
+from head_office.api.stock_routes import KnownAt, cut_header, locations_of, report_header
 from head_office.catalogue import locations
 from head_office.log import quarantine
 from head_office.problems import BAD_CURSOR, LOCATION_NOT_FOUND, PROBLEMS, UNKNOWN_LOCATION
@@ -141,10 +141,7 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
             )
         following = None if report.next is None else _VARIANCE_CURSOR.write(report.next)
         items = [variance_out(row) for row in report.rows]
-        about = report_header(report.cut, None, over)
-        for name in ("as_of", "period_from", "period_to"):
-            del about[name]
-        about |= {"from": asked_text(over.begin), "to": asked_text(over.end)}
+        about = {"from": asked_text(over.begin), "to": asked_text(over.end), **cut_header(report.cut)}
         return json_response({"items": items, "next": following, **about})
 
     _add_quarantine_routes(app, office)

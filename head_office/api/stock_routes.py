@@ -48,15 +48,13 @@ from head_office.reports.report_moments import (
 )
 from head_office.reports.report_records import (
     RECEIVED_EVENT_SCHEMA,
-    FreshnessOut,
     ItemStockReport,
     StockOut,
     StockPage,
     answer_schema,
-    freshness_out,
+    figures_out,
     listed_schema,
     received_event_record,
-    stock_out,
     total_out,
 )
 from shared.event_record import moment_text
@@ -252,11 +250,18 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
 
 
 def report_header(cut: Cut, as_of: Asked | None, over: AskedPeriod = NO_PERIOD) -> dict[str, Any]:
-    """The members that every report answers: its moments and its cut."""
+    """The members of a report of figures: what it was asked for, and its cut."""
     return {
         "as_of": asked_text(as_of),
         "period_from": asked_text(over.begin),
         "period_to": asked_text(over.end),
+        **cut_header(cut),
+    }
+
+
+def cut_header(cut: Cut) -> dict[str, Any]:
+    """The members that every report answers: the moment at which it was known, and its cut."""
+    return {
         "known_at": None if cut.known_at is None else moment_text(cut.known_at),
         "known_at_holds_since": {name: moment_text(at) for name, at in cut.holds_since.items()},
         "cut": cut.sequences,
@@ -266,17 +271,6 @@ def report_header(cut: Cut, as_of: Asked | None, over: AskedPeriod = NO_PERIOD) 
 def _with_freshness(
     connection: Connection, report: StockReport, opened: Mapping[FigureKey, int] | None
 ) -> list[StockOut]:
-    fresh: dict[str, FreshnessOut] = {
-        location_id: freshness_out(found)
-        for location_id, found in freshness(connection, {row.location_id for row in report.rows}, report.cut).items()
-    }
+    fresh = freshness(connection, {row.location_id for row in report.rows}, report.cut)
     at: AsOf = report.cut.known_at or now(connection) if report.as_of is None else report.as_of
-    return [
-        stock_out(
-            row,
-            moment_text(at if isinstance(at, int) else at[row.location_id]),
-            fresh[row.location_id],
-            None if opened is None else opened[FigureKey(row.item_id, row.location_id, row.unit)],
-        )
-        for row in report.rows
-    ]
+    return figures_out(report.rows, at, fresh, opened)

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from head_office.database.office_schema import CATALOGUE_CHANNEL, CATALOGUE_ENTRY, CATALOGUE_HEAD
 from shared.messages import (
@@ -114,6 +115,17 @@ def publish(connection: Connection, changes: Sequence[Change]) -> int:
         connection.execute(update(CATALOGUE_HEAD).values(version=version, hash=previous))
         connection.execute(select(func.pg_notify(CATALOGUE_CHANNEL, "")))
     return version
+
+
+def entries_at(kind: str, known_at: ColumnElement[int]) -> Select[Any]:
+    """The newest entry of a kind known at a moment, of each (location_id, subject), with its content as JSON."""
+    entry = CATALOGUE_ENTRY
+    return (
+        select(entry.c.location_id, entry.c.subject, entry.c.content)
+        .ext(distinct_on(entry.c.location_id, entry.c.subject))
+        .where(entry.c.kind == kind, entry.c.known_from <= known_at)
+        .order_by(entry.c.location_id, entry.c.subject, entry.c.version.desc())
+    )
 
 
 def page(connection: Connection, after: int, limit: int, location: str | None) -> CataloguePage:

@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, cast, func, literal, select
-from sqlalchemy.dialects.postgresql import JSONB, distinct_on
+from sqlalchemy.dialects.postgresql import JSONB
 
 from head_office.catalogue import items
+from head_office.catalogue.catalogue_history import entries_at
 from head_office.database.arrays import array
 from head_office.database.office_schema import CATALOGUE_ENTRY, ITEM, ITEM_ALIAS
 from shared.messages import CatalogueItem
@@ -26,32 +27,18 @@ def mappings(known_at: ColumnElement[int] | None) -> FromClause:
     """The mappings now, or as they were known at a moment: a table of (location_id, alias, item_id)."""
     if known_at is None:
         return ITEM_ALIAS
-    entry = CATALOGUE_ENTRY
-    return (
-        select(
-            entry.c.location_id,
-            entry.c.subject.label("alias"),
-            cast(entry.c.content, JSONB)["item_id"].astext.label("item_id"),
-        )
-        .ext(distinct_on(entry.c.location_id, entry.c.subject))
-        .where(entry.c.kind == "alias", entry.c.known_from <= known_at)
-        .order_by(entry.c.location_id, entry.c.subject, entry.c.version.desc())
-        .subquery("mapping")
-    )
+    entry = entries_at("alias", known_at).subquery("entry")
+    item_id = cast(entry.c.content, JSONB)["item_id"].astext
+    return select(entry.c.location_id, entry.c.subject.label("alias"), item_id.label("item_id")).subquery("mapping")
 
 
 def catalogue_units(known_at: ColumnElement[int] | None) -> FromClause:
     """The items of the catalogue now, or as they were known at a moment: a table of (item_id, unit)."""
     if known_at is None:
         return ITEM
-    entry = CATALOGUE_ENTRY
-    return (
-        select(entry.c.subject.label("item_id"), cast(entry.c.content, JSONB)["unit"].astext.label("unit"))
-        .ext(distinct_on(entry.c.subject))
-        .where(entry.c.kind == "item", entry.c.known_from <= known_at)
-        .order_by(entry.c.subject, entry.c.version.desc())
-        .subquery("catalogue_item")
-    )
+    entry = entries_at("item", known_at).subquery("entry")
+    unit = cast(entry.c.content, JSONB)["unit"].astext
+    return select(entry.c.subject.label("item_id"), unit.label("unit")).subquery("catalogue_item")
 
 
 class ItemCodes:
@@ -94,15 +81,7 @@ def items_known(connection: Connection, item_ids: Iterable[str], known_at: int |
     wanted = sorted(set(item_ids))
     if known_at is None:
         return {item.item_id: item for item in items.read_many(connection, wanted)}
-    entry = CATALOGUE_ENTRY
-    query = (
-        select(entry.c.subject, entry.c.content)
-        .ext(distinct_on(entry.c.subject))
-        .where(
-            entry.c.kind == "item",
-            entry.c.subject == func.any(array(wanted)),
-            entry.c.known_from <= literal(known_at, BigInteger),
-        )
-        .order_by(entry.c.subject, entry.c.version.desc())
+    query = entries_at("item", literal(known_at, BigInteger)).where(
+        CATALOGUE_ENTRY.c.subject == func.any(array(wanted))
     )
     return {row.subject: _decode_item(row.content) for row in connection.execute(query)}

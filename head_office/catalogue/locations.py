@@ -9,10 +9,8 @@ from zoneinfo import available_timezones
 
 import msgspec
 from sqlalchemy import BigInteger, Connection, insert, literal, select, update
-from sqlalchemy.dialects.postgresql import distinct_on
 
-from head_office.catalogue.catalogue_history import Change, lock, publish
-from head_office.database.office_schema import CATALOGUE_ENTRY
+from head_office.catalogue.catalogue_history import Change, entries_at, lock, publish
 from head_office.database.schema import HEAD, LOCATION, LOG, now
 from head_office.problems import LOCATION_EXISTS, LOCATION_NOT_FOUND, UNKNOWN_LOCATION
 from shared.event_log import create_head
@@ -78,14 +76,8 @@ def days_of(
     days = {row.location_id: BusinessDay(row.timezone, row.day_start) for row in connection.execute(query)}
     if known_at is None:
         return days
-    entry = CATALOGUE_ENTRY
     # A location that was added later knew nothing at the moment, so any day does for it.
-    then = (
-        select(entry.c.subject, entry.c.content)
-        .ext(distinct_on(entry.c.subject))
-        .where(entry.c.kind == "location", entry.c.known_from <= literal(known_at, BigInteger))
-        .order_by(entry.c.subject, entry.c.version.desc())
-    )
+    then = entries_at("location", literal(known_at, BigInteger))
     for row in connection.execute(then):
         if row.subject in days:
             location = _decode(row.content)

@@ -22,6 +22,14 @@ from shared.messages import CatalogueItem
 from shared.stock import BEGINNING
 
 
+class FigureKey(NamedTuple):
+    """One row of stock: an item at a location in one unit."""
+
+    item_id: str
+    location_id: str
+    unit: str | None
+
+
 class StockRow(msgspec.Struct, frozen=True, kw_only=True):
     """One item at one location: the sums over its `codes` in the location's log, the group's own first.
 
@@ -48,6 +56,10 @@ class StockRow(msgspec.Struct, frozen=True, kw_only=True):
     unit_conflict: bool
 
     @property
+    def key(self) -> FigureKey:
+        return FigureKey(self.item_id, self.location_id, self.unit)
+
+    @property
     def recorded_as(self) -> str:
         """The code in the log; the first one where there are several."""
         return self.codes[0]
@@ -69,14 +81,6 @@ class StockKey(NamedTuple):
 
     item_id: str
     location_id: str
-
-
-class FigureKey(NamedTuple):
-    """One row of stock: an item at a location in one unit."""
-
-    item_id: str
-    location_id: str
-    unit: str | None
 
 
 class CodeRow(NamedTuple):
@@ -178,12 +182,12 @@ def openings(
     known_at: SettledMoment | None,
 ) -> dict[FigureKey, int]:
     """On hand just before a period began (None: with the first event), of each item at each location of its report."""
-    keys = {FigureKey(row.item_id, row.location_id, row.unit): 0 for row in report.rows}
+    keys = {row.key: 0 for row in report.rows}
     if begin is None or not keys:
         return keys
     item_ids = {key.item_id for key in keys}
     opened = stock(connection, location_ids=location_ids, item_ids=item_ids, as_of=before(begin), known_at=known_at)
-    return keys | {FigureKey(row.item_id, row.location_id, row.unit): row.on_hand for row in opened.rows}
+    return keys | {row.key: row.on_hand for row in opened.rows}
 
 
 def _page(found: Sequence[Row[Any]], limit: int | None) -> tuple[Sequence[Row[Any]], StockKey | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -10,8 +10,9 @@ import msgspec
 from head_office.log.quarantine import Quarantined
 from head_office.reports.event_list import ListedEvent
 from head_office.reports.freshness import Freshness
-from head_office.reports.group_stock import StockRow, Total
+from head_office.reports.group_stock import FigureKey, StockRow, Total
 from head_office.reports.in_transit import OnItsWay
+from head_office.reports.known_at import AsOf
 from head_office.reports.variances import Variance
 from shared.event_record import (
     Digest,
@@ -202,6 +203,22 @@ def stock_out(row: StockRow, as_of: str, fresh: FreshnessOut, opening: int | Non
         fresh,
         None if opening is None else _period_out(opening, row.on_hand),
     )
+
+
+def figures_out(
+    rows: Iterable[StockRow], at: AsOf, fresh: Mapping[str, Freshness], opened: Mapping[FigureKey, int] | None
+) -> list[StockOut]:
+    """The figures of a report as of `at`, each with its freshness, and its opening where a period was asked for."""
+    records = {location_id: freshness_out(found) for location_id, found in fresh.items()}
+    return [
+        stock_out(
+            row,
+            moment_text(at if isinstance(at, int) else at[row.location_id]),
+            records[row.location_id],
+            None if opened is None else opened[row.key],
+        )
+        for row in rows
+    ]
 
 
 def _period_out(opening: int, closing: int) -> PeriodOut:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, case, func, literal, select, union
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, case, func, literal, select, union
 
 from head_office.catalogue.item_codes import catalogue_units, mappings
 from head_office.database.arrays import array
@@ -25,68 +25,46 @@ def acts_on_the_past() -> ColumnElement[bool]:
     return QUARANTINE.c.occurred_at.is_(None) | QUARANTINE.c.type.is_(None) | QUARANTINE.c.type.not_in(kinds)
 
 
+def _quarantined(cut: Cut, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Select of the events that were in quarantine at the cut."""
+    known = cut.table()
+    within = QUARANTINE.join(known, known.c.location_id == QUARANTINE.c.location_id)
+    return select(*columns).select_from(within).where(QUARANTINE.c.sequence <= known.c.sequence, cut.quarantined())
+
+
 def incomplete(connection: Connection, cut: Cut, as_of: AsOf | None) -> set[tuple[str, str | None]]:
     """Find the figures that events in quarantine may change: (location, code there), None for all of a location."""
-    known = cut.table()
-    query = (
-        select(QUARANTINE.c.location_id, QUARANTINE.c.item_id)
-        .select_from(QUARANTINE.join(known, known.c.location_id == QUARANTINE.c.location_id))
-        .where(QUARANTINE.c.sequence <= known.c.sequence, cut.quarantined())
-        .distinct()
-    )
+    query = _quarantined(cut, QUARANTINE.c.location_id, QUARANTINE.c.item_id).distinct()
     if as_of is not None:
         query = query.where(_by(as_of))
     return {(row.location_id, row.item_id) for row in connection.execute(query)}
 
 
-class IncompleteCode(NamedTuple):
-    """Events in quarantine of a location and code (None: any), the earliest at `occurred_at` (None: at any moment)."""
+class IncompleteCodes:
+    """The codes that have events in quarantine, and from when on their figures are incomplete."""
 
-    location_id: str
-    item_id: str | None
-    occurred_at: int | None
+    def __init__(self, since: Mapping[tuple[str, str | None], int | None]) -> None:
+        # By (location, code there), None for all of a location; None for figures of any moment.
+        self._since = since
 
     def may_precede(self, location_id: str, item_id: str, occurred_at: int) -> bool:
-        """Whether one of them may change the figure of a code at a moment."""
-        return (
-            self.location_id == location_id
-            and self.item_id in {None, item_id}
-            and (self.occurred_at is None or self.occurred_at <= occurred_at)
-        )
+        """Whether one of the events may change the figure of a code at a moment."""
+        pairs = [(location_id, None), (location_id, item_id)]
+        return any((self._since[pair] or 0) <= occurred_at for pair in pairs if pair in self._since)
 
 
-def incomplete_before(connection: Connection, cut: Cut) -> list[IncompleteCode]:
-    """Find the codes that have events in quarantine within the cut, and from when on their figures are incomplete."""
-    known = cut.table()
-    when = QUARANTINE.c.occurred_at
-    query = (
-        select(
-            QUARANTINE.c.location_id,
-            QUARANTINE.c.item_id,
-            case((func.bool_or(acts_on_the_past()), None), else_=func.min(when)).label("occurred_at"),
-        )
-        .select_from(QUARANTINE.join(known, known.c.location_id == QUARANTINE.c.location_id))
-        .where(QUARANTINE.c.sequence <= known.c.sequence, cut.quarantined())
-        .group_by(QUARANTINE.c.location_id, QUARANTINE.c.item_id)
-    )
-    return [IncompleteCode(*row) for row in connection.execute(query)]
+def incomplete_since(connection: Connection, cut: Cut) -> IncompleteCodes:
+    """Find the codes that have events in quarantine within the cut."""
+    since = case((func.bool_or(acts_on_the_past()), None), else_=func.min(QUARANTINE.c.occurred_at))
+    pair = (QUARANTINE.c.location_id, QUARANTINE.c.item_id)
+    rows = connection.execute(_quarantined(cut, *pair, since.label("since")).group_by(*pair))
+    return IncompleteCodes({(row.location_id, row.item_id): row.since for row in rows})
 
 
 def touched_transfers(connection: Connection, cut: Cut, as_of: AsOf | None) -> set[str | None]:
     """Find the transfers that events in quarantine are of; None among them: one that cannot be read may be of any."""
-    known = cut.table()
-    query = (
-        select(QUARANTINE.c.transfer_id)
-        .select_from(QUARANTINE.join(known, known.c.location_id == QUARANTINE.c.location_id))
-        .where(
-            QUARANTINE.c.sequence <= known.c.sequence,
-            cut.quarantined(),
-            QUARANTINE.c.transfer_id.is_not(None)
-            | QUARANTINE.c.type.is_(None)
-            | QUARANTINE.c.type.not_in([kind.value for kind in EventType]),
-        )
-        .distinct()
-    )
+    unread = QUARANTINE.c.type.is_(None) | QUARANTINE.c.type.not_in([kind.value for kind in EventType])
+    query = _quarantined(cut, QUARANTINE.c.transfer_id).where(QUARANTINE.c.transfer_id.is_not(None) | unread).distinct()
     if as_of is not None:
         query = query.where(_by(as_of))
     return set(connection.execute(query).scalars())

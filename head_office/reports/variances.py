@@ -17,7 +17,7 @@ from head_office.database.log_segments import read_lines_of
 from head_office.database.schema import EVENT, ITEM_UNIT
 from head_office.reports.known_at import AsOf, Cut, SettledMoment, moment_at, take_cut
 from head_office.reports.past_events import standing_events
-from head_office.reports.stock_flags import IncompleteCode, incomplete_before
+from head_office.reports.stock_flags import IncompleteCodes, incomplete_since
 from shared.chain import understand
 from shared.events import Event
 from shared.runtime.http.cursor import Whole
@@ -106,7 +106,7 @@ def variances(
     last = rows[-1] if len(found) > limit else None
     return VarianceReport(
         cut=cut,
-        rows=_rows(connection, rows, codes, incomplete_before(connection, cut)),
+        rows=_rows(connection, rows, codes, incomplete_since(connection, cut)),
         next=None if last is None else VarianceCursor(last.occurred_at, last.location_id, last.sequence),
     )
 
@@ -133,9 +133,7 @@ def _is_item(counts: FromClause, item_id: str, codes: ItemCodes, cut: Cut) -> Co
     return exists().where(wanted.c.location_id == counts.c.location_id, wanted.c.item_id == counts.c.item_id)
 
 
-def _rows(
-    connection: Connection, found: Sequence[Row[Any]], codes: ItemCodes, held: Collection[IncompleteCode]
-) -> list[Variance]:
+def _rows(connection: Connection, found: Sequence[Row[Any]], codes: ItemCodes, held: IncompleteCodes) -> list[Variance]:
     lines = read_lines_of(connection, [(row.location_id, row.sequence) for row in found])
     rows: list[Variance] = []
     for row in found:
@@ -148,7 +146,7 @@ def _rows(
                 counted=row.counted,
                 expected=row.expected,
                 posted=event.expected or 0,
-                incomplete=any(each.may_precede(row.location_id, row.item_id, row.occurred_at) for each in held),
+                incomplete=held.may_precede(row.location_id, row.item_id, row.occurred_at),
             )
         )
     return rows

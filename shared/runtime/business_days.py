@@ -61,9 +61,3 @@ def as_of_moment(asked: Asked, zone: ZoneInfo, day_start: int) -> int:
 def boundary(asked: Asked, zone: ZoneInfo, day_start: int) -> int:
     """The moment at which a period begins or ends; for a date the first one of that business day."""
     return asked if isinstance(asked, int) else day_start_of(asked, zone, day_start)
-
-
-def checked_period(begin: int | None, end: int | None) -> None:
-    """Raise ValueError where a period ends before it begins."""
-    if begin is not None and end is not None and end < begin:
-        raise ValueError("the period ends before it begins")
