@@ -27,13 +27,21 @@ from shared.stock_expressions import EventScope
 
 def codes_of(connection: Connection, item_id: str) -> tuple[str, list[str]]:
     """The item that a code stands for, and all codes of it that this log knows it by."""
-    query = select(ITEM.c.stands_for).where(ITEM.c.item_id == item_id)
-    meant: str = connection.execute(query).scalar_one_or_none() or item_id
-    others = select(ITEM.c.item_id).where(ITEM.c.stands_for == meant).order_by(ITEM.c.item_id)
-    own = select(ITEM.c.stands_for).where(ITEM.c.item_id == meant)
-    found = list(connection.execute(others).scalars())
+    meant, others = _mappings_of(connection, item_id)
+    if meant is None:
+        return item_id, [item_id, *others]
     # The item's own code may stand for yet another item here.
-    return meant, found if connection.execute(own).scalar_one_or_none() else [meant, *found]
+    of_item, others = _mappings_of(connection, meant)
+    return meant, others if of_item is not None else [meant, *others]
+
+
+def _mappings_of(connection: Connection, item_id: str) -> tuple[str | None, list[str]]:
+    """What a code stands for, if it is mapped, and the codes that stand for it. Most items have neither."""
+    mapped = (ITEM.c.item_id == item_id) & ITEM.c.stands_for.is_not(None)
+    query = select(ITEM.c.item_id, ITEM.c.stands_for).where(mapped | (ITEM.c.stands_for == item_id))
+    rows = connection.execute(query.order_by(ITEM.c.item_id)).all()
+    meant = next((row.stands_for for row in rows if row.item_id == item_id), None)
+    return meant, [row.item_id for row in rows if row.item_id != item_id]
 
 
 _STOCK_QUERY: Final = select(
@@ -125,15 +133,18 @@ def _maybe_low(after: str | None, mapped: list[str], limit: int) -> Select[Any]:
 def stock_of(connection: Connection, item_id: str, *, now: int, as_of: int | None) -> StockRecord:
     """Read what stands of one item now, or as of a moment (microseconds UTC). Raises 404 `item-not-found`."""
     meant, codes = codes_of(connection, item_id)
-    item = item_row(connection, meant)
+    item: Any = None
     if as_of is None:
-        found = connection.execute(select(STOCK).where(STOCK.c.item_id.in_(codes))).all()
-        standings = list(_standings(connection, found, now).values())
+        rows = connection.execute(_STOCK_QUERY.where(STOCK.c.item_id.in_(codes))).all()
+        standings = _standings(connection, rows, now)
+        item = next((row for row in rows if row.item_id == meant), None)
     else:
-        standings = list(_folded(connection, codes, as_of).values())
+        standings = _folded(connection, codes, as_of)
+    if item is None:
+        item = item_row(connection, meant)
     if not standings and item is None:
         raise ITEM_NOT_FOUND(f"there is no item {item_id!r}", item_id=item_id)
-    return stock_record(meant, summed(standings), now if as_of is None else as_of, item)
+    return stock_record(meant, summed(list(standings.values())), now if as_of is None else as_of, item)
 
 
 def stock_over(connection: Connection, item_id: str, *, now: int, begin: int | None, end: int | None) -> StockRecord:
@@ -142,10 +153,10 @@ def stock_over(connection: Connection, item_id: str, *, now: int, begin: int | N
     An end that is not given is open: from the first event on, until now. Raises 404 `item-not-found`.
     """
     record = stock_of(connection, item_id, now=now, as_of=None if end is None else end - 1)
-    opening = 0
+    opening, closing = 0, parse_quantity(record.on_hand)
     if begin is not None:
-        opening = parse_quantity(stock_of(connection, item_id, now=now, as_of=begin - 1).on_hand)
-    closing = parse_quantity(record.on_hand)
+        _, codes = codes_of(connection, item_id)
+        opening = summed(list(_folded(connection, codes, begin - 1).values())).on_hand
     record.period = PeriodRecord(
         opening=quantity_json(opening), change=quantity_json(closing - opening), closing=record.on_hand
     )
