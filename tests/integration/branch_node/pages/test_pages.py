@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 from httpx2 import Response
-from sqlalchemy import Engine, event, update
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from branch_node.commands.count_inputs import CountInput, count_of
@@ -36,6 +36,7 @@ from shared.runtime.http.auth import Role
 from shared.runtime.problems import DATABASE_UNAVAILABLE
 from tests.support.branch import PLACE, PutItems, read
 from tests.support.html import Element, faults, form_fields, parse, rows
+from tests.support.statements import behind_every_statement
 from tests.support.waiting import wait_until
 
 HOSTILE = "<script>alert('x')</script> & \"sons\""
@@ -639,33 +640,16 @@ def test_a_form_in_doubt_comes_back_and_counts_once(
 # One snapshot
 
 
-@contextmanager
-def recorded_behind_every_statement(person: Person) -> Iterator[None]:
-    """Have one more litre of milk delivered after each statement of a page, in the middle of its answer."""
-    recording = False
-
-    def record(*_arguments: Any) -> None:
-        nonlocal recording
-        if not recording:
-            recording = True
-            try:
-                given = read(EventInput, {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 1})
-                command = RecordEvent(entry_of(given), key=uuid4().hex, actor="till-1")
-                person.node.writer.submit(command).result(10)
-            finally:
-                recording = False
-
-    event.listen(Engine, "after_cursor_execute", record)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "after_cursor_execute", record)
+def deliver(person: Person) -> None:
+    """One more litre of milk is delivered."""
+    given = read(EventInput, {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 1})
+    person.node.writer.submit(RecordEvent(entry_of(given), key=uuid4().hex, actor="till-1")).result(10)
 
 
 def test_the_page_of_what_was_recorded_is_of_one_snapshot(person: Person) -> None:
     person.sign_in()
     person.record("delivery", item="milk", quantity="1")
-    with recorded_behind_every_statement(person):
+    with behind_every_statement(lambda: deliver(person)):
         page = person.open(str(person.last.url.copy_with(scheme="", netloc=b"")))
     on_hand = re.search(r"On hand now: (\d+)", page.text)
     assert on_hand is not None
@@ -676,7 +660,7 @@ def test_the_page_of_what_was_recorded_is_of_one_snapshot(person: Person) -> Non
 def test_the_page_of_the_log_is_of_one_snapshot(person: Person) -> None:
     person.sign_in()
     person.record("delivery", item="milk", quantity="1")
-    with recorded_behind_every_statement(person):
+    with behind_every_statement(lambda: deliver(person)):
         page = person.open("/log")
     last = re.search(r"Last event here\s*(\d+)", page.text)
     assert last is not None

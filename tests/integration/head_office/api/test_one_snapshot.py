@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 
 from tests.integration.head_office.conftest import Api
 from tests.support.branch_log import BranchLog
 from tests.support.events import NOON
 from tests.support.html import form_fields, parse, rows
+from tests.support.statements import behind_every_statement
 
 PLACE = "BEY-01"
 
@@ -44,26 +44,6 @@ class Arrivals:
             occurred_at=NOON + number,
         )
         log.ship_now(self._office)
-
-    @contextmanager
-    def behind_every_statement(self) -> Iterator[None]:
-        """Let a batch arrive after each statement of any other session of this process."""
-        arriving = False
-
-        def arrive(*_arguments: Any) -> None:
-            nonlocal arriving
-            if not arriving:
-                arriving = True
-                try:
-                    self.arrive()
-                finally:
-                    arriving = False
-
-        event.listen(Engine, "after_cursor_execute", arrive)
-        try:
-            yield
-        finally:
-            event.remove(Engine, "after_cursor_execute", arrive)
 
 
 @pytest.fixture
@@ -111,7 +91,7 @@ CASES = [(path, moment) for path in ANSWERS for moment in MOMENTS if "variance" 
 def test_an_answer_is_of_one_snapshot(api: Api, arrivals: Arrivals, path: str, moment: str) -> None:
     address = path + ("&" if "?" in path else "?") + MOMENTS[moment] if MOMENTS[moment] else path
     before = arrivals.batches
-    with arrivals.behind_every_statement():
+    with behind_every_statement(arrivals.arrive):
         answer = api.call("viewer", "GET", address)
     assert answer.status_code == 200, answer.text
     assert arrivals.batches > before + 1
@@ -123,7 +103,7 @@ def test_an_answer_is_of_one_snapshot(api: Api, arrivals: Arrivals, path: str, m
 def test_a_page_is_of_one_snapshot(api: Api, arrivals: Arrivals, query: str) -> None:
     sign_in = parse(api.client.get("/").text).first("form")
     api.client.post("/sign-in", data={**form_fields(sign_in), "key": api.keys["viewer of BEY-01"]})
-    with arrivals.behind_every_statement():
+    with behind_every_statement(arrivals.arrive):
         page = api.client.get("/stock" + query)
     assert page.status_code == 200, page.text
     shown = {row[0].split()[0]: row for row in rows(parse(page.text).first("table"))}
