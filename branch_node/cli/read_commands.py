@@ -16,8 +16,7 @@ from branch_node.cli.item_completion import complete_item
 from branch_node.cli.node_client import Directory, node_at, zone_of
 from branch_node.database.queries import BY_SEQUENCE
 from shared.events import EventType
-from shared.runtime.business_days import read_asked
-from shared.runtime.cli.arguments import one_of
+from shared.runtime.cli.arguments import moment_or_date, one_of
 from shared.runtime.cli.output import (
     AsJson,
     flags,
@@ -35,21 +34,13 @@ EXPLAINED: Final = 30
 """How many lines of an explanation are printed without --all."""
 
 
-def _checked(text: str | None) -> str | None:
-    """A moment or a date as typed; what is neither is wrong usage, whatever the node would say."""
-    if text is not None:
-        try:
-            read_asked(text)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from error
-    return text
-
-
 _AS_OF = typer.Option(
-    "--as-of", callback=_checked, help="As things stood then: RFC 3339, or a date for the end of that business day."
+    "--as-of",
+    callback=moment_or_date,
+    help="As things stood then: RFC 3339, or a date for the end of that business day.",
 )
-_FROM = typer.Option("--from", callback=_checked, help="From then on; a date is the start of that business day.")
-_TO = typer.Option("--to", callback=_checked, help="Before then; a date is the start of that business day.")
+_FROM = typer.Option("--from", callback=moment_or_date, help="From then on; a date is the start of that business day.")
+_TO = typer.Option("--to", callback=moment_or_date, help="Before then; a date is the start of that business day.")
 
 
 def stock(

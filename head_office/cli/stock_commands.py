@@ -21,11 +21,12 @@ from head_office.reports import group_stock
 from head_office.reports.freshness import Freshness, freshness
 from head_office.reports.known_at import AsOf
 from head_office.reports.report_moments import AskedPeriod, StockQuestion, asked_text
-from head_office.reports.report_records import FreshnessOut, StockOut, freshness_out, stock_out, total_out
+from head_office.reports.report_records import figures_out, total_out
 from shared.chain import understand
 from shared.event_record import moment_text
 from shared.events import Event, EventNotUnderstood, effect, quantity_text
 from shared.runtime.business_days import Asked, read_asked
+from shared.runtime.cli.arguments import moment_or_date
 from shared.runtime.cli.output import UTC, AsJson, local_time, print_json, print_table, short_time, signed
 from shared.runtime.clock import SECOND, parse_rfc3339
 
@@ -35,12 +36,20 @@ Location = Annotated[str | None, typer.Option("--location", help="This location 
 Item = Annotated[str | None, typer.Option("--item", help="This item only.")]
 AsOfOption = Annotated[
     str | None,
-    typer.Option(help="As it stood then: 2026-01-31T23:59:59+02:00, or a date for the end of that business day."),
+    typer.Option(
+        callback=moment_or_date,
+        help="As it stood then: 2026-01-31T23:59:59+02:00, or a date for the end of that business day.",
+    ),
 ]
 From = Annotated[
-    str | None, typer.Option("--from", help="Over a period that begins then; a date is the start of that business day.")
+    str | None,
+    typer.Option(
+        "--from",
+        callback=moment_or_date,
+        help="Over a period that begins then; a date is the start of that business day.",
+    ),
 ]
-To = Annotated[str | None, typer.Option("--to", help="Over a period that ends before then.")]
+To = Annotated[str | None, typer.Option("--to", callback=moment_or_date, help="Over a period that ends before then.")]
 KnownAt = Annotated[str | None, typer.Option(help="As head office knew it then.")]
 
 
@@ -58,8 +67,8 @@ def stock(
     as_json: AsJson = False,
 ) -> None:
     """Stock of the group, now, as of a moment, or as known at one; each figure with its freshness."""
-    wanted, known = _asked("--as-of", as_of), _moment("--known-at", known_at)
-    over = AskedPeriod(_asked("--from", begin), _asked("--to", end))
+    wanted, known = _asked(as_of), _moment("--known-at", known_at)
+    over = AskedPeriod(_asked(begin), _asked(end))
     if type(over.begin) is type(over.end) and over.begin is not None and over.end < over.begin:  # type: ignore[operator]
         raise typer.BadParameter("the period ends before it begins", param_hint="--to")
     if over and wanted is not None:
@@ -90,8 +99,7 @@ def stock(
         _show_totals(rows, about, as_json)
         return
     if as_json:
-        records = {name: freshness_out(found) for name, found in fresh.items()}
-        print_json({"items": [_record(row, at, records, opened) for row in rows], **about})
+        print_json({"items": figures_out(rows, at, fresh, opened), **about})
         return
     # The last contact is a figure of now; for a past moment the last event known at that moment is shown.
     in_the_past = cut.known_at is not None
@@ -132,23 +140,12 @@ def stock(
     )
 
 
-def _record(
-    row: group_stock.StockRow,
-    at: AsOf,
-    records: Mapping[str, FreshnessOut],
-    opened: Mapping[group_stock.FigureKey, int] | None,
-) -> StockOut:
-    moment = moment_text(at if isinstance(at, int) else at[row.location_id])
-    key = group_stock.FigureKey(row.item_id, row.location_id, row.unit)
-    return stock_out(row, moment, records[row.location_id], None if opened is None else opened[key])
-
-
 def _movement(
     row: group_stock.StockRow, opened: Mapping[group_stock.FigureKey, int] | None
 ) -> tuple[str | None, str | None]:
     if opened is None:
         return None, None
-    before = opened[group_stock.FigureKey(row.item_id, row.location_id, row.unit)]
+    before = opened[row.key]
     return quantity_text(before), signed((row.on_hand - before) / 1_000)
 
 
@@ -244,13 +241,8 @@ def _change(event: Event) -> str:
     return "" if change is None else ("+" if change > 0 else "") + quantity_text(change)
 
 
-def _asked(option: str, text: str | None) -> Asked | None:
-    if text is None:
-        return None
-    try:
-        return read_asked(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
+def _asked(text: str | None) -> Asked | None:
+    return None if text is None else read_asked(text)
 
 
 def _moment(option: str, text: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""Words of command lines that several commands read: figures, lines of items, names out of a closed list."""
+"""Words of command lines that several commands read: figures, moments, lines of items, names out of a closed list."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 import typer
 
+from shared.runtime.business_days import read_asked
 from shared.runtime.text.decimal_comma import CommaFault, decimal_point
 
 
@@ -16,6 +17,16 @@ def figure(text: str, option: str | None = None) -> str:
         return decimal_point(text)
     except CommaFault as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def moment_or_date(text: str | None) -> str | None:
+    """An RFC 3339 moment or a date, as typed: for the callback of an option. Raises BadParameter."""
+    if text is not None:
+        try:
+            read_asked(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    return text
 
 
 def item_lines(lines: Sequence[str], option: str | None = None) -> list[tuple[str, str]]:
