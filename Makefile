@@ -13,13 +13,14 @@ DEMO_DIR ?= ./larder-demo
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check pytest soak acceptance bench lock clean
+.PHONY: help venv run test check pytest exhaustive soak acceptance bench lock clean
 
 help:
 	@echo "make run         head office, coordinator and three branches on this machine, in $(DEMO_DIR)"
-	@echo "make test        lint, types and every test but the acceptance run"
-	@echo "make soak        the simulation, for longer"
+	@echo "make test        lint, types and every test but those of the next two"
+	@echo "make exhaustive  the rest of what make test samples, such as the simulation's histories"
 	@echo "make acceptance  real processes, killed often, over the data set in ../shared/data"
+	@echo "make soak        new histories of the simulation, for as long as you like"
 	@echo "make bench       the speed table, each row beside its yardstick"
 	@echo "make lock        write requirements.lock and requirements-run.lock again from pyproject.toml"
 	@echo "make clean       remove the virtual environment and caches"
@@ -61,7 +62,10 @@ check: $(READY)
 	$(BIN)/mypy
 
 pytest: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not acceptance" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not acceptance and not exhaustive" $(PYTEST_ARGS)
+
+exhaustive: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m exhaustive $(PYTEST_ARGS)
 
 soak: $(READY)
 	$(BIN)/python -m tests.simulation $(SOAK_ARGS)

@@ -92,6 +92,19 @@ class RunKind(StrEnum):
     SETTLEMENT = "settlement"
 
 
+class ClockRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run: a stretch of the log in which the node's time went on unbroken, so that one correction holds for it.
+
+    From the event `first_sequence` on; a run that ended before any event has the same as the next. `started_at` is by
+    its own time, in microseconds UTC. `correction` of a settlement: what it added to the time of the run before.
+    """
+
+    first_sequence: int
+    started_at: int
+    kind: RunKind
+    correction: int = 0
+
+
 class View(Protocol):
     """The state on which a command decides: log and projections, with the decisions of its group so far.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Annotated, Final
 
@@ -78,7 +79,10 @@ class RepairRefusal(msgspec.Struct, kw_only=True):
 
 
 class RepairAnswer(msgspec.Struct, kw_only=True):
-    """How many events were voided and recorded again; `more`: others wait for the next request."""
+    """How many events were voided and recorded again; `more`: the next request goes on.
+
+    That is so too where the node failed after it had recorded some of them.
+    """
 
     repaired: int
     refused: list[RepairRefusal]
@@ -93,16 +97,30 @@ def settlement(clock: NodeClock, by: str, true_time: int | None = None) -> Settl
         raise CLOCK_OUT_OF_RANGE(f"the computer's clock cannot be right: {error}") from error
 
 
-def due_repairs(node: ApiNode, actor: str, pass_over: int = 0) -> list[RedateEvents]:
-    """The next commands that repair, one more than a request takes; the first `pass_over` of them are left out.
+def repair_clock(node: ApiNode, actor: str, pass_over: int, record: Callable[[RedateEvents], int]) -> RepairAnswer:
+    """Repair what the next MOST_COMMANDS commands repair; the first `pass_over` that are due are left out.
 
-    Raises 409 `clock-unconfirmed`.
+    `record` records one and answers how many events it repaired. Raises 409 `clock-unconfirmed`, and what `record`
+    raises where nothing was recorded before it.
     """
     if not node.clock.confirmed:
         raise CLOCK_UNCONFIRMED("what was dated wrongly is known once the clock is settled")
     with node.store.reading() as connection:
         found = misdated_events(connection, newest_first=True, by_hand=True)
-        return list(islice(redating_commands(found, actor), pass_over, pass_over + MOST_COMMANDS + 1))
+        due = list(islice(redating_commands(found, actor), pass_over, pass_over + MOST_COMMANDS + 1))
+    answer = RepairAnswer(repaired=0, refused=[], more=len(due) > MOST_COMMANDS)
+    for command in due[:MOST_COMMANDS]:
+        try:
+            answer.repaired += record(command)
+        except Problem as problem:
+            if problem.code == STRICT_ITEM.code:
+                first = command.content.sequences[0]
+                answer.refused.append(RepairRefusal(sequence=first, code=problem.code, detail=problem.detail))
+            elif answer.repaired:
+                return msgspec.structs.replace(answer, more=True)
+            else:
+                raise
+    return answer
 
 
 def _record(node: ApiNode) -> ClockRecord:
@@ -188,14 +206,9 @@ def _settling(router: APIRouter, node: ApiNode, context: RequestContext) -> None
     async def repair(request: Request) -> Response:
         principal = await context.authorize(request, MANAGERS)
         pass_over = read_repair(await body_of(request) or b"{}").pass_over
-        due = await run_in_threadpool(due_repairs, node, actor_of(principal, None), pass_over)
-        repaired, refused = 0, list[RepairRefusal]()
-        for command in due[:MOST_COMMANDS]:
-            try:
-                repaired += await context.submit(command)
-            except Problem as problem:
-                if problem.code != STRICT_ITEM.code:
-                    raise
-                first = command.content.sequences[0]
-                refused.append(RepairRefusal(sequence=first, code=problem.code, detail=problem.detail))
-        return json_response(RepairAnswer(repaired=repaired, refused=refused, more=len(due) > MOST_COMMANDS))
+
+        def record(command: RedateEvents) -> int:
+            repaired: int = node.writer.submit(command).result()
+            return repaired
+
+        return json_response(await run_in_threadpool(repair_clock, node, actor_of(principal, None), pass_over, record))

@@ -17,6 +17,7 @@ from branch_node.database import queries, stock_figures
 from branch_node.database.explanations import ExplanationRecord, explanation
 from branch_node.database.queries import SiteTransfer
 from branch_node.database.schema import LOG
+from branch_node.database.store import load_location
 from branch_node.model import nearest_item_codes
 from branch_node.problems import BAD_CURSOR, INVALID_TIME, ITEM_NOT_FOUND
 from branch_node.records import BranchEventRecord, ItemRecord, Page, StockRecord
@@ -265,7 +266,7 @@ def _status(router: APIRouter, node: ApiNode) -> None:
     def status() -> Response:
         shipping = node.board.read()
         with node.store.reading() as connection:
-            location = queries.location_of(connection)
+            location = load_location(connection)
             head = read_head(connection, LOG, node.location_id) or EMPTY
             counts = [open_count_record(each) for each in open_counts(connection)]
         acknowledged = shipping.acknowledged

@@ -16,7 +16,7 @@ from branch_node.cli.item_completion import complete_item
 from branch_node.cli.node_client import Directory, node_at, zone_of
 from branch_node.database.queries import BY_SEQUENCE
 from shared.events import EventType
-from shared.runtime.cli.arguments import moment_or_date, one_of
+from shared.runtime.cli.arguments import check_period, moment_or_date, one_of
 from shared.runtime.cli.output import (
     AsJson,
     flags,
@@ -58,9 +58,10 @@ def stock(
     """What is on hand, reserved and available."""
     if item is None and any(each is not None for each in (as_of, begin, end)):
         raise typer.BadParameter("--as-of, --from and --to are for one item: larder branch stock ITEM --as-of …")
+    moments = _moments(as_of, begin, end)
     with node_at(directory) as node:
         if item is not None:
-            found = [node.get(f"/v1/stock/{quote(item, safe='')}", **_moments(as_of, begin, end))]
+            found = [node.get(f"/v1/stock/{quote(item, safe='')}", **moments)]
         else:
             found = list(read_items(node, "/v1/stock/low" if low else "/v1/stock"))
         zone = zone_of(node)
@@ -116,8 +117,8 @@ def log(
     kind = None if event_type is None else one_of(event_type, list(EventType), "--type")
     reached = None if after is None else BY_SEQUENCE.write(after)
     newest = None if oldest or after is not None else True
+    wanted = {"item_id": item, "type": kind, **_moments(None, begin, end)}
     with node_at(directory) as node:
-        wanted = {"item_id": item, "type": kind, **_moments(None, begin, end)}
         pages = read_items(node, "/v1/events", most=limit, after=reached, newest=newest, **wanted)
         found = list(pages)
         if item is not None and not found:
@@ -140,8 +141,9 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Why a figure is what it is: the count it starts from, each event after it, and what does not count and why."""
+    moments = _moments(as_of, begin, end)
     with node_at(directory) as node:
-        answer = node.get(f"/v1/stock/{quote(item, safe='')}/explain", **_moments(as_of, begin, end))
+        answer = node.get(f"/v1/stock/{quote(item, safe='')}/explain", **moments)
         zone = zone_of(node)
     if as_json:
         print_json(answer)
@@ -156,6 +158,7 @@ def explain(
 
 
 def _moments(as_of: str | None, begin: str | None, end: str | None) -> dict[str, Any]:
+    check_period(begin, end, as_of)
     return {"as_of": as_of, "from": begin, "to": end}
 
 

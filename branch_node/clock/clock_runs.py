@@ -1,7 +1,6 @@
-"""The runs of a node's time, and which events were recorded at a wrong time once the true one is known. Pure.
+"""Which events were recorded at a wrong time, by the runs of the node's time and the true time now. Pure.
 
-A run is a stretch of the log in which the node's time went on unbroken, so that one correction holds for all its
-events. What was wrong before a run follows from when it began: an event cannot have been recorded later than that.
+What was wrong before a run follows from when it began: an event cannot have been recorded later than that.
 """
 
 from __future__ import annotations
@@ -11,22 +10,10 @@ from typing import Final
 
 import msgspec
 
-from branch_node.model import RunKind
+from branch_node.model import ClockRun, RunKind
 from shared.runtime.clock import NodeClock
 
 TOLERANCE: Final = NodeClock.TOLERANCE
-
-
-class ClockRun(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, from the event `first_sequence` on; `started_at` is by its own time, in microseconds UTC.
-
-    `correction` of a settlement: what the settlement added to the time of the run before.
-    """
-
-    first_sequence: int
-    started_at: int
-    kind: RunKind
-    correction: int = 0
 
 
 class WrongStretch(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,19 +34,22 @@ def wrong_stretches(
     """
     found: list[WrongStretch] = []
     end = head
-    for run in reversed(runs):
-        first = max(run.first_sequence, after + 1)
-        _add(found, first, end, correction)
-        end = first - 1
+    for number in reversed(range(len(runs))):
+        run = runs[number]
+        _add(found, run.first_sequence, end, correction)
+        end = run.first_sequence - 1
         if end <= after:
             return found
         if run.kind is RunKind.SETTLEMENT:
             correction += run.correction
             continue
-        began, newest = run.started_at + correction, recorded_at(end)
+        before = runs[number - 1] if number else None
+        holds_none = before is not None and before.first_sequence == run.first_sequence
+        newest = before.started_at if before is not None and holds_none else recorded_at(end)
+        began = run.started_at + correction
         if newest <= began + TOLERANCE:
-            return found  # the runs before may have been right
-        if run.kind is RunKind.JUMP or abs(correction) <= TOLERANCE:
+            correction = 0  # the run before may have been right
+        elif run.kind is RunKind.JUMP or abs(correction) <= TOLERANCE:
             correction = began - newest
     _add(found, after + 1, end, correction)
     return found

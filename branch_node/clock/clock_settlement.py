@@ -7,9 +7,10 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
-from branch_node.clock.clock_runs import ClockRun, WrongStretch, wrong_stretches
-from branch_node.database.schema import CLOCK_RUN, CLOCK_SETTLEMENT, COUNT_AREA, WRONG_STRETCH
-from branch_node.model import Command, Decision, RunKind, View
+from branch_node.clock.clock_runs import WrongStretch, wrong_stretches
+from branch_node.database.schema import CLOCK_SETTLEMENT, COUNT_AREA, WRONG_STRETCH
+from branch_node.database.stored_runs import delete_runs, read_runs, start_run, store_run
+from branch_node.model import ClockRun, Command, Decision, RunKind, View
 from shared.runtime.clock import ClockMeasurement, NodeClock
 from shared.runtime.database.row_writes import upsert
 
@@ -68,15 +69,14 @@ class SettleClock(Command):
 
     def decide(self, view: View) -> Decision:
         connection, head, location_id = view.connection, view.head.sequence, view.location.location_id
+        # Another command may have settled the clock since it was measured.
+        measured = self._clock.measured_again(self._measured)
+        correction = measured.correction
         verified = _verified(connection)
-        stored = _runs(connection, verified)
-        runs, correction = list(stored), self._measured.correction
-        start = self._clock.start
-        if start is not None:
-            # Nothing was recorded since the process started.
-            kind = RunKind.START if start.same_clock else RunKind.JUMP
-            runs = [run for run in runs if run.first_sequence <= head]
-            runs.append(ClockRun(first_sequence=head + 1, started_at=start.at, kind=kind))
+        runs = read_runs(connection, verified)
+        # A start is stored with the first event after it.
+        begun = [] if self._clock.start is None else [start_run(self._clock.start, head)]
+        runs += begun
         stretches = wrong_stretches(
             runs,
             after=verified,
@@ -88,16 +88,18 @@ class SettleClock(Command):
         settlement = {
             "location_id": location_id,
             "sequence": head,
-            "settled_at": self._measured.true_time,
+            "settled_at": measured.true_time,
             "settled_by": self._by,
             "verified_sequence": head if by_head_office else verified,
         }
-        next_run: ClockRun | None = None
         if not by_head_office:
-            next_run = (
-                ClockRun(first_sequence=head + 1, started_at=start.at + correction, kind=RunKind.JUMP)
-                if start is not None
-                else _settled_run(runs, head, self._measured)
+            begun.append(
+                ClockRun(
+                    first_sequence=head + 1,
+                    started_at=measured.true_time,
+                    kind=RunKind.SETTLEMENT,
+                    correction=correction,
+                )
             )
 
         def write(connection: Connection) -> None:
@@ -106,48 +108,19 @@ class SettleClock(Command):
             if stretches:
                 connection.execute(insert(WRONG_STRETCH), [msgspec.structs.asdict(each) for each in stretches])
             if by_head_office:
-                connection.execute(delete(CLOCK_RUN))
-            if next_run is not None:
-                upsert(connection, CLOCK_RUN, [msgspec.structs.asdict(next_run)])
+                delete_runs(connection)
+            else:
+                for run in begun:
+                    store_run(connection, run)
             if correction < 0:
                 waiting = COUNT_AREA.c.posted_sequence.is_(None)
-                ahead = COUNT_AREA.c.occurred_at > self._measured.true_time + NodeClock.TOLERANCE
+                ahead = COUNT_AREA.c.occurred_at > measured.true_time + NodeClock.TOLERANCE
                 moved = COUNT_AREA.c.occurred_at + correction
                 connection.execute(update(COUNT_AREA).where(waiting, ahead).values(occurred_at=moved))
 
-        return Decision(writes=[write], after_commit=[lambda: self._clock.settle(self._measured)])
+        return Decision(writes=[write], after_commit=[lambda: self._clock.settle(measured)])
 
 
 def _verified(connection: Connection) -> int:
     found = connection.execute(select(CLOCK_SETTLEMENT.c.verified_sequence)).scalar_one_or_none()
     return 0 if found is None else int(found)
-
-
-def _runs(connection: Connection, after: int) -> list[ClockRun]:
-    rows = connection.execute(
-        select(CLOCK_RUN).where(CLOCK_RUN.c.first_sequence > after).order_by(CLOCK_RUN.c.first_sequence)
-    )
-    return [
-        ClockRun(
-            first_sequence=row.first_sequence,
-            started_at=row.started_at,
-            kind=RunKind(row.kind),
-            correction=row.correction,
-        )
-        for row in rows
-    ]
-
-
-def _settled_run(runs: list[ClockRun], head: int, measured: ClockMeasurement) -> ClockRun:
-    """The run that a manager's settlement begins. One that holds no event yet is settled once more."""
-    last = runs[-1] if runs and runs[-1].first_sequence == head + 1 else None
-    if last is None:
-        return ClockRun(
-            first_sequence=head + 1,
-            started_at=measured.true_time,
-            kind=RunKind.SETTLEMENT,
-            correction=measured.correction,
-        )
-    return msgspec.structs.replace(
-        last, started_at=last.started_at + measured.correction, correction=last.correction + measured.correction
-    )

@@ -139,6 +139,7 @@ class VoidEvent(_Correction):
                 f"the event {by[event.sequence]} voids it",
                 hint=_WHOLE if standing else None,
                 voided_by=by[event.sequence],
+                standing=len(standing),
             )
         # The event that was named comes first: the answer is the record of its void.
         wanted = sorted(wanted, key=lambda each: (each.sequence != event.sequence, each.sequence))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from branch_node.database.schema import API_KEY
 from branch_node.database.store import Store
+from shared.runtime.database.row_writes import upsert
 from shared.runtime.http.auth import NewKey, Role, StoredKey, digest_of, generate_key
 
 LOCAL: Final = "localcli"
@@ -50,14 +51,13 @@ def issue_manager_key(connection: Connection, location_id: str) -> NewKey:
 
 
 def store_manager_key(connection: Connection, location_id: str, key: NewKey) -> None:
-    """Store the digest of a manager's key that was made for the node's API."""
-    connection.execute(
-        insert(API_KEY).values(
-            key_id=key.key_id,
-            key_hash=key.digest,
-            role=Role.MANAGER.value,
-            location_id=location_id,
-            revoked_at=None,
-            issued_here=True,
-        )
-    )
+    """Store the digest of a manager's key that was made for the node's API. Storing it again changes nothing."""
+    row = {
+        "key_id": key.key_id,
+        "key_hash": key.digest,
+        "role": Role.MANAGER.value,
+        "location_id": location_id,
+        "revoked_at": None,
+        "issued_here": True,
+    }
+    upsert(connection, API_KEY, [row])

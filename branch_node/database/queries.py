@@ -12,8 +12,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from branch_node.database.lookups import sealed_where, voids_of
-from branch_node.database.schema import ITEM, LOCATION, LOG, REORDER_LEVEL
-from branch_node.model import Location
+from branch_node.database.schema import ITEM, LOG, REORDER_LEVEL
 from branch_node.records import BranchEventRecord, ItemRecord, Page, record_of
 from shared.event_record import moment_text
 from shared.events import Event, EventType, quantity_json
@@ -27,12 +26,6 @@ BY_SEQUENCE: Final[Cursor[int]] = Cursor(Whole)
 """The cursors of lists in the order of item codes, and of sequences."""
 
 M = TypeVar("M")
-
-
-def location_of(connection: Connection) -> Location:
-    """Read the location of this log."""
-    row = connection.execute(select(LOCATION)).one()
-    return Location(location_id=row.location_id, name=row.name, timezone=row.timezone, day_start=row.day_start)
 
 
 def items(connection: Connection, *, after: str | None, limit: int) -> Page[ItemRecord]:

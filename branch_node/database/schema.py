@@ -45,6 +45,8 @@ LOCATION: Final = Table(
     Column("day_start", Integer, nullable=False),  # minutes after local midnight
     # While a log is replayed into an empty database the trigger for strict items does not fire.
     Column("replaying", _Flag, nullable=False),
+    # The commits of the writer that recorded no event: with the log's head it tells whether a COMMIT took effect.
+    Column("eventless_commits", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("day_start BETWEEN 0 AND 1439", name="location_day_start"),
 )
 
@@ -178,10 +180,12 @@ IMPORT_FILE: Final = Table(
 CLOCK_RUN: Final = Table(
     "clock_run",
     metadata,
-    Column("first_sequence", BigInteger, primary_key=True, autoincrement=False),  # of its first event
+    Column("first_sequence", BigInteger, nullable=False),  # of its first event, or of the first after it
+    Column("number", Integer, nullable=False),  # among those with one first event, of which all but the last hold none
     Column("started_at", BigInteger, nullable=False),  # by the node's time
     Column("kind", Text, nullable=False),  # 'start', 'jump' or 'settlement'
     Column("correction", BigInteger, nullable=False),  # of a settlement: from the run before to this one
+    PrimaryKeyConstraint("first_sequence", "number", name="clock_run_key"),
 )
 
 CLOCK_SETTLEMENT: Final = Table(

@@ -113,7 +113,9 @@ def _begin(connection: Connection, location: Location) -> None:
 
 def load_location(connection: Connection) -> Location:
     """The location whose log this is."""
-    row = connection.execute(select(LOCATION)).one()
+    # By name: the schema may be an older one.
+    own = LOCATION.c
+    row = connection.execute(select(own.location_id, own.name, own.timezone, own.day_start)).one()
     return Location(location_id=row.location_id, name=row.name, timezone=row.timezone, day_start=row.day_start)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from branch_node.api.clock_routes import MOST_COMMANDS, due_repairs, settlement
+from branch_node.api.clock_routes import repair_clock, settlement
 from branch_node.api.dependencies import MANAGERS, ApiNode, actor_of
 from branch_node.clock.clock_settlement import clock_state
 from branch_node.clock.misdated_events import MisdatedEvent, misdated_events
@@ -76,23 +76,21 @@ class ClockPages:
 
     def repair(self, request: Request) -> Response:
         actor = self._manager(request)
-        repaired, refused = 0, list[str]()
+        passed = _number(self._site.form(request)["pass_over"])
         try:
-            due = due_repairs(self._node, actor)
+            answer = repair_clock(self._node, actor, passed, self._commit)
         except Problem as problem:
             if problem.code != CLOCK_UNCONFIRMED.code:
                 raise
             return self._page(request, refused=problem.title, status=problem.status)
-        for command in due[:MOST_COMMANDS]:
-            try:
-                repaired += self._commit(command)
-            except Problem as problem:
-                if problem.code != STRICT_ITEM.code:
-                    raise
-                refused.append(f"Event {command.content.sequences[0]}: {problem.detail}.")
-        if refused:
-            return self._page(request, refused=" ".join(refused[:3]), repaired=repaired, status=STRICT_ITEM.status)
-        return redirect(f"/clock?{urlencode({'repaired': repaired})}")
+        if answer.refused:
+            reasons = " ".join(f"Event {each.sequence}: {each.detail}." for each in answer.refused[:3])
+            # Of what is due the refused ones come first: the next request begins behind them.
+            passed = passed + len(answer.refused) if answer.more else 0
+            return self._page(
+                request, refused=reasons, repaired=answer.repaired, pass_over=passed, status=STRICT_ITEM.status
+            )
+        return redirect(f"/clock?{urlencode({'repaired': answer.repaired})}")
 
     def _manager(self, request: Request) -> str:
         principal = self._site.session(request).principal
@@ -100,11 +98,16 @@ class ClockPages:
         return actor_of(principal, None)
 
     def _page(
-        self, request: Request, *, refused: str | None = None, repaired: int | None = None, status: int = 200
+        self,
+        request: Request,
+        *,
+        refused: str | None = None,
+        repaired: int | None = None,
+        pass_over: int = 0,
+        status: int = 200,
     ) -> Response:
-        given = request.query_params.get("repaired", "")
         if repaired is None:
-            repaired = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
+            repaired = _number(request.query_params.get("repaired", ""))
         items = self._node.writer.items
         with self._node.store.reading() as connection:
             found = list(islice(misdated_events(connection), SHOWN + 1))
@@ -119,7 +122,12 @@ class ClockPages:
                 more=len(found) > SHOWN,
                 refused=refused,
                 repaired=repaired,
+                pass_over=pass_over,
             )
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _row(found: MisdatedEvent, items: dict[str, Item]) -> RedatingRow:

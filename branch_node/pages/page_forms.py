@@ -166,6 +166,8 @@ _HINTS: Final = {
 def refused_by(problem: Problem) -> FormRefusal:
     """A Problem of a command as faults of the fields it concerns."""
     hint = _HINTS.get(problem.code, problem.hint)
+    if problem.extras.get("standing"):
+        hint = "Others of its command still stand: choose All of it."
     faults: dict[str, FormFault] = {}
     for error in problem.extras.get("errors", ()):
         name = _FIELD_OF.get(error["field"])

@@ -26,16 +26,18 @@ from branch_node.database.lookups import (
     voids_of,
 )
 from branch_node.database.past_standing import MOST, PastStandings
-from branch_node.database.schema import CLOCK_RUN, ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
-from branch_node.model import Command, Decision, Item, Location, OrderState, RecordedCommand, RunKind
+from branch_node.database.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
+from branch_node.database.stored_runs import start_run, store_run
+from branch_node.model import Command, Decision, Item, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
 from branch_node.writer.committed_state import CommittedState, mapped_codes
+from branch_node.writer.pending_commit import Position
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append
 from shared.events import Event, EventNotUnderstood
 from shared.projection import movements_of, refold, store_standings
 from shared.runtime.clock import ClockStart
-from shared.runtime.database.row_writes import upsert, upsert_rows
+from shared.runtime.database.row_writes import upsert_rows
 from shared.runtime.problems import Problem
 from shared.stock import NOTHING, Movement, Standing, advance_event, movement
 
@@ -62,6 +64,7 @@ class CommandGroup:
         self._committed = committed
         self._make_id = new_id
         self._head = committed.head
+        self._eventless_commits = committed.eventless_commits
         self._sealed: list[Sealed] = []
         self._flushed = 0
         self._standings: dict[str, Standing] = {}
@@ -157,7 +160,9 @@ class CommandGroup:
             place = (decision.order.order_id, decision.order.source)
             self._orders[place] = self._changed_orders[place] = decision.order
         if decision.location is not None:
-            self._change_location(decision.location)
+            self.location, self._wrote = decision.location, True
+            here = decision.location
+            self._update_location(name=here.name, timezone=here.timezone, day_start=here.day_start)
         for write in decision.writes:
             self._wrote = True
             write(self._connection)
@@ -177,14 +182,9 @@ class CommandGroup:
         self._kept = {key: found for key, found in self._kept.items() if not key.startswith(prefix)}
         self._wrote = True
 
-    def _change_location(self, location: Location) -> None:
-        self.location = location
-        self._wrote = True
-        self._connection.execute(
-            update(LOCATION)
-            .where(LOCATION.c.location_id == location.location_id)
-            .values(name=location.name, timezone=location.timezone, day_start=location.day_start)
-        )
+    def _update_location(self, **values: object) -> None:
+        here = LOCATION.c.location_id == self.location.location_id
+        self._connection.execute(update(LOCATION).where(here).values(values))
 
     def _fold(self, sealed: list[Sealed]) -> dict[str, Standing]:
         """Advance the standings by new events; the new ones of the items named, expired reservations not counted."""
@@ -262,15 +262,19 @@ class CommandGroup:
             append(self._connection, LOG, waiting)
             self._flushed = len(self._sealed)
 
-    def begin_run(self, start: ClockStart) -> None:
-        """Keep how the node's time began, with the first events after it."""
-        run = {
-            "first_sequence": self._committed.head.sequence + 1,
-            "started_at": start.at,
-            "kind": RunKind.START if start.same_clock else RunKind.JUMP,
-            "correction": 0,
-        }
-        upsert(self._connection, CLOCK_RUN, [run])
+    def finish(self, start: ClockStart | None) -> Position:
+        """Write what is to be committed; the position that the COMMIT leaves.
+
+        `start`: how the node's time began, where that is not stored yet. It is, with the first events after it.
+        """
+        committed = self._committed.position
+        if self._head == committed.head:
+            self._eventless_commits += 1
+            self._update_location(eventless_commits=self._eventless_commits)
+        elif start is not None:
+            store_run(self._connection, start_run(start, committed.head.sequence))
+        self.flush()
+        return Position(self._head, self._eventless_commits)
 
     def flush(self) -> None:
         """Write everything decided so far to the tables. Raises StaleHead where another writer has written."""
@@ -300,6 +304,7 @@ class CommandGroup:
         """Apply this group's changes to the writer's committed state; called after the commit."""
         committed = self._committed
         committed.head = self._head
+        committed.eventless_commits = self._eventless_commits
         committed.location = self.location
         committed.keeps_answers = committed.keeps_answers or bool(self._kept)
         committed.standings.update(self._standings)

@@ -6,12 +6,10 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, select
 
-from branch_node.database.lookups import (
-    kept_answers,
-)
-from branch_node.database.schema import ITEM, LOG, STOCK
+from branch_node.database.lookups import kept_answers
+from branch_node.database.schema import ITEM, STOCK
 from branch_node.model import Item, Location
-from shared.event_log import read_head
+from branch_node.writer.pending_commit import Position, read_position
 from shared.projection import load_standings
 
 
@@ -19,16 +17,18 @@ class CommittedState:
     """Head, standings of all items, catalogue and location as committed; loaded at start, then kept up to date."""
 
     def __init__(self, connection: Connection, location: Location) -> None:
-        head = read_head(connection, LOG, location.location_id)
-        if head is None:
-            raise LookupError(f"the database holds no log of {location.location_id}")
         self.location = location
-        self.head = head
+        self.head, self.eventless_commits = read_position(connection, location.location_id)
         self.standings = load_standings(connection, STOCK, location.location_id)
         # Few branches have any; the others are spared a query per group.
         self.keeps_answers = bool(kept_answers(connection, None))
         self.items: dict[str, Item] = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
         self.mapped = mapped_codes(self.items.values())
+
+    @property
+    def position(self) -> Position:
+        """What tells this state from the one before and the one after it."""
+        return Position(self.head, self.eventless_commits)
 
 
 def mapped_codes(items: Iterable[Item]) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 Callers are answered once the transaction is on disk. A group that fails as a whole is retried one command at a time, so
 that a command that cannot be recorded affects no other. The writer's in-memory state (head, stock, catalogue) is the
-committed state. A commit that failed may have succeeded: the head in the database tells. If it has moved, the commands
-are decided once more, which answers them from the log; if it cannot be read, they are answered `recorded: unknown`.
+committed state. A commit that failed may have succeeded: the position in the database tells. If it has moved, what
+follows a commit is done and the commands are decided once more, which answers them from the log; if it cannot be read,
+they are answered `recorded: unknown`, and what follows a commit is done before the next command is decided.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ import psycopg
 from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
-from branch_node.database.schema import LOCATION, LOG
+from branch_node.database.schema import LOCATION
 from branch_node.database.store import AlreadyWriting, DirectoryLock, Store, WritingConnection, load_location
 from branch_node.model import Command, Item, Location
 from branch_node.problems import NOT_WRITING, STRICT_ITEM
 from branch_node.writer.command_group import CommandGroup
 from branch_node.writer.command_queue import CommandQueue, Outcome, QueueEntry
 from branch_node.writer.committed_state import CommittedState
+from branch_node.writer.pending_commit import PendingCommit, read_position
 from shared.chain import Head
-from shared.event_log import StaleHead, read_head
+from shared.event_log import StaleHead
 from shared.runtime.clock import NodeClock
 from shared.runtime.database.engine import problem_of, translate_driver_errors
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, Problem, Recorded
@@ -66,7 +68,8 @@ class Writer:
         self._lock = DirectoryLock(store.directory)
         self._writing: WritingConnection | None = None
         self._committed: CommittedState | None = None
-        self._committing: Head | None = None  # during a COMMIT, the head that it leaves
+        self._committing: PendingCommit | None = None
+        self._doubtful: PendingCommit | None = None  # a COMMIT that failed, until the database tells what became of it
         self._thread: threading.Thread | None = None
         self._accepting = False
         self._stopping = False
@@ -101,6 +104,9 @@ class Writer:
             self._writing.begin()
             self._committed = CommittedState(self._writing.connection, load_location(self._writing.connection))
             self._writing.rollback()
+        doubtful, self._doubtful = self._doubtful, None
+        if doubtful is not None:
+            doubtful.resolve(self._committed.position)
         return self._writing, self._committed
 
     def close(self) -> None:
@@ -275,10 +281,11 @@ class Writer:
 
     # Committing
 
-    def commit(self, commands: Sequence[Command]) -> list[Outcome]:
+    def commit(self, commands: Sequence[Command], *, again: bool = False) -> list[Outcome]:
         """Decide and commit commands in order, in one transaction if possible; an answer or exception for each.
 
-        Only one thread may commit. Raises StaleHead where another writer has written: this process must end.
+        Only one thread may commit. `again`: they were committed, and their answers are missing. Raises StaleHead where
+        another writer has written: this process must end.
         """
         try:
             outcomes, callbacks = self._commit_group(commands)
@@ -287,9 +294,9 @@ class Writer:
         except Exception as error:
             problem, recorded = self._recover(error)
             if recorded is Recorded.YES:
-                self._notify()
+                again = True
             elif problem is not None and (problem.code in _DATABASE_FAILURES or len(commands) == 1):
-                problem.recorded = recorded
+                problem.recorded = Recorded.UNKNOWN if again else recorded
                 if problem.code in _DATABASE_FAILURES:
                     self._note_failure(problem)
                 return [problem] * len(commands)
@@ -302,7 +309,7 @@ class Writer:
                 each()
             return outcomes
         log.warning("a group is redone one by one", commands=len(commands))
-        return [outcome for command in commands for outcome in self.commit([command])]
+        return [outcome for command in commands for outcome in self.commit([command], again=again)]
 
     def _commit_group(self, commands: Sequence[Command]) -> tuple[list[Outcome], list[Callable[[], None]]]:
         """The outcomes, and the callbacks to run after the commit."""
@@ -321,58 +328,46 @@ class Writer:
         if not group.changed:
             writing.rollback()
             return outcomes, []
-        start = self._clock.start if group.head.sequence > before else None
-        if start is not None:
-            group.begin_run(start)
-        group.flush()
-        self._committing = group.head
+        after = group.finish(self._clock.start)
+        callbacks = group.after_commit
+        if group.head.sequence > before:
+            callbacks += [self._clock.keep_start, *(partial(listener, group.head) for listener in self._listeners)]
+        self._committing = PendingCommit(memory.position, after, callbacks)
         writing.commit()
         self._committing = None
         self._note_success()
         group.publish()
-        if start is not None:
-            self._clock.keep_start()
         self.groups += 1
         self.events += memory.head.sequence - before
-        callbacks = group.after_commit
-        if memory.head.sequence > before:
-            callbacks.extend(partial(listener, memory.head) for listener in self._listeners)
         return outcomes, callbacks
-
-    def _notify(self) -> None:
-        """Call the listeners for a commit that was taken for failed."""
-        _, committed = self._connect()
-        for listener in self._listeners:
-            listener(committed.head)
 
     def _recover(self, error: Exception) -> tuple[Problem | None, Recorded]:
         """Restore the connection after a failure; the Problem that the error stands for, if it does, and whether the
         group was committed all the same."""
-        after, self._committing = self._committing, None
+        pending, self._committing = self._committing, None
+        self._doubtful = pending or self._doubtful
         problem = problem_of(error)
         if problem is None and STRICT_GUARD in str(error):
             problem = STRICT_ITEM("the database refused it")
-        recorded = Recorded.NO if after is None else Recorded.UNKNOWN
-        before = None if self._committed is None else self._committed.head
         if self._writing is None or self._committed is None:
             self._disconnect()
-            return problem, recorded
+            return problem, Recorded.NO
         try:
             with translate_driver_errors():
                 self._writing.rollback()
-                # A commit whose acknowledgement was lost may have succeeded: compare the head in the database.
+                # A commit whose acknowledgement was lost may have succeeded.
                 self._writing.begin()
-                stored_head = read_head(self._writing.connection, LOG, self._committed.location.location_id)
+                stored = read_position(self._writing.connection, self._committed.location.location_id)
                 self._writing.rollback()
-                recorded = _recorded(before, after, stored_head)
-                if recorded is not Recorded.NO or stored_head != before:
-                    self._committed = None
-        except (Problem, SQLAlchemyError, sqlite3.Error, psycopg.Error) as second:
+            if stored != self._committed.position:
+                self._committed = None
+        except (Problem, LookupError, SQLAlchemyError, sqlite3.Error, psycopg.Error) as second:
             log.warning("the writer reconnects", reason=repr(second), first=repr(error))
             self._disconnect()
-            if after is not None and (committed := self._reconnect()) is not None:
-                recorded = _recorded(before, after, committed.head)
-        return problem, recorded
+        if pending is None:
+            return problem, Recorded.NO
+        self._reconnect()
+        return problem, pending.recorded
 
     def _reconnect(self) -> CommittedState | None:
         """Connect and read the committed state; None where that fails."""
@@ -383,15 +378,3 @@ class Writer:
             log.warning("the writer has no database", reason=repr(error))
             self._disconnect()
             return None
-
-
-def _recorded(before: Head | None, after: Head | None, stored: Head | None) -> Recorded:
-    """Whether a COMMIT that failed took effect, by the stored head; `after` is None where none was tried.
-
-    Where it would have left the head as it was, as for a part of an open count, the head does not tell.
-    """
-    if after is None:
-        return Recorded.NO
-    if stored != before:
-        return Recorded.YES
-    return Recorded.UNKNOWN if after == before else Recorded.NO

@@ -26,7 +26,7 @@ from shared.chain import understand
 from shared.event_record import moment_text
 from shared.events import Event, EventNotUnderstood, effect, quantity_text
 from shared.runtime.business_days import Asked, read_asked
-from shared.runtime.cli.arguments import moment_or_date
+from shared.runtime.cli.arguments import check_period, moment_or_date
 from shared.runtime.cli.output import UTC, AsJson, local_time, print_json, print_table, short_time, signed
 from shared.runtime.clock import SECOND, parse_rfc3339
 
@@ -68,11 +68,8 @@ def stock(
 ) -> None:
     """Stock of the group, now, as of a moment, or as known at one; each figure with its freshness."""
     wanted, known = _asked(as_of), _moment("--known-at", known_at)
+    check_period(begin, end, as_of)
     over = AskedPeriod(_asked(begin), _asked(end))
-    if type(over.begin) is type(over.end) and over.begin is not None and over.end < over.begin:  # type: ignore[operator]
-        raise typer.BadParameter("the period ends before it begins", param_hint="--to")
-    if over and wanted is not None:
-        raise typer.BadParameter("a figure is as of a moment or of a period", param_hint="--as-of")
     with report(folder, database_url, known) as (connection, settled):
         if location is not None:
             check_locations(connection, [location])

@@ -11,7 +11,19 @@ from collections.abc import Collection, Set
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, Row, Text, cast, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Text,
+    cast,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from head_office.catalogue.item_codes import ItemCodes, read_codes
@@ -19,7 +31,8 @@ from head_office.database.arrays import array
 from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, TRANSFER_LINE
 from head_office.reports.known_at import AsOf, Cut, SettledMoment, take_cut, unit_within
 from head_office.reports.past_events import standing_events
-from head_office.reports.stock_flags import touched_transfers
+from head_office.reports.stock_flags import touched_transfers, transfer_lines_in_quarantine
+from shared.events import EventType
 from shared.transfers import SIGNS, SUM_OF
 from shared.transfers import in_transit as signed_sum
 
@@ -74,14 +87,17 @@ def in_transit(
 ) -> InTransitReport:
     """The goods in transit now, as of a moment, or as known at one; None for a filter: all.
 
+    Of a transfer with an event in quarantine every line, though nothing may be left of it by what could be read.
     `item_id` is the group's; `location_ids` selects the transfers with an event at one of these locations at least.
     """
     if as_of is None and known_at is None:
         cut = Cut(None, {row.location_id: row.sequence for row in connection.execute(select(HEAD))})
-        lines: FromClause = select(TRANSFER_LINE).subquery("line")
+        known: FromClause = TRANSFER_LINE
     else:
         cut = take_cut(connection, known_at)
-        lines = _past_lines(cut, as_of)
+        known = _past_lines(cut, as_of)
+    lines = _with_quarantine(known, cut, as_of)
+    touched = touched_transfers(connection, cut, as_of)
     left = signed_sum(lambda name: lines.c[name])
     unit = (
         select(func.min(ITEM_UNIT.c.unit))
@@ -89,19 +105,18 @@ def in_transit(
         .correlate(lines)
         .scalar_subquery()
     )
-    arrived = (lines.c.received > 0) | (lines.c.lost > 0)
     query = (
         select(
             lines.c.transfer_id,
             lines.c.item_id,
             unit.label("unit"),
-            _locations(lines, lines.c.sent > 0).label("sources"),
-            _locations(lines, arrived).label("destinations"),
+            _locations(lines, lines.c.sends).label("sources"),
+            _locations(lines, lines.c.arrives).label("destinations"),
             *(_total(lines.c[name]).label(name) for name in SIGNS),
             func.min(lines.c.first_at).label("first_at"),
         )
         .group_by(lines.c.transfer_id, lines.c.item_id)
-        .having(func.sum(left) != 0)
+        .having((func.sum(left) != 0) | (lines.c.transfer_id == func.any(array(sorted(filter(None, touched))))))
         .order_by(func.min(lines.c.first_at), lines.c.transfer_id, lines.c.item_id)
     )
     codes = read_codes(connection, None if item_id is None else [item_id], known_at)
@@ -109,7 +124,6 @@ def in_transit(
         query = query.where(lines.c.item_id.in_(codes.all_codes([item_id])))
     if location_ids is not None:
         query = query.having(func.bool_or(lines.c.location_id == func.any(array(sorted(location_ids)))))
-    touched = touched_transfers(connection, cut, as_of)
     if item_id is None:
         rows = [_row(row, codes, touched) for row in connection.execute(query.limit(limit))]
     else:
@@ -135,6 +149,32 @@ def _total(column: ColumnElement[Any]) -> ColumnElement[int]:
 def _locations(lines: FromClause, which: ColumnElement[bool]) -> ColumnElement[Any]:
     names = func.array_agg(lines.c.location_id.distinct()).filter(which)
     return func.coalesce(names, cast(literal("{}"), ARRAY(Text)))
+
+
+def _with_quarantine(known: FromClause, cut: Cut, as_of: AsOf | None) -> FromClause:
+    """The lines known and those in quarantine, each with whether its location sends or whether goods arrived there."""
+    unread = transfer_lines_in_quarantine(cut, as_of).subquery("unread")
+    sums = [known.c[name] for name in SIGNS]
+    return union_all(
+        select(
+            known.c.location_id,
+            known.c.transfer_id,
+            known.c.item_id,
+            *sums,
+            known.c.first_at,
+            (known.c.sent > 0).label("sends"),
+            ((known.c.received > 0) | (known.c.lost > 0)).label("arrives"),
+        ),
+        select(
+            unread.c.location_id,
+            unread.c.transfer_id,
+            unread.c.item_id,
+            *(literal(0, BigInteger).label(name) for name in SIGNS),
+            unread.c.first_at,
+            unread.c.type == EventType.TRANSFER_OUT.value,
+            unread.c.type.in_([EventType.TRANSFER_IN.value, EventType.TRANSFER_LOST.value]),
+        ),
+    ).subquery("line")
 
 
 def _past_lines(cut: Cut, as_of: AsOf | None) -> FromClause:

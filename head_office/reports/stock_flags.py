@@ -70,6 +70,16 @@ def touched_transfers(connection: Connection, cut: Cut, as_of: AsOf | None) -> s
     return set(connection.execute(query).scalars())
 
 
+def transfer_lines_in_quarantine(cut: Cut, as_of: AsOf | None) -> Select[Any]:
+    """Select what could be read of the lines of transfers in quarantine; of their quantities nothing is known."""
+    columns = (QUARANTINE.c.location_id, QUARANTINE.c.transfer_id, QUARANTINE.c.item_id, QUARANTINE.c.type)
+    when = func.coalesce(QUARANTINE.c.occurred_at, QUARANTINE.c.received_at).label("first_at")
+    query = _quarantined(cut, *columns, when).where(
+        QUARANTINE.c.transfer_id.is_not(None), QUARANTINE.c.item_id.is_not(None)
+    )
+    return query if as_of is None else query.where(_by(as_of))
+
+
 def unit_conflicts(connection: Connection, item_ids: Collection[str], cut: Cut) -> set[str]:
     """Find the items of the group that have different units, at two locations or at one and in the catalogue.
 

@@ -94,9 +94,18 @@ def offset_minutes(micros: int, zone: ZoneInfo) -> int:
 
 
 def business_date(occurred_at: int, zone: ZoneInfo, day_start_minutes: int) -> date:
-    """The business day of a moment: days begin ``day_start_minutes`` after midnight on the zone's wall clock."""
-    local = (_EPOCH + timedelta(microseconds=occurred_at)).astimezone(zone)
+    """The business day of a moment: days begin ``day_start_minutes`` after midnight on the zone's wall clock.
+
+    A day that begins within an hour that the wall clock shows twice begins in its first pass and goes on in the second.
+    """
+    moment = _EPOCH + timedelta(microseconds=occurred_at)
+    local = moment.astimezone(zone)
     day = local.date()
+    if local.fold:
+        hour, minute = divmod(day_start_minutes, 60)
+        for begun in (day + timedelta(days=1), day):
+            if datetime(begun.year, begun.month, begun.day, hour, minute, tzinfo=zone).astimezone(UTC) <= moment:
+                return begun
     return day if local.hour * 60 + local.minute >= day_start_minutes else day - timedelta(days=1)
 
 
@@ -251,6 +260,13 @@ class NodeClock:
             raise ValueError("the year is not between 2000 and 2199")
         with self._lock:
             return ClockMeasurement(true_time, self._read()[0], self._last_monotonic)
+
+    def measured_again(self, measured: ClockMeasurement) -> ClockMeasurement:
+        """A measurement moved on to now: the true time since then, beside the clock as it was settled meanwhile."""
+        with self._lock:
+            node_time = self._read()[0]
+            passed = int((self._last_monotonic - measured.monotonic) * SECOND)
+            return ClockMeasurement(measured.true_time + passed, node_time, self._last_monotonic)
 
     def needs(self, measured: ClockMeasurement) -> bool:
         """Whether the clock is to be settled by a measurement: it is unconfirmed, wrong, or was not settled before."""

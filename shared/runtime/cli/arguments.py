@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from difflib import get_close_matches
 
 import typer
@@ -27,6 +28,20 @@ def moment_or_date(text: str | None) -> str | None:
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
     return text
+
+
+def check_period(begin: str | None, end: str | None, as_of: str | None = None) -> None:
+    """Check a period as typed, of two moments or two dates. Raises BadParameter; of a date and a moment the location's
+    zone tells which is the earlier one."""
+    if as_of is not None and (begin is not None or end is not None):
+        raise typer.BadParameter("a figure is as of a moment or of a period", param_hint="--as-of")
+    if begin is None or end is None:
+        return
+    first, last = read_asked(begin), read_asked(end)
+    if (isinstance(first, int) and isinstance(last, int) and last < first) or (
+        isinstance(first, date) and isinstance(last, date) and last < first
+    ):
+        raise typer.BadParameter("the period ends before it begins", param_hint="--to")
 
 
 def item_lines(lines: Sequence[str], option: str | None = None) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ _TYPES: Final = {"css": "text/css", "svg": "image/svg+xml"}
 # The browser may cache a file for ever: its address changes with its content.
 _FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _SEE_OTHER: Final = 303
-_HIDDEN_FIELDS: Final = frozenset({CSRF_FIELD, "key"})
+_HIDDEN_FIELDS: Final = frozenset({CSRF_FIELD, "key", "pass_over"})
 
 Handler = Callable[[Request], Response]
 # A path of this service: begins with one slash, not two, holds no backslash and no control characters.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,106 +12,24 @@ import pytest
 from httpx2 import Response
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from branch_node.cli import clock_commands
 from branch_node.clock.clock_repair import redating_commands
 from branch_node.clock.misdated_events import MisdatedEvent, misdated_events
-from branch_node.database.store import Store
 from branch_node.database.verification import verify_projection
-from branch_node.main import build
-from branch_node.node import AgentMode, Node
-from branch_node.settings import BranchSettings
 from shared.event_record import moment_text
-from shared.runtime.cli.service_client import in_process_client
-from shared.runtime.client import RemoteProblem, ServiceClient
+from shared.runtime.client import RemoteProblem
 from shared.runtime.clock import DAY, MINUTE
-from tests.support.branch import HERE, TestClock
+from tests.support.computer import HOUR, YEAR, Computer, with_milk
 from tests.support.events import NOON
-from tests.support.fake_head_office import FakeHeadOffice
 from tests.support.html import Element, faults, form_fields, parse
-
-YEAR = 365 * DAY
-HOUR = 60 * MINUTE
-
-
-class Computer:
-    """A branch's computer: its clock may be wrong, its node may be stopped and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.true_time = NOON
-        self.wrong_by = 0
-        self.clock = TestClock()
-        self.office = FakeHeadOffice()
-        with closing(Store(self.settings.database_url, folder)) as store:
-            store.set_up(HERE)
-        self.node: Node
-        self.client: ServiceClient
-
-    @property
-    def settings(self) -> BranchSettings:
-        return BranchSettings(
-            location="BEY-01", dir=self.folder, timezone="Asia/Beirut", head_office="http://office.example",
-            key=SecretStr("lk_branch"), witness=self.folder.parent / "witness",
-        )  # fmt: skip
-
-    @contextmanager
-    def started(self, *, wrong_by: int = 0) -> Iterator[ServiceClient]:
-        """The node on a computer whose clock is wrong by so many microseconds."""
-        self.wrong_by = wrong_by
-        self.clock = TestClock(self.true_time + wrong_by)
-        self.node = build(self.settings, self.clock, self.office)
-        self.node.open(AgentMode.STEPPED)
-        self.node.start()
-        with in_process_client(self.node.app, self.node.local_key) as self.client:
-            try:
-                yield self.client
-            finally:
-                self.node.stop()
-
-    def pass_time(self, micros: int) -> None:
-        self.true_time += micros
-        self.clock.advance(micros)
-
-    def correct(self) -> None:
-        """Set the computer's clock right."""
-        self.clock.wall = self.true_time
-
-    def greet(self) -> None:
-        """Say hello, and wait until what it settles is recorded."""
-        self.office.time = self.true_time
-        assert self.node.shipper is not None
-        self.node.shipper.request_hello()
-        assert self.node.shipper.step().outcome == "GREETED"
-        self.client.put("/v1/items/settled", {"name": "settled", "unit": "kg"})
-
-    def record(self, kind: str, quantity: int, **more: object) -> dict[str, Any]:
-        figure = "counted" if kind == "STOCKTAKE" else "quantity"
-        given = {"type": kind, "item_id": "milk", figure: quantity, **more}
-        recorded: dict[str, Any] = self.client.post("/v1/events", given)
-        self.pass_time(MINUTE)
-        return recorded
-
-    def on_hand(self, at: int | None = None) -> float:
-        as_of = None if at is None else moment_text(at)
-        return float(self.client.get("/v1/stock/milk", as_of=as_of)["on_hand"])
-
-    def repairs(self) -> list[dict[str, Any]]:
-        return list(self.client.get("/v1/clock/repairs", limit=1_000)["items"])
 
 
 @pytest.fixture
 def computer(tmp_path: Path) -> Computer:
-    folder = tmp_path / "branch"
-    folder.mkdir()
-    return Computer(folder)
-
-
-def with_milk(client: ServiceClient) -> None:
-    client.put("/v1/items/milk", {"name": "Milk", "unit": "l"})
+    return Computer(tmp_path / "branch")
 
 
 def test_first_started_offline_a_year_ahead_then_corrected(computer: Computer) -> None:
@@ -329,7 +246,7 @@ def test_a_repaired_log_gives_the_figures_of_a_right_clock(data: st.DataObject) 
     figures: list[list[float]] = []
     for error in (0, wrong_by):
         with tempfile.TemporaryDirectory() as folder:
-            computer = Computer(make(Path(folder) / "branch"))
+            computer = Computer(Path(folder) / "branch")
             with computer.started(wrong_by=error) as client:
                 with_milk(client)
                 for kind, quantity in day:
@@ -341,8 +258,3 @@ def test_a_repaired_log_gives_the_figures_of_a_right_clock(data: st.DataObject) 
                 with computer.node.store.reading() as connection:
                     assert verify_projection(connection, "BEY-01", lambda _: None) == []
     assert figures[0] == figures[1]
-
-
-def make(folder: Path) -> Path:
-    folder.mkdir()
-    return folder

@@ -7,14 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, text
 
 from branch_node.database.schema import VERSION_TABLE, metadata
-from branch_node.database.store import LocationDiffers, Store
+from branch_node.database.store import MIGRATIONS, LocationDiffers, Store
+from branch_node.database.stored_runs import read_runs, store_run
+from branch_node.model import ClockRun, RunKind
 from shared.event_log import append_only_ddl
-from shared.runtime.database.migrations import pending_upgrade
+from shared.runtime.database.migrations import migrate, pending_upgrade
 from tests.support.branch import HERE, branch_store
 
 
@@ -77,10 +81,33 @@ def test_the_log_is_guarded_as_the_domain_says(any_store: Store) -> None:
 def test_setting_up_again_changes_nothing(any_store: Store, tmp_path: Path) -> None:
     branch_store(tmp_path, any_store.url).close()
     engine = any_store.writing_engine()
-    from branch_node.database.store import MIGRATIONS
-
     assert not pending_upgrade(engine, MIGRATIONS, VERSION_TABLE)
     engine.dispose()
     other = HERE.__class__(location_id="TRI-01", name="Tripoli", timezone="Asia/Beirut")
     with pytest.raises(LocationDiffers, match="BEY-01"):
         any_store.set_up(other)
+
+
+def test_the_runs_of_the_clock_from_before_they_were_numbered_are_kept(
+    any_store: Store, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = f"sqlite:///{tmp_path / 'older.db'}"
+    if not any_store.on_sqlite:
+        url = request.getfixturevalue("postgres_url_factory")()
+    engine = create_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes.update(connection=connection, version_table=VERSION_TABLE)
+        command.upgrade(config, "0006")
+        connection.execute(text("INSERT INTO clock_run VALUES (3, 1700000000000000, 'jump', 0)"))
+        connection.execute(text("INSERT INTO clock_run VALUES (9, 1800000000000000, 'settlement', -5)"))
+    migrate(engine, MIGRATIONS, VERSION_TABLE)
+    with engine.begin() as connection:
+        assert read_runs(connection, 0) == [
+            ClockRun(first_sequence=3, started_at=1_700_000_000_000_000, kind=RunKind.JUMP),
+            ClockRun(first_sequence=9, started_at=1_800_000_000_000_000, kind=RunKind.SETTLEMENT, correction=-5),
+        ]
+        store_run(connection, ClockRun(first_sequence=9, started_at=1_900_000_000_000_000, kind=RunKind.START))
+        assert [run.kind for run in read_runs(connection, 3)] == [RunKind.SETTLEMENT, RunKind.START]
+    engine.dispose()

@@ -456,6 +456,14 @@ def test_a_production_is_voided_whole_unless_one_event_is_chosen(person: Person)
     assert "still counts" not in page.text
     assert person.events() == 8
     assert "Event 8 voids it already." in person.open(used).text
+    made, _ = produce(person)
+    person.open(made)
+    person.client.post(
+        f"/v1/events/{made.removeprefix('/void/')}/void",
+        json={"reason": "mistake"},
+        headers={"Authorization": f"Bearer {person.keys[Role.MANAGER]}"},
+    )
+    assert "choose All of it" in person.send(made, scope="one", reason="mistake").text
 
 
 def test_staff_may_not_void(person: Person) -> None:

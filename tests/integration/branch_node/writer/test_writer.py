@@ -17,7 +17,9 @@ from branch_node.commands.count_inputs import CountInput, count_of
 from branch_node.commands.counts import RecordCount
 from branch_node.database.schema import LOG
 from branch_node.database.store import AlreadyWriting, Store
+from branch_node.database.stored_runs import read_runs
 from branch_node.model import Command, Decision, View
+from branch_node.sync.sync_state import sync_state_write
 from branch_node.writer import command_queue
 from branch_node.writer.writer import Writer
 from shared.chain import Head
@@ -47,6 +49,21 @@ class Broken(Command):
 
     def __repr__(self) -> str:
         return self.where
+
+
+class Counted(Command):
+    """Writes something that is no event, and counts how often what follows its commit is done."""
+
+    def __init__(self, done: list[int], look: Callable[[], None] = lambda: None) -> None:
+        self.done = done
+        self.look = look
+
+    def decide(self, view: View) -> Decision:
+        self.look()
+        return Decision(
+            writes=[sync_state_write(PLACE, {"detail": "counted"})],
+            after_commit=[lambda: self.done.append(len(self.done) + 1)],
+        )
 
 
 def _refuse(connection: Connection) -> None:
@@ -286,16 +303,65 @@ def test_a_busy_commit_says_what_became_of_it(branch: Branch, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_busy_commit_without_an_event_leaves_its_outcome_open(
-    branch: Branch, monkeypatch: pytest.MonkeyPatch, after: bool
+def test_a_busy_commit_without_an_event_says_what_became_of_it(
+    any_branch: Branch, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    """The head does not tell whether an area of an open count was stored."""
+    """As for an area of an open count, whose commit leaves the head where it is."""
     given = read(CountInput, {"count_id": "c-1", "lines": [{"item_id": "milk", "counted": 4}], "open": True})
     command = RecordCount(count_of(given), key="k-1", actor="staff-1")
-    _fail_once(branch, monkeypatch, _busy(), after=after)
-    (outcome,) = branch.writer.commit([command])
-    assert (outcome.code, outcome.recorded) == ("database-busy", Recorded.UNKNOWN)
-    assert len(branch.run(command).waiting) == 1
+    _fail_once(any_branch, monkeypatch, _busy(), after=after)
+    (outcome,) = any_branch.writer.commit([command])
+    if after:
+        assert len(outcome.waiting) == 1
+    else:
+        assert (outcome.code, outcome.recorded) == ("database-busy", Recorded.NO)
+    assert len(any_branch.run(command).waiting) == 1
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_what_follows_a_commit_is_done_once_though_its_answer_was_lost(
+    any_branch: Branch, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    done: list[int] = []
+    start = any_branch.node_clock.start
+    assert start is not None
+    _fail_once(any_branch, monkeypatch, _busy(), after=after)
+    (outcome,) = any_branch.writer.commit([Counted(done)])
+    assert done == ([1, 2] if after else []), "decided again where it was committed, as it has no key"
+    assert isinstance(outcome, Problem) is not after
+    _fail_once(any_branch, monkeypatch, _busy(), after=after)
+    any_branch.writer.commit([any_branch.event_command("ORDER_DEDUCTION", "milk", 1)])
+    assert any_branch.node_clock.start is (None if after else start)
+    with any_branch.store.reading() as connection:
+        assert len(read_runs(connection, 0)) == (1 if after else 0)
+
+
+def test_what_follows_a_commit_is_done_before_the_next_command_where_the_database_was_away(
+    any_branch: Branch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[int] = []
+    connect = Writer._connect
+    _fail_once(any_branch, monkeypatch, psycopg.OperationalError("the connection is lost"), after=True)
+    writing = any_branch.writer._writing
+    assert writing is not None
+
+    def lost() -> None:
+        monkeypatch.setattr(Writer, "_connect", refused)
+        raise psycopg.OperationalError("the connection is lost")
+
+    def refused(_writer: Writer) -> Any:
+        raise psycopg.OperationalError("connection refused")
+
+    monkeypatch.setattr(writing, "rollback", lost)
+    (outcome,) = any_branch.writer.commit([Counted(done)])
+    assert outcome.recorded is Recorded.UNKNOWN
+    (other,) = any_branch.writer.commit([any_branch.event_command("ORDER_DEDUCTION", "milk", 1)])
+    assert other.recorded is Recorded.NO, "it never reached a COMMIT"
+    assert done == []
+    monkeypatch.setattr(Writer, "_connect", connect)
+    seen: list[int] = []
+    any_branch.run(Counted(done, lambda: seen.extend(done)))
+    assert seen == [1]
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from branch_node.clock.clock_runs import ClockRun, WrongStretch, wrong_stretches
-from branch_node.model import RunKind
+from branch_node.clock.clock_runs import WrongStretch, wrong_stretches
+from branch_node.model import ClockRun, RunKind
 from shared.runtime.clock import DAY, MINUTE
 
 NOON = 1_767_268_800_000_000

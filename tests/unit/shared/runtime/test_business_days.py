@@ -6,18 +6,19 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.runtime.business_days import as_of_moment, boundary, day_start_of, read_asked
 from shared.runtime.clock import business_date, format_rfc3339
 
 ZONES = st.sampled_from(
-    ["UTC", "Asia/Beirut", "America/New_York", "Pacific/Apia", "Asia/Kathmandu", "Australia/Lord_Howe"]
+    ["UTC", "Asia/Beirut", "America/New_York", "Pacific/Apia", "Asia/Kathmandu", "Australia/Lord_Howe", "Europe/London"]
 )
 
 
-@given(st.dates(date(2001, 1, 1), date(2090, 1, 1)), ZONES, st.sampled_from([0, 240, 360, 1_380]))
+@given(st.dates(date(2001, 1, 1), date(2090, 1, 1)), ZONES, st.sampled_from([0, 90, 240, 360, 1_380]))
+@example(date(2026, 10, 25), "Europe/London", 90)
 def test_a_business_day_begins_at_the_first_moment_that_is_dated_so(day: date, zone: str, day_start: int) -> None:
     begin = day_start_of(day, ZoneInfo(zone), day_start)
     assert business_date(begin - 1, ZoneInfo(zone), day_start) < day <= business_date(begin, ZoneInfo(zone), day_start)

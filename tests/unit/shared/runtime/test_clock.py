@@ -145,9 +145,33 @@ zones = st.sampled_from(
 @given(st.integers(at("2020-01-01T00:00:00Z"), at("2030-01-01T00:00:00Z")), zones, st.integers(0, 23 * 60 + 59))
 def test_business_date_is_the_day_whose_start_came_last(moment: int, zone_name: str, start: int) -> None:
     zone = ZoneInfo(zone_name)
-    local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)).astimezone(zone).replace(tzinfo=None)
-    midnight = datetime.combine(business_date(moment, zone, start), datetime.min.time())
-    assert midnight + timedelta(minutes=start) <= local < midnight + timedelta(days=1, minutes=start)
+    day = business_date(moment, zone, start)
+    assert _begins(day, zone, start) <= moment < _begins(day + timedelta(days=1), zone, start)
+
+
+def _begins(day: date, zone: ZoneInfo, start: int) -> int:
+    """The first moment at which the wall clock shows the start of a day, or in a gap would have."""
+    wall = datetime.combine(day, datetime.min.time()) + timedelta(minutes=start)
+    while True:
+        first = wall.replace(tzinfo=zone).astimezone(UTC)
+        if first.astimezone(zone).replace(tzinfo=None) == wall:
+            return (first - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        wall += timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("start", [0, 90, 150, 1_410])
+@pytest.mark.parametrize(
+    ("zone", "night"),
+    [
+        ("Europe/London", "2026-10-25T00:00:00Z"),
+        ("Europe/Berlin", "2026-10-25T00:00:00Z"),
+        ("Asia/Beirut", "2025-10-25T20:00:00Z"),
+        ("America/St_Johns", "2006-10-29T01:30:00Z"),  # from 00:01 back to 23:01
+    ],
+)
+def test_a_business_day_that_has_begun_goes_on_when_the_clock_is_set_back(zone: str, night: str, start: int) -> None:
+    days = [business_date(at(night) + minute * MINUTE, ZoneInfo(zone), start) for minute in range(-120, 300)]
+    assert days == sorted(days)
 
 
 def test_offset_minutes() -> None:
