@@ -235,7 +235,7 @@ def test_an_event_in_quarantine_marks_variances_goods_in_transit_and_an_item_of_
             an_event("PURCHASE_RECEIVED", seed=4, item_id="salt", **unknown),
             an_event("TRANSFER_OUT", seed=5, item_id="bread", transfer_id="t-1", transfer_line=1),
             an_event("TRANSFER_OUT", seed=6, item_id="bread", transfer_id="t-2", transfer_line=1),
-            an_event("TRANSFER_OUT", seed=8, item_id="bread", transfer_id="t-3", transfer_line=1, **unknown),
+            an_event("TRANSFER_OUT", seed=8, item_id="cake", transfer_id="t-3", transfer_line=1, **unknown),
             an_event("TRANSFER_OUT", seed=9, item_id="bread", transfer_id="t-4", transfer_line=1),
         ]
     )
@@ -243,7 +243,9 @@ def test_an_event_in_quarantine_marks_variances_goods_in_transit_and_an_item_of_
         [
             an_event("TRANSFER_IN", seed=7, item_id="bread", transfer_id="t-1", transfer_line=1, **unknown),
             an_event("TRANSFER_IN", seed=10, item_id="bread", transfer_id="t-4", transfer_line=1),
-            an_event("TRANSFER_LOST", seed=11, item_id="bread", transfer_id="t-4", transfer_line=1, **unknown),
+            an_event(
+                "TRANSFER_LOST", seed=11, item_id="bread", transfer_id="t-4", transfer_line=1, reason="x", **unknown
+            ),
         ]
     )
     with pytest.MonkeyPatch.context() as old:
@@ -268,7 +270,7 @@ def test_an_event_in_quarantine_marks_variances_goods_in_transit_and_an_item_of_
             found = {row.transfer_id: (row.in_transit, row.incomplete) for row in report.rows}
             assert found == {"t-1": (1_000, True), "t-2": (1_000, False), "t-3": (0, True), "t-4": (0, True)}
         unread = next(row for row in in_transit(connection).rows if row.transfer_id == "t-3")
-        assert (unread.item_id, unread.sources, unread.destinations) == ("bread", [PLACE], [])
+        assert (unread.item_id, unread.sources, unread.destinations) == ("cake", [PLACE], [])
         assert len(in_transit(connection, item_id="bread", location_ids=["BEY-02"]).rows) == 2
     there.scrawl([b"?"]).ship(pair)
     with pair.connect() as connection:
