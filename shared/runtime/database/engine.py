@@ -97,7 +97,7 @@ def postgres_engine(
     pool_timeout: float = 10.0,
     prepared_statements: bool = True,
 ) -> sa.Engine:
-    """An engine on PostgreSQL through psycopg 3, at READ COMMITTED, its sessions in UTC.
+    """An engine on PostgreSQL through psycopg 3, at READ COMMITTED. No query depends on a session's time zone.
 
     ``url`` is ``postgresql://...`` (any psycopg form, several hosts included). Without ``prepared_statements`` none is
     kept at the server, for poolers that give a connection to one transaction at a time. Raises ValueError for the URL
@@ -106,7 +106,8 @@ def postgres_engine(
     parsed = database_url(url)
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise ValueError(f"{parsed.render_as_string()} is not the URL of a PostgreSQL database")
-    arguments = {**_timeouts(parsed), "application_name": application_name, "options": "-c timezone=UTC"}
+    # No `options`: PgBouncer, as it is installed, refuses a connection that asks for any.
+    arguments: dict[str, Any] = {**_timeouts(parsed), "application_name": application_name}
     if not prepared_statements:
         arguments["prepare_threshold"] = None
     return sa.create_engine(
