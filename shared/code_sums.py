@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
-from shared.stock import BEGINNING, Balance, Explanation, NotCounted, Standing, Step
+from shared.stock import BEGINNING, Balance, Explanation, Movement, NotCounted, Place, Standing, Step, history, walk
 
 
 def summed_balance(balances: Sequence[Balance]) -> Balance:
@@ -60,6 +60,27 @@ def merged_explanation(by_code: Mapping[str, Explanation]) -> Explanation:
         steps=steps,
         not_counted=sorted(excluded, key=lambda each: each.movement.place),
     )
+
+
+def summed_breach(by_code: Mapping[str, Sequence[Movement]], code: str, new: Movement) -> Place | None:
+    """As `shared.stock.strict_breach`, of an item with several codes: the first place where a decrease under one of
+    them takes the sum below zero. `by_code` are all known movements of each code, without `new`."""
+    steps: list[tuple[Place, str, Step]] = []
+    for each, movements in by_code.items():
+        known = [*movements, new] if each == code else movements
+        standing = history(known, as_of=None, known_through=None).standing
+        steps += [(step.movement.place, each, step) for step in walk(standing, None)[0]]
+    on_hand = dict.fromkeys(by_code, 0)
+    reached = False
+    for place, each, step in sorted(steps, key=lambda one: one[0]):
+        if step.movement.sequence == new.sequence:
+            reached = True
+        elif reached and each == code and step.movement.counted is not None:
+            return None
+        on_hand[each] = step.on_hand
+        if reached and sum(on_hand.values()) < 0:
+            return place
+    return None
 
 
 def _in_order(explained: Mapping[str, Explanation]) -> list[tuple[str, Step, bool]]:

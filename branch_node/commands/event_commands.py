@@ -7,7 +7,7 @@ from typing import Any
 from branch_node.commands.counts import stocktake
 from branch_node.commands.event_inputs import EventContent, LineContent
 from branch_node.commands.keyed_command import KeyedCommand
-from branch_node.commands.preconditions import StrictGuard, known_item, moment_of
+from branch_node.commands.preconditions import StrictGuard, is_strict, known_item, moment_of
 from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.records import BranchEventRecord, record_into, record_of
 from shared.events import Event, EventType
@@ -54,7 +54,7 @@ class RecordEvent(KeyedCommand):
             transfer_id=entry.transfer_id,
         )
         add_detail(event, entry)
-        if not item.strict and not entry.used:
+        if not entry.used and not is_strict(view, item):
             return Decision(events=(event,))
         guard = StrictGuard(view)
         guard.add(item, event)

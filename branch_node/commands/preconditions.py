@@ -7,6 +7,7 @@ from typing import Final
 
 from branch_node.model import Item, View
 from branch_node.problems import FUTURE_DATE, STRICT_ITEM, UNIT_DIFFERS, UNKNOWN_ITEM
+from shared.code_sums import summed_breach
 from shared.events import Event, quantity_text
 from shared.runtime.clock import MINUTE, format_rfc3339
 from shared.stock import Movement, Place, movement, strict_breach
@@ -49,8 +50,19 @@ def known_items(view: View, named: Sequence[tuple[str, str, str | None]]) -> dic
     return {item_id: known_item(view, item_id, unit) for _, item_id, unit in named}
 
 
+def is_strict(view: View, item: Item) -> bool:
+    """Whether the item may not fall below zero: one of the codes that it has here is strict."""
+    if item.strict:
+        return True
+    codes = view.codes(item.stands_for or item.item_id)
+    return len(codes) > 1 and any(known is not None and known.strict for known in map(view.item, codes))
+
+
 class StrictGuard:
-    """Refuses an event that would take a strict item below zero, after the earlier events of its command."""
+    """Refuses an event that would take a strict item below zero, after the earlier events of its command.
+
+    Of an item with several codes it is the sum over them that may not fall below zero.
+    """
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -60,7 +72,7 @@ class StrictGuard:
     def add(self, item: Item, event: Event) -> None:
         """Check the command's next event. Raises 409 `strict-item-below-zero`."""
         self._sequence += 1
-        if not item.strict:
+        if not is_strict(self._view, item):
             return
         event.sequence = self._sequence
         new = movement(event)
@@ -73,6 +85,10 @@ class StrictGuard:
         own.append(new)
 
     def _breach(self, item: Item, new: Movement, own: list[Movement]) -> Place | None:
+        codes = self._view.codes(item.stands_for or item.item_id)
+        if len(codes) > 1:
+            by_code = {code: [*self._view.movements(code), *self._own.get(code, ())] for code in codes}
+            return summed_breach(by_code, item.item_id, new)
         # For speed: nothing can follow the newest event. `shared.stock` names the test.
         standing = self._view.standing(item.item_id)
         if not own and new.place > standing.latest:

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from branch_node.commands.event_commands import RecordEvent
+from branch_node.commands.preconditions import is_strict
 from branch_node.database.lookups import first_by_key
 from branch_node.model import Decision, RecordedCommand, View
 from branch_node.problems import KEY_REUSED
@@ -69,7 +70,9 @@ class ImportEvent(RecordEvent):
         entry = self.entry
         item = view.item(entry.item_id)
         at = entry.occurred_at
-        if item is None or item.strict or entry.quantity is None or at is None or at > view.now or entry.used:
+        if item is None or entry.quantity is None or at is None or at > view.now or entry.used:
+            return super().decide(view)
+        if is_strict(view, item):
             return super().decide(view)
         day, offset = view.location.day(at)
         event = Event(

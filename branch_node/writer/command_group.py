@@ -333,6 +333,8 @@ class CommandGroup:
         return self._items.get(item_id) or self._committed.items.get(item_id)
 
     def codes(self, item_id: str) -> list[str]:
+        if not self._committed.mapped and not self._items:
+            return [item_id]
         mapped = self._mapped()
         own = [] if item_id in mapped else [item_id]
         return own + sorted(code for code, meant in mapped.items() if meant == item_id)
