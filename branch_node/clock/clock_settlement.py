@@ -93,14 +93,12 @@ class SettleClock(Command):
             "verified_sequence": head if by_head_office else verified,
         }
         if not by_head_office:
-            begun.append(
-                ClockRun(
-                    first_sequence=head + 1,
-                    started_at=measured.true_time,
-                    kind=RunKind.SETTLEMENT,
-                    correction=correction,
-                )
+            # Not `correction`: the computer's clock is followed where it is near the true time.
+            move = self._clock.move_by(measured)
+            settled = ClockRun(
+                first_sequence=head + 1, started_at=move.time_now, kind=RunKind.SETTLEMENT, correction=move.ahead
             )
+            begun.append(settled)
 
         def write(connection: Connection) -> None:
             upsert(connection, CLOCK_SETTLEMENT, [settlement])

@@ -227,7 +227,10 @@ class _OfficePages:
             )
             names = _names(
                 connection,
-                [*(row.item_id for row in rows), *(line.item_id for each in open_ones for line in each.lines)],
+                [
+                    *(row.item_id for row in rows if row.item_id is not None),
+                    *(line.item_id for each in open_ones for line in each.lines),
+                ],
                 known_at,
             )
         return self._show(

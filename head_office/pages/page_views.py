@@ -260,7 +260,8 @@ def in_transit_rows(
         instruction = instruction_of.get(row.transfer_id)
         source = ", ".join(row.sources) or (instruction.source if instruction else "not known yet")
         destination = ", ".join(row.destinations) or (instruction.destination if instruction else "not known yet")
-        found.append(InTransitRow(row, names.get(row.item_id, row.item_id), source, destination))
+        name = "an item that cannot be read" if row.item_id is None else names.get(row.item_id, row.item_id)
+        found.append(InTransitRow(row, name, source, destination))
     return found
 
 

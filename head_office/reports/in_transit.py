@@ -40,14 +40,15 @@ from shared.transfers import in_transit as signed_sum
 class OnItsWay(msgspec.Struct, frozen=True, kw_only=True):
     """One item of one transfer, over all logs. `first_at`: when the earliest of its events occurred.
 
-    `item_id` is the group's, by the mapping of the source, or of a destination where the source is not known.
+    `item_id` is the group's, by the mapping of the source, or of a destination where the source is not known; None
+    for what could not be read of an event in quarantine.
     `incomplete`: an event in quarantine may be of the transfer.
 
     As of a past moment a TRANSFER_OUT that was reversed since is left out, so `reversed` is zero.
     """
 
     transfer_id: str
-    item_id: str
+    item_id: str | None
     unit: str | None
     sources: list[str]
     destinations: list[str]
@@ -132,13 +133,16 @@ def in_transit(
             row for row in (_row(each, codes, touched) for each in connection.execute(query)) if row.item_id == item_id
         ]
         rows = rows[:limit]
+    named = {row.transfer_id for row in rows if row.item_id is not None}
+    # Of a transfer that has other lines an unread one says no more than that they are incomplete.
+    rows = [row for row in rows if row.item_id is not None or row.transfer_id not in named]
     return InTransitReport(as_of=as_of, cut=cut, rows=rows)
 
 
 def _row(row: Row[Any], codes: ItemCodes, touched: Set[str | None]) -> OnItsWay:
     found = dict(row._mapping)
     site = next(iter(row.sources or row.destinations), "")
-    found["item_id"] = codes.item_of(site, row.item_id)
+    found["item_id"] = None if row.item_id is None else codes.item_of(site, row.item_id)
     return OnItsWay(**found, incomplete=bool(touched & {None, row.transfer_id}))
 
 

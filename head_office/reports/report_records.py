@@ -131,11 +131,12 @@ class ItemStockReport(_Report, frozen=True, kw_only=True):
 class OnItsWayOut(msgspec.Struct, frozen=True):
     """One item of one transfer. `ahead`: received before the log of its sender arrived, so in transit is below zero.
 
-    `incomplete`: an event in quarantine may be of the transfer.
+    `incomplete`: an event in quarantine may be of the transfer. `item_id` is null where all that is known of a transfer
+    is such an event, and its item cannot be read.
     """
 
     transfer_id: str
-    item_id: str
+    item_id: str | None
     unit: str | None
     sources: list[str]
     destinations: list[str]

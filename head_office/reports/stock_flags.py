@@ -12,6 +12,7 @@ from head_office.database.arrays import array
 from head_office.database.schema import ITEM_UNIT, QUARANTINE
 from head_office.reports.known_at import AsOf, Cut, moment_at, unit_within
 from shared.events import EventType
+from shared.transfers import SUM_OF
 
 
 def _by(as_of: AsOf) -> ColumnElement[bool]:
@@ -63,20 +64,25 @@ def incomplete_since(connection: Connection, cut: Cut) -> IncompleteCodes:
 
 def touched_transfers(connection: Connection, cut: Cut, as_of: AsOf | None) -> set[str | None]:
     """Find the transfers that events in quarantine are of; None among them: one that cannot be read may be of any."""
-    unread = QUARANTINE.c.type.is_(None) | QUARANTINE.c.type.not_in([kind.value for kind in EventType])
-    query = _quarantined(cut, QUARANTINE.c.transfer_id).where(QUARANTINE.c.transfer_id.is_not(None) | unread).distinct()
+    found = QUARANTINE.c.transfer_id.is_not(None) | _may_move_goods()
+    query = _quarantined(cut, QUARANTINE.c.transfer_id).where(found).distinct()
     if as_of is not None:
         query = query.where(_by(as_of))
     return set(connection.execute(query).scalars())
+
+
+def _may_move_goods() -> ColumnElement[bool]:
+    """An event in quarantine may be one that sends, receives, reverses or loses goods of a transfer."""
+    kind = QUARANTINE.c.type
+    unknown = kind.is_(None) | kind.not_in([each.value for each in EventType])
+    return unknown | kind.in_([each.value for each in SUM_OF])
 
 
 def transfer_lines_in_quarantine(cut: Cut, as_of: AsOf | None) -> Select[Any]:
     """Select what could be read of the lines of transfers in quarantine; of their quantities nothing is known."""
     columns = (QUARANTINE.c.location_id, QUARANTINE.c.transfer_id, QUARANTINE.c.item_id, QUARANTINE.c.type)
     when = func.coalesce(QUARANTINE.c.occurred_at, QUARANTINE.c.received_at).label("first_at")
-    query = _quarantined(cut, *columns, when).where(
-        QUARANTINE.c.transfer_id.is_not(None), QUARANTINE.c.item_id.is_not(None)
-    )
+    query = _quarantined(cut, *columns, when).where(QUARANTINE.c.transfer_id.is_not(None), _may_move_goods())
     return query if as_of is None else query.where(_by(as_of))
 
 

@@ -148,7 +148,7 @@ class IdFactory:
 
 
 class ClockStart(NamedTuple):
-    """How a node's time began at a start: `at` in micros, and whether it is the same clock's as before the start.
+    """How a node's time began at a start: `at` in micros, and whether it may be the same clock's as before the start.
 
     `same_clock` is false where the computer's clock had jumped, so that what is wrong after the start need not have
     been wrong before it.
@@ -156,6 +156,13 @@ class ClockStart(NamedTuple):
 
     at: int
     same_clock: bool
+
+
+class ClockMove(NamedTuple):
+    """What a settlement does to a node's time, in micros: the time from there on, and how much that is ahead."""
+
+    time_now: int
+    ahead: int
 
 
 class ClockMeasurement(NamedTuple):
@@ -201,10 +208,9 @@ class NodeClock:
             behind = not plausible or last_now - wall > self.TOLERANCE
             self._trusted = not behind and wall - last_now <= self.LONGEST_STOP
             start = last_now if behind else max(wall, last_now)
-        # Within the tolerance nothing could be told apart from what an earlier process recorded.
-        unbroken = self._trusted and last_now is not None and start - last_now <= self.TOLERANCE
-        self.start: ClockStart | None = None if unbroken else ClockStart(start, self._trusted)
-        """How the time began, for the record; None where it goes on unbroken, and after a settlement."""
+        # Also where it seems to go on unbroken: a computer without a battery goes on from when it was switched off.
+        self.start: ClockStart | None = ClockStart(start, self._trusted)
+        """How the time began, for the record; None once it is recorded, and after a settlement."""
         self.settled = False
         """Whether the clock was settled since the start."""
         self._follow(start)
@@ -279,14 +285,24 @@ class NodeClock:
         clock that was trusted and agrees within ``TOLERANCE`` does not go back.
         """
         with self._lock:
-            before, _ = self._read()
-            time_now = measured.true_time + int((self._last_monotonic - measured.monotonic) * SECOND)
-            wall = self._base.now()
+            before, target = self._read()
+            time_now = self._move(measured, target).time_now
             agreed = self._trusted and abs(measured.correction) <= self.TOLERANCE
             self._trusted, self.settled, self.start = True, True, None
-            self._follow(wall if abs(wall - time_now) <= self.TOLERANCE else time_now)
+            self._follow(time_now)
             if agreed:
                 self._last = max(self._last, before)
+
+    def move_by(self, measured: ClockMeasurement) -> ClockMove:
+        """What `settle` would do to the time, as it is followed now."""
+        with self._lock:
+            return self._move(measured, self._read()[1])
+
+    def _move(self, measured: ClockMeasurement, target: int) -> ClockMove:
+        true_time = measured.true_time + int((self._last_monotonic - measured.monotonic) * SECOND)
+        wall = self._base.now()
+        time_now = wall if abs(wall - true_time) <= self.TOLERANCE else true_time
+        return ClockMove(time_now, time_now - target)
 
     def _read(self) -> tuple[int, int]:
         """(now, the time being followed). Notices a jump of the wall clock. The caller holds the lock."""

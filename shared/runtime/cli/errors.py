@@ -23,6 +23,8 @@ from shared.runtime.settings import SettingsError
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
 
+_MOMENTS: Final = frozenset({"as_of", "from", "to", "known_at"})
+
 GIVE_AGAIN: Final = "Give the very same command again: it is recorded once, however often it is given."
 
 # `module:class` of expected errors whose modules not every command imports. Their text is all there is to print.
@@ -125,7 +127,14 @@ def _of_problem(error: Problem | RemoteProblem, hints: Mapping[str, str]) -> Err
     about |= {name: members.pop(name) for name in ("errors", "incident") if name in members}
     if recorded is not None:
         about["recorded"] = recorded
-    return ErrorReport(error.title or error.code, error.detail, hint, error.code, members, about)
+    # A period whose end is a date and its beginning a moment is compared where the location's zone is known.
+    fields = (
+        {str(each.get("field")) for each in error.extras.get("errors", ())}
+        if error.code == "invalid-request"
+        else set()
+    )
+    exit_code = WRONG_USAGE if fields and fields <= _MOMENTS else REFUSED
+    return ErrorReport(error.title or error.code, error.detail, hint, error.code, members, about, exit_code)
 
 
 def describe(error: Exception, *, debug_command: str) -> ErrorReport:

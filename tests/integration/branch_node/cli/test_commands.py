@@ -228,6 +228,7 @@ def test_refusals_say_what_to_do(branch: Branch) -> None:
         ("stock", "milk", "--as-of", "2026-01-01", "--from", "2026-01-01"),
         ("explain", "milk", "--from", "2026-01-02", "--to", "2026-01-01"),
         ("log", "--from", "2026-01-01T12:00:00Z", "--to", "2026-01-01T11:00:00Z"),
+        ("stock", "milk", "--from", "2026-01-02T12:00:00Z", "--to", "2026-01-01"),
         ("init", "--location", "BEY-01", "--timezone", "Mars/Base"),
         ("init", "--location", "BEY-01", "--day-start", "4 o'clock"),
         ("init", "--location", "BEY-01", "--head-office", "ftp://x", "--key", "k"),

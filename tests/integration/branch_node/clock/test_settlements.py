@@ -23,7 +23,7 @@ from branch_node.writer.writer import Writer
 from shared.event_record import moment_text
 from shared.messages import Instruction, InstructionLine, InstructionStep
 from shared.runtime.client import RemoteProblem, ServiceClient
-from shared.runtime.clock import DAY, MINUTE
+from shared.runtime.clock import DAY, MINUTE, parse_rfc3339
 from shared.runtime.problems import Recorded
 from tests.support.computer import HOUR, YEAR, Computer, with_milk
 from tests.support.events import NOON
@@ -149,6 +149,48 @@ def test_a_start_that_is_settled_before_any_event_keeps_the_correction_of_the_ru
         client.post("/v1/clock/confirm", {})
         assert is_moments(computer) == TIMES
         computer.record("PURCHASE_RECEIVED", 1)
+        computer.greet()
+        assert is_moments(computer) == TIMES
+
+
+def test_a_right_clock_confirmed_again_and_again_moves_nothing(computer: Computer) -> None:
+    """Confirmed by a watch that is four minutes slow, and by a computer that is four minutes fast at first."""
+    with computer.started(wrong_by=YEAR) as client:
+        three_events_a_year_ahead(computer, client)
+        computer.clock.wall += 4 * MINUTE
+        client.post("/v1/clock/confirm", {})
+        computer.correct()
+        for _ in range(6):
+            computer.pass_time(5_000_000)
+            client.post("/v1/clock/confirm", {})
+        for _ in range(6):
+            client.post("/v1/clock/confirm", {"now": moment_text(computer.true_time - 4 * MINUTE)})
+        for found, right in zip(computer.repairs(), (NOON, NOON + MINUTE, NOON + 2 * MINUTE), strict=True):
+            assert abs(parse_rfc3339(found["is"])[0] - right) <= 5 * MINUTE
+
+
+@pytest.mark.parametrize("stopped", [HOUR, 20 * DAY])
+def test_a_computer_that_goes_on_from_when_it_was_switched_off(computer: Computer, stopped: int) -> None:
+    """It has no battery: the time seems unbroken. What was recorded right before stays."""
+    with computer.started() as client:
+        with_milk(client)
+        computer.greet()
+        computer.record("PURCHASE_RECEIVED", 1)
+    computer.pass_time(stopped)
+    with computer.started(wrong_by=-stopped) as client:
+        assert client.get("/v1/clock")["confirmed"], "nothing shows it"
+        late = computer.record("PURCHASE_RECEIVED", 1)
+        computer.greet()
+        assert [each["sequence"] for each in computer.repairs()] == [late["sequence"]]
+
+
+@pytest.mark.parametrize("stopped", [HOUR, 20 * DAY])
+def test_such_a_computer_after_a_confirmation(computer: Computer, stopped: int) -> None:
+    with computer.started(wrong_by=YEAR) as client:
+        three_events_a_year_ahead(computer, client)
+        client.post("/v1/clock/confirm", {})
+    computer.pass_time(stopped)
+    with computer.started(wrong_by=-stopped):
         computer.greet()
         assert is_moments(computer) == TIMES
 

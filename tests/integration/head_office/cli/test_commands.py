@@ -193,6 +193,7 @@ def test_stock_and_log(run: Run, office: Engine) -> None:
     run("stock", "--as-of", "yesterday", exit_code=2)
     run("stock", "--as-of", "2026-01-01", "--from", "2026-01-01", exit_code=2)
     run("stock", "--from", "2026-01-02", "--to", "2026-01-01", exit_code=2)
+    run("stock", "--from", "2026-01-02T12:00:00Z", "--to", "2026-01-01", exit_code=2)
     day = as_json(run, "stock", "--from", "2026-01-01", "--to", "2026-01-02")
     assert (day["from"], day["items"][0]["period"]) == ("2026-01-01", {"opening": 0, "change": 2, "closing": 2})
     assert as_json(run, "stock", "--as-of", "2025-12-31")["items"] == []

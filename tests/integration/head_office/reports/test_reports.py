@@ -272,7 +272,16 @@ def test_an_event_in_quarantine_marks_variances_goods_in_transit_and_an_item_of_
         unread = next(row for row in in_transit(connection).rows if row.transfer_id == "t-3")
         assert (unread.item_id, unread.sources, unread.destinations) == ("cake", [PLACE], [])
         assert len(in_transit(connection, item_id="bread", location_ids=["BEY-02"]).rows) == 2
-    there.scrawl([b"?"]).ship(pair)
+    there.scrawl([b'{"type":"TRANSFER_IN","v":99,"transfer_id":"t-5"}']).ship(pair)
+    with pair.connect() as connection:
+        (unread,) = [row for row in in_transit(connection).rows if row.transfer_id == "t-5"]
+        assert (unread.item_id, unread.in_transit, unread.incomplete) == (None, 0, True)
+        assert unread.destinations == ["BEY-02"]
+        assert {row.transfer_id for row in in_transit(connection).rows if not row.incomplete} == {"t-2"}
+    there.scrawl([b'{"type":"TRANSFER_REVERSED","v":99}']).ship(pair)
+    with pair.connect() as connection:
+        # Its type is known and its transfer is not: it may be of any.
+        assert all(row.incomplete for row in in_transit(connection).rows)
     with pair.connect() as connection:
         # What cannot be read at all may be of any transfer.
         assert all(row.incomplete for row in in_transit(connection).rows)

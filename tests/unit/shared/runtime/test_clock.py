@@ -375,15 +375,15 @@ def test_after_a_restart(wall: int, now: int, confirmed: bool) -> None:
 @pytest.mark.parametrize(
     ("wall", "start"),
     [
-        (NOON, None),
-        (NOON + 5 * MINUTE, None),
+        (NOON, ClockStart(NOON, same_clock=True)),
+        (NOON + 5 * MINUTE, ClockStart(NOON + 5 * MINUTE, same_clock=True)),
         (NOON + 6 * MINUTE, ClockStart(NOON + 6 * MINUTE, same_clock=True)),
         (NOON + 20 * DAY, ClockStart(NOON + 20 * DAY, same_clock=False)),
-        (NOON - 4 * MINUTE, None),
+        (NOON - 4 * MINUTE, ClockStart(NOON, same_clock=True)),
         (NOON - 20 * DAY, ClockStart(NOON, same_clock=False)),
     ],
 )
-def test_how_it_started(wall: int, start: ClockStart | None) -> None:
+def test_how_it_started(wall: int, start: ClockStart) -> None:
     clock = NodeClock(FakeClock(wall), last_now=NOON)
     assert clock.start == start
     settle(clock, NOON)
