@@ -10,13 +10,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from branch_node.api.hot_route_middleware import RawRequest, key_header
+from branch_node.commands.input_fields import key_fault
 from branch_node.database.store import Store
 from branch_node.model import Command, nearest_item_codes
 from branch_node.problems import INVALID_KEY, PROBLEMS, UNKNOWN_ITEM
 from branch_node.sync.shipping_status import StatusBoard
 from branch_node.writer.command_queue import Outcome
 from branch_node.writer.writer import Writer
-from shared.events import code_fault
 from shared.runtime.clock import NodeClock
 from shared.runtime.http.auth import Authenticator, Principal, Role, bearer_key
 from shared.runtime.problems import (
@@ -35,10 +35,6 @@ from shared.runtime.telemetry import Telemetry
 RECORDERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF)
 MANAGERS: Final = (Role.ADMIN, Role.MANAGER)
 READERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
-
-MAX_KEY: Final = 200
-RESERVED: Final = ("transfer:", "larder:")
-"""Prefixes of keys that the node makes itself."""
 
 ALWAYS: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION)
 """The problems of every route."""
@@ -105,10 +101,8 @@ class RequestContext:
 
     def check_key(self, key: str) -> str:
         """The key, if a caller may use it. Raises 422 `invalid-idempotency-key`."""
-        if not 1 <= len(key) <= MAX_KEY or not key.isascii() or code_fault(key) is not None:
-            raise INVALID_KEY("it is not 1 to 200 printable ASCII characters")
-        if key.startswith(RESERVED):
-            raise INVALID_KEY(f"keys that begin with {' or '.join(RESERVED)} are made by the node itself")
+        if (fault := key_fault(key)) is not None:
+            raise INVALID_KEY(fault)
         return key
 
     def key(self, request: Request) -> str:

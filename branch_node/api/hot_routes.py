@@ -10,13 +10,13 @@ from branch_node.api.dependencies import MANAGERS, RECORDERS, RequestContext, ac
 from branch_node.api.hot_route_middleware import HotRoute, RawRequest, RawResponse
 from branch_node.commands.event_commands import EventAnswer, RecordEvent
 from branch_node.commands.event_inputs import BatchEventInput, BatchInput, EventInput, entry_of
+from branch_node.commands.input_fields import key_fault
 from branch_node.commands.order_inputs import OrderInput, order_of
 from branch_node.commands.orders import RecordOrder
-from branch_node.problems import (
-    UNKNOWN_ITEM,
-)
+from branch_node.problems import INVALID_KEY, UNKNOWN_ITEM
 from shared.events import EventType
 from shared.runtime.http.auth import Principal
+from shared.runtime.http.body_faults import naming_every_fault
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import (
     INTERNAL_ERROR,
@@ -75,14 +75,14 @@ class HotHandlers:
         context = self._context
         principal = await context.authorize_raw(given, RECORDERS)
         key = context.checked_key(given.idempotency_key) or context.new_key()
-        command = _command(principal, self._read_event(await given.read()), key)
+        command = naming_every_fault(_command, principal, key, self._read_event(await given.read()))
         return RawResponse(201, _encode(await context.submit(command)))
 
     async def order(self, given: RawRequest) -> RawResponse:
         context = self._context
         principal = await context.authorize_raw(given, RECORDERS)
         key = context.checked_key(given.idempotency_key)
-        content = order_of(self._read_order(await given.read()))
+        content = naming_every_fault(order_of, self._read_order(await given.read()))
         command = RecordOrder(content, key=key, actor=actor_of(principal, content.person))
         return RawResponse(201, _encode(await context.submit(command)))
 
@@ -95,7 +95,7 @@ class HotHandlers:
         refused: list[Problem | None] = []  # None where a command stands in `commands`
         for each, key in zip(events, keys, strict=True):
             try:
-                commands.append(_batch_command(context, principal, each, key))
+                commands.append(naming_every_fault(_batch_command, principal, key, each))
                 refused.append(None)
             except Problem as refusal:
                 refused.append(refusal)
@@ -108,17 +108,17 @@ class HotHandlers:
         return RawResponse(200, _encode(BatchAnswers(items=answers)))
 
 
-def _command(principal: Principal, given: EventInput, key: str) -> RecordEvent:
+def _command(principal: Principal, key: str, given: EventInput) -> RecordEvent:
     if given.type is EventType.ADJUSTMENT:
         principal.check_role(*MANAGERS)
     entry = entry_of(given)
     return RecordEvent(entry, key=key, actor=actor_of(principal, entry.person))
 
 
-def _batch_command(context: RequestContext, principal: Principal, given: BatchEventInput, key: str) -> RecordEvent:
-    if given.key is not None:
-        context.check_key(given.key)
-    return _command(principal, given, key)
+def _batch_command(principal: Principal, key: str, given: BatchEventInput) -> RecordEvent:
+    if given.key is not None and (fault := key_fault(given.key)) is not None:
+        raise INVALID_KEY(fault, errors=[{"field": "key", "message": fault}])
+    return _command(principal, key, given)
 
 
 def _batch_answer(key: str, result: Any) -> BatchAnswer:

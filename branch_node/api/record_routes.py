@@ -50,6 +50,7 @@ from branch_node.problems import (
 )
 from branch_node.records import BranchEventRecord, ItemRecord
 from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.body_faults import naming_every_fault
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import (
     DATABASE_BUSY,
@@ -60,6 +61,13 @@ from shared.runtime.problems import (
 )
 
 BODY_LIMITS: Final = {"/v1/events/batch": MAX_BATCH_BODY}
+
+_EVERY_FAULT: Final = (
+    "A body that is refused gets one problem for all its faults: "
+    "`errors` names each, `code` and `detail` are of the first. "
+    "What the node itself is asked for (whether it has the item, in which unit, at what time of its clock) "
+    "is checked once the body has no other fault."
+)
 
 _KEY: Final = (INVALID_KEY, KEY_REUSED)
 _WRITER: Final = (BUSY, NOT_WRITING, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL)
@@ -81,6 +89,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         status_code=201,
         tags=["recording"],
         summary="Record one event by hand",
+        description=_EVERY_FAULT,
         responses=problems(*_KEY, INVALID_EVENT, *_EVENT, *_WRITER)
         | {201: documented_answer(EventAnswer, "The event as recorded")},
         openapi_extra=documented_body(EventInput, example=examples.EVENT) | examples.key_header(),
@@ -92,6 +101,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         "/events/batch",
         tags=["recording"],
         summary="Record up to 1,000 events, each under a key and with an answer of its own",
+        description="Events of a wrong type of JSON or with unknown fields refuse the whole batch. " + _EVERY_FAULT,
         responses=problems(*_WRITER) | {200: documented_answer(BatchAnswers, "One answer for each event")},
         openapi_extra=documented_body(BatchInput, example=examples.BATCH),
     )
@@ -103,6 +113,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         status_code=201,
         tags=["recording"],
         summary="Record an order, all lines or none; a higher revision replaces it",
+        description=_EVERY_FAULT,
         responses=problems(
             *_KEY, INVALID_QUANTITY, INVALID_TIME, FUTURE_DATE, UNKNOWN_ITEM, UNIT_DIFFERS, STRICT_ITEM,
             ORDER_SUPERSEDED, ORDER_CANCELLED, *_WRITER,
@@ -129,7 +140,7 @@ def _document_routes(router: APIRouter, context: RequestContext) -> None:
     )
     async def cancel_order(order_id: str, request: Request) -> Response:
         principal = await context.authorize(request, RECORDERS)
-        content = cancel_of(order_id, read_cancel(await body_of(request) or b"{}"))
+        content = naming_every_fault(cancel_of, order_id, read_cancel(await body_of(request) or b"{}"))
         actor = actor_of(principal, content.person)
         return json_response(await context.submit(CancelOrder(content, key=context.caller_key(request), actor=actor)))
 
@@ -138,6 +149,7 @@ def _document_routes(router: APIRouter, context: RequestContext) -> None:
         status_code=201,
         tags=["recording"],
         summary="Record a count, by item and area",
+        description=_EVERY_FAULT,
         responses=problems(
             *_KEY,
             INVALID_QUANTITY,
@@ -155,7 +167,7 @@ def _document_routes(router: APIRouter, context: RequestContext) -> None:
     )
     async def record_count(request: Request) -> Response:
         principal = await context.authorize(request, RECORDERS)
-        content = count_of(read_count(await body_of(request)))
+        content = naming_every_fault(count_of, read_count(await body_of(request)))
         command = RecordCount(content, key=context.caller_key(request), actor=actor_of(principal, content.person))
         answer: CountAnswer = await context.submit(command)
         if looks_back(content):
@@ -189,7 +201,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
     )
     async def void_event(event_id: str, request: Request) -> Response:
         principal = await context.authorize(request, MANAGERS)
-        content = void_of(event_id, read_void(await body_of(request)))
+        content = naming_every_fault(void_of, event_id, read_void(await body_of(request)))
         command = VoidEvent(content, key=context.key(request), actor=actor_of(principal, content.person))
         return json_response(await context.submit(command), 201)
 
@@ -203,7 +215,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
     )
     async def review_event(event_id: str, request: Request) -> Response:
         principal = await context.authorize(request, MANAGERS)
-        content = review_of(event_id, read_review(await body_of(request) or b"{}"))
+        content = naming_every_fault(review_of, event_id, read_review(await body_of(request) or b"{}"))
         command = ReviewEvent(content, key=context.key(request), actor=actor_of(principal, content.person))
         return json_response(await context.submit(command), 201)
 
@@ -217,6 +229,6 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
     )
     async def define_item(item_id: str, request: Request) -> Response:
         principal = await context.authorize(request, MANAGERS)
-        content = item_of(item_id, read_item(await body_of(request)))
+        content = naming_every_fault(item_of, item_id, read_item(await body_of(request)))
         command = DefineItem(content, key=context.key(request), actor=principal.key_id)
         return json_response(await context.submit(command))

@@ -10,22 +10,22 @@ from branch_node.commands.input_fields import (
     codes,
     texts,
 )
-from shared.events import Code, Text
+from shared.checked_fields import CheckedCode, Note
 
 
 class VoidInput(StrictInput, kw_only=True):
     """Why the event is voided, as a code such as `mistake`. `whole`: with it all else that its command recorded."""
 
-    reason: Code
+    reason: CheckedCode
     whole: bool = False
-    note: Text | None = None
+    note: Note | None = None
     actor: Person | None = None
 
 
 class ReviewInput(StrictInput, kw_only=True):
     """The reviewer's comment."""
 
-    comment: Text | None = None
+    comment: Note | None = None
     actor: Person | None = None
 
 

@@ -19,7 +19,8 @@ from branch_node.commands.input_fields import (
     quantity_of,
     texts,
 )
-from shared.events import MAX_LINES, Code, Id, Text
+from shared.checked_fields import CheckedCode, CheckedId, Note, quantity_rule
+from shared.events import MAX_LINES
 from shared.runtime.problems import invalid_request
 
 
@@ -29,14 +30,14 @@ class CountLineInput(StrictInput, kw_only=True):
     `replace`: it replaces the quantity of this area that was sent before, while that waits for the rest of its count.
     """
 
-    item_id: Id
-    area: Code | None = None
-    counted: Amount
-    unit: Code | None = None
+    item_id: CheckedId
+    area: CheckedCode | None = None
+    counted: Annotated[Amount, quantity_rule(lowest=0)]
+    unit: CheckedCode | None = None
     occurred_at: Moment | None = None
     seen_at: Moment | None = None
     replace: bool = False
-    note: Text | None = None
+    note: Note | None = None
 
 
 class CountInput(StrictInput, kw_only=True):
@@ -45,7 +46,7 @@ class CountInput(StrictInput, kw_only=True):
     count_id: OrderId
     lines: Annotated[list[CountLineInput], msgspec.Meta(min_length=1, max_length=MAX_LINES)]
     open: bool = False
-    reason: Code | None = None
+    reason: CheckedCode | None = None
     source: Source | None = None
     actor: Person | None = None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -21,34 +22,68 @@ from branch_node.commands.input_fields import (
     StrictInput,
     bad_quantity,
     codes,
+    key_fault,
     moment,
     quantity_of,
     texts,
 )
 from branch_node.problems import INVALID_EVENT, TYPE_NOT_BY_HAND
+from shared.checked_fields import CheckedCode, CheckedId, CheckedKey, Note, quantity_rule
 from shared.events import (
     MAX_LINES,
     MAX_QUANTITY,
     RULES,
-    Code,
     Cost,
     Entered,
     EventType,
-    Id,
     Key,
     Position,
     Reference,
-    Text,
     code_fault,
     quantity_text,
 )
-from shared.runtime.problems import invalid_request
+from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
+from shared.runtime.problems import Problem, invalid_request
+
+FIRST_YEAR: Final = 2000
+_MONEY: Final = re.compile(rb'"?([0-9]{1,15}(?:\.[0-9]{1,6})?)"?')
+_NO_MONEY: Final = "not a decimal amount of at most 15 digits and 6 decimals"
+_NO_DAY: Final = "not a date such as 2026-01-31"
+
+
+def _is_day(text: str) -> bool:
+    try:
+        day = datetime.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return day.isoformat() == text and day.year >= FIRST_YEAR  # 20260131 and 2026-W05-6 are dates elsewhere
+
+
+Money = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="JSON number or decimal string, at most 15 digits and six decimals",
+        extra_json_schema={"type": ["number", "string"]},
+    ),
+    FieldRule(lambda raw: None if _MONEY.fullmatch(bytes(raw)) else _NO_MONEY),
+]
+Expiry = Annotated[str, msgspec.Meta(max_length=10), FieldRule(lambda text: None if _is_day(text) else _NO_DAY)]
+TYPES_BY_HAND: Final = tuple(kind.value for kind in EventType if RULES[kind].by_hand)
+TypeByHand = Annotated[
+    EventType,
+    msgspec.Meta(extra_json_schema={"enum": list(TYPES_BY_HAND)}),
+    FieldRule(lambda kind: None if RULES[kind].by_hand else _not_by_hand(kind), TYPES_BY_HAND),
+]
+
+
+def _not_by_hand(kind: EventType) -> str:
+    return f"{kind} is made by a command of its own"
 
 
 class CostInput(StrictInput, kw_only=True):
     """What the whole line cost."""
 
-    amount: Amount
+    amount: Money
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z", description="ISO 4217")]
 
 
@@ -56,51 +91,73 @@ class EnteredInput(StrictInput, kw_only=True):
     """The quantity as entered, in another unit; `factor` base units are one of it."""
 
     quantity: Amount
-    unit: Code
-    factor: Amount
+    unit: CheckedCode
+    factor: Annotated[Amount, quantity_rule(lowest=1)]
 
 
 class ReferenceInput(StrictInput, kw_only=True):
     """The document behind the event, such as a delivery note; `product` is the dish that used the ingredient."""
 
-    kind: Code
-    id: Key
+    kind: CheckedCode
+    id: CheckedKey
     line: Position | None = None
-    product: Text | None = None
+    product: Note | None = None
 
 
 class LineInput(StrictInput, kw_only=True):
     """An item and how much of it, in its base unit or as `entered` (or both, if they agree)."""
 
-    item_id: Id
+    item_id: CheckedId
     quantity: Amount | msgspec.UnsetType = msgspec.UNSET
-    unit: Code | None = None
+    unit: CheckedCode | None = None
     entered: EnteredInput | None = None
-    note: Text | None = None
+    note: Note | None = None
     cost: CostInput | None = None
-    lot: Code | None = None
-    expires_on: Annotated[str, msgspec.Meta(max_length=10)] | None = None
-    area: Code | None = None
+    lot: CheckedCode | None = None
+    expires_on: Expiry | None = None
+    area: CheckedCode | None = None
+
+    @staticmethod
+    def faults_between(given: Mapping[str, Any]) -> Iterator[Fault]:
+        if given.keys() >= {"quantity", "entered"}:
+            yield from faults_of(amount, given["quantity"], given["entered"], "quantity", lowest=1)
 
 
 class EventInput(LineInput, kw_only=True):
     """One event recorded by hand. `counted` goes with STOCKTAKE, `used` with PRODUCTION_MADE."""
 
-    type: EventType
+    type: TypeByHand
     counted: Amount | msgspec.UnsetType = msgspec.UNSET
     occurred_at: Moment | None = None
     reference: ReferenceInput | None = None
-    reason: Code | None = None
+    reason: CheckedCode | None = None
     source: Source | None = None
     actor: Person | None = None
-    transfer_id: Id | None = None
+    transfer_id: CheckedId | None = None
     used: Annotated[list[LineInput], msgspec.Meta(min_length=1, max_length=MAX_LINES - 1)] | None = None
+
+    @staticmethod
+    def faults_between(given: Mapping[str, Any]) -> Iterator[Fault]:
+        kind = given.get("type")
+        if kind is None:
+            return  # it decides what the event carries
+        name, other = ("counted", "quantity") if kind is EventType.STOCKTAKE else ("quantity", "counted")
+        if given.get(other, msgspec.UNSET) is not msgspec.UNSET:
+            yield from _misfit(other, kind).extras["errors"]
+        elif given.keys() >= {name, "entered"}:
+            yield from faults_of(_moved, kind, given[name], given["entered"])
+        if given.get("reason", "") is None and "reason" in RULES[kind].required:
+            yield from _misfit("reason", kind).extras["errors"]
+        if given.get("transfer_id") is not None and kind is not EventType.ADJUSTMENT:
+            yield from _misfit("transfer_id", kind).extras["errors"]
+        if given.get("used") and kind is not EventType.PRODUCTION_MADE:
+            yield from _misfit("used", kind).extras["errors"]
 
 
 class BatchEventInput(EventInput, kw_only=True):
     """One event of a batch, with the key that a single one has in its Idempotency-Key header."""
 
-    key: Key | None = None
+    key: Annotated[Key, FieldRule(key_fault)] | None = None
 
 
 class BatchInput(StrictInput, kw_only=True):
@@ -140,24 +197,23 @@ def entry_of(body: EventInput) -> EventContent:
     kind = body.type
     rule = RULES[kind]
     if not rule.by_hand:
-        raise TYPE_NOT_BY_HAND(f"{kind} is made by a command of its own")
+        said = _not_by_hand(kind)
+        raise TYPE_NOT_BY_HAND(said, errors=[{"field": "type", "message": said, "allowed": list(TYPES_BY_HAND)}])
     quantity = counted = None
     if kind is EventType.STOCKTAKE:
         if body.quantity is not msgspec.UNSET:
-            raise INVALID_EVENT("a STOCKTAKE carries 'counted', not 'quantity'")
-        counted = amount(body.counted, body.entered, "counted", lowest=0)
+            raise _misfit("quantity", kind)
+        counted = _moved(kind, body.counted, body.entered)
     else:
         if body.counted is not msgspec.UNSET:
-            raise INVALID_EVENT(f"{kind} carries 'quantity', not 'counted'")
-        quantity = amount(body.quantity, body.entered, "quantity", lowest=-MAX_QUANTITY if rule.signed else 1)
-        if quantity == 0:
-            raise bad_quantity("quantity", "it may not be zero")
+            raise _misfit("counted", kind)
+        quantity = _moved(kind, body.quantity, body.entered)
     if body.reason is None and "reason" in rule.required:
-        raise INVALID_EVENT(f"{kind} needs a 'reason', a code such as spoiled or broken")
+        raise _misfit("reason", kind)
     if body.transfer_id is not None and kind is not EventType.ADJUSTMENT:
-        raise INVALID_EVENT(f"{kind} recorded by hand names no transfer; only an ADJUSTMENT may")
+        raise _misfit("transfer_id", kind)
     if body.used and kind is not EventType.PRODUCTION_MADE:
-        raise INVALID_EVENT(f"{kind} has no 'used'; it goes with PRODUCTION_MADE")
+        raise _misfit("used", kind)
     codes(reason=body.reason, actor=body.actor, transfer_id=body.transfer_id)
     return EventContent(
         type=kind,
@@ -173,6 +229,31 @@ def entry_of(body: EventInput) -> EventContent:
         used=tuple(line_of(each, f"used[{place}].", into=LineContent) for place, each in enumerate(body.used or ())),
         **_details(body),
     )
+
+
+def _moved(kind: EventType, raw: msgspec.Raw | msgspec.UnsetType, entered: EnteredInput | None) -> int:
+    """The quantity of an event of this type in thousandths, or what a STOCKTAKE counted. Raises Problem."""
+    if kind is EventType.STOCKTAKE:
+        return amount(raw, entered, "counted", lowest=0)
+    quantity = amount(raw, entered, "quantity", lowest=-MAX_QUANTITY if RULES[kind].signed else 1)
+    if quantity == 0:
+        raise bad_quantity("quantity", "it may not be zero")
+    return quantity
+
+
+_MISFITS: Final = {
+    "quantity": "a {kind} carries 'counted', not 'quantity'",
+    "counted": "{kind} carries 'quantity', not 'counted'",
+    "reason": "{kind} needs a 'reason', a code such as spoiled or broken",
+    "transfer_id": "{kind} recorded by hand names no transfer; only an ADJUSTMENT may",
+    "used": "{kind} has no 'used'; it goes with PRODUCTION_MADE",
+}
+
+
+def _misfit(field: str, kind: EventType) -> Problem:
+    """422 `invalid-event` for a field that an event of this type lacks or may not carry."""
+    said = _MISFITS[field].format(kind=kind)
+    return INVALID_EVENT(said, errors=[{"field": field, "message": said}])
 
 
 L = TypeVar("L", bound=LineContent)
@@ -212,11 +293,16 @@ def amount(raw: msgspec.Raw | msgspec.UnsetType, entered: EnteredInput | None, f
     if isinstance(raw, msgspec.UnsetType):
         if entered is None:
             raise bad_quantity(field, "it is missing")
-        return _product(_entered(entered, "entered."), field, lowest)
+        return _product(_entered(entered, f"{_place(field)}entered."), field, lowest)
     number = quantity_of(raw, field, lowest=lowest)
-    if entered is not None and _product(_entered(entered, "entered."), field, lowest) != number:
+    if entered is not None and _product(_entered(entered, f"{_place(field)}entered."), field, lowest) != number:
         raise bad_quantity(field, f"{quantity_text(number)} is not what 'entered' comes to")
     return number
+
+
+def _place(field: str) -> str:
+    """The line in which a field stands: `lines[0].` of `lines[0].quantity`."""
+    return field[: field.rfind(".") + 1]
 
 
 def _entered(body: EnteredInput, path: str) -> Entered:
@@ -237,24 +323,16 @@ def _product(entered: Entered, field: str, lowest: int) -> int:
     return product
 
 
-FIRST_YEAR: Final = 2000
-_MONEY: Final = re.compile(rb'"?([0-9]{1,15}(?:\.[0-9]{1,6})?)"?')
-
-
 def _cost(raw: msgspec.Raw, path: str) -> str:
     match = _MONEY.fullmatch(bytes(raw))
     if match is None:
-        invalid_request(f"{path}cost.amount", "not a decimal amount of at most 15 digits and 6 decimals")
+        invalid_request(f"{path}cost.amount", _NO_MONEY)
     return match[1].decode("ascii")
 
 
 def _day(text: str, field: str) -> str:
-    try:
-        day = datetime.date.fromisoformat(text)
-    except ValueError:
-        invalid_request(field, "not a date such as 2026-01-31")
-    if day.isoformat() != text or day.year < FIRST_YEAR:
-        invalid_request(field, "not a date such as 2026-01-31")  # 20260131 and 2026-W05-6 are dates elsewhere
+    if not _is_day(text):
+        invalid_request(field, _NO_DAY)
     return text
 
 

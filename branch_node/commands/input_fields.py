@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import msgspec
 
 from branch_node.problems import INVALID_QUANTITY, INVALID_TIME
+from shared.checked_fields import MOMENT_RULE, quantity_rule
 from shared.events import (
     MAX_QUANTITY,
     BadQuantity,
@@ -21,22 +22,39 @@ from shared.events import (
 )
 from shared.runtime.business_days import Asked, read_asked
 from shared.runtime.clock import parse_rfc3339
+from shared.runtime.http.body_faults import FieldRule
 from shared.runtime.problems import invalid_request
 
 DEFAULT_SOURCE: Final = "api"
 
-Person = Annotated[str, msgspec.Meta(min_length=1, max_length=31, description="An opaque id of who did it")]
-Moment = Annotated[str, msgspec.Meta(max_length=40, description="RFC 3339 with offset; now if left out")]
+Person = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=31, description="An opaque id of who did it"), FieldRule(code_fault)
+]
+Moment = Annotated[str, msgspec.Meta(max_length=40, description="RFC 3339 with offset; now if left out"), MOMENT_RULE]
 Amount = Annotated[
     msgspec.Raw,
     msgspec.Meta(
         description="JSON number or decimal string, at most three decimals",
         extra_json_schema={"type": ["number", "string"]},
     ),
+    quantity_rule(),
 ]
-OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100), FieldRule(code_fault)]
 Source = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z", description="The system that it comes from")]
 Revision = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+
+MAX_KEY: Final = 200
+RESERVED_KEYS: Final = ("transfer:", "larder:")
+"""Prefixes of keys that the node makes itself."""
+
+
+def key_fault(text: str) -> str | None:
+    """Why a caller may not use `text` as an Idempotency-Key, or None where it may."""
+    if not 1 <= len(text) <= MAX_KEY or not text.isascii() or code_fault(text) is not None:
+        return f"it is not 1 to {MAX_KEY} printable ASCII characters"
+    if text.startswith(RESERVED_KEYS):
+        return f"keys that begin with {' or '.join(RESERVED_KEYS)} are made by the node itself"
+    return None
 
 
 class StrictInput(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):

@@ -9,17 +9,18 @@ from branch_node.commands.input_fields import (
     codes,
     names,
 )
-from shared.events import Code, Definition, Text
+from shared.checked_fields import CheckedCode, Name
+from shared.events import Definition
 from shared.runtime.problems import invalid_request
 
 
 class ItemInput(StrictInput, kw_only=True):
     """An item of the branch's own, until head office takes it over."""
 
-    name: Text
-    unit: Code
-    category: Text | None = None
-    barcode: Code | None = None
+    name: Name
+    unit: CheckedCode
+    category: Name | None = None
+    barcode: CheckedCode | None = None
     strict: bool | None = None
 
 

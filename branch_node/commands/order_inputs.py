@@ -19,7 +19,8 @@ from branch_node.commands.input_fields import (
     moment,
     texts,
 )
-from shared.events import MAX_LINES, Code, Text
+from shared.checked_fields import CheckedCode, Note
+from shared.events import MAX_LINES
 from shared.runtime.problems import invalid_request
 
 MAX_ORDER_LINES: Final = MAX_LINES // 2
@@ -29,7 +30,7 @@ MAX_ORDER_LINES: Final = MAX_LINES // 2
 class OrderLineInput(LineInput, kw_only=True):
     """One line sold; `product` names the dish, where the item is an ingredient of it."""
 
-    product: Text | None = None
+    product: Note | None = None
 
 
 class OrderInput(StrictInput, kw_only=True):
@@ -81,8 +82,8 @@ def _order_line(body: OrderLineInput, path: str) -> OrderLine:
 class CancelInput(StrictInput, kw_only=True):
     """Why an order is cancelled."""
 
-    reason: Code | None = None
-    note: Text | None = None
+    reason: CheckedCode | None = None
+    note: Note | None = None
     source: Source | None = None
     actor: Person | None = None
 

@@ -20,8 +20,8 @@ SERVICES = ("branch_node", "head_office", "transfer_coordinator")
 PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {
-    "chain", "code_sums", "event_log", "event_record", "events", "messages", "problem_kinds", "projection", "stock",
-    "periods", "stock_expressions", "transfers", "wire",
+    "chain", "checked_fields", "code_sums", "event_log", "event_record", "events", "messages", "problem_kinds",
+    "projection", "stock", "periods", "stock_expressions", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
     "business_days", "client", "clock", "database_url", "problems", "retry", "settings", "telemetry", "timers",
@@ -34,7 +34,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("runtime",),
         ("events", "problem_kinds"),
         ("chain", "event_record", "messages", "stock"),
-        ("code_sums", "event_log", "stock_expressions", "transfers", "wire"),
+        ("checked_fields", "code_sums", "event_log", "stock_expressions", "transfers", "wire"),
         ("periods", "projection"),
     ),
     "shared/runtime": (

@@ -33,7 +33,9 @@ def answer_schema_of(target: Any) -> Any:
 def _inlined(schema: Any, components: Mapping[str, Any]) -> Any:
     if isinstance(schema, dict):
         if "$ref" in schema:
-            return _inlined(components[schema["$ref"].rpartition("/")[2]], components)
+            # What stands beside the reference is of this place and narrows what it refers to: a shorter list of values.
+            beside = {name: member for name, member in schema.items() if name != "$ref"}
+            return _inlined(components[schema["$ref"].rpartition("/")[2]], components) | _inlined(beside, components)
         return {name: _inlined(member, components) for name, member in schema.items()}
     if isinstance(schema, list):
         return [_inlined(member, components) for member in schema]

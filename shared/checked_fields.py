@@ -1,0 +1,47 @@
+"""Types of the fields of request bodies, with the rules that `shared.events` has for their texts and quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from shared.events import (
+    MAX_QUANTITY,
+    BadQuantity,
+    Code,
+    Id,
+    Key,
+    Text,
+    code_fault,
+    name_fault,
+    parse_quantity,
+    text_fault,
+)
+from shared.runtime.clock import parse_rfc3339
+from shared.runtime.http.body_faults import FieldRule
+
+CheckedId = Annotated[Id, FieldRule(code_fault)]
+CheckedCode = Annotated[Code, FieldRule(code_fault)]
+CheckedKey = Annotated[Key, FieldRule(code_fault)]
+Name = Annotated[Text, FieldRule(name_fault)]
+Note = Annotated[Text, FieldRule(text_fault)]
+
+
+def quantity_rule(lowest: int = -MAX_QUANTITY) -> FieldRule:
+    """The rule of a quantity sent as a JSON number or a decimal string; `lowest` in thousandths."""
+    return FieldRule(_fault(lambda raw: parse_quantity(bytes(raw), lowest=lowest), BadQuantity))
+
+
+def _fault(read: Callable[[Any], Any], refusal: type[ValueError] = ValueError) -> Callable[[Any], str | None]:
+    def fault(value: Any) -> str | None:
+        try:
+            read(value)
+        except refusal as error:
+            return str(error)
+        return None
+
+    return fault
+
+
+MOMENT_RULE = FieldRule(_fault(parse_rfc3339))
+"""The rule of a moment: RFC 3339 with its offset from UTC."""
