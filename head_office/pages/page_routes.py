@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 from sqlalchemy import Connection
@@ -17,11 +15,11 @@ from head_office.api.dependencies import Office
 from head_office.api.stock_routes import STOCK_CURSOR
 from head_office.catalogue import items
 from head_office.catalogue.item_codes import items_known
-from head_office.catalogue.locations import DAY_START, list_locations
+from head_office.catalogue.locations import list_locations
 from head_office.database.schema import now
+from head_office.pages.page_query import PageQuery, read_query
 from head_office.pages.page_views import (
     columns,
-    common_zone,
     explanation_view,
     in_transit_rows,
     matrix,
@@ -32,17 +30,15 @@ from head_office.reports import group_stock
 from head_office.reports.explanations import explain
 from head_office.reports.freshness import freshness
 from head_office.reports.in_transit import in_transit
-from head_office.reports.known_at import AsOf
-from head_office.reports.report_moments import as_of_at, at_location
+from head_office.reports.report_moments import NO_PERIOD, at_location, ends_at
 from head_office.transfers import instructions
 from shared.events import quantity_text
 from shared.messages import CatalogueLocation
-from shared.runtime.business_days import as_of_moment, read_asked
 from shared.runtime.clock import Clock
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Sessions
 from shared.runtime.pages.site import Site, redirect
-from shared.runtime.pages.words import BadLocalTime, figure_filters, holds_words, local_field, local_moment, offset_text
+from shared.runtime.pages.words import figure_filters, holds_words, offset_text
 from shared.runtime.problems import invalid_request
 
 SECTIONS: Final = (("/stock", "Stock"), ("/transfers", "Transfers"))
@@ -57,38 +53,6 @@ ASKED_SHOWN: Final = 100
 def add_pages(app: FastAPI, office: Office, clock: Clock) -> None:
     """Mount head office's pages on its application."""
     _OfficePages(office, clock).site.add_to(app)
-
-
-@dataclass(frozen=True)
-class PageQuery:
-    """The form above every page, read: a zone, two moments (microseconds UTC), words to find.
-
-    `day`: `as_of` was asked for as this business date; it is the end of it on the page's zone.
-    """
-
-    zone: ZoneInfo
-    zones: Sequence[str]
-    as_of: int | None
-    day: date | None
-    known_at: int | None
-    q: str
-    faults: dict[str, str]
-
-    @property
-    def fields(self) -> dict[str, str]:
-        """The moments and the zone as an address carries them on to another page."""
-        as_of = self.field(self.as_of) if self.day is None else self.day.isoformat()
-        given = {"as_of": as_of, "known_at": self.field(self.known_at)}
-        kept = {name: text for name, text in given.items() if text}
-        return {**kept, "zone": self.zone.key} if kept else {}
-
-    def as_of_at(self, connection: Connection, location_ids: list[str] | None, known_at: int | None) -> AsOf | None:
-        """The moment as of which figures are read; of a date the end of that business day at each location."""
-        return as_of_at(connection, self.as_of if self.day is None else self.day, location_ids, known_at)
-
-    def field(self, moment: int | None) -> str:
-        """The value of a field that shows a moment."""
-        return "" if moment is None else local_field(moment, self.zone)
 
 
 class _OfficePages:
@@ -114,6 +78,7 @@ class _OfficePages:
             template,
             status=status,
             now=moment,
+            known_now=moment if page_query.known_at is None else min(page_query.known_at, moment),
             page_query=page_query,
             zone=page_query.zone,
             here=given.pop("here"),
@@ -128,7 +93,7 @@ class _OfficePages:
 
     def _query(self, request: Request) -> PageQuery:
         with self._office.reading() as connection:
-            return _read_query(request, self._visible_locations(request, connection))
+            return read_query(request, self._visible_locations(request, connection))
 
     def first(self, _request: Request) -> Response:
         return redirect("/stock")
@@ -140,11 +105,11 @@ class _OfficePages:
             moment = now(connection)
             ids = [location.location_id for location in visible]
             after = request.query_params.get("after")
-            report = group_stock.stock(
+            page_query = page_query.checked(connection, ids, known_at)
+            report, opened = page_query.question.answer(
                 connection,
                 location_ids=ids,
                 item_ids=_find(connection, page_query.q) if page_query.q else None,
-                as_of=page_query.as_of_at(connection, None, known_at),
                 known_at=known_at,
                 after=STOCK_CURSOR.read(after),
                 limit=ROWS,
@@ -163,7 +128,7 @@ class _OfficePages:
             moment,
             here="/stock",
             columns=shown,
-            rows=matrix(rows, shown),
+            rows=matrix(rows, shown, opened),
             following=None if following is None else STOCK_CURSOR.write(following),
             first=not after,
         )
@@ -182,18 +147,22 @@ class _OfficePages:
             if location is None:
                 self.site.session(request).principal.check_location(location_id)
                 raise UNKNOWN_LOCATION(f"there is no location {location_id}", location_id=location_id)
+            page_query = page_query.checked(connection, [location_id], known_at)
+            begin, end = ends_at(connection, page_query.over, [location_id], known_at)
             found = explain(
                 connection,
                 location_id,
                 item_id,
                 as_of=at_location(page_query.as_of_at(connection, [location_id], known_at), location_id),
+                begin=at_location(begin, location_id),
+                end=at_location(end, location_id),
                 known_at=known_at,
             )
             if found is None:
                 raise NOTHING_KNOWN(
                     f"nothing is known of {item_id} at {location_id}", item_id=item_id, location_id=location_id
                 )
-            names = _names(connection, [item_id], known_at)
+            names = _names(connection, [found.item_id], known_at)
             (fresh,) = freshness(connection, [location_id], found.cut).values()
         return self._show(
             request,
@@ -202,14 +171,16 @@ class _OfficePages:
             moment,
             here="/stock",
             found=found,
+            asked_code=item_id,
             explanation=explanation_view(found),
             location=location,
-            name=names.get(item_id, item_id),
+            name=names.get(found.item_id, found.item_id),
             fresh=fresh,
         )
 
     def transfers(self, request: Request) -> Response:
-        page_query = self._query(request)
+        # What is in transit is of a moment: a period is not asked for here.
+        page_query = replace(self._query(request), over=NO_PERIOD)
         with self._office.reporting(page_query.known_at) as (connection, known_at):
             visible = self._visible_locations(request, connection)
             moment = now(connection)
@@ -243,38 +214,6 @@ class _OfficePages:
             more=len(report.rows) > len(rows),
             open_instructions=open_instructions(open_ones, names),
         )
-
-
-def _read_query(request: Request, locations: Sequence[CatalogueLocation]) -> PageQuery:
-    """The form's fields; one that cannot be read counts as empty, and the page shows the fault beside it."""
-    query = Form(dict(request.query_params))
-    zones = sorted({"UTC", *(location.timezone for location in locations)})
-    zone = ZoneInfo(query["zone"]) if query["zone"] in zones else common_zone(locations)
-    faults: dict[str, str] = {}
-    moments: dict[str, int | None] = {}
-    day = None
-    for name in ("as_of", "known_at"):
-        try:
-            if name == "as_of" and (day := _date(query[name])) is not None:
-                moments[name] = as_of_moment(day, zone, _day_start(locations, zone))
-                continue
-            moments[name] = local_moment(query[name], zone) if query[name] else None
-        except BadLocalTime as error:
-            faults[name] = str(error)
-            moments[name] = None
-    return PageQuery(zone, zones, moments["as_of"], day, moments["known_at"], query["q"][:200], faults)
-
-
-def _date(text: str) -> date | None:
-    try:
-        found = read_asked(text)
-    except ValueError:
-        return None
-    return None if isinstance(found, int) else found
-
-
-def _day_start(locations: Sequence[CatalogueLocation], zone: ZoneInfo) -> int:
-    return next((each.day_start for each in locations if each.timezone == zone.key), DAY_START)
 
 
 def _find(connection: Connection, text: str) -> list[str]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from head_office.reports.explanations import Explained, LocationExplanation, Passed
 from head_office.reports.freshness import Freshness
-from head_office.reports.group_stock import StockRow, Total, totals
+from head_office.reports.group_stock import FigureKey, StockRow, Total, opened_total, totals
 from head_office.reports.in_transit import OnItsWay
 from shared.event_record import stock_flags
 from shared.events import Event, effect
@@ -53,24 +53,36 @@ class Column:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of the matrix, in thousandths; `unit` only where it differs from the row's."""
+    """One figure of the matrix, in thousandths; `unit` only where it differs from the row's.
+
+    Over a period `before` is what was on hand when it began, and `on_hand` what is at its end.
+    """
 
     recorded_as: str
     on_hand: int
+    before: int | None
     reserved: int
     unit: str | None
     flags: tuple[Flag, ...]
 
+    @property
+    def change(self) -> int | None:
+        return None if self.before is None else self.on_hand - self.before
+
 
 @dataclass(frozen=True)
 class MatrixRow:
-    """One item: its figures in the order of the columns (several where a log knows it by several codes), and totals."""
+    """One item: its figures in the order of the columns (several where a log knows it by several codes), and totals.
+
+    `befores`: over a period, what each of the totals was when it began.
+    """
 
     item_id: str
     name: str
     unit: str
     figures: tuple[tuple[Figure, ...], ...]
     totals: tuple[Total, ...]
+    befores: tuple[int, ...]
     flags: tuple[Flag, ...]
 
 
@@ -104,18 +116,29 @@ def _column(location: CatalogueLocation, fresh: Freshness, cut: Mapping[str, int
     )
 
 
-def matrix(rows: Sequence[StockRow], shown: Sequence[Column]) -> list[MatrixRow]:
-    """Items down, locations across. Only equal units are added; an item kept in several has a total for each."""
+def matrix(
+    rows: Sequence[StockRow], shown: Sequence[Column], opened: Mapping[FigureKey, int] | None = None
+) -> list[MatrixRow]:
+    """Items down, locations across. Only equal units are added; an item kept in several has a total for each.
+
+    `opened`: over a period, what was on hand when it began.
+    """
     by_item: dict[str, list[StockRow]] = {}
     for row in rows:
         by_item.setdefault(row.item_id, []).append(row)
     sums: dict[str, list[Total]] = {}
     for total in totals(rows):
         sums.setdefault(total.item_id, []).append(total)
-    return [_matrix_row(item_id, same, shown, sums[item_id]) for item_id, same in by_item.items()]
+    return [_matrix_row(item_id, same, shown, sums[item_id], opened) for item_id, same in by_item.items()]
 
 
-def _matrix_row(item_id: str, rows: Sequence[StockRow], shown: Sequence[Column], sums: list[Total]) -> MatrixRow:
+def _matrix_row(
+    item_id: str,
+    rows: Sequence[StockRow],
+    shown: Sequence[Column],
+    sums: list[Total],
+    opened: Mapping[FigureKey, int] | None,
+) -> MatrixRow:
     several = len(sums) > 1
     unit = "" if several else sums[0].unit or ""
     conflict = any(row.unit_conflict for row in rows)
@@ -124,17 +147,20 @@ def _matrix_row(item_id: str, rows: Sequence[StockRow], shown: Sequence[Column],
         name=next((row.name for row in rows if row.name), item_id),
         unit=unit,
         figures=tuple(
-            tuple(_figure(row, several) for row in rows if row.location_id == column.location_id) for column in shown
+            tuple(_figure(row, several, opened) for row in rows if row.location_id == column.location_id)
+            for column in shown
         ),
         totals=tuple(sums),
+        befores=() if opened is None else tuple(opened_total(each, rows, opened) for each in sums),
         flags=(_FLAGS["unit_conflict"],) if conflict else (),
     )
 
 
-def _figure(row: StockRow, with_unit: bool) -> Figure:
+def _figure(row: StockRow, with_unit: bool, opened: Mapping[FigureKey, int] | None) -> Figure:
     return Figure(
         recorded_as=row.recorded_as,
         on_hand=row.on_hand,
+        before=None if opened is None else opened[row.key],
         reserved=row.reserved,
         unit=row.unit if with_unit else None,
         # Shown once, beside the item.
@@ -162,10 +188,14 @@ class ExplainedEvent:
 
 @dataclass(frozen=True)
 class ExplanationView:
-    """An explained figure. `brought`: on hand before the first step shown, where older steps are left out."""
+    """An explained figure. `begin`: on hand at the count or before the period, else 0.
+
+    `brought`: on hand before the first step shown, where older steps are left out.
+    """
 
     start: ExplainedEvent | None
     expected: int | None
+    begin: int
     brought: int | None
     steps: tuple[ExplainedEvent, ...]
     not_counted: tuple[ExplainedEvent, ...]
@@ -176,8 +206,10 @@ class ExplanationView:
 def explanation_view(found: LocationExplanation) -> ExplanationView:
     """The view of an explanation."""
     steps = tuple(_counted(each) for each in found.steps)
-    # It begins at the count, or at zero, unless steps before the first one shown were left out.
+    # It begins before the period, at the count, or at zero, unless steps before the first one shown were left out.
     begin = found.start.on_hand if found.start is not None else 0
+    if found.opening is not None:
+        begin = found.opening.on_hand
     before = begin
     if steps and steps[0].on_hand is not None and steps[0].change is not None:
         before = steps[0].on_hand - steps[0].change
@@ -188,6 +220,7 @@ def explanation_view(found: LocationExplanation) -> ExplanationView:
     return ExplanationView(
         start=None if found.start is None else _counted(found.start),
         expected=None if found.start is None else found.start.expected,
+        begin=begin,
         brought=before if before != begin else None,
         steps=steps,
         not_counted=tuple(_passed(each) for each in found.not_counted),

@@ -110,6 +110,7 @@ def explain(
 ) -> LocationExplanation | None:
     """Explain the figure of one item of the group at a location; None where no event of it is known.
 
+    A code that is no item there but stands for one is explained as that item, which the explanation names.
     `begin` and `end`: of what happened in that period, in place of `as_of`; an end that is not given is open.
     `recorded_as`: of this one of its codes alone. Moments are microseconds UTC. The figures agree with
     `reports.group_stock`. Each list has at most `limit` events.
@@ -118,7 +119,11 @@ def explain(
     if end is not None:
         as_of = end - 1
     known_through = cut.sequences.get(location_id, 0)
-    codes = read_codes(connection, [item_id], known_at).codes_at(location_id, item_id)
+    mapped = read_codes(connection, [item_id], known_at)
+    codes = mapped.codes_at(location_id, item_id)
+    if not codes:
+        item_id = mapped.item_of(location_id, item_id)
+        codes = read_codes(connection, [item_id], known_at).codes_at(location_id, item_id)
     if recorded_as is not None:
         codes = [code for code in codes if code == recorded_as]
     unknown = _unknown(connection, location_id, cut)

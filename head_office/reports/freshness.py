@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from head_office.database.schema import CONTACT, HEAD, INGEST_BATCH, LOCATION, QUARANTINE
 from head_office.reports.known_at import Cut
@@ -63,11 +63,22 @@ def freshness(
     """Read the freshness of the given locations (None: all), by location.
 
     With the cut of a report known at a moment, the last event and batch are those of the cut, `occurred_at` is None
-    where more has arrived since, and nothing is said of what the branch had then.
+    where more has arrived since, and nothing is said of what the branch had then. A hello that came later is not
+    known, nor the one before it; the events in quarantine are those of that moment.
     """
+    known = None if cut is None or cut.known_at is None else cut
+    within: list[ColumnElement[bool]] = [QUARANTINE.c.released_at.is_(None)]
+    if known is not None:
+        of_cut = known.table()
+        within = [
+            known.quarantined(),
+            exists().where(
+                of_cut.c.location_id == QUARANTINE.c.location_id, QUARANTINE.c.sequence <= of_cut.c.sequence
+            ),
+        ]
     held = (
         select(QUARANTINE.c.location_id, func.count().label("events"))
-        .where(QUARANTINE.c.released_at.is_(None))
+        .where(*within)
         .group_by(QUARANTINE.c.location_id)
         .subquery("held")
     )
@@ -96,7 +107,7 @@ def freshness(
     if location_ids is not None:
         query = query.where(HEAD.c.location_id.in_(location_ids))
     found = {row.location_id: _freshness(row) for row in connection.execute(query)}
-    return found if cut is None or cut.known_at is None else _within(connection, found, cut)
+    return found if known is None else _within(connection, found, known)
 
 
 def _freshness(row: Any) -> Freshness:
@@ -109,9 +120,10 @@ def _within(connection: Connection, found: Mapping[str, Freshness], cut: Cut) ->
     batch = (INGEST_BATCH.c.location_id == known.c.location_id) & (INGEST_BATCH.c.last_sequence == known.c.sequence)
     query = select(known.c.location_id, INGEST_BATCH.c.received_at).select_from(known.join(INGEST_BATCH, batch))
     received = {row.location_id: row.received_at for row in connection.execute(query)}
+    moment = cut.known_at or 0
     return {
         location_id: msgspec.structs.replace(
-            each,
+            each if each.contacted_at is None or each.contacted_at <= moment else _without_contact(each),
             sequence=cut.sequences.get(location_id, 0),
             received_at=received.get(location_id),
             branch_sequence=None,  # of now, so nothing of that moment is behind it
@@ -119,3 +131,7 @@ def _within(connection: Connection, found: Mapping[str, Freshness], cut: Cut) ->
         )
         for location_id, each in found.items()
     }
+
+
+def _without_contact(found: Freshness) -> Freshness:
+    return msgspec.structs.replace(found, contacted_at=None, verdict=None, skew=None, open_counts=())

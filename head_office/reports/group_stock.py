@@ -275,3 +275,8 @@ def totals(rows: Iterable[StockRow]) -> list[Total]:
         )
         for (item_id, unit), same in sorted(sums.items(), key=lambda pair: (pair[0][0], pair[0][1] or ""))
     ]
+
+
+def opened_total(total: Total, rows: Iterable[StockRow], opened: Mapping[FigureKey, int]) -> int:
+    """What a total over these rows was at the beginning of a period, of which `opened` gives each row. Pure."""
+    return sum(opened[row.key] for row in rows if (row.item_id, row.unit) == (total.item_id, total.unit))
