@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from branch_node.cli.node_client import Directory, node_at, zone_of
-from shared.runtime.cli.errors import REFUSED
+from shared.runtime.cli.errors import REFUSED, CommandRefused
 from shared.runtime.cli.output import (
     AsJson,
     local_time,
@@ -85,6 +85,13 @@ def repair(directory: Directory = None, yes: Yes = False, as_json: AsJson = Fals
     refused: list[dict[str, Any]] = []
     repaired = 0
     with node_at(directory) as node:
+        confirmed = node.get("/v1/clock")["confirmed"]
+        if not confirmed and not yes:
+            raise CommandRefused(
+                "The clock is not confirmed: what was dated wrongly is known once it is.",
+                "Run: larder branch clock confirm",
+                code="clock-unconfirmed",
+            )
         found = list(read_items(node, "/v1/clock/repairs"))
         zone, more = zone_of(node), yes
         while more:

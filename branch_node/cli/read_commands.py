@@ -84,6 +84,8 @@ def stock(
         for each in found
     ]
     title = f"As of {local_time(found[0]['as_of'], zone)}" if found else ""
+    if begin is not None or end is not None:
+        title = _period_text(begin, end, zone)
     columns = (
         "item",
         "name~",
@@ -154,7 +156,19 @@ def explain(
         f"{escape(item)} as of {local_time(now['as_of'], zone)}: on hand [bold]{number(now['on_hand'])}[/] "
         f"{escape(unit)}, reserved {number(now['reserved'])}, available {number(now['available'])}"
     )
+    if answer.get("opening") is not None:
+        print_line(f"{_period_text(begin, end, zone)}: before it {number(answer['opening'])} {escape(unit)}")
     print_explanation(answer, zone, None if every else EXPLAINED)
+
+
+def _period_text(begin: str | None, end: str | None, zone: ZoneInfo) -> str:
+    """A period as it was typed; moments in the location's zone."""
+
+    def said(text: str) -> str:
+        return text if len(text) == len("2026-01-31") else local_time(text, zone)
+
+    parts = [f"from {said(begin)}" if begin else "", f"to {said(end)}" if end else ""]
+    return " ".join(["Over the period", *(part for part in parts if part)])
 
 
 def _moments(as_of: str | None, begin: str | None, end: str | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api.dependencies import MANAGERS, RECORDERS, ApiNode, actor_of
-from branch_node.commands.corrections import ALTERNATIVES, VoidEvent, still_standing
+from branch_node.commands.corrections import ALTERNATIVES, VoidEvent, still_standing, voided_together
 from branch_node.commands.count_areas import missing_in_open_count, open_counts
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.database import stock_figures
@@ -240,10 +240,12 @@ class _BranchPages:
         voids = voids_of(connection, [found.event.sequence])
         stock = stock_figures.stock_of(connection, found.event.item_id, now=self.site.clock.now(), as_of=None)
         others = still_standing(connection, found.event) if voids else []
+        together = voided_together(connection, found.event.sequence, *voids.values()) if voids else []
         (row,) = self._events([found], voids)
         return {
             "row": row,
             "still_stands": self._events(others, {}),
+            "voided_together": self._events(together, {}),
             "expected": found.event.expected,
             "on_hand": parse_quantity(stock.on_hand),
             "available": parse_quantity(stock.available),

@@ -143,9 +143,12 @@ class StockFilter(StrEnum):
 
 
 def stock_rows(items: Sequence[Item], records: Iterable[StockRecord], show: StockFilter) -> list[StockLine]:
-    """The given items with their stock, zero where nothing was recorded, in the order given."""
+    """The given items with their stock, zero where nothing was recorded, in the order given.
+
+    A code that stands for an item of the group has no line of its own: its figures are in that item's.
+    """
     by_id = {record.item_id: record for record in records}
-    rows = [_stock_row(item, by_id.get(item.item_id)) for item in items]
+    rows = [_stock_row(item, by_id.get(item.item_id)) for item in items if item.stands_for is None]
     return [row for row in rows if _wanted(row, show)]
 
 

@@ -76,7 +76,9 @@ class ApplyCatalogue(Command):
         if self.keep_keys is not None:
             writes.append(_delete_other_keys(self.keep_keys))
         if levels:
-            rows = [(each.item_id, each.level, each.target) for each in levels.values()]
+            # Both figures zero: there is no level any more.
+            rows = [(each.item_id, each.level, each.target) for each in levels.values() if each.target]
+            writes.append(_delete_levels([each.item_id for each in levels.values() if not each.target]))
             writes.append(_upsert(REORDER_LEVEL, _LEVEL_COLUMNS, rows))
         reached = {"catalogue_version": self.version, "catalogue_hash": self.digest_after}
         writes.append(sync_state_write(here, reached))
@@ -147,6 +149,14 @@ def _delete_other_keys(known: frozenset[str]) -> Write:
         gone = [{"gone": key_id} for key_id in issued if key_id not in known]
         if gone:
             connection.execute(delete(API_KEY).where(API_KEY.c.key_id == bindparam("gone")), gone)
+
+    return write
+
+
+def _delete_levels(item_ids: Sequence[str]) -> Write:
+    def write(connection: Connection) -> None:
+        if item_ids:
+            connection.execute(delete(REORDER_LEVEL).where(REORDER_LEVEL.c.item_id.in_(item_ids)))
 
     return write
 

@@ -151,6 +151,9 @@ def test_one_day_without_a_node_and_then_with_one(branch: Branch) -> None:
     past = branch.json("stock", "milk", "--as-of", waste["occurred_at"])
     assert past["on_hand"] == 12
     over = branch.json("stock", "milk", "--from", waste["occurred_at"])["period"]
+    assert "Over the period from " in branch.run("stock", "milk", "--from", waste["occurred_at"]).stdout
+    said = branch.run("explain", "milk", "--from", waste["business_date"]).stdout
+    assert f"Over the period from {waste['business_date']}: before it 0 l" in said
     assert over["opening"] + over["change"] == over["closing"] == 8.5
     assert branch.json("log", "--to", waste["business_date"])["items"] == []
     assert branch.json("stock", "milk", "--as-of", waste["business_date"])["on_hand"] == 8.5

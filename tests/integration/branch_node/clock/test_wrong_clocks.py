@@ -20,6 +20,7 @@ from branch_node.clock.clock_repair import redating_commands
 from branch_node.clock.misdated_events import MisdatedEvent, misdated_events
 from branch_node.database.verification import verify_projection
 from shared.event_record import moment_text
+from shared.runtime.cli.errors import CommandRefused
 from shared.runtime.client import RemoteProblem
 from shared.runtime.clock import DAY, MINUTE
 from tests.support.computer import HOUR, YEAR, Computer, with_milk
@@ -197,6 +198,9 @@ def test_the_command_line_lists_and_changes_nothing_without_yes(
             return json.loads(result.stdout)
 
         assert not run("show")["confirmed"]
+        refused = CliRunner().invoke(clock_commands.clock_app, ["repair"]).exception
+        assert isinstance(refused, CommandRefused)
+        assert (refused.code, refused.hint) == ("clock-unconfirmed", "Run: larder branch clock confirm")
         assert not run("confirm")["confirmed"]
         assert run("confirm", "--yes")["confirmed"]
         assert run("confirm", "--yes")["confirmed"]

@@ -443,6 +443,7 @@ def test_a_production_is_voided_whole_unless_one_event_is_chosen(person: Person)
     assert "All of it, 2 events" in person.open(made).text
     page = person.send(made, reason="mistake")
     assert page.first("h2").text == "Voided: 1 kg of Coffee beans"
+    assert "Voided with it: event 2: Production used, −20 l of Whole milk" in page.text
     assert "still counts" not in page.text
     assert person.events() == 4
     made, used = produce(person)
@@ -515,6 +516,9 @@ def test_stock_is_found_by_name_and_by_what_wants_a_look(person: Person) -> None
     assert [row[0] for row in rows(person.open("/stock?show=there").first("table"))] == ["Whole milkmilk"]
     assert rows(person.open("/stock?q=%3Cscript%3E&show=look").first("table")) == [["No item fits."]]
     assert len(rows(person.open("/stock?show=nonsense").first("table"))) == len(ITEMS)
+    local = Item(item_id="leche", name="Leche", unit="l", stands_for="milk")
+    person.node.writer.submit(PutItems((local,))).result(20)
+    assert len(rows(person.open("/stock").first("table"))) == len(ITEMS), "its figures are in those of milk"
 
 
 def test_the_log_goes_back_page_by_page(person: Person) -> None:

@@ -84,17 +84,22 @@ def test_the_catalogue_arrives_whole_and_its_changes_after(rig: BranchRig) -> No
     with rig.store.reading() as connection:
         assert connection.execute(select(REORDER_LEVEL)).all() == [("milk", 5_000, 9_000)]
     rig.office.publish(item=CatalogueItem(item_id="milk", name="Whole milk", unit="l", strict_at=(HERE, THERE)))
+    rig.office.publish(reorder_level=ReorderLevel(location_id=HERE, item_id="milk", level=0, target=0))
+    rig.puller.step()
+    rig.puller.step()
+    with rig.store.reading() as connection:
+        assert connection.execute(select(REORDER_LEVEL)).all() == [], "head office has removed it"
     rig.office.publish(reorder_level=ReorderLevel(location_id=HERE, item_id="milk", level=1_000, target=2_000))
     rig.puller.step()
     rig.puller.step()
     assert rig.writer.items["milk"].name == "Whole milk"
     assert rig.writer.items["milk"].strict
-    assert rig.office.seen.count("/v1/sync/catalogue") == 2
+    assert rig.office.seen.count("/v1/sync/catalogue") == 3
     rig.restart()
     assert rig.writer.items["milk"].strict
     rig.ship()
     rig.pull()
-    assert rig.reader.sync_state().catalogue_version == 6
+    assert rig.reader.sync_state().catalogue_version == 7
     with rig.store.reading() as connection:
         assert connection.execute(select(REORDER_LEVEL)).all() == [("milk", 1_000, 2_000)]
 
