@@ -51,6 +51,13 @@ class ItemCodes:
         """The item that a code stands for at a location."""
         return self._mapped.get((location_id, code), code)
 
+    def items_of(self, code: str, location_id: str | None) -> list[str]:
+        """The items that a code is mapped to at a location (None: anywhere)."""
+        found = {
+            item for (place, alias), item in self._mapped.items() if alias == code and location_id in {None, place}
+        }
+        return sorted(found)
+
     def codes_at(self, location_id: str, item_id: str) -> list[str]:
         """The codes of an item in a location's log: its own, unless that stands for another item, and its aliases."""
         codes = {alias for (place, alias), item in self._mapped.items() if (place, item) == (location_id, item_id)}

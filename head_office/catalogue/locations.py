@@ -89,7 +89,8 @@ def read(connection: Connection, location_id: str) -> CatalogueLocation:
     """One location. Raises Problem 404 `location-not-found`."""
     found = list_locations(connection, location_id=location_id)
     if not found:
-        raise LOCATION_NOT_FOUND(f"there is no location {location_id}", location_id=location_id)
+        near = _nearest(connection, location_id)
+        raise LOCATION_NOT_FOUND(f"there is no location {location_id}", location_id=location_id, nearest=near)
     return found[0]
 
 
@@ -123,9 +124,13 @@ def check_locations(connection: Connection, location_ids: Iterable[str]) -> None
     """Raise Problem 422 `unknown-location` for the first of the given locations that is not there."""
     wanted = sorted(set(location_ids))
     for missing in sorted(set(wanted) - known(connection, wanted)):
-        rows = connection.execute(select(LOCATION.c.location_id, LOCATION.c.name).limit(MOST_COMPARED))
-        near = nearest_codes(missing, (Candidate(row.location_id, row.name) for row in rows))
+        near = _nearest(connection, missing)
         raise UNKNOWN_LOCATION(f"there is no location {missing}", location_id=missing, nearest=near)
+
+
+def _nearest(connection: Connection, location_id: str) -> list[str]:
+    rows = connection.execute(select(LOCATION.c.location_id, LOCATION.c.name).limit(MOST_COMPARED))
+    return nearest_codes(location_id, (Candidate(row.location_id, row.name) for row in rows))
 
 
 def _check(location: CatalogueLocation) -> None:

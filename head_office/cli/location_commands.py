@@ -81,7 +81,8 @@ def _attention(found: Freshness) -> str:
     if found.skew is not None and found.clock_differs:
         parts.append(f"its clock {found.skew / SECOND:+.0f} s")
     parts += [
-        f"count {each.count_id} open since {short_time(moment_text(each.opened_at), UTC)}" for each in found.open_counts
+        f"count {each.count_id} open since {short_time(moment_text(each.opened_at), UTC)} UTC"
+        for each in found.open_counts
     ]
     return ", ".join(parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -12,16 +12,17 @@ import typer
 from sqlalchemy import Connection, select
 
 from head_office.catalogue import locations
+from head_office.catalogue.item_codes import read_codes
 from head_office.catalogue.items import check_seen
 from head_office.catalogue.locations import check_locations
 from head_office.cli.office_database import DatabaseUrl, Directory, report
 from head_office.database.schema import HEAD, now
-from head_office.log.log_lines import LogLine, read_page
+from head_office.log.log_lines import LogLine, occurred_in, read_at, read_page
 from head_office.reports import group_stock
 from head_office.reports.freshness import Freshness, freshness
 from head_office.reports.known_at import AsOf
-from head_office.reports.report_moments import AskedPeriod, StockQuestion, asked_text
-from head_office.reports.report_records import figures_out, total_out
+from head_office.reports.report_moments import AskedPeriod, StockQuestion, asked_text, at_location, ends_at
+from head_office.reports.report_records import figures_out, period_out, total_out
 from shared.chain import understand
 from shared.event_record import moment_text
 from shared.events import Event, EventNotUnderstood, effect, quantity_text
@@ -50,6 +51,13 @@ From = Annotated[
     ),
 ]
 To = Annotated[str | None, typer.Option("--to", callback=moment_or_date, help="Over a period that ends before then.")]
+LogFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--from", callback=moment_or_date, help="What occurred from then on; a date is the start of that business day."
+    ),
+]
+LogTo = Annotated[str | None, typer.Option("--to", callback=moment_or_date, help="What occurred before then.")]
 KnownAt = Annotated[str | None, typer.Option(help="As head office knew it then.")]
 
 
@@ -79,9 +87,20 @@ def stock(
             item_ids=None if item is None else [item],
             known_at=settled,
         )
-        rows, cut = found.rows, found.cut
-        if item is not None and not rows:
+        stands_for: list[str] = []
+        if item is not None and not found.rows:
             check_seen(connection, item)
+            stands_for = read_codes(connection, [item], settled).items_of(item, location)
+        if stands_for:
+            found, opened = StockQuestion(wanted, over).answer(
+                connection,
+                location_ids=None if location is None else [location],
+                item_ids=stands_for,
+                known_at=settled,
+            )
+            where = "" if location is None else f" at {location}"
+            typer.echo(f"{item} stands for {' and '.join(stands_for)}{where}: that is shown.", err=True)
+        rows, cut = found.rows, found.cut
         fresh = freshness(connection, {row.location_id for row in rows}, cut)
         at: AsOf = cut.known_at or now(connection) if found.as_of is None else found.as_of
     about = {
@@ -92,8 +111,8 @@ def stock(
         "cut": cut.sequences,
         "next": None,
     }
-    if total:
-        _show_totals(rows, about, as_json)
+    if as_json and total:
+        print_json({"items": [_total(each, rows, opened) for each in group_stock.totals(rows)], **about})
         return
     if as_json:
         print_json({"items": figures_out(rows, at, fresh, opened), **about})
@@ -101,15 +120,12 @@ def stock(
     # The last contact is a figure of now; for a past moment the last event known at that moment is shown.
     in_the_past = cut.known_at is not None
     freshness_column = "known to" if in_the_past else "last contact@"
-    if over:
-        title = " ".join(f"{word} {text}" for word, text in (("from", about["from"]), ("to", about["to"])) if text)
-        title = f"Stock over the period {title}"
-    elif isinstance(wanted, date):
-        title = f"Stock at the end of {wanted.isoformat()}"
-    else:
-        title = f"Stock at {local_time(moment_text(at if isinstance(at, int) else 0), UTC)}"
+    title = _heading("Stock of the group" if total else "Stock", wanted, over, at)
     if in_the_past:
         title += f", as known at {local_time(_text(cut.known_at), UTC)}"
+    if total:
+        _show_totals(title, rows, opened)
+        return
     print_table(
         title,
         (
@@ -137,34 +153,57 @@ def stock(
     )
 
 
+def _heading(subject: str, wanted: Asked | None, over: AskedPeriod, at: AsOf) -> str:
+    if over:
+        ends = (("from", asked_text(over.begin)), ("to", asked_text(over.end)))
+        return f"{subject} over the period " + " ".join(f"{word} {text}" for word, text in ends if text)
+    if isinstance(wanted, date):
+        return f"{subject} at the end of {wanted.isoformat()}"
+    return f"{subject} at {local_time(moment_text(at if isinstance(at, int) else 0), UTC)}"
+
+
 def _movement(
     row: group_stock.StockRow, opened: Mapping[group_stock.FigureKey, int] | None
 ) -> tuple[str | None, str | None]:
-    if opened is None:
-        return None, None
-    before = opened[row.key]
-    return quantity_text(before), signed((row.on_hand - before) / 1_000)
+    return _before_and_change(None if opened is None else opened[row.key], row.on_hand)
 
 
-def _show_totals(rows: list[group_stock.StockRow], about: Mapping[str, object], as_json: bool) -> None:
-    sums = group_stock.totals(rows)
-    if as_json:
-        print_json({"items": [total_out(each) for each in sums], **about})
-        return
+def _before_and_change(before: int | None, on_hand: int) -> tuple[str | None, str | None]:
+    return (None, None) if before is None else (quantity_text(before), signed((on_hand - before) / 1_000))
+
+
+def _opened_total(
+    total: group_stock.Total, rows: list[group_stock.StockRow], opened: Mapping[group_stock.FigureKey, int] | None
+) -> int | None:
+    return None if opened is None else group_stock.opened_total(total, rows, opened)
+
+
+def _total(
+    total: group_stock.Total, rows: list[group_stock.StockRow], opened: Mapping[group_stock.FigureKey, int] | None
+) -> dict[str, object]:
+    record = msgspec.structs.asdict(total_out(total))
+    before = _opened_total(total, rows, opened)
+    return record if before is None else {**record, "period": period_out(before, total.on_hand)}
+
+
+def _show_totals(
+    title: str, rows: list[group_stock.StockRow], opened: Mapping[group_stock.FigureKey, int] | None
+) -> None:
     print_table(
-        "Stock of the group",
-        ("item", "locations#", "on hand#", "reserved#", "available#", "unit", "flags~"),
+        title,
+        ("item", "locations#", "before#", "change+", "on hand#", "reserved#", "available#", "unit", "flags~"),
         [
             (
                 each.item_id,
                 each.locations,
+                *_before_and_change(_opened_total(each, rows, opened), each.on_hand),
                 quantity_text(each.on_hand),
                 quantity_text(each.reserved),
                 quantity_text(each.available),
                 each.unit,
                 " ".join(name for name in ("incomplete", "unit_conflict") if getattr(each, name)),
             )
-            for each in sums
+            for each in group_stock.totals(rows)
         ],
     )
 
@@ -172,6 +211,8 @@ def _show_totals(rows: list[group_stock.StockRow], about: Mapping[str, object], 
 def log(
     location: Annotated[str, typer.Argument(metavar="LOCATION")],
     *,
+    begin: LogFrom = None,
+    end: LogTo = None,
     oldest: Annotated[bool, typer.Option("--oldest", help="From the beginning, in the order of the log.")] = False,
     after: Annotated[
         int | None, typer.Option(min=0, help="Only events after this sequence, in the order of the log.")
@@ -183,17 +224,28 @@ def log(
 ) -> None:
     """Head office's copy of a location's log, the newest first; with --oldest or --after in the order of the log.
 
-    With --json one canonical line after another, as they were hashed, always in the order of the log.
+    With --json one canonical line after another, as they were hashed, always in the order of the log. Over a period an
+    event that cannot be read is left out.
     """
     newest_first = not oldest and after is None
+    check_period(begin, end)
+    over = AskedPeriod(_asked(begin), _asked(end))
     with report(folder, database_url, None) as (connection, _):
         check_locations(connection, [location])
         zone = ZoneInfo(locations.read(connection, location).timezone)
-        if newest_first:
+        if over:
+            first, last = (at_location(each, location) for each in ends_at(connection, over, [location]))
+            sequences = occurred_in(
+                connection, location, first, last, after=after or 0, limit=limit, newest_first=newest_first
+            )
+            found = _lines_at(connection, location, sequences)
+        elif newest_first:
             query = select(HEAD.c.sequence).where(HEAD.c.location_id == location)
             after = max(0, (connection.execute(query).scalar_one_or_none() or 0) - limit)
+        if not over:
+            found = _lines(connection, location, after or 0, limit)
         shown: list[tuple[object, ...]] = []
-        for each in _lines(connection, location, after or 0, limit):
+        for each in found:
             if as_json:
                 typer.echo(each.line if each.line is not None else msgspec.json.encode(each).decode())
             else:
@@ -202,6 +254,11 @@ def log(
         columns = ("event#", "occurred@", "type~", "item", "change+", "unit", "event id", "hash")
         title = f"Log of {location}, times in {zone.key}"
         print_table(title, columns, shown[::-1] if newest_first else shown)
+
+
+def _lines_at(connection: Connection, location: str, sequences: Sequence[int]) -> Iterator[LogLine]:
+    for start in range(0, len(sequences), PAGE):
+        yield from read_at(connection, location, sequences[start : start + PAGE])
 
 
 def _lines(connection: Connection, location: str, after: int, limit: int) -> Iterator[LogLine]:

@@ -202,7 +202,7 @@ def stock_out(row: StockRow, as_of: str, fresh: FreshnessOut, opening: int | Non
         or_none(row.counted_at),
         row.flags,
         fresh,
-        None if opening is None else _period_out(opening, row.on_hand),
+        None if opening is None else period_out(opening, row.on_hand),
     )
 
 
@@ -222,7 +222,8 @@ def figures_out(
     ]
 
 
-def _period_out(opening: int, closing: int) -> PeriodOut:
+def period_out(opening: int, closing: int) -> PeriodOut:
+    """What a figure (thousandths) was at the beginning of a period, what changed, what it is at its end."""
     return PeriodOut(quantity_json(opening), quantity_json(closing - opening), quantity_json(closing))
 
 

@@ -145,6 +145,9 @@ class TransferApi:
         except Problem as problem:
             if problem.code == UNKNOWN_ITEM.code:
                 problem.extras["nearest"] = await run_in_threadpool(self.catalogue.nearest, problem.extras["item_id"])
+            if problem.code == UNKNOWN_LOCATION.code:
+                candidates = (Candidate(code, name) for code, name in known.locations.items())
+                problem.extras["nearest"] = nearest_codes(problem.extras["location_id"], candidates)
             raise
 
     async def check_deadline(self, requested: TransferRequest) -> None:

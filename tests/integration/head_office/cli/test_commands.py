@@ -14,7 +14,9 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from head_office.cli.app import app
+from head_office.database.schema import CONTACT
 from shared.events import Definition
+from shared.runtime.clock import DAY
 from shared.runtime.http import running_file
 from tests.support.branch_log import BranchLog
 from tests.support.events import MINUTE, NOON
@@ -208,6 +210,70 @@ def test_stock_and_log(run: Run, office: Engine) -> None:
     assert len(run("log", "BEY-01", "--limit", "1", "--json").stdout.splitlines()) == 1
     assert "Quarantine: none" in run("quarantine", "list").stdout
     assert as_json(run, "quarantine", "retry")["items"] == []
+
+
+def test_totals_and_the_log_over_a_period(run: Run, office: Engine) -> None:
+    for place in ("BEY-01", "BEY-02"):
+        log = BranchLog(place)
+        log.record("PURCHASE_RECEIVED", quantity=2_500, occurred_at=NOON)
+        log.record("ORDER_DEDUCTION", quantity=500, occurred_at=NOON + 2 * DAY)
+        log.record("ORDER_DEDUCTION", quantity=750, occurred_at=NOON + 4 * DAY)
+        log.ship_now(office)
+    over = ("--from", "2026-01-02", "--to", "2026-01-04")
+    (total,) = as_json(run, "stock", "--total", *over)["items"]
+    assert (total["on_hand"], total["period"]) == (4, {"opening": 5, "change": -1, "closing": 4})
+    table = run("stock", "--total", *over).stdout
+    assert "Stock of the group over the period from 2026-01-02 to 2026-01-04" in table
+    assert all(word in table for word in ("before", "change"))
+    assert "-1" in table
+    assert "Stock of the group at the end of 2026-01-02" in run("stock", "--total", "--as-of", "2026-01-02").stdout
+    moment = "2026-01-02T12:00:00Z"
+    assert "Stock of the group at 2026-01-02 12:00:00 UTC" in run("stock", "--total", "--as-of", moment).stdout
+    assert "before" not in run("stock", "--total").stdout
+
+    def listed(*arguments: str) -> list[int]:
+        lines = run("log", "BEY-01", "--json", *arguments).stdout.splitlines()
+        return [json.loads(line)["sequence"] for line in lines]
+
+    assert listed(*over) == [2]
+    assert listed("--from", "2026-01-02") == [2, 3]
+    assert listed("--from", "2026-01-02", "--limit", "1") == [3]
+    assert listed("--from", "2026-01-02", "--limit", "1", "--oldest") == [2]
+    assert listed("--from", "2026-01-01", "--after", "2") == [3]
+    assert listed("--to", "2026-01-03T12:00:00Z") == [1]
+    assert "ORDER_DEDUCTION" in run("log", "BEY-01", *over).stdout
+    run("log", "BEY-01", "--from", "2026-01-04", "--to", "2026-01-02", exit_code=2)
+    run("log", "BEY-01", "--from", "yesterday", exit_code=2)
+
+
+def test_a_code_that_stands_for_an_item_is_answered_with_it(run: Run, office: Engine) -> None:
+    run("items", "add", "tomato", "--name", "Tomato", "--unit", "kg")
+    log = BranchLog("BEY-01")
+    log.record("PURCHASE_RECEIVED", item_id="tomat-hamra", unit="kg", quantity=2_500, occurred_at=NOON)
+    log.ship_now(office)
+    run("items", "map", "BEY-01", "tomat-hamra", "tomato")
+    for arguments in ((), ("--location", "BEY-01")):
+        (found,) = json.loads(run("stock", "--item", "tomat-hamra", *arguments, "--json").stdout)["items"]
+        assert (found["item_id"], found["recorded_as"], found["on_hand"]) == ("tomato", "tomat-hamra", 2.5)
+        assert "tomat-hamra stands for tomato" in run("stock", "--item", "tomat-hamra", *arguments).stderr
+    assert as_json(run, "stock", "--item", "tomat-hamra", "--location", "BEY-02")["items"] == []
+
+
+def test_the_nearest_location_is_named(run: Run) -> None:
+    assert as_json(run, "levels", "list", "BEY-1", exit_code=1)["nearest"][0] == "BEY-01"
+
+
+def test_an_open_count_is_listed_with_the_zone_of_its_time(
+    run: Run, office: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    opened = json.dumps([{"count_id": "c-1", "opened_at": NOON, "areas": []}])
+    contact = {"location_id": "BEY-01", "contacted_at": NOON, "epoch": 1, "sequence": 0, "verdict": "OK"}
+    with office.begin() as connection:
+        connection.execute(
+            CONTACT.insert().values(**contact, protocol=1, schema=1, software="test", open_counts=opened)
+        )
+    assert "count c-1 open since 2026-01-01 12:00 UTC" in run("locations", "list").stdout
 
 
 def test_verify_and_rebuild(run: Run, office: Engine) -> None:

@@ -231,6 +231,11 @@ def test_an_item_just_made_is_known_at_once(world: World) -> None:
     assert (near["code"], near["nearest"]) == ("unknown-item", ["figs"])
 
 
+def test_the_nearest_locations_of_a_mistyped_one_are_named(world: World) -> None:
+    near = world.create(destination="b").json()
+    assert (near["code"], near["nearest"]) == ("unknown-location", ["B"])
+
+
 def test_who_may_do_what(world: World) -> None:
     world.create(transfer_id="t1")
     viewer, branch = world.key(Role.VIEWER), world.key(Role.STAFF, "C")
