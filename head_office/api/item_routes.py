@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -39,30 +40,38 @@ from head_office.problems import (
     UNKNOWN_ITEM,
     UNKNOWN_LOCATION,
 )
-from shared.events import Code, Id, Text, quantity_json
+from shared.checked_fields import CheckedCode, Name, quantity_rule
+from shared.events import Id, quantity_json
 from shared.messages import CatalogueItem, ReorderLevel
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal, Role
-from shared.runtime.http.strict_json import StrictDecoder
+from shared.runtime.http.body_faults import Fault, faults_of
+from shared.runtime.http.strict_json import CheckedDecoder, StrictDecoder
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
 
 class ItemBody(Body, frozen=True):
     """An item. `strict_at` names the locations where a decrease below zero by hand is refused."""
 
-    name: Text
-    unit: Code
-    category: Text | None = None
-    barcode: Code | None = None
+    name: Name
+    unit: CheckedCode
+    category: Name | None = None
+    barcode: CheckedCode | None = None
     strict_at: Annotated[tuple[Id, ...], msgspec.Meta(max_length=1_000)] = ()
 
 
 class ReorderBody(Body, frozen=True):
     """Below `level` the item is to be reordered, up to `target`; both zero: no level. Numbers or decimal strings."""
 
-    level: msgspec.Raw
-    target: msgspec.Raw
+    level: Annotated[msgspec.Raw, quantity_rule()]
+    target: Annotated[msgspec.Raw, quantity_rule()]
+
+    @staticmethod
+    def faults_between(given: Mapping[str, Any]) -> Iterator[Fault]:
+        if given.keys() >= {"level", "target"}:
+            figures = (quantity(name, given[name]) for name in ("level", "target"))
+            yield from faults_of(items.check_figures, *figures)
 
 
 class MapBody(Body, frozen=True):
@@ -83,7 +92,7 @@ class ReorderOut(msgspec.Struct, frozen=True):
 class AcceptBody(Body, frozen=True):
     """The item's name in the group; needed where the branch did not define the item."""
 
-    name: Text | None = None
+    name: Name | None = None
 
 
 class WaitingOut(msgspec.Struct, frozen=True):
@@ -126,8 +135,8 @@ class AliasPage(ListAnswer, frozen=True):
     items: list[AliasOut]
 
 
-_item_body: Final = StrictDecoder(ItemBody, max_bytes=MAX_BODY)
-_reorder_body: Final = StrictDecoder(ReorderBody, max_bytes=MAX_BODY)
+_item_body: Final = CheckedDecoder(ItemBody, max_bytes=MAX_BODY)
+_reorder_body: Final = CheckedDecoder(ReorderBody, max_bytes=MAX_BODY)
 _map_body: Final = StrictDecoder(MapBody, max_bytes=MAX_BODY)
 _accept_body: Final = StrictDecoder(AcceptBody, max_bytes=MAX_BODY)
 

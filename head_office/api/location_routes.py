@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import FastAPI
@@ -39,30 +40,33 @@ from head_office.problems import (
 from head_office.reports.freshness import freshness
 from head_office.reports.open_counts import OpenCountOut, open_counts_out
 from head_office.reports.report_records import FreshnessOut, freshness_out
-from shared.events import Id, Text
+from shared.checked_fields import CheckedId, Name
+from shared.events import Id, Text, name_fault
 from shared.messages import CatalogueLocation, HeadMessage
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal, Role
-from shared.runtime.http.strict_json import StrictDecoder
+from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
+from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST
 
+Zone = Annotated[Text, FieldRule(locations.zone_fault)]
 DayStart = Annotated[int, msgspec.Meta(ge=0, le=1_439)]
 
 
 class LocationBody(Body, frozen=True):
     """A location. `timezone` is an IANA name, `day_start` minutes after local midnight (240 is 04:00)."""
 
-    name: Text
-    timezone: Text
+    name: Name
+    timezone: Zone
     day_start: DayStart = locations.DAY_START
 
 
 class NewLocationBody(Body, frozen=True):
     """A location to be added."""
 
-    location_id: Id
-    name: Text
-    timezone: Text
+    location_id: CheckedId
+    name: Name
+    timezone: Zone
     day_start: DayStart = locations.DAY_START
 
 
@@ -71,7 +75,12 @@ class KeyBody(Body, frozen=True):
 
     role: Role
     location_id: Id | None = None
-    label: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    label: Annotated[str, msgspec.Meta(min_length=1, max_length=200), FieldRule(name_fault)] | None = None
+
+    @staticmethod
+    def faults_between(given: Mapping[str, Any]) -> Iterator[Fault]:
+        if given.keys() >= {"role", "location_id"}:
+            yield from faults_of(api_keys.check_place, given["role"], given["location_id"])
 
 
 class NewKeyOut(msgspec.Struct, frozen=True):
@@ -114,9 +123,9 @@ class KeyPage(ListAnswer, frozen=True):
     items: list[KeyRecord]
 
 
-_location_body: Final = StrictDecoder(LocationBody, max_bytes=MAX_BODY)
-_new_location_body: Final = StrictDecoder(NewLocationBody, max_bytes=MAX_BODY)
-_key_body: Final = StrictDecoder(KeyBody, max_bytes=MAX_BODY)
+_location_body: Final = CheckedDecoder(LocationBody, max_bytes=MAX_BODY)
+_new_location_body: Final = CheckedDecoder(NewLocationBody, max_bytes=MAX_BODY)
+_key_body: Final = CheckedDecoder(KeyBody, max_bytes=MAX_BODY)
 
 
 def add_location_routes(app: FastAPI, office: Office) -> None:

@@ -62,15 +62,20 @@ def key_record(key: Key) -> KeyRecord:
     )
 
 
+def check_place(role: Role, location_id: str | None) -> None:
+    """Refuse a location that a key of this role cannot have. Raises Problem 422 `invalid-request`."""
+    if role is Role.BRANCH and location_id is None:
+        invalid_request("location_id", "a branch's key is for one location: name it")
+    if role in _GROUP_ONLY and location_id is not None:
+        invalid_request("location_id", f"a key with the role {role} is for the whole group: leave it out")
+
+
 def issue(connection: Connection, role: Role, location_id: str | None = None, label: str | None = None) -> NewKey:
     """Make a key; its text is in the answer and nowhere else. A branch's key is for one location, an admin's for none.
 
     Raises Problem 422: `unknown-location`, `invalid-request`.
     """
-    if role is Role.BRANCH and location_id is None:
-        invalid_request("location_id", "a branch's key is for one location: name it")
-    if role in _GROUP_ONLY and location_id is not None:
-        invalid_request("location_id", f"a key with the role {role} is for the whole group: leave it out")
+    check_place(role, location_id)
     if label is not None and (fault := name_fault(label)):
         invalid_request("label", fault)
     lock(connection)

@@ -122,8 +122,7 @@ def put_reorder_levels(connection: Connection, levels: Sequence[ReorderLevel]) -
     Raises Problem 422: `unknown-location`, `unknown-item`, `invalid-request`.
     """
     for level in levels:
-        if not 0 <= level.level <= level.target <= MAX_QUANTITY:
-            invalid_request("target", "the target is at least the level, and neither is below zero")
+        check_figures(level.level, level.target)
     lock(connection)
     check_locations(connection, (level.location_id for level in levels))
     known_items(connection, (level.item_id for level in levels))
@@ -132,6 +131,12 @@ def put_reorder_levels(connection: Connection, levels: Sequence[ReorderLevel]) -
     if changed:
         upsert(connection, REORDER_LEVEL, [structs.asdict(each) for each in changed])
         publish(connection, [Change(each, each.location_id) for each in changed])
+
+
+def check_figures(level: int, target: int) -> None:
+    """Refuse a level and a target, in thousandths, that cannot be. Raises Problem 422 `invalid-request`."""
+    if not 0 <= level <= target <= MAX_QUANTITY:
+        invalid_request("target", "the target is at least the level, and neither is below zero")
 
 
 def _present(connection: Connection, levels: Sequence[ReorderLevel]) -> list[ReorderLevel]:

@@ -138,10 +138,15 @@ def _check(location: CatalogueLocation) -> None:
         invalid_request("location_id", fault)
     if fault := name_fault(location.name):
         invalid_request("name", fault)
-    if location.timezone not in _zones():
-        invalid_request("timezone", f"{location.timezone!r} is no time zone of the IANA database, such as Asia/Beirut")
+    if fault := zone_fault(location.timezone):
+        invalid_request("timezone", fault)
     if not 0 <= location.day_start < 1_440:
         invalid_request("day_start", "minutes after midnight, 0 to 1439")
+
+
+def zone_fault(name: str) -> str | None:
+    """Why `name` cannot be a location's time zone, or None where it can."""
+    return None if name in _zones() else f"{name!r} is no time zone of the IANA database, such as Asia/Beirut"
 
 
 # Files that some systems keep among the zones: the machine's own zone, the default of POSIX, the unset zone.

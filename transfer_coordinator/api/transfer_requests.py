@@ -7,15 +7,19 @@ id even at a coordinator whose database was lost, and creates at most one transf
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final
 from uuid import UUID, uuid5
 
 import msgspec
 
+from shared.checked_fields import MOMENT_RULE, CheckedId, quantity_rule
 from shared.events import MAX_QUANTITY, BadQuantity, Code, Id, code_fault, parse_quantity, quantity_text
 from shared.messages import InstructionLine
 from shared.runtime.clock import parse_rfc3339
+from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import invalid_request
 from transfer_coordinator.office.group_catalogue import GroupCatalogue
@@ -30,6 +34,34 @@ _IDS: Final = UUID("5bfb5f0e-5f3b-5d6f-9d0a-6c1f6a3b7e11")
 _TRANSFER_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", re.ASCII)
 
 
+def _not_offered(mode: str) -> str:
+    return f"mode '{mode}': goods that people dispatch and receive are not handled yet"
+
+
+class KnownMode(StrEnum):
+    """The modes that a request may name; the coordinator runs those of `Mode`."""
+
+    IMMEDIATE = "immediate"
+    SHIPPED = "shipped"
+
+
+OfferedMode = Annotated[
+    KnownMode,
+    msgspec.Meta(extra_json_schema={"enum": [Mode.IMMEDIATE.value]}),
+    FieldRule(lambda mode: None if mode == Mode.IMMEDIATE.value else _not_offered(mode), (Mode.IMMEDIATE.value,)),
+]
+
+
+def _transfer_id_fault(text: str) -> str | None:
+    if _TRANSFER_ID.fullmatch(text):
+        return None
+    return "1 to 64 ASCII letters, digits and . _ : -, the first a letter or a digit"
+
+
+def _same(location_id: str) -> Fault:
+    return {"field": "destination", "message": f"both are {location_id}"}
+
+
 class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Read with a StrictDecoder."""
 
@@ -37,19 +69,26 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 class LineWanted(_Body, frozen=True, kw_only=True):
     """How much of one item, in its base unit: a JSON number or decimal text above zero, at most three decimals."""
 
-    item_id: Id
-    quantity: msgspec.Raw
+    item_id: CheckedId
+    quantity: Annotated[msgspec.Raw, quantity_rule(lowest=1)]
 
 
 class TransferWanted(_Body, frozen=True, kw_only=True):
     """The body of POST /v1/transfers. `deadline` is RFC 3339: past it the transfer is cancelled."""
 
-    source: Id
-    destination: Id
-    mode: Literal["immediate", "shipped"]
+    source: CheckedId
+    destination: CheckedId
+    mode: OfferedMode
     lines: Annotated[list[LineWanted], msgspec.Meta(min_length=1, max_length=MAX_LINES)]
-    transfer_id: Id | None = None
-    deadline: Code | None = None
+    transfer_id: Annotated[Id, FieldRule(_transfer_id_fault)] | None = None
+    deadline: Annotated[Code, MOMENT_RULE] | None = None
+
+    @staticmethod
+    def faults_between(given: Mapping[str, Any]) -> Iterator[Fault]:
+        source, destination = given.get("source"), given.get("destination")
+        if source is not None and source == destination:
+            yield _same(source)
+        yield from faults_of(_quantities, given.get("lines", ()))
 
 
 read_body: Final = StrictDecoder(TransferWanted, max_bytes=MAX_BODY)
@@ -76,11 +115,25 @@ def check_request(body: TransferWanted, key: str | None, new_id: str) -> Transfe
     for field in ("source", "destination"):
         _check_code(field, getattr(body, field))
     if Mode.IMMEDIATE.value != body.mode:
-        raise MODE_NOT_OFFERED(f"mode '{body.mode}': goods that people dispatch and receive are not handled yet")
+        said = _not_offered(body.mode)
+        raise MODE_NOT_OFFERED(said, errors=[{"field": "mode", "message": said, "allowed": [Mode.IMMEDIATE.value]}])
     if body.source == body.destination:
-        raise SAME_LOCATION(f"both are {body.source}")
+        fault = _same(body.source)
+        raise SAME_LOCATION(fault["message"], errors=[fault])
+    quantities = _quantities(body.lines)
+    return TransferRequest(
+        transfer_id=_transfer_id(body.transfer_id, key, new_id),
+        source=body.source,
+        destination=body.destination,
+        quantities=quantities,
+        deadline=_deadline(body.deadline),
+    )
+
+
+def _quantities(lines: Sequence[LineWanted]) -> dict[str, int]:
+    """Thousandths by item. Raises Problem 422 `invalid-request`."""
     quantities: dict[str, int] = {}
-    for place, line in enumerate(body.lines):
+    for place, line in enumerate(lines):
         _check_code(f"lines[{place}].item_id", line.item_id)
         try:
             quantity = parse_quantity(line.quantity, lowest=1)
@@ -89,13 +142,7 @@ def check_request(body: TransferWanted, key: str | None, new_id: str) -> Transfe
         quantities[line.item_id] = quantities.get(line.item_id, 0) + quantity
         if quantities[line.item_id] > MAX_QUANTITY:
             invalid_request(f"lines[{place}].quantity", f"in all more than {quantity_text(MAX_QUANTITY)}")
-    return TransferRequest(
-        transfer_id=_transfer_id(body.transfer_id, key, new_id),
-        source=body.source,
-        destination=body.destination,
-        quantities=quantities,
-        deadline=_deadline(body.deadline),
-    )
+    return quantities
 
 
 def transfer_of(request: TransferRequest, known: GroupCatalogue) -> Transfer:
@@ -128,8 +175,8 @@ def check_key(key: str | None) -> str | None:
 def _transfer_id(given: str | None, key: str | None, new_id: str) -> str:
     if given is None:
         return new_id if key is None else str(uuid5(_IDS, key))
-    if not _TRANSFER_ID.fullmatch(given):
-        invalid_request("transfer_id", "1 to 64 ASCII letters, digits and . _ : -, the first a letter or a digit")
+    if (fault := _transfer_id_fault(given)) is not None:
+        invalid_request("transfer_id", fault)
     return given
 
 

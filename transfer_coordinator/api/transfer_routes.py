@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import quote
 from uuid import UUID
@@ -29,6 +30,7 @@ from shared.runtime.clock import Clock
 from shared.runtime.database.engine import snapshot, translate_driver_errors
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Authenticator, Principal, Role
+from shared.runtime.http.body_faults import naming_every_fault
 from shared.runtime.http.cursor import Cursor, Whole
 from shared.runtime.problems import (
     BODY_TOO_LARGE,
@@ -249,7 +251,9 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         tags=["transfers"],
         summary="Move goods from one location to another",
         description="The key of the command is `transfer_id`, else the `Idempotency-Key`: the same request again gives "
-        "the same transfer. With `wait` the answer comes when it has ended, or as it stands when the time is over.",
+        "the same transfer. With `wait` the answer comes when it has ended, or as it stands when the time is over. "
+        "A body that is refused gets one problem for all its faults, each in `errors`; whether its locations and items "
+        "are known and its deadline is still to come is checked once it has no other fault.",
         openapi_extra=documented_body(TransferWanted, example=_EXAMPLE) | {"parameters": [_KEY_HEADER]},
         responses={
             202: documented_answer(TransferDocument, _ANSWER),
@@ -262,9 +266,9 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
     async def create_transfer(request: Request, wait: Wait = 0, principal: Principal = api.allow(WRITERS)) -> Response:  # noqa: B008
         if any(each != "identity" for each in request.headers.getlist("content-encoding")):
             raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
-        body = read_body(await request.body())
-        key = check_key(request.headers.get("idempotency-key"))
-        requested = check_request(body, key, str(api.new_id(api.clock.now())))
+        body, key = read_body(await request.body()), check_key(request.headers.get("idempotency-key"))
+        new_id = str(api.new_id(api.clock.now()))
+        requested = naming_every_fault(partial(check_request, key=key, new_id=new_id), body)
         check_involved(principal, requested.source, requested.destination)
         transfer = await api.with_catalogue(requested)
         await api.check_deadline(requested)

@@ -1,0 +1,72 @@
+"""A refused body of the catalogue, the locations or the keys: its problem names every member that is wrong."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.integration.head_office.conftest import Api
+from tests.unit.shared.runtime.http.faulty_bodies import Place, spoilt
+
+NAMES: Final = ["a\nb", 5, " "]
+LOCATION: Final[dict[Place, Any]] = {
+    ("name",): NAMES,
+    ("timezone",): ["Asia/Nowhere", 5, ""],
+    ("day_start",): [1_440, "x"],
+}
+# method and path -> a good body and its faulty values by place
+BODIES: Final[dict[tuple[str, str], tuple[Any, dict[Place, Any]]]] = {
+    ("PUT", "/v1/items/new"): (
+        {"name": "New", "unit": "kg"},
+        {
+            ("name",): NAMES,
+            ("unit",): [" l", 5, ""],
+            ("category",): NAMES,
+            ("barcode",): ["1 ", 5],
+            ("strict_at",): [5],
+        },
+    ),
+    ("POST", "/v1/locations"): (
+        {"location_id": "NEW", "name": "New", "timezone": "Asia/Beirut"},
+        {("location_id",): [" A", 5, ""]} | LOCATION,
+    ),
+    ("PUT", "/v1/locations/BEY-01"): ({"name": "New", "timezone": "Asia/Beirut"}, LOCATION),
+    ("PUT", "/v1/reorder-levels/BEY-01/milk"): (
+        {"level": 1, "target": 2},
+        {("level",): ["x", "1.2345"], ("target",): ["x", True]},
+    ),
+    ("POST", "/v1/keys"): ({"role": "viewer"}, {("role",): ["king", 5], ("location_id",): [5, ""], ("label",): NAMES}),
+}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("route", list(BODIES), ids="".join)
+def test_a_problem_names_every_faulty_member(api: Api, route: tuple[str, str], data: Any) -> None:
+    good, faulty = BODIES[route]
+    body, wrong = data.draw(spoilt(good, faulty, {}))
+    answer = api.call("admin", *route, body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request"), answer.text
+    errors = answer.json()["errors"]
+    assert {each["field"] for each in errors} == wrong, (body, errors)
+    assert len(errors) == len(wrong)
+    assert errors[0]["message"] in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "fields"),
+    [
+        (("PUT", "/v1/reorder-levels/BEY-01/milk"), {"level": 2, "target": 1, "x": 1}, {"target", "body"}),
+        (("PUT", "/v1/reorder-levels/BEY-01/milk"), {"level": -1, "target": 1}, {"target"}),
+        (("POST", "/v1/keys"), {"role": "branch", "label": " "}, {"location_id", "label"}),
+        (("POST", "/v1/keys"), {"role": "admin", "location_id": "BEY-01", "label": " "}, {"location_id", "label"}),
+        (("PUT", "/v1/items/new"), {"name": "a\nb"}, {"name", "body"}),
+    ],
+)
+def test_members_that_do_not_go_together(api: Api, route: tuple[str, str], body: Any, fields: set[str]) -> None:
+    answer = api.call("admin", *route, body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request"), answer.text
+    assert {each["field"] for each in answer.json()["errors"]} == fields
