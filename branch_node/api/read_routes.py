@@ -121,7 +121,7 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
     @router.get(
         "/events",
         tags=["reading"],
-        summary="The log, in the order it was recorded",
+        summary="The log, in the order it was recorded; of an item under all its codes, each event with its own",
         responses=_listed(Page[BranchEventRecord], "Events by sequence"),
     )
     def events(
@@ -137,8 +137,10 @@ def _lists(router: APIRouter, node: ApiNode) -> None:
         limit: Limit = 100,
     ) -> Response:
         start = queries.BY_SEQUENCE.read(after)
-        wanted = queries.EventsWanted(item_id, kind, *_period(node, begin, end))
+        over = _period(node, begin, end)
         with node.store.reading() as connection:
+            codes = None if item_id is None else stock_figures.codes_of(connection, item_id)[1]
+            wanted = queries.EventsWanted(codes, kind, *over)
             if newest:
                 found = queries.newest_events(connection, wanted, before=start, limit=limit)
             else:

@@ -69,9 +69,12 @@ def _page_of_log(found: list[M], limit: int, sequence: Callable[[M], int], after
 
 
 class EventsWanted(NamedTuple):
-    """What the listed events have in common; None: any. They occurred in the period [begin, end)."""
+    """What the listed events have in common; None: any. They occurred in the period [begin, end).
 
-    item_id: str | None = None
+    `codes`: they are recorded under one of these, see `stock_figures.codes_of`.
+    """
+
+    codes: Sequence[str] | None = None
     kind: EventType | None = None
     begin: int | None = None
     end: int | None = None
@@ -79,8 +82,8 @@ class EventsWanted(NamedTuple):
     def conditions(self) -> list[ColumnElement[bool]]:
         event = LOG.event
         found: list[ColumnElement[bool]] = []
-        if self.item_id is not None:
-            found.append(event.c.item_id == self.item_id)
+        if self.codes is not None:
+            found.append(event.c.item_id.in_(self.codes))
         if self.kind is not None:
             found.append(event.c.type == self.kind.value)
         if self.begin is not None:

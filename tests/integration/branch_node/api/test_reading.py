@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from branch_node.database.schema import ITEM
 from tests.support.branch_api import Caller
 
 
@@ -22,3 +23,18 @@ def test_the_log_from_its_end_backwards(any_caller: Caller) -> None:
     assert seen == [(8, None), (7, 8), *((sequence, None) for sequence in range(6, 0, -1))]
     milk = any_caller.get("/v1/events", newest="true", item_id="milk", type="PURCHASE_RECEIVED").json()["items"]
     assert [event["sequence"] for event in milk] == [6, 4, 2]
+
+
+def test_the_events_of_an_item_are_those_of_all_its_codes(any_caller: Caller) -> None:
+    for item in ("milk", "beans", "milk"):
+        any_caller.post("/v1/events", {"type": "PURCHASE_RECEIVED", "item_id": item, "quantity": 1})
+    with any_caller.node.store.writing_engine().begin() as connection:
+        connection.execute(ITEM.update().where(ITEM.c.item_id == "beans").values(stands_for="milk"))
+    for newest in ("true", "false"):
+        for code in ("milk", "beans"):
+            found = any_caller.get("/v1/events", item_id=code, newest=newest).json()["items"]
+            assert sorted((each["sequence"], each["item_id"]) for each in found) == [
+                (1, "milk"),
+                (2, "beans"),
+                (3, "milk"),
+            ]

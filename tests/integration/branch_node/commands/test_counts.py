@@ -307,7 +307,7 @@ def test_every_area_reaches_the_log_with_who_said_it(any_branch: Branch) -> None
         CountedArea(actor="k2", counted=3_000, note="all", occurred_at=NOON + 2 * MINUTE, source="api"),
     )
     with any_branch.store.reading() as connection:
-        (found,) = event_list(connection, EventsWanted(item_id="milk"), after=0, limit=10).items
+        (found,) = event_list(connection, EventsWanted(codes=["milk"]), after=0, limit=10).items
     assert [(each.actor, each.area, each.note) for each in found.areas or ()] == [
         ("k1/bob", "cellar", None),
         ("k1/ann", "fridge", "top shelf"),
