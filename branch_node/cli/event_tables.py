@@ -55,11 +55,12 @@ def print_explanation(answer: dict[str, Any], zone: ZoneInfo, most: int | None) 
 
     Without `most` they have every line of the answer.
     """
+    item_id = answer["stock"]["item_id"]
     steps, older = _newest(answer["steps"], answer["older_steps"], most)
-    rows: list[tuple[object, ...]] = [_step(answer["start"], zone)] if answer["start"] else []
+    rows: list[tuple[object, ...]] = [_step(answer["start"], zone, item_id)] if answer["start"] else []
     if older:
         rows.append(("", "", number_of(older, "older event"), "", "", ""))
-    rows += [_step(each, zone) for each in steps]
+    rows += [_step(each, zone, item_id) for each in steps]
     print_table(f"How it came about, times in {zone.key}", STEP_COLUMNS, rows, empty="No event counts.")
     left, older = _newest(answer["not_counted"], answer["older_not_counted"], most)
     rows = [("", "", number_of(older, "older event"), "", "")] if older else []
@@ -73,10 +74,15 @@ def _newest(found: list[Any], older: int, most: int | None) -> tuple[list[Any], 
     return shown, older + len(found) - len(shown)
 
 
-def _step(step: dict[str, Any], zone: ZoneInfo) -> tuple[object, ...]:
+def _step(step: dict[str, Any], zone: ZoneInfo, item_id: str) -> tuple[object, ...]:
     event = step["event"]
     variance = step.get("variance")
-    words = (f"variance {signed(variance)}" if variance else "", remark(event))
+    code = step.get("recorded_as")
+    words = (
+        f"as {code}" if code not in {None, item_id} else "",
+        f"variance {signed(variance)}" if variance else "",
+        remark(event),
+    )
     return (
         event["sequence"],
         short_time(event["occurred_at"], zone),

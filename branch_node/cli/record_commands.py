@@ -15,8 +15,9 @@ from branch_node.cli.node_client import Directory, node_at
 from branch_node.settings import load
 from shared.events import BY_HAND
 from shared.runtime.cli.arguments import figure, item_lines, one_of
-from shared.runtime.cli.output import AsJson, print_json, print_line, print_table
+from shared.runtime.cli.output import AsJson, number, print_json, print_line, print_table
 from shared.runtime.cli.pending_commands import post_command, post_pending
+from shared.runtime.client import ServiceClient
 
 ALIASES: Final = {
     "delivery": "PURCHASE_RECEIVED",
@@ -126,11 +127,22 @@ def count(
     area: Annotated[str | None, typer.Option(help="Where was counted; areas of one item are summed.")] = None,
     occurred_at: Annotated[str | None, _OCCURRED] = None,
     more: Annotated[bool, typer.Option("--more", help="More areas of this --count-id follow.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Correct what was said of these areas of this --count-id.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Record what was counted. An item that is not named was not counted; it is not zero."""
     given = [
-        _given({"item_id": item_id, "counted": counted, "area": area, "occurred_at": occurred_at})
+        _given(
+            {
+                "item_id": item_id,
+                "counted": counted,
+                "area": area,
+                "occurred_at": occurred_at,
+                "replace": replace or None,
+            }
+        )
         for item_id, counted in item_lines(lines)
     ]
     body = _given({"count_id": count_id, "lines": given, "open": more or None})
@@ -139,6 +151,7 @@ def count(
             answer = post_command(node, "/v1/counts", body)
         else:
             answer = post_pending(node, load(directory).dir, "/v1/counts", body, id_member="count_id")
+        elsewhere = [] if as_json else _stand_elsewhere(node, answer["items"])
     if as_json:
         print_json(answer)
         return
@@ -147,7 +160,16 @@ def count(
         for each in answer["items"]
     ]
     columns = ("item", "counted#", "expected#", "variance+", "moved since seen+")
-    print_table(f"Count {answer['count_id']}", columns, rows, empty="Nothing is posted yet.")
+    nothing = f"Count {answer['count_id']}: nothing is posted yet. Go on with --count-id {answer['count_id']}."
+    print_table(f"Count {answer['count_id']}", columns, rows, empty=nothing)
+    flags = {flag for each in answer["items"] for flag in each["event"].get("flags", ())}
+    if flags:
+        print_line(f"[yellow]{', '.join(sorted(flags))}[/]")
+    for stock in elsewhere:
+        print_line(
+            f"[yellow]{escape(stock['item_id'])} has {number(stock['on_hand'])} on hand over all its codes[/]: "
+            "a count is of one code, and leaves what stands under others."
+        )
     if answer["waiting"]:
         waiting = [(each["item_id"], each.get("area"), each["counted"]) for each in answer["waiting"]]
         print_table("Waits for the other areas", ("item", "area", "counted#"), waiting)
@@ -155,6 +177,12 @@ def count(
         print_line(
             f"[yellow]Missing: {escape(each['area'])} of {escape(each['item_id'])}[/], where it was counted last."
         )
+
+
+def _stand_elsewhere(node: ServiceClient, counted: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The stock of the items that have another figure than what their count left: under further codes."""
+    found = [(each, node.get(f"/v1/stock/{quote(each['item_id'], safe='')}")) for each in counted]
+    return [stock for each, stock in found if stock["on_hand"] != each["event"].get("on_hand_after")]
 
 
 def _kind(text: str) -> str:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from sqlalchemy import update
 from typer.testing import CliRunner
 
 from branch_node.database.api_keys import LOCAL
+from branch_node.database.schema import ITEM
+from branch_node.database.store import Store
+from branch_node.settings import load
 from deploy.cli import app
 from shared.runtime.client import RemoteProblem, ServiceClient
 from shared.runtime.http import running_file
@@ -495,3 +500,26 @@ def test_a_key_that_head_office_refuses_is_said_at_once_and_the_node_works(branc
     branch.json("items", "add", "milk", "--name", "Milk", "--unit", "l")
     assert branch.json("record", "delivery", "milk", "1")["on_hand_after"] == 1
     assert branch.json("init")["key_refused"] is None, "nobody answers: nothing is known of the key"
+
+
+def test_a_count_goes_on_is_corrected_and_says_what_it_did_not_count(branch: Branch) -> None:
+    branch.init()
+    for code in ("milk", "leche"):
+        branch.json("items", "add", code, "--name", code, "--unit", "l")
+        branch.json("record", "delivery", code, "5")
+    said = branch.run("count", "milk=1", "--area", "bar", "--more").stdout
+    count_id = said.split("--count-id ")[1].split(".")[0].strip()
+    again = ("count", "milk=2", "--area", "bar", "--more", "--count-id", count_id)
+    assert "area-already-counted" in branch.refused(*again)
+    corrected = branch.json(*again, "--replace")
+    assert [each["counted"] for each in corrected["waiting"]] == [2]
+    with closing(Store(load(branch.folder).database_url, branch.folder)) as store:
+        engine = store.writing_engine()
+        with engine.begin() as connection:
+            connection.execute(update(ITEM).where(ITEM.c.item_id == "leche").values(stands_for="milk"))
+        engine.dispose()
+    said = " ".join(branch.run("count", "milk=3", "--area", "cellar", "--count-id", count_id).stdout.split())
+    assert "milk has 10 on hand over all its codes" in said
+    explained = branch.run("explain", "milk").stdout
+    assert "as leche" in explained
+    assert "as milk" not in explained
