@@ -205,7 +205,7 @@ class ExplanationView:
 
 def explanation_view(found: LocationExplanation) -> ExplanationView:
     """The view of an explanation."""
-    steps = tuple(_counted(each) for each in found.steps)
+    steps = tuple(_counted(each, found.item_id) for each in found.steps)
     # It begins before the period, at the count, or at zero, unless steps before the first one shown were left out.
     begin = found.start.on_hand if found.start is not None else 0
     if found.opening is not None:
@@ -218,28 +218,29 @@ def explanation_view(found: LocationExplanation) -> ExplanationView:
         *([_FLAGS["incomplete"]] if found.quarantined else []),
     ]
     return ExplanationView(
-        start=None if found.start is None else _counted(found.start),
+        start=None if found.start is None else _counted(found.start, found.item_id),
         expected=None if found.start is None else found.start.expected,
         begin=begin,
         brought=before if before != begin else None,
         steps=steps,
-        not_counted=tuple(_passed(each) for each in found.not_counted),
+        not_counted=tuple(_passed(each, found.item_id) for each in found.not_counted),
         flags=tuple(flags),
         with_reserved=any(each.reserved_change is not None for each in steps),
     )
 
 
-def _counted(each: Explained) -> ExplainedEvent:
-    return _explained_event(each.event, each.on_hand)
+def _counted(each: Explained, item_id: str) -> ExplainedEvent:
+    return _explained_event(each.event, each.on_hand, item_id)
 
 
-def _passed(each: Passed) -> ExplainedEvent:
-    return _explained_event(each.event, None, _why(each))
+def _passed(each: Passed, item_id: str) -> ExplainedEvent:
+    return _explained_event(each.event, None, item_id, _why(each))
 
 
-def _explained_event(event: Event, on_hand: int | None, why: str = "") -> ExplainedEvent:
+def _explained_event(event: Event, on_hand: int | None, item_id: str, why: str = "") -> ExplainedEvent:
     does = effect(event)
     parts = [
+        None if event.item_id == item_id else f"recorded as {event.item_id}",
         None if event.reason is None else reason_words(event.reason),
         None if event.reference is None else f"{event.reference.kind} {event.reference.id}",
         None if event.transfer_id is None else f"transfer {event.transfer_id}",

@@ -130,5 +130,8 @@ def test_a_code_that_stands_for_an_item_leads_to_its_explanation(told: Visitor, 
     assert page.first("h1").text == "Whole milk at Place WH-1"
     assert page.by_id("figure").text == "2"
     assert "leche stands for it there" in page.text
+    assert "Purchase received" in page.text
+    assert "recorded as leche" in page.text
+    assert "never counted" not in page.text
     answer = told.api.call("manager", "GET", "/v1/stock/leche/explain?location_id=WH-1")
     assert (answer.status_code, answer.json()["item_id"]) == (200, "milk")
