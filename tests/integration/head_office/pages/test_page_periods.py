@@ -122,13 +122,14 @@ def test_what_was_not_known_at_a_moment_is_not_shown(visitor: Visitor, office: E
 
 
 def test_a_code_that_stands_for_an_item_leads_to_its_explanation(told: Visitor, office: Engine) -> None:
-    Story("WH-1").record("PURCHASE_RECEIVED", 5, item_id="leche", unit="l", quantity=2_000).log.ship(office)
+    story = Story("WH-1").record("PURCHASE_RECEIVED", 5, item_id="leche", unit="l", quantity=2_000)
+    story.record("PURCHASE_RECEIVED", 4, item_id="milk", unit="l", quantity=1_000).log.ship(office)
     with office.begin() as connection:
         map_to(connection, "WH-1", "leche", "milk")
     page = told.open("/explain", location_id="WH-1", item_id="leche")
     assert told.last.status_code == 200
     assert page.first("h1").text == "Whole milk at Place WH-1"
-    assert page.by_id("figure").text == "2"
+    assert page.by_id("figure").text == "3"
     assert "leche stands for it there" in page.text
     assert "Purchase received" in page.text
     assert "recorded as leche" in page.text
