@@ -11,7 +11,7 @@ from tests.support.databases import Databases
 
 HISTORIES = 200
 TOGETHER = 10
-SAMPLED = 60
+SAMPLED = 20
 """How many of them `make test` plays; `make exhaustive` plays the others."""
 
 FIRST = [
