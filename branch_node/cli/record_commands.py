@@ -17,7 +17,10 @@ from shared.events import BY_HAND
 from shared.runtime.cli.arguments import figure, item_lines, one_of
 from shared.runtime.cli.output import AsJson, number, print_json, print_line, print_table
 from shared.runtime.cli.pending_commands import post_command, post_pending
-from shared.runtime.client import ServiceClient
+from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
+
+LOOKED_AT: Final = 20
+"""Of how many counted items the command looks whether they have stock under further codes."""
 
 ALIASES: Final = {
     "delivery": "PURCHASE_RECEIVED",
@@ -180,9 +183,21 @@ def count(
 
 
 def _stand_elsewhere(node: ServiceClient, counted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The stock of the items that have another figure than what their count left: under further codes."""
-    found = [(each, node.get(f"/v1/stock/{quote(each['item_id'], safe='')}")) for each in counted]
-    return [stock for each, stock in found if stock["on_hand"] != each["event"].get("on_hand_after")]
+    """The stock of the items that have another figure than what their count left: under further codes.
+
+    Of items whose count is their newest event, and of LOOKED_AT at most; of none where the node does not answer.
+    """
+    found = []
+    try:
+        for each in counted[:LOOKED_AT]:
+            item_id, event = each["item_id"], each["event"]
+            newest = node.get("/v1/events", item_id=item_id, newest=True, limit=1)["items"]
+            stock = node.get(f"/v1/stock/{quote(item_id, safe='')}")
+            if newest[0]["sequence"] == event["sequence"] and stock["on_hand"] != event.get("on_hand_after"):
+                found.append(stock)
+    except (RemoteProblem, Unreachable):
+        return []  # the count is recorded all the same
+    return found
 
 
 def _kind(text: str) -> str:

@@ -520,6 +520,9 @@ def test_a_count_goes_on_is_corrected_and_says_what_it_did_not_count(branch: Bra
         engine.dispose()
     said = " ".join(branch.run("count", "milk=3", "--area", "cellar", "--count-id", count_id).stdout.split())
     assert "milk has 10 on hand over all its codes" in said
+    branch.json("record", "sale", "milk", "1")
+    said = branch.run("count", "milk=3", "--area", "cellar", "--count-id", count_id).stdout
+    assert "over all its codes" not in said, "the same count again: other events came after it"
     explained = branch.run("explain", "milk").stdout
     assert "as leche" in explained
     assert "as milk" not in explained
