@@ -170,8 +170,7 @@ class VoidEvent(_Correction):
 def voided_together(connection: Connection, sequence: int, by: int) -> list[Sealed]:
     """The other events that the command of the void `by` voided, beside that of `sequence`."""
     (void,) = sealed_where(connection, LOG.event.c.sequence == by)
-    first = by - void.event.line + 1
-    voids = sealed_where(connection, LOG.event.c.sequence.between(first, first + void.event.lines - 1))
+    voids = sealed_where(connection, LOG.event.c.sequence.between(*command_span(void.event)))
     targets = {each.event.voided_sequence for each in voids if each.event.voided_sequence is not None} - {sequence}
     return sealed_where(connection, LOG.event.c.sequence.in_(targets)) if targets else []
 

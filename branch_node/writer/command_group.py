@@ -30,7 +30,7 @@ from branch_node.database.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_O
 from branch_node.database.stored_runs import start_run, store_run
 from branch_node.model import Command, Decision, Item, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
-from branch_node.writer.committed_state import CommittedState, mapped_codes
+from branch_node.writer.committed_state import CommittedState, codes_of_items, mapped_codes
 from branch_node.writer.pending_commit import Position
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append
@@ -310,7 +310,7 @@ class CommandGroup:
         committed.standings.update(self._standings)
         if self._items:
             committed.items = {**committed.items, **self._items}  # a new dict: other threads iterate the old one
-            committed.mapped = self._mapped()
+            committed.change_mapped(self._mapped())
 
     # The View of the commands
 
@@ -333,11 +333,8 @@ class CommandGroup:
         return self._items.get(item_id) or self._committed.items.get(item_id)
 
     def codes(self, item_id: str) -> list[str]:
-        if not self._committed.mapped and not self._items:
-            return [item_id]
-        mapped = self._mapped()
-        own = [] if item_id in mapped else [item_id]
-        return own + sorted(code for code, meant in mapped.items() if meant == item_id)
+        known = codes_of_items(self._mapped()) if self._items else self._committed.codes
+        return known.get(item_id, [item_id])
 
     def _mapped(self) -> dict[str, str]:
         kept = {code: meant for code, meant in self._committed.mapped.items() if code not in self._items}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, select
 
@@ -23,7 +23,12 @@ class CommittedState:
         # Few branches have any; the others are spared a query per group.
         self.keeps_answers = bool(kept_answers(connection, None))
         self.items: dict[str, Item] = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
-        self.mapped = mapped_codes(self.items.values())
+        self.change_mapped(mapped_codes(self.items.values()))
+
+    def change_mapped(self, mapped: dict[str, str]) -> None:
+        """`mapped`: the item of the group that each mapped code stands for."""
+        self.mapped = mapped
+        self.codes = codes_of_items(mapped)
 
     @property
     def position(self) -> Position:
@@ -34,3 +39,13 @@ class CommittedState:
 def mapped_codes(items: Iterable[Item]) -> dict[str, str]:
     """The item of the group that each mapped code stands for."""
     return {item.item_id: item.stands_for for item in items if item.stands_for is not None}
+
+
+def codes_of_items(mapped: Mapping[str, str]) -> dict[str, list[str]]:
+    """The codes of each item that a mapping concerns, its own first; none of a code that stands for another item."""
+    found: dict[str, list[str]] = {code: [] for code in mapped}
+    for meant in mapped.values():
+        found.setdefault(meant, [meant])
+    for code in sorted(mapped):
+        found[mapped[code]].append(code)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -81,23 +82,19 @@ def stock(
     with report(folder, database_url, known) as (connection, settled):
         if location is not None:
             check_locations(connection, [location])
-        found, opened = StockQuestion(wanted, over).answer(
+        ask = partial(
+            StockQuestion(wanted, over).answer,
             connection,
             location_ids=None if location is None else [location],
-            item_ids=None if item is None else [item],
             known_at=settled,
         )
+        found, opened = ask(item_ids=None if item is None else [item])
         stands_for: list[str] = []
         if item is not None and not found.rows:
             check_seen(connection, item)
             stands_for = read_codes(connection, [item], settled).items_of(item, location)
         if stands_for:
-            found, opened = StockQuestion(wanted, over).answer(
-                connection,
-                location_ids=None if location is None else [location],
-                item_ids=stands_for,
-                known_at=settled,
-            )
+            found, opened = ask(item_ids=stands_for)
             where = "" if location is None else f" at {location}"
             typer.echo(f"{item} stands for {' and '.join(stands_for)}{where}: that is shown.", err=True)
         rows, cut = found.rows, found.cut

@@ -271,8 +271,7 @@ class NodeClock:
         """A measurement moved on to now: the true time since then, beside the clock as it was settled meanwhile."""
         with self._lock:
             node_time = self._read()[0]
-            passed = int((self._last_monotonic - measured.monotonic) * SECOND)
-            return ClockMeasurement(measured.true_time + passed, node_time, self._last_monotonic)
+            return ClockMeasurement(self._true_time(measured), node_time, self._last_monotonic)
 
     def needs(self, measured: ClockMeasurement) -> bool:
         """Whether the clock is to be settled by a measurement: it is unconfirmed, wrong, or was not settled before."""
@@ -299,10 +298,13 @@ class NodeClock:
             return self._move(measured, self._read()[1])
 
     def _move(self, measured: ClockMeasurement, target: int) -> ClockMove:
-        true_time = measured.true_time + int((self._last_monotonic - measured.monotonic) * SECOND)
-        wall = self._base.now()
+        true_time, wall = self._true_time(measured), self._base.now()
         time_now = wall if abs(wall - true_time) <= self.TOLERANCE else true_time
         return ClockMove(time_now, time_now - target)
+
+    def _true_time(self, measured: ClockMeasurement) -> int:
+        """The measured true time, moved on to the last reading."""
+        return measured.true_time + int((self._last_monotonic - measured.monotonic) * SECOND)
 
     def _read(self) -> tuple[int, int]:
         """(now, the time being followed). Notices a jump of the wall clock. The caller holds the lock."""

@@ -98,6 +98,12 @@ def form_fields(form: Element) -> dict[str, str]:
     return sent
 
 
+def filled_form(page: Element, action: str, **changed: str) -> dict[str, str]:
+    """The fields of the page's form with this action, as a browser would send them with some of them changed."""
+    form = next(each for each in page.all("form") if each["action"] == action)
+    return {**form_fields(form), **changed}
+
+
 def faults(text: str) -> list[str]:
     """What keeps people, or the content security policy, from using a page; none in a good one."""
     page = parse(text)

@@ -27,7 +27,7 @@ from shared.runtime.clock import DAY, MINUTE, parse_rfc3339
 from shared.runtime.problems import Recorded
 from tests.support.computer import HOUR, YEAR, Computer, with_milk
 from tests.support.events import NOON
-from tests.support.html import Element, form_fields, parse
+from tests.support.html import Element, filled_form, parse
 
 TIMES = [moment_text(NOON + minute * MINUTE) for minute in range(3)]
 
@@ -314,8 +314,7 @@ def test_what_is_refused_does_not_hold_up_the_rest_of_the_page(
         with TestClient(computer.node.app) as browser:
 
             def send(page: Element, action: str, **changed: str) -> Response:
-                form = next(each for each in page.all("form") if each["action"] == action)
-                return browser.post(action, data={**form_fields(form), **changed})
+                return browser.post(action, data=filled_form(page, action, **changed))
 
             send(parse(browser.get("/").text), "/sign-in", key=computer.node.local_key)
             refused = send(parse(browser.get("/clock").text), "/clock/repair")

@@ -25,7 +25,7 @@ from shared.runtime.client import RemoteProblem
 from shared.runtime.clock import DAY, MINUTE
 from tests.support.computer import HOUR, YEAR, Computer, with_milk
 from tests.support.events import NOON
-from tests.support.html import Element, faults, form_fields, parse
+from tests.support.html import Element, faults, filled_form, parse
 
 
 @pytest.fixture
@@ -167,8 +167,7 @@ def test_the_page_confirms_and_repairs(computer: Computer) -> None:
                 return parse(answer.text)
 
             def send(page: Element, action: str, **changed: str) -> Element:
-                form = next(each for each in page.all("form") if each["action"] == action)
-                return look(browser.post(action, data={**form_fields(form), **changed}))
+                return look(browser.post(action, data=filled_form(page, action, **changed)))
 
             send(look(browser.get("/")), "/sign-in", key=computer.node.local_key)
             assert "The clock is in doubt." in look(browser.get("/record/deduction")).text

@@ -35,7 +35,7 @@ from shared.event_log import read_after
 from shared.runtime.http.auth import Role
 from shared.runtime.problems import DATABASE_UNAVAILABLE
 from tests.support.branch import PLACE, PutItems, read
-from tests.support.html import Element, faults, form_fields, parse, rows
+from tests.support.html import Element, faults, filled_form, form_fields, parse, rows
 from tests.support.statements import behind_every_statement
 from tests.support.waiting import wait_until
 
@@ -75,8 +75,7 @@ class Person:
     def send(self, action: str, **changed: str) -> Element:
         """Fill the form of the present page with this action, and send it."""
         page = parse(self.last.text)
-        form = next(each for each in page.all("form") if each["action"] == action)
-        self.last = self.client.post(action, data={**form_fields(form), **changed})
+        self.last = self.client.post(action, data=filled_form(page, action, **changed))
         return self.look()
 
     def sign_in(self, role: Role = Role.MANAGER) -> Element:
