@@ -10,8 +10,8 @@ import typer
 from branch_node.cli.event_tables import print_recorded
 from branch_node.cli.node_client import Directory, node_at
 from branch_node.database.queries import BY_SEQUENCE
+from branch_node.problems import UNKNOWN_EVENT
 from branch_node.settings import load
-from shared.runtime.cli.errors import CommandRefused
 from shared.runtime.cli.output import AsJson, number_of, print_json, print_line
 from shared.runtime.cli.pending_commands import post_command, post_pending
 from shared.runtime.client import ServiceClient
@@ -79,11 +79,11 @@ def _correct(directory: Any, event: str, what: str, body: dict[str, Any], key: s
 
 
 def _event_id(node: ServiceClient, event: str) -> str:
-    """The id of an event that was named by its id or its sequence. Raises CommandRefused."""
+    """The id of an event that was named by its id or its sequence. Raises 404 `unknown-event`."""
     if not (event.isascii() and event.isdigit() and len(event) < 16 and int(event) > 0):
         return event
     found = node.get("/v1/events", after=BY_SEQUENCE.write(int(event) - 1), limit=1)["items"]
     if not found or found[0]["sequence"] != int(event):
-        raise CommandRefused(f"there is no event {event} in this log", "'larder branch log' lists the events.")
+        raise UNKNOWN_EVENT(f"there is no event {event} in this log", sequence=int(event))
     event_id: str = found[0]["event_id"]
     return event_id

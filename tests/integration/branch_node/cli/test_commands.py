@@ -432,9 +432,13 @@ def test_a_command_given_until_it_is_answered_records_once(branch: Branch) -> No
 
 def test_with_json_a_refusal_is_its_problem_document(branch: Branch) -> None:
     branch.with_milk()
+    no_event: dict[str, object] = {"code": "unknown-event", "status": 404, "type": "/problems/unknown-event",
+                                   "detail": "there is no event 9999 in this log", "recorded": "no"}  # fmt: skip
     for arguments, code, expected in (
         (("record", "delivery", "milc", "1"), REFUSED, {"code": "unknown-item", "status": 422, "nearest": ["milk"]}),
         (("stock", "milc"), REFUSED, {"code": "item-not-found", "status": 404, "type": "/problems/item-not-found"}),
+        (("void", "9999", "--reason", "mistake"), REFUSED, no_event),
+        (("review", "9999", "--comment", "seen"), REFUSED, no_event),
         (("sync",), REFUSED, {"code": "refused", "title": "no head office is set"}),
         (("record", "theft", "milk", "1"), WRONG_USAGE, {"code": "wrong-usage"}),
         (("stocks",), WRONG_USAGE, {"code": "wrong-usage"}),
@@ -526,3 +530,17 @@ def test_a_count_goes_on_is_corrected_and_says_what_it_did_not_count(branch: Bra
     explained = branch.run("explain", "milk").stdout
     assert "as leche" in explained
     assert "as milk" not in explained
+
+
+def test_the_flags_of_a_count_are_shown(branch: Branch) -> None:
+    branch.with_milk()
+    branch.json("items", "add", "bread", "--name", "Bread", "--unit", "pc")
+    branch.json("record", "sale", "milk", "3")
+    # What was sold after the count is taken from it, so the book is below zero; bread was counted right.
+    counted = ("count", "milk=1", "bread=2", "--occurred-at", "2026-01-02T08:00:00Z", "--count-id", "c1")
+    shown = [line.strip() for line in branch.run(*counted).stdout.splitlines()]
+    assert "negative" in shown
+    assert [each["event"].get("flags", []) for each in branch.json(*counted)["items"]] == [[], ["negative"]]
+    assert "negative" not in branch.run("count", "milk=2").stdout
+    with branch.serve():
+        assert "negative" in branch.run(*counted).stdout, "the same answer from a node that serves"
