@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from branch_node.cli.node_client import Directory, node_at, zone_of
-from shared.runtime.cli.errors import REFUSED, CommandRefused
+from shared.runtime.cli.errors import REFUSED
 from shared.runtime.cli.output import (
     AsJson,
     local_time,
@@ -80,18 +80,13 @@ def confirm(directory: Directory = None, yes: Yes = False, as_json: AsJson = Fal
 def repair(directory: Directory = None, yes: Yes = False, as_json: AsJson = False) -> None:
     """List what a wrong clock dated, with the right moments; with --yes void it and record it again at these moments.
 
-    It may be cut off and run again: what was repaired is not listed any more.
+    It may be cut off and run again: what was repaired is not listed any more. Until the clock is confirmed the list is
+    not known to be whole, and nothing is repaired.
     """
     refused: list[dict[str, Any]] = []
     repaired = 0
     with node_at(directory) as node:
         confirmed = node.get("/v1/clock")["confirmed"]
-        if not confirmed and not yes:
-            raise CommandRefused(
-                "The clock is not confirmed: what was dated wrongly is known once it is.",
-                "Run: larder branch clock confirm",
-                code="clock-unconfirmed",
-            )
         found = list(read_items(node, "/v1/clock/repairs"))
         zone, more = zone_of(node), yes
         while more:
@@ -100,15 +95,21 @@ def repair(directory: Directory = None, yes: Yes = False, as_json: AsJson = Fals
             refused += answer["refused"]
             more = answer["more"]
     if as_json:
-        print_json({"items": found, "repaired": repaired, "refused": refused})
+        print_json({"confirmed": confirmed, "items": found, "repaired": repaired, "refused": refused})
     else:
-        _print_repairs(found, zone, repaired, refused, yes=yes)
+        _print_repairs(found, zone, repaired, refused, yes=yes, confirmed=confirmed)
     if refused:
         raise typer.Exit(REFUSED)
 
 
 def _print_repairs(
-    found: list[dict[str, Any]], zone: ZoneInfo, repaired: int, refused: list[dict[str, Any]], *, yes: bool
+    found: list[dict[str, Any]],
+    zone: ZoneInfo,
+    repaired: int,
+    refused: list[dict[str, Any]],
+    *,
+    yes: bool,
+    confirmed: bool,
 ) -> None:
     rows = [
         (
@@ -122,10 +123,14 @@ def _print_repairs(
         for each in found
     ]
     columns = ("sequence#", "type", "item", "was", "is", "")
-    print_table(f"Dated by a wrong clock ({zone.key})", columns, rows, empty="A wrong clock has dated nothing.")
+    nothing = "A wrong clock has dated nothing." if confirmed else ""
+    print_table(f"Dated by a wrong clock ({zone.key})", columns, rows, empty=nothing)
     for reason in dict.fromkeys(each["why_not"] for each in found if not each["repairable"]):
         print_line(escape(f"'stays': {reason}"))
-    if yes and found:
+    if not confirmed:
+        print_line("[bold red]The clock is not confirmed[/]: what was dated wrongly is known once it is.")
+        print_next("larder branch clock confirm")
+    elif yes and found:
         print_line(f"[green]{number_of(repaired, 'event')} voided and recorded again at the right moment.[/]")
     elif any(each["repairable"] for each in found):
         print_line("Nothing was changed. Run this again with --yes to void them and record them again.")

@@ -20,7 +20,6 @@ from branch_node.clock.clock_repair import redating_commands
 from branch_node.clock.misdated_events import MisdatedEvent, misdated_events
 from branch_node.database.verification import verify_projection
 from shared.event_record import moment_text
-from shared.runtime.cli.errors import CommandRefused
 from shared.runtime.client import RemoteProblem
 from shared.runtime.clock import DAY, MINUTE
 from tests.support.computer import HOUR, YEAR, Computer, with_milk
@@ -197,18 +196,23 @@ def test_the_command_line_lists_and_changes_nothing_without_yes(
             return json.loads(result.stdout)
 
         assert not run("show")["confirmed"]
-        refused = CliRunner().invoke(clock_commands.clock_app, ["repair"]).exception
-        assert isinstance(refused, CommandRefused)
-        assert (refused.code, refused.hint) == ("clock-unconfirmed", "Run: larder branch clock confirm")
+        assert run("repair") == {"confirmed": False, "items": [], "repaired": 0, "refused": []}
+        told = CliRunner().invoke(clock_commands.clock_app, ["repair"]).stdout
+        assert "The clock is not confirmed" in told
+        assert "larder branch clock confirm" in told
+        assert "dated nothing" not in told, "that is not known yet"
+        refused = CliRunner().invoke(clock_commands.clock_app, ["repair", "--yes"]).exception
+        assert isinstance(refused, RemoteProblem)
+        assert (refused.code, refused.status, str(refused.recorded)) == ("clock-unconfirmed", 409, "no")
         assert not run("confirm")["confirmed"]
         assert run("confirm", "--yes")["confirmed"]
         assert run("confirm", "--yes")["confirmed"]
         listed = run("repair")
         assert [set(each) >= {"event_id", "was", "is"} for each in listed["items"]] == [True]
-        assert listed["repaired"] == 0
+        assert (listed["confirmed"], listed["repaired"]) == (True, 0)
         assert run("repair") == listed
         assert run("repair", "--yes")["repaired"] == 1
-        assert run("repair", "--yes") == {"items": [], "repaired": 0, "refused": []}
+        assert run("repair", "--yes") == {"confirmed": True, "items": [], "repaired": 0, "refused": []}
         shown = CliRunner().invoke(clock_commands.clock_app, ["repair"])
         assert "A wrong clock has dated nothing." in shown.stdout
 
