@@ -50,7 +50,10 @@ class StockRecord(SparseRecord, kw_only=True):
 
 
 class ItemRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One item of the catalogue; `defined_here` where head office does not know it yet."""
+    """One item of the catalogue; `defined_here` where head office does not know it yet.
+
+    `stands_for`: head office mapped this code to that item; told in lists.
+    """
 
     item_id: str
     name: str
@@ -61,6 +64,7 @@ class ItemRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     defined_here: bool = False
     reorder_level: Number | None = None
     reorder_target: Number | None = None
+    stands_for: str | None = None
 
 
 T = TypeVar("T")

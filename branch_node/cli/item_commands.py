@@ -48,6 +48,7 @@ def _list(directory: Path | None, as_json: bool) -> None:
     rows = [
         (
             item["item_id"],
+            item.get("stands_for"),
             item["name"],
             item["unit"],
             item.get("category"),
@@ -57,7 +58,7 @@ def _list(directory: Path | None, as_json: bool) -> None:
         for item in found
     ]
     print_table(
-        "", ("item", "name~", "unit", "category~", "strict", "defined"), rows,
+        "", ("item", "stands for", "name~", "unit", "category~", "strict", "defined"), rows,
         empty="No items yet: they come from head office, or add one with 'larder branch items add'.",
     )  # fmt: skip
 

@@ -63,7 +63,8 @@ def _item(item_id: str, definition: Definition) -> Item:
 
 
 def item_record(item: Item) -> ItemRecord:
-    """The answered record of an item, without its reorder level."""
-    members = msgspec.structs.asdict(item)
-    del members["stands_for"]
-    return ItemRecord(**members)
+    """The answered record of a definition, without reorder level and without what its code stands for.
+
+    Head office says these, not the log, so that a repeated request could not be answered alike.
+    """
+    return ItemRecord(**msgspec.structs.asdict(msgspec.structs.replace(item, stands_for=None)))

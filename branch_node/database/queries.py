@@ -53,6 +53,7 @@ def _item(row: Any) -> ItemRecord:
         defined_here=bool(row.defined_here),
         reorder_level=None if row.level is None else quantity_json(row.level),
         reorder_target=None if row.target is None else quantity_json(row.target),
+        stands_for=row.stands_for,
     )
 
 

@@ -260,7 +260,8 @@ class _BranchPages:
         show = StockFilter(query["show"]) if query["show"] in set(StockFilter) else StockFilter.ALL
         with self._node.store.reading() as connection:
             stock = stock_figures.stock(connection, now=self.site.clock.now(), after=None, limit=MOST_ITEMS)
-            rows = stock_rows(search_items(query["q"], self._node.writer.items.values()), stock.items, show)
+            items = self._node.writer.items.values()
+            rows = stock_rows(search_items(query["q"], items), stock.items, show, items)
             return self._show(
                 request,
                 connection,

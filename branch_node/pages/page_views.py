@@ -121,7 +121,10 @@ def open_count_view(count: OpenCount, missing: Iterable[MissingArea], items: Map
 
 @dataclass(frozen=True)
 class StockLine:
-    """The listed stock of one item: quantities in thousandths, the time in microseconds UTC."""
+    """The listed stock of one item: quantities in thousandths, the time in microseconds UTC.
+
+    `also`: the codes that stand for it.
+    """
 
     item_id: str
     name: str
@@ -131,6 +134,7 @@ class StockLine:
     available: int
     counted_at: int | None
     flags: tuple[Flag, ...]
+    also: tuple[str, ...]
 
 
 class StockFilter(StrEnum):
@@ -142,13 +146,23 @@ class StockFilter(StrEnum):
     THERE = "there"
 
 
-def stock_rows(items: Sequence[Item], records: Iterable[StockRecord], show: StockFilter) -> list[StockLine]:
+def stock_rows(
+    items: Sequence[Item], records: Iterable[StockRecord], show: StockFilter, catalogue: Iterable[Item]
+) -> list[StockLine]:
     """The given items with their stock, zero where nothing was recorded, in the order given.
 
-    A code that stands for an item of the group has no line of its own: its figures are in that item's.
+    A code that stands for an item of the group has no line of its own: its figures are in that item's, which names it.
     """
     by_id = {record.item_id: record for record in records}
-    rows = [_stock_row(item, by_id.get(item.item_id)) for item in items if item.stands_for is None]
+    also: dict[str, list[str]] = {}
+    for item in catalogue:
+        if item.stands_for is not None:
+            also.setdefault(item.stands_for, []).append(item.item_id)
+    rows = [
+        _stock_row(item, by_id.get(item.item_id), tuple(sorted(also.get(item.item_id, ()))))
+        for item in items
+        if item.stands_for is None
+    ]
     return [row for row in rows if _wanted(row, show)]
 
 
@@ -160,9 +174,9 @@ def _wanted(row: StockLine, show: StockFilter) -> bool:
     return show is StockFilter.ALL or row.on_hand != 0
 
 
-def _stock_row(item: Item, record: StockRecord | None) -> StockLine:
+def _stock_row(item: Item, record: StockRecord | None, also: tuple[str, ...]) -> StockLine:
     if record is None:
-        return StockLine(item.item_id, item.name, item.unit, 0, 0, 0, None, ())
+        return StockLine(item.item_id, item.name, item.unit, 0, 0, 0, None, (), also)
     available = parse_quantity(record.available)
     low = record.reorder_level is not None and available <= parse_quantity(record.reorder_level)
     return StockLine(
@@ -174,6 +188,7 @@ def _stock_row(item: Item, record: StockRecord | None) -> StockLine:
         available=available,
         counted_at=None if record.counted_at is None else parse_rfc3339(record.counted_at)[0],
         flags=(*flag_words(record.flags), *([LOW] if low else [])),
+        also=also,
     )
 
 

@@ -25,6 +25,15 @@ def test_the_log_from_its_end_backwards(any_caller: Caller) -> None:
     assert [event["sequence"] for event in milk] == [6, 4, 2]
 
 
+def test_the_catalogue_says_what_a_code_stands_for(any_caller: Caller) -> None:
+    with any_caller.node.store.writing_engine().begin() as connection:
+        connection.execute(ITEM.update().where(ITEM.c.item_id == "beans").values(stands_for="milk"))
+    found = any_caller.get("/v1/items").json()["items"]
+    assert {each["item_id"]: each.get("stands_for") for each in found} == {
+        "beans": "milk", "cup": None, "gin": None, "milk": None,
+    }  # fmt: skip
+
+
 def test_the_events_of_an_item_are_those_of_all_its_codes(any_caller: Caller) -> None:
     for item in ("milk", "beans", "milk"):
         any_caller.post("/v1/events", {"type": "PURCHASE_RECEIVED", "item_id": item, "quantity": 1})

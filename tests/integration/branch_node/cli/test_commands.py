@@ -522,6 +522,15 @@ def test_a_count_goes_on_is_corrected_and_says_what_it_did_not_count(branch: Bra
         with engine.begin() as connection:
             connection.execute(update(ITEM).where(ITEM.c.item_id == "leche").values(stands_for="milk"))
         engine.dispose()
+    listed = branch.run("items").stdout.splitlines()
+    assert [line.split()[:4] for line in listed if line.split()[:1] in (["leche"], ["milk"])] == [
+        ["leche", "milk", "leche", "l"],
+        ["milk", "milk", "l", "here"],
+    ]
+    assert {each["item_id"]: each.get("stands_for") for each in branch.json("items")["items"]} == {
+        "leche": "milk",
+        "milk": None,
+    }
     said = " ".join(branch.run("count", "milk=3", "--area", "cellar", "--count-id", count_id).stdout.split())
     assert "milk has 10 on hand over all its codes" in said
     branch.json("record", "sale", "milk", "1")

@@ -518,6 +518,9 @@ def test_stock_is_found_by_name_and_by_what_wants_a_look(person: Person) -> None
     local = Item(item_id="leche", name="Leche", unit="l", stands_for="milk")
     person.node.writer.submit(PutItems((local,))).result(20)
     assert len(rows(person.open("/stock").first("table"))) == len(ITEMS), "its figures are in those of milk"
+    assert [row[0] for row in rows(person.open("/stock?q=dairy").first("table"))] == ["Whole milkmilkalso leche"]
+    options = {each["value"]: each.text for each in person.open("/record/count").all("option")}
+    assert options["leche"] == "Leche (l), stands for milk"
 
 
 def test_the_log_goes_back_page_by_page(person: Person) -> None:
