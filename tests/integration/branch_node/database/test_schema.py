@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from branch_node.database.schema import VERSION_TABLE, metadata
 from branch_node.database.store import MIGRATIONS, LocationDiffers, Store
@@ -88,20 +89,24 @@ def test_setting_up_again_changes_nothing(any_store: Store, tmp_path: Path) -> N
         any_store.set_up(other)
 
 
-def test_the_runs_of_the_clock_from_before_they_were_numbered_are_kept(
-    any_store: Store, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    url = f"sqlite:///{tmp_path / 'older.db'}"
-    if not any_store.on_sqlite:
-        url = request.getfixturevalue("postgres_url_factory")()
+@contextmanager
+def database_at(url: str, revision: str) -> Iterator[Connection]:
+    """A transaction on the empty database at `url`, brought to a revision."""
     engine = create_engine(url)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         config.attributes.update(connection=connection, version_table=VERSION_TABLE)
-        command.upgrade(config, "0006")
+        command.upgrade(config, revision)
+        yield connection
+    engine.dispose()
+
+
+def test_the_runs_of_the_clock_from_before_they_were_numbered_are_kept(any_url: str) -> None:
+    with database_at(any_url, "0006") as connection:
         connection.execute(text("INSERT INTO clock_run VALUES (3, 1700000000000000, 'jump', 0)"))
         connection.execute(text("INSERT INTO clock_run VALUES (9, 1800000000000000, 'settlement', -5)"))
+    engine = create_engine(any_url)
     migrate(engine, MIGRATIONS, VERSION_TABLE)
     with engine.begin() as connection:
         assert read_runs(connection, 0) == [
@@ -110,4 +115,16 @@ def test_the_runs_of_the_clock_from_before_they_were_numbered_are_kept(
         ]
         store_run(connection, ClockRun(first_sequence=9, started_at=1_900_000_000_000_000, kind=RunKind.START))
         assert [run.kind for run in read_runs(connection, 3)] == [RunKind.SETTLEMENT, RunKind.START]
+    engine.dispose()
+
+
+def test_levels_that_head_office_had_removed_go_away_and_the_others_stay(any_url: str) -> None:
+    with database_at(any_url, "0008") as connection:
+        for level in ("('gone', 0, 0)", "('milk', 2000, 12000)", "('none-kept', 0, 500)"):
+            connection.execute(text(f"INSERT INTO reorder_level VALUES {level}"))
+    engine = create_engine(any_url)
+    migrate(engine, MIGRATIONS, VERSION_TABLE)
+    with engine.begin() as connection:
+        kept = connection.execute(text("SELECT item_id, level, target FROM reorder_level ORDER BY item_id")).all()
+    assert [tuple(each) for each in kept] == [("milk", 2_000, 12_000), ("none-kept", 0, 500)]
     engine.dispose()
