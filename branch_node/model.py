@@ -227,6 +227,10 @@ class Command:
         equal request; None: it does. A caller's key stands for its request for ever."""
         return None
 
+    def stands_at(self, first: Event, view: View) -> Sequence[int]:  # noqa: ARG002
+        """The events that answer an equal request in place of what its key recorded, `first` and on; none: that."""
+        return ()
+
     @property
     def reused_hint(self) -> str | None:
         """What to do where the key recorded other content; None: what the problem `key-reused` says of itself."""

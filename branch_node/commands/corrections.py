@@ -58,15 +58,32 @@ def void_event(view: View, target: Event, *, actor: str, source: str, reason: st
     )
 
 
-def taken_back(view: View, sequences: Sequence[int]) -> bool:
-    """Whether one of these events was voided and does not count at another moment since."""
+def standing_now(view: View, sequences: Sequence[int]) -> list[int] | None:
+    """The events by which these count now: themselves, or those that a repair of the clock recorded in their place.
+
+    None where one was voided and counts at no other moment since.
+    """
+    standing: list[int] = []
     while sequences:
-        voids = view.events_at(sorted(view.voided_by(sequences).values()))
+        by = view.voided_by(sequences)
+        standing += [sequence for sequence in sequences if sequence not in by]
+        voids = view.events_at(sorted(by.values()))
         if any(void.source != REDATED for void in voids):
-            return True
+            return None
         # A repair of the clock has a line for each void, then one for each event recorded again.
         sequences = [void.sequence + void.lines // 2 for void in voids]
-    return False
+    return sorted(standing)
+
+
+def decided_at(connection: Connection, sequence: int, line: int, lines: int) -> int:
+    """The first sequence of the command that recorded an event, of one that was dated anew: at the wrong moment."""
+    while line > 1:
+        (earlier,) = sealed_where(connection, LOG.event.c.sequence == sequence - lines // 2)
+        if earlier.event.source != REDATED or earlier.event.voided_sequence is None:
+            break
+        (before,) = sealed_where(connection, LOG.event.c.sequence == earlier.event.voided_sequence)
+        sequence, line, lines = before.event.sequence, before.event.line, before.event.lines
+    return sequence - line + 1
 
 
 def still_standing(connection: Connection, event: Event, *, known_through: int | None = None) -> list[Sealed]:

@@ -7,13 +7,14 @@ is posted, a further area of it under the same count is refused, as its event wo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection
 
-from branch_node.commands.corrections import command_span, taken_back
+from branch_node.commands.corrections import command_span, decided_at, standing_now
 from branch_node.commands.count_areas import (
     AreaCounted,
     AreaRecord,
@@ -111,10 +112,17 @@ class RecordCount(KeyedCommand):
 
     def key_after(self, first: Event, view: View) -> str | None:
         """Without a caller's key: another key where an event that this request recorded was voided since."""
-        start, end = command_span(first)
-        if not self._derived or not taken_back(view, range(start, end + 1)):
+        if not self._derived or self._standing_now(first, view) is not None:
             return None
         return f"{self._keyless}{sha256(f'{self.digest}:{first.sequence}'.encode()).hexdigest()[:32]}"
+
+    def stands_at(self, first: Event, view: View) -> Sequence[int]:
+        """Without a caller's key an equal request is answered by what stands now, dated right where it was not."""
+        return (self._derived and self._standing_now(first, view)) or ()
+
+    def _standing_now(self, first: Event, view: View) -> list[int] | None:
+        start, end = command_span(first)
+        return standing_now(view, range(start, end + 1))
 
     def decide(self, view: View) -> Decision:
         content = self.content
@@ -206,7 +214,8 @@ class RecordCount(KeyedCommand):
         """The answer without what moved since the counter saw the figure, which `add_movements` adds."""
         return CountAnswer(
             count_id=self.content.count_id,
-            items=[_counted(each, recorded) for each in recorded.sealed],
+            # What was dated anew may stand in another order than it was recorded in.
+            items=sorted((_counted(each, recorded) for each in recorded.sealed), key=lambda each: each.item_id),
             missing=_missing(recorded),
         )
 
@@ -234,7 +243,8 @@ def _missing(recorded: RecordedCommand) -> list[MissingArea]:
     }
     if all("" in given for given in areas.values()):
         return []
-    return missing_areas(recorded.look(), areas, recorded.sealed[0].event.sequence)
+    connection, first = recorded.look(), recorded.sealed[0].event
+    return missing_areas(connection, areas, decided_at(connection, first.sequence, first.line, first.lines))
 
 
 def _counted(sealed: Sealed, recorded: RecordedCommand) -> CountedItem:
@@ -262,7 +272,7 @@ def add_movements(connection: Connection, answer: CountAnswer, content: CountCon
     if not answer.items:
         return
     first = answer.items[0].event
-    before = first.sequence - first.line + 1
+    before = decided_at(connection, first.sequence, first.line, first.lines)
     seen = {line.item_id: line.seen_at for line in content.lines}
     last_before: dict[int, int] = {}
     for item in answer.items:

@@ -111,7 +111,7 @@ class CommandGroup:
                     sequence=sequence,
                 )
             if (after := command.key_after(first.event, self)) is None:
-                return command.answer(self._recorded(first))
+                return command.answer(self._recorded(first, command.stands_at(first.event, self)))
             key, self._first = after, first_by_key(self._connection, [after]) | self._first
         if command.key is not None and (kept := self._kept.get(command.key)) is not None:
             if kept[0] != command.digest:
@@ -222,18 +222,20 @@ class CommandGroup:
         (first,) = sealed_where(self._connection, LOG.event.c.sequence == sequence)
         return self._recorded(first)
 
-    def _recorded(self, first: Sealed) -> RecordedCommand:
+    def _recorded(self, first: Sealed, instead: Sequence[int] = ()) -> RecordedCommand:
         # The past standing is folded from the log alone, so that every repetition has the same answer.
-        sealed, last = [first], _last_sequence(first)
-        if last > first.event.sequence:
+        sealed, sequence, start, last = [first], LOG.event.c.sequence, first.event.sequence, _last_sequence(first)
+        if last > start or instead:
             self._flush_events()
-            sealed = sealed_where(self._connection, LOG.event.c.sequence.between(first.event.sequence, last))
-        items = {each.event.item_id for each in sealed if each.event.item_id is not None}
-        then = {item_id: self._standing_after(item_id, last, sealed[-1].event.recorded_at) for item_id in items}
+            wanted = sequence.in_(instead) if instead else sequence.between(start, last)
+            sealed = sealed_where(self._connection, wanted)
+        items = {each.event.item_id: each for each in sealed if each.event.item_id is not None}
+        then = {item_id: self._standing_after(item_id, each) for item_id, each in items.items()}
         return RecordedCommand(sealed, then, True, self._flushed_connection)
 
-    def _standing_after(self, item_id: str, sequence: int, recorded_at: int) -> Standing:
-        """The standing of an item right after an event, reservations expired at that moment not counted."""
+    def _standing_after(self, item_id: str, sealed: Sealed) -> Standing:
+        """The standing of an item right after an event's command, reservations expired at that moment not counted."""
+        sequence, recorded_at = _last_sequence(sealed), sealed.event.recorded_at
         if (
             self._past_standings is not None
             and (standing := self._past_standings.standing(item_id, sequence)) is not None
@@ -392,6 +394,6 @@ class CommandGroup:
         return self._orders[order_id, source]
 
 
-def _last_sequence(first: Sealed) -> int:
-    """The sequence of a command's last event."""
-    return first.event.sequence + first.event.lines - 1
+def _last_sequence(sealed: Sealed) -> int:
+    """The sequence of the last event of an event's command."""
+    return sealed.event.sequence + sealed.event.lines - sealed.event.line

@@ -8,9 +8,10 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from branch_node.clock.clock_repair import RedateEvents, Redating
 from branch_node.commands.count_areas import MOST_COUNTS, open_counts
 from branch_node.commands.count_inputs import CountInput, count_of
 from branch_node.commands.counts import RecordCount
@@ -18,6 +19,7 @@ from branch_node.database.queries import EventsWanted
 from branch_node.database.queries import events as event_list
 from shared.events import CountedArea, Event
 from shared.messages import OpenArea
+from shared.runtime.clock import DAY
 from shared.runtime.problems import Problem
 from tests.support.branch import Branch, read
 from tests.support.events import MINUTE, NOON
@@ -242,6 +244,83 @@ def test_requests_without_keys_record_what_those_with_keys_do(any_branch: Branch
                 any_branch.count(count_id, lines, key=key, open=open_)
     recorded, wanted = ([(each.item_id, each.counted) for each in log(count_id)] for count_id in (keyless, keyed))
     assert recorded == wanted
+
+
+class _KeylessCount:
+    """One count of two items, sent without a key, and what of it should stand: its figure and its events."""
+
+    def __init__(self, branch: Branch) -> None:
+        self.branch = branch
+        self.count_id = f"c-{uuid4()}"
+        self.figure = 0
+        self.stands: list[Event] = []
+
+    def step(self, step: int | str) -> None:
+        before = len(self.branch.events())
+        if isinstance(step, int):
+            self._send(step)
+        elif self.stands and step == "void":
+            self.branch.void(self.stands[1].event_id, whole=True)
+            self.stands = []
+        elif self.stands:
+            content = Redating(sequences=tuple(each.sequence for each in self.stands), correction=-MINUTE)
+            self.branch.run(RedateEvents(self.stands[0], content, actor="manager-1"))
+            self.stands = self.branch.events()[before + 2 :]
+            assert len(self.stands) == 2
+
+    def _send(self, figure: int) -> None:
+        """As a recorded count answers: by what stands now, and refused where something else does."""
+        before = len(self.branch.events())
+        lines = [{"item_id": "cup", "counted": 1}, {"item_id": "milk", "counted": figure}]
+        if self.stands and self.figure != figure:
+            with pytest.raises(Problem) as caught:
+                self.branch.count(self.count_id, lines)
+            assert caught.value.code == "count-posted"
+            assert caught.value.extras["sequence"] in {each.sequence for each in self.stands}
+            return
+        answer = self.branch.count(self.count_id, lines)
+        recorded = self.branch.events()[before:]
+        assert len(recorded) == (0 if self.stands else 2)
+        self.figure, self.stands = figure, self.stands or recorded
+        assert [each.event.event_id for each in answer.items] == [each.event_id for each in self.stands]
+        assert [number(each.counted) for each in answer.items] == [1, figure]
+        assert [number(each.event.on_hand_after) for each in answer.items] == [1, figure]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.sampled_from([4, 5, "void", "repair"]), min_size=2, max_size=9))
+@example(steps=[4, "repair", 4, 5, "repair", 4, "void", 4])
+def test_a_count_without_a_key_is_answered_by_what_stands_now(any_branch: Branch, steps: list[int | str]) -> None:
+    any_branch.clock.advance(DAY)  # behind the counts of the examples before
+    count = _KeylessCount(any_branch)
+    for step in steps:
+        count.step(step)
+
+
+def test_a_count_dated_anew_says_what_its_counter_was_told_and_its_key_says_it_for_ever(any_branch: Branch) -> None:
+    any_branch.event("PURCHASE_RECEIVED", "milk", 10)
+    any_branch.clock.advance(MINUTE)
+    any_branch.event("ORDER_DEDUCTION", "milk", 2)
+    any_branch.count("c0", [{"item_id": "cup", "area": "bar", "counted": 1}])
+    any_branch.clock.advance(MINUTE)
+    lines = [
+        {"item_id": "milk", "counted": 7, "seen_at": "2026-01-01T12:00:30Z"},
+        {"item_id": "cup", "area": "cellar", "counted": 1},
+    ]
+    first = any_branch.count("c1", lines)
+    keyed = any_branch.count("c2", lines, key="k")
+    assert (number(first.items[1].moved_quantity), len(first.missing)) == (-2, 1)
+    for count_id in ("c1", "c2"):
+        posted = [each for each in any_branch.events() if each.reference and each.reference.id == count_id]
+        content = Redating(sequences=tuple(each.sequence for each in posted), correction=-5 * DAY)
+        any_branch.run(RedateEvents(posted[0], content, actor="manager-1"))
+    again = any_branch.count("c1", lines)
+    assert [each.event.occurred_at for each in again.items] != [each.event.occurred_at for each in first.items]
+    assert [(each.moved_quantity, each.moved) for each in again.items] == [
+        (each.moved_quantity, each.moved) for each in first.items
+    ]
+    assert again.missing == first.missing
+    assert any_branch.count("c2", lines, key="k") == keyed
 
 
 def test_a_figure_seen_ahead_of_our_clock(any_branch: Branch) -> None:
