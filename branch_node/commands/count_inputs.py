@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 import msgspec
 
@@ -21,6 +22,7 @@ from branch_node.commands.input_fields import (
 )
 from shared.checked_fields import CheckedCode, CheckedId, Note, quantity_rule
 from shared.events import MAX_LINES
+from shared.runtime.http.body_faults import Fault
 from shared.runtime.problems import invalid_request
 
 
@@ -49,6 +51,10 @@ class CountInput(StrictInput, kw_only=True):
     reason: CheckedCode | None = None
     source: Source | None = None
     actor: Person | None = None
+
+    @staticmethod
+    def faults_between(given: Mapping[str, Any]) -> Iterator[Fault]:
+        yield from _twice(given.get("lines", ()))
 
 
 class CountLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,11 +90,8 @@ def count_of(body: CountInput) -> CountContent:
     """The content of a count. Raises Problem, also where it has an area of an item twice."""
     codes(count_id=body.count_id, actor=body.actor, reason=body.reason)
     lines = tuple(_count_line(line, f"lines[{place}].") for place, line in enumerate(body.lines))
-    seen: set[tuple[str, str]] = set()
-    for place, line in enumerate(lines):
-        if (line.item_id, line.area) in seen:
-            invalid_request(f"lines[{place}]", f"{line.item_id} stands twice in the count; name its areas apart")
-        seen.add((line.item_id, line.area))
+    for fault in _twice(body.lines):
+        invalid_request(fault["field"], fault["message"])
     return CountContent(
         count_id=body.count_id,
         lines=lines,
@@ -97,6 +100,16 @@ def count_of(body: CountInput) -> CountContent:
         source=body.source or DEFAULT_SOURCE,
         person=body.actor,
     )
+
+
+def _twice(lines: Sequence[CountLineInput]) -> Iterator[Fault]:
+    """The faults of lines whose item and area an earlier one has."""
+    seen: set[tuple[str, str]] = set()
+    for place, line in enumerate(lines):
+        if (line.item_id, line.area or "") in seen:
+            message = f"{line.item_id} stands twice in the count; name its areas apart"
+            yield {"field": f"lines[{place}]", "message": message}
+        seen.add((line.item_id, line.area or ""))
 
 
 def _count_line(body: CountLineInput, path: str) -> CountLine:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -267,6 +267,16 @@ def kind_of_status(status: int) -> ProblemKind:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return BAD_REQUEST if status < 500 else INTERNAL_ERROR
+
+
+MOST_NAMED = 50
+"""How many faults a problem names in `errors`."""
+
+
+def named_faults(errors: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The members of a problem that name these faults: the first MOST_NAMED, and how many more there are."""
+    omitted = len(errors) - MOST_NAMED
+    return {"errors": list(errors[:MOST_NAMED])} | ({"errors_omitted": omitted} if omitted > 0 else {})
 
 
 def invalid_request(field: str, message: str) -> NoReturn:

@@ -124,7 +124,7 @@ def _of_problem(error: Problem | RemoteProblem, hints: Mapping[str, str]) -> Err
         recorded, hint = "unknown", f"It is not known whether this was recorded. {GIVE_AGAIN}"
     members = dict(error.extras)
     about: dict[str, object] = {"type": f"/problems/{error.code}", "status": error.status}
-    about |= {name: members.pop(name) for name in ("errors", "incident") if name in members}
+    about |= {name: members.pop(name) for name in ("errors", "errors_omitted", "incident") if name in members}
     if recorded is not None:
         about["recorded"] = recorded
     # A period whose end is a date and its beginning a moment is compared where the location's zone is known.
@@ -186,7 +186,9 @@ def _further_faults(report: ErrorReport) -> list[str]:
     errors = report.about.get("errors")
     if not isinstance(errors, list) or len(errors) < 2:
         return []
-    return [f"{each['field']}: {each['message']}" for each in errors if isinstance(each, dict) and "field" in each]
+    said = [f"{each['field']}: {each['message']}" for each in errors if isinstance(each, dict) and "field" in each]
+    omitted = report.about.get("errors_omitted")
+    return [*said, f"and {omitted} more"] if omitted else said
 
 
 def _text(value: object) -> str:

@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.runtime.database.engine import translate_driver_errors
+from shared.runtime.http.body_faults import MOST_COUNTED
 from shared.runtime.http.docs_page import add_docs, problem_page, wants_html
 from shared.runtime.http.json_schemas import answer_schema_of, body_schema_of
 from shared.runtime.http.middleware import BodyBudget, ServiceMiddleware
@@ -32,11 +33,13 @@ from shared.runtime.http.strict_json import parse_json
 from shared.runtime.problems import (
     INVALID_REQUEST,
     MALFORMED_JSON,
+    MOST_NAMED,
     PROBLEM_MEDIA_TYPE,
     Problem,
     ProblemCatalogue,
     Recorded,
     kind_of_status,
+    named_faults,
     problem_response,
 )
 from shared.runtime.telemetry import Telemetry
@@ -152,10 +155,10 @@ async def _check_query(request: Request) -> None:
     known = set(_query_names(route.dependant))
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
-        names = [name[:100].encode("utf-8", "replace").decode() for name in unknown[:50]]
+        names = [name[:100].encode("utf-8", "replace").decode() for name in unknown]
         which = f"known are {', '.join(sorted(known))}" if known else "it takes none"
         errors = [{"field": f"query.{name}", "message": "unknown query parameter"} for name in names]
-        raise INVALID_REQUEST(f"there is no query parameter {names[0]!r} here: {which}", errors=errors)
+        raise INVALID_REQUEST(f"there is no query parameter {names[0]!r} here: {which}", **named_faults(errors))
 
 
 def _query_names(dependant: Dependant) -> Iterator[str]:
@@ -207,8 +210,9 @@ def _validation_problem(error: RequestValidationError) -> Problem:
     if any(each["type"] == "json_invalid" for each in found):
         return MALFORMED_JSON("the body is not JSON")
     # Place and message only: the input itself may be NaN, half a surrogate pair, a secret, or a megabyte.
-    errors = [_fault(each) for each in found[:50]]
-    return INVALID_REQUEST("; ".join(f"{each['field']}: {each['message']}" for each in errors[:5]), errors=errors)
+    errors = [_fault(each) for each in found]
+    said = "; ".join(f"{each['field']}: {each['message']}" for each in errors[:5])
+    return INVALID_REQUEST(said, **named_faults(errors))
 
 
 def _fault(found: Any) -> dict[str, Any]:
@@ -283,6 +287,23 @@ _PROBLEM_SCHEMA: dict[str, Any] = {
         "code": {"type": "string", "description": "Stable; for programs"},
         "detail": {"type": "string", "description": "What is wrong with this request"},
         "hint": {"type": "string", "description": "What to do"},
+        "errors": {
+            "type": "array",
+            "description": f"The faults of the request, the first {MOST_NAMED} of them",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {
+                    "field": {"type": "string", "description": "Where, as `lines[0].item_id`; `body` is the whole"},
+                    "message": {"type": "string"},
+                    "allowed": {"type": "array", "description": "The values of a closed list"},
+                },
+            },
+        },
+        "errors_omitted": {
+            "type": "integer",
+            "description": f"How many further faults `errors` leaves out; counting stops at {MOST_COUNTED}",
+        },
         "recorded": {
             "type": "string",
             "enum": list(Recorded),

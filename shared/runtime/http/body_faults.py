@@ -17,9 +17,10 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, Union, g
 
 import msgspec
 
-from shared.runtime.problems import Problem
+from shared.runtime.problems import Problem, named_faults
 
-MOST_FAULTS: Final = 50
+MOST_COUNTED: Final = 10_000
+"""How many faults of a body are looked for, of which a problem names the first: more than one of honest size has."""
 _PATH: Final = re.compile(r"(?P<what>.*?) - at `\$(?P<path>.*)`", re.DOTALL)
 
 
@@ -53,11 +54,11 @@ class _Member(NamedTuple):
 
 
 def body_faults(raw: bytes, target: Any) -> list[Fault]:
-    """The faults of a body that `target` refuses, at most MOST_FAULTS, in the order of its fields.
+    """The faults of a body that `target` refuses, at most MOST_COUNTED, in the order of its fields.
 
     Each has `field` (`lines[0].item_id`), `message`, and `allowed` where the value is not of a closed list.
     """
-    return list(islice(_faults(msgspec.Raw(raw), _shape(target), ""), MOST_FAULTS))
+    return list(islice(_faults(msgspec.Raw(raw), _shape(target), ""), MOST_COUNTED))
 
 
 def naming_every_fault(read: Callable[..., C], *given: Any) -> C:
@@ -72,7 +73,7 @@ def naming_every_fault(read: Callable[..., C], *given: Any) -> C:
         if first:
             body = given[-1]
             errors = other_faults(first[0], body_faults(msgspec.json.encode(body), type(body)))
-            problem.extras["errors"] = errors
+            problem.extras |= named_faults(errors)
             problem.detail += and_more(errors)
         raise
 

@@ -28,7 +28,7 @@ import msgspec
 from msgspec import inspect
 
 from shared.runtime.http.body_faults import Fault, and_more, body_faults, other_faults
-from shared.runtime.problems import BODY_TOO_LARGE, INVALID_REQUEST, MALFORMED_JSON, Problem
+from shared.runtime.problems import BODY_TOO_LARGE, INVALID_REQUEST, MALFORMED_JSON, Problem, named_faults
 
 MAX_DEPTH: Final = 32
 MAX_NUMBER_LENGTH: Final = 40
@@ -133,7 +133,7 @@ def _invalid(errors: list[Fault]) -> Problem:
     said = f"{errors[0]['field']}: {errors[0]['message']}"
     if "allowed" in errors[0]:
         said += f"; allowed are {', '.join(map(str, errors[0]['allowed']))}"
-    return INVALID_REQUEST(said + and_more(errors), errors=errors)
+    return INVALID_REQUEST(said + and_more(errors), **named_faults(errors))
 
 
 _ENCODE: Final = msgspec.json.Encoder().encode

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from branch_node.api.hot_route_middleware import HotRouteMiddleware
 from shared.events import BY_HAND
+from shared.runtime.http.body_faults import MOST_COUNTED
 from tests.support.branch_api import Caller
 from tests.unit.shared.runtime.http.faulty_bodies import Place, spoilt
 
@@ -171,3 +172,37 @@ def test_the_allowed_types_are_those_that_the_route_takes(caller: Caller, kind: 
     assert set(allowed) == set(BY_HAND)
     schema = caller.get("/openapi.json").json()["paths"]["/v1/events"]["post"]["requestBody"]
     assert schema["content"]["application/json"]["schema"]["properties"]["type"]["enum"] == allowed
+
+
+def test_a_problem_says_how_many_faults_it_leaves_out(caller: Caller) -> None:
+    wrong = {"item_id": " milk", "quantity": "x"}
+    for path, body in (
+        ("/v1/orders", {"order_id": "1", "lines": [wrong] * 100}),
+        ("/v1/orders", {"order_id": "1", "lines": [wrong | {"quantity": -3}] * 100}),
+        ("/v1/counts", {"count_id": "1", "lines": [{"item_id": " milk", "counted": -1}] * 100}),
+    ):
+        problem = caller.post(path, body).json()
+        assert (len(problem["errors"]), problem["errors_omitted"]) == (50, 150), path
+        assert "199 more" in problem["detail"]
+    few = caller.post("/v1/orders", {"order_id": "1", "lines": [wrong] * 25}).json()
+    assert (len(few["errors"]), "errors_omitted" in few) == (50, False)
+    unknown = {f"p{number}": "1" for number in range(60)}
+    problem = caller.get("/v1/items", **unknown).json()
+    assert (len(problem["errors"]), problem["errors_omitted"]) == (50, 10)
+    properties = caller.get("/openapi.json").json()["components"]["schemas"]["Problem"]["properties"]
+    assert {"errors", "errors_omitted"} <= properties.keys()
+
+
+def test_the_faults_of_an_enormous_body_are_counted_to_a_bound(caller: Caller) -> None:
+    problem = caller.post("/v1/orders", {"order_id": "1", "lines": [0] * 30_000}).json()
+    assert (len(problem["errors"]), problem["errors_omitted"]) == (50, MOST_COUNTED - 50)
+
+
+def test_every_line_of_a_count_that_stands_twice_is_named_with_the_other_faults(caller: Caller) -> None:
+    line = {"item_id": "milk", "area": "bar", "counted": 1}
+    body = {"count_id": "1", "lines": [line, line | {"area": "cellar"}, line, {"item_id": "cup", "counted": 1}, line]}
+    twice = {"lines[2]", "lines[4]"}
+    assert errors_of(caller.post("/v1/counts", body), "invalid-request").keys() == twice
+    answer = caller.post("/v1/counts", body | {"reason": " x"})
+    assert errors_of(answer, "invalid-request").keys() == twice | {"reason"}
+    assert "2 more" in answer.json()["detail"]

@@ -11,7 +11,7 @@ from shared.runtime.cli.service_app import service_app
 from shared.runtime.client import RemoteProblem, Unreachable
 from shared.runtime.database.migrations import DatabaseVersionError
 from shared.runtime.postgres.binaries import PostgresError
-from shared.runtime.problems import CONFLICT
+from shared.runtime.problems import CONFLICT, INVALID_REQUEST, named_faults
 from shared.runtime.settings import SettingsError
 
 
@@ -27,6 +27,11 @@ ERRORS: dict[str, tuple[Exception, int, list[str]]] = {
         CONFLICT("twice", hint="Look first.", nearest=["a", "b"], none=[], nothing=None),
         1,
         ["twice", "code: conflict", "nearest: a, b", "Look first."],
+    ),
+    "faults": (
+        INVALID_REQUEST("a: no (and 52 more, see 'errors')", **named_faults([{"field": "a", "message": "no"}] * 53)),
+        1,
+        ["a: no (and 52 more", "  and 3 more", "code: invalid-request"],
     ),
     "remote": (REMOTE, 1, ["No such item: no milc", "code: unknown-item", "left: 2", "Try milk."]),
     "refused": (
