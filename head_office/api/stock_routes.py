@@ -25,6 +25,7 @@ from head_office.api.dependencies import (
     out_of_range,
     scoped,
 )
+from head_office.catalogue.item_codes import items_meant
 from head_office.catalogue.locations import check_locations
 from head_office.database.receipts import ReceiptPlace, receipts
 from head_office.database.schema import now
@@ -111,10 +112,11 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
         place = STOCK_CURSOR.read(after)
         wanted = StockQuestion(asked("as_of", as_of), period(begin, end, as_of=as_of))
         with office.reporting(moment("known_at", known_at)) as (connection, settled):
+            places = locations_of(connection, principal, location_id)
             report, opened = wanted.answer(
                 connection,
-                location_ids=locations_of(connection, principal, location_id),
-                item_ids=None if item_id is None else [item_id],
+                location_ids=places,
+                item_ids=None if item_id is None else items_meant(connection, item_id, places, settled),
                 known_at=settled,
                 after=place,
                 limit=limit,
@@ -143,15 +145,19 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
     ) -> Response:
         wanted = StockQuestion(asked("as_of", as_of), period(begin, end, as_of=as_of))
         with office.reporting(moment("known_at", known_at)) as (connection, settled):
+            places = locations_of(connection, principal, None)
             report, opened = wanted.answer(
                 connection,
-                location_ids=locations_of(connection, principal, None),
-                item_ids=[item_id],
+                location_ids=places,
+                item_ids=items_meant(connection, item_id, places, settled),
                 known_at=settled,
             )
             items = _with_freshness(connection, report, opened)
         if not items:
             raise NOTHING_KNOWN(f"no stock of {item_id} is known", item_id=item_id)
+        # Asked for by another code, the answer names the item; a code may be an item here and stand for one there.
+        named = {row.item_id for row in report.rows}
+        item_id = item_id if len(named) > 1 else named.pop()
         sums = [total_out(each) for each in totals(report.rows)]
         return json_response(
             ItemStockReport(item_id=item_id, totals=sums, items=items, **report_header(report.cut, *wanted))
@@ -207,9 +213,10 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
     @app.get(
         "/v1/events",
         tags=["stock"],
-        summary="Events of the group, whole, in the order of receipt; `item_id` is the code as recorded",
-        description="`next` is always given: a page shorter than `limit` is the last for now, and new events come "
-        "after its `next`. Who follows it gets every event once. Only the end of a list with `newest_first` has none.",
+        summary="Events of the group, whole, in the order of receipt",
+        description="With `item_id`, any code of an item: the events of all its codes, each with its code as recorded. "
+        "`next` is always given: a page shorter than `limit` is the last for now, and new events come after its "
+        "`next`. Who follows it gets every event once. Only the end of a list with `newest_first` has none.",
         responses={
             200: listed_schema("A page of events", RECEIVED_EVENT_SCHEMA),
             **PROBLEMS.responses(BAD_CURSOR, *_COMMON),

@@ -51,12 +51,13 @@ class ItemCodes:
         """The item that a code stands for at a location."""
         return self._mapped.get((location_id, code), code)
 
-    def items_of(self, code: str, location_id: str | None) -> list[str]:
-        """The items that a code is mapped to at a location (None: anywhere)."""
-        found = {
-            item for (place, alias), item in self._mapped.items() if alias == code and location_id in {None, place}
-        }
-        return sorted(found)
+    def items_of(self, code: str) -> set[str]:
+        """The items that a code is mapped to anywhere."""
+        return {item for (_, alias), item in self._mapped.items() if alias == code}
+
+    def meant_at(self, location_id: str, code: str) -> str:
+        """The item that is meant by a code at a location: itself, unless it only stands for another there."""
+        return code if self.codes_at(location_id, code) else self.item_of(location_id, code)
 
     def codes_at(self, location_id: str, item_id: str) -> list[str]:
         """The codes of an item in a location's log: its own, unless that stands for another item, and its aliases."""
@@ -81,6 +82,20 @@ def read_codes(
         wanted = array(sorted(set(item_ids)))
         query = query.where((mapping.c.item_id == func.any(wanted)) | (mapping.c.alias == func.any(wanted)))
     return ItemCodes({(row.location_id, row.alias): row.item_id for row in connection.execute(query)})
+
+
+def items_meant(
+    connection: Connection, code: str, location_ids: Collection[str] | None, known_at: int | None = None
+) -> list[str]:
+    """The items that are meant where one is asked for by any of its codes at some locations (None: in the whole group).
+
+    In the whole group an item of the catalogue is itself; any other code also stands for what it is mapped to anywhere.
+    """
+    codes = read_codes(connection, [code], known_at)
+    if location_ids is not None:
+        return sorted({codes.meant_at(place, code) for place in location_ids})
+    mapped = codes.items_of(code)
+    return [code] if not mapped or items_known(connection, [code], known_at) else sorted({code, *mapped})
 
 
 def items_known(connection: Connection, item_ids: Iterable[str], known_at: int | None) -> dict[str, CatalogueItem]:

@@ -13,7 +13,7 @@ import typer
 from sqlalchemy import Connection, select
 
 from head_office.catalogue import locations
-from head_office.catalogue.item_codes import read_codes
+from head_office.catalogue.item_codes import items_meant
 from head_office.catalogue.items import check_seen
 from head_office.catalogue.locations import check_locations
 from head_office.cli.office_database import DatabaseUrl, Directory, report
@@ -82,19 +82,18 @@ def stock(
     with report(folder, database_url, known) as (connection, settled):
         if location is not None:
             check_locations(connection, [location])
+        places = None if location is None else [location]
         ask = partial(
             StockQuestion(wanted, over).answer,
             connection,
-            location_ids=None if location is None else [location],
+            location_ids=places,
             known_at=settled,
         )
-        found, opened = ask(item_ids=None if item is None else [item])
-        stands_for: list[str] = []
+        meant = None if item is None else items_meant(connection, item, places, settled)
+        found, opened = ask(item_ids=meant)
         if item is not None and not found.rows:
             check_seen(connection, item)
-            stands_for = read_codes(connection, [item], settled).items_of(item, location)
-        if stands_for:
-            found, opened = ask(item_ids=stands_for)
+        if stands_for := [each for each in meant or () if each != item]:
             where = "" if location is None else f" at {location}"
             typer.echo(f"{item} stands for {' and '.join(stands_for)}{where}: that is shown.", err=True)
         rows, cut = found.rows, found.cut

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from head_office.api.dependencies import Office
 from head_office.api.stock_routes import STOCK_CURSOR
 from head_office.catalogue import items
-from head_office.catalogue.item_codes import items_known
+from head_office.catalogue.item_codes import items_known, items_meant
 from head_office.catalogue.locations import list_locations
 from head_office.database.schema import now
 from head_office.pages.page_query import PageQuery, read_query
@@ -109,7 +109,7 @@ class _OfficePages:
             report, opened = page_query.question.answer(
                 connection,
                 location_ids=ids,
-                item_ids=_find(connection, page_query.q) if page_query.q else None,
+                item_ids=_find(connection, page_query.q, known_at) if page_query.q else None,
                 known_at=known_at,
                 after=STOCK_CURSOR.read(after),
                 limit=ROWS,
@@ -216,9 +216,10 @@ class _OfficePages:
         )
 
 
-def _find(connection: Connection, text: str) -> list[str]:
-    """The items of the catalogue with every word of a text in their code, name, category or barcode, and the code."""
-    found = [text]
+def _find(connection: Connection, text: str, known_at: int | None) -> list[str]:
+    """The items of the catalogue with every word of a text in their code, name, category or barcode, and those that
+    the text means as a code."""
+    found = items_meant(connection, text, None, known_at)
     after = ""
     while some := items.list_items(connection, after):
         after = some[-1].item_id

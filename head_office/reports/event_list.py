@@ -24,10 +24,11 @@ from sqlalchemy import (
     tuple_,
 )
 
+from head_office.catalogue.item_codes import items_meant, read_codes
 from head_office.database.arrays import BIGINT, TEXT, array, unnest
 from head_office.database.log_segments import read_lines_of
 from head_office.database.receipts import BEGINNING, NEWEST, Receipt, ReceiptPlace, Receipts, ReceiptSpan, receipts_in
-from head_office.database.schema import EVENT, HEAD, INGEST_BATCH, QUARANTINE, VOIDED
+from head_office.database.schema import EVENT, HEAD, INGEST_BATCH, QUARANTINE, STOCK, VOIDED
 from head_office.reports.known_at import AsOf, moment_at
 from shared.chain import understand
 from shared.events import Event
@@ -59,7 +60,7 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """What the listed events have in common. `item_id` is the code at the location; they occurred in [begin, end)."""
+    """What the listed events have in common. `item_id` is any code of an item; they occurred in [begin, end)."""
 
     location_ids: Collection[str] | None = None
     item_id: str | None = None
@@ -160,10 +161,16 @@ def _of_receipts(received: Sequence[Receipt], span: ReceiptSpan, wanted: EventFi
 
 def _by_index(connection: Connection, span: ReceiptSpan, wanted: EventFilter, limit: int) -> Select[Any]:
     """The events of an item or a transfer: few enough to look up when each was received."""
-    location_ids = wanted.location_ids
-    if location_ids is None:
-        # Every index of the log begins with the location, so all are given where the filter has none.
-        location_ids = connection.execute(select(HEAD.c.location_id)).scalars().all()
+    if wanted.item_id is not None:
+        pairs = unnest("code", (("location_id", TEXT), ("item_id", TEXT)), _codes(connection, wanted))
+        source = EVENT.join(pairs, (EVENT.c.location_id == pairs.c.location_id) & (EVENT.c.item_id == pairs.c.item_id))
+    else:
+        location_ids = wanted.location_ids
+        if location_ids is None:
+            # Every index of the log begins with the location, so all are given where the filter has none.
+            location_ids = connection.execute(select(HEAD.c.location_id)).scalars().all()
+        places = unnest("place", (("location_id", TEXT),), [(each,) for each in sorted(location_ids)])
+        source = EVENT.join(places, EVENT.c.location_id == places.c.location_id)
     batch = (
         select(INGEST_BATCH.c.received_at)
         .where(INGEST_BATCH.c.location_id == EVENT.c.location_id, INGEST_BATCH.c.last_sequence >= EVENT.c.sequence)
@@ -174,17 +181,31 @@ def _by_index(connection: Connection, span: ReceiptSpan, wanted: EventFilter, li
     )
     at = and_(QUARANTINE.c.location_id == EVENT.c.location_id, QUARANTINE.c.sequence == EVENT.c.sequence)
     moment = func.coalesce(QUARANTINE.c.released_at, batch)
-    listed = (
-        _select(moment, EVENT.outerjoin(QUARANTINE, at))
-        .where(EVENT.c.location_id == func.any(array(sorted(location_ids))), *_conditions(wanted))
-        .subquery()
-    )
+    listed = _select(moment, source.outerjoin(QUARANTINE, at)).where(*_conditions(wanted)).subquery()
     here = tuple_(listed.c.received_at, listed.c.sequence)
     reached = tuple_(literal(span.place.moment, BigInteger), literal(span.place.sequence, BigInteger))
     query = select(listed).where(here < reached if span.newest_first else here > reached)
     if span.until is not None:
         query = query.where(listed.c.received_at <= literal(span.until, BigInteger))
     return _ordered(query, span, limit)
+
+
+def _codes(connection: Connection, wanted: EventFilter) -> list[tuple[str, str]]:
+    """The (location, code) with events of the item that is asked for, by any of its codes."""
+    assert wanted.item_id is not None
+    meant = items_meant(connection, wanted.item_id, wanted.location_ids)
+    codes = read_codes(connection, meant)
+    # Every code of a log has a row there.
+    query = select(STOCK.c.location_id, STOCK.c.item_id).where(
+        STOCK.c.item_id == func.any(array(codes.all_codes(meant)))
+    )
+    if wanted.location_ids is not None:
+        query = query.where(STOCK.c.location_id == func.any(array(sorted(wanted.location_ids))))
+    return [
+        (row.location_id, row.item_id)
+        for row in connection.execute(query)
+        if codes.item_of(row.location_id, row.item_id) in meant
+    ]
 
 
 def _select(received_at: ColumnElement[int], source: FromClause) -> Select[Any]:
@@ -201,8 +222,6 @@ def _ordered(query: Select[Any], span: ReceiptSpan, limit: int) -> Select[Any]:
 
 def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if wanted.item_id is not None:
-        conditions.append(EVENT.c.item_id == wanted.item_id)
     if wanted.types is not None:
         conditions.append(EVENT.c.type.in_(wanted.types))
     if wanted.transfer_id is not None:

@@ -120,10 +120,10 @@ def explain(
         as_of = end - 1
     known_through = cut.sequences.get(location_id, 0)
     mapped = read_codes(connection, [item_id], known_at)
+    meant = mapped.meant_at(location_id, item_id)
+    if meant != item_id:
+        item_id, mapped = meant, read_codes(connection, [meant], known_at)
     codes = mapped.codes_at(location_id, item_id)
-    if not codes:
-        item_id = mapped.item_of(location_id, item_id)
-        codes = read_codes(connection, [item_id], known_at).codes_at(location_id, item_id)
     if recorded_as is not None:
         codes = [code for code in codes if code == recorded_as]
     unknown = _unknown(connection, location_id, cut)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from head_office.catalogue.item_codes import ItemCodes, read_codes
+from head_office.catalogue.item_codes import ItemCodes, items_meant, read_codes
 from head_office.database.arrays import array
 from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, TRANSFER_LINE
 from head_office.reports.known_at import AsOf, Cut, SettledMoment, take_cut, unit_within
@@ -89,7 +89,7 @@ def in_transit(
     """The goods in transit now, as of a moment, or as known at one; None for a filter: all.
 
     Of a transfer with an event in quarantine every line, though nothing may be left of it by what could be read.
-    `item_id` is the group's; `location_ids` selects the transfers with an event at one of these locations at least.
+    `item_id` is any code of an item; `location_ids` selects the transfers with an event at one of these locations.
     """
     if as_of is None and known_at is None:
         cut = Cut(None, {row.location_id: row.sequence for row in connection.execute(select(HEAD))})
@@ -120,19 +120,18 @@ def in_transit(
         .having((func.sum(left) != 0) | (lines.c.transfer_id == func.any(array(sorted(filter(None, touched))))))
         .order_by(func.min(lines.c.first_at), lines.c.transfer_id, lines.c.item_id)
     )
-    codes = read_codes(connection, None if item_id is None else [item_id], known_at)
-    if item_id is not None:
-        query = query.where(lines.c.item_id.in_(codes.all_codes([item_id])))
+    meant = None if item_id is None else items_meant(connection, item_id, location_ids, known_at)
+    codes = read_codes(connection, meant, known_at)
+    if meant is not None:
+        query = query.where(lines.c.item_id.in_(codes.all_codes(meant)))
     if location_ids is not None:
         query = query.having(func.bool_or(lines.c.location_id == func.any(array(sorted(location_ids)))))
-    if item_id is None:
+    if meant is None:
         rows = [_row(row, codes, touched) for row in connection.execute(query.limit(limit))]
     else:
         # A code may stand for another item at this transfer's sites.
-        rows = [
-            row for row in (_row(each, codes, touched) for each in connection.execute(query)) if row.item_id == item_id
-        ]
-        rows = rows[:limit]
+        found = (_row(each, codes, touched) for each in connection.execute(query))
+        rows = [row for row in found if row.item_id in meant][:limit]
     named = {row.transfer_id for row in rows if row.item_id is not None}
     # Of a transfer that has other lines an unread one says no more than that they are incomplete.
     rows = [row for row in rows if row.item_id is not None or row.transfer_id not in named]

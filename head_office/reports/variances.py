@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, exists, literal, select, true, tuple_
 
-from head_office.catalogue.item_codes import ItemCodes, read_codes
+from head_office.catalogue.item_codes import ItemCodes, items_meant, read_codes
 from head_office.database.arrays import TEXT, unnest
 from head_office.database.log_segments import read_lines_of
 from head_office.database.schema import EVENT, ITEM_UNIT
@@ -71,17 +71,18 @@ def variances(
     after: VarianceCursor | None = None,
     limit: int = 100,
 ) -> VarianceReport:
-    """List the counts that stand, of the given locations and item (the group's; None: all), in a period [begin, end).
+    """List the counts that stand, of the given locations and item (any of its codes; None: all) in a period.
 
-    Moments are microseconds UTC.
+    The period is [begin, end); moments are microseconds UTC.
     """
     cut = take_cut(connection, known_at, location_ids)
     counts = standing_events(cut, None, is_count(EVENT)).subquery("counts")
     place = (counts.c.occurred_at, counts.c.location_id, counts.c.sequence)
     page = select(counts).order_by(*place).limit(limit + 1)
-    codes = read_codes(connection, None if item_id is None else [item_id], known_at)
-    if item_id is not None:
-        page = page.where(_is_item(counts, item_id, codes, cut))
+    meant = None if item_id is None else items_meant(connection, item_id, location_ids, known_at)
+    codes = read_codes(connection, meant, known_at)
+    if meant is not None:
+        page = page.where(_is_item(counts, meant, codes, cut))
     if begin is not None:
         page = page.where(counts.c.occurred_at >= moment_at(counts.c.location_id, begin))
     if end is not None:
@@ -126,9 +127,9 @@ def _before(cut: Cut, count: FromClause) -> tuple[FromClause, ColumnElement[int]
     return previous, on_hand(previous, moved_since)
 
 
-def _is_item(counts: FromClause, item_id: str, codes: ItemCodes, cut: Cut) -> ColumnElement[bool]:
-    """A count's code stands for the item at its location."""
-    pairs = [(place, code) for place in cut.sequences for code in codes.codes_at(place, item_id)]
+def _is_item(counts: FromClause, item_ids: Collection[str], codes: ItemCodes, cut: Cut) -> ColumnElement[bool]:
+    """A count's code stands for one of the items at its location."""
+    pairs = [(place, code) for place in cut.sequences for each in item_ids for code in codes.codes_at(place, each)]
     wanted = unnest("wanted", (("location_id", TEXT), ("item_id", TEXT)), pairs)
     return exists().where(wanted.c.location_id == counts.c.location_id, wanted.c.item_id == counts.c.item_id)
 

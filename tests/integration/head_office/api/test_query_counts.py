@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, event
 from starlette.testclient import TestClient
 
-from head_office.catalogue import api_keys, items, locations
+from head_office.catalogue import api_keys, item_proposals, items, locations
 from head_office.main import HeadOfficeService, build
 from head_office.settings import HeadOfficeSettings
 from head_office.transfers import instructions
@@ -31,6 +31,11 @@ from tests.support.branch_log import BranchLog
 from tests.support.waiting import wait_until
 
 PAGES = ("/stock", "/stock?q=milk", "/explain?location_id=BEY-01&item_id=milk", "/transfers")
+FILTERED = (
+    *(f"/v1/{path}?item_id={code}" for path in ("stock", "events", "reports/variance", "reports/in-transit")
+      for code in ("milk", "own-code")),
+    "/v1/events?transfer_id=t-1", "/v1/stock/own-code",
+)  # fmt: skip
 LINES = (InstructionLine(1, "milk", 1_000, "l"),)
 
 
@@ -44,6 +49,7 @@ def fill(office: Engine, numbers: range) -> None:
         log.record("ITEM_DEFINED", item_id=f"own-{number}", definition=Definition(name="Own", unit="l"))
         log.record("PURCHASE_RECEIVED", quantity=5_000)
         log.record("STOCKTAKE", counted=4_000, expected=5_000)
+        log.record("PURCHASE_RECEIVED", item_id="own-code", quantity=1_000)
         log.record("TRANSFER_OUT", transfer_id=f"t-{number}", transfer_line=1, quantity=1_000)
         asked = Instruction(
             transfer_id=f"t-{number}", step=InstructionStep.IN, token=1, location_id=name,
@@ -57,6 +63,7 @@ def fill(office: Engine, numbers: range) -> None:
             instructions.put(connection, [asked])
             level = ReorderLevel(location_id=name, item_id="milk", level=9_000, target=9_000)
             items.put_reorder_levels(connection, [level])
+            item_proposals.map_to(connection, name, "own-code", "milk")
 
 
 @contextmanager
@@ -81,7 +88,7 @@ def statements(api: Api, service: HeadOfficeService) -> dict[str, int]:
     gets = [
         (path, "branch" if "branch" in allowed else sorted(allowed)[0]) for m, path, _, allowed in TABLE if m == "GET"
     ]
-    for path, who in [*gets, *((page, None) for page in PAGES)]:
+    for path, who in [*gets, *((path, "viewer") for path in FILTERED), *((page, None) for page in PAGES)]:
         for _ in range(2):
             with counted(service) as ran:
                 answer = api.client.get(path) if who is None else api.call(who, "GET", path)

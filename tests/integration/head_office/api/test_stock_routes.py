@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from head_office.catalogue import items
+from head_office.database.schema import now
 from shared.events import Definition
 from shared.messages import CatalogueItem
 from shared.runtime.clock import format_rfc3339
@@ -48,6 +49,11 @@ def a_day(office: Engine) -> dict[str, BranchLog]:
     with office.begin() as connection:
         items.put(connection, [CatalogueItem(item_id="milk", name="Milk", unit="l")])
     return logs
+
+
+def api_now(office: Engine) -> int:
+    with office.begin() as connection:
+        return now(connection)
 
 
 def get(api: Api, path: str, who: str = "viewer") -> Any:
@@ -231,6 +237,72 @@ def test_a_branch_item_waits_until_it_is_accepted_or_mapped(api: Api, office: En
     assert get(api, "/v1/stock/milk")["totals"][0]["on_hand"] == Decimal("102.875")
     told = get(api, "/v1/stock/milk/explain?location_id=NEW")
     assert (told["item_id"], told["recorded_as"], told["on_hand"]) == ("milk", "leche", 3)
+
+
+def test_any_code_of_an_item_finds_it(api: Api, office: Engine) -> None:
+    """The branch goes on recording under its own code, which head office mapped."""
+    a_day(office)
+    log = BranchLog("NEW")
+    for path, body in (
+        ("/v1/locations", {"location_id": "NEW", "name": "New", "timezone": "UTC"}),
+        ("/v1/locations", {"location_id": "OLD", "name": "Old", "timezone": "UTC"}),
+    ):
+        assert api.call("admin", "POST", path, body).status_code == 201
+    log.record("PURCHASE_RECEIVED", item_id="leche", quantity=3_000)
+    log.record("STOCKTAKE", item_id="leche", counted=2_000, expected=3_000)
+    log.record("PURCHASE_RECEIVED", item_id="milk", quantity=1_000)
+    log.record("TRANSFER_OUT", item_id="leche", quantity=500, transfer_id="t-2", transfer_line=1)
+    log.record("PURCHASE_RECEIVED", item_id="oat", quantity=500)
+    log.ship_now(office)
+    before = format_rfc3339(api_now(office))
+    assert api.call("manager", "PUT", "/v1/items-waiting/NEW/leche/map", {"item_id": "milk"}).status_code == 200
+
+    def events(where: str) -> list[tuple[str, str]]:
+        found, after = [], ""
+        while True:
+            page = get(api, f"/v1/events?limit=2&after={after}&{where}")
+            found += [(each["location_id"], each["item_id"]) for each in page["items"]]
+            after = page["next"]
+            if len(page["items"]) < 2:
+                return found
+
+    there = "location_id=NEW&item_id="
+    for where in ("item_id=", there):
+        for path in ("/v1/stock?", "/v1/reports/variance?", "/v1/reports/in-transit?"):
+            milk, leche = (
+                [{**each, "as_of": None} for each in get(api, f"{path}{where}{code}")["items"]]
+                for code in ("milk", "leche")
+            )
+            assert {each["item_id"] for each in milk} == {"milk"}, path
+            assert leche == milk, path
+        assert events(f"{where}leche") == events(f"{where}milk")
+    own = [("NEW", "leche")] * 2 + [("NEW", "milk"), ("NEW", "leche")]
+    assert events(f"{there}milk") == own
+    assert events("item_id=milk")[-4:] == own
+    assert len(events("item_id=milk")) == 13
+    assert get(api, "/v1/events?item_id=leche&newest_first=true&limit=1")["items"][0]["type"] == "TRANSFER_OUT"
+    # As known before it was mapped, the code is an item of its own.
+    (then,) = get(api, f"/v1/stock?item_id=leche&known_at={before}")["items"]
+    assert (then["item_id"], then["on_hand"]) == ("leche", Decimal("1.5"))
+    assert get(api, "/v1/stock/leche")["item_id"] == "milk"
+    assert get(api, "/v1/stock/leche")["totals"] == get(api, "/v1/stock/milk")["totals"]
+    # Where nothing maps it, it stands for itself.
+    other = BranchLog("OLD")
+    other.record("PURCHASE_RECEIVED", item_id="leche", quantity=7_000)
+    other.ship_now(office)
+    rows = get(api, "/v1/stock?item_id=leche")["items"]
+    assert [(each["item_id"], each["location_id"]) for each in rows if each["location_id"] in {"NEW", "OLD"}] == [
+        ("leche", "OLD"),
+        ("milk", "NEW"),
+    ]
+    assert events("location_id=OLD&item_id=leche") == [("OLD", "leche")]
+    assert get(api, "/v1/stock?location_id=OLD&item_id=milk")["items"] == []
+    # An item of the catalogue is itself in the group, whatever one branch means by its code.
+    assert api.call("manager", "PUT", "/v1/items-waiting/NEW/oat/map", {"item_id": "milk"}).status_code == 200
+    assert api.call("manager", "PUT", "/v1/items/oat", {"name": "Oats", "unit": "l"}).status_code == 201
+    assert get(api, "/v1/stock?item_id=oat")["items"] == []
+    assert [each["item_id"] for each in get(api, "/v1/stock?location_id=NEW&item_id=oat")["items"]] == ["milk"]
+    assert get(api, "/v1/stock/oat/explain?location_id=NEW")["item_id"] == "milk"
 
 
 @pytest.mark.parametrize(
