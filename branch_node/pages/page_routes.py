@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api.dependencies import MANAGERS, RECORDERS, ApiNode, actor_of
-from branch_node.commands.corrections import ALTERNATIVES, VoidEvent, still_standing, voided_together
+from branch_node.commands.corrections import ALTERNATIVES, VoidEvent, still_standing
 from branch_node.commands.count_areas import missing_in_open_count, open_counts
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.database import stock_figures
@@ -43,17 +43,17 @@ from branch_node.pages.page_views import (
     OpenCountView,
     StockFilter,
     event_row,
-    flag_words,
     open_count_view,
     shipping_view,
     stock_rows,
 )
+from branch_node.pages.recorded_notice import recorded_notice
 from branch_node.problems import BUSY, KEY_REUSED, UNKNOWN_EVENT
 from shared.chain import EMPTY, Head, Sealed
 from shared.event_log import read_head
-from shared.events import BY_HAND, EventType, parse_quantity, quantity_text
+from shared.events import BY_HAND, EventType, quantity_text
 from shared.runtime.pages.forms import Form
-from shared.runtime.pages.sessions import Session, Sessions
+from shared.runtime.pages.sessions import Sessions
 from shared.runtime.pages.site import Site, redirect
 from shared.runtime.pages.words import figure_filters
 from shared.runtime.problems import BAD_REQUEST, NOT_FOUND, Problem, Recorded
@@ -228,30 +228,9 @@ class _BranchPages:
                 items=search_items("", items.values()),
                 units=[(unit, unit) for unit in sorted({item.unit for item in items.values()})],
                 again=again,
-                done=self._done(connection, form.values["done"], self.site.session(request)),
+                done=recorded_notice(connection, form.values["done"], items, now=self.site.clock.now()),
                 rows=self._rows(connection, max(0, head - LAST_EVENTS), head),
             )
-
-    def _done(self, connection: Connection, event_id: str, session: Session) -> dict[str, Any] | None:
-        """The event just recorded, and the standing of its item now."""
-        found = event_by_id(connection, event_id) if event_id else None
-        if found is None or found.event.item_id is None:
-            return None
-        voids = voids_of(connection, [found.event.sequence])
-        stock = stock_figures.stock_of(connection, found.event.item_id, now=self.site.clock.now(), as_of=None)
-        others = still_standing(connection, found.event) if voids else []
-        together = voided_together(connection, found.event.sequence, *voids.values()) if voids else []
-        (row,) = self._events([found], voids)
-        return {
-            "row": row,
-            "still_stands": self._events(others, {}),
-            "voided_together": self._events(together, {}),
-            "expected": found.event.expected,
-            "on_hand": parse_quantity(stock.on_hand),
-            "available": parse_quantity(stock.available),
-            "flags": [*flag_words(stock.flags), *row.flags],
-            "may_void": row.voidable and session.principal.role in MANAGERS,
-        }
 
     # Stock and log
 

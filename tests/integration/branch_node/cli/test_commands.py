@@ -180,11 +180,16 @@ def test_corrections_of_a_manager(branch: Branch) -> None:
         rest = branch.json("void", str(order[0]["sequence"]), "--whole", "--reason", "mistake", "--note", "all of it")
     assert (rest["still_stands"], [each["voided_event_id"] for each in rest["voided"]]) == ([], [order[1]["event_id"]])
     assert [each["on_hand"] for each in branch.json("stock")["items"]] == [0, 0]
+    branch.json("record", "delivery", "milk", "5")
+    both = branch.json("order", "o-2", "milk=2", "bread=1")["recorded"]
+    whole = branch.run("void", both[0]["event_id"], "--whole", "--reason", "mistake").stdout
+    stock = {words[2]: words[-1] for line in whole.splitlines() if "EVENT_VOIDED" in (words := line.split())}
+    assert stock == {"milk": "5", "bread": "0"}, "of every item that the void touched"
     assert "already-voided" in branch.refused("void", order[1]["event_id"], "--reason", "mistake")
     assert "larder branch log" in branch.refused("void", "99", "--reason", "mistake")
     assert "unknown-event" in branch.refused("void", "x", "--reason", "mistake")
     assert branch.json("review", "1", "--comment", "right")["reviewed_event_id"]
-    assert branch.json("status")["head"]["sequence"] == 7
+    assert branch.json("status")["head"]["sequence"] == 12
 
 
 def test_tables_for_people(branch: Branch) -> None:
