@@ -98,8 +98,13 @@ class PageQuery:
         return "date" if is_date or (name in {"from", "to"} and not self.field(name)) else "datetime-local"
 
 
-def read_query(request: Request, locations: Sequence[CatalogueLocation]) -> PageQuery:
-    """The form's fields; one that cannot be read counts as empty, and the page shows the fault beside it."""
+def read_query(
+    request: Request, locations: Sequence[CatalogueLocation], *, of_a_moment: str | None = None
+) -> PageQuery:
+    """The form's fields; one that cannot be read counts as empty, and the page shows the fault beside it.
+
+    `of_a_moment`: what a page shows that has no figures of a period; there From and To are faults.
+    """
     query = Form(dict(request.query_params))
     zones = sorted({"UTC", *(location.timezone for location in locations)})
     zone = ZoneInfo(query["zone"]) if query["zone"] in zones else common_zone(locations)
@@ -107,12 +112,16 @@ def read_query(request: Request, locations: Sequence[CatalogueLocation]) -> Page
     faults: dict[str, str] = {}
     found: dict[str, Asked | None] = dict.fromkeys(names)
     for name in names:
+        if of_a_moment is not None and name in {"from", "to"}:
+            if query[name]:
+                faults[name] = f"{of_a_moment} is of a moment, not of a period: empty this field"
+            continue
         try:
             found[name] = _moment(query[name], zone) if name == "known_at" else _asked(query[name], zone)
         except ValueError as error:
             faults[name] = str(error)
     as_of, over, known_at = found["as_of"], AskedPeriod(found["from"], found["to"]), found["known_at"]
-    if as_of is not None and (query["from"] or query["to"]):
+    if as_of is not None and of_a_moment is None and (query["from"] or query["to"]):
         faults["as_of"] = "a figure is as of a moment or of a period: empty this field, or From and To"
         as_of = None
     day_start = next((each.day_start for each in locations if each.timezone == zone.key), DAY_START)

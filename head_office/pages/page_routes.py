@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -30,7 +29,7 @@ from head_office.reports import group_stock
 from head_office.reports.explanations import explain
 from head_office.reports.freshness import freshness
 from head_office.reports.in_transit import in_transit
-from head_office.reports.report_moments import NO_PERIOD, at_location, ends_at
+from head_office.reports.report_moments import at_location, ends_at
 from head_office.transfers import instructions
 from shared.events import quantity_text
 from shared.messages import CatalogueLocation
@@ -91,9 +90,9 @@ class _OfficePages:
         found = list_locations(connection, limit=MOST_LOCATIONS)
         return found if own is None else [each for each in found if each.location_id == own]
 
-    def _query(self, request: Request) -> PageQuery:
+    def _query(self, request: Request, *, of_a_moment: str | None = None) -> PageQuery:
         with self._office.reading() as connection:
-            return read_query(request, self._visible_locations(request, connection))
+            return read_query(request, self._visible_locations(request, connection), of_a_moment=of_a_moment)
 
     def first(self, _request: Request) -> Response:
         return redirect("/stock")
@@ -179,8 +178,7 @@ class _OfficePages:
         )
 
     def transfers(self, request: Request) -> Response:
-        # What is in transit is of a moment: a period is not asked for here.
-        page_query = replace(self._query(request), over=NO_PERIOD)
+        page_query = self._query(request, of_a_moment="what is in transit")
         with self._office.reporting(page_query.known_at) as (connection, known_at):
             visible = self._visible_locations(request, connection)
             moment = now(connection)

@@ -86,6 +86,20 @@ def test_what_is_no_period_is_said_at_its_field_and_stays_there(
         assert name == at or f'id="{name}-error"' not in told.last.text
 
 
+def test_the_page_of_transfers_says_that_it_is_of_no_period(told: Visitor) -> None:
+    page = told.open("/transfers")
+    assert told.last.status_code == 200
+    assert 'id="from"' not in told.last.text
+    for asked in ({"from": "2026-11-20"}, {"from": "last week", "to": "2026-11-28T10:00", "as_of": moment(4)}):
+        page = told.open("/transfers", **asked)
+        assert told.last.status_code == 422
+        for name in {"from", "to"} & set(asked):
+            assert "is of a moment" in page.by_id(f"{name}-error").text
+            assert field(page, name) == ("text", asked[name])
+        assert 'id="as_of-error"' not in told.last.text
+        assert page.by_id("as_of")["value"] == asked.get("as_of", "")
+
+
 def test_a_date_is_no_moment_at_which_something_was_known(told: Visitor) -> None:
     page = told.open("/stock", known_at="2026-11-28")
     assert "write the time too, such as 2026-11-28T23:59" in page.by_id("known_at-error").text
