@@ -10,6 +10,29 @@ from shared.runtime.problems import ProblemCatalogue
 
 PROBLEMS: Final = ProblemCatalogue()
 _declare = PROBLEMS.declare
+_TEXT, _WHOLE = problem_kinds.TEXT, problem_kinds.WHOLE
+PROBLEMS.carry(
+    {
+        "item_id": _TEXT,
+        "nearest": problem_kinds.NEAREST,
+        "unit": {**_TEXT, "description": "The item's base unit"},
+        "area": {"type": ["string", "null"], "description": "The area of the count; null: the whole"},
+        "sequence": {**_WHOLE, "description": "The event that stands against it"},
+        "voided_by": {**_WHOLE, "description": "The sequence of the void"},
+        "standing": {**_WHOLE, "description": "How many events of the same command still stand"},
+        "event_type": _TEXT,
+        "revision": {**_WHOLE, "description": "The newest revision of the order that is recorded"},
+        "below_zero_at": {
+            "type": "object",
+            "description": "The place at which the item would be below zero; without a sequence it is this event's own",
+            "properties": {"occurred_at": _TEXT, "sequence": {"type": ["integer", "null"]}},
+        },
+        "now": {**_TEXT, "description": "The node's time"},
+        "transfer_id": _TEXT,
+        "began_at": {**_TEXT, "description": "When the other file was first imported"},
+        "sha256": {**_TEXT, "description": "The digest of the other file"},
+    }
+)
 
 INVALID_QUANTITY: Final = _declare(
     "invalid-quantity",

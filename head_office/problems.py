@@ -9,6 +9,17 @@ from shared.runtime.http import cursor
 from shared.runtime.problems import ProblemCatalogue
 
 PROBLEMS: Final = ProblemCatalogue()
+PROBLEMS.carry(
+    {
+        "item_id": problem_kinds.TEXT,
+        "location_id": problem_kinds.TEXT,
+        "nearest": problem_kinds.NEAREST,
+        "units": {**problem_kinds.TEXTS, "description": "The units that the item was recorded in"},
+        "expected_sequence": {**problem_kinds.WHOLE, "description": "From where on head office lacks the events"},
+        "sequence": {**problem_kinds.WHOLE, "description": "Where the two logs differ"},
+        "epoch": {**problem_kinds.WHOLE, "description": "The epoch in which the log goes on"},
+    }
+)
 
 _SEE_LOCATIONS: Final = (
     "See 'larder head-office locations list', or GET /v1/locations; "

@@ -8,9 +8,19 @@ by an address: `unknown-event` and its like are 404.)
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from shared.runtime.problems import ProblemKind
+
+TEXT: Final[Mapping[str, Any]] = {"type": "string"}
+WHOLE: Final[Mapping[str, Any]] = {"type": "integer"}
+TEXTS: Final[Mapping[str, Any]] = {"type": "array", "items": TEXT}
+NEAREST: Final[Mapping[str, Any]] = {
+    **TEXTS,
+    "description": "Codes like the one that is not known, the most likely first",
+}
+"""JSON Schemas of members that a problem has beyond those of every problem, for `ProblemCatalogue.carry`."""
 
 ITEM_NOT_FOUND: Final = ProblemKind(
     "item-not-found", 404, "There is no such item here", "GET /v1/items lists the items."

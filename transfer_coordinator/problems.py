@@ -9,6 +9,15 @@ from shared.runtime.http import cursor
 from shared.runtime.problems import ProblemCatalogue
 
 PROBLEMS: Final = ProblemCatalogue()
+PROBLEMS.carry(
+    {
+        "item_id": problem_kinds.TEXT,
+        "location_id": problem_kinds.TEXT,
+        "nearest": problem_kinds.NEAREST,
+        "transfer_id": problem_kinds.TEXT,
+        "state": {**problem_kinds.TEXT, "description": "The state that the transfer is in"},
+    }
+)
 
 BAD_CURSOR = PROBLEMS.adopt(cursor.BAD_CURSOR)
 UNKNOWN_TRANSFER = PROBLEMS.declare(

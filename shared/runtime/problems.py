@@ -128,6 +128,8 @@ class ProblemCatalogue:
 
     def __init__(self, *, common: bool = True) -> None:
         self._kinds: dict[str, ProblemKind] = dict(COMMON._kinds) if common else {}
+        self.members: dict[str, Mapping[str, Any]] = dict(COMMON.members) if common else {}
+        """The JSON Schemas of the further members that its problems may have, by name."""
 
     def declare(
         self, code: str, status: int, title: str, hint: str, *, recorded: Recorded | None = None
@@ -146,6 +148,13 @@ class ProblemCatalogue:
         self._kinds[code] = kind
         return kind
 
+    def carry(self, members: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add members that problems of this catalogue may have: name to JSON Schema. ValueError for a reserved name."""
+        clash = _RESERVED & members.keys()
+        if clash:
+            raise ValueError(f"members of a problem may not be called {sorted(clash)}")
+        self.members.update(members)
+
     def adopt(self, kind: ProblemKind, *, hint: str | None = None) -> ProblemKind:
         """Add a kind that is declared elsewhere for several services; `hint` is what to do at this one."""
         return self.declare(
@@ -153,7 +162,8 @@ class ProblemCatalogue:
         )
 
     def extend(self, other: ProblemCatalogue) -> None:
-        """Add the kinds of another catalogue. ValueError where a code exists with another kind."""
+        """Add the kinds and members of another catalogue. ValueError where a code exists with another kind."""
+        self.carry(other.members)
         for kind in other:
             if self._kinds.setdefault(kind.code, kind) != kind:
                 raise ValueError(f"the problem {kind.code!r} is declared twice")
@@ -187,6 +197,13 @@ class ProblemCatalogue:
 
 
 COMMON = ProblemCatalogue(common=False)
+COMMON.carry(
+    {
+        "incident": {"type": "string", "description": "Of an internal error; stands in the service's log as well"},
+        "max_bytes": {"type": "integer", "description": "How large a body may be"},
+        "retry_after": {"type": "integer", "description": "In how many seconds to try again"},
+    }
+)
 _declare = COMMON.declare
 
 MALFORMED_JSON = _declare(

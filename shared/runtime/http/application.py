@@ -275,6 +275,11 @@ def documented_answer(target: Any, description: str) -> dict[str, Any]:
     return {"description": description, "content": content}
 
 
+def problem_schema(catalogue: ProblemCatalogue) -> dict[str, Any]:
+    """The JSON Schema of the problems of a catalogue, with every member that one of them may have."""
+    return {**_PROBLEM_SCHEMA, "properties": {**_PROBLEM_SCHEMA["properties"], **catalogue.members}}
+
+
 _PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "title": "Problem",
@@ -321,7 +326,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas = parts.setdefault("schemas", {})
         for replaced in ("HTTPValidationError", "ValidationError"):
             schemas.pop(replaced, None)
-        schemas["Problem"] = _PROBLEM_SCHEMA
+        schemas["Problem"] = problem_schema(app.state.catalogue)
         parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "An API key, lk_..."}}
         refusal = {"content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
         for methods in document.get("paths", {}).values():

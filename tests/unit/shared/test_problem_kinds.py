@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from branch_node import problems as branch
 from head_office import problems as head_office
 from shared import problem_kinds
 from shared.runtime.http import cursor
-from shared.runtime.problems import ProblemCatalogue, ProblemKind
+from shared.runtime.http.application import problem_schema
+from shared.runtime.problems import COMMON, ProblemCatalogue, ProblemKind
 from transfer_coordinator import problems as coordinator
 
 CATALOGUES = {
@@ -50,3 +56,44 @@ def test_the_code_tells_where_the_name_stood(kind: ProblemKind) -> None:
         assert kind.status == 404
     if kind.code.startswith("unknown-"):
         assert kind.status == 422
+
+
+ROOT = Path(__file__).parents[3]
+PACKAGES = {
+    "branch_node": branch.PROBLEMS,
+    "head_office": head_office.PROBLEMS,
+    "transfer_coordinator": coordinator.PROBLEMS,
+    "shared": COMMON,
+}
+NO_MEMBERS = {"detail", "hint", "recorded", "headers"}
+
+
+def given_members(package: str) -> Iterator[tuple[str, str]]:
+    """Each member that the code of a package gives to a problem, and where."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        if "migrations" in path.parts:
+            continue
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id.isupper():
+                kind = getattr(importlib.import_module(name), node.func.id, None)
+                if isinstance(kind, ProblemKind):
+                    yield from ((each.arg, where) for each in node.keywords if each.arg and each.arg not in NO_MEMBERS)
+            elif isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith(".extras"):
+                assert isinstance(node.slice, ast.Constant), where
+                yield str(node.slice.value), where
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_member_that_a_problem_is_given_is_declared(package: str) -> None:
+    given = dict(given_members(package))
+    assert given
+    declared = problem_schema(PACKAGES[package])["properties"]
+    assert {name: where for name, where in given.items() if name not in declared} == {}
+
+
+@pytest.mark.parametrize("package", ["branch_node", "head_office", "transfer_coordinator"])
+def test_every_member_that_is_declared_is_given(package: str) -> None:
+    given = {name for each in (package, "shared") for name, _ in given_members(each)}
+    assert set(PACKAGES[package].members) - given == set()

@@ -25,6 +25,7 @@ FOR_BRANCHES = ("/v1/sync/hello", "/v1/sync/events", "/v1/sync/instructions")
 
 def test_a_document_for_every_route(api: Api) -> None:
     document = api.client.get("/openapi.json").json()
+    assert document["components"]["schemas"]["Problem"]["properties"]["nearest"]["items"] == {"type": "string"}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             where = f"{method} {path}"
