@@ -52,6 +52,10 @@ LOG: Final = log_tables(metadata, consolidated=True)
 EVENT: Final = LOG.event
 VOIDED: Final = LOG.voided
 
+BY_TYPE: Final = EVENT.c.type != "ORDER_DEDUCTION"
+"""What `event_type` finds: the events of any other type. Most are deductions, which are found without it."""
+Index("event_type", EVENT.c.location_id, EVENT.c.type, EVENT.c.sequence, postgresql_where=BY_TYPE)
+
 # When the location's last batch was received, and the latest moment at which an event of it occurred.
 LOG.head.append_column(Column("received_at", BigInteger))
 LOG.head.append_column(Column("occurred_at", BigInteger))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,7 @@ from sqlalchemy.engine import RootTransaction
 
 from head_office.database.receipts import ReceiptPlace, receipts
 from head_office.log import decoder, quarantine
+from head_office.reports import event_list
 from head_office.reports.event_list import EventFilter, ListedEvent, events
 from tests.integration.head_office.conftest import PLACES, Api
 from tests.support.branch_log import BranchLog
@@ -127,6 +129,123 @@ def test_a_large_batch_is_listed_in_pages(office: Engine) -> None:
     assert EventFollower(office).to_the_end(700) == [("BEY-01", each) for each in range(1, 2_501)]
     wasted = EventFilter(types=["WASTE_RECORDED"])
     assert EventFollower(office, wanted=wasted).to_the_end(2) == [("BEY-01", each * 500 + 4) for each in range(5)]
+
+
+KINDS: dict[str, dict[str, object]] = {
+    "ORDER_DEDUCTION": {},
+    "WASTE_RECORDED": {"reason": "spoiled"},
+    "STOCKTAKE": {"counted": 5, "expected": 1},
+    "TRANSFER_OUT": {"transfer_line": 1},
+}
+FILTERS = [
+    EventFilter(item_id="milk"),
+    EventFilter(item_id="tea", location_ids=["BEY-01"]),
+    EventFilter(item_id="milk", types=["ORDER_DEDUCTION", "STOCKTAKE"]),
+    EventFilter(types=["WASTE_RECORDED", "STOCKTAKE"]),
+    EventFilter(types=["STOCKTAKE"], location_ids=["BEY-02"]),
+    EventFilter(transfer_id="t-3"),
+    EventFilter(transfer_id="t-3", types=["TRANSFER_OUT"], location_ids=["BEY-01"]),
+]
+
+
+def matches(each: ListedEvent, wanted: EventFilter) -> bool:
+    event = each.event
+    return (
+        (wanted.location_ids is None or event.location_id in wanted.location_ids)
+        and (wanted.item_id is None or event.item_id == wanted.item_id)
+        and (wanted.types is None or event.type in wanted.types)
+        and (wanted.transfer_id is None or event.transfer_id == wanted.transfer_id)
+    )
+
+
+def backwards(office: Engine, wanted: EventFilter, limit: int) -> list[Seen]:
+    found: list[Seen] = []
+    place = None
+    while True:
+        with office.connect() as connection:
+            received = receipts(connection)
+        with office.connect() as connection:
+            page = events(connection, received, wanted, after=place, newest_first=True, limit=limit)
+        found += [(each.event.location_id, each.event.sequence) for each in page.events]
+        place = page.next
+        if place is None:
+            return found
+
+
+def released_in_between(office: Engine, chance: Random) -> None:
+    """Two branches' events in small batches, of which some come out of quarantine later."""
+    logs = [BranchLog("BEY-01"), BranchLog("BEY-02")]
+    with pytest.MonkeyPatch.context() as old:
+        old.setattr(decoder, "understand", OldVersion.understand)
+        for _ in range(60):
+            log = chance.choice(logs)
+            for _ in range(chance.randint(1, 4)):
+                kind = chance.choice(list(KINDS))
+                fields = dict(KINDS[kind])
+                if kind == "TRANSFER_OUT":
+                    fields["transfer_id"] = f"t-{chance.randint(1, 3)}"
+                    fields["item_id"] = f"own-{len(log.sealed)}"
+                else:
+                    fields["item_id"] = chance.choice(["milk", "tea", "rice"])
+                log.record(kind, note=chance.choice(["new", None, None, None]), **fields)
+            log.ship_now(office)
+            if chance.random() < 0.05:
+                old.undo()
+                with office.begin() as connection:
+                    quarantine.retry(connection, log.location_id)
+                old.setattr(decoder, "understand", OldVersion.understand)
+    with office.begin() as connection:
+        assert quarantine.retry(connection, "BEY-01").released
+
+
+@pytest.mark.parametrize("before_index", [0, 8, 5_000])
+def test_a_filter_leaves_of_the_list_what_matches(
+    office: Engine, monkeypatch: pytest.MonkeyPatch, before_index: int
+) -> None:
+    monkeypatch.setattr(event_list, "EVENTS_BEFORE_INDEX", before_index)
+    released_in_between(office, Random(before_index))
+    whole = EventFollower(office)
+    whole.to_the_end(1_000)
+    for wanted in FILTERS:
+        found = [(each.event.location_id, each.event.sequence) for each in whole.seen if matches(each, wanted)]
+        assert found, wanted
+        for limit in (1, 2, 3, 7, 1_000):
+            assert EventFollower(office, wanted=wanted).to_the_end(limit) == found, (wanted, limit)
+            assert backwards(office, wanted, limit) == found[::-1], (wanted, limit)
+
+
+def test_a_selective_filter_reads_little_of_the_log(office: Engine) -> None:
+    """What is far back, and what is in every second event: neither reads the log, or all events of the item."""
+    quiet, busy = BranchLog("BEY-02"), BranchLog("BEY-01")
+    quiet.record("STOCKTAKE", counted=5, expected=1)
+    quiet.ship_now(office)
+    busy.record("WASTE_RECORDED", reason="spoiled", item_id="cream")
+    for number in range(20_000):
+        busy.record("ORDER_DEDUCTION", item_id="hot" if number % 2 else f"item-{number % 300}")
+    while busy.shipped < len(busy.sealed):
+        with office.begin() as connection:
+            busy.ship(connection, min(busy.shipped + 1_000, len(busy.sealed)))
+    with office.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE")
+    for wanted in (
+        EventFilter(types=["WASTE_RECORDED"]),
+        EventFilter(types=["STOCKTAKE", "PURCHASE_RECEIVED"]),
+        EventFilter(types=["ADJUSTMENT"], location_ids=["BEY-01"]),
+        EventFilter(location_ids=["BEY-02"]),
+        EventFilter(item_id="cream"),
+        EventFilter(item_id="hot"),
+        EventFilter(transfer_id="t-1"),
+    ):
+        for newest_first in (False, True):
+            with office.connect() as connection:
+                received = receipts(connection)
+            with office.connect() as connection:
+                page = events(connection, received, wanted, newest_first=newest_first, limit=10)
+                assert len(page.events) == (10 if wanted.item_id == "hot" else 1 if page.events else 0)
+                read = connection.exec_driver_sql(
+                    "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'event'"
+                ).scalar_one()
+            assert read < 5_000, (wanted, newest_first, read)
 
 
 def test_a_restored_head_office_is_followed_on(office: Engine) -> None:
