@@ -135,6 +135,15 @@ ItemPath = Annotated[str, *_IN_PATH]
 CodePath = Annotated[str, *_IN_PATH]
 LocationQuery = Annotated[str | None, Query(min_length=1, max_length=64), AfterValidator(lambda x: x and _code(x))]
 ItemQuery = LocationQuery
+ItemFilter = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=64,
+        description="This item only, by any of its codes; a code that nobody knows leaves nothing",
+    ),
+    AfterValidator(lambda x: x and _code(x)),
+]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most")]
 # The alphabet is documented and not checked here: another text is a `bad-cursor`, like every cursor that is not ours.
 _CURSOR: Final = {"description": "`next` of the page before", "json_schema_extra": {"pattern": "^[A-Za-z0-9_-]*$"}}

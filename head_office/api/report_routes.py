@@ -14,7 +14,7 @@ from head_office.api.dependencies import (
     After,
     AsOfQuery,
     From,
-    ItemQuery,
+    ItemFilter,
     Limit,
     ListAnswer,
     LocationPath,
@@ -79,7 +79,7 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
     def read_in_transit(
         *,
         location_id: LocationQuery = None,
-        item_id: ItemQuery = None,
+        item_id: ItemFilter = None,
         as_of: AsOfQuery = None,
         known_at: KnownAt = None,
         principal: Principal = reader,
@@ -117,7 +117,7 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
     def read_variances(
         *,
         location_id: LocationQuery = None,
-        item_id: ItemQuery = None,
+        item_id: ItemFilter = None,
         begin: From = None,
         end: To = None,
         known_at: KnownAt = None,

@@ -15,6 +15,7 @@ from head_office.api.dependencies import (
     After,
     AsOfQuery,
     From,
+    ItemFilter,
     ItemPath,
     ItemQuery,
     Limit,
@@ -26,6 +27,7 @@ from head_office.api.dependencies import (
     scoped,
 )
 from head_office.catalogue.item_codes import items_meant
+from head_office.catalogue.items import nothing_known
 from head_office.catalogue.locations import check_locations
 from head_office.database.receipts import ReceiptPlace, receipts
 from head_office.database.schema import now
@@ -100,7 +102,7 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
     def read_stock(
         *,
         location_id: LocationQuery = None,
-        item_id: ItemQuery = None,
+        item_id: ItemFilter = None,
         as_of: AsOfQuery = None,
         begin: From = None,
         end: To = None,
@@ -152,9 +154,9 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
                 item_ids=items_meant(connection, item_id, places, settled),
                 known_at=settled,
             )
+            if not report.rows:
+                raise nothing_known(connection, item_id)
             items = _with_freshness(connection, report, opened)
-        if not items:
-            raise NOTHING_KNOWN(f"no stock of {item_id} is known", item_id=item_id)
         # Asked for by another code, the answer names the item; a code may be an item here and stand for one there.
         named = {row.item_id for row in report.rows}
         item_id = item_id if len(named) > 1 else named.pop()
@@ -202,8 +204,8 @@ def add_stock_routes(app: FastAPI, office: Office) -> None:
                 known_at=settled,
                 limit=limit,
             )
-        if found is None:
-            raise NOTHING_KNOWN(f"nothing is known of {item_id} at {wanted}", item_id=item_id, location_id=wanted)
+            if found is None:
+                raise nothing_known(connection, item_id, wanted)
         return json_response(explanation_out(found))
 
     _add_event_route(app, office)
@@ -225,7 +227,7 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
     def read_events(
         *,
         location_id: LocationQuery = None,
-        item_id: ItemQuery = None,
+        item_id: ItemFilter = None,
         kind: Annotated[list[EventType] | None, Query(alias="type", max_length=24)] = None,
         transfer_id: ItemQuery = None,
         begin: From = None,

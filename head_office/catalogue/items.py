@@ -13,7 +13,7 @@ from head_office.catalogue.catalogue_history import Change, lock, publish
 from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import ITEM, ITEM_ALIAS, REORDER_LEVEL
 from head_office.database.schema import ITEM_UNIT
-from head_office.problems import ITEM_NOT_FOUND, UNIT_FIXED, UNKNOWN_ITEM
+from head_office.problems import ITEM_NOT_FOUND, NOTHING_KNOWN, UNIT_FIXED, UNKNOWN_ITEM
 from shared.events import MAX_QUANTITY, code_fault, name_fault
 from shared.messages import CatalogueItem, ReorderLevel
 from shared.runtime.database.row_writes import upsert
@@ -60,7 +60,8 @@ def read(connection: Connection, item_id: str) -> CatalogueItem:
     """One item. Raises Problem 404 `item-not-found`."""
     found = read_many(connection, [item_id])
     if not found:
-        raise ITEM_NOT_FOUND(f"there is no item {item_id}", item_id=item_id)
+        near = _nearest(connection, item_id)
+        raise ITEM_NOT_FOUND(f"there is no item {item_id}", item_id=item_id, nearest=near)
     return found[0]
 
 
@@ -85,9 +86,24 @@ def check_seen(connection: Connection, item_id: str) -> None:
 
 def _unknown(connection: Connection, item_id: str) -> Problem:
     """422 `unknown-item`, with the nearest codes."""
-    rows = connection.execute(select(ITEM.c.item_id, ITEM.c.name, ITEM.c.barcode).limit(MOST_COMPARED))
-    near = nearest_codes(item_id, (Candidate(*row) for row in rows))
+    near = _nearest(connection, item_id)
     return UNKNOWN_ITEM(f"there is no item {item_id}", item_id=item_id, nearest=near)
+
+
+def nothing_known(connection: Connection, item_id: str, location_id: str | None = None) -> Problem:
+    """404 `nothing-known` of an item at a location (None: anywhere), with the nearest codes of one that is no item."""
+    where = "" if location_id is None else f" at {location_id}"
+    problem = NOTHING_KNOWN(f"nothing is known of {item_id}{where}", item_id=item_id)
+    if location_id is not None:
+        problem.extras["location_id"] = location_id
+    if not read_many(connection, [item_id]):
+        problem.extras["nearest"] = _nearest(connection, item_id)
+    return problem
+
+
+def _nearest(connection: Connection, item_id: str) -> list[str]:
+    rows = connection.execute(select(ITEM.c.item_id, ITEM.c.name, ITEM.c.barcode).limit(MOST_COMPARED))
+    return nearest_codes(item_id, (Candidate(*row) for row in rows))
 
 
 def read_many(connection: Connection, item_ids: Iterable[str]) -> list[CatalogueItem]:

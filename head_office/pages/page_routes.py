@@ -24,7 +24,7 @@ from head_office.pages.page_views import (
     matrix,
     open_instructions,
 )
-from head_office.problems import NOTHING_KNOWN, UNKNOWN_LOCATION
+from head_office.problems import UNKNOWN_LOCATION
 from head_office.reports import group_stock
 from head_office.reports.explanations import explain
 from head_office.reports.freshness import freshness
@@ -158,9 +158,7 @@ class _OfficePages:
                 known_at=known_at,
             )
             if found is None:
-                raise NOTHING_KNOWN(
-                    f"nothing is known of {item_id} at {location_id}", item_id=item_id, location_id=location_id
-                )
+                raise items.nothing_known(connection, item_id, location_id)
             names = _names(connection, [found.item_id], known_at)
             (fresh,) = freshness(connection, [location_id], found.cut).values()
         return self._show(

@@ -305,6 +305,20 @@ def test_any_code_of_an_item_finds_it(api: Api, office: Engine) -> None:
     assert get(api, "/v1/stock/oat/explain?location_id=NEW")["item_id"] == "milk"
 
 
+def test_a_code_that_nobody_knows(api: Api, office: Engine) -> None:
+    """A list filtered by it is empty; where the address names it, those nearest are named."""
+    a_day(office)
+    for path in ("stock", "events", "reports/variance", "reports/in-transit"):
+        assert get(api, f"/v1/{path}?item_id=mikl")["items"] == [], path
+    for path in ("stock/mikl", "stock/mikl/explain?location_id=BEY-01", "items/mikl"):
+        answer = api.call("viewer", "GET", f"/v1/{path}")
+        assert (answer.status_code, answer.json()["nearest"]) == (404, ["milk"]), path
+    with office.begin() as connection:
+        items.put(connection, [CatalogueItem(item_id="milk-2", name="Other milk", unit="l")])
+    told = api.call("viewer", "GET", "/v1/stock/milk-2").json()
+    assert (told["code"], "nearest" in told) == ("nothing-known", False), "it is known, and nothing was recorded of it"
+
+
 @pytest.mark.parametrize(
     ("who", "method", "path", "body", "status", "wanted"),
     [
