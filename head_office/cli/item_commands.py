@@ -9,6 +9,7 @@ import typer
 
 from head_office.catalogue import item_proposals, items
 from head_office.catalogue.item_files import import_items, read_items
+from head_office.cli.office_completion import complete_branch_code, complete_item, complete_location
 from head_office.cli.office_database import DatabaseUrl, Directory, office, read_all, transaction
 from shared.messages import CatalogueItem
 from shared.runtime.cli.errors import REFUSED, CommandRefused
@@ -42,13 +43,18 @@ def list_items(*, folder: Directory = None, database_url: DatabaseUrl = None, as
 
 @items_app.command("add")
 def add_item(
-    item_id: Annotated[str, typer.Argument(metavar="ITEM", help="Its code, such as milk-whole.")],
+    item_id: Annotated[
+        str, typer.Argument(metavar="ITEM", help="Its code, such as milk-whole.", autocompletion=complete_item)
+    ],
     *,
     name: Annotated[str, typer.Option(help="What people call it.")],
     unit: Annotated[str, typer.Option(help="Its base unit; fixed after its first event.")],
     category: Annotated[str | None, typer.Option()] = None,
     barcode: Annotated[str | None, typer.Option()] = None,
-    strict_at: Annotated[list[str] | None, typer.Option(help="A location where it may not go below zero.")] = None,
+    strict_at: Annotated[
+        list[str] | None,
+        typer.Option(help="A location where it may not go below zero.", autocompletion=complete_location),
+    ] = None,
     folder: Directory = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -146,8 +152,8 @@ def _defined(each: item_proposals.ItemProposal) -> dict[str, object]:
 
 @items_app.command("accept")
 def accept(
-    location_id: Annotated[str, typer.Argument(metavar="LOCATION")],
-    item_id: Annotated[str, typer.Argument(metavar="ITEM")],
+    location_id: Annotated[str, typer.Argument(metavar="LOCATION", autocompletion=complete_location)],
+    item_id: Annotated[str, typer.Argument(metavar="ITEM", autocompletion=complete_branch_code)],
     *,
     name: Annotated[str | None, typer.Option(help="Its name; needed where the branch gave it none.")] = None,
     folder: Directory = None,
@@ -165,9 +171,11 @@ def accept(
 
 @items_app.command("map")
 def map_to(
-    location_id: Annotated[str, typer.Argument(metavar="LOCATION")],
-    alias: Annotated[str, typer.Argument(metavar="ITEM", help="The branch's own item.")],
-    item_id: Annotated[str, typer.Argument(metavar="ITEM-OF-THE-GROUP")],
+    location_id: Annotated[str, typer.Argument(metavar="LOCATION", autocompletion=complete_location)],
+    alias: Annotated[
+        str, typer.Argument(metavar="ITEM", help="The branch's own item.", autocompletion=complete_branch_code)
+    ],
+    item_id: Annotated[str, typer.Argument(metavar="ITEM-OF-THE-GROUP", autocompletion=complete_item)],
     *,
     folder: Directory = None,
     database_url: DatabaseUrl = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from head_office.catalogue import items, locations
+from head_office.cli.office_completion import complete_item, complete_location
 from head_office.cli.office_database import DatabaseUrl, Directory, read_all, transaction
 from shared.events import BadQuantity, parse_quantity, quantity_json, quantity_text
 from shared.messages import ReorderLevel
@@ -17,8 +18,8 @@ levels_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Reorder levels of the locations: list, set, remove."
 )
 
-_Location = Annotated[str, typer.Argument(metavar="LOCATION")]
-_Item = Annotated[str, typer.Argument(metavar="ITEM")]
+_Location = Annotated[str, typer.Argument(metavar="LOCATION", autocompletion=complete_location)]
+_Item = Annotated[str, typer.Argument(metavar="ITEM", autocompletion=complete_item)]
 
 
 @levels_app.command("list")

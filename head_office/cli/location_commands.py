@@ -11,6 +11,7 @@ import typer
 
 from head_office.catalogue import api_keys, locations
 from head_office.catalogue.api_keys import key_record
+from head_office.cli.office_completion import complete_location
 from head_office.cli.office_database import DatabaseUrl, Directory, read_all, transaction
 from head_office.reports.freshness import Freshness, freshness
 from head_office.reports.open_counts import open_counts_out
@@ -123,7 +124,7 @@ def add_location(
 
 @locations_app.command("change")
 def change_location(
-    location_id: Annotated[str, typer.Argument(metavar="LOCATION")],
+    location_id: Annotated[str, typer.Argument(metavar="LOCATION", autocompletion=complete_location)],
     *,
     name: Annotated[str | None, typer.Option(help="Its new name.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Its new time zone.")] = None,
@@ -177,7 +178,10 @@ def list_keys(folder: Directory = None, database_url: DatabaseUrl = None, as_jso
 def add_key(
     *,
     role: Annotated[Role, typer.Option(help="What the key may do.", case_sensitive=False)],
-    location: Annotated[str | None, typer.Option(help="The only location it is for; a branch's key needs one.")] = None,
+    location: Annotated[
+        str | None,
+        typer.Option(help="The only location it is for; a branch's key needs one.", autocompletion=complete_location),
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Whose it is, for the list.")] = None,
     folder: Directory = None,
     database_url: DatabaseUrl = None,

@@ -8,6 +8,7 @@ import typer
 from sqlalchemy import Connection, func, select
 
 from head_office.catalogue import catalogue_history
+from head_office.cli.office_completion import complete_location
 from head_office.cli.office_database import DatabaseUrl, Directory, office, transaction
 from head_office.database.schema import HEAD
 from head_office.log import rebuild
@@ -17,7 +18,9 @@ from shared.runtime.cli.output import AsJson, number_of, print_json, print_table
 from shared.runtime.cli.progress import progress_bar, status_line
 from shared.runtime.database.engine import snapshot
 
-Location = Annotated[str | None, typer.Option("--location", help="This location only.")]
+Location = Annotated[
+    str | None, typer.Option("--location", help="This location only.", autocompletion=complete_location)
+]
 
 
 def verify_logs(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from head_office.catalogue.locations import check_locations
+from head_office.cli.office_completion import complete_location
 from head_office.cli.office_database import DatabaseUrl, Directory, office, read_all, transaction
 from head_office.log import quarantine
 from head_office.reports.report_records import quarantined_out
@@ -21,7 +22,7 @@ quarantine_app = typer.Typer(
 @quarantine_app.command("list")
 def list_quarantine(
     *,
-    location: Annotated[str | None, typer.Option(help="This location only.")] = None,
+    location: Annotated[str | None, typer.Option(help="This location only.", autocompletion=complete_location)] = None,
     released: Annotated[bool, typer.Option("--released", help="The released events instead.")] = False,
     folder: Directory = None,
     database_url: DatabaseUrl = None,
@@ -55,7 +56,7 @@ def list_quarantine(
 @quarantine_app.command("retry")
 def retry(
     *,
-    location: Annotated[str | None, typer.Option(help="This location only.")] = None,
+    location: Annotated[str | None, typer.Option(help="This location only.", autocompletion=complete_location)] = None,
     folder: Directory = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,

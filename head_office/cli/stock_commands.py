@@ -16,6 +16,7 @@ from head_office.catalogue import locations
 from head_office.catalogue.item_codes import items_meant
 from head_office.catalogue.items import check_seen
 from head_office.catalogue.locations import check_locations
+from head_office.cli.office_completion import complete_item, complete_location
 from head_office.cli.office_database import DatabaseUrl, Directory, report
 from head_office.database.schema import HEAD, now
 from head_office.log.log_lines import LogLine, occurred_in, read_at, read_page
@@ -34,8 +35,10 @@ from shared.runtime.clock import SECOND, parse_rfc3339
 
 PAGE = 1_000
 
-Location = Annotated[str | None, typer.Option("--location", help="This location only.")]
-Item = Annotated[str | None, typer.Option("--item", help="This item only.")]
+Location = Annotated[
+    str | None, typer.Option("--location", help="This location only.", autocompletion=complete_location)
+]
+Item = Annotated[str | None, typer.Option("--item", help="This item only.", autocompletion=complete_item)]
 AsOfOption = Annotated[
     str | None,
     typer.Option(
@@ -205,7 +208,7 @@ def _show_totals(
 
 
 def log(
-    location: Annotated[str, typer.Argument(metavar="LOCATION")],
+    location: Annotated[str, typer.Argument(metavar="LOCATION", autocompletion=complete_location)],
     *,
     begin: LogFrom = None,
     end: LogTo = None,

@@ -18,6 +18,7 @@ from shared.runtime.cli.pending_commands import post_command, post_pending, stat
 from shared.runtime.cli.progress import status_line
 from shared.runtime.cli.service_client import read_pages
 from shared.runtime.clock import SystemClock
+from transfer_coordinator.cli.catalogue_completion import complete_line, complete_location
 from transfer_coordinator.cli.coordinator_client import CoordinatorClient, Directory, coordinator
 from transfer_coordinator.saga.adoption import UNADOPTABLE
 from transfer_coordinator.saga.saga import State
@@ -32,9 +33,14 @@ Name = Annotated[str, typer.Argument(metavar="TRANSFER", help="The transfer's id
 
 def create(
     *,
-    source: Annotated[str, typer.Option(help="Where the goods are.")],
-    destination: Annotated[str, typer.Option(help="Where they shall go.")],
-    line: Annotated[list[str], typer.Option(metavar="ITEM=QUANTITY", help="Such as milk=2.5; once for each item.")],
+    source: Annotated[str, typer.Option(help="Where the goods are.", autocompletion=complete_location)],
+    destination: Annotated[str, typer.Option(help="Where they shall go.", autocompletion=complete_location)],
+    line: Annotated[
+        list[str],
+        typer.Option(
+            metavar="ITEM=QUANTITY", help="Such as milk=2.5; once for each item.", autocompletion=complete_line
+        ),
+    ],
     folder: Directory = None,
     transfer_id: Annotated[
         str | None, typer.Option(help="Its id, and the key of this command; made if not given.")
@@ -149,7 +155,9 @@ def list_transfers(
     state: Annotated[
         str | None, typer.Option(help="Only those in this state, such as IN_PENDING or UNADOPTABLE.")
     ] = None,
-    location: Annotated[str | None, typer.Option(help="Only those from or to this location.")] = None,
+    location: Annotated[
+        str | None, typer.Option(help="Only those from or to this location.", autocompletion=complete_location)
+    ] = None,
     most: Annotated[int, typer.Option("--most", min=1, help="How many, the newest first.")] = 50,
     folder: Directory = None,
     url: Url = None,

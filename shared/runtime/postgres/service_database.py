@@ -6,13 +6,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection, make_url
 
 from shared.runtime.database.engine import postgres_engine, wait_for_database
 from shared.runtime.database.migrations import migrate
 from shared.runtime.postgres import launcher
 from shared.runtime.postgres.launcher import Cluster
 from shared.runtime.settings import PostgresSettings, postgres_binaries
+
+GLANCE_SECONDS: Final = 2
+"""How long a glance at a database waits for its connection, and then for its answer."""
 
 
 class ServingDatabase(NamedTuple):
@@ -60,6 +65,33 @@ class ServiceDatabase:
             url = cluster.url(self.name)
             self.prepare(url)
             yield url, cluster
+
+    @contextmanager
+    def glance(self, settings: PostgresSettings) -> Iterator[Connection | None]:
+        """A connection where the database runs already, else None: nothing is started, migrated or waited for long.
+
+        Raises what the driver raises where it cannot be reached, or does not answer in GLANCE_SECONDS.
+        """
+        if settings.database_url is not None:
+            url = settings.database_url.get_secret_value()
+        else:
+            cluster = launcher.attach(settings.postgres_folder, timeout=GLANCE_SECONDS)
+            if cluster is None:
+                yield None
+                return
+            url = cluster.url(self.name)
+        engine = postgres_engine(
+            make_url(url).update_query_dict({"connect_timeout": str(GLANCE_SECONDS)}).render_as_string(False),
+            pool_size=1,
+            application_name=self.application,
+            prepared_statements=settings.prepared_statements,
+        )
+        try:
+            with engine.connect() as connection:
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {GLANCE_SECONDS * 1_000}")
+                yield connection
+        finally:
+            engine.dispose()
 
     def prepare(self, url: str, *, prepared_statements: bool = True) -> None:
         """Wait until the database answers, and migrate it to this version's schema."""

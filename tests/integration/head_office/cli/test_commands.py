@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from click.testing import Result
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
+from deploy.cli import app as larder
 from head_office.cli.app import app
 from head_office.database.schema import CONTACT
 from shared.events import Definition
@@ -257,6 +260,40 @@ def test_a_code_that_stands_for_an_item_is_answered_with_it(run: Run, office: En
         assert (found["item_id"], found["recorded_as"], found["on_hand"]) == ("tomato", "tomat-hamra", 2.5)
         assert "tomat-hamra stands for tomato" in run("stock", "--item", "tomat-hamra", *arguments).stderr
     assert as_json(run, "stock", "--item", "tomat-hamra", "--location", "BEY-02")["items"] == []
+
+
+def test_codes_are_completed(run: Run, office: Engine, office_url: str, tmp_path: Path) -> None:
+    for code in ("milk", "mint", "beer"):
+        run("items", "add", code, "--name", code.title(), "--unit", "l")
+    log = BranchLog("BEY-01")
+    log.record("PURCHASE_RECEIVED", item_id="leche", quantity=1_000)
+    log.ship_now(office)
+
+    def completed(*words: str, url: str = office_url) -> list[str]:
+        first = 2 if words[0] in {"items", "levels", "keys", "locations", "quarantine"} else 1
+        line = ["larder", "head-office", *words[:first], "--dir", "office", "--database-url", url, *words[first:]]
+        environment = {
+            "_LARDER_COMPLETE": "complete_bash", "COMP_WORDS": shlex.join(line), "COMP_CWORD": str(len(line) - 1),
+        }  # fmt: skip
+        return CliRunner().invoke(larder, [], env=environment, prog_name="larder").stdout.split()
+
+    assert completed("stock", "--item", "mi") == ["milk", "mint"]
+    assert completed("stock", "--location", "BEY") == ["BEY-01", "BEY-02"]
+    assert completed("log", "W") == ["WH-1"]
+    assert completed("levels", "set", "BEY-01", "b") == ["beer"]
+    assert completed("items", "map", "BEY-01", "le") == ["leche"]
+    assert completed("items", "map", "BEY-02", "le") == []
+    assert completed("items", "map", "BEY-01", "leche", "mil") == ["milk"]
+    assert completed("items", "add", "oat", "--strict-at", "WH") == ["WH-1"]
+    assert completed("keys", "add", "--role", "viewer", "--location", "BEY-02") == ["BEY-02"]
+    assert completed("quarantine", "list", "--location", "W") == ["WH-1"]
+    # Nobody answers, or nothing is there: nothing is said, and nobody waits for it.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begin = time.monotonic()
+        assert completed("stock", "--item", "m", url=f"postgresql://u:p@127.0.0.1:{silent.getsockname()[1]}/x") == []
+        assert time.monotonic() - begin < 10
+    assert completed("stock", "--item", "m", url="postgresql://u:p@127.0.0.1:1/x") == []
+    assert not (tmp_path / "office" / "postgres").exists()
 
 
 def test_the_nearest_location_is_named(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 import time
 from collections.abc import Iterator
@@ -63,6 +64,25 @@ def test_create_show_list_cancel(folder: Path, serving: bool, request: pytest.Fi
     assert (unknown["code"], unknown["nearest"]) == ("unknown-location", ["B"])
     assert "COMPLETED" in run("list", "--state", "COMPLETE", "--dir", folder, code=2)["title"]
     assert run("list", "--state", "completed", "--location", "B", "--dir", folder)["items"][0]["state"] == "COMPLETED"
+
+
+def completed(*words: str | Path) -> list[str]:
+    line = ["larder", "transfer", *map(str, words)]
+    environment = {
+        "_LARDER_COMPLETE": "complete_bash", "COMP_WORDS": shlex.join(line), "COMP_CWORD": str(len(line) - 1),
+    }  # fmt: skip
+    return CliRunner().invoke(app, [], env=environment, prog_name="larder").stdout.split()
+
+
+def test_codes_are_completed(folder: Path, served: RunningProcess, tmp_path: Path) -> None:
+    run("create", "--dir", folder, *LINES, "--wait")
+    assert completed("create", "--dir", folder, "--source", "") == ["A", "B"]
+    assert completed("create", "--dir", folder, "--source", "A", "--destination", "B") == ["B"]
+    assert completed("create", "--dir", folder, "--line", "mi") == ["milk="]
+    assert completed("create", "--dir", folder, "--line", "milk=") == []
+    assert completed("list", "--dir", folder, "--location", "A") == ["A"]
+    for elsewhere in (("--url", "http://127.0.0.1:1"), ("--dir", tmp_path / "nowhere")):
+        assert completed("create", *elsewhere, "--line", "mi") == []
 
 
 def test_for_people(folder: Path, served: RunningProcess) -> None:

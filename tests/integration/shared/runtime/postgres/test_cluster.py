@@ -9,9 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from shared.runtime.postgres import launcher, supervisor
 from shared.runtime.postgres.launcher import PostgresError
+from shared.runtime.postgres.service_database import ServiceDatabase
+from shared.runtime.settings import PostgresSettings
 from tests.support.processes import ROOT, descendants, wait_gone
 from tests.support.waiting import wait_until
 
@@ -51,6 +54,23 @@ def test_others_attach_and_leave_it_running(folder: Path, binaries: Path) -> Non
         assert cluster.running()
     assert not attached.running()
     assert launcher.attach(folder) is None
+
+
+def test_a_glance_reads_what_runs_and_starts_nothing(tmp_path: Path, binaries: Path) -> None:
+    database = ServiceDatabase("kitchen", tmp_path, "version", "test", {})
+    settings = PostgresSettings(dir=tmp_path)
+    with database.glance(settings) as connection:
+        assert connection is None
+    assert list(tmp_path.iterdir()) == []
+    with launcher.start(settings.postgres_folder, binaries=binaries) as cluster:
+        cluster.create_database("kitchen")
+        with database.glance(settings) as connection:
+            assert connection is not None
+            assert connection.exec_driver_sql("SELECT current_database()").scalar_one() == "kitchen"
+            with pytest.raises(OperationalError, match="statement timeout"):
+                connection.exec_driver_sql("SELECT pg_sleep(60)")
+    with database.glance(settings) as connection:
+        assert connection is None
 
 
 def test_commands_take_turns_and_do_not_lean_on_each_other(folder: Path, binaries: Path) -> None:
