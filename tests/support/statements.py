@@ -1,4 +1,5 @@
-"""Something that happens behind every statement of the sessions of this process: races that are forced."""
+"""Statements of the sessions of this process: what happens behind each (races that are forced), and what the server
+keeps of them."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
 
 @contextmanager
@@ -28,3 +29,11 @@ def behind_every_statement(happen: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         event.remove(Engine, "after_cursor_execute", listen)
+
+
+def prepared_statements(engine: Engine) -> int:
+    """How many statements the server keeps prepared for a connection of the engine that has repeated one of them."""
+    with engine.connect() as connection:
+        for number in range(20):
+            connection.execute(text("SELECT :number + 1"), {"number": number})
+        return int(connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one())

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, event, make_url
 from starlette.testclient import TestClient
 
 from head_office.catalogue import api_keys
+from head_office.database.connections import opened
 from head_office.main import HeadOfficeService, build
 from head_office.settings import HeadOfficeSettings
 from head_office.transfers import instructions
@@ -23,6 +24,7 @@ from shared.runtime.clock import SystemClock
 from tests.integration.head_office.api.test_access import TABLE
 from tests.integration.head_office.conftest import WHO, Api
 from tests.support.branch_log import BranchLog
+from tests.support.statements import prepared_statements
 from tests.support.tcp_forwarder import TcpForwarder
 from tests.support.waiting import wait_until
 
@@ -149,6 +151,34 @@ def test_who_waits_is_answered_after_the_line_was_cut(
         waiting.join(30)
         assert [each["transfer_id"] for each in answers[0]["instructions"]] == ["t"]
         wait_until(lambda: client.get("/readyz").status_code == 200, what="head office to be ready again")
+
+
+def test_through_a_pooler_it_listens_at_an_address_of_its_own(
+    office: Engine, office_url: str, line: TcpForwarder, tmp_path: Path
+) -> None:
+    """The line is that of the listener alone: what is noticed when it is cut."""
+    listened = make_url(office_url).set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+    settings = HeadOfficeSettings(
+        dir=tmp_path,
+        database_url=SecretStr(office_url),
+        listen_url=SecretStr(listened),
+        prepared_statements=False,
+        threads=4,
+        ingests=2,
+    )
+    service = build(settings, SystemClock())
+    with called(service) as client:
+        api = Api(client, keys_of(office))
+        wait_until(lambda: client.get("/readyz").status_code == 200, what="head office")
+        line.cut()
+        wait_until(lambda: client.get("/readyz").json()["checks"]["wake-ups"] != "ok", what="the loss to be noticed")
+        assert client.get("/readyz").json()["checks"]["database"] == "ok"
+        assert api.call("viewer", "GET", "/v1/items").status_code == 200
+        line.mend()
+        wait_until(lambda: client.get("/readyz").status_code == 200, what="head office to be ready again")
+        assert prepared_statements(service.engine) == 0
+    with opened(settings) as engine:
+        assert prepared_statements(engine) == 0
 
 
 def test_the_messages_are_as_the_routes_read_them() -> None:

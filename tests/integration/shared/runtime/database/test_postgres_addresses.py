@@ -1,17 +1,22 @@
-"""Addresses of PostgreSQL in libpq's own form with several hosts, and connections without prepared statements."""
+"""Addresses of PostgreSQL in libpq's own form with several hosts; connections without prepared statements, and what
+they take for a server that vanished."""
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
 from shared.runtime.database.engine import listening_connection, postgres_engine
 from shared.runtime.database_url import database_url
 from shared.runtime.settings import PostgresSettings, SettingsError, load_settings
+from tests.support.statements import prepared_statements
 
 
 def several_hosts(url: str, *others: int) -> str:
@@ -72,9 +77,30 @@ def test_an_address_that_cannot_be_read_is_refused(address: str, tmp_path: Path)
 @pytest.mark.parametrize("prepared", [True, False])
 def test_prepared_statements_can_be_switched_off(postgres_url: str, prepared: bool) -> None:
     engine = postgres_engine(postgres_url, pool_size=1, prepared_statements=prepared)
-    with engine.connect() as connection:
-        for number in range(20):
-            connection.execute(text("SELECT :number + 1"), {"number": number})
-        kept = connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one()
+    assert (prepared_statements(engine) > 0) == prepared
     engine.dispose()
-    assert (kept > 0) == prepared
+
+
+def time_outs(connection: psycopg.Connection[Any]) -> dict[str, int]:
+    """What the connection's socket has: seconds of silence before the first probe, seconds between probes, how many
+    are sent, and milliseconds that what was sent may stay without an acknowledgement."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        return {
+            name: copy.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+            for name in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        }
+
+
+def test_every_connection_gives_up_a_server_that_vanished(postgres_url: str) -> None:
+    """The one that listens too: it sends so seldom that nothing else would tell."""
+    expected = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+    engine = postgres_engine(postgres_url)
+    with engine.connect() as pooled, listening_connection(postgres_url, "test") as listening:
+        driver = pooled.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        assert (time_outs(driver), time_outs(listening)) == (expected, expected)
+    engine.dispose()
+    # What the address says stays.
+    address = make_url(postgres_url).update_query_dict({"keepalives_idle": "7"}).render_as_string(hide_password=False)
+    with listening_connection(address, "test") as listening:
+        assert time_outs(listening) == {**expected, "TCP_KEEPIDLE": 7}
