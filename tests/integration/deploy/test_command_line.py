@@ -1,5 +1,6 @@
 """`larder` itself: quick, lazy, and without tracebacks."""
 
+import json
 import subprocess
 import sys
 from importlib.metadata import version
@@ -62,6 +63,13 @@ def test_a_mistyped_command_is_guessed() -> None:
     assert "'branch'" in run_larder("brunch").stderr
 
 
+@pytest.mark.parametrize("command", ["stock", "stok"])
+def test_a_command_without_its_service_is_guessed(command: str) -> None:
+    done = run_larder(command, environment={"COLUMNS": "160"})
+    assert done.returncode == 2
+    assert "Did you mean 'branch stock' or 'head-office stock'?" in done.stderr
+
+
 # A command of the tests' own, mounted in place of one of ours, that fails as it is told.
 FAILING = """
 import sys
@@ -73,7 +81,7 @@ from deploy import cli
 app = typer.Typer()
 
 @app.command()
-def fail(how: str) -> None:
+def fail(how: str, as_json: bool = typer.Option(False, "--json")) -> None:
     from shared.runtime import problems, settings
     from shared.runtime.postgres import binaries
     if how == "interrupt":
@@ -119,6 +127,25 @@ def test_errors_are_told_without_a_traceback(failing: Path, how: str, code: int,
     assert done.returncode == code
     assert [each for each in said if each not in done.stderr] == []
     assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "problem"),
+    [
+        ("problem", 1, {"code": "conflict", "detail": "twice", "hint": "Look first."}),
+        ("setting", 2, {"code": "wrong-settings"}),
+        ("disk", 1, {"code": "disk-full"}),
+        ("bug", 1, {"code": "internal-error"}),
+    ],
+)
+def test_with_json_an_error_is_a_problem_document(
+    failing: Path, how: str, code: int, problem: dict[str, object]
+) -> None:
+    done = run(failing, "fail", how, "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert {name: document.get(name) for name in problem} == problem
+    assert document["title"]
 
 
 def test_the_traceback_is_there_for_the_asking(failing: Path) -> None:

@@ -213,7 +213,7 @@ def test_tables_for_people(branch: Branch) -> None:
 def test_refusals_say_what_to_do(branch: Branch) -> None:
     nowhere = run_larder("branch", "stock")
     assert nowhere.returncode == WRONG_USAGE
-    assert "LARDER_DIR" in nowhere.stderr
+    assert nowhere.stderr == "which node? Give its folder with --dir, or set LARDER_DIR\n"
     assert "larder branch init" in branch.refused("stock", code=WRONG_USAGE)
     assert "location" in branch.refused("init", code=WRONG_USAGE)
     branch.with_milk()
@@ -459,9 +459,11 @@ def test_with_json_a_refusal_is_its_problem_document(branch: Branch) -> None:
 def test_a_filter_with_a_typo_is_refused_with_the_nearest(branch: Branch) -> None:
     branch.with_milk()
     branch.json("items", "add", "tomato", "--name", "Tomatoes", "--unit", "kg")
-    assert "tomato" in branch.refused("log", "--item", "tomatoe")
+    assert "nearest: tomato\n" in branch.refused("log", "--item", "tomatoe")
     assert "WASTE_RECORDED" in branch.refused("log", "--type", "waste", code=WRONG_USAGE)
-    assert "tomato" in branch.refused("stock", "tomatoe")
+    assert "nearest: tomato\n" in branch.refused("stock", "tomatoe")
+    assert "nearest: tomato\n" in branch.refused("explain", "tomatoe")
+    assert "nearest: tomato\n" in branch.refused("record", "delivery", "tomatoe", "1")
     assert "delivery" in branch.refused("record", "delivry", "milk", "1", code=WRONG_USAGE)
     assert branch.json("log", "--type", "waste-recorded", "--item", "tomato")["items"] == []
 

@@ -193,7 +193,7 @@ def test_stock_and_log(run: Run, office: Engine) -> None:
     assert as_json(run, "stock", "--item", "milk", "--location", "BEY-02")["items"] == []
     unknown = as_json(run, "stock", "--item", "mlik", exit_code=1)
     assert (unknown["code"], unknown["status"]) == ("unknown-item", 422)
-    assert "tea" in run("stock", "--item", "teaa", exit_code=1).stderr
+    assert "nearest: tea\n" in run("stock", "--item", "teaa", exit_code=1).stderr
     assert as_json(run, "stock", "--location", "BEY-1", exit_code=1)["nearest"][0] == "BEY-01"
     run("stock", "--as-of", "yesterday", exit_code=2)
     run("stock", "--as-of", "2026-01-01", "--from", "2026-01-01", exit_code=2)
