@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.runtime.clock import format_rfc3339
+from shared.runtime.clock import format_rfc3339, parse_rfc3339
 from tests.support.branch_api import Caller
 from tests.support.events import MINUTE
 
@@ -65,6 +65,21 @@ def test_a_date_is_the_business_day_here(caller: Caller, bounds: list[str]) -> N
         "closing": Decimal("10.5"),
     }
     assert read(caller, f"/v1/events?item_id=milk&to={today}")["items"] == []
+
+
+def test_a_business_day_ends_where_the_next_one_begins(caller: Caller) -> None:
+    # A day begins at 04:00 in Beirut, which is 02:00 UTC in winter.
+    begin, end = (parse_rfc3339(f"{day}T02:00:00Z")[0] for day in ("2025-12-31", "2026-01-01"))
+    for quantity, at in ((1, begin - 1), (10, begin), (100, end - 1), (1_000, end)):
+        body = {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": quantity, "occurred_at": format_rfc3339(at)}
+        assert caller.post("/v1/events", body).status_code == 201
+    assert read(caller, "/v1/stock/milk?as_of=2025-12-31")["on_hand"] == 111
+    query = "from=2025-12-31&to=2026-01-01"
+    assert read(caller, f"/v1/stock/milk?{query}")["period"] == {"opening": 1, "change": 110, "closing": 111}
+    found = read(caller, f"/v1/stock/milk/explain?{query}")
+    assert (found["opening"], [step["on_hand"] for step in found["steps"]]) == (1, [11, 111])
+    listed = read(caller, f"/v1/events?{query}&item_id=milk")["items"]
+    assert [(each["quantity"], each["business_date"]) for each in listed] == [(10, "2025-12-31"), (100, "2025-12-31")]
 
 
 @pytest.mark.parametrize("query", ["as_of=2026-01-01&from=2026-01-01", "from=2026-01-02&to=2026-01-01", "to=never"])

@@ -103,6 +103,32 @@ def test_every_period_closes_with_what_the_next_one_opens_with(
         assert not any(opened.values()) or not number
 
 
+def test_what_happens_where_two_periods_meet_is_of_the_second(api: Api, office: Engine) -> None:
+    log = BranchLog("BEY-01")
+    log.record("PURCHASE_RECEIVED", quantity=5_000, occurred_at=NOON)
+    log.record("STOCKTAKE", counted=4_000, expected=5_000, occurred_at=NOON + MINUTE)
+    log.ship_now(office)
+    bounds = [format_rfc3339(NOON + minute * MINUTE) for minute in range(3)]
+    periods = []
+    for begin, end in pairwise(bounds):
+        query = f"from={begin}&to={end}"
+        (row,) = get(api, f"/v1/stock/milk?{query}")["items"]
+        why = get(api, f"/v1/stock/milk/explain?location_id=BEY-01&{query}")
+        assert (why["opening"]["on_hand"], why["on_hand"]) == (row["period"]["opening"], row["period"]["closing"])
+        periods.append(
+            {
+                "figures": (row["period"]["opening"], row["period"]["closing"]),
+                "events": [each["sequence"] for each in get(api, f"/v1/events?{query}")["items"]],
+                "explained": [step["event"]["sequence"] for step in why["steps"]],
+                "variances": [each["variance"] for each in get(api, f"/v1/reports/variance?{query}")["items"]],
+            }
+        )
+    assert periods == [
+        {"figures": (0, 5), "events": [1], "explained": [1], "variances": []},
+        {"figures": (5, 4), "events": [2], "explained": [2], "variances": [-1]},
+    ]
+
+
 def test_a_date_is_the_business_day_of_each_location(api: Api, office: Engine) -> None:
     # A day begins at 04:00 in Beirut, which is 02:00 UTC in winter.
     start = NOON - 10 * 60 * MINUTE  # 2026-01-01T02:00:00Z
