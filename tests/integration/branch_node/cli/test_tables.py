@@ -133,3 +133,12 @@ def test_an_explanation_begins_with_the_figure_and_ends_with_the_last_thirty_lin
     assert "older events" not in every
     newest = tables.run("branch", "log", "--limit", "2").splitlines()
     assert [line.split()[0] for line in newest if "PURCHASE" in line] == ["46", "45"]
+    # What does not count is cut in the same way: the item's definition, an order, its voids.
+    tables.run("branch", "order", "4711", *["milk=1"] * 20)
+    tables.run("branch", "order", "4711", "--cancel")
+    left_out = tables.run("branch", "explain", "milk").partition("What does not count")[2]
+    assert (left_out.count("ORDER_DEDUCTION"), left_out.count("EVENT_VOIDED")) == (10, 20)
+    assert "11 older events" in left_out
+    every = tables.run("branch", "explain", "milk", "--all").partition("What does not count")[2]
+    assert (every.count("ORDER_DEDUCTION"), every.count("EVENT_VOIDED")) == (20, 20)
+    assert "older events" not in every

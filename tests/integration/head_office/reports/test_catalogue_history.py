@@ -168,6 +168,23 @@ def test_goods_in_transit_are_those_of_the_item_they_are_mapped_to(group: Group)
         assert [row.item_id for row in in_transit(connection, known_at=settled).rows] == ["apfel"]
 
 
+def test_known_at_keeps_the_unit_of_its_moment(group: Group) -> None:
+    """The catalogue had the apple in pieces, the branch weighs it, and head office puts that right later."""
+    with group.office.begin() as connection:
+        items.put(connection, [replace(item("apple"), unit="pcs")])
+    group.record(PLACE, "PURCHASE_RECEIVED", "apple", 5_000)
+    first = group.now()
+    with group.office.begin() as connection:
+        items.put(connection, [item("apple")])
+
+    def conflict(moment: int | None) -> bool:
+        with report_snapshot(group.office, moment) as (connection, settled):
+            (row,) = stock(connection, item_ids=["apple"], known_at=settled).rows
+            return row.unit_conflict
+
+    assert (conflict(first), conflict(group.now()), conflict(None)) == (True, False, False)
+
+
 STEPS = st.one_of(
     st.tuples(st.just("map"), st.sampled_from(["apple", "pear"])),
     st.tuples(st.just("name"), st.sampled_from(["apple", "pear"]), st.sampled_from(["One", "Two"])),
