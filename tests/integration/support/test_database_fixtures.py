@@ -74,3 +74,21 @@ def test_the_image_of_the_container_is_a_setting(monkeypatch: pytest.MonkeyPatch
     assert container_image() == IMAGE
     monkeypatch.setenv(IMAGE_SETTING, "registry.example/postgres:16")
     assert container_image() == "registry.example/postgres:16"
+
+
+def test_the_container_is_of_the_image_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Docker: what would be started."""
+    asked: list[str] = []
+
+    class Refused(Exception):
+        """No container is started here."""
+
+    def start(image: str, **_options: object) -> None:
+        asked.append(image)
+        raise Refused
+
+    monkeypatch.setenv(IMAGE_SETTING, "registry.example/postgres:16")
+    monkeypatch.setattr("testcontainers.community.postgres.PostgresContainer", start)
+    with pytest.raises(Refused), _container():
+        pass
+    assert asked == ["registry.example/postgres:16"]
