@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -11,12 +12,16 @@ import pytest
 from branch_node.commands import counts
 from branch_node.commands.correction_inputs import CorrectionContent
 from branch_node.commands.corrections import VoidEvent
+from branch_node.commands.event_commands import RecordEvent
+from branch_node.commands.event_inputs import EventInput, entry_of
+from branch_node.commands.order_inputs import OrderInput, order_of
+from branch_node.commands.orders import RecordOrder
 from branch_node.database import lookups
 from branch_node.model import Command, Decision, View
 from branch_node.writer import command_queue
 from shared.events import MAX_LINES
 from shared.runtime.problems import Problem, Recorded
-from tests.support.branch import Branch
+from tests.support.branch import Branch, read
 from tests.support.branch_api import Caller
 from tests.support.events import MINUTE
 
@@ -80,6 +85,48 @@ def test_the_queue_is_bounded_by_events_and_bytes(
         writer.stop()
 
 
+def an_order(number: int) -> RecordOrder:
+    """An order of thirty lines."""
+    lines = [{"item_id": "milk", "quantity": 1}] * 30
+    return RecordOrder(order_of(read(OrderInput, {"order_id": f"o-{number}", "lines": lines})), key=None, actor="till")
+
+
+def an_event(number: int) -> RecordEvent:
+    """An event with a note of nearly a thousand bytes."""
+    sent = {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 1, "note": "x" * 950}
+    return RecordEvent(entry_of(read(EventInput, sent)), key=f"k-{number}", actor="till")
+
+
+@pytest.mark.parametrize(
+    ("bound", "room", "made"),
+    [("QUEUE_EVENTS", 100, an_order), ("QUEUE_BYTES", 4_000, an_event)],
+    ids=["events", "bytes"],
+)
+def test_a_command_counts_with_its_events_and_with_its_bytes(
+    monkeypatch: pytest.MonkeyPatch, bound: str, room: int, made: Callable[[int], Command]
+) -> None:
+    monkeypatch.setattr(command_queue, bound, room)
+    waiting = command_queue.CommandQueue()
+
+    def put(number: int) -> None:
+        waiting.put(command_queue.QueueEntry([made(number)], Future(), loop=None, many=False))
+
+    def fill(first: int) -> None:
+        for number in range(first, first + 3):
+            put(number)
+        with pytest.raises(Problem, match="busy"):
+            put(first + 3)
+
+    fill(0)
+    # Those that are done leave their room to others.
+    done = waiting.take(1)
+    assert len(done) == 3
+    for entry in done:
+        entry.outcomes = ["done"]
+    waiting.complete(done)
+    fill(10)
+
+
 @pytest.mark.parametrize("ends", ["stopped", "failed"])
 def test_a_future_given_between_the_check_and_the_writers_end_is_answered(any_branch: Branch, ends: str) -> None:
     """The race is forced: the writer ends after a request was checked and before it is put into the queue."""
@@ -103,6 +150,21 @@ def test_a_future_given_between_the_check_and_the_writers_end_is_answered(any_br
     with pytest.raises(Problem) as caught:
         writer.submit(any_branch.event_command("PURCHASE_RECEIVED", "milk", 1)).result(5)
     assert (caught.value.code, caught.value.recorded) == ("not-writing", Recorded.NO)
+    assert any_branch.events() == []
+
+
+def test_who_waits_when_the_writer_fails_is_answered(any_branch: Branch) -> None:
+    writer = any_branch.writer
+    writer.start()
+    gate = Held(end=True)
+    writer.submit(gate)
+    assert gate.reached.wait(20)
+    waiting = [writer.submit(any_branch.event_command("PURCHASE_RECEIVED", "milk", 1)) for _ in range(3)]
+    gate.open.set()
+    for each in waiting:
+        with pytest.raises(Problem) as caught:
+            each.result(20)
+        assert (caught.value.code, caught.value.recorded) == ("not-writing", Recorded.NO)
     assert any_branch.events() == []
 
 
