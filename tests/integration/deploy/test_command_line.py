@@ -70,6 +70,22 @@ def test_a_command_without_its_service_is_guessed(command: str) -> None:
     assert "Did you mean 'branch stock' or 'head-office stock'?" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("branch stokc", "stock"),
+        ("branch items lisst", "list"),
+        ("head-office stokc", "stock"),
+        ("head-office levels remov", "remove"),
+        ("transfer creat", "create"),
+    ],
+)
+def test_a_mistyped_command_is_guessed_at_every_level(words: str, meant: str) -> None:
+    done = run_larder(*words.split(), environment={"COLUMNS": "160"})
+    assert done.returncode == 2
+    assert f"Did you mean '{meant}'?" in done.stderr
+
+
 # A command of the tests' own, mounted in place of one of ours, that fails as it is told.
 FAILING = """
 import sys

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from shared.runtime.client import RemoteProblem, ServiceClient
 from shared.runtime.http import running_file
 from tests.support.forked import larder, run_larder
 from tests.support.http_servers import problem_server
-from tests.support.lossy_proxy import FAULTS, Fault, lossy_proxy
+from tests.support.lossy_proxy import FAULTS, Fault, LossyProxy, lossy_proxy
 from tests.support.processes import RunningProcess
 
 REFUSED, WRONG_USAGE = 1, 2
@@ -179,6 +180,7 @@ def test_corrections_of_a_manager(branch: Branch) -> None:
     with branch.serve():
         rest = branch.json("void", str(order[0]["sequence"]), "--whole", "--reason", "mistake", "--note", "all of it")
     assert (rest["still_stands"], [each["voided_event_id"] for each in rest["voided"]]) == ([], [order[1]["event_id"]])
+    assert [each["note"] for each in rest["voided"]] == ["all of it"]
     assert [each["on_hand"] for each in branch.json("stock")["items"]] == [0, 0]
     branch.json("record", "delivery", "milk", "5")
     both = branch.json("order", "o-2", "milk=2", "bread=1")["recorded"]
@@ -407,21 +409,29 @@ def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ServiceClient.__init__.__kwdefaults__, "sleep", lambda _seconds: None)  # type: ignore[arg-type]
 
 
+@contextmanager
+def served_through_a_lossy_proxy(branch: Branch) -> Iterator[LossyProxy]:
+    """The commands reach the node through the proxy."""
+    with branch.serve():
+        announced = running_file.read(branch.folder)
+        assert announced is not None
+        with lossy_proxy(announced.url) as proxy:
+            running_file.write(branch.folder, proxy.url, announced.key)
+            yield proxy
+
+
+def give_until_answered(branch: Branch, *command: str) -> None:
+    given = 1
+    while branch.run(*command).returncode != 0:
+        given += 1
+        assert given <= 10
+
+
 @pytest.mark.usefixtures("no_waits")
 def test_a_command_given_until_it_is_answered_records_once(branch: Branch) -> None:
     """Whatever becomes of its answers; and the same command given after that is another one."""
     branch.with_milk()
-    with branch.serve(), lossy_proxy(running_file.read(branch.folder).url) as proxy:  # type: ignore[union-attr]
-        announced = running_file.read(branch.folder)
-        assert announced is not None
-        running_file.write(branch.folder, proxy.url, announced.key)
-
-        def deliver() -> int:
-            given = 0
-            while branch.run("record", "delivery", "milk", "7").returncode != 0:
-                given += 1
-                assert given < 10
-            return given
+    with served_through_a_lossy_proxy(branch) as proxy:
 
         @settings(max_examples=20, deadline=None)
         @given(FAULTS)
@@ -429,10 +439,23 @@ def test_a_command_given_until_it_is_answered_records_once(branch: Branch) -> No
             for more in (faults, []):
                 before = branch.json("stock", "milk")["on_hand"]
                 proxy.plan(more)
-                deliver()
+                give_until_answered(branch, "record", "delivery", "milk", "7")
                 assert branch.json("stock", "milk")["on_hand"] == before + 7
 
         once()
+
+
+@pytest.mark.usefixtures("no_waits")
+def test_a_correction_given_until_it_is_answered_is_recorded_once(branch: Branch) -> None:
+    branch.with_milk()
+    branch.json("record", "delivery", "milk", "7")
+    with served_through_a_lossy_proxy(branch) as proxy:
+        for command in (("review", "2"), ("void", "2", "--reason", "mistake")):
+            proxy.plan([Fault.ANSWER_LOST, Fault.DOUBT, Fault.NOT_SENT])
+            give_until_answered(branch, *command)
+            assert proxy.faults == []
+        kinds = [each["type"] for each in branch.json("log", "--oldest")["items"]]
+    assert kinds == ["ITEM_DEFINED", "PURCHASE_RECEIVED", "EVENT_REVIEWED", "EVENT_VOIDED"]
 
 
 def test_with_json_a_refusal_is_its_problem_document(branch: Branch) -> None:

@@ -204,3 +204,16 @@ def test_interrupted_it_says_how_far_it_is_and_what_to_type(
     assert again == f"branch import {file} --map {map_file} --dir {node}"
     known = count(node)
     assert finish(node, files)["already_recorded"] == known
+
+
+def test_interrupted_with_json_it_prints_a_problem_document(
+    node: Path, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with importing(node, files, tmp_path / "run.txt") as process:
+        wait_until(lambda: count(node) >= 1, 60, interval=0.005, what=process.text())
+        process.signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    document = json.loads(process.text())
+    assert document["code"] == "interrupted"
+    assert 0 <= document["rows"] <= ROWS
+    assert document["hint"].startswith("Go on with the same command: larder branch import ")

@@ -167,6 +167,8 @@ def test_reorder_levels(run: Run, office: Engine) -> None:
     assert "location-not-found" in run("levels", "list", "NO", exit_code=1).stderr
     assert "target" in run("levels", "set", "BEY-01", "milk", "--level", "3", "--target", "2", exit_code=1).stderr
     run("levels", "set", "BEY-01", "milk", "--level", "much", "--target", "2", exit_code=2)
+    with_commas = as_json(run, "levels", "set", "BEY-01", "milk", "--level", "2,5", "--target", "10,25")
+    assert (with_commas["level"], with_commas["target"]) == (2.5, 10.25)
     run("levels", "remove", "BEY-01", "milk")
     assert "none" in run("levels", "list", "BEY-01").stdout
 
