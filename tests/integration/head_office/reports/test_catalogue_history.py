@@ -168,6 +168,12 @@ def test_goods_in_transit_are_those_of_the_item_they_are_mapped_to(group: Group)
         assert [row.item_id for row in in_transit(connection, known_at=settled).rows] == ["apfel"]
 
 
+def conflicts(group: Group, moment: int | None) -> list[bool]:
+    """Whether the units of the apple differ, as each location's row says."""
+    with report_snapshot(group.office, moment) as (connection, settled):
+        return [row.unit_conflict for row in stock(connection, item_ids=["apple"], known_at=settled).rows]
+
+
 def test_known_at_keeps_the_unit_of_its_moment(group: Group) -> None:
     """The catalogue had the apple in pieces, the branch weighs it, and head office puts that right later."""
     with group.office.begin() as connection:
@@ -176,13 +182,18 @@ def test_known_at_keeps_the_unit_of_its_moment(group: Group) -> None:
     first = group.now()
     with group.office.begin() as connection:
         items.put(connection, [item("apple")])
+    assert [conflicts(group, moment) for moment in (first, group.now(), None)] == [[True], [False], [False]]
 
-    def conflict(moment: int | None) -> bool:
-        with report_snapshot(group.office, moment) as (connection, settled):
-            (row,) = stock(connection, item_ids=["apple"], known_at=settled).rows
-            return row.unit_conflict
 
-    assert (conflict(first), conflict(group.now()), conflict(None)) == (True, False, False)
+def test_known_at_keeps_a_conflict_of_units_that_a_mapping_has_ended(group: Group) -> None:
+    group.record(PLACE, "PURCHASE_RECEIVED", "apple", 5_000)
+    group.logs[THERE].record("PURCHASE_RECEIVED", item_id="apple", unit="pcs", quantity=1_000)
+    group.logs[THERE].ship_now(group.office)
+    first = group.now()
+    with group.office.begin() as connection:
+        items.put(connection, [replace(item("piece"), unit="pcs")])
+        item_proposals.map_to(connection, THERE, "apple", "piece")
+    assert [conflicts(group, moment) for moment in (first, group.now(), None)] == [[True, True], [False], [False]]
 
 
 STEPS = st.one_of(
