@@ -82,7 +82,11 @@ class Runner:
             # Its poll may still wait at head office; nothing is lost with it.
             self._threads["poll"].join(0.2)
         if self._threads and not self._threads["decide"].is_alive():
-            self._worker.give_up_leases()
+            try:
+                self._worker.give_up_leases()
+            except Problem as problem:
+                # They expire by themselves.
+                log.warning("the leases cannot be released now", why=str(problem))
 
     def _run(self, name: str, step: Callable[[], None]) -> None:
         try:

@@ -51,3 +51,13 @@ def test_every_route_answers_503_and_goes_on(coordinator_url: str, line: TcpForw
         wait_until(lambda: world.client.get("/readyz").status_code == 200, 30, what="the coordinator to be ready again")
         for (method, path), answer in every_route(world, transfer_id).items():
             assert answer.status_code < 500, (method, path, answer.text)
+
+
+def test_it_stops_while_its_database_is_away(coordinator_url: str, line: TcpForwarder, tmp_path: Path) -> None:
+    far = make_url(coordinator_url).set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+    with a_world(far, tmp_path / "cut") as world:
+        transfer_id = world.create().json()["transfer_id"]
+        line.cut()
+    line.mend()
+    with a_world(far, tmp_path / "again") as world:
+        assert world.call("GET", f"/v1/transfers/{transfer_id}").status_code == 200
