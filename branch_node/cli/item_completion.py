@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from typing import Final
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
 
 import typer
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from branch_node.database.schema import ITEM
 from branch_node.database.store import Store
 from branch_node.settings import load
-
-MOST: Final = 100
-
-
-def complete_item(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """The codes that begin so, each with its name; none where they cannot be read: a shell cannot show an error."""
-    try:
-        settings = load(ctx.params.get("directory"))
-        if not settings.has_database:
-            return []
-        query = (
-            select(ITEM.c.item_id, ITEM.c.name)
-            .where(ITEM.c.item_id.istartswith(incomplete, autoescape=True))
-            .order_by(ITEM.c.item_id)
-            .limit(MOST)
-        )
-        with closing(Store(settings.database_url, settings.dir)) as store, store.reading() as connection:
-            return [(row.item_id, row.name) for row in connection.execute(query)]
-    except Exception:  # noqa: BLE001 - whatever it is, the person goes on typing
-        return []
+from shared.runtime.cli.code_completion import Completions, as_lines, complete_code
 
 
-def complete_line(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+def complete_item(ctx: typer.Context, incomplete: str) -> Completions:
+    """The items of the branch."""
+    query = select(ITEM.c.item_id, ITEM.c.name)
+    return complete_code(partial(_catalogue, ctx.params.get("directory")), query, ITEM.c.item_id, incomplete)
+
+
+def complete_line(ctx: typer.Context, incomplete: str) -> Completions:
     """As `complete_item`, for a line ITEM=QUANTITY."""
-    return [(f"{item_id}=", name) for item_id, name in complete_item(ctx, incomplete) if "=" not in incomplete]
+    return as_lines(partial(complete_item, ctx, incomplete), incomplete)
+
+
+@contextmanager
+def _catalogue(directory: Path | None) -> Iterator[Connection | None]:
+    settings = load(directory)
+    if not settings.has_database:
+        yield None
+        return
+    with closing(Store(settings.database_url, settings.dir)) as store, store.reading() as connection:
+        yield connection

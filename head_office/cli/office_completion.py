@@ -35,8 +35,7 @@ def complete_branch_code(ctx: typer.Context, incomplete: str) -> Completions:
 def _complete(ctx: typer.Context, query: Select[Any], code: ColumnElement[Any], incomplete: str) -> Completions:
     given = ctx.params
     return complete_code(
-        DATABASE,
-        lambda: settings_of(given.get("folder"), database_url=given.get("database_url")),
+        lambda: DATABASE.glance(settings_of(given.get("folder"), database_url=given.get("database_url"))),
         query,
         code,
         incomplete,

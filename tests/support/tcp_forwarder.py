@@ -8,6 +8,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from sqlalchemy import make_url
+
 
 class TcpForwarder:
     """Forwards connections to 127.0.0.1:`target`. While it is cut, open ones are reset and new ones refused."""
@@ -32,6 +34,10 @@ class TcpForwarder:
         self._listener.close()
         self.cut()
         self._thread.join(5)
+
+    def url_of(self, url: str) -> str:
+        """The URL of a database at this end of the line, of which `url` is at the other."""
+        return make_url(url).set(host="127.0.0.1", port=self.port).render_as_string(hide_password=False)
 
     def cut(self) -> None:
         with self._lock:
@@ -71,3 +77,10 @@ class TcpForwarder:
         with self._lock:
             self._open.discard(source)
         source.close()
+
+
+def forwarder_to(url: str) -> TcpForwarder:
+    """A line to the database of a URL with a port."""
+    port = make_url(url).port
+    assert port is not None
+    return TcpForwarder(port)

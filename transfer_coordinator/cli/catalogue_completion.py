@@ -30,4 +30,5 @@ def _complete(ctx: typer.Context, table: Table, code: str, incomplete: str) -> C
     if ctx.params.get("url") is not None:
         return []  # a coordinator elsewhere, whose API gives no codes
     query = select(table.c[code], table.c.name)
-    return complete_code(DATABASE, lambda: settings_of(ctx.params.get("folder")), query, table.c[code], incomplete)
+    folder = ctx.params.get("folder")
+    return complete_code(lambda: DATABASE.glance(settings_of(folder)), query, table.c[code], incomplete)

@@ -1,14 +1,12 @@
-"""Completion of codes in a shell, from the PostgreSQL of a service."""
+"""Completion of codes in a shell, from the database of a service."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select
-
-from shared.runtime.postgres.service_database import ServiceDatabase
-from shared.runtime.settings import PostgresSettings
+from sqlalchemy import ColumnElement, Connection, Select
 
 Completions = list[tuple[str, str]]
 """Codes, each with its name, as Typer has them."""
@@ -17,18 +15,17 @@ MOST: Final = 100
 
 
 def complete_code(
-    database: ServiceDatabase,
-    settings: Callable[[], PostgresSettings],
+    connect: Callable[[], AbstractContextManager[Connection | None]],
     query: Select[Any],
     code: ColumnElement[Any],
     incomplete: str,
 ) -> Completions:
     """The codes of a query of (code, name) that begin so; none where they cannot be read: a shell cannot show an error.
 
-    Only a database that runs is read: a person who types waits for none to start.
+    `connect` gives None where there is no database, or none that runs: a person who types waits for none to start.
     """
     try:
-        with database.glance(settings()) as connection:
+        with connect() as connection:
             if connection is None:
                 return []
             wanted = query.where(code.istartswith(incomplete, autoescape=True)).order_by(code).limit(MOST)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from httpx2 import Response
 from pydantic import SecretStr
-from sqlalchemy import Engine, event, make_url
+from sqlalchemy import Engine, event
 from starlette.testclient import TestClient
 
 from head_office.catalogue import api_keys
@@ -25,7 +25,7 @@ from tests.integration.head_office.api.test_access import TABLE
 from tests.integration.head_office.conftest import WHO, Api
 from tests.support.branch_log import BranchLog
 from tests.support.statements import prepared_statements
-from tests.support.tcp_forwarder import TcpForwarder
+from tests.support.tcp_forwarder import TcpForwarder, forwarder_to
 from tests.support.waiting import wait_until
 
 
@@ -59,9 +59,7 @@ BODIES: dict[tuple[str, str], Any] = {
 
 @pytest.fixture
 def line(office_url: str) -> Iterator[TcpForwarder]:
-    port = make_url(office_url).port
-    assert port is not None
-    with TcpForwarder(port) as forwarder:
+    with forwarder_to(office_url) as forwarder:
         yield forwarder
 
 
@@ -72,7 +70,7 @@ def keys_of(office: Engine) -> dict[str, str]:
 
 def far_office(office_url: str, line: TcpForwarder, folder: Path, clock: SystemClock) -> HeadOfficeService:
     """Head office whose database is at the other end of the line."""
-    far = make_url(office_url).set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+    far = line.url_of(office_url)
     settings = HeadOfficeSettings(dir=folder, database_url=SecretStr(far), threads=4, ingests=2)
     return build(settings, clock)
 
@@ -157,7 +155,7 @@ def test_through_a_pooler_it_listens_at_an_address_of_its_own(
     office: Engine, office_url: str, line: TcpForwarder, tmp_path: Path
 ) -> None:
     """The line is that of the listener alone: what is noticed when it is cut."""
-    listened = make_url(office_url).set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+    listened = line.url_of(office_url)
     settings = HeadOfficeSettings(
         dir=tmp_path,
         database_url=SecretStr(office_url),

@@ -7,18 +7,15 @@ from pathlib import Path
 
 import pytest
 from httpx2 import Response
-from sqlalchemy import make_url
 
 from tests.integration.transfer_coordinator.api_world import BODY, World, a_world
-from tests.support.tcp_forwarder import TcpForwarder
+from tests.support.tcp_forwarder import TcpForwarder, forwarder_to
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def line(coordinator_url: str) -> Iterator[TcpForwarder]:
-    port = make_url(coordinator_url).port
-    assert port is not None
-    with TcpForwarder(port) as forwarder:
+    with forwarder_to(coordinator_url) as forwarder:
         yield forwarder
 
 
@@ -36,7 +33,7 @@ def every_route(world: World, transfer_id: str) -> dict[tuple[str, str], Respons
 
 
 def test_every_route_answers_503_and_goes_on(coordinator_url: str, line: TcpForwarder, tmp_path: Path) -> None:
-    far = make_url(coordinator_url).set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+    far = line.url_of(coordinator_url)
     with a_world(far, tmp_path) as world:
         transfer_id = world.create().json()["transfer_id"]
         line.cut()
@@ -54,7 +51,7 @@ def test_every_route_answers_503_and_goes_on(coordinator_url: str, line: TcpForw
 
 
 def test_it_stops_while_its_database_is_away(coordinator_url: str, line: TcpForwarder, tmp_path: Path) -> None:
-    far = make_url(coordinator_url).set(host="127.0.0.1", port=line.port).render_as_string(hide_password=False)
+    far = line.url_of(coordinator_url)
     with a_world(far, tmp_path / "cut") as world:
         transfer_id = world.create().json()["transfer_id"]
         line.cut()
