@@ -20,7 +20,7 @@ from branch_node.imports.local_recorders import DryRunRecorder, LocalImportRecor
 from branch_node.imports.map_parser import MapError, parse_map
 from branch_node.imports.reject_files import CONFLICTS_HELP, Conflicts, Rejects, conflicts_path, rejects_path
 from branch_node.imports.row_reader import HeaderError
-from branch_node.imports.source_file import FileRefused, SourceFile
+from branch_node.imports.source_file import FileLayout, FileRefused, SourceFile
 from branch_node.settings import BranchSettings, load
 from shared.events import quantity_text
 from shared.runtime.cli.errors import REFUSED, CommandRefused, ErrorReport, print_error
@@ -41,7 +41,7 @@ def _print_example(wanted: bool) -> None:
 
 def import_file(
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV in UTF-8, plain or .gz.", **_A_FILE)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, plain or .gz, or XLSX.", **_A_FILE)],
     map_file: Annotated[Path, typer.Option("--map", help="TOML that says what the columns are.", **_A_FILE)],
     directory: Directory = None,
     rejects: Annotated[
@@ -67,11 +67,12 @@ def import_file(
     try:
         found = parse_map(map_file.read_bytes(), str(map_file))
         path = rejects_path(file, rejects)
+        settings = load(directory)
         with (
-            SourceFile(file, found.delimiter) as opened_file,
-            Rejects(path, found.delimiter) as opened_rejects,
-            Conflicts(conflicts_path(file, path), found.delimiter) as conflicts,
-            _recorder(load(directory), dry_run=dry_run) as recorder,
+            SourceFile(file, found.delimiter, FileLayout.of(found), folder=settings.dir) as opened_file,
+            Rejects(path, found.delimiter or ",") as opened_rejects,
+            Conflicts(conflicts_path(file, path), found.delimiter or ",") as conflicts,
+            _recorder(settings, dry_run=dry_run) as recorder,
             file_progress(opened_file.bytes_on_disk) as report,
         ):
             run = ImportRun(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run)

@@ -124,7 +124,10 @@ class ImportMap(_Table, frozen=True, kw_only=True):
     sign: Sign = "as-written"
     skip_items: list[str] = []
     unknown_items: Literal["reject", "create"] = "reject"
-    delimiter: str = ","
+    delimiter: str | None = None
+    encoding: str | None = None
+    sheet: str | None = None
+    header_line: int | None = None
     decimal: Literal[".", ","] = "."
     header: list[str] | None = None
     columns: Columns

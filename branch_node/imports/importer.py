@@ -155,7 +155,7 @@ class ImportRun:
     def _lookups(self) -> Mapping[str, LookupTable]:
         folder = self._file.path.parent
         return {
-            name: read_lookup(folder / lookup.file, lookup.key, self._map.delimiter)
+            name: read_lookup(folder / lookup.file, lookup.key, self._map.delimiter, encoding=self._map.encoding)
             for name, lookup in self._map.lookup.items()
         }
 

@@ -9,6 +9,7 @@ import msgspec
 
 from branch_node.imports import cell_readers as cell
 from branch_node.imports.cell_readers import RowRejected
+from branch_node.imports.files.text_encoding import encoding_fault
 from branch_node.imports.import_map import Condition, Constants, ImportMap, MapFault, Path
 from branch_node.imports.timestamps import FormatError, TimeFormat
 from shared.events import BY_HAND, RULES, EventType
@@ -62,9 +63,15 @@ def _check_text(path: Path, text: str | None) -> None:
 def _check_top(found: ImportMap) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", found.source):
         raise MapFault(("source",), "must be 1 to 40 letters, digits, dots, dashes or underscores, as in till-7")
-    if len(found.delimiter) != 1 or found.delimiter in '"\r\n\0' or not found.delimiter.isascii():
+    delimiter = found.delimiter or ","
+    if len(delimiter) != 1 or delimiter in '"\r\n\0' or not delimiter.isascii() or found.delimiter == "":
         raise MapFault(("delimiter",), "must be one ASCII character, such as ',' ';' '|' or a tab")
-    if found.decimal == found.delimiter == ",":
+    fault = None if found.encoding is None else encoding_fault(found.encoding)
+    if fault is not None:
+        raise MapFault(("encoding",), fault)
+    if found.header_line is not None and (found.header is not None or not 1 <= found.header_line <= 1_000):
+        raise MapFault(("header_line",), "must be from 1 to 1000, the line of a header row; with header there is none")
+    if found.decimal == delimiter == ",":
         # Valid CSV where numbers are quoted, but "1,5" could not be distinguished from two cells of a malformed row.
         raise MapFault(("decimal",), "is also the delimiter")
     if found.header is not None and (not found.header or len(set(found.header)) != len(found.header)):

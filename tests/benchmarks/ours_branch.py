@@ -20,7 +20,7 @@ from branch_node.imports.importer import ImportRun
 from branch_node.imports.local_recorders import LocalImportRecorder
 from branch_node.imports.map_parser import parse_map
 from branch_node.imports.reject_files import Conflicts, Rejects
-from branch_node.imports.source_file import SourceFile
+from branch_node.imports.source_file import FileLayout, SourceFile
 from branch_node.model import Command, Decision, Item, Location, RecordedCommand, View
 from branch_node.writer.command_queue import QUEUE_ENTRIES
 from branch_node.writer.writer import Writer
@@ -161,7 +161,7 @@ def import_csv(folder: str, rows: int) -> dict[str, float]:
         recorder = LocalImportRecorder(writer, store, "3f9c2a71")
         found = parse_map(MAP.encode(), "till.toml")
         with (
-            SourceFile(path, found.delimiter) as file,
+            SourceFile(path, found.delimiter, FileLayout.of(found), folder=directory) as file,
             Rejects(directory / "rejects.csv") as rejects,
             Conflicts(directory / "conflicts.csv") as conflicts,
         ):

@@ -13,7 +13,7 @@ from branch_node.imports.importer import ImportRun, ImportSummary
 from branch_node.imports.local_recorders import DryRunRecorder, LocalImportRecorder
 from branch_node.imports.map_parser import parse_map
 from branch_node.imports.reject_files import Conflicts, Rejects, conflicts_path, rejects_path
-from branch_node.imports.source_file import SourceFile
+from branch_node.imports.source_file import FileLayout, SourceFile
 from branch_node.model import Command
 from tests.support.branch import Branch
 
@@ -66,9 +66,9 @@ def run(
     found = parse_map(map_text.encode(), "map.toml")
     path = rejects_path(file, rejects)
     with (
-        SourceFile(file, found.delimiter) as opened,
-        Rejects(path, found.delimiter) as rejected,
-        Conflicts(conflicts_path(file, path), found.delimiter) as conflicts,
+        SourceFile(file, found.delimiter, FileLayout.of(found), folder=file.parent) as opened,
+        Rejects(path, found.delimiter or ",") as rejected,
+        Conflicts(conflicts_path(file, path), found.delimiter or ",") as conflicts,
     ):
         return ImportRun(opened, found, recorder, rejected, conflicts, dry_run=dry_run).run(lambda _phase, _size: None)
 

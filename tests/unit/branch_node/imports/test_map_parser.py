@@ -38,7 +38,7 @@ def test_the_smallest_map() -> None:
         "till-7",
         "ORDER_DEDUCTION",
         "reject",
-        ",",
+        None,
     )
     assert found.columns.item == "code"
     assert (found.rules, found.where, found.lookup) == ([], {}, {})
