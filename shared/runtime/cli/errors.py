@@ -19,6 +19,7 @@ from rich.markup import escape
 from shared.runtime.client import RemoteProblem, Unreachable
 from shared.runtime.problems import Problem, ascii_json
 from shared.runtime.settings import SettingsError
+from shared.runtime.text.printable import printable
 
 REFUSED: Final = 1
 WRONG_USAGE: Final = 2
@@ -168,17 +169,22 @@ def print_error(report: ErrorReport, *, as_json: bool = False) -> None:
         sys.stdout.flush()
         return
     console = Console(stderr=True, highlight=False)
-    head = f"[bold red]{escape(report.title)}[/]"
-    console.print(f"{head}: {escape(report.detail)}" if report.detail else head, soft_wrap=True)
+    head = f"[bold red]{_shown(report.title)}[/]"
+    console.print(f"{head}: {_shown(report.detail)}" if report.detail else head, soft_wrap=True)
     for fault in _further_faults(report):
-        console.print(f"  {escape(fault)}", soft_wrap=True)
+        console.print(f"  {_shown(fault)}", soft_wrap=True)
     members = {"code": report.code} if report.about else {}
     for name, value in {**members, **report.members}.items():
         if value in (None, "", [], {}):
             continue
-        console.print(f"  {escape(str(name))}: {escape(_text(value))}", soft_wrap=True)
+        console.print(f"  {_shown(str(name))}: {_shown(_text(value))}", soft_wrap=True)
     if report.hint:
-        console.print(f"[yellow]{escape(report.hint)}[/]", soft_wrap=True)
+        console.print(f"[yellow]{_shown(report.hint)}[/]", soft_wrap=True)
+
+
+def _shown(text: str) -> str:
+    """Text of an error as it is printed: it may hold what a file or a service says."""
+    return escape(printable(text))
 
 
 def _further_faults(report: ErrorReport) -> list[str]:

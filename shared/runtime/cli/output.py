@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from shared.runtime.cli.table_layout import ColumnKind, TableColumn, column_of, lay_out
+from shared.runtime.text.printable import printable
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text.")]
 
@@ -30,7 +31,7 @@ def print_json(value: Any) -> None:
 
 def print_line(markup: str) -> None:
     """One line with rich's markup; any other text must be escaped."""
-    Console(highlight=False).print(markup, soft_wrap=True)
+    Console(highlight=False).print(printable(markup), soft_wrap=True)
 
 
 def print_next(*steps: str) -> None:
@@ -63,7 +64,7 @@ def print_table(
         return
     console = console or Console(highlight=False)
     if title:
-        console.print(Text(title, style="bold"), soft_wrap=True)
+        console.print(Text(printable(title), style="bold"), soft_wrap=True)
     width = console.width if console.is_terminal else UNBOUNDED_WIDTH
     for line in lay_out(console, kinds, cells, width):
         console.print(line, soft_wrap=True)
@@ -76,7 +77,7 @@ def _cell(value: object, column: TableColumn) -> Text:
         return Text("")
     if isinstance(value, int | float):
         return Text(signed(value) if column.kind is ColumnKind.CHANGE else number(value))
-    return Text(" ".join(str(value).splitlines()))
+    return Text(printable(" ".join(str(value).splitlines())))
 
 
 def number(value: float | str) -> str:

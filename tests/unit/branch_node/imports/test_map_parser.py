@@ -141,6 +141,12 @@ WRONG = {
     "no units for new items": (changed("source", 'unknown_items = "create"\nsource'), None, "new_items", "is missing"),
     "new items for nothing": (MINIMAL + '[new_items]\nunit = "piece"\n', 12, "new_items",
         'is for unknown_items = "create"'),
+    "an encoding of no texts": (changed("source", 'encoding = "base64"\nsource'), 1, "encoding", "of a text file"),
+    "an unknown encoding": (changed("source", 'encoding = "utf-61"\nsource'), 1, "encoding", "nearest are utf_16"),
+    "an encoding of hosts": (changed("source", 'encoding = "idna"\nsource'), 1, "encoding", "of a text file"),
+    "no line of a header": (changed("source", "header_line = 0\nsource"), 1, "header_line", "from 1 to 1000"),
+    "a line of no header": (
+        changed("source", 'header_line = 2\nheader = ["code"]\nsource'), 1, "header_line", "with header there is none"),
     "a long delimiter": (changed("source", 'delimiter = "::"\nsource'), 1, "delimiter", "one ASCII character"),
     "a decimal comma between commas": (changed("source", 'decimal = ","\nsource'), 1, "decimal",
         "is also the delimiter"),

@@ -97,3 +97,12 @@ def test_any_error_can_be_described(error: Exception, parts: list[str], capsys: 
 
 def test_exits_are_no_errors() -> None:
     assert describe_expected(typer.Exit(3)) is None
+
+
+def test_what_a_file_or_a_service_says_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    report = describe_expected(CommandRefused("no\x1b[2J", "do\x9b1A", file="f\r\udce9"))
+    assert report is not None
+    print_error(report)
+    printed = capsys.readouterr().err
+    assert [part for part in (r"no\x1b[2J", r"do\x9b1A", r"file: f\x0d\xe9") if part not in printed] == []
+    assert "\x1b[2J" not in printed

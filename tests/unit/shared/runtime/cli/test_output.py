@@ -97,3 +97,11 @@ def test_changes_have_a_sign(value: float, text: str) -> None:
 @pytest.mark.parametrize(("count", "text"), [(0, "0 events"), (1, "1 event"), (2, "2 events")])
 def test_a_count_has_its_noun_in_the_right_number(count: int, text: str) -> None:
     assert number_of(count, "event") == text
+
+
+def test_text_of_others_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_line("see a\x1b]0;b\x07.csv")
+    print_table("of\x1b", ("reason~", "rows#"), [("no\x1b[2J", 1)])
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert [part for part in (r"a\x1b]0;b\x07.csv", r"of\x1b", r"no\x1b[2J") if part not in printed] == []
