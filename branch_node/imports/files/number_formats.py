@@ -6,6 +6,7 @@ import re
 from datetime import date, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 POINT: Final = "\x1e"
@@ -60,6 +61,8 @@ def shown_by(code: str) -> FormatKind:
     return FormatKind.DATE if has_date else FormatKind.TIME if has_time else FormatKind.NUMBER
 
 
+# Quantities and prices repeat.
+@lru_cache(8_192)
 def number_text(text: str) -> str | None:
     """A number in plain notation with at most 15 significant digits, as a spreadsheet shows it; None for no number."""
     if _WHOLE.fullmatch(text):

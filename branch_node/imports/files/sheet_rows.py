@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from branch_node.imports.files.csv_records import SourceRecord
@@ -25,7 +25,7 @@ _MARKS: Final = re.compile("[\x1c\x1e\x1f]")
 _MAX_ROWS: Final = 1_048_576
 _MAX_COLUMNS: Final = 16_384
 _BATCH: Final = 1 << 20
-_PLACE: Final = re.compile("([A-Z]{1,3})([0-9]{1,7})")
+_LETTERS: Final = re.compile("[A-Z]{1,3}")
 _ESCAPED: Final = re.compile("_x([0-9A-Fa-f]{4})_")
 _LINE_ENDS: Final = re.compile("\r\n?|\n")
 _NO_VALUE: Final = "="
@@ -33,8 +33,6 @@ _NO_VALUE: Final = "="
 
 class _Rows(XmlReader):
     """Writes the rows of a sheet as they are read; trailing empty cells and rows are left out."""
-
-    names = ("row", "c", "v", "f", "is", "t", "rPh")
 
     def __init__(self, workbook: Workbook, write: Callable[[bytes], int]) -> None:
         super().__init__()
@@ -52,37 +50,25 @@ class _Rows(XmlReader):
         self._inline: list[str] | None = None
         self._formula = self._phonetic = False
 
-    def start(self, name: str, attributes: Attributes) -> None:
-        if name == "c":
-            self._begin_cell(attributes)
-        elif name == "v" or (name == "t" and self._inline is not None and not self._phonetic):
-            self.begin_text()
-        elif name == "row":
-            number = attributes.get("r")
-            row = self._row + 1 if number is None else int(number) if number.isdecimal() and len(number) < 8 else 0
-            if not self._row < row <= _MAX_ROWS:
-                raise FileFault("is a damaged workbook: its rows are not in order")
-            self._row, self._cells, self._column = row, [], 0
-        elif name == "f":
-            self._formula = True
-        elif name == "is":
-            self._inline = []
-        elif name == "rPh":
-            self._phonetic = True
+    def starts(self) -> Mapping[str, Callable[[Attributes], None]]:
+        return {
+            "c": self._begin_cell,
+            "v": self._begin_value,
+            "row": self._begin_row,
+            "f": self._begin_formula,
+            "is": self._begin_inline,
+            "t": self._begin_run,
+            "rPh": self._begin_phonetic,
+        }
 
-    def end(self, name: str) -> None:
-        if name == "v":
-            self._value = self.end_text()
-        elif name == "c":
-            text = self._cell_text()
-            if text:
-                self._put(text)
-        elif name == "row":
-            self._end_row()
-        elif name == "t" and self._inline is not None and not self._phonetic:
-            self._inline.append(self.end_text())
-        elif name == "rPh":
-            self._phonetic = False
+    def ends(self) -> Mapping[str, Callable[[], None]]:
+        return {
+            "c": self._end_cell,
+            "v": self._end_value,
+            "row": self._end_row,
+            "t": self._end_run,
+            "rPh": self._end_phonetic,
+        }
 
     def finish(self) -> None:
         """Write what waits."""
@@ -90,15 +76,45 @@ class _Rows(XmlReader):
         self._out.seek(0)
         self._out.truncate()
 
+    def _begin_row(self, attributes: Attributes) -> None:
+        number = attributes.get("r")
+        row = self._row + 1 if number is None else int(number) if number.isdecimal() and len(number) < 8 else 0
+        if not self._row < row <= _MAX_ROWS:
+            raise FileFault("is a damaged workbook: its rows are not in order")
+        self._row, self._cells, self._column = row, [], 0
+
+    def _begin_value(self, _: Attributes) -> None:
+        self.begin_text()
+
+    def _end_value(self) -> None:
+        self._value = self.end_text()
+
+    def _begin_formula(self, _: Attributes) -> None:
+        self._formula = True
+
+    def _begin_inline(self, _: Attributes) -> None:
+        self._inline = []
+
+    def _begin_run(self, _: Attributes) -> None:
+        if self._inline is not None and not self._phonetic:
+            self.begin_text()
+
+    def _end_run(self) -> None:
+        if self._inline is not None and not self._phonetic:
+            self._inline.append(self.end_text())
+
+    def _begin_phonetic(self, _: Attributes) -> None:
+        self._phonetic = True
+
+    def _end_phonetic(self) -> None:
+        self._phonetic = False
+
     def _begin_cell(self, attributes: Attributes) -> None:
         place = attributes.get("r")
         if place is None:
             self._column += 1
         else:
-            match = _PLACE.fullmatch(place)
-            if match is None:
-                raise FileFault("is a damaged workbook: a cell has no place")
-            letters = match[1]
+            letters = place.rstrip("0123456789")
             column = self._columns.get(letters)
             if column is None:
                 column = self._columns[letters] = _column_number(letters)
@@ -111,11 +127,13 @@ class _Rows(XmlReader):
         self._value = self._inline = None
         self._formula = False
 
-    def _put(self, text: str) -> None:
-        missing = self._column - 1 - len(self._cells)
-        if missing:
-            self._cells.extend([""] * missing)
-        self._cells.append(text)
+    def _end_cell(self) -> None:
+        text = self._cell_text()
+        if text:
+            missing = self._column - 1 - len(self._cells)
+            if missing:
+                self._cells.extend([""] * missing)
+            self._cells.append(text)
 
     def _cell_text(self) -> str:
         value, kind = self._value, self._type
@@ -196,6 +214,8 @@ def _cleaned(text: str) -> str:
 
 
 def _column_number(letters: str) -> int:
+    if not _LETTERS.fullmatch(letters):
+        raise FileFault("is a damaged workbook: a cell has no place")
     number = 0
     for letter in letters:
         number = number * 26 + ord(letter) - 64

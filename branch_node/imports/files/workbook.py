@@ -57,22 +57,21 @@ class _SheetEntry(NamedTuple):
 
 
 class XmlReader:
-    """Base of the readers of parts: calls `start` and `end` with the local names of elements of the namespaces."""
+    """Base of the readers of parts. `starts` and `ends` are what is called at elements of the namespaces, by name."""
 
     namespaces: Sequence[str] = _MAIN
 
     def __init__(self) -> None:
         self._text: list[str] | None = None
         self._length = 0
-        self._names = {f"{space} {name}": name for space in self.namespaces for name in self.names}
 
-    names: Sequence[str] = ()
+    def starts(self) -> Mapping[str, Callable[[Attributes], None]]:
+        """By the local name of an element, what is called with its attributes when it begins."""
+        return {}
 
-    def start(self, name: str, attributes: Attributes) -> None:
-        """An element begins."""
-
-    def end(self, name: str) -> None:
-        """An element ends."""
+    def ends(self) -> Mapping[str, Callable[[], None]]:
+        """By the local name of an element, what is called when it ends."""
+        return {}
 
     def begin_text(self) -> None:
         """Keep the text from here on."""
@@ -87,8 +86,21 @@ class XmlReader:
         """Read a whole part. Raises FileFault."""
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
+        starts = {f"{space} {name}": call for space in self.namespaces for name, call in self.starts().items()}
+        ends = {f"{space} {name}": call for space in self.namespaces for name, call in self.ends().items()}
+
+        def start(name: str, attributes: Attributes) -> None:
+            call = starts.get(name)
+            if call is not None:
+                call(attributes)
+
+        def end(name: str) -> None:
+            call = ends.get(name)
+            if call is not None:
+                call()
+
+        parser.StartElementHandler = start
+        parser.EndElementHandler = end
         parser.CharacterDataHandler = self._characters
         # Without document types there are no entities: none that multiply, none that are fetched.
         parser.StartDoctypeDeclHandler = _refuse_document_type
@@ -98,16 +110,6 @@ class XmlReader:
             parser.Parse(b"", True)
         except expat.ExpatError as error:
             raise FileFault(f"is damaged: its XML is not well-formed ({error})") from error
-
-    def _start(self, name: str, attributes: Attributes) -> None:
-        known = self._names.get(name)
-        if known is not None:
-            self.start(known, attributes)
-
-    def _end(self, name: str) -> None:
-        known = self._names.get(name)
-        if known is not None:
-            self.end(known)
 
     def _characters(self, text: str) -> None:
         if self._text is not None:
@@ -125,14 +127,16 @@ class _Relations(XmlReader):
     """The parts that a part refers to: id to (the last word of the type, path of the part)."""
 
     namespaces = _RELATIONS
-    names = ("Relationship",)
 
     def __init__(self, base: str) -> None:
         super().__init__()
         self._base = base
         self.found: dict[str, tuple[str, str]] = {}
 
-    def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002
+    def starts(self) -> Mapping[str, Callable[[Attributes], None]]:
+        return {"Relationship": self._add}
+
+    def _add(self, attributes: Attributes) -> None:
         if len(self.found) < 2 * _MAX_SHEETS and attributes.get("TargetMode") != "External":
             part = posixpath.normpath(posixpath.join("/", self._base, attributes.get("Target", ""))).lstrip("/")
             self.found[attributes.get("Id", "")] = (attributes.get("Type", "").rpartition("/")[2], part)
@@ -141,18 +145,19 @@ class _Relations(XmlReader):
 class _Contents(XmlReader):
     """The workbook part: its sheets in order, and from when days are counted."""
 
-    names = ("workbookPr", "sheet")
-
     def __init__(self, relations: Mapping[str, tuple[str, str]]) -> None:
         super().__init__()
         self._relations = relations
         self.from_1904 = False
         self.sheets: list[_SheetEntry] = []
 
-    def start(self, name: str, attributes: Attributes) -> None:
-        if name == "workbookPr":
-            self.from_1904 = attributes.get("date1904", "0") in ("1", "true", "on")
-            return
+    def starts(self) -> Mapping[str, Callable[[Attributes], None]]:
+        return {"workbookPr": self._begin_properties, "sheet": self._begin_sheet}
+
+    def _begin_properties(self, attributes: Attributes) -> None:
+        self.from_1904 = attributes.get("date1904", "0") in ("1", "true", "on")
+
+    def _begin_sheet(self, attributes: Attributes) -> None:
         key = next((attributes[f"{space} id"] for space in _OFFICE if f"{space} id" in attributes), "")
         kind, part = self._relations.get(key, ("", ""))
         if kind == "worksheet" and len(self.sheets) < _MAX_SHEETS:
@@ -163,33 +168,37 @@ class _Contents(XmlReader):
 class _Styles(XmlReader):
     """What each cell style shows, by the style's place."""
 
-    names = ("numFmt", "cellXfs", "xf")
-
     def __init__(self) -> None:
         super().__init__()
         self._codes: dict[str, FormatKind] = {}
         self._in_cells = False
         self.shown: list[FormatKind] = []
 
-    def start(self, name: str, attributes: Attributes) -> None:
-        if name == "numFmt":
+    def starts(self) -> Mapping[str, Callable[[Attributes], None]]:
+        return {"numFmt": self._begin_code, "cellXfs": self._begin_cells, "xf": self._begin_style}
+
+    def ends(self) -> Mapping[str, Callable[[], None]]:
+        return {"cellXfs": self._end_cells}
+
+    def _begin_code(self, attributes: Attributes) -> None:
+        if len(self._codes) < _MAX_STYLES:
             self._codes[attributes.get("numFmtId", "")] = shown_by(attributes.get("formatCode", ""))
-        elif name == "cellXfs":
-            self._in_cells = True
-        elif self._in_cells and len(self.shown) < _MAX_STYLES:
+
+    def _begin_cells(self, _: Attributes) -> None:
+        self._in_cells = True
+
+    def _end_cells(self) -> None:
+        self._in_cells = False
+
+    def _begin_style(self, attributes: Attributes) -> None:
+        if self._in_cells and len(self.shown) < _MAX_STYLES:
             number = attributes.get("numFmtId", "0")
             own = self._codes.get(number)
             self.shown.append(built_in(int(number) if number.isdecimal() else 0) if own is None else own)
 
-    def end(self, name: str) -> None:
-        if name == "cellXfs":
-            self._in_cells = False
-
 
 class SharedTexts(XmlReader):
     """The texts that cells refer to by number, kept on disk, as there may be millions."""
-
-    names = ("si", "t", "rPh")
 
     def __init__(self, folder: Path | None) -> None:
         super().__init__()
@@ -201,27 +210,36 @@ class SharedTexts(XmlReader):
         # Not on the method: a cache there would keep the object.
         self.text = lru_cache(8_192)(self._read)
 
-    def start(self, name: str, attributes: Attributes) -> None:  # noqa: ARG002
-        if name == "rPh":
-            self._phonetic = True
-        elif name == "si":
-            self._parts = []
-        elif not self._phonetic:
+    def starts(self) -> Mapping[str, Callable[[Attributes], None]]:
+        return {"si": self._begin_item, "t": self._begin_run, "rPh": self._begin_phonetic}
+
+    def ends(self) -> Mapping[str, Callable[[], None]]:
+        return {"si": self._end_item, "t": self._end_run, "rPh": self._end_phonetic}
+
+    def _begin_phonetic(self, _: Attributes) -> None:
+        self._phonetic = True
+
+    def _end_phonetic(self) -> None:
+        self._phonetic = False
+
+    def _begin_item(self, _: Attributes) -> None:
+        self._parts = []
+
+    def _begin_run(self, _: Attributes) -> None:
+        if not self._phonetic:
             self.begin_text()
 
-    def end(self, name: str) -> None:
-        if name == "rPh":
-            self._phonetic = False
-        elif name == "t":
-            if not self._phonetic:
-                self._parts.append(self.end_text())
-        else:
-            self._pending += "".join(self._parts).encode("utf-8", "surrogatepass")
-            if len(self._ends) > _MAX_SHARED_TEXTS:
-                raise FileFault(f"has more than {_MAX_SHARED_TEXTS} texts: save it as CSV")
-            self._ends.append(self._spool.size + len(self._pending))
-            if len(self._pending) >= _PART:
-                self.flush()
+    def _end_run(self) -> None:
+        if not self._phonetic:
+            self._parts.append(self.end_text())
+
+    def _end_item(self) -> None:
+        self._pending += "".join(self._parts).encode("utf-8", "surrogatepass")
+        if len(self._ends) > _MAX_SHARED_TEXTS:
+            raise FileFault(f"has more than {_MAX_SHARED_TEXTS} texts: save it as CSV")
+        self._ends.append(self._spool.size + len(self._pending))
+        if len(self._pending) >= _PART:
+            self.flush()
 
     def flush(self) -> None:
         """Write what waits; call it after the last text."""
