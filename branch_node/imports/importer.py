@@ -153,9 +153,10 @@ class ImportRun:
         return [name.strip() for name in first.cells]
 
     def _lookups(self) -> Mapping[str, LookupTable]:
-        folder = self._file.path.parent
+        folder, spool = self._file.path.parent, self._file.folder
+        delimiter, encoding = self._map.delimiter, self._map.encoding
         return {
-            name: read_lookup(folder / lookup.file, lookup.key, self._map.delimiter, encoding=self._map.encoding)
+            name: read_lookup(folder / lookup.file, lookup.key, delimiter, encoding=encoding, folder=spool)
             for name, lookup in self._map.lookup.items()
         }
 

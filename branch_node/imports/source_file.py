@@ -23,7 +23,7 @@ from branch_node.imports.files.disk_file import STDIN, DiskFile
 from branch_node.imports.files.file_copy import FileCopy, Fingerprint, Prefix
 from branch_node.imports.files.file_kinds import FileFault, FileRefused
 from branch_node.imports.files.file_layout import FileLayout
-from branch_node.imports.files.sheet_rows import DELIMITER, sheet_records
+from branch_node.imports.files.sheet_records import DELIMITER, sheet_records
 from branch_node.imports.row_reader import LookupTable
 from shared.events import code_fault
 from shared.runtime.text.printable import printable_line
@@ -74,7 +74,7 @@ class SourceFile:
         self.path = path
         self._given_delimiter = delimiter
         self._layout = layout or FileLayout()
-        self._folder = folder
+        self.folder = folder
         self._shown = "the input" if path == STDIN else printable_line(str(path))
         with self._naming():
             self._disk = DiskFile(path, stdin)
@@ -228,7 +228,7 @@ class SourceFile:
     def _copied(self, progress: Progress = lambda _: None) -> FileCopy:
         if self._copy is None:
             with self._naming():
-                self._copy = self._disk.copy(self._layout, self._folder, progress)
+                self._copy = self._disk.copy(self._layout, self.folder, progress)
                 if self._disk.is_workbook:
                     self._delimiter = DELIMITER
                 self._find_first_line(self._copy)

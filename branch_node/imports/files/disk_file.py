@@ -14,9 +14,7 @@ from typing import IO, Final, Protocol
 from branch_node.imports.files.file_copy import CHUNK, FileCopy, Spool
 from branch_node.imports.files.file_kinds import HEAD_BYTES, OLE_MAGIC, ZIP_MAGIC, FileFault, kind_fault, ole_fault
 from branch_node.imports.files.file_layout import FileLayout
-from branch_node.imports.files.sheet_rows import write_rows
 from branch_node.imports.files.text_encoding import UTF_8, TextEncoding, find_encoding
-from branch_node.imports.files.workbook import Workbook
 
 STDIN: Final = Path("-")
 """The path that stands for standard input."""
@@ -94,12 +92,16 @@ class DiskFile:
         folder: Path | None,
         progress: Callable[[int], None],
     ) -> None:
+        # openpyxl takes 0.2 seconds and 20 MB to load: an import of a CSV does not pay for it.
+        from branch_node.imports.files.sheet_rows import write_rows
+        from branch_node.imports.files.workbook import Workbook
+
         raw = Spool(folder)
         try:
             for chunk in chunks:
                 raw.write(chunk)
             size = self.size or raw.size
-            with Workbook(raw.as_file(), folder) as workbook:
+            with Workbook(raw.as_file()) as workbook:
                 write_rows(workbook, sheet, copy.write, lambda share: progress(int(share * size)))
         finally:
             raw.close()

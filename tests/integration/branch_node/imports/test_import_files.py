@@ -32,7 +32,7 @@ def test_the_same_sales_in_files_of_several_kinds(branch: Branch, tmp_path: Path
     if kind == "xlsx":
         book = Workbook()
         for row in ROWS:
-            book.active.append(row)
+            book.worksheets[0].append(row)
         book.save(path)
     elif kind == "sep":
         path.write_text("sep=;\n" + text.replace(",", ";"))
