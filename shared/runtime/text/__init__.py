@@ -1,1 +1,1 @@
-"""Text that people and files bring, and how it is read: tables, decimal commas, the codes that were meant."""
+"""Text that people and files bring, how it is read, and the CSV that is written: tables, decimal commas, meant codes."""
