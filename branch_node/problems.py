@@ -163,12 +163,34 @@ IMPORT_FILE_DIFFERS: Final = _declare(
     "import-file-differs",
     409,
     "Another file was imported under this name",
-    "If it is the next export, give it a name of its own and leave in it only rows that were not imported yet.",
+    "If rows of it were rejected, mend and import its rejects file. If it is the next export, give it a name of its "
+    "own and leave in it only rows that were not imported yet. If the first file was wrong, undo its import.",
+)
+IMPORT_BEGINS_ANOTHER: Final = _declare(
+    "import-begins-another",
+    409,
+    "This file is the beginning of one that was imported",
+    "All its rows are recorded already: nothing is left to do.",
 )
 IMPORT_KEYS_DIFFER: Final = _declare(
     "import-keys-differ",
     409,
     "The file's rows were known by something else when it was first imported",
-    "Keep columns.id in the map as it was then; otherwise its rows would be recorded twice.",
+    "Keep columns.id and id_scope in the map as they were then; otherwise its rows would be recorded twice.",
+)
+IMPORT_BEING_UNDONE: Final = _declare(
+    "import-being-undone",
+    409,
+    "An import from this source is being undone",
+    "Finish it with the same command: larder branch imports undo.",
+)
+IMPORT_INTERRUPTED: Final = _declare(
+    "import-interrupted",
+    409,
+    "This import was undone while its rows were being read",
+    "See what became of it: larder branch imports show ID. If it is to be imported again, run the same command.",
+)
+UNKNOWN_IMPORT: Final = _declare(
+    "unknown-import", 404, "There is no such import", "The list of imports names them: larder branch imports list."
 )
 BAD_CURSOR: Final = PROBLEMS.adopt(cursor.BAD_CURSOR)

@@ -40,7 +40,29 @@ IMPORT: Final = {
     "size": 48213,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "known_by": "column id",
+    "scope": "source",
 }
+IMPORT_ROWS: Final = {
+    "events": [
+        {
+            "key": "import/till-7//id:4711",
+            "type": "ORDER_DEDUCTION",
+            "item_id": "tomato",
+            "quantity": 0.25,
+            "occurred_at": "2026-11-28T12:04:00+02:00",
+            "source": "till-7",
+        }
+    ]
+}
+IMPORT_END: Final = {
+    "size": 48213,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "end_line": 1022,
+    "rows": 1020,
+    "rejected": 2,
+    "conflicting": 0,
+}
+IMPORT_UNDO: Final = {"reason": "wrong-map"}
 CONFIRM: Final = {"now": "2026-11-28T18:30:00+02:00"}
 REPAIR: Final = {"pass_over": 0}
 KEY: Final = {"role": "manager"}

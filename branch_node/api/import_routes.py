@@ -1,68 +1,237 @@
-"""The route by which an import claims its file's name. Its rows are sent to `POST /v1/events/batch`."""
+"""The routes of imports: begin one, record its rows, finish it; list, show and undo them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
-from branch_node.api.dependencies import RECORDERS, ApiNode, RequestContext, problems
+from branch_node.api.dependencies import MANAGERS, READERS, RECORDERS, ApiNode, RequestContext, actor_of, problems
 from branch_node.api.hot_route_middleware import body_of
-from branch_node.commands.input_fields import Source, StrictInput
-from branch_node.imports.file_claim import ClaimFile, FileClaim, FileRegistration
-from branch_node.problems import BUSY, IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, NOT_WRITING
-from shared.checked_fields import CheckedKey
-from shared.events import MAX_SEQUENCE, HexHash
-from shared.runtime.clock import format_rfc3339
+from branch_node.api.read_routes import After, Limit
+from branch_node.commands.event_inputs import BatchEventInput, entry_of
+from branch_node.commands.item_inputs import item_of
+from branch_node.imports.import_inputs import (
+    ImportAnswer,
+    ImportEndInput,
+    ImportInput,
+    ImportOutcome,
+    ImportOutcomes,
+    ImportRowsInput,
+    ImportUndoInput,
+    ImportUndone,
+    count_of_rows,
+    import_answer,
+)
+from branch_node.imports.recorders.local_recorders import chunk_commands
+from branch_node.imports.register.import_lifecycle import (
+    MISTAKE,
+    VOIDS,
+    BeginImport,
+    FinishImport,
+    ImportEnd,
+    ImportPlan,
+    UndoStep,
+)
+from branch_node.imports.register.import_runs import (
+    BY_IMPORT,
+    FileRegistration,
+    ImportPlace,
+    ImportState,
+    find_import,
+    imports_after,
+    standing_totals,
+)
+from branch_node.imports.register.row_commands import KeyedContent, RowRecorded
+from branch_node.problems import (
+    BAD_CURSOR,
+    BUSY,
+    IMPORT_BEING_UNDONE,
+    IMPORT_FILE_DIFFERS,
+    IMPORT_INTERRUPTED,
+    IMPORT_KEYS_DIFFER,
+    NOT_WRITING,
+    UNKNOWN_IMPORT,
+)
+from branch_node.records import Page
+from shared.events import EventType
 from shared.runtime.http.application import documented_answer, documented_body, json_response
-from shared.runtime.http.strict_json import CheckedDecoder
-from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL
+from shared.runtime.http.auth import Principal
+from shared.runtime.http.body_faults import naming_every_fault
+from shared.runtime.http.strict_json import CheckedDecoder, StrictDecoder
+from shared.runtime.problems import (
+    DATABASE_BUSY,
+    DATABASE_UNAVAILABLE,
+    DISK_FULL,
+    INVALID_REQUEST,
+    Problem,
+    ascii_json,
+    invalid_request,
+)
 
 MAX_BODY: Final = 16 * 1024
+MAX_ROWS_BODY: Final = 4 * 1024 * 1024
+BODY_LIMITS: Final = {"/v1/imports": MAX_BODY}
 
-
-class ImportInput(StrictInput, kw_only=True):
-    """A file about to be imported: its name is part of its rows' keys, so it may stand for one content only."""
-
-    source: Source
-    file: CheckedKey
-    size: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQUENCE, description="Of the unpacked content, in bytes")]
-    sha256: Annotated[HexHash, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z", description="Of the unpacked content")]
-    known_by: Annotated[
-        CheckedKey, msgspec.Meta(description="What rows are known by: `line`, or `column` and its name")
-    ]
-
-
-class ImportAnswer(msgspec.Struct, kw_only=True):
-    """`began_at` is when this file was first imported; null where it is now."""
-
-    began_at: str | None
+_WRITER: Final = (BUSY, NOT_WRITING, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL)
 
 
 def import_routes(node: ApiNode) -> APIRouter:
-    """The routes of an import."""
-    router = APIRouter(prefix="/v1")
+    """The routes of imports."""
+    router = APIRouter(prefix="/v1/imports")
     context = RequestContext(node)
-    read = CheckedDecoder(ImportInput, max_bytes=MAX_BODY)
+    _running(router, context)
+    _reading(router, node, context)
+    return router
+
+
+def _running(router: APIRouter, context: RequestContext) -> None:
+    read_begin = CheckedDecoder(ImportInput, max_bytes=MAX_BODY)
+    read_rows = StrictDecoder(ImportRowsInput, max_bytes=MAX_ROWS_BODY)
+    read_end = CheckedDecoder(ImportEndInput, max_bytes=MAX_BODY)
 
     @router.post(
-        "/imports",
+        "",
         tags=["recording"],
-        summary="Claim a file's name for its content, before its rows are recorded",
-        responses=problems(
-            IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, BUSY, NOT_WRITING, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL
-        )
-        | {200: documented_answer(ImportAnswer, "When the file was first imported")},
+        summary="Begin the import of a file, or go on with it; its rows are sent in chunks",
+        responses=problems(IMPORT_FILE_DIFFERS, IMPORT_KEYS_DIFFER, IMPORT_BEING_UNDONE, *_WRITER)
+        | {200: documented_answer(ImportPlan, "The import, and what the keys of its rows are made of")},
         openapi_extra=documented_body(ImportInput, example=examples.IMPORT),
     )
-    async def claim_file(request: Request) -> Response:
-        await context.authorize(request, RECORDERS)
-        given = read(await body_of(request))
-        claim: FileClaim = await context.submit(ClaimFile(FileRegistration(**msgspec.structs.asdict(given))))
-        return json_response(ImportAnswer(began_at=None if claim.began_at is None else format_rfc3339(claim.began_at)))
+    async def begin(request: Request) -> Response:
+        principal = await context.authorize(request, RECORDERS)
+        given = FileRegistration(**msgspec.structs.asdict(read_begin(await body_of(request))))
+        return json_response(await context.submit(BeginImport(given, actor=actor_of(principal, None))))
 
-    return router
+    @router.post(
+        "/{import_id}/rows",
+        tags=["recording"],
+        summary="Record a chunk of an import's rows in one transaction, each with an outcome of its own",
+        responses=problems(UNKNOWN_IMPORT, IMPORT_INTERRUPTED, *_WRITER)
+        | {200: documented_answer(ImportOutcomes, "One outcome for each event, then for each count")},
+        openapi_extra=documented_body(ImportRowsInput, example=examples.IMPORT_ROWS),
+    )
+    async def rows(import_id: str, request: Request) -> Response:
+        principal = await context.authorize(request, RECORDERS)
+        body = read_rows(await body_of(request))
+        with context.store.reading() as connection:
+            source = find_import(connection, import_id).source
+        items = [naming_every_fault(item_of, item.item_id, item) for item in body.items]
+        keyed: list[KeyedContent] = []
+        refused: dict[int, Problem] = {}
+        for place, event in enumerate(body.events):
+            try:
+                keyed.append(naming_every_fault(_event, principal, event))
+            except Problem as refusal:
+                refused[place] = refusal
+        for count in body.counts:
+            keyed.append(KeyedContent(count.key, naming_every_fault(count_of_rows, count, source)))
+        answers = await context.submit_all(chunk_commands(import_id, source, items, keyed, actor_of(principal, None)))
+        recorded = iter(_outcomes(answers, len(keyed)))
+        total = len(body.events) + len(body.counts)
+        outcomes = [_refused(refused[place]) if place in refused else next(recorded) for place in range(total)]
+        return json_response(ImportOutcomes(outcomes=outcomes))
+
+    @router.post(
+        "/{import_id}/finish",
+        tags=["recording"],
+        summary="Mark an import as whole",
+        responses=problems(UNKNOWN_IMPORT, IMPORT_INTERRUPTED, *_WRITER)
+        | {200: documented_answer(ImportAnswer, "The import")},
+        openapi_extra=documented_body(ImportEndInput, example=examples.IMPORT_END),
+    )
+    async def finish(import_id: str, request: Request) -> Response:
+        await context.authorize(request, RECORDERS)
+        end = ImportEnd(**msgspec.structs.asdict(read_end(await body_of(request))))
+        await context.submit(FinishImport(import_id, end))
+        return json_response(await run_in_threadpool(_shown, context, import_id))
+
+
+def _event(principal: Principal, given: BatchEventInput) -> KeyedContent:
+    if given.key is None:
+        invalid_request("key", "each row needs its key")
+    if given.type is EventType.ADJUSTMENT:
+        principal.check_role(*MANAGERS)
+    return KeyedContent(given.key, entry_of(given))
+
+
+def _outcomes(answers: list[Any], rows: int) -> list[ImportOutcome]:
+    """The outcomes of a chunk. Raises what refused the chunk as a whole."""
+    for answer in (*answers[: len(answers) - rows - 1], answers[-1]):
+        if isinstance(answer, BaseException):
+            raise answer
+    outcomes = []
+    for answer in answers[len(answers) - rows - 1 : -1]:
+        if isinstance(answer, RowRecorded):
+            outcomes.append(ImportOutcome(sequence=answer.sequence, new=answer.new))
+            continue
+        if not isinstance(answer, Problem) or answer.status >= 500:
+            raise answer
+        outcomes.append(_refused(answer))
+    return outcomes
+
+
+def _refused(problem: Problem) -> ImportOutcome:
+    return ImportOutcome(problem=msgspec.json.decode(ascii_json(problem.body(recording=True))))
+
+
+def _shown(context: RequestContext, import_id: str) -> ImportAnswer:
+    with context.store.reading() as connection:
+        return import_answer(find_import(connection, import_id), standing_totals(connection, import_id))
+
+
+def _reading(router: APIRouter, node: ApiNode, context: RequestContext) -> None:
+    read_undo = CheckedDecoder(ImportUndoInput, max_bytes=MAX_BODY)
+
+    @router.get(
+        "",
+        tags=["reading"],
+        summary="The imports of files, the newest first",
+        responses=problems(BAD_CURSOR, INVALID_REQUEST, DATABASE_BUSY, DATABASE_UNAVAILABLE, body=False)
+        | {200: documented_answer(Page[ImportAnswer], "Imports")},
+    )
+    async def listed(request: Request, after: After = None, limit: Limit = 100) -> Response:
+        await context.authorize(request, READERS)
+        place = BY_IMPORT.read(after)
+        return json_response(await run_in_threadpool(_page, node, place, limit))
+
+    @router.get(
+        "/{import_id}",
+        tags=["reading"],
+        summary="One import, with what stands in the log because of it",
+        responses=problems(UNKNOWN_IMPORT, DATABASE_BUSY, DATABASE_UNAVAILABLE, body=False)
+        | {200: documented_answer(ImportAnswer, "The import")},
+    )
+    async def shown(import_id: str, request: Request) -> Response:
+        await context.authorize(request, READERS)
+        return json_response(await run_in_threadpool(_shown, context, import_id))
+
+    @router.post(
+        "/{import_id}/undo",
+        tags=["recording"],
+        summary="Void the next events of an import that still stand; sent again until none does",
+        description=f"At most {VOIDS} events at a time. Once none stands, the file can be imported again.",
+        responses=problems(UNKNOWN_IMPORT, *_WRITER) | {200: documented_answer(ImportUndone, "How many were voided")},
+        openapi_extra=documented_body(ImportUndoInput, example=examples.IMPORT_UNDO),
+    )
+    async def undo(import_id: str, request: Request) -> Response:
+        principal = await context.authorize(request, MANAGERS)
+        given = read_undo(await body_of(request) or b"{}")
+        actor = actor_of(principal, None)
+        voided = await context.submit(UndoStep(import_id, actor=actor, reason=given.reason or MISTAKE))
+        answer = await run_in_threadpool(_shown, context, import_id)
+        more = answer.state != ImportState.UNDONE
+        return json_response(ImportUndone(import_id=import_id, voided=voided, state=answer.state, more=more))
+
+
+def _page(node: ApiNode, after: ImportPlace | None, limit: int) -> Page[ImportAnswer]:
+    with node.store.reading() as connection:
+        found = imports_after(connection, after, limit + 1)
+    more = found[limit - 1] if len(found) > limit else None
+    items = [import_answer(each) for each in found[:limit]]
+    return Page(items=items, next=None if more is None else BY_IMPORT.write((more.began_at, more.import_id)))

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     ),
     "review": ("branch_node.cli.correction_commands:review", "Record that a person reviewed an event."),
     "import": ("branch_node.cli.import_command:import_file", "Import a till's CSV, each row exactly once."),
+    "imports": ("branch_node.cli.imports_commands:imports_app", "List the imports of files; show or undo one."),
     "items": ("branch_node.cli.item_commands:items_app", "List the items known here; add or import items."),
     "stock": ("branch_node.cli.read_commands:stock", "What is on hand, reserved and available, now or then."),
     "log": ("branch_node.cli.read_commands:log", "The events of this location."),

@@ -13,18 +13,20 @@ from rich.markup import escape
 from branch_node.cli.node_client import Directory, opened, serving
 from branch_node.database.api_keys import LOCAL
 from branch_node.database.store import Store
-from branch_node.imports.http_recorder import HttpImportRecorder
-from branch_node.imports.import_recorder import ImportRecorder
-from branch_node.imports.importer import ImportRun, ImportSummary
-from branch_node.imports.local_recorders import DryRunRecorder, LocalImportRecorder
-from branch_node.imports.map_parser import MapError, parse_map
+from branch_node.imports.import_summary import ImportSummary
+from branch_node.imports.importer import ImportRun
+from branch_node.imports.mapping.map_parser import MapError, parse_map
+from branch_node.imports.recorders.http_recorder import HttpImportRecorder
+from branch_node.imports.recorders.import_recorder import ImportRecorder
+from branch_node.imports.recorders.local_recorders import DryRunRecorder, LocalImportRecorder
 from branch_node.imports.reject_files import CONFLICTS_HELP, Conflicts, Rejects, conflicts_path, rejects_path
-from branch_node.imports.row_reader import HeaderError
+from branch_node.imports.rows.line_set import LineSet
+from branch_node.imports.rows.row_reader import HeaderError
 from branch_node.imports.source_file import FileLayout, FileRefused, SourceFile
 from branch_node.settings import BranchSettings, load
 from shared.events import quantity_text
 from shared.runtime.cli.errors import REFUSED, CommandRefused, ErrorReport, print_error
-from shared.runtime.cli.output import AsJson, number, number_of, print_json, print_line, print_table
+from shared.runtime.cli.output import AsJson, number, number_of, print_json, print_line, print_next, print_table
 from shared.runtime.cli.progress import file_progress
 from shared.runtime.clock import SystemClock
 from shared.runtime.settings import SettingsError, command_line
@@ -48,6 +50,10 @@ def import_file(
         Path | None, typer.Option(help="Where rows go that cannot be recorded; FILE.rejects.csv if not given.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Record nothing; print what would be recorded.")] = False,
+    accept_conflicts: Annotated[
+        str | None,
+        typer.Option(metavar="LINES", help="Record these lines (4,7-9 or all) as their own, though their id is taken."),
+    ] = None,
     as_json: AsJson = False,
     example_map: Annotated[
         bool,
@@ -58,24 +64,24 @@ def import_file(
 ) -> None:
     """Import a till's CSV. Run it again whenever it was cut off: each row is recorded exactly once.
 
-    A row's key is the map's source, the file's name and the row's own id (or its line), so another file under the same
-    name is refused. Rows that cannot be recorded are written to the rejects file with line and reason, rows whose id
-    recorded something else to the conflicts file beside it, and the exit code is 1; the others are recorded all the
-    same.
+    A row is known by its own id, whatever its file is called, else by its line in a file that is known by its bytes.
+    Rows that cannot be recorded are written to the rejects file with line and reason, rows whose id recorded something
+    else to the conflicts file beside it, and the exit code is 1; the others are recorded all the same.
     """
     del example_map  # printed by its callback
     try:
         found = parse_map(map_file.read_bytes(), str(map_file))
+        accepted = _accepted(accept_conflicts)
         path = rejects_path(file, rejects)
         settings = load(directory)
         with (
             SourceFile(file, found.delimiter, FileLayout.of(found), folder=settings.dir) as opened_file,
-            Rejects(path, found.delimiter or ",") as opened_rejects,
-            Conflicts(conflicts_path(file, path), found.delimiter or ",") as conflicts,
+            Rejects(path, found.delimiter or ",", keep=not dry_run) as opened_rejects,
+            Conflicts(conflicts_path(path), found.delimiter or ",", keep=not dry_run) as conflicts,
             _recorder(settings, dry_run=dry_run) as recorder,
             file_progress(opened_file.bytes_on_disk) as report,
         ):
-            run = ImportRun(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run)
+            run = ImportRun(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run, accepted=accepted)
             try:
                 summary = run.run(report)
             except KeyboardInterrupt:
@@ -93,9 +99,16 @@ def import_file(
         raise typer.Exit(REFUSED)
 
 
+def _accepted(lines: str | None) -> LineSet | None:
+    try:
+        return None if lines is None else LineSet.parse(lines)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--accept-conflicts") from error
+
+
 def _print_interrupted(so_far: ImportSummary, file: Path, again: str, *, as_json: bool) -> None:
     """Say how far an import was when it was interrupted, and the command that goes on with it."""
-    known = so_far.recorded + so_far.already_recorded
+    known = so_far.recorded + so_far.already_recorded + so_far.repeated
     done = (
         f"Interrupted in row {so_far.rows} of {file}; {number_of(known, 'row')} of it {'is' if known == 1 else 'are'} "
         f"known to be recorded, and {'is' if known == 1 else 'are'} not recorded again."
@@ -133,11 +146,19 @@ def _report(summary: ImportSummary, as_json: bool) -> None:
     if as_json:
         print_json(summary.document())
         return
+    if summary.already_imported is not None:
+        print_line(
+            f"{escape(summary.file)} was imported already, as {summary.already_imported}: "
+            f"{number_of(summary.rows, 'row')}. Nothing was recorded."
+        )
+        print_next(f"larder branch imports show {summary.already_imported}")
+        return
     would = " would be" if summary.dry_run else ""
     rows = [
         ("in the file", summary.rows),
         (f"{would} recorded".strip(), summary.recorded),
         ("recorded before", summary.already_recorded),
+        ("already recorded in this file", summary.repeated),
         ("filtered out ([where])", summary.filtered),
         ("skipped, as the map says", summary.skipped),
         (f"{would} rejected".strip(), summary.rejected),
@@ -146,10 +167,16 @@ def _report(summary: ImportSummary, as_json: bool) -> None:
     print_table(f"{summary.file} from {summary.source}", ("~", "rows#"), rows)
     print_table(
         "",
-        ("type", "rows#", "quantity#"),
-        [(kind, tally.rows, quantity_text(tally.quantity)) for kind, tally in sorted(summary.by_type.items())],
+        ("type", "events#", "quantity#"),
+        [(kind, tally.events, quantity_text(tally.quantity)) for kind, tally in sorted(summary.by_type.items())],
         empty="No row changes stock.",
     )
+    for reason in summary.reasons:
+        print_line(f"[red]{number_of(reason.rows, 'row')}:[/] {escape(reason.reason)} (line {reason.first_line})")
+    if summary.unread_bytes:
+        print_line(
+            f"The file has grown by {number_of(summary.unread_bytes, 'byte')} meanwhile: run the same command again."
+        )
     if summary.items_defined:
         verb = would or (" was" if summary.items_defined == 1 else " were")
         print_line(f"{number_of(summary.items_defined, 'item')}{verb} defined.")

@@ -51,7 +51,8 @@ _NO_MONEY: Final = "not a decimal amount of at most 15 digits and 6 decimals"
 _NO_DAY: Final = "not a date such as 2026-01-31"
 
 
-def _is_day(text: str) -> bool:
+def is_day(text: str) -> bool:
+    """Whether a text is a date since 2000, written as 2026-01-31."""
     try:
         day = datetime.date.fromisoformat(text)
     except ValueError:
@@ -67,7 +68,7 @@ Money = Annotated[
     ),
     FieldRule(lambda raw: None if _MONEY.fullmatch(bytes(raw)) else _NO_MONEY),
 ]
-Expiry = Annotated[str, msgspec.Meta(max_length=10), FieldRule(lambda text: None if _is_day(text) else _NO_DAY)]
+Expiry = Annotated[str, msgspec.Meta(max_length=10), FieldRule(lambda text: None if is_day(text) else _NO_DAY)]
 TYPES_BY_HAND: Final = tuple(kind.value for kind in EventType if RULES[kind].by_hand)
 TypeByHand = Annotated[
     EventType,
@@ -221,7 +222,7 @@ def entry_of(body: EventInput) -> EventContent:
         quantity=quantity,
         counted=counted,
         occurred_at=moment(body.occurred_at),
-        reference=None if body.reference is None else _reference(body.reference),
+        reference=None if body.reference is None else reference_of(body.reference),
         reason=body.reason,
         source=body.source or DEFAULT_SOURCE,
         person=body.actor,
@@ -331,12 +332,12 @@ def _cost(raw: msgspec.Raw, path: str) -> str:
 
 
 def _day(text: str, field: str) -> str:
-    if not _is_day(text):
+    if not is_day(text):
         invalid_request(field, _NO_DAY)
     return text
 
 
-def _reference(body: ReferenceInput) -> Reference:
+def reference_of(body: ReferenceInput) -> Reference:
     codes(**{"reference.id": body.id, "reference.kind": body.kind})
     texts(**{"reference.product": body.product})
     return Reference(id=body.id, kind=body.kind, line=body.line, product=body.product)

@@ -163,16 +163,59 @@ KEPT_ANSWER: Final = Table(
     Column("answer", LargeBinary, nullable=False),  # JSON
 )
 
-IMPORT_FILE: Final = Table(
-    "import_file",
+# The imports of files. One that was undone stays, so that its file can be imported again.
+IMPORT_RUN: Final = Table(
+    "import_run",
     metadata,
+    Column("import_id", Text, primary_key=True),
     Column("source", Text, nullable=False),
     Column("file", Text, nullable=False),  # its name, without .gz
     Column("size", BigInteger, nullable=False),  # of the unpacked content, in bytes
     Column("sha256", Text, nullable=False),  # likewise, hex
-    Column("known_by", Text, nullable=False),  # what makes a row's key: 'line', or 'column ' and its name
+    Column("known_by", Text, nullable=False),  # what makes a row's key: 'line', or the column of ids and its scope
+    Column("lineage", Text, nullable=False),  # of the first of the files that continue each other
+    Column("begins_at", BigInteger, nullable=False),  # bytes of the file it continues, which are not read again
+    Column("begins_line", BigInteger, nullable=False),  # the number of the line there
+    Column("end_line", BigInteger, nullable=False),  # the number of the line at the file's end, once it is imported
+    Column("rows", BigInteger, nullable=False),  # likewise, with those before `begins_at`
+    Column("recorded", BigInteger, nullable=False),  # events of its rows, also those voided since
+    Column("rejected", BigInteger, nullable=False),
+    Column("conflicting", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
     Column("began_at", BigInteger, nullable=False),
-    PrimaryKeyConstraint("source", "file"),
+    Column("state", Text, nullable=False),
+    CheckConstraint("state IN ('IMPORTED', 'INCOMPLETE', 'UNDOING', 'UNDONE')", name="import_run_state"),
+)
+
+Index(
+    "import_run_content",
+    IMPORT_RUN.c.source,
+    IMPORT_RUN.c.size,
+    IMPORT_RUN.c.sha256,
+    unique=True,
+    sqlite_where=text("state <> 'UNDONE'"),
+    postgresql_where=text("state <> 'UNDONE'"),
+)
+
+# The events of each import, as stretches of the log that hold no others but definitions of items.
+IMPORT_SPAN: Final = Table(
+    "import_span",
+    metadata,
+    Column("first_sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("import_id", Text, nullable=False),
+)
+
+Index("import_span_import", IMPORT_SPAN.c.import_id)
+
+# The ids of rows that an older version recorded under keys with the name of their file.
+IMPORT_NAMED_ROW: Final = Table(
+    "import_named_row",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("row_id", Text, nullable=False),  # as part of a key
+    Column("sequence", BigInteger, nullable=False),
+    PrimaryKeyConstraint("source", "row_id", "sequence"),
 )
 
 # How the node's time began, at each start of its process and at each settlement, since head office's time last verified

@@ -1,28 +1,52 @@
-"""The import of a till's CSV: read by a map, recorded in chunks, each row exactly once even if runs are killed.
+"""The import of a till's file: read by a map, recorded in chunks, each row exactly once even if runs are killed.
 
-A row's key is made of the map's source, the file's name and the row's own id or line, so a repeated run finds what is
-recorded. Refused rows go to the rejects file, rows whose key recorded other content to the conflicts file, and the run
-goes on. Memory is bounded by two chunks: one is recorded while the next is read.
+A row is known by its own id within the map's source, else by its line in a file that is known by its bytes; the name of
+the file never counts. Refused rows go to the rejects file, rows whose id recorded other content to the conflicts file,
+and the run goes on. Memory is bounded by two chunks: one is recorded while the next is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
-
+from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.item_inputs import ItemContent
-from branch_node.imports.cell_readers import RowRejected
-from branch_node.imports.file_claim import FileRegistration
-from branch_node.imports.import_commands import BY_LINE, RECORDED, ImportConflict, ImportRefusal, key_part
-from branch_node.imports.import_map import ImportMap
-from branch_node.imports.import_recorder import CHUNK, AwaitOutcomes, ImportRecorder, ImportRow
-from branch_node.imports.reject_files import CONFLICTS_HELP, Conflicts, Rejects
-from branch_node.imports.row_reader import FILTERED, LookupTable, RowReader
-from branch_node.imports.source_file import FileRefused, SourceFile, SourceRecord, read_lookup
-from shared.events import quantity_json
+from branch_node.imports.cells.cell_readers import RowRejected
+from branch_node.imports.count_rows import CountRow, CountRows
+from branch_node.imports.file_registration import LongerFiles, header_of, plan_of
+from branch_node.imports.import_summary import ImportSummary, RejectReasons
+from branch_node.imports.mapping.import_map import ImportMap
+from branch_node.imports.recorders.import_recorder import CHUNK, AwaitOutcomes, ImportRecorder
+from branch_node.imports.register.import_lifecycle import ImportEnd, ImportPlan
+from branch_node.imports.register.import_runs import (
+    FileRegistration,
+    ImportRecord,
+    TypeTotals,
+    added_totals,
+)
+from branch_node.imports.register.row_commands import (
+    ImportConflict,
+    ImportCount,
+    ImportRefusal,
+    KeyedContent,
+    RowOutcome,
+    content_digest,
+)
+from branch_node.imports.register.row_keys import RowKeys, accepted_key
+from branch_node.imports.reject_files import Conflicts, Rejects, without_reject_columns
+from branch_node.imports.rows.line_set import LineSet
+from branch_node.imports.rows.row_reader import FILTERED, LookupTable, RowReader
+from branch_node.imports.rows.sequence_set import SequenceSet
+from branch_node.imports.source_file import (
+    ReadingPosition,
+    SourceFile,
+    SourceRecord,
+    read_lookup,
+)
+from branch_node.problems import IMPORT_INTERRUPTED
+from shared.events import EventType
 
 CHECKING: Final = "checking"
 IMPORTING: Final = "importing"
@@ -31,54 +55,24 @@ Progress = Callable[[str, int], None]
 """Called with the phase and the number of the file's bytes on disk that it has read."""
 
 
+class _Row(NamedTuple):
+    """A row to be recorded: its line in the file, its key, what it says, and its cells for the rejects file."""
+
+    line: int
+    keyed: KeyedContent
+    cells: Sequence[str]
+
+
 class _Chunk(NamedTuple):
     """Rows that are being recorded, and the rejected rows read among them."""
 
-    rows: list[ImportRow]
+    rows: list[_Row]
     rejected: list[tuple[int, str, Sequence[str]]]
     await_outcomes: AwaitOutcomes
 
 
-class ImportTotals(msgspec.Struct, kw_only=True):
-    """The number of rows and the sum of their quantities in thousandths."""
-
-    rows: int = 0
-    quantity: int = 0
-
-
-class ImportSummary(msgspec.Struct, kw_only=True):
-    """The counts of an import; `rows` is the sum of the six after it.
-
-    `by_type` counts the rows that are in the log now, recorded by any run; a repeated run gives the same.
-    """
-
-    source: str
-    file: str
-    dry_run: bool
-    rows: int = 0
-    recorded: int = 0
-    already_recorded: int = 0
-    filtered: int = 0
-    skipped: int = 0
-    rejected: int = 0
-    conflicting: int = 0
-    items_defined: int = 0
-    by_type: dict[str, ImportTotals] = {}
-    rejects: str | None = None
-    conflicts: str | None = None
-
-    def document(self) -> dict[str, Any]:
-        """For `--json`: quantities as JSON numbers."""
-        document: dict[str, Any] = msgspec.structs.asdict(self)
-        document["by_type"] = {
-            kind: {"rows": totals.rows, "quantity": quantity_json(totals.quantity)}
-            for kind, totals in sorted(self.by_type.items())
-        }
-        return document
-
-
 class ImportRun:
-    """One run over one file; call `run` once."""
+    """One run over one file; call `run` once. `accepted`: the lines whose conflicts are events of their own."""
 
     def __init__(
         self,
@@ -89,15 +83,23 @@ class ImportRun:
         conflicts: Conflicts,
         *,
         dry_run: bool = False,
+        accepted: LineSet | None = None,
     ) -> None:
         self._file = file
         self._map = import_map
         self._recorder = recorder
         self._rejects = rejects
         self._conflicts = conflicts
-        self._summary = ImportSummary(source=import_map.source, file=file.name, dry_run=dry_run, by_type={})
-        self._prefix = f"import/{import_map.source}/{key_part(file.name)}/"
-        self._rows: list[ImportRow] = []
+        self._accepted = accepted or LineSet.none()
+        self._summary = ImportSummary(source=import_map.source, file=file.name, dry_run=dry_run)
+        self._reasons = RejectReasons()
+        self._seen = SequenceSet()
+        self._predicted: dict[str, TypeTotals] = {}
+        self._plan: ImportPlan | None = None
+        self._registration: FileRegistration | None = None
+        self._longer: LongerFiles | None = None
+        self._keys = RowKeys(source=import_map.source, generation=0, scope=None, lineage="")
+        self._rows: list[_Row] = []
         self._rejected: list[tuple[int, str, Sequence[str]]] = []
         self._new_items: dict[str, ItemContent] = {}
         self._known: set[str] = set()
@@ -106,51 +108,46 @@ class ImportRun:
     def run(self, progress: Progress) -> ImportSummary:
         """Import the file. Raises FileRefused, HeaderError, or an error of the recorder; recorded rows stay."""
         fingerprint = self._file.fingerprint(lambda size: progress(CHECKING, size))
-        records = self._file.records(lambda size: progress(IMPORTING, size))
+
+        def importing(size: int) -> None:
+            progress(IMPORTING, size)
+
+        records = self._file.records(importing)
         first = next(records, None)
-        header = self._header(first)
-        if first is not None and self._map.header is not None:
-            records = chain((first,), records)
+        again = first is not None and Rejects.is_header(first.cells)
+        if first is not None and again:
+            first, records = without_reject_columns(first, records)
+        header = header_of(self._file, first, None if again else self._map.header)
         reader = RowReader(self._map, header, self._lookups())
-        column = self._map.columns.id
-        self._recorder.register(
-            FileRegistration(
-                source=self._map.source,
-                file=self._file.name,
-                size=fingerprint.size,
-                sha256=fingerprint.sha256,
-                known_by=BY_LINE if column is None else f"column {column}",
-            )
-        )
+        registration, plan, self._longer = plan_of(self._file, fingerprint, self._map, self._recorder)
+        if plan.already_imported:
+            return self._already_imported(plan.record)
+        self._registration, self._plan, self._keys = registration, plan, plan.keys
+        if plan.record.begins_at:
+            start = ReadingPosition(plan.record.begins_at, plan.record.begins_line)
+            records = self._file.records(importing, start=start)
+            if first is not None and again:
+                _, records = without_reject_columns(first, records)
+            self._summary.rows = self._summary.already_recorded = plan.record.rows
+        elif first is not None and not again and self._map.header is not None:
+            records = chain((first,), records)
         self._rejects.begin(header)
         self._conflicts.begin(header)
-        for record in records:
-            self._summary.rows += 1
-            self._add_record(reader, record, len(header))
-            if len(self._rows) + len(self._rejected) >= CHUNK:
-                self._flush()
-        self._flush()
-        self._finish_chunk()
-        if self._rejects.finish():
-            self._summary.rejects = str(self._rejects.path)
-        if self._conflicts.finish():
-            self._summary.conflicts = str(self._conflicts.path)
+        with CountRows() as counts:
+            for record in records:
+                self._summary.rows += 1
+                self._add_record(reader, record, len(header), counts)
+                if len(self._rows) + len(self._rejected) >= CHUNK:
+                    self._flush()
+            self._flush()
+            self._finish_chunk()
+            self._record_counts(counts)
+        self._finish()
         return self._summary
 
     def so_far(self) -> ImportSummary:
         """What is known of a run that was interrupted: the rows read, and the outcomes that had come in."""
         return self._summary
-
-    def _header(self, first: SourceRecord | None) -> list[str]:
-        if first is not None and Conflicts.is_conflicts_header(first.cells):
-            raise FileRefused(f"{self._file.path} holds conflicts: {CONFLICTS_HELP}")
-        if self._map.header is not None:
-            return self._map.header
-        if first is None:
-            raise FileRefused(f"{self._file.path} is empty")
-        if first.fault is not None:
-            raise FileRefused(f"{self._file.path} line {first.line}: {first.fault}")
-        return [name.strip() for name in first.cells]
 
     def _lookups(self) -> Mapping[str, LookupTable]:
         folder, spool = self._file.path.parent, self._file.folder
@@ -160,7 +157,14 @@ class ImportRun:
             for name, lookup in self._map.lookup.items()
         }
 
-    def _add_record(self, reader: RowReader, record: SourceRecord, width: int) -> None:
+    def _already_imported(self, record: ImportRecord) -> ImportSummary:
+        summary = self._summary
+        summary.import_id = summary.already_imported = record.import_id
+        summary.rows = summary.already_recorded = record.rows
+        summary.by_type = self._recorder.totals(record.import_id)
+        return summary
+
+    def _add_record(self, reader: RowReader, record: SourceRecord, width: int, counts: CountRows) -> None:
         cells = record.cells
         try:
             if record.fault is not None:
@@ -175,15 +179,39 @@ class ImportRun:
                 else:
                     self._summary.skipped += 1
                 return
-            own_id = reader.own_id(row)
+            identity = self._identity(reader, record.line, row, entry)
             if self._map.new_items is not None:
                 self._define_if_unknown(reader, entry.item_id, row)
         except RowRejected as rejected:
             self._rejected.append((record.line, str(rejected), cells))
             return
-        # The # keeps a line number apart from a row's own id.
-        key = f"{self._prefix}#{record.line}" if own_id is None else self._prefix + key_part(own_id)
-        self._rows.append(ImportRow(record.line, key, entry, cells))
+        if entry.counted is None:
+            self._rows.append(_Row(record.line, KeyedContent(self._keys.key(identity), entry), cells))
+        else:
+            self._add_count(record.line, identity, entry, cells, counts)
+
+    def _identity(self, reader: RowReader, line: int, row: Sequence[str], entry: EventContent) -> str:
+        own_id = reader.own_id(row)
+        scope, value = self._keys.scope, ""
+        if own_id is not None and scope == "day" and entry.occurred_at is not None:
+            assert self._plan is not None
+            value, _ = self._plan.location.day(entry.occurred_at)
+        elif own_id is not None and scope not in (None, "source", "file", "day"):
+            value = reader.scope_value(row)
+        return self._keys.identity(line, own_id, value)
+
+    def _add_count(
+        self, line: int, identity: str, entry: EventContent, cells: Sequence[str], counts: CountRows
+    ) -> None:
+        if entry.item_id not in self._new_items and not self._recorder.knows(entry.item_id):
+            self._rejected.append((line, f"there is no item {entry.item_id!r} (unknown-item)", cells))
+            return
+        taken = counts.add(line, identity, entry, cells)
+        if taken == 0:
+            self._summary.repeated += 1
+        elif taken is not None:
+            area = f"in {entry.area!r} " if entry.area else ""
+            self._rejected.append((line, f"{entry.item_id} {area}was counted at this moment in line {taken}", cells))
 
     def _define_if_unknown(self, reader: RowReader, item_id: str, cells: Sequence[str]) -> None:
         if item_id in self._known:
@@ -194,36 +222,168 @@ class ImportRun:
 
     def _flush(self) -> None:
         """Begin to record the rows read, and finish the chunk before: one is recorded while the next is read."""
-        await_outcomes = self._recorder.record(list(self._new_items.values()), self._rows) if self._rows else list
-        self._summary.items_defined += len(self._new_items)
+        keyed = [row.keyed for row in self._rows]
+        items = list(self._new_items.values())
+        if keyed and self._longer is not None:
+            self._longer.check(keyed)
+            self._longer = None
+        if keyed or self._rejected:
+            self._begin()
+        await_outcomes = self._recorder.record(items, keyed) if keyed or items else list
+        self._summary.items_defined += len(items)
         chunk = _Chunk(self._rows, self._rejected, await_outcomes)
         self._rows, self._rejected, self._new_items = [], [], {}
         self._finish_chunk()
         self._pending = chunk
 
+    def _begin(self) -> None:
+        """Begin the import, once there is something to record: a file that is refused or empty leaves no trace."""
+        if self._registration is None:
+            return
+        begun, self._registration = self._recorder.begin(self._registration), None
+        if begun.keys != self._keys:
+            raise IMPORT_INTERRUPTED(f"another import from {self._map.source} was undone or begun meanwhile")
+        self._summary.import_id = begun.record.import_id
+
     def _finish_chunk(self) -> None:
         if self._pending is None:
             return
         (rows, rejected, await_outcomes), self._pending = self._pending, None
-        summary = self._summary
-        for row, outcome in zip(rows, await_outcomes(), strict=True):
-            if isinstance(outcome, ImportConflict):
-                self._conflicts.add_conflict(row.line, outcome.sequence, outcome.why, row.cells)
-                summary.conflicting += 1
-                continue
+        outcomes = await_outcomes()
+        conflicts = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, ImportConflict)]
+        for place, outcome in self._accept_conflicts(rows, conflicts).items():
+            outcomes[place] = outcome
+        for row, outcome in zip(rows, outcomes, strict=True):
             if isinstance(outcome, ImportRefusal):
-                rejected.append((row.line, outcome.why, row.cells))
-                continue
-            if outcome is RECORDED:
-                summary.recorded += 1
+                self._refuse(row.line, row.cells, outcome, rejected)
             else:
-                summary.already_recorded += 1
-            entry = row.entry
-            totals = summary.by_type.get(entry.type)
-            if totals is None:
-                totals = summary.by_type[entry.type.value] = ImportTotals()
-            totals.rows += 1
-            totals.quantity += entry.counted or 0 if entry.quantity is None else entry.quantity
+                self._count_outcome(outcome, 1)
+                self._predict(row.keyed.content, outcome)
+        self._write_rejected(rejected)
+
+    def _accept_conflicts(self, rows: Sequence[_Row], conflicts: Sequence[int]) -> dict[int, RowOutcome]:
+        """Record the rows whose id recorded other content and that are events of their own; those that were before."""
+        own: dict[int, KeyedContent] = {}
+        for place in conflicts:
+            key, content = rows[place].keyed
+            own[place] = KeyedContent(accepted_key(key, content_digest(rows[place].keyed)), content)
+        if not own:
+            return {}
+        found = dict(zip(own, self._recorder.find(self._keys, list(own.values())), strict=True))
+        outcomes = {place: outcome for place, outcome in found.items() if outcome is not None}
+        fresh = [place for place in own if place not in outcomes and rows[place].line in self._accepted]
+        if fresh:
+            recorded = self._recorder.record([], [own[place] for place in fresh])()
+            outcomes |= dict(zip(fresh, recorded, strict=True))
+        return outcomes
+
+    def _refuse(
+        self,
+        line: int,
+        cells: Sequence[str],
+        outcome: ImportRefusal,
+        rejected: list[tuple[int, str, Sequence[str]]],
+    ) -> None:
+        if isinstance(outcome, ImportConflict):
+            self._conflicts.add_conflict(line, outcome.sequence, outcome.why, cells)
+            self._summary.conflicting += 1
+        else:
+            rejected.append((line, outcome.why, cells))
+
+    def _count_outcome(self, outcome: RowOutcome, rows: int) -> None:
+        assert not isinstance(outcome, ImportRefusal)
+        if not self._seen.add(outcome.sequence):
+            self._summary.repeated += rows
+        elif outcome.new:
+            self._summary.recorded += rows
+        else:
+            self._summary.already_recorded += rows
+
+    def _predict(self, content: EventContent | ImportCount, outcome: RowOutcome) -> None:
+        """Add what a dry run would record to what would stand in the log."""
+        if not self._summary.dry_run or isinstance(outcome, ImportRefusal) or not outcome.new:
+            return
+        if isinstance(content, ImportCount):
+            kind, quantity = EventType.STOCKTAKE, sum(line.counted for line in content.lines)
+            events = len({line.item_id for line in content.lines})
+        else:
+            kind, quantity, events = content.type, content.quantity or 0, 1
+        self._predicted = added_totals(self._predicted, {kind.value: TypeTotals(events, quantity)})
+
+    def _write_rejected(self, rejected: list[tuple[int, str, Sequence[str]]]) -> None:
         for line, why, cells in sorted(rejected, key=lambda each: each[0]):
             self._rejects.add(line, why, cells)
-        summary.rejected += len(rejected)
+            self._reasons.add(line, why)
+        self._summary.rejected += len(rejected)
+
+    def _record_counts(self, counts: CountRows) -> None:
+        """Record all that the file counted, one count for each moment."""
+        rejected: list[tuple[int, str, Sequence[str]]] = []
+        for keyed, counted in self._keyed_counts(counts):
+            self._begin()
+            rows = counted
+            (outcome,) = self._recorder.record([], [keyed])()
+            if isinstance(outcome, ImportConflict):
+                accepted = [row for row in rows if row.line in self._accepted]
+                own = _count_of(self._map.source, keyed.content, accepted or rows)
+                key = accepted_key(keyed.key, content_digest(KeyedContent(keyed.key, own)))
+                (found,) = self._recorder.find(self._keys, [KeyedContent(key, own)])
+                if found is None and accepted:
+                    (found,) = self._recorder.record([], [KeyedContent(key, own)])()
+                if found is not None:
+                    kept = accepted or rows
+                    self._count_rows(kept, own, found, rejected)
+                    rows = [row for row in rows if row not in kept]
+            self._count_rows(rows, keyed.content, outcome, rejected)
+        self._write_rejected(rejected)
+
+    def _count_rows(
+        self,
+        rows: Sequence[CountRow],
+        content: EventContent | ImportCount,
+        outcome: RowOutcome,
+        rejected: list[tuple[int, str, Sequence[str]]],
+    ) -> None:
+        if not rows:
+            return
+        if isinstance(outcome, ImportRefusal):
+            for row in rows:
+                self._refuse(row.line, row.cells, outcome, rejected)
+        else:
+            self._count_outcome(outcome, len(rows))
+            self._predict(content, outcome)
+
+    def _keyed_counts(self, counts: CountRows) -> Iterator[tuple[KeyedContent, list[CountRow]]]:
+        for moment, piece, rows in counts.counts():
+            line = min(row.line for row in rows)
+            content = ImportCount(occurred_at=moment, lines=tuple(row.content for row in rows), source=self._map.source)
+            yield KeyedContent(self._keys.key(self._keys.count_identity(moment, line, piece)), content), rows
+
+    def _finish(self) -> None:
+        summary = self._summary
+        # A last line that was still being written was left out: the file is what was read of it.
+        fingerprint = self._file.fingerprint()
+        summary.unread_bytes = self._file.unread_bytes
+        summary.reasons = self._reasons.top()
+        if self._rejects.finish():
+            summary.rejects = str(self._rejects.path)
+        if self._conflicts.finish():
+            summary.conflicts = str(self._conflicts.path)
+        if self._registration is not None:
+            return
+        self._recorder.finish(
+            ImportEnd(
+                size=fingerprint.size,
+                sha256=fingerprint.sha256,
+                end_line=self._file.end.line,
+                rows=summary.rows,
+                rejected=summary.rejected,
+                conflicting=summary.conflicting,
+            )
+        )
+        summary.by_type = added_totals(self._recorder.totals(summary.import_id or ""), self._predicted)
+
+
+def _count_of(source: str, content: EventContent | ImportCount, rows: Sequence[CountRow]) -> ImportCount:
+    assert isinstance(content, ImportCount)
+    return ImportCount(occurred_at=content.occurred_at, lines=tuple(row.content for row in rows), source=source)

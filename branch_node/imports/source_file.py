@@ -24,7 +24,7 @@ from branch_node.imports.files.file_copy import FileCopy, Fingerprint, Prefix
 from branch_node.imports.files.file_kinds import FileFault, FileRefused
 from branch_node.imports.files.file_layout import FileLayout
 from branch_node.imports.files.sheet_records import DELIMITER, sheet_records
-from branch_node.imports.row_reader import LookupTable
+from branch_node.imports.rows.row_reader import LookupTable
 from shared.events import code_fault
 from shared.runtime.text.printable import printable_line
 

@@ -17,8 +17,8 @@ from branch_node.commands.event_inputs import EventContent
 from branch_node.database.schema import LOG
 from branch_node.database.store import Store
 from branch_node.imports.importer import ImportRun
-from branch_node.imports.local_recorders import LocalImportRecorder
-from branch_node.imports.map_parser import parse_map
+from branch_node.imports.mapping.map_parser import parse_map
+from branch_node.imports.recorders.local_recorders import LocalImportRecorder
 from branch_node.imports.reject_files import Conflicts, Rejects
 from branch_node.imports.source_file import FileLayout, SourceFile
 from branch_node.model import Command, Decision, Item, Location, RecordedCommand, View

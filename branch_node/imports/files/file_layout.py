@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import msgspec
 
-from branch_node.imports.import_map import ImportMap
+from branch_node.imports.mapping.import_map import ImportMap
 
 
 class FileLayout(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,1 +1,1 @@
-"""Text that people and files bring, how it is read, and the CSV that is written: tables, decimal commas, meant codes."""
+"""Text that people and files bring, how it is read, the CSV that is written: tables, decimal commas, meant codes."""

@@ -80,6 +80,8 @@ def test_every_table(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "map.toml").write_text(MAP, encoding="utf-8")
     (tmp_path / "till.csv").write_text(ROWS, encoding="utf-8")
     branch("import", "till.csv", "--map", "map.toml", exit_code=1)
+    branch("imports", "list")
+    branch("imports", "show", "2026-01-05-1")
     (tmp_path / "items.csv").write_text("item_id,name,unit,strict\ntea,Tea,kg,maybe\n", encoding="utf-8")
     branch("items", "import", "items.csv", exit_code=1)
     branch("items")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from branch_node.imports.import_commands import ImportEvent
+from branch_node.imports.register.row_commands import ImportEvent
 from branch_node.model import Item
 from shared.events import EventType
 from shared.runtime.problems import Problem

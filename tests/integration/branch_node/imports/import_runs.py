@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import glob
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from branch_node.imports.import_recorder import ImportRecorder
-from branch_node.imports.importer import ImportRun, ImportSummary
-from branch_node.imports.local_recorders import DryRunRecorder, LocalImportRecorder
-from branch_node.imports.map_parser import parse_map
+from branch_node.imports.import_summary import ImportSummary
+from branch_node.imports.importer import ImportRun
+from branch_node.imports.mapping.map_parser import parse_map
+from branch_node.imports.recorders.import_recorder import ImportRecorder
+from branch_node.imports.recorders.local_recorders import DryRunRecorder, LocalImportRecorder
 from branch_node.imports.reject_files import Conflicts, Rejects, conflicts_path, rejects_path
+from branch_node.imports.rows.line_set import LineSet
 from branch_node.imports.source_file import FileLayout, SourceFile
 from branch_node.model import Command
 from tests.support.branch import Branch
@@ -61,20 +64,30 @@ def direct(branch: Branch) -> LocalImportRecorder:
 
 
 def run(
-    recorder: ImportRecorder, file: Path, map_text: str, *, dry_run: bool = False, rejects: Path | None = None
+    recorder: ImportRecorder,
+    file: Path,
+    map_text: str,
+    *,
+    dry_run: bool = False,
+    rejects: Path | None = None,
+    accept: str | None = None,
 ) -> ImportSummary:
     found = parse_map(map_text.encode(), "map.toml")
     path = rejects_path(file, rejects)
     with (
         SourceFile(file, found.delimiter, FileLayout.of(found), folder=file.parent) as opened,
-        Rejects(path, found.delimiter or ",") as rejected,
-        Conflicts(conflicts_path(file, path), found.delimiter or ",") as conflicts,
+        Rejects(path, found.delimiter or ",", keep=not dry_run) as rejected,
+        Conflicts(conflicts_path(path), found.delimiter or ",", keep=not dry_run) as conflicts,
     ):
-        return ImportRun(opened, found, recorder, rejected, conflicts, dry_run=dry_run).run(lambda _phase, _size: None)
+        accepted = None if accept is None else LineSet.parse(accept)
+        made = ImportRun(opened, found, recorder, rejected, conflicts, dry_run=dry_run, accepted=accepted)
+        return made.run(lambda _phase, _size: None)
 
 
-def import_file(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None) -> ImportSummary:
-    return run(direct(branch), file, map_text, rejects=rejects)
+def import_file(
+    branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None, accept: str | None = None
+) -> ImportSummary:
+    return run(direct(branch), file, map_text, rejects=rejects, accept=accept)
 
 
 def dry_run(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path | None = None) -> ImportSummary:
@@ -82,15 +95,21 @@ def dry_run(branch: Branch, file: Path, map_text: str = TILL, *, rejects: Path |
         return run(recorder, file, map_text, dry_run=True, rejects=rejects)
 
 
+def last_written(file: Path, kind: str) -> Path:
+    """The rejects or conflicts of the last run that wrote any."""
+    found = file.parent.glob(glob.escape(f"{file.name}.{kind}") + "*.csv")
+    return max(found, key=lambda path: (len(path.name), path.name))
+
+
 def rejected(file: Path) -> list[tuple[int, str]]:
-    """Line and reason of each reject."""
-    with file.with_name(file.name + ".rejects.csv").open(newline="", encoding="utf-8") as text:
-        return [(int(row["line"]), row["reason"]) for row in csv.DictReader(text)]
+    """Line and reason of each reject of the last run that had any."""
+    with last_written(file, "rejects").open(newline="", encoding="utf-8") as text:
+        return [(int(row["reject_line"]), row["reject_reason"]) for row in csv.DictReader(text)]
 
 
 def conflicting(file: Path) -> list[tuple[int, int, str]]:
-    """Line, sequence of what is recorded, and reason of each row whose id recorded something else."""
-    with file.with_name(file.name + ".conflicts.csv").open(newline="", encoding="utf-8") as text:
+    """Line, sequence of what is recorded, and reason of each row whose id recorded something else, of the last run."""
+    with last_written(file, "conflicts").open(newline="", encoding="utf-8") as text:
         return [
             (int(row["conflict_line"]), int(row["recorded_sequence"]), row["conflict"]) for row in csv.DictReader(text)
         ]

@@ -11,8 +11,9 @@ from sqlalchemy import func, select
 
 from branch_node.database.schema import LOG
 from branch_node.database.store import Store
-from branch_node.imports.importer import ImportSummary, ImportTotals
-from branch_node.imports.local_recorders import DryRunRecorder
+from branch_node.imports.import_summary import ImportSummary
+from branch_node.imports.recorders.local_recorders import DryRunRecorder
+from branch_node.imports.register.import_runs import TypeTotals
 from branch_node.model import Location
 from shared.runtime.clock import SystemClock
 from tests.integration.branch_node.imports.import_runs import MAPS, import_file, run
@@ -51,7 +52,7 @@ def moved(branch: Branch) -> tuple[int, int, int]:
 
 
 def adds_up(summary: ImportSummary) -> bool:
-    recorded = summary.recorded + summary.already_recorded
+    recorded = summary.recorded + summary.already_recorded + summary.repeated
     return summary.rows == recorded + summary.filtered + summary.skipped + summary.rejected + summary.conflicting
 
 
@@ -62,7 +63,7 @@ def test_each_coffee_shop(branch: Branch, tmp_path: Path, store_id: str) -> None
     mapped = a_map("coffee").replace('store_id = "3"', f'store_id = "{store_id}"')
     rejects = tmp_path / "rejects.csv"
     summary = import_file(branch, file, mapped, rejects=rejects)
-    assert summary.by_type == {"ORDER_DEDUCTION": ImportTotals(rows=lines, quantity=units * 1_000)}
+    assert summary.by_type == {"ORDER_DEDUCTION": TypeTotals(events=lines, quantity=units * 1_000)}
     assert (summary.rows, summary.recorded, summary.filtered, summary.rejected) == (149_116, lines, 149_116 - lines, 0)
     rows, quantity, items = moved(branch)
     assert (rows, quantity) == (lines, -units * 1_000)
@@ -78,11 +79,11 @@ def test_each_coffee_shop(branch: Branch, tmp_path: Path, store_id: str) -> None
 def test_pizza_lines_take_their_time_from_the_orders(branch: Branch, tmp_path: Path) -> None:
     file = shared_data() / "order_details.csv.gz"
     summary = import_file(branch, file, a_map("pizza"), rejects=tmp_path / "rejects.csv")
-    assert summary.by_type == {"ORDER_DEDUCTION": ImportTotals(rows=48_620, quantity=49_574_000)}
+    assert summary.by_type == {"ORDER_DEDUCTION": TypeTotals(events=48_620, quantity=49_574_000)}
     assert (summary.recorded, summary.rejected) == (48_620, 0)
     # Of 96 pizzas on the list five were never sold.
     assert (moved(branch), summary.items_defined) == ((48_620, -49_574_000, 91), 91)
-    first, last = (event for event in branch.events() if event.command_key.endswith(("csv/1", "csv/48620")))  # type: ignore[union-attr]
+    first, last = (event for event in branch.events() if event.command_key.endswith(("//id:1", "//id:48620")))  # type: ignore[union-attr]
     assert (first.reference.id, first.occurred_at) == ("1", 1_420_130_316_000_000)  # type: ignore[union-attr]  # 2015-01-01T11:38:36-05:00
     assert (last.reference.id, last.occurred_at) == ("21350", 1_451_620_925_000_000)  # type: ignore[union-attr]  # 2015-12-31T23:02:05-05:00
 
@@ -97,8 +98,8 @@ def test_uci_retail_with_its_traps(branch: Branch, tmp_path: Path) -> None:
     assert summary.skipped == 1_256 + 710 + 571 + 1 + 144 + 77 + 63 + 37 + 34 + 16 + 4 + 3
     # 4,070 codes as written, letter case and all, less the twelve that are not stock.
     assert summary.items_defined == 4_070 - 12
-    assert summary.by_type["WASTE_RECORDED"] == ImportTotals(rows=1_336, quantity=206_957_000)
-    assert {kind: tally.rows for kind, tally in summary.by_type.items()} == {
+    assert summary.by_type["WASTE_RECORDED"] == TypeTotals(events=1_336, quantity=206_957_000)
+    assert {kind: tally.events for kind, tally in summary.by_type.items()} == {
         "ORDER_DEDUCTION": 528_953, "CUSTOMER_RETURN": 8_704, "WASTE_RECORDED": 1_336,
     }  # fmt: skip
 
@@ -114,9 +115,9 @@ def test_uci_retail_with_everything_in_it(branch: Branch, tmp_path: Path) -> Non
     with DryRunRecorder(branch.store, branch.clock.now()) as recorder:
         summary = run(recorder, file, everything, dry_run=True, rejects=tmp_path / "rejects.csv")
     assert summary.by_type == {
-        "ORDER_DEDUCTION": ImportTotals(rows=541_909 - 10_624, quantity=5_660_981_000),
-        "CUSTOMER_RETURN": ImportTotals(rows=9_288, quantity=277_574_000),
-        "WASTE_RECORDED": ImportTotals(rows=1_336, quantity=206_957_000),
+        "ORDER_DEDUCTION": TypeTotals(events=541_909 - 10_624, quantity=5_660_981_000),
+        "CUSTOMER_RETURN": TypeTotals(events=9_288, quantity=277_574_000),
+        "WASTE_RECORDED": TypeTotals(events=1_336, quantity=206_957_000),
     }
     assert (summary.items_defined, summary.skipped, summary.rejected) == (4_070, 0, 0)
 

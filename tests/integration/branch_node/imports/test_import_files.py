@@ -8,9 +8,20 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
-from branch_node.imports.importer import ImportSummary
+from branch_node.imports.import_summary import ImportSummary
+from branch_node.imports.register.import_lifecycle import ImportPlan
+from branch_node.imports.register.import_runs import FileRegistration
 from branch_node.imports.source_file import FileRefused
-from tests.integration.branch_node.imports.import_runs import WITH_IDS, dry_run, import_file
+from tests.integration.branch_node.imports.import_runs import (
+    TILL,
+    WITH_IDS,
+    a_till_file,
+    direct,
+    dry_run,
+    import_file,
+    run,
+    sales,
+)
 from tests.support.branch import Branch
 
 ROWS: list[list[object]] = [
@@ -22,7 +33,7 @@ ROWS: list[list[object]] = [
 
 def counts(summary: ImportSummary) -> tuple[int, int, int]:
     totals = summary.by_type["ORDER_DEDUCTION"]
-    return summary.rows, totals.rows, totals.quantity
+    return summary.rows, totals.events, totals.quantity
 
 
 @pytest.mark.parametrize("kind", ["plain", "packed", "utf-16", "sep", "xlsx"])
@@ -59,3 +70,24 @@ def test_a_file_of_another_kind_records_nothing(branch: Branch, tmp_path: Path) 
     with pytest.raises(FileRefused, match="web page"):
         import_file(branch, path, WITH_IDS)
     assert not list(branch.events())
+
+
+def test_a_file_that_grows_while_it_is_read_continues_next_time(branch: Branch, tmp_path: Path) -> None:
+    file = a_till_file(tmp_path / "sales.csv", sales(3))
+    recorder = direct(branch)
+    begin = recorder.begin
+
+    def growing(registration: FileRegistration) -> ImportPlan:
+        with file.open("a") as more:
+            more.write("".join(f"{row}\n" for row in sales(2, first=4)))
+        return begin(registration)
+
+    recorder.begin = growing  # type: ignore[method-assign]
+    first = run(recorder, file, TILL)
+    assert (first.recorded, branch.on_hand("milk")) == (3, -3_000)
+    assert first.unread_bytes > 0
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(file.read_bytes())
+    second = import_file(branch, copy)
+    assert (second.recorded, second.already_recorded, branch.on_hand("milk")) == (2, 3, -5_000)
+    assert import_file(branch, file).already_imported == second.import_id

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.imports.import_commands import KEY_PART, key_part
+from branch_node.imports.register.row_keys import PART, key_part
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=90)
 
@@ -12,7 +12,7 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 @given(texts)
 def test_a_part_is_short_and_printable(text: str) -> None:
     part = key_part(text)
-    assert 1 <= len(part) <= KEY_PART
+    assert 1 <= len(part) <= PART
     assert part.isascii()
     assert part.isprintable()
 
@@ -30,5 +30,5 @@ def test_by_example() -> None:
     assert key_part("~1") == "%7E1"
     assert key_part("café.csv") == "caf%C3%A9.csv"
     assert key_part("ش" * 30).startswith("~")
-    assert key_part("x" * KEY_PART) == "x" * KEY_PART
-    assert key_part("x" * KEY_PART + "y") != key_part("x" * KEY_PART + "z")
+    assert key_part("x" * PART) == "x" * PART
+    assert key_part("x" * PART + "y") != key_part("x" * PART + "z")

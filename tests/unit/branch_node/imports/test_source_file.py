@@ -384,7 +384,7 @@ def test_rejects_are_put_in_place_whole(tmp_path: Path) -> None:
         assert not path.exists()
         assert rejects.finish()
     assert list(csv.reader(path.open(newline=""))) == [
-        ["line", "reason", "id", "name"],
+        ["reject_line", "reject_reason", "id", "name"],
         ["3", "why, of all things", "1", 'a "b"\nc'],
     ]
     with Rejects(path) as rejects:
@@ -393,8 +393,17 @@ def test_rejects_are_put_in_place_whole(tmp_path: Path) -> None:
     with Rejects(path) as rejects:
         rejects.begin(["id"])
         assert not rejects.finish()
-    assert path.read_text() == "line,reason,id\n"
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    with Rejects(path) as rejects:
+        rejects.begin(["id"])
+        rejects.add(4, "again", ["2"])
+        assert rejects.finish()
+    assert (rejects.path.name, "of all things" in path.read_text()) == ("sales.csv.rejects-2.csv", True)
+    with Rejects(path, keep=False) as rejects:
+        rejects.begin(["id"])
+        rejects.add(4, "a dry run", ["2"])
+        assert not rejects.finish()
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_no_rejects_leave_no_file_and_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -414,7 +423,7 @@ def test_a_row_of_other_bytes_comes_back_as_it_was(tmp_path: Path) -> None:
         rejects.begin(["id"])
         rejects.add(bad.line, "not UTF-8", bad.cells)
         rejects.finish()
-    assert (tmp_path / "r.csv").read_bytes() == b"line,reason,id\n2,not UTF-8,caf\xe9\n"
+    assert (tmp_path / "r.csv").read_bytes() == b"reject_line,reject_reason,id\n2,not UTF-8,caf\xe9\n"
 
 
 def test_lookups(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from branch_node.imports.memo import Memo
+from branch_node.imports.cells.memo import Memo
 from shared.events import MAX_TIME, MIN_TIME
 
 SECOND: Final = 1_000_000

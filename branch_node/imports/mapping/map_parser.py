@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from branch_node.imports.import_map import (
+from branch_node.imports.mapping.import_map import (
     Columns,
     Condition,
     Constants,
@@ -25,7 +25,7 @@ from branch_node.imports.import_map import (
     Path,
     Rule,
 )
-from branch_node.imports.map_validation import check_map
+from branch_node.imports.mapping.map_validation import check_map
 
 MAX_MAP_BYTES: Final = 256 * 1024
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
-from branch_node.imports.import_map import Condition
-from shared.events import BadQuantity, code_fault, parse_quantity, text_fault
+from branch_node.commands.event_inputs import is_day
+from branch_node.imports.mapping.import_map import Condition
+from shared.events import BadQuantity, code_fault, name_fault, parse_quantity, text_fault
 
 Cells = Sequence[str]
 CellTest = Callable[[Cells], bool]
 
 _MILLIONTH: Final = Decimal("0.000001")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
@@ -65,7 +64,9 @@ def amount_text(amount: Decimal) -> str:
     """The shortest text of a cost, rounded half to even at six decimals, as a price times a weight may have more."""
     if amount.copy_abs() >= 10**15:
         raise RowRejected(f"the cost {amount:f} has more than 15 digits")
-    text = format(amount.quantize(_MILLIONTH, ROUND_HALF_EVEN), "f")
+    rounded = amount.quantize(_MILLIONTH, ROUND_HALF_EVEN)
+    # Without it, -0 would be written with its sign.
+    text = format(rounded if rounded else abs(rounded), "f")
     return text.rstrip("0").rstrip(".")
 
 
@@ -73,8 +74,18 @@ def good_code(text: str) -> str:
     return _good(text, 64, code_fault(text))
 
 
+def good_item(text: str) -> str:
+    """An item's code; `.` and `..` name no item in an address."""
+    return _good(text, 64, "it is no item's code" if text in (".", "..") else code_fault(text))
+
+
 def good_person(text: str) -> str:
-    return _good(text, 40, code_fault(text))
+    """Who did it: with who imports it, an actor of the log."""
+    return _good(text, 31, code_fault(text))
+
+
+def good_name(text: str) -> str:
+    return _good(text, 1_000, name_fault(text))
 
 
 def good_id(text: str) -> str:
@@ -90,14 +101,7 @@ def good_currency(text: str) -> str:
 
 
 def good_day(text: str) -> str:
-    return _good(text, 10, None if _is_day(text) else "it is no day such as 2026-01-31")
-
-
-def _is_day(text: str) -> bool:
-    try:
-        return _DAY.fullmatch(text) is not None and bool(date.fromisoformat(text))
-    except ValueError:
-        return False
+    return _good(text, 10, None if is_day(text) else "it is no day since 2000 such as 2026-01-31")
 
 
 def _good(text: str, longest: int, fault: str | None) -> str:

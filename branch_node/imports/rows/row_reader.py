@@ -14,11 +14,11 @@ import msgspec
 
 from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.item_inputs import ItemContent
-from branch_node.imports import cell_readers as cell
-from branch_node.imports.cell_readers import Cells, CellTest, NumberReader, RowRejected, cell_tests
-from branch_node.imports.import_map import Condition, ImportMap, Rule, Sign
-from branch_node.imports.memo import Memo
-from branch_node.imports.timestamps import MOMENTS, TimeFormat, WallClock
+from branch_node.imports.cells import cell_readers as cell
+from branch_node.imports.cells.cell_readers import Cells, CellTest, NumberReader, RowRejected, cell_tests
+from branch_node.imports.cells.memo import Memo
+from branch_node.imports.cells.timestamps import MOMENTS, TimeFormat, WallClock
+from branch_node.imports.mapping.import_map import Condition, IdColumn, ImportMap, Rule, Sign
 from shared.events import MAX_LINES, RULES, Cost, Definition, EventType, Reference, quantity_text
 
 FILTERED: Final = "filtered"
@@ -70,6 +70,7 @@ class RowReader:
         self._numbers: Memo[str, Decimal] = Memo(numbers.number)
         # Texts repeat: each is checked once.
         self._codes, self._texts = Memo(cell.good_code), Memo(cell.good_text)
+        self._item_codes, self._names = Memo(cell.good_item), Memo(cell.good_name)
         self._source = import_map.source
         self._where = self._tests(import_map.where)
         self._skip = frozenset(import_map.skip_items)
@@ -81,6 +82,8 @@ class RowReader:
         self._quantity = self._place(columns.quantity or "")
         self._moment = self._moments(import_map)
         self._id = self._text(columns.id)
+        scope = import_map.id_scope
+        self._scope = self._text(scope.column) if isinstance(scope, IdColumn) else None
         self._reference_id = self._text(columns.reference)
         self._reference_ids = Memo(cell.good_id)
         self._reference_line = self._text(columns.reference_line)
@@ -96,8 +99,8 @@ class RowReader:
         self._area = self._checked(self._codes, columns.area, constants.area)
         new = import_map.new_items
         self._unit = self._checked(self._codes, new.unit_column, new.unit) if new else None
-        self._name = self._checked(self._texts, new.name_column) if new else None
-        self._category = self._checked(self._texts, new.category_column) if new else None
+        self._name = self._checked(self._names, new.name_column) if new else None
+        self._category = self._checked(self._names, new.category_column) if new else None
 
     def add_lookups(self, cells: list[str]) -> list[str]:
         """The row with the columns of its lookups. Raises RowRejected where a lookup has no such key."""
@@ -139,7 +142,7 @@ class RowReader:
             raise RowRejected(f"{kind.type} needs a reason")
         return EventContent(
             type=kind.type,
-            item_id=item_id,
+            item_id=self._item_codes[item_id],
             quantity=None if kind.counts else quantity,
             counted=quantity if kind.counts else None,
             occurred_at=self._moment(cells),
@@ -163,6 +166,13 @@ class RowReader:
             raise RowRejected("the row's own id is empty")
         return cell.good_id(own_id)
 
+    def scope_value(self, cells: Cells) -> str:
+        """The value within which the row's own id is unique. Raises RowRejected where its cell is empty."""
+        value = self._scope(cells) if self._scope else None
+        if value is None:
+            raise RowRejected("the column within which the row's own id is unique is empty")
+        return cell.good_id(value)
+
     def new_item(self, item_id: str, cells: Cells) -> ItemContent:
         """The item definition in a row, for `unknown_items = "create"`. Raises RowRejected."""
         unit = self._unit(cells) if self._unit else None
@@ -171,7 +181,7 @@ class RowReader:
         name = self._name(cells) if self._name else None
         category = self._category(cells) if self._category else None
         definition = Definition(category=category, name=name or item_id, unit=unit)
-        return ItemContent(item_id=cell.good_code(item_id), definition=definition)
+        return ItemContent(item_id=item_id, definition=definition)
 
     # Built once from the map
 

@@ -10,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branch_node.cli.import_command import EXAMPLE
-from branch_node.imports.import_map import Columns, Condition, Constants, Formats, ImportMap, Lookup, NewItems, Rule
-from branch_node.imports.map_parser import MAX_MAP_BYTES, MapError, parse_map
+from branch_node.imports.mapping.import_map import (
+    Columns,
+    Condition,
+    Constants,
+    Formats,
+    ImportMap,
+    Lookup,
+    NewItems,
+    Rule,
+)
+from branch_node.imports.mapping.map_parser import MAX_MAP_BYTES, MapError, parse_map
 
 MINIMAL = """\
 source = "till-7"

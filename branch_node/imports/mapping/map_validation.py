@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from branch_node.imports import cell_readers as cell
-from branch_node.imports.cell_readers import RowRejected
+from branch_node.imports.cells import cell_readers as cell
+from branch_node.imports.cells.cell_readers import RowRejected
+from branch_node.imports.cells.timestamps import FormatError, TimeFormat
 from branch_node.imports.files.text_encoding import encoding_fault
-from branch_node.imports.import_map import Condition, Constants, ImportMap, MapFault, Path
-from branch_node.imports.timestamps import FormatError, TimeFormat
+from branch_node.imports.mapping.import_map import Condition, Constants, ImportMap, MapFault, Path
 from shared.events import BY_HAND, RULES, EventType
 
 
@@ -38,7 +38,7 @@ def check_map(found: ImportMap) -> None:
 
 
 _GOOD = {
-    "item": cell.good_code,
+    "item": cell.good_item,
     "reference_kind": cell.good_code,
     "product": cell.good_text,
     "reason": cell.good_code,
@@ -74,6 +74,8 @@ def _check_top(found: ImportMap) -> None:
     if found.decimal == delimiter == ",":
         # Valid CSV where numbers are quoted, but "1,5" could not be distinguished from two cells of a malformed row.
         raise MapFault(("decimal",), "is also the delimiter")
+    if found.id_scope != "source" and found.columns.id is None:
+        raise MapFault(("id_scope",), "says where an id is unique, but there is no columns.id")
     if found.header is not None and (not found.header or len(set(found.header)) != len(found.header)):
         raise MapFault(("header",), "must name each column once")
 

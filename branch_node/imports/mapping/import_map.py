@@ -114,6 +114,12 @@ class Lookup(_Table, frozen=True, kw_only=True):
     on: str
 
 
+class IdColumn(_Table, frozen=True, kw_only=True):
+    """The column within whose values a row's id is unique, such as the till."""
+
+    column: str
+
+
 class ImportMap(_Table, frozen=True, kw_only=True):
     """A whole map."""
 
@@ -130,6 +136,7 @@ class ImportMap(_Table, frozen=True, kw_only=True):
     header_line: int | None = None
     decimal: Literal[".", ","] = "."
     header: list[str] | None = None
+    id_scope: Literal["source", "day", "file"] | IdColumn = "source"
     columns: Columns
     formats: Formats = Formats()
     constants: Constants = Constants()

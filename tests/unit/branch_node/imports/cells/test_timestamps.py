@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.imports.memo import Memo
-from branch_node.imports.timestamps import FormatError, TimeFormat, WallClock
+from branch_node.imports.cells.memo import Memo
+from branch_node.imports.cells.timestamps import FormatError, TimeFormat, WallClock
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

@@ -1,0 +1,307 @@
+"""The commands of an import's rows and counts, their outcomes, and what of them is in the log already."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from branch_node.commands.count_areas import AreaCounted, areas_of_event, check_room
+from branch_node.commands.counts import stocktake
+from branch_node.commands.event_commands import RecordEvent
+from branch_node.commands.event_inputs import EventContent
+from branch_node.commands.keyed_command import KeyedCommand
+from branch_node.commands.preconditions import is_strict, known_item, moment_of
+from branch_node.database.lookups import first_by_key, sealed_where
+from branch_node.database.schema import LOG
+from branch_node.imports.register.import_lifecycle import ImportSpan
+from branch_node.imports.register.import_runs import has_named_rows, named_rows, undone_spans
+from branch_node.imports.register.row_keys import RowKeys
+from branch_node.model import Decision, RecordedCommand, View
+from branch_node.problems import IMPORT_INTERRUPTED, INVALID_QUANTITY, KEY_REUSED, UNKNOWN_IMPORT
+from shared.events import MAX_QUANTITY, PLAIN_SCHEMA, Event, Reference, quantity_text
+from shared.runtime.clock import format_rfc3339
+from shared.runtime.problems import Problem
+
+
+class ImportRefusal(msgspec.Struct, frozen=True):
+    """Why a row was not recorded; `code` is the problem's."""
+
+    why: str
+    code: str
+
+
+class ImportConflict(ImportRefusal, frozen=True):
+    """The row's id recorded other content, at `sequence`; None where a dry run predicts it."""
+
+    sequence: int | None
+
+
+class RowRecorded(msgspec.Struct, frozen=True):
+    """The row is in the log, at `sequence`. `new`: it was recorded now."""
+
+    sequence: int
+    new: bool
+
+
+RowOutcome = RowRecorded | ImportRefusal
+
+
+class ImportEvent(RecordEvent):
+    """Record one row: as `RecordEvent`, answered with a RowRecorded only."""
+
+    def __init__(self, entry: EventContent, *, key: str, actor: str, span: ImportSpan | None = None) -> None:
+        super().__init__(entry, key=key, actor=actor)
+        self.span = span
+
+    def decide(self, view: View) -> Decision:
+        """As `RecordEvent`, with a path of half the time for most rows: past movements of known, not strict items."""
+        entry = self.entry
+        item = view.item(entry.item_id)
+        at = entry.occurred_at
+        if item is None or entry.quantity is None or at is None or at > view.now or entry.used:
+            return within_span(super().decide(view), view, self.span)
+        if is_strict(view, item):
+            return within_span(super().decide(view), view, self.span)
+        day, offset = view.location.day(at)
+        event = Event(
+            actor=self.actor,
+            area=entry.area,
+            business_date=day,
+            clock_unconfirmed=True if view.clock_unconfirmed else None,
+            cost=entry.cost,
+            entered=entry.entered,
+            epoch=0,
+            event_id=view.new_id(),
+            expires_on=entry.expires_on,
+            item_id=item.item_id,
+            line=1,
+            lines=1,
+            location_id=view.location.location_id,
+            lot=entry.lot,
+            note=entry.note,
+            occurred_at=at,
+            quantity=entry.quantity,
+            reason=entry.reason,
+            recorded_at=0,
+            reference=entry.reference,
+            sequence=0,
+            source=entry.source,
+            type=entry.type,
+            unit=item.unit,
+            utc_offset=offset,
+            v=PLAIN_SCHEMA,
+        )
+        return within_span(Decision(events=[event]), view, self.span)
+
+    def answer(self, recorded: RecordedCommand) -> RowRecorded:  # type: ignore[override]
+        return _recorded(recorded)
+
+
+def _recorded(recorded: RecordedCommand) -> RowRecorded:
+    return RowRecorded(recorded.sealed[0].event.sequence, not recorded.repeated)
+
+
+def within_span(decision: Decision, view: View, span: ImportSpan | None) -> Decision:
+    """The decision of a chunk's command: refused with its chunk, and noted by itself where the chunk is redone."""
+    if span is None:
+        return decision
+    if span.refusal is not None:
+        raise span.refusal
+    if span.group is view:
+        span.recorded += len(decision.events)
+        return decision
+    # The chunk is redone one by one, so that no CloseSpan sees these events in its own transaction.
+    first = view.head.sequence + 1
+    count = len(decision.events)
+    note = span.note(first, first + count - 1, count)
+    return msgspec.structs.replace(decision, writes=[*decision.writes, note])
+
+
+class ImportCountLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A row of a count: one item, in one area or as a whole; `counted` in thousandths."""
+
+    item_id: str
+    counted: int
+    area: str = ""
+    unit: str | None = None
+    reason: str | None = None
+    reference: Reference | None = None
+    note: str | None = None
+    person: str | None = None
+
+
+class ImportCount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All rows of a file that count at one moment (microseconds UTC): one count."""
+
+    occurred_at: int
+    lines: tuple[ImportCountLine, ...]
+    source: str
+
+
+class RecordImportedCount(KeyedCommand):
+    """Record a count of a file: an event for each item, with its areas. Answered with a RowRecorded."""
+
+    kind = "import-count"
+
+    def __init__(self, count: ImportCount, *, key: str, actor: str, span: ImportSpan | None = None) -> None:
+        super().__init__(count, key=key, actor=actor)
+        self.count = count
+        self.span = span
+        self.size = len(count.lines)
+
+    def decide(self, view: View) -> Decision:
+        by_item: dict[str, list[ImportCountLine]] = {}
+        for line in self.count.lines:
+            by_item.setdefault(line.item_id, []).append(line)
+        at = moment_of(view, self.count.occurred_at)
+        events = [self._counted(view, item_id, lines, at) for item_id, lines in sorted(by_item.items())]
+        return within_span(Decision(events=events), view, self.span)
+
+    def _counted(self, view: View, item_id: str, lines: Sequence[ImportCountLine], at: int) -> Event:
+        item = known_item(view, item_id, lines[0].unit)
+        total = sum(line.counted for line in lines)
+        if total > MAX_QUANTITY:
+            raise INVALID_QUANTITY(f"the areas of {item_id} come to more than {quantity_text(MAX_QUANTITY)}")
+        source = self.count.source
+        areas = [
+            AreaCounted(
+                item_id=item_id,
+                area=line.area,
+                counted=line.counted,
+                occurred_at=at,
+                actor=actor_with(self.actor, line.person),
+                source=source,
+                note=line.note,
+                stored_at=None,
+            )
+            for line in lines
+        ]
+        check_room(areas, item_id)
+        reference = lines[0].reference or Reference(id=f"{source} {format_rfc3339(at)}", kind="count")
+        fields: dict[str, Any] = {"reference": reference, "areas": areas_of_event(areas, actor="", source=source)}
+        notes = [line.note for line in lines if line.note]
+        if len(lines) > 1:
+            notes.insert(0, "; ".join(f"{line.area or '-'} {quantity_text(line.counted)}" for line in lines))
+        elif lines[0].area:
+            fields["area"] = lines[0].area
+        if notes:
+            fields["note"] = "\n".join(notes)[:1_000]
+        if lines[0].reason is not None:
+            fields["reason"] = lines[0].reason
+        actor = actor_with(self.actor, lines[0].person)
+        return stocktake(view, item, counted=total, at=at, actor=actor, source=source, fields=fields)
+
+    def answer(self, recorded: RecordedCommand) -> RowRecorded:
+        return _recorded(recorded)
+
+
+def actor_with(actor: str, person: str | None) -> str:
+    """The actor of a row: who imports, and whom the row names."""
+    return actor if person is None else f"{actor}/{person}"
+
+
+RowCommand = ImportEvent | RecordImportedCount
+
+
+class KeyedContent(NamedTuple):
+    """What is to be recorded under a key: the event of a row, or a count of several rows."""
+
+    key: str
+    content: EventContent | ImportCount
+
+
+def row_command(row: KeyedContent, actor: str, span: ImportSpan | None = None) -> RowCommand:
+    """The command that records a row or a count."""
+    content = row.content
+    if isinstance(content, ImportCount):
+        return RecordImportedCount(content, key=row.key, actor=actor, span=span)
+    return ImportEvent(content, key=row.key, actor=actor_with(actor, content.person), span=span)
+
+
+def content_digest(row: KeyedContent) -> str:
+    """The digest that the row's command would have."""
+    return row_command(row, "").digest or ""
+
+
+class RecordedRows:
+    """What is in the log of the rows of one import's source, without those of undone imports."""
+
+    def __init__(self, connection: Connection, keys: RowKeys) -> None:
+        self._keys = keys
+        spans = undone_spans(connection, keys.source) if keys.generation else []
+        self._undone_first = [first for first, _ in spans]
+        self._undone_last = [last for _, last in spans]
+        self._named = keys.scope is not None and has_named_rows(connection, keys.source)
+
+    def find(self, connection: Connection, commands: Sequence[RowCommand]) -> list[RowOutcome | None]:
+        """The outcome of each command from the log alone; None for what is new. One query, or two, for all."""
+        keys = [command.key or "" for command in commands]
+        wanted = [each for key in keys for each in self._keys.every_key(key)] if self._keys.generation else keys
+        there = first_by_key(connection, wanted)
+        found = [self._outcome(command, there) for command in commands]
+        if self._named and None in found:
+            self._find_named(connection, commands, found)
+        return found
+
+    def _outcome(self, command: RowCommand, there: dict[str, Any]) -> RowOutcome | None:
+        key = command.key or ""
+        candidates: Iterable[str] = self._keys.every_key(key) if self._keys.generation else (key,)
+        for candidate in candidates:
+            first = there.get(candidate)
+            if first is not None and not self._is_undone(first.event.sequence):
+                return _found(command, first.event)
+        return None
+
+    def _is_undone(self, sequence: int) -> bool:
+        place = bisect_right(self._undone_first, sequence) - 1
+        return place >= 0 and sequence <= self._undone_last[place]
+
+    def _find_named(
+        self, connection: Connection, commands: Sequence[RowCommand], found: list[RowOutcome | None]
+    ) -> None:
+        """Find the rows that an older version recorded under the name of their file."""
+        ids = {
+            place: self._keys.row_id(commands[place].key or "")
+            for place, outcome in enumerate(found)
+            if outcome is None and isinstance(commands[place], ImportEvent)
+        }
+        sequences = named_rows(connection, self._keys.source, sorted(set(ids.values())))
+        wanted = [each for group in sequences.values() for each in group if not self._is_undone(each)]
+        events = {
+            each.event.sequence: each.event for each in sealed_where(connection, LOG.event.c.sequence.in_(wanted))
+        }
+        for place, row_id in ids.items():
+            outcomes = [_found(commands[place], events[each]) for each in sequences.get(row_id, []) if each in events]
+            equal = next((each for each in outcomes if isinstance(each, RowRecorded)), None)
+            if equal is not None:
+                found[place] = equal
+            elif outcomes and self._keys.scope == "source":
+                found[place] = outcomes[0]
+
+
+def _found(command: RowCommand, first: Event) -> RowOutcome:
+    if first.command_digest == command.digest:
+        return RowRecorded(first.sequence, new=False)
+    return key_conflict(first.sequence)
+
+
+def key_conflict(sequence: int | None) -> ImportConflict:
+    """The conflict of a row whose id recorded other content, at `sequence` where that is known."""
+    why = "its id recorded something else: it was used twice, or the row or the map has changed since"
+    return ImportConflict(f"{why} ({KEY_REUSED.code})", KEY_REUSED.code, sequence)
+
+
+def refusal_of(problem: Problem) -> ImportRefusal:
+    """A row's refusal. Raises the problem itself where its cause is not the row: a full disk, a lost database."""
+    if problem.status >= 500 or problem.code in _OF_THE_IMPORT:
+        raise problem
+    if problem.code == KEY_REUSED.code:
+        return key_conflict(problem.extras.get("sequence"))
+    return ImportRefusal(f"{problem.detail or problem.title} ({problem.code})", problem.code)
+
+
+_OF_THE_IMPORT = frozenset({IMPORT_INTERRUPTED.code, UNKNOWN_IMPORT.code})

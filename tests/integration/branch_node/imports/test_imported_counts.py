@@ -1,0 +1,133 @@
+"""Counts in a file: all rows of one moment are one count, the areas of an item are summed, nothing counts twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from branch_node.imports.import_summary import ImportSummary
+from shared.runtime.cli.service_client import InProcessTransport
+from shared.runtime.problems import Problem
+from tests.integration.branch_node.imports.import_runs import dry_run, import_file, rejected
+from tests.integration.branch_node.imports.test_http_recorder import import_over, log_of
+from tests.support.branch import Branch, a_branch
+from tests.support.branch_api import a_caller
+
+COUNTS = """\
+source = "counting-app"
+time_zone = "Asia/Beirut"
+type = "STOCKTAKE"
+
+[columns]
+item = "code"
+quantity = "counted"
+occurred_at = "at"
+area = "area"
+
+[formats]
+occurred_at = "%Y-%m-%d %H:%M"
+"""
+BY_ID = COUNTS.replace("[columns]", '[columns]\nid = "id"')
+EVENING = "2025-12-31 12:00"
+
+
+def a_count(path: Path, *rows: str) -> Path:
+    path.write_text("id,code,area,counted,at\n" + "".join(f"{row},{EVENING}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def branch(tmp_path: Path):
+    with a_branch(tmp_path / "node") as found:
+        yield found
+
+
+def test_the_areas_of_an_item_are_summed(branch: Branch, tmp_path: Path) -> None:
+    file = a_count(tmp_path / "count.csv", "1,milk,bar,24", "2,milk,cellar,48", "3,cup,,7")
+    foreseen = dry_run(branch, file, COUNTS)
+    summary = import_file(branch, file, COUNTS)
+    assert (summary.rows, summary.recorded, foreseen.recorded) == (3, 3, 3)
+    assert (branch.on_hand("milk"), branch.on_hand("cup")) == (72_000, 7_000)
+    cup, milk = branch.events()
+    assert (milk.lines, cup.lines) == (2, 2)
+    assert milk.areas is not None
+    assert [(each.area, each.counted, each.source) for each in milk.areas] == [
+        ("bar", 24_000, "counting-app"),
+        ("cellar", 48_000, "counting-app"),
+    ]
+    assert summary.by_type["STOCKTAKE"].events == foreseen.by_type["STOCKTAKE"].events == 2
+    assert import_file(branch, file, COUNTS).already_imported == summary.import_id
+    assert len(branch.events()) == 2
+
+
+def test_an_item_counted_twice_is_rejected_but_for_the_first_line(branch: Branch, tmp_path: Path) -> None:
+    rows = ("1,milk,,5", "2,milk,,6", "3,cup,bar,1", "4,cup,bar,2", "5,cup,cellar,3", "6,tea,,9", "7,cup,bar,x")
+    file = a_count(tmp_path / "count.csv", *rows)
+    for summary in (dry_run(branch, file, COUNTS, rejects=tmp_path / "r.csv"), import_file(branch, file, COUNTS)):
+        assert (summary.recorded, summary.rejected) == (3, 4)
+    found = dict(rejected(file))
+    assert sorted(found) == [3, 5, 7, 8]
+    assert "was counted at this moment in line 2" in found[3]
+    assert "in 'bar' was counted at this moment in line 4" in found[5]
+    assert "unknown-item" in found[7]
+    assert (branch.on_hand("milk"), branch.on_hand("cup")) == (5_000, 4_000)
+
+
+def test_counts_by_id_are_known_whatever_their_file_is_called(branch: Branch, tmp_path: Path) -> None:
+    rows = ("1,milk,bar,24", "2,milk,cellar,48", "2,milk,cellar,48")
+    first = import_file(branch, a_count(tmp_path / "a.csv", *rows), BY_ID)
+    assert (first.recorded, first.repeated) == (2, 1)
+    again = import_file(branch, a_count(tmp_path / "b.csv", *rows[:2]), BY_ID)
+    assert (again.recorded, again.already_recorded) == (0, 2)
+    changed = a_count(tmp_path / "c.csv", "1,milk,bar,20", "2,milk,cellar,48")
+    assert import_file(branch, changed, BY_ID).conflicting == 2
+    assert branch.on_hand("milk") == 72_000
+    accepted = import_file(branch, changed, BY_ID, accept="all")
+    assert (accepted.recorded, accepted.conflicting, branch.on_hand("milk")) == (2, 0, 68_000)
+    again = import_file(branch, changed, BY_ID)
+    assert (again.already_recorded, again.conflicting, branch.on_hand("milk")) == (2, 0, 68_000)
+
+
+def test_a_count_that_goes_on_in_a_longer_file(branch: Branch, tmp_path: Path) -> None:
+    import_file(branch, a_count(tmp_path / "a.csv", "1,milk,bar,24"), COUNTS)
+    longer = import_file(branch, a_count(tmp_path / "b.csv", "1,milk,bar,24", "2,cup,,7"), COUNTS)
+    assert (longer.recorded, longer.already_recorded) == (1, 1)
+    assert (branch.on_hand("milk"), branch.on_hand("cup")) == (24_000, 7_000)
+
+
+def test_direct_served_and_by_hand_alike(tmp_path: Path) -> None:
+    rows = ("1,milk,bar,24", "2,milk,cellar,48", "3,cup,,7")
+    file = a_count(tmp_path / "count.csv", *rows)
+    summaries: list[ImportSummary] = []
+    with a_branch(tmp_path / "direct") as branch:
+        summaries.append(import_file(branch, file, COUNTS))
+        direct = branch.events()
+    with a_caller(tmp_path / "served") as caller:
+        summaries.append(import_over(caller, file, COUNTS, InProcessTransport(caller.app)))
+        served = log_of(caller)
+    with a_branch(tmp_path / "hand") as branch:
+        at = "2025-12-31T10:00:00Z"
+        lines: list[dict[str, object]] = [
+            {"item_id": "milk", "area": "bar", "counted": 24, "occurred_at": at},
+            {"item_id": "milk", "area": "cellar", "counted": 48, "occurred_at": at},
+            {"item_id": "cup", "counted": 7, "occurred_at": at},
+        ]
+        branch.count("evening", lines)
+        by_hand = branch.events()
+    assert summaries[0] == summaries[1]
+    told = [
+        [
+            (event.item_id, event.counted, event.expected, event.occurred_at, event.area, event.note, event.reason)
+            for event in log
+        ]
+        for log in (direct, served, by_hand)
+    ]
+    assert told[0] == told[1] == told[2]
+    areas = [[[(a.area, a.counted) for a in event.areas or ()] for event in log] for log in (direct, served, by_hand)]
+    assert areas[0] == areas[1] == areas[2]
+
+
+def test_an_item_counted_twice_by_hand_is_refused(branch: Branch) -> None:
+    with pytest.raises(Problem):
+        branch.count("evening", [{"item_id": "milk", "counted": 5}, {"item_id": "milk", "counted": 6}])
