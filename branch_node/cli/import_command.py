@@ -151,6 +151,7 @@ def _report(summary: ImportSummary, as_json: bool) -> None:
             f"{escape(summary.file)} was imported already, as {summary.already_imported}: "
             f"{number_of(summary.rows, 'row')}. Nothing was recorded."
         )
+        print_line("Rows that were rejected then are imported from their rejects file.")
         print_next(f"larder branch imports show {summary.already_imported}")
         return
     would = " would be" if summary.dry_run else ""

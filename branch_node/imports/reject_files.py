@@ -171,17 +171,13 @@ def without_reject_columns(
     header: SourceRecord, records: Iterator[SourceRecord]
 ) -> tuple[SourceRecord, Iterator[SourceRecord]]:
     """The header and the records of a rejects file as those of the file whose rows it holds."""
-    of_source = header if not Rejects.is_header(header.cells) else _row_of_the_source(header, 0)
-    width = len(of_source.cells)
-    return of_source, (_row_of_the_source(record, width) for record in records)
+    return _row_of_the_source(header), map(_row_of_the_source, records)
 
 
-def _row_of_the_source(record: SourceRecord, width: int) -> SourceRecord:
+def _row_of_the_source(record: SourceRecord) -> SourceRecord:
     if record.fault is not None:
         return record  # its one cell is the line as it stands
-    cells = [restored(cell) for cell in record.cells[2:]]
-    # Empty cells at the end may have been taken off as a row of another width.
-    return record._replace(cells=cells + [""] * (width - len(cells)))
+    return record._replace(cells=[restored(cell) for cell in record.cells[2:]])
 
 
 REJECTS: Final = ".rejects.csv"

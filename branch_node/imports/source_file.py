@@ -229,6 +229,7 @@ class SourceFile:
         if self._copy is None:
             with self._naming():
                 self._copy = self._disk.copy(self._layout, self.folder, progress)
+                self._layout = self._disk.layout
                 if self._disk.is_workbook:
                     self._delimiter = DELIMITER
                 self._find_first_line(self._copy)

@@ -115,6 +115,8 @@ LEFT_BEHIND = (".git", ".venv", "build", "dist", "*.egg-info", *TOOLS)
 LEFT_BEHIND_BY_US = ("larder-demo", "bench-results*.json")
 # Besides every settings.py: what PostgreSQL's programs are given of our environment.
 READS_ENVIRONMENT = {"shared/runtime/postgres/binaries.py"}
+# The first neutralises cells, so that no spreadsheet runs them; the second writes a copy that nobody else sees.
+WRITE_CSV = {"shared/runtime/text/csv_writer.py", "branch_node/imports/files/sheet_rows.py"}
 LONGEST = 400
 
 
@@ -301,6 +303,22 @@ def environment_reads(root: Path) -> list[str]:
     return breaches
 
 
+def csv_written_elsewhere(root: Path) -> list[str]:
+    """Uses of the csv module's writers outside the product's own."""
+    names = {"writer", "DictWriter"}
+    breaches = []
+    for _, path in sources(root):
+        relative = path.relative_to(root).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                writes = node.attr in names and isinstance(node.value, ast.Name) and node.value.id == "csv"
+            else:
+                writes = isinstance(node, ast.ImportFrom) and node.module == "csv"
+            if writes and relative not in WRITE_CSV:
+                breaches.append(f"{relative}:{node.lineno} writes CSV")  # type: ignore[attr-defined]
+    return breaches
+
+
 def lost_paths(root: Path) -> list[str]:
     """Files and folders that a document names in backticks and that are not there."""
     breaches = []
@@ -327,6 +345,7 @@ RULES = (
     unmirrored_tests,
     unknown_at_the_top,
     environment_reads,
+    csv_written_elsewhere,
     long_files,
     lost_paths,
 )
@@ -511,6 +530,12 @@ def test_a_read_of_the_environment_is_found(tree: Path, line: str) -> None:
     assert len(environment_reads(tree)) == 1
     (tree / "head_office" / "api.py").rename(tree / "head_office" / "settings.py")
     assert environment_reads(tree) == []
+
+
+@pytest.mark.parametrize("line", ["import csv\ncsv.writer(file)", "from csv import DictWriter"])
+def test_csv_written_elsewhere_is_found(tree: Path, line: str) -> None:
+    (tree / "head_office" / "exports.py").write_text(line)
+    assert len(csv_written_elsewhere(tree)) == 1
 
 
 def test_a_long_file_is_found(tree: Path) -> None:

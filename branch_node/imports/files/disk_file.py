@@ -70,6 +70,7 @@ class DiskFile:
         if fault is not None:
             raise FileFault(fault)
         self.is_workbook = first.startswith(ZIP_MAGIC)
+        self.layout = layout = layout.for_file(first)
         encoding = TextEncoding(UTF_8, 0) if self.is_workbook else find_encoding(first, layout.encoding)
         copy = FileCopy(Spool(folder), encoding)
         try:

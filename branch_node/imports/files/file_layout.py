@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
 from branch_node.imports.mapping.import_map import ImportMap
+
+_OWN_REJECTS: Final = re.compile(rb'(?:\xef\xbb\xbf)?"?reject_line"?[^\w"\r\n]"?reject_reason\b')
 
 
 class FileLayout(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +39,13 @@ class FileLayout(msgspec.Struct, frozen=True, kw_only=True):
             decimal=import_map.decimal,
             used=frozenset(_columns(msgspec.to_builtins(import_map))),
         )
+
+    def for_file(self, head: bytes) -> Self:
+        """The layout of the file that begins with `head`: rejects are UTF-8 with their header first, whatever the layout
+        of the file whose rows they hold."""
+        if _OWN_REJECTS.match(head) is None:
+            return self
+        return msgspec.structs.replace(self, encoding=None, header_line=None, header=None)
 
     def header_names(self, cells: list[str]) -> list[str]:
         """The names in a header: without blanks around them and empty ones at the end, the unused ones made unique."""
