@@ -13,7 +13,7 @@ from head_office.cli.office_completion import complete_branch_code, complete_ite
 from head_office.cli.office_database import DatabaseUrl, Directory, office, read_all, transaction
 from shared.messages import CatalogueItem
 from shared.runtime.cli.errors import REFUSED, CommandRefused
-from shared.runtime.cli.output import AsJson, print_json, print_next, print_table
+from shared.runtime.cli.output import AsJson, print_json, print_next, print_table, print_text
 from shared.runtime.cli.progress import progress_bar
 from shared.runtime.settings import command_line
 from shared.runtime.text.csv_table import BadTable
@@ -71,7 +71,7 @@ def add_item(
     if as_json:
         print_json(item)
     else:
-        typer.echo(f"{item_id}: {outcome}")
+        print_text(f"{item_id}: {outcome}")
 
 
 @items_app.command("import")
@@ -104,11 +104,11 @@ def import_file(
             }
         )
     else:
-        typer.echo(f"{result.added} added, {result.changed} changed, {result.unchanged} as they were.")
+        print_text(f"{result.added} added, {result.changed} changed, {result.unchanged} as they were.")
         for each in result.rejected[:SHOWN_REJECTS]:
-            typer.echo(f"line {each.line}: {each.reason}", err=True)
+            print_text(f"line {each.line}: {each.reason}", err=True)
         if len(result.rejected) > SHOWN_REJECTS:
-            typer.echo(f"and {len(result.rejected) - SHOWN_REJECTS} more; --json lists all of them", err=True)
+            print_text(f"and {len(result.rejected) - SHOWN_REJECTS} more; --json lists all of them", err=True)
     if result.rejected:
         raise typer.Exit(REFUSED)
 
@@ -166,7 +166,7 @@ def accept(
     if as_json:
         print_json(item)
     else:
-        typer.echo(f"{item_id} ({item.name}, {item.unit}) is an item of the group.")
+        print_text(f"{item_id} ({item.name}, {item.unit}) is an item of the group.")
 
 
 @items_app.command("map")
@@ -187,4 +187,4 @@ def map_to(
     if as_json:
         print_json({"location_id": made.location_id, "alias": made.alias, "item_id": made.item_id})
     else:
-        typer.echo(f"At {location_id}, {alias} is {item_id}.")
+        print_text(f"At {location_id}, {alias} is {item_id}.")

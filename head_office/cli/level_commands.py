@@ -12,7 +12,7 @@ from head_office.cli.office_database import DatabaseUrl, Directory, read_all, tr
 from shared.events import BadQuantity, parse_quantity, quantity_json, quantity_text
 from shared.messages import ReorderLevel
 from shared.runtime.cli.arguments import figure
-from shared.runtime.cli.output import AsJson, print_json, print_table
+from shared.runtime.cli.output import AsJson, print_json, print_table, print_text
 
 levels_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Reorder levels of the locations: list, set, remove."
@@ -67,7 +67,7 @@ def set_level(
         print_json(_record(wanted))
     else:
         at, up_to = quantity_text(wanted.level), quantity_text(wanted.target)
-        typer.echo(f"{location_id}: {item_id} is reordered at {at}, up to {up_to}.")
+        print_text(f"{location_id}: {item_id} is reordered at {at}, up to {up_to}.")
 
 
 @levels_app.command("remove")
@@ -86,7 +86,7 @@ def remove_level(
     if as_json:
         print_json(_record(none))
     else:
-        typer.echo(f"{location_id}: {item_id} has no reorder level.")
+        print_text(f"{location_id}: {item_id} has no reorder level.")
 
 
 def _record(each: ReorderLevel) -> dict[str, object]:

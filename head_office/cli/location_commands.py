@@ -19,7 +19,7 @@ from head_office.reports.report_records import freshness_out
 from head_office.settings import settings_of
 from shared.event_record import moment_text
 from shared.messages import CatalogueLocation, Verdict
-from shared.runtime.cli.output import UTC, AsJson, print_json, print_next, print_table, short_time
+from shared.runtime.cli.output import UTC, AsJson, print_json, print_next, print_table, print_text, short_time
 from shared.runtime.cli.service_client import find_running
 from shared.runtime.clock import SECOND
 from shared.runtime.http.auth import Role
@@ -111,7 +111,7 @@ def add_location(
     if as_json:
         print_json({**_as_dict(location), "key_id": made.key_id, "key": made.text})
         return
-    typer.echo(f"Added {location_id}. The key of its branch, shown this once:\n\n  {made.text}")
+    print_text(f"Added {location_id}. The key of its branch, shown this once:\n\n  {made.text}")
     print_next(
         "on the branch's machine:",
         command_line(
@@ -146,7 +146,7 @@ def change_location(
     if as_json:
         print_json(new)
     else:
-        typer.echo(f"{location_id}: {new.name}, {new.timezone}, day begins at {_time_of_day(new.day_start)}")
+        print_text(f"{location_id}: {new.name}, {new.timezone}, day begins at {_time_of_day(new.day_start)}")
 
 
 @keys_app.command("list")
@@ -193,7 +193,7 @@ def add_key(
     if as_json:
         print_json({"key_id": made.key_id, "key": made.text, "role": role.value, "location_id": location})
         return
-    typer.echo(f"A key with the role {role}, shown this once:\n\n  {made.text}")
+    print_text(f"A key with the role {role}, shown this once:\n\n  {made.text}")
     if role is Role.COORDINATOR:
         print_next(
             command_line(
@@ -216,7 +216,7 @@ def revoke_key(
     if as_json:
         print_json(revoked)
     else:
-        typer.echo(f"{key_id} ({revoked.role}) is revoked since {revoked.revoked_at}")
+        print_text(f"{key_id} ({revoked.role}) is revoked since {revoked.revoked_at}")
 
 
 def _address(folder: Path | None, database_url: str | None) -> str:

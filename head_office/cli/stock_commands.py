@@ -30,7 +30,7 @@ from shared.event_record import moment_text
 from shared.events import Event, EventNotUnderstood, effect, quantity_text
 from shared.runtime.business_days import Asked, read_asked
 from shared.runtime.cli.arguments import check_period, moment_or_date
-from shared.runtime.cli.output import UTC, AsJson, local_time, print_json, print_table, short_time, signed
+from shared.runtime.cli.output import UTC, AsJson, local_time, print_json, print_table, print_text, short_time, signed
 from shared.runtime.clock import SECOND, parse_rfc3339
 
 PAGE = 1_000
@@ -98,7 +98,7 @@ def stock(
             check_seen(connection, item)
         if stands_for := [each for each in meant or () if each != item]:
             where = "" if location is None else f" at {location}"
-            typer.echo(f"{item} stands for {' and '.join(stands_for)}{where}: that is shown.", err=True)
+            print_text(f"{item} stands for {' and '.join(stands_for)}{where}: that is shown.", err=True)
         rows, cut = found.rows, found.cut
         fresh = freshness(connection, {row.location_id for row in rows}, cut)
         at: AsOf = cut.known_at or now(connection) if found.as_of is None else found.as_of

@@ -12,6 +12,7 @@ import typer
 from pydantic import SecretStr
 
 from shared.runtime.cli.errors import CommandRefused
+from shared.runtime.cli.output import print_text
 from shared.runtime.cli.service_client import find_running, http_client, in_process_client
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from transfer_coordinator.settings import settings_of
@@ -65,7 +66,7 @@ def coordinator(folder: Path | None, url: str | None, key: str | None) -> Iterat
             error = built.worker.head_office_error
             if error is not None and not warned:
                 warned = True
-                typer.echo(_warning(error), err=True)
+                print_text(_warning(error), err=True)
 
         try:
             with in_process_client(built.app, key or built.local_key) as client:

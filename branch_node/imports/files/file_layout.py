@@ -41,8 +41,10 @@ class FileLayout(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def for_file(self, head: bytes) -> Self:
-        """The layout of the file that begins with `head`: rejects are UTF-8 with their header first, whatever the layout
-        of the file whose rows they hold."""
+        """The layout of the file that begins with `head`.
+
+        Rejects are UTF-8 with their header first, whatever the layout of the file whose rows they hold.
+        """
         if _OWN_REJECTS.match(head) is None:
             return self
         return msgspec.structs.replace(self, encoding=None, header_line=None, header=None)

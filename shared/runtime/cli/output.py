@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from shared.runtime.cli.table_layout import ColumnKind, TableColumn, column_of, lay_out
-from shared.runtime.text.printable import printable
+from shared.runtime.text.printable import printable, printable_json
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines instead of text.")]
 
@@ -26,7 +26,7 @@ UNBOUNDED_WIDTH: Final = 10_000
 
 def print_json(value: Any) -> None:
     """One JSON document, on one line."""
-    typer.echo(msgspec.json.encode(value).decode())
+    typer.echo(printable_json(msgspec.json.encode(value).decode()))
 
 
 def print_line(markup: str) -> None:
@@ -34,11 +34,16 @@ def print_line(markup: str) -> None:
     Console(highlight=False).print(printable(markup), soft_wrap=True)
 
 
+def print_text(text: str, *, err: bool = False) -> None:
+    """Text as it is, without markup, on standard output or standard error; nothing in it acts on the terminal."""
+    typer.echo(printable(text), err=err)
+
+
 def print_next(*steps: str) -> None:
     """The steps to take next, each on a line that can be copied."""
     typer.echo("\nNext:")
     for step in steps:
-        typer.echo(f"  {step}")
+        print_text(f"  {step}")
 
 
 def print_table(
@@ -72,7 +77,7 @@ def print_table(
 
 def _cell(value: object, column: TableColumn) -> Text:
     if isinstance(value, Text):
-        return value
+        return value if value.plain.isprintable() else Text(printable(value.plain), style=value.style)
     if value is None:
         return Text("")
     if isinstance(value, int | float):

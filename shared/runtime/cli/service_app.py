@@ -10,6 +10,7 @@ import typer
 from shared.runtime.cli.errors import describe_expected, describe_usage, print_error
 from shared.runtime.cli.lazy_group import CommandTable, LazyGroup
 from shared.runtime.telemetry import configure_logging
+from shared.runtime.text.printable import printable
 
 
 class ServiceGroup(LazyGroup):
@@ -31,7 +32,11 @@ class ServiceGroup(LazyGroup):
         except (typer.Exit, typer.Abort):
             raise
         except Exception as error:
-            report = describe_usage(error) if as_json else None
+            report = describe_usage(error)
+            if report is not None and not as_json:
+                # Typer prints it; it may name a file, or a column of one.
+                error.message = printable(error.message)  # type: ignore[attr-defined]
+                raise
             report = report or describe_expected(error, self.expected_errors, self.hints)
             if report is None:
                 raise

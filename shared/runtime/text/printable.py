@@ -21,6 +21,11 @@ def printable_line(text: str) -> str:
     return printable(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
+def printable_json(document: str) -> str:
+    r"""A JSON document with the unsafe characters of its texts as `\uXXXX`, which JSON reads as the same text."""
+    return document if document.isprintable() else _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
+
+
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code in _ESCAPED_BYTES:

@@ -47,6 +47,10 @@ ERRORS: dict[str, tuple[Exception, int, list[str]]] = {
 }
 
 
+def misuse() -> None:
+    raise typer.BadParameter("no column 'a\x1b[2J\r\u202e\x85'", param_hint="--map")
+
+
 def fail(how: str) -> None:
     raise ERRORS[how][0]
 
@@ -57,7 +61,11 @@ def crash() -> None:
 
 APP = service_app(
     "Fails.",
-    {"fail": (f"{__name__}:fail", "Fail."), "crash": (f"{__name__}:crash", "Crash.")},
+    {
+        "fail": (f"{__name__}:fail", "Fail."),
+        "crash": (f"{__name__}:crash", "Crash."),
+        "misuse": (f"{__name__}:misuse", "Misuse."),
+    },
     expected_errors=(f"{__name__}:OwnError", "a.module.that.is.not.imported:Error"),
 )
 
@@ -106,3 +114,11 @@ def test_what_a_file_or_a_service_says_cannot_act_on_the_terminal(capsys: pytest
     printed = capsys.readouterr().err
     assert [part for part in (r"no\x1b[2J", r"do\x9b1A", r"file: f\x0d\xe9") if part not in printed] == []
     assert "\x1b[2J" not in printed
+
+
+def test_wrong_usage_that_names_a_column_of_a_file_cannot_act_on_the_terminal() -> None:
+    done = CliRunner().invoke(APP, ["misuse"])
+    assert done.exit_code == 2
+    assert r"no column 'a\x1b[2J\x0d\u202e\x85'" in done.stderr
+    assert done.stderr.count("Invalid value for --map") == 1
+    assert {each for each in done.stderr if not each.isprintable()} == {"\n"}

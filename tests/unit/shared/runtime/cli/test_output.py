@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from shared.runtime.cli.output import (
@@ -19,6 +23,7 @@ from shared.runtime.cli.output import (
     print_line,
     print_next,
     print_table,
+    print_text,
     short_time,
     signed,
 )
@@ -105,3 +110,39 @@ def test_text_of_others_cannot_act_on_the_terminal(capsys: pytest.CaptureFixture
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert [part for part in (r"a\x1b]0;b\x07.csv", r"of\x1b", r"no\x1b[2J") if part not in printed] == []
+
+
+NASTY = "a\x1b[2Jb\rc\u202ed\x85e\x9b1A\x7ff\udce9"
+SHOWN = r"a\x1b[2Jb\x0dc\u202ed\x85e\x9b1A\x7ff\xe9"
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def test_a_terminal_receives_colours_and_nothing_else_that_acts() -> None:
+    """As a terminal gets it: the only escapes are the colours that the table itself has."""
+    terminal = io.StringIO()
+    console = Console(file=terminal, force_terminal=True, color_system="standard", width=100, highlight=False)
+    rows = [(NASTY, Text(NASTY, style="red"), 1)]
+    print_table(NASTY, ("item", "state", "rows#"), rows, console=console)
+    printed = COLOURS.sub("", terminal.getvalue())
+    assert {each for each in printed if not each.isprintable()} == {"\n"}
+    assert printed.count(r"\x1b[2Jb") == 3
+    assert printed.count(r"\u202e") == 3
+    assert "\x1b[31m" in terminal.getvalue()
+
+
+def test_lines_steps_and_texts_of_others(capsys: Captured) -> None:
+    print_line(f"[red]see[/] {escape(NASTY)}")
+    print_next(NASTY)
+    print_text(NASTY)
+    print_text(NASTY, err=True)
+    printed = capsys.readouterr()
+    assert printed.out == f"see {SHOWN}\n\nNext:\n  {SHOWN}\n{SHOWN}\n"
+    assert printed.err == f"{SHOWN}\n"
+
+
+def test_json_for_a_terminal_is_the_same_json(capsys: Captured) -> None:
+    text = NASTY.replace("\udce9", "é")
+    print_json({"file": text})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"file": text}
+    assert printed.rstrip("\n").isprintable()

@@ -1,10 +1,12 @@
 """Text of others that is shown: nothing in it acts on a terminal."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runtime.text.printable import printable, printable_line
+from shared.runtime.text.printable import printable, printable_json, printable_line
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,10 @@ def test_it_can_be_printed_and_stays_the_same_the_second_time(text: str) -> None
     assert printable_line(shown) == shown
     assert not any(ord(each) < 0x20 or 0x7F <= ord(each) < 0xA0 for each in shown)
     shown.encode()
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_json_stays_the_same_json(text: str) -> None:
+    shown = printable_json(json.dumps({text: text}, ensure_ascii=False))
+    assert json.loads(shown) == {text: text}
+    assert printable_line(shown) == shown
