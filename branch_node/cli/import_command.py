@@ -22,7 +22,7 @@ from branch_node.imports.recorders.local_recorders import DryRunRecorder, LocalI
 from branch_node.imports.reject_files import CONFLICTS_HELP, Conflicts, Rejects, conflicts_path, rejects_path
 from branch_node.imports.rows.line_set import LineSet
 from branch_node.imports.rows.row_reader import HeaderError
-from branch_node.imports.source_file import FileLayout, FileRefused, SourceFile
+from branch_node.imports.source_file import STDIN, FileLayout, FileRefused, SourceFile
 from branch_node.settings import BranchSettings, load
 from shared.events import quantity_text
 from shared.runtime.cli.errors import REFUSED, CommandRefused, ErrorReport, print_error
@@ -41,9 +41,20 @@ def _print_example(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _source(path: Path | None) -> Path | None:
+    """The file, or -, which typer's own check of paths takes for a file that is missing."""
+    if path is not None and path != STDIN and not path.is_file():
+        raise typer.BadParameter(
+            f"File {str(path)!r} is a folder." if path.is_dir() else f"File {str(path)!r} does not exist."
+        )
+    return path
+
+
 def import_file(
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, plain or .gz, or XLSX.", **_A_FILE)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV, plain or .gz, or XLSX; - for standard input.", callback=_source)
+    ],
     map_file: Annotated[Path, typer.Option("--map", help="TOML that says what the columns are.", **_A_FILE)],
     directory: Directory = None,
     rejects: Annotated[
@@ -72,7 +83,7 @@ def import_file(
     try:
         found = parse_map(map_file.read_bytes(), str(map_file))
         accepted = _accepted(accept_conflicts)
-        path = rejects_path(file, rejects)
+        path = rejects_path(Path("stdin") if file == STDIN else file, rejects)
         settings = load(directory)
         with (
             SourceFile(file, found.delimiter, FileLayout.of(found), folder=settings.dir) as opened_file,

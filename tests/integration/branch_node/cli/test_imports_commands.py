@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -71,3 +74,20 @@ def test_conflicts_are_accepted_by_line(branch: Branch, tmp_path: Path) -> None:
     for wrong in ("x", "4;5", "0", "7-3"):
         told = branch.refused("import", other, "--map", map_file, "--accept-conflicts", wrong, code=2)
         assert "accept-conflicts" in told
+
+
+def test_standard_input_is_a_file_too(branch: Branch, tmp_path: Path) -> None:
+    map_file = tmp_path / "m.toml"
+    map_file.write_text(WITH_IDS)
+    file = a_till_file(tmp_path / "a.csv", [*sales(2), "9,mlik,1,2025-12-01 10:00"])
+    with file.open("rb") as stdin:
+        command = ("import", "-", "--map", map_file, "--dir", branch.folder, "--json")
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.cli", "branch", *map(str, command)],
+            stdin=stdin, capture_output=True, text=True, cwd=tmp_path, check=False,
+        )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    summary = json.loads(done.stdout)
+    assert (done.returncode, summary["file"], summary["recorded"], summary["rejected"]) == (1, "stdin", 2, 1)
+    assert summary["rejects"] == "stdin.rejects.csv"
+    assert (tmp_path / "stdin.rejects.csv").exists()
