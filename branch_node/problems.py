@@ -29,8 +29,9 @@ PROBLEMS.carry(
         },
         "now": {**_TEXT, "description": "The node's time"},
         "transfer_id": _TEXT,
-        "began_at": {**_TEXT, "description": "When the other file was first imported"},
-        "sha256": {**_TEXT, "description": "The digest of the other file"},
+        "import_id": {**_TEXT, "description": "The import that stands against it"},
+        "began_at": {**_TEXT, "description": "When that import began"},
+        "sha256": {**_TEXT, "description": "The digest of the file of that import"},
     }
 )
 

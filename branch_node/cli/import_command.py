@@ -28,7 +28,7 @@ from shared.events import quantity_text
 from shared.runtime.cli.errors import REFUSED, CommandRefused, ErrorReport, print_error
 from shared.runtime.cli.output import AsJson, number, number_of, print_json, print_line, print_next, print_table
 from shared.runtime.cli.progress import file_progress
-from shared.runtime.clock import SystemClock
+from shared.runtime.clock import SystemClock, parse_rfc3339
 from shared.runtime.settings import SettingsError, command_line
 
 EXAMPLE: Final = Path(__file__).parent / "import_map_example.toml"
@@ -61,6 +61,9 @@ def import_file(
         Path | None, typer.Option(help="Where rows go that cannot be recorded; FILE.rejects.csv if not given.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Record nothing; print what would be recorded.")] = False,
+    at: Annotated[
+        str | None, typer.Option(help="When all rows happened, for a file without times: RFC 3339 with offset.")
+    ] = None,
     accept_conflicts: Annotated[
         str | None,
         typer.Option(metavar="LINES", help="Record these lines (4,7-9 or all) as their own, though their id is taken."),
@@ -81,7 +84,8 @@ def import_file(
     """
     del example_map  # printed by its callback
     try:
-        found = parse_map(map_file.read_bytes(), str(map_file))
+        now = SystemClock().now()
+        found = parse_map(map_file.read_bytes(), str(map_file), at=_moment(at))
         accepted = _accepted(accept_conflicts)
         path = rejects_path(Path("stdin") if file == STDIN else file, rejects)
         settings = load(directory)
@@ -92,11 +96,18 @@ def import_file(
             _recorder(settings, dry_run=dry_run) as recorder,
             file_progress(opened_file.bytes_on_disk) as report,
         ):
-            run = ImportRun(opened_file, found, recorder, opened_rejects, conflicts, dry_run=dry_run, accepted=accepted)
+            run = ImportRun(
+                opened_file, found, recorder, opened_rejects, conflicts, now=now, dry_run=dry_run, accepted=accepted
+            )
             try:
                 summary = run.run(report)
             except KeyboardInterrupt:
-                given = (("--dir", directory), ("--rejects", rejects))
+                given = (
+                    ("--dir", directory),
+                    ("--rejects", rejects),
+                    ("--at", at),
+                    ("--accept-conflicts", accept_conflicts),
+                )
                 options = [word for option, value in given if value is not None for word in (option, value)]
                 again = command_line("branch", "import", file, "--map", map_file, *options)
                 _print_interrupted(run.so_far(), file, again, as_json=as_json)
@@ -108,6 +119,13 @@ def import_file(
     _report(summary, as_json)
     if summary.rejected or summary.conflicting:
         raise typer.Exit(REFUSED)
+
+
+def _moment(at: str | None) -> int | None:
+    try:
+        return None if at is None else parse_rfc3339(at)[0]
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--at") from error
 
 
 def _accepted(lines: str | None) -> LineSet | None:

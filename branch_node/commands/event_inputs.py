@@ -281,7 +281,7 @@ def _details(body: LineInput, path: str = "") -> dict[str, Any]:
         texts(**{f"{path}note": body.note})
         found["note"] = body.note
     if body.entered is not None:
-        found["entered"] = _entered(body.entered, f"{path}entered.")
+        found["entered"] = entered_of(body.entered, f"{path}entered.")
     if body.cost is not None:
         found["cost"] = Cost(amount=_cost(body.cost.amount, path), currency=body.cost.currency)
     if body.expires_on is not None:
@@ -294,9 +294,9 @@ def amount(raw: msgspec.Raw | msgspec.UnsetType, entered: EnteredInput | None, f
     if isinstance(raw, msgspec.UnsetType):
         if entered is None:
             raise bad_quantity(field, "it is missing")
-        return _product(_entered(entered, f"{_place(field)}entered."), field, lowest)
+        return _product(entered_of(entered, f"{_place(field)}entered."), field, lowest)
     number = quantity_of(raw, field, lowest=lowest)
-    if entered is not None and _product(_entered(entered, f"{_place(field)}entered."), field, lowest) != number:
+    if entered is not None and _product(entered_of(entered, f"{_place(field)}entered."), field, lowest) != number:
         raise bad_quantity(field, f"{quantity_text(number)} is not what 'entered' comes to")
     return number
 
@@ -306,7 +306,7 @@ def _place(field: str) -> str:
     return field[: field.rfind(".") + 1]
 
 
-def _entered(body: EnteredInput, path: str) -> Entered:
+def entered_of(body: EnteredInput, path: str) -> Entered:
     codes(**{f"{path}unit": body.unit})
     return Entered(
         quantity=quantity_of(body.quantity, f"{path}quantity"),

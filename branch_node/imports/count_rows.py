@@ -29,7 +29,7 @@ class CountRows:
     def __init__(self) -> None:
         self._rows = sqlite3.connect("")
         self._rows.execute(
-            "CREATE TABLE counted (occurred_at INT, item_id TEXT, area TEXT, identity TEXT, line INT, content BLOB, "
+            "CREATE TABLE count_row (occurred_at INT, item_id TEXT, area TEXT, identity TEXT, line INT, content BLOB, "
             "cells BLOB, PRIMARY KEY (occurred_at, item_id, area)) WITHOUT ROWID"
         )
 
@@ -48,6 +48,7 @@ class CountRows:
             counted=entry.counted or 0,
             area=entry.area or "",
             unit=entry.unit,
+            entered=entry.entered,
             reason=entry.reason,
             reference=entry.reference,
             note=entry.note,
@@ -56,12 +57,12 @@ class CountRows:
         place = (entry.occurred_at, entry.item_id, entry.area or "")
         encoded = msgspec.json.encode(content)
         first = self._rows.execute(
-            "SELECT identity, line, content FROM counted WHERE (occurred_at, item_id, area) = (?, ?, ?)", place
+            "SELECT identity, line, content FROM count_row WHERE (occurred_at, item_id, area) = (?, ?, ?)", place
         ).fetchone()
         if first is not None:
             return 0 if (first[0], first[2]) == (identity, encoded) else int(first[1])
         self._rows.execute(
-            "INSERT INTO counted VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO count_row VALUES (?, ?, ?, ?, ?, ?, ?)",
             (*place, identity, line, encoded, msgspec.json.encode(list(cells))),
         )
         return None
@@ -71,7 +72,7 @@ class CountRows:
 
         A count of more lines than a command may have comes in pieces, each of whole items.
         """
-        query = "SELECT occurred_at, item_id, line, content, cells FROM counted ORDER BY occurred_at, item_id, line"
+        query = "SELECT occurred_at, item_id, line, content, cells FROM count_row ORDER BY occurred_at, item_id, line"
         for moment, of_moment in groupby(self._rows.execute(query), key=lambda row: row[0]):
             piece, rows = 0, list[CountRow]()
             for _, of_item in groupby(of_moment, key=lambda row: row[1]):

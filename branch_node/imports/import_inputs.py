@@ -7,7 +7,14 @@ from typing import Annotated, Any
 
 import msgspec
 
-from branch_node.commands.event_inputs import BatchEventInput, ReferenceInput, reference_of
+from branch_node.commands.event_inputs import (
+    BatchEventInput,
+    EnteredInput,
+    ReferenceInput,
+    amount,
+    entered_of,
+    reference_of,
+)
 from branch_node.commands.input_fields import (
     Amount,
     Moment,
@@ -17,7 +24,6 @@ from branch_node.commands.input_fields import (
     codes,
     key_fault,
     moment,
-    quantity_of,
     texts,
 )
 from branch_node.commands.item_inputs import ItemInput
@@ -74,6 +80,7 @@ class ImportCountLineInput(StrictInput, kw_only=True):
     counted: Annotated[Amount, quantity_rule(lowest=0)]
     area: CheckedCode | None = None
     unit: CheckedCode | None = None
+    entered: EnteredInput | None = None
     reason: CheckedCode | None = None
     reference: ReferenceInput | None = None
     note: Note | None = None
@@ -122,9 +129,10 @@ def _line(body: ImportCountLineInput, path: str) -> ImportCountLine:
     texts(**{f"{path}note": body.note})
     return ImportCountLine(
         item_id=body.item_id,
-        counted=quantity_of(body.counted, f"{path}counted", lowest=0),
+        counted=amount(body.counted, body.entered, f"{path}counted", lowest=0),
         area=body.area or "",
         unit=body.unit,
+        entered=None if body.entered is None else entered_of(body.entered, f"{path}entered."),
         reason=body.reason,
         reference=None if body.reference is None else reference_of(body.reference),
         note=body.note,

@@ -72,7 +72,11 @@ class _Chunk(NamedTuple):
 
 
 class ImportRun:
-    """One run over one file; call `run` once. `accepted`: the lines whose conflicts are events of their own."""
+    """One run over one file; call `run` once.
+
+    `now` (microseconds UTC): what dates without a year are at most. `accepted`: the lines whose conflicts are events of
+    their own.
+    """
 
     def __init__(
         self,
@@ -83,9 +87,11 @@ class ImportRun:
         conflicts: Conflicts,
         *,
         dry_run: bool = False,
+        now: int,
         accepted: LineSet | None = None,
     ) -> None:
         self._file = file
+        self._now = now
         self._map = import_map
         self._recorder = recorder
         self._rejects = rejects
@@ -118,7 +124,7 @@ class ImportRun:
         if first is not None and again:
             first, records = without_reject_columns(first, records)
         header = header_of(self._file, first, None if again else self._map.header)
-        reader = RowReader(self._map, header, self._lookups())
+        reader = RowReader(self._map, header, self._lookups(), catalogue=self._recorder.catalogue(), now=self._now)
         registration, plan, self._longer = plan_of(self._file, fingerprint, self._map, self._recorder)
         if plan.already_imported:
             return self._already_imported(plan.record)

@@ -167,7 +167,9 @@ def import_csv(folder: str, rows: int) -> dict[str, float]:
         ):
             writer.start()
             try:
-                summary = ImportRun(file, found, recorder, rejects, conflicts).run(lambda phase, size: None)
+                summary = ImportRun(file, found, recorder, rejects, conflicts, now=SystemClock().now()).run(
+                    lambda phase, size: None
+                )
             finally:
                 writer.stop()
         elapsed, cpu = time.perf_counter() - begin, time.process_time() - cpu

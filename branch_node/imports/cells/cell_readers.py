@@ -1,139 +1,105 @@
-"""Readers of single cells: numbers, checked texts, conditions. Pure; a bad cell raises RowRejected with the reason."""
+"""Texts of single cells, checked as the node checks the fields of an event. Pure; a bad cell raises RowRejected.
+
+The rules are read from the annotations of the request bodies, so that what a row reader accepts the node accepts too,
+however the row reaches it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
-from branch_node.commands.event_inputs import is_day
-from branch_node.imports.mapping.import_map import Condition
-from shared.events import BadQuantity, code_fault, name_fault, parse_quantity, text_fault
+import msgspec
+
+from branch_node.commands.event_inputs import CostInput, EventInput, ReferenceInput
+from branch_node.commands.item_inputs import ItemInput
+from shared.runtime.http.body_faults import FieldRule
 
 Cells = Sequence[str]
-CellTest = Callable[[Cells], bool]
+Check = Callable[[str], str]
+"""Gives a text back that can be recorded. Raises RowRejected."""
 
 _MILLIONTH: Final = Decimal("0.000001")
-_NUMBER: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
-_CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 
 class RowRejected(ValueError):
     """A row that cannot be recorded; the text says why."""
 
 
-class NumberReader:
-    """Reads the file's numbers: `.5`, `+3` and `2.5000` (zeros are dropped), not `1,000`."""
+def _said(annotation: Any) -> Iterator[Any]:
+    """What the parts of an annotation say about a value, the innermost first."""
+    if get_origin(annotation) is Annotated:
+        kind, *said = get_args(annotation)
+        yield from _said(kind)
+        yield from said
+    else:
+        for part in get_args(annotation):
+            yield from _said(part)
 
-    def __init__(self, *, decimal_comma: bool) -> None:
-        self._decimal_comma = decimal_comma
 
-    def quantity(self, text: str) -> int:
-        """A quantity in thousandths, exact."""
-        if not text.strip():
-            raise RowRejected("there is no quantity")
-        try:
-            return parse_quantity(self._plain(text))
-        except BadQuantity as error:
-            raise RowRejected(f"the quantity {text.strip()[:40]!r}: {error}") from error
+def field_check(struct: type[msgspec.Struct], field: str, no_match: str = "") -> Check:
+    """The check of a text field of a request body; `no_match` is the reason where its pattern is not matched."""
+    said = list(_said(get_type_hints(struct, include_extras=True)[field]))
+    metas = [each for each in said if isinstance(each, msgspec.Meta)]
+    longest = min(each.max_length for each in metas if each.max_length) if any(m.max_length for m in metas) else 10**6
+    patterns = [re.compile(each.pattern) for each in metas if each.pattern]
+    rules = [each.fault for each in said if isinstance(each, FieldRule)]
 
-    def number(self, text: str) -> Decimal:
-        written = self._plain(text)
-        if _NUMBER.fullmatch(written) is None:
-            raise RowRejected(f"{text.strip()[:40]!r} is no number such as 12.5")
-        return Decimal(written)
+    def check(text: str) -> str:
+        if len(text) > longest:
+            raise RowRejected(f"{text[:40]!r}… has {len(text)} characters, at most {longest} are kept")
+        for pattern in patterns:
+            if pattern.search(text) is None:
+                raise RowRejected(f"{text[:40]!r}: {no_match}")
+        for rule in rules:
+            fault = rule(text)
+            if fault is not None:
+                raise RowRejected(f"{text[:40]!r}: {fault}")
+        return text
 
-    def _plain(self, text: str) -> str:
-        text = text.strip()
-        if self._decimal_comma:
-            if "." in text:
-                raise RowRejected(f"{text[:40]!r} is no number: the map says that decimals come after a comma")
-            text = text.replace(",", ".")
-        if text[:1] == "+" and text[1:2].isdigit():
-            text = text[1:]
-        whole, point, decimals = text.partition(".")
-        if not (point and decimals.isascii() and decimals.isdigit()):
-            return text
-        decimals = decimals.rstrip("0")
-        whole = whole + "0" if whole in ("", "-") else whole
-        return f"{whole}.{decimals}" if decimals else whole
+    return check
+
+
+good_code: Final = field_check(EventInput, "reason")
+good_lot: Final = field_check(EventInput, "lot")
+good_area: Final = field_check(EventInput, "area")
+good_unit: Final = field_check(EventInput, "unit")
+good_person: Final = field_check(EventInput, "actor")
+good_text: Final = field_check(EventInput, "note")
+good_day: Final = field_check(EventInput, "expires_on")
+good_id: Final = field_check(ReferenceInput, "id")
+good_kind: Final = field_check(ReferenceInput, "kind")
+good_product: Final = field_check(ReferenceInput, "product")
+good_currency: Final = field_check(CostInput, "currency", "it is no currency such as USD")
+good_name: Final = field_check(ItemInput, "name")
+_good_item: Final = field_check(EventInput, "item_id")
+_money: Final = get_type_hints(CostInput, include_extras=True)["amount"]
+_money_faults: Final = [each.fault for each in _said(_money) if isinstance(each, FieldRule)]
+
+
+def good_item(text: str) -> str:
+    """An item's code. `.` and `..` are none: as parts of an address they are removed on the way."""
+    if text in (".", ".."):
+        raise RowRejected(f"{text!r} cannot be an item's code")
+    return _good_item(text)
+
+
+def composed(text: str) -> str:
+    """The text without outer blanks, in Unicode's composed form (NFC), as codes are kept."""
+    text = text.strip()
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def amount_text(amount: Decimal) -> str:
     """The shortest text of a cost, rounded half to even at six decimals, as a price times a weight may have more."""
     if amount.copy_abs() >= 10**15:
         raise RowRejected(f"the cost {amount:f} has more than 15 digits")
-    rounded = amount.quantize(_MILLIONTH, ROUND_HALF_EVEN)
-    # Without it, -0 would be written with its sign.
-    text = format(rounded if rounded else abs(rounded), "f")
-    return text.rstrip("0").rstrip(".")
-
-
-def good_code(text: str) -> str:
-    return _good(text, 64, code_fault(text))
-
-
-def good_item(text: str) -> str:
-    """An item's code; `.` and `..` name no item in an address."""
-    return _good(text, 64, "it is no item's code" if text in (".", "..") else code_fault(text))
-
-
-def good_person(text: str) -> str:
-    """Who did it: with who imports it, an actor of the log."""
-    return _good(text, 31, code_fault(text))
-
-
-def good_name(text: str) -> str:
-    return _good(text, 1_000, name_fault(text))
-
-
-def good_id(text: str) -> str:
-    return _good(text, 200, code_fault(text))
-
-
-def good_text(text: str) -> str:
-    return _good(text, 1_000, text_fault(text))
-
-
-def good_currency(text: str) -> str:
-    return _good(text, 3, None if _CURRENCY.fullmatch(text) else "it is no currency such as USD")
-
-
-def good_day(text: str) -> str:
-    return _good(text, 10, None if is_day(text) else "it is no day since 2000 such as 2026-01-31")
-
-
-def _good(text: str, longest: int, fault: str | None) -> str:
-    if len(text) > longest:
-        raise RowRejected(f"{text[:40]!r}… has {len(text)} characters, at most {longest} are kept")
-    if fault is not None:
-        raise RowRejected(f"{text[:40]!r}: {fault}")
+    text = format(amount.quantize(_MILLIONTH, ROUND_HALF_EVEN), "f").rstrip("0").rstrip(".")
+    for fault_of in _money_faults:
+        fault = fault_of(text.encode())
+        if fault is not None:
+            raise RowRejected(f"the cost {text}: {fault}")
     return text
-
-
-def cell_tests(place: int, condition: Condition, number: Callable[[str], Decimal]) -> list[CellTest]:
-    """The tests of a condition on the cell at `place`, which it must all pass. Blanks around it are ignored."""
-    tests: list[CellTest] = []
-    if condition.equals is not None:
-        wanted = frozenset([condition.equals] if isinstance(condition.equals, str) else condition.equals)
-        tests.append(lambda cells: cells[place].strip() in wanted)
-    if condition.not_equals is not None:
-        unwanted = frozenset([condition.not_equals] if isinstance(condition.not_equals, str) else condition.not_equals)
-        tests.append(lambda cells: cells[place].strip() not in unwanted)
-    if condition.starts is not None:
-        starts = condition.starts if isinstance(condition.starts, str) else tuple(condition.starts)
-        tests.append(lambda cells: cells[place].strip().startswith(starts))
-    if condition.ends is not None:
-        ends = condition.ends if isinstance(condition.ends, str) else tuple(condition.ends)
-        tests.append(lambda cells: cells[place].strip().endswith(ends))
-    if condition.empty is not None:
-        empty = condition.empty
-        tests.append(lambda cells: (not cells[place].strip()) is empty)
-    if condition.below is not None:
-        below = Decimal(condition.below)
-        tests.append(lambda cells: number(cells[place]) < below)
-    if condition.above is not None:
-        above = Decimal(condition.above)
-        tests.append(lambda cells: number(cells[place]) > above)
-    return tests

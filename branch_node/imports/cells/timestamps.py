@@ -1,18 +1,20 @@
-"""Parsing of the times in a till's file by strict formats, and their conversion from wall clock to UTC.
+"""Parsing of the times in a till's file by strict formats.
 
-Pure. A *reading* is microseconds since 1970-01-01 00:00 on the wall clock of the file; a moment is microseconds UTC.
-`strptime` is not used: it is slow, depends on the locale, and accepts non-ASCII digits and runs of blanks.
+Pure. A *reading* is microseconds since 1970-01-01 00:00 on the wall clock of the file, or since midnight where there is
+no date. `strptime` is not used: it is slow, depends on the locale, and accepts non-ASCII digits and runs of blanks.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
-from typing import Final, Literal
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, time
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, Literal, Protocol
 
 from branch_node.imports.cells.memo import Memo
-from shared.events import MAX_TIME, MIN_TIME
+from branch_node.imports.cells.month_names import UnknownLanguage, folded, month_names, weekday_names
+from branch_node.imports.files.cell_texts import MOMENT
 
 SECOND: Final = 1_000_000
 HOUR: Final = 3_600 * SECOND
@@ -21,6 +23,12 @@ _MINUTE: Final = 60 * SECOND
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 MOMENTS: Final = 131_072
 """The number of cached times: more than the seconds of a day."""
+
+Role = Literal["moment", "date", "time"]
+"""What a column says: date and time of day, or one of them."""
+
+YearOf = Callable[[int, int], int]
+"""The year of a month and a day that are written without one. Raises ValueError where there is no such day."""
 
 
 class FormatError(ValueError):
@@ -40,40 +48,70 @@ _DIRECTIVES: Final = {
     "p": r"(?P<p>[AaPp]\.?[Mm]\.?)",
     "z": r"(?P<z>[Zz]|[+-][0-9]{2}:?[0-9]{2})",
 }
+_NAMES: Final = ("b", "B", "a", "A")
+"""Directives of names: of a month, of a weekday (which must be one, and is not compared with the date)."""
+
 _UNIX: Final = {"unix": SECOND, "unix-milliseconds": 1_000}
+# Day 0 of a workbook's dates. Those of 1900 have a 29th of February that never was, which is why it is not the 31st.
+_SERIALS: Final = {"excel": date(1899, 12, 30).toordinal(), "excel-1904": date(1904, 1, 1).toordinal()}
+_SERIAL: Final = re.compile(r"[0-9]{1,6}(?:[.,][0-9]{1,20})?|[.,][0-9]{1,20}")
+_DIVIDED: Final = (("Y", "y"), ("H", "I"), ("m", "b"), ("m", "B"), ("b", "B"), ("a", "A"))
+
+
+class Format(Protocol):
+    """One way to write a time. `zoned`: the text carries its offset, so that its reading is UTC."""
+
+    zoned: bool
+
+    def read(self, text: str) -> int:
+        """The reading of a text without outer blanks. Raises ValueError."""
 
 
 class TimeFormat:
-    """The format of a date, a time of day or both, in strptime's directives %Y %y %m %d %H %I %M %S %f %p %z.
+    """The format of a date, a time of day or both, in strptime's directives %Y %y %m %b %d %H %I %M %S %f %p %z %a.
 
-    One or two digits are read for %m %d %H %I %M %S, exactly two where they have no separator. Also `unix` and
-    `unix-milliseconds`. `zoned`: the text carries its offset, so that its reading is UTC. Raises FormatError.
+    One or two digits are read for %m %d %H %I %M %S, exactly two where they have no separator. %b and %B, and %a and
+    %A, are alike: any name of the language `locale`, long or short. A format without a year needs `year_of`. Also
+    `unix` and `unix-milliseconds`. Raises FormatError.
     """
 
-    def __init__(self, format_text: str) -> None:
+    def __init__(self, format_text: str, *, locale: str = "en", year_of: YearOf | None = None) -> None:
         self.format_text = format_text
         self._unix = _UNIX.get(format_text)
         if self._unix is not None:
             self.has_date = self.has_time = self.zoned = True
             return
-        pattern, names = _compile(format_text)
+        # Names are compared folded, so the format and the text are too.
+        self._folds = any(f"%{each}" in format_text for each in _NAMES)
+        pattern, names = _compile(format_text, locale, folds=self._folds)
         self._match = re.compile(pattern).fullmatch
-        for one, other in (("Y", "y"), ("H", "I")):
-            if one in names and other in names:
-                raise FormatError(f"{format_text!r} says both %{one} and %{other}")
-        if ("I" in names) != ("p" in names):
-            raise FormatError(f"{format_text!r}: %I and %p go together")
-        self.has_date = bool({"Y", "y", "m", "d"} & names)
+        self._check(names, year_of)
+        self.has_date = bool({"Y", "y", "m", "b", "B", "d"} & names)
         self.has_time = bool({"H", "I", "M", "S", "f"} & names)
         self.zoned = "z" in names
-        if self.has_date and not ({"m", "d"} <= names and {"Y", "y"} & names):
-            raise FormatError(f"{format_text!r} lacks the year, the month or the day")
-        if self.has_time and not {"H", "I"} & names:
-            raise FormatError(f"{format_text!r} lacks the hour")
+        self._year_of = year_of
+        self._months = month_names(locale) if {"b", "B"} & names else {}
+        # Days repeat, so each is computed once.
+        self._days: Memo[tuple[str | None, ...], int] = Memo(self._day)
+
+    def _check(self, names: set[str], year_of: YearOf | None) -> None:
+        text = self.format_text
+        for one, other in _DIVIDED:
+            if one in names and other in names:
+                raise FormatError(f"{text!r} says both %{one} and %{other}")
+        if ("I" in names) != ("p" in names):
+            raise FormatError(f"{text!r}: %I and %p go together")
+        if {"Y", "y", "m", "b", "B", "d"} & names:
+            if not ("d" in names and {"m", "b", "B"} & names):
+                raise FormatError(f"{text!r} lacks the year, the month or the day")
+            if not {"Y", "y"} & names and year_of is None:
+                raise FormatError(f'{text!r} lacks the year: give it, or year = 2026 or year = "latest" in the map')
+        if {"H", "I", "M", "S", "f"} & names and not {"H", "I"} & names:
+            raise FormatError(f"{text!r} lacks the hour")
         if ("S" in names and "M" not in names) or ("f" in names and "S" not in names):
-            raise FormatError(f"{format_text!r} leaves out minutes or seconds")
-        if not names - {"z"}:
-            raise FormatError(f"{format_text!r} holds no date and no time of day")
+            raise FormatError(f"{text!r} leaves out minutes or seconds")
+        if not names - {"z", "a", "A"}:
+            raise FormatError(f"{text!r} holds no date and no time of day")
 
     def read(self, text: str) -> int:
         """Microseconds: since 1970 where there is a date, since midnight where there is none. Raises ValueError."""
@@ -81,15 +119,15 @@ class TimeFormat:
             if not re.fullmatch(r"[0-9]{1,16}", text):
                 raise ValueError(f"{text[:40]!r} is no number of {self.format_text} seconds")
             return int(text) * self._unix
-        match = self._match(text)
+        match = self._match(folded(text) if self._folds else text)
         if match is None:
             raise ValueError(f"{text[:40]!r} is not written {self.format_text}")
         part = match.groupdict()
         micros = 0
         if self.has_date:
-            year = int(part["Y"]) if "Y" in part else 2000 + int(part["y"])
+            get = part.get
             try:
-                micros = (date(year, int(part["m"]), int(part["d"])).toordinal() - _EPOCH_DAY) * DAY
+                micros = self._days[get("Y"), get("y"), get("m"), get("b") or get("B"), get("d")]
             except ValueError:
                 raise ValueError(f"{text!r}: there is no such day") from None
         if self.has_time:
@@ -98,28 +136,155 @@ class TimeFormat:
             micros -= _offset(part["z"], text) * _MINUTE
         return micros
 
+    def _day(self, parts: tuple[str | None, ...]) -> int:
+        full, short, number, name, day_text = parts
+        month = self._months[name.rstrip(".")] if name is not None else int(number or "0")
+        day = int(day_text or "0")
+        if full is not None:
+            year = int(full)
+        elif short is not None:
+            year = 2000 + int(short)
+        else:
+            year = self._year_of(month, day) if self._year_of is not None else 0
+        return (date(year, month, day).toordinal() - _EPOCH_DAY) * DAY
 
-def _compile(format_text: str) -> tuple[str, set[str]]:
+
+class SerialFormat:
+    """The numbers that a workbook keeps for times: days, the time of day behind the point; to the millisecond."""
+
+    zoned = False
+
+    def __init__(self, format_text: str, role: Role) -> None:
+        self.format_text = format_text
+        self._first = _SERIALS[format_text] - _EPOCH_DAY
+        self._role = role
+
+    def read(self, text: str) -> int:
+        """As `TimeFormat.read`. Raises ValueError."""
+        if _SERIAL.fullmatch(text) is None:
+            raise ValueError(f"{text[:40]!r} is no date as a workbook keeps it, such as 46053.5")
+        serial = Decimal(text.replace(",", "."))
+        day = int(serial)
+        micros = int(((serial - day) * 86_400_000).to_integral_value(ROUND_HALF_UP)) * 1_000
+        if self._role == "time":
+            return micros % DAY
+        return (self._first + day) * DAY + (micros if self._role == "moment" else 0)
+
+
+class ColumnTimes:
+    """The times of one column, in any of several formats: the first that fits.
+
+    Cells that are dates or times by themselves (MOMENT) are read by no format. `zoned`: readings are UTC.
+    """
+
+    def __init__(
+        self, formats: Sequence[str], role: Role, *, locale: str = "en", year_of: YearOf | None = None
+    ) -> None:
+        if not formats:
+            raise FormatError("names no format")
+        self._role = role
+        self._texts = [text if text else "an empty text" for text in formats]
+        self._formats = [_format_for(text, role, locale, year_of) for text in formats]
+        zoned = {each.zoned for each in self._formats}
+        if len(zoned) > 1:
+            raise FormatError("names formats with an offset from UTC beside others without: a file has one kind")
+        self.zoned = zoned.pop()
+
+    def read(self, cell: str) -> int:
+        """The reading of a cell as it stands in the file. Raises ValueError."""
+        if cell[:1] == MOMENT:
+            return self._typed(cell[1:].strip())
+        text = cell.strip()
+        if len(self._formats) == 1:
+            return self._formats[0].read(text)
+        for each in self._formats:
+            try:
+                return each.read(text)
+            except ValueError:
+                continue
+        raise ValueError(f"{text[:40]!r} is not written {_or(self._texts)}")
+
+    def _typed(self, text: str) -> int:
+        """A date cell may carry a time of day besides, and a time cell a date: what is asked for is taken."""
+        if self.zoned:
+            raise ValueError(f"{text[:40]!r} is a date cell, which has no offset from UTC: the map needs a time_zone")
+        day, _, clock = text.partition("T") if "T" in text or "-" in text else ("", "", text)
+        micros = 0
+        if self._role != "time":
+            if not day:
+                raise ValueError(f"{text[:40]!r} is a time of day without a date")
+            micros = (date.fromisoformat(day).toordinal() - _EPOCH_DAY) * DAY
+        if self._role != "date" and clock:
+            shown = time.fromisoformat(clock)
+            micros += ((shown.hour * 60 + shown.minute) * 60 + shown.second) * SECOND + shown.microsecond
+        return micros
+
+
+def year_rule(rule: int | str, today: date) -> YearOf:
+    """The years of dates without one: always `rule`, or, for "latest", the newest such day that is not after today."""
+    if isinstance(rule, int):
+        return lambda _month, _day: rule
+
+    def latest(month: int, day: int) -> int:
+        for year in range(today.year, today.year - 9, -1):  # a 29th of February comes back within eight years
+            try:
+                if date(year, month, day) <= today:
+                    return year
+            except ValueError:
+                continue
+        raise ValueError("there is no such day")
+
+    return latest
+
+
+def _format_for(text: str, role: Role, locale: str, year_of: YearOf | None) -> Format:
+    if text in _SERIALS:
+        return SerialFormat(text, role)
+    made = TimeFormat(text, locale=locale, year_of=year_of)
+    if made.has_date != (role != "time") or made.has_time != (role != "date"):
+        wanted = {"moment": "the date and the time of day", "date": "the date", "time": "the time of day"}[role]
+        raise FormatError(f"{text!r} must give {wanted}, and nothing else")
+    return made
+
+
+def _or(words: Iterable[str]) -> str:
+    return " or ".join(words)
+
+
+def _compile(format_text: str, locale: str, *, folds: bool) -> tuple[str, set[str]]:
     names: set[str] = set()
     parts = re.findall(r"%.|[^%]+|%$", format_text, re.DOTALL)
     pattern = ""
     for index, part in enumerate(parts):
         if part == "%%" or not part.startswith("%"):
-            pattern += re.escape("%" if part == "%%" else part)
+            literal = "%" if part == "%%" else part
+            pattern += re.escape(folded(literal) if folds else literal)
             continue
         name = part[1:]
-        if name not in _DIRECTIVES:
-            known = " ".join(f"%{each}" for each in _DIRECTIVES)
+        if name not in _DIRECTIVES and name not in _NAMES:
+            known = " ".join(f"%{each}" for each in (*_DIRECTIVES, *_NAMES))
             raise FormatError(
-                f"{format_text!r}: {part} is not read here; known are {known}, unix and unix-milliseconds"
+                f"{format_text!r}: {part} is not read here; known are {known}, {', '.join((*_UNIX, *_SERIALS))}"
             )
         if name in names:
             raise FormatError(f"{format_text!r} says {part} twice")
         names.add(name)
+        if name in _NAMES:
+            pattern += _names_pattern(name, locale)
+            continue
         beside = [*parts[index - 1 : index], *parts[index + 1 : index + 2]]
-        adjacent = any(each.startswith("%") and each not in ("%%", "%p", "%z") for each in beside)
+        adjacent = any(each.startswith("%") and each[1:] not in ("%", "p", "z", *_NAMES) for each in beside)
         pattern += _DIRECTIVES[name].replace("{1,2}", "{2}") if adjacent else _DIRECTIVES[name]
     return pattern, names
+
+
+def _names_pattern(name: str, locale: str) -> str:
+    try:
+        known = month_names(locale) if name in "bB" else weekday_names(locale)
+    except UnknownLanguage as error:
+        raise FormatError(str(error)) from error
+    longest_first = sorted(known, key=len, reverse=True)
+    return f"(?P<{name}>(?:{'|'.join(map(re.escape, longest_first))})\\.?)"
 
 
 def _time_of_day(part: dict[str, str], text: str) -> int:
@@ -143,57 +308,3 @@ def _offset(offset: str, text: str) -> int:
     if hours > 18 or minutes > 59:
         raise ValueError(f"{text!r}: there is no such offset from UTC")
     return (hours * 60 + minutes) * (-1 if offset[0] == "-" else 1)
-
-
-class WallClock:
-    """Converts readings of a zone's wall clock to moments; zone None: readings are UTC already.
-
-    Where clocks go back, an hour occurs twice: `fold` chooses one, None makes it an error. Where they go forward, an
-    hour does not occur, which is an error.
-    """
-
-    def __init__(self, zone: str | None, fold: Literal["earlier", "later"] | None) -> None:
-        self._zone = None if zone is None else ZoneInfo(zone)
-        self._fold = fold
-        self._hours: Memo[int, int | None] = Memo(self._offset_of_hour)
-
-    def moment(self, reading: int) -> int:
-        """Microseconds UTC. Raises ValueError for a time that never was, is ambiguous, or outside 2000 to 2199."""
-        if not MIN_TIME - DAY <= reading < MAX_TIME + DAY:
-            raise ValueError("the year is not between 2000 and 2199")
-        if self._zone is None:
-            moment = reading
-        else:
-            offset = self._hours[reading // HOUR]
-            moment = reading - (self._offset_at(reading) if offset is None else offset)
-        if not MIN_TIME <= moment < MAX_TIME:
-            raise ValueError("the year is not between 2000 and 2199")
-        return moment
-
-    def _offset_of_hour(self, hour: int) -> int | None:
-        """The offset in microseconds of a whole hour of the wall clock, None where it is not one throughout."""
-        found = {*self._offsets(hour * HOUR), *self._offsets(hour * HOUR + HOUR - 1)}
-        return found.pop() if len(found) == 1 else None
-
-    def _offset_at(self, reading: int) -> int:
-        first, second = self._offsets(reading)
-        if first == second:
-            return first
-        if first < second:
-            raise ValueError(f"the clocks of {self._zone} went forward over {_shown(reading)}: that time never was")
-        if self._fold is None:
-            raise ValueError(
-                f"the clocks of {self._zone} went back over {_shown(reading)}: it was twice; "
-                'say which one is meant in the map, fold = "earlier" or "later"'
-            )
-        return first if self._fold == "earlier" else second
-
-    def _offsets(self, reading: int) -> tuple[int, int]:
-        """The zone's offsets at the first and at the second occurrence of a reading."""
-        naive = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=reading)
-        found = [naive.replace(tzinfo=self._zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1)]
-        return found[0] // timedelta(microseconds=1), found[1] // timedelta(microseconds=1)
-
-
-def _shown(reading: int) -> str:
-    return f"{datetime.fromtimestamp(reading // SECOND, UTC):%Y-%m-%d %H:%M:%S}"

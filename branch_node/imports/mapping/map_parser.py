@@ -1,8 +1,4 @@
-"""The parser of import maps: a small TOML file with the meaning of the columns of a till's CSV.
-
-Pure: from text to an ImportMap, or a MapError that names the line and the key. `import_map_example.toml`, which the
-command prints with --example-map, documents every key.
-"""
+"""Parsing of an import map: TOML, strictly. An error names the file, the line, the key, and what is allowed."""
 
 from __future__ import annotations
 
@@ -13,19 +9,19 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from branch_node.imports.mapping.import_map import (
-    Columns,
-    Condition,
-    Constants,
-    Formats,
-    ImportMap,
-    Lookup,
-    MapFault,
-    NewItems,
-    Path,
-    Rule,
-)
+from branch_node.imports.mapping.import_map import Condition, Factors, ImportMap, Lookup, MapFault, Path, Rule
+from branch_node.imports.mapping.map_lines import dotted, line_of_key
 from branch_node.imports.mapping.map_validation import check_map
+from branch_node.imports.mapping.map_words import (
+    allowed_values,
+    annotation_at,
+    expected,
+    keys_of,
+    listed,
+    nearest,
+    received,
+)
+from shared.runtime.clock import format_rfc3339
 
 MAX_MAP_BYTES: Final = 256 * 1024
 
@@ -34,8 +30,11 @@ class MapError(ValueError):
     """An invalid map. The text is one line for a person: file, line, key, why."""
 
 
-def parse_map(raw: bytes, name: str) -> ImportMap:
-    """The map in `raw`, a TOML file called `name`. Raises MapError."""
+def parse_map(raw: bytes, name: str, *, at: int | None = None) -> ImportMap:
+    """The map in `raw`, a TOML file called `name`. Raises MapError.
+
+    `at`: the moment of all rows (microseconds UTC), for a map that says no times.
+    """
     if len(raw) > MAX_MAP_BYTES:
         raise MapError(f"{name}: has {len(raw)} bytes, at most {MAX_MAP_BYTES} are read")
     try:
@@ -47,26 +46,56 @@ def parse_map(raw: bytes, name: str) -> ImportMap:
         raise MapError(f"{name}: {error}") from error
     try:
         found = _decode(document)
+        if at is not None:
+            found = _at(found, at)
         check_map(found)
     except MapFault as fault:
-        raise MapError(f"{name}{_line(text, fault.path)}, {_dotted(fault.path)}: {fault.why}") from fault
+        raise MapError(f"{name}{line_of_key(text, fault.path)}, {dotted(fault.path)}: {fault.why}") from fault
     return found
 
 
+def _at(found: ImportMap, at: int) -> ImportMap:
+    for table in ("columns", "constants"):
+        for key in ("occurred_at", "date", "time"):
+            if getattr(getattr(found, table), key) is not None:
+                raise MapFault((table, key), "says when rows happened: leave out --at, for files without times")
+    constants = msgspec.structs.replace(found.constants, occurred_at=format_rfc3339(at))
+    return msgspec.structs.replace(found, constants=constants)
+
+
 T = TypeVar("T")
+# Tables with free keys are converted one by one, so that an error is reported with the key.
+_FREE: Final = ("where", "rules", "lookup", "units", "item_units", "currencies")
 
 
 def _decode(raw: dict[str, Any]) -> ImportMap:
-    # Tables with free keys are converted one by one, so that an error is reported with the key.
-    flat = {key: value for key, value in raw.items() if key not in ("where", "rules", "lookup")}
-    top = _convert(flat, ImportMap, ())
-    where = _conditions(_a_table(raw.get("where", {}), ("where",)), ("where",))
+    top = _convert({key: value for key, value in raw.items() if key not in _FREE}, ImportMap, ())
     rules = [_rule(rule, ("rules", index)) for index, rule in enumerate(_a_list(raw.get("rules", []), ("rules",)))]
-    lookup = {
-        name: _convert(value, Lookup, ("lookup", name))
-        for name, value in _a_table(raw.get("lookup", {}), ("lookup",)).items()
+    return msgspec.structs.replace(
+        top,
+        where=_conditions(_a_table(raw.get("where", {}), ("where",)), ("where",)),
+        rules=rules,
+        lookup=_each(raw, "lookup", Lookup),
+        units=_factors(raw, "units"),
+        item_units=_factors(raw, "item_units"),
+        currencies=_each(raw, "currencies", str),
+    )
+
+
+def _each(raw: dict[str, Any], key: str, kind: type[T]) -> dict[str, T]:
+    """A table with free keys, each of whose values is of one type."""
+    return {name: _convert(value, kind, (key, name)) for name, value in _a_table(raw.get(key, {}), (key,)).items()}
+
+
+def _factors(raw: dict[str, Any], key: str) -> dict[str, Factors]:
+    """`units` or `item_units`: a table of tables of numbers."""
+    return {
+        name: {
+            unit: _convert(factor, int | Decimal, (key, name, unit))  # type: ignore[arg-type]
+            for unit, factor in _a_table(table, (key, name)).items()
+        }
+        for name, table in _a_table(raw.get(key, {}), (key,)).items()
     }
-    return msgspec.structs.replace(top, where=where, rules=rules, lookup=lookup)
 
 
 def _rule(raw: object, path: Path) -> Rule:
@@ -86,7 +115,7 @@ def _conditions(table: dict[str, Any], path: Path) -> dict[str, Condition]:
 
 def _a_table(raw: object, path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
-        raise MapFault(path, "must be a table")
+        raise MapFault(path, f"must be a table, written [{dotted(path)}]")
     return raw
 
 
@@ -96,10 +125,12 @@ def _a_list(raw: object, path: Path) -> list[Any]:
     return raw
 
 
-_AT = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
-_PART = re.compile(r"\.(\w+)|\[(\d+)\]")
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_AT: Final = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
+_PART: Final = re.compile(r"\.(\w+)|\[(\d+)\]")
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING: Final = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+_NO_WORD: Final = re.compile(r"Invalid enum value '?(.*?)'?", re.DOTALL)
+_NO_TYPE: Final = re.compile(r"Expected `.*`, got `(.*)`", re.DOTALL)
 
 
 def _convert(raw: Any, kind: type[T], path: Path) -> T:
@@ -109,57 +140,21 @@ def _convert(raw: Any, kind: type[T], path: Path) -> T:
         match = _AT.fullmatch(str(error))
         what, tail = (match["what"], match["path"] or "") if match else (str(error), "")
         inner = tuple(name or int(index) for name, index in _PART.findall(tail))
+        place = annotation_at(kind, inner)
         if unknown := _UNKNOWN.fullmatch(what):
-            raise MapFault((*path, *inner, unknown[1]), f"no such key; known are {_known(kind, inner)}") from error
+            keys = keys_of(place)
+            why = f"no such key{nearest(unknown[1], keys)}; known are {listed(keys)}"
+            raise MapFault((*path, *inner, unknown[1]), why) from error
         if missing := _MISSING.fullmatch(what):
             raise MapFault((*path, *inner, missing[1]), "is missing") from error
-        raise MapFault((*path, *inner), what) from error
+        raise MapFault((*path, *inner), _why(what, place)) from error
 
 
-def _known(kind: Any, path: Path) -> str:
-    tables: dict[str | int, Any] = {
-        "columns": Columns,
-        "formats": Formats,
-        "constants": Constants,
-        "new_items": NewItems,
-    }
-    table = tables.get(path[0], kind) if path else kind
-    return ", ".join(sorted(field.name for field in msgspec.structs.fields(table)))
-
-
-def _dotted(path: Path) -> str:
-    """`rules[2].when.Quantity`, counting from 1 as a person does."""
-    dotted = ""
-    for part in path:
-        dotted += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if dotted else part
-    return dotted or "the map"
-
-
-_HEADING = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
-_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
-_WORD = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
-
-
-def _line(text: str, path: Path) -> str:
-    """` line N` of the deepest key of `path` that has a line of its own; empty where none has."""
-    table: Path = ()
-    counted: dict[str, int] = {}
-    best, depth = 0, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if heading := _HEADING.fullmatch(line):
-            words = _words(heading[2])
-            if heading[1] == "[[":
-                counted[heading[2]] = counted.get(heading[2], -1) + 1
-                words = (*words, counted[heading[2]])
-            table, here = words, words
-        elif key := _KEY.match(line):
-            here = (*table, *_words(key[1]))
-        else:
-            continue
-        if len(here) > depth and path[: len(here)] == here:
-            best, depth = number, len(here)
-    return f" line {best}" if best else ""
-
-
-def _words(dotted: str) -> Path:
-    return tuple(word.strip("\"'") for word in _WORD.findall(dotted))
+def _why(what: str, place: Any) -> str:
+    """What is wrong with a value, and what is allowed."""
+    if word := _NO_WORD.fullmatch(what):
+        allowed = allowed_values(place)
+        return f"{word[1][:40]!r} is not allowed here{nearest(word[1], allowed)}; allowed are {listed(allowed)}"
+    if other := _NO_TYPE.fullmatch(what):
+        return f"must be {expected(place)}, not {received(other[1])}"
+    return what

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import re
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from decimal import Decimal
 
 import msgspec
 
 from branch_node.imports.cells import cell_readers as cell
 from branch_node.imports.cells.cell_readers import RowRejected
-from branch_node.imports.cells.timestamps import FormatError, TimeFormat
 from branch_node.imports.files.text_encoding import encoding_fault
-from branch_node.imports.mapping.import_map import Condition, Constants, ImportMap, MapFault, Path
-from shared.events import BY_HAND, RULES, EventType
+from branch_node.imports.mapping.import_map import BadCells, Condition, Constants, ImportMap, MapFault, Path
+from branch_node.imports.mapping.map_words import nearest
+from branch_node.imports.mapping.time_columns import check_times
+from shared.events import BY_HAND, MAX_QUANTITY, RULES, EventType
 
 
 def check_map(found: ImportMap) -> None:
     """Check the rules between the keys of a map. Raises MapFault."""
     _check_top(found)
-    _check_time(found)
+    check_times(found)
     _check_rules(found)
     _check_items(found)
+    _check_units(found)
+    _check_cells(found)
     columns, constants = found.columns, found.constants
     if columns.quantity is None:
         raise MapFault(("columns", "quantity"), "is missing: which column says how many")
@@ -29,7 +32,7 @@ def check_map(found: ImportMap) -> None:
             raise MapFault(("columns", one), f"is part of the reference: columns.{other} must be there too")
     if columns.cost is not None and columns.unit_cost is not None:
         raise MapFault(("columns", "unit_cost"), "is given as well as columns.cost: which one is it")
-    if (columns.cost or columns.unit_cost) and not (columns.currency or constants.currency):
+    if found.cost_column and not (columns.currency or constants.currency or found.currencies):
         raise MapFault(("constants", "currency"), "is missing: a cost has a currency, such as USD")
     for field in msgspec.structs.fields(Constants):
         _check_text(("constants", field.name), getattr(constants, field.name))
@@ -39,13 +42,13 @@ def check_map(found: ImportMap) -> None:
 
 _GOOD = {
     "item": cell.good_item,
-    "reference_kind": cell.good_code,
-    "product": cell.good_text,
+    "reference_kind": cell.good_kind,
+    "product": cell.good_product,
     "reason": cell.good_code,
     "note": cell.good_text,
     "currency": cell.good_currency,
-    "area": cell.good_code,
-    "unit": cell.good_code,
+    "area": cell.good_area,
+    "unit": cell.good_unit,
 }
 
 
@@ -71,65 +74,12 @@ def _check_top(found: ImportMap) -> None:
         raise MapFault(("encoding",), fault)
     if found.header_line is not None and (found.header is not None or not 1 <= found.header_line <= 1_000):
         raise MapFault(("header_line",), "must be from 1 to 1000, the line of a header row; with header there is none")
-    if found.decimal == delimiter == ",":
-        # Valid CSV where numbers are quoted, but "1,5" could not be distinguished from two cells of a malformed row.
-        raise MapFault(("decimal",), "is also the delimiter")
     if found.id_scope != "source" and found.columns.id is None:
         raise MapFault(("id_scope",), "says where an id is unique, but there is no columns.id")
+    if found.thousands == found.decimal:
+        raise MapFault(("thousands",), f"is also what decimals come after: decimal = {found.decimal!r}")
     if found.header is not None and (not found.header or len(set(found.header)) != len(found.header)):
         raise MapFault(("header",), "must name each column once")
-
-
-def _check_time(found: ImportMap) -> None:
-    columns, formats, constants = found.columns, found.formats, found.constants
-    if (columns.occurred_at is None) == (columns.date is None):
-        raise MapFault(("columns", "occurred_at"), "is missing: give either it, or date with time")
-    if columns.occurred_at is not None:
-        if columns.time is not None or constants.time is not None:
-            raise MapFault(("columns", "occurred_at"), "has the time of day in it: remove time")
-        zoned = _format(formats.occurred_at, "occurred_at", date=True, time=True).zoned
-    else:
-        if (columns.time is None) == (constants.time is None):
-            raise MapFault(("columns", "time"), "is missing: give it, or constants.time such as 12:00:00")
-        date = _format(formats.date, "date", date=True, time=False)
-        time = _format(formats.time, "time", date=False, time=True)
-        zoned = date.zoned or time.zoned
-        if constants.time is not None:
-            try:
-                time.read(constants.time)
-            except ValueError as error:
-                raise MapFault(("constants", "time"), str(error)) from error
-    for name in ("occurred_at", "date", "time"):
-        if getattr(formats, name) is not None and not (getattr(columns, name) or getattr(constants, name, None)):
-            raise MapFault(("formats", name), f"has no column: there is no columns.{name}")
-    _check_zone(found, zoned=zoned)
-
-
-def _check_zone(found: ImportMap, *, zoned: bool) -> None:
-    if zoned and found.time_zone is not None:
-        raise MapFault(("time_zone",), "is not needed: the file's times carry their offset")
-    if not zoned and found.time_zone is None:
-        raise MapFault(("time_zone",), "is missing: an IANA name such as Asia/Beirut")
-    if found.time_zone is not None:
-        try:
-            ZoneInfo(found.time_zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise MapFault(("time_zone",), f"{found.time_zone!r} is no IANA name such as Asia/Beirut") from error
-    elif found.fold is not None:
-        raise MapFault(("fold",), "is not needed: the file's times carry their offset")
-
-
-def _format(format_text: str | None, name: str, *, date: bool, time: bool) -> TimeFormat:
-    if format_text is None:
-        raise MapFault(("formats", name), "is missing: how is it written, such as %Y-%m-%d %H:%M:%S")
-    try:
-        made = TimeFormat(format_text)
-    except FormatError as error:
-        raise MapFault(("formats", name), str(error)) from error
-    if made.has_date != date or made.has_time != time:
-        wanted = " and ".join(word for word, needed in (("the date", date), ("the time of day", time)) if needed)
-        raise MapFault(("formats", name), f"must give {wanted}, and nothing else")
-    return made
 
 
 def _check_rules(found: ImportMap) -> None:
@@ -155,15 +105,27 @@ def _check_rules(found: ImportMap) -> None:
             _check_type(found, rule.type, (*path, "type"), reason=rule.reason)
         elif rule.sign != "as-written" or rule.reason or rule.note or rule.reference_kind:
             raise MapFault(path, "records nothing: sign, reason, note and reference_kind belong to a rule with a type")
+    _check_default(found)
+
+
+def _check_default(found: ImportMap) -> None:
+    """Check what the map says of rows that no rule matches."""
     if found.type is not None:
         _check_type(found, found.type, ("type",), reason=None)
+    elif found.otherwise == "type":
+        raise MapFault(("type",), 'is missing: otherwise = "type" records rows that no rule matches as it')
     elif not any(rule.type for rule in found.rules):
         raise MapFault(("type",), "is missing: what are the rows, such as ORDER_DEDUCTION")
+    if found.otherwise is not None and not found.rules:
+        raise MapFault(("otherwise",), "is for rows that no rule matches, and there are no rules")
 
 
 def _check_type(found: ImportMap, kind: EventType, path: Path, *, reason: str | None) -> None:
     if kind not in BY_HAND:
-        raise MapFault(path, f"{kind} is not recorded by import; these are: {', '.join(sorted(BY_HAND))}")
+        raise MapFault(
+            path,
+            f"{kind} is not recorded by import{nearest(kind, BY_HAND)}; these are: {', '.join(sorted(BY_HAND))}",
+        )
     if "reason" in RULES[kind].required and not (reason or found.constants.reason or found.columns.reason):
         raise MapFault(path, f"{kind} needs a reason: in the rule, in constants or in columns")
 
@@ -171,13 +133,56 @@ def _check_type(found: ImportMap, kind: EventType, path: Path, *, reason: str | 
 def _check_items(found: ImportMap) -> None:
     if (found.columns.item is None) == (found.constants.item is None):
         raise MapFault(("columns", "item"), "is missing: which column is the item's code")
+    if not found.item_keys or len(set(found.item_keys)) != len(found.item_keys):
+        raise MapFault(("item_by",), "must name each way once: code, barcode or alias")
+    if found.item_case == "fold" and "code" not in found.item_keys:
+        raise MapFault(("item_case",), "is about codes: item_by must name code")
     if found.unknown_items == "reject":
         if found.new_items is not None:
             raise MapFault(("new_items",), 'is for unknown_items = "create" only')
         return
+    if "code" not in found.item_keys:
+        raise MapFault(("unknown_items",), 'of "create" defines items by their code: item_by must name code')
     new = found.new_items
     if new is None:
         raise MapFault(("new_items",), 'is missing: unknown_items = "create" needs the unit of a new item')
-    if (new.unit is None) == (new.unit_column is None):
+    column = found.unit_column
+    if new.unit is None and column is None:
         raise MapFault(("new_items", "unit"), "is missing: give it, or unit_column")
+    if new.unit is not None and new.unit_column is not None:
+        raise MapFault(("new_items", "unit"), "is given as well as unit_column: remove one of them")
+    if new.unit_column not in (None, column):
+        raise MapFault(("new_items", "unit_column"), f"is not columns.unit, which is {column!r}: rows have one unit")
     _check_text(("new_items", "unit"), new.unit)
+
+
+def _check_units(found: ImportMap) -> None:
+    for key, tables in (("units", found.units), ("item_units", found.item_units)):
+        if tables and found.unit_column is None:
+            raise MapFault((key,), "has no column: columns.unit says in which unit a row counts")
+        for name, factors in tables.items():
+            _check_text((key, "unit" if key == "units" else "item"), name)
+            for unit, factor in factors.items():
+                if not 0 < factor <= MAX_QUANTITY // 1_000 or not Decimal(factor).is_finite():
+                    raise MapFault((key, name, unit), "must be above zero: how many base units are one of it")
+                if key == "units" and unit == name and factor != 1:
+                    raise MapFault((key, name, unit), f"must be 1, as items here are kept in {name}")
+                if unit:  # an empty one says what a row without a unit is in
+                    _check_text((key, "unit"), unit)
+
+
+def _check_cells(found: ImportMap) -> None:
+    for sign, code in found.currencies.items():
+        try:
+            cell.good_currency(code)
+        except RowRejected as error:
+            raise MapFault(("currencies", sign), str(error)) from error
+        if not sign.strip() or any(character.isdigit() for character in sign):
+            raise MapFault(("currencies", sign), "must be what stands beside an amount, such as a currency's sign")
+    if found.currencies and found.cost_column is None:
+        raise MapFault(("currencies",), "has no column: there is no columns.cost and no columns.unit_cost")
+    for field in msgspec.structs.fields(BadCells):
+        if getattr(found.bad_cells, field.name) == "leave-out":
+            column = found.cost_column if field.name == "cost" else getattr(found.columns, field.name)
+            if column is None:
+                raise MapFault(("bad_cells", field.name), f"has no column: there is no columns.{field.name}")

@@ -39,8 +39,9 @@ from branch_node.imports.register.row_commands import (
     row_command,
 )
 from branch_node.imports.register.row_keys import RowKeys
+from branch_node.imports.rows.import_catalogue import ImportCatalogue, ItemsCatalogue
 from branch_node.problems import KEY_REUSED
-from shared.events import quantity_json
+from shared.events import Entered, quantity_json
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.retry import retrying
@@ -110,6 +111,10 @@ class HttpImportRecorder:
 
     def knows(self, item_id: str) -> bool:
         return item_id in self._items
+
+    def catalogue(self) -> ImportCatalogue:
+        with self._store.reading() as connection:
+            return ItemsCatalogue.stored(connection)
 
     def record(self, items: Sequence[ItemContent], rows: Sequence[KeyedContent]) -> AwaitOutcomes:
         return self._sender.submit(self._record, items, rows).result
@@ -229,6 +234,10 @@ def _item_body(item: ItemContent) -> bytes:
     return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
 
 
+def _entered(given: Entered) -> dict[str, Any]:
+    return {"quantity": quantity_json(given.quantity), "unit": given.unit, "factor": quantity_json(given.factor)}
+
+
 def _body(row: KeyedContent) -> bytes:
     """A row as one event, or a count; the node reads the same content from it."""
     content = row.content
@@ -239,6 +248,7 @@ def _body(row: KeyedContent) -> bytes:
                 "counted": quantity_json(line.counted),
                 "area": line.area or None,
                 "unit": line.unit,
+                "entered": None if line.entered is None else _entered(line.entered),
                 "reason": line.reason,
                 "reference": line.reference,
                 "note": line.note,
@@ -265,6 +275,7 @@ def _body(row: KeyedContent) -> bytes:
         "lot": content.lot,
         "expires_on": content.expires_on,
         "area": content.area,
+        "entered": None if content.entered is None else _entered(content.entered),
     }
     if content.quantity is not None:
         fields["quantity"] = quantity_json(content.quantity)

@@ -10,6 +10,7 @@ from branch_node.imports.register.import_lifecycle import ImportEnd, ImportPlan
 from branch_node.imports.register.import_runs import FileRegistration, ImportRecord, TypeTotals
 from branch_node.imports.register.row_commands import KeyedContent, RowOutcome
 from branch_node.imports.register.row_keys import RowKeys
+from branch_node.imports.rows.import_catalogue import ImportCatalogue
 
 CHUNK: Final = 1_000
 """Rows recorded in one transaction, and held at a time."""
@@ -33,6 +34,9 @@ class ImportRecorder(Protocol):
 
     def knows(self, item_id: str) -> bool:
         """Whether the item is defined."""
+
+    def catalogue(self) -> ImportCatalogue:
+        """The items that rows may name, as they are now."""
 
     def record(self, items: Sequence[ItemContent], rows: Sequence[KeyedContent]) -> AwaitOutcomes:
         """Begin to define items and record rows, at most CHUNK, after all chunks before; the result awaits them.

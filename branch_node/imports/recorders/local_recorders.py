@@ -44,6 +44,7 @@ from branch_node.imports.register.row_commands import (
     row_command,
 )
 from branch_node.imports.register.row_keys import RowKeys, item_key
+from branch_node.imports.rows.import_catalogue import ImportCatalogue, ItemsCatalogue
 from branch_node.model import Command
 from branch_node.problems import FUTURE_DATE, UNKNOWN_ITEM
 from branch_node.writer.writer import Writer
@@ -120,6 +121,9 @@ class LocalImportRecorder:
 
     def knows(self, item_id: str) -> bool:
         return item_id in self._writer.items
+
+    def catalogue(self) -> ImportCatalogue:
+        return ItemsCatalogue(self._writer.items.values())
 
     def record(self, items: Sequence[ItemContent], rows: Sequence[KeyedContent]) -> AwaitOutcomes:
         known = self._find(rows)
@@ -209,6 +213,10 @@ class DryRunRecorder:
 
     def knows(self, item_id: str) -> bool:
         return item_id in self._items
+
+    def catalogue(self) -> ImportCatalogue:
+        with self._store.reading() as connection:
+            return ItemsCatalogue.stored(connection)
 
     def record(self, items: Sequence[ItemContent], rows: Sequence[KeyedContent]) -> AwaitOutcomes:
         self._items.update(item.item_id for item in items)

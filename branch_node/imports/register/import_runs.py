@@ -215,9 +215,10 @@ def standing_sequences(connection: Connection, import_id: str, most: int) -> lis
 
 def standing_totals(connection: Connection, import_id: str) -> dict[str, TypeTotals]:
     """What stands in the log because of an import, by type."""
-    event = LOG.event.c
-    moved = func.coalesce(event.on_hand_change, event.counted, 0)
-    query = select(event.type, func.count(), func.sum(moved)).where(*_of_import(import_id)).group_by(event.type)
+    moved = func.coalesce(LOG.event.c.on_hand_change, LOG.event.c.counted, 0)
+    query = (
+        select(LOG.event.c.type, func.count(), func.sum(moved)).where(*_of_import(import_id)).group_by(LOG.event.c.type)
+    )
     found = connection.execute(query).all()
     # A count has no sign of its own, and each of the others one.
     return {

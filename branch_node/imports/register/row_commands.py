@@ -22,7 +22,7 @@ from branch_node.imports.register.import_runs import has_named_rows, named_rows,
 from branch_node.imports.register.row_keys import RowKeys
 from branch_node.model import Decision, RecordedCommand, View
 from branch_node.problems import IMPORT_INTERRUPTED, INVALID_QUANTITY, KEY_REUSED, UNKNOWN_IMPORT
-from shared.events import MAX_QUANTITY, PLAIN_SCHEMA, Event, Reference, quantity_text
+from shared.events import MAX_QUANTITY, PLAIN_SCHEMA, Entered, Event, Reference, quantity_text
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
 
@@ -128,6 +128,7 @@ class ImportCountLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     counted: int
     area: str = ""
     unit: str | None = None
+    entered: Entered | None = None
     reason: str | None = None
     reference: Reference | None = None
     note: str | None = None
@@ -186,8 +187,10 @@ class RecordImportedCount(KeyedCommand):
         notes = [line.note for line in lines if line.note]
         if len(lines) > 1:
             notes.insert(0, "; ".join(f"{line.area or '-'} {quantity_text(line.counted)}" for line in lines))
-        elif lines[0].area:
-            fields["area"] = lines[0].area
+        else:
+            fields["entered"] = lines[0].entered
+            if lines[0].area:
+                fields["area"] = lines[0].area
         if notes:
             fields["note"] = "\n".join(notes)[:1_000]
         if lines[0].reason is not None:

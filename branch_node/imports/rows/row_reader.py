@@ -10,100 +10,90 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
-import msgspec
-
 from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.item_inputs import ItemContent
 from branch_node.imports.cells import cell_readers as cell
-from branch_node.imports.cells.cell_readers import Cells, CellTest, NumberReader, RowRejected, cell_tests
+from branch_node.imports.cells.cell_readers import Cells, RowRejected
 from branch_node.imports.cells.memo import Memo
-from branch_node.imports.cells.timestamps import MOMENTS, TimeFormat, WallClock
-from branch_node.imports.mapping.import_map import Condition, IdColumn, ImportMap, Rule, Sign
-from shared.events import MAX_LINES, RULES, Cost, Definition, EventType, Reference, quantity_text
+from branch_node.imports.cells.number_reader import NumberReader
+from branch_node.imports.cells.timestamps import YearOf
+from branch_node.imports.files.cell_texts import MOMENT
+from branch_node.imports.mapping.import_map import Condition, IdColumn, ImportMap
+from branch_node.imports.mapping.time_columns import column_times
+from branch_node.imports.rows.import_catalogue import ImportCatalogue, ItemsCatalogue
+from branch_node.imports.rows.row_columns import HeaderError, LeftOutCells, LookupTable, RowColumns, Text
+from branch_node.imports.rows.row_conditions import CellTest, cell_tests
+from branch_node.imports.rows.row_costs import CostOf, CostReader
+from branch_node.imports.rows.row_items import RowItems
+from branch_node.imports.rows.row_kinds import RowKind, RowKinds
+from branch_node.imports.rows.row_times import moment_reader, year_of_rows
+from branch_node.imports.rows.row_units import RowUnits, converted
+from shared.events import MAX_LINES, Definition, Entered, Reference, quantity_text
+from shared.runtime.clock import format_rfc3339
+
+__all__ = ["FILTERED", "SKIPPED", "HeaderError", "LookupTable", "RowReader"]
 
 FILTERED: Final = "filtered"
 SKIPPED: Final = "skipped"
 
-
-class HeaderError(ValueError):
-    """The file lacks a column that the map names; the text lists the columns."""
-
-
-class LookupTable(msgspec.Struct, frozen=True):
-    """A lookup file in memory: its columns, and its rows by key."""
-
-    columns: Sequence[str]
-    rows: Mapping[str, Sequence[str]]
-    file: str
-
-
-class _RowKind(msgspec.Struct, frozen=True):
-    """The kind of event that a rule, or the map's default, makes of a row."""
-
-    type: EventType
-    sign: Sign
-    signed: bool
-    counts: bool
-    reason: str | None
-    note: str | None
-    reference_kind: str
-
-
-Read = Callable[[Cells], str | None]
+_NO_ITEMS: Final = ItemsCatalogue()
 
 
 class RowReader:
-    """Reads rows of one header by one map. Raises HeaderError where the map names a column that is not there."""
+    """Reads rows of one header by one map. Raises HeaderError where the map names a column that is not there.
+
+    `catalogue` is asked for units, barcodes and the like; `now` (microseconds UTC) is the import's, for a year of
+    "latest". `left_out` counts the cells that the map lets be left out, by column.
+    """
 
     def __init__(
-        self, import_map: ImportMap, header: Sequence[str], lookups: Mapping[str, LookupTable] | None = None
+        self,
+        import_map: ImportMap,
+        header: Sequence[str],
+        lookups: Mapping[str, LookupTable] | None = None,
+        *,
+        catalogue: ImportCatalogue = _NO_ITEMS,
+        now: int | None = None,
     ) -> None:
-        self._places = {name: index for index, name in enumerate(header)}
-        if len(self._places) != len(header):
-            twice = next(name for index, name in enumerate(header) if name in header[:index])
-            raise HeaderError(f"the file has the column {twice!r} twice")
+        self._map = import_map
+        self._columns = RowColumns(header, import_map.null)
+        # Rows that are left out are found before their lookups, in which other stores' rows may not be.
+        self._where = self._tests_where(lambda column: not self._of_a_lookup(column))
         self._lookup_places = [
-            self._add_lookup(name, given.on, (lookups or {})[name]) for name, given in import_map.lookup.items()
+            self._columns.add_lookup(name, given.on, (lookups or {})[name]) for name, given in import_map.lookup.items()
         ]
-        numbers = NumberReader(decimal_comma=import_map.decimal == ",")
-        self._quantities: Memo[str, int] = Memo(numbers.quantity)
-        self._numbers: Memo[str, Decimal] = Memo(numbers.number)
-        # Texts repeat: each is checked once.
-        self._codes, self._texts = Memo(cell.good_code), Memo(cell.good_text)
-        self._item_codes, self._names = Memo(cell.good_item), Memo(cell.good_name)
-        self._source = import_map.source
-        self._where = self._tests(import_map.where)
-        self._skip = frozenset(import_map.skip_items)
-        columns, constants = import_map.columns, import_map.constants
-        self._reference_kind = constants.reference_kind or "order"
-        self._rules = [(self._tests(rule.when), rule, self._kind_of(rule)) for rule in import_map.rules]
-        self._default = None if import_map.type is None else self._kind(import_map.type, import_map.sign)
-        self._item = self._text(columns.item, constants.item)
-        self._quantity = self._place(columns.quantity or "")
-        self._moment = self._moments(import_map)
-        self._id = self._text(columns.id)
+        self._where_looked_up = self._tests_where(self._of_a_lookup)
+        self._numbers = NumberReader(import_map.decimal, import_map.thousands, import_map.currencies)
+        self._amounts: Memo[str, Decimal] = Memo(self._numbers.amount)
+        self._left = LeftOutCells()
+        self.left_out = self._left.cells
+        try:
+            self._year_of = year_of_rows(import_map, now)
+        except ValueError as error:
+            raise HeaderError(f"year: {error}") from error
+        columns, new = import_map.columns, import_map.new_items
+        text = self._columns.text
+        self._items = RowItems(import_map, catalogue)
+        self._units = RowUnits(import_map, catalogue)
+        self._id = text("columns.id", columns.id)
         scope = import_map.id_scope
-        self._scope = self._text(scope.column) if isinstance(scope, IdColumn) else None
-        self._reference_id = self._text(columns.reference)
-        self._reference_ids = Memo(cell.good_id)
-        self._reference_line = self._text(columns.reference_line)
-        self._product = self._text(columns.product, constants.product)
-        self._reason = self._checked(self._codes, columns.reason, constants.reason)
-        self._note = self._checked(self._texts, columns.note, constants.note)
-        self._cost = self._text(columns.cost or columns.unit_cost)
-        self._cost_of_unit = columns.unit_cost is not None
-        self._currency = self._checked(Memo(cell.good_currency), columns.currency, constants.currency)
-        self._person = self._checked(Memo(cell.good_person), columns.actor)
-        self._lot = self._checked(self._codes, columns.lot)
-        self._expires_on = self._checked(Memo(cell.good_day), columns.expires_on)
-        self._area = self._checked(self._codes, columns.area, constants.area)
-        new = import_map.new_items
-        self._unit = self._checked(self._codes, new.unit_column, new.unit) if new else None
-        self._name = self._checked(self._names, new.name_column) if new else None
-        self._category = self._checked(self._names, new.category_column) if new else None
+        self._scope = text("id_scope", scope.column if isinstance(scope, IdColumn) else None)
+        self._unit = text(
+            "columns.unit" if columns.unit else "new_items.unit_column", import_map.unit_column, cell.composed
+        )
+        self._name = text("new_items.name_column", new.name_column, cell.good_name) if new else None
+        self._category = text("new_items.category_column", new.category_column, cell.good_name) if new else None
+        self._new_unit = new.unit if new else None
+        self.read: Callable[[Cells], EventContent | str] = self._reader()
+        """The event to record, or FILTERED or SKIPPED; cells come from `add_lookups`. Raises RowRejected."""
 
     def add_lookups(self, cells: list[str]) -> list[str]:
-        """The row with the columns of its lookups. Raises RowRejected where a lookup has no such key."""
+        """The row with the columns of its lookups. Raises RowRejected where a lookup has no such key.
+
+        A row that [where] leaves out comes back as it is.
+        """
+        if not self._lookup_places or any(not test(cells) for test in self._where):
+            return cells
         for place, lookup in self._lookup_places:
             key = cells[place].strip()
             lookup_row = lookup.rows.get(key)
@@ -111,51 +101,6 @@ class RowReader:
                 raise RowRejected(f"there is no {key[:64]!r} in {lookup.file}")
             cells = [*cells, *lookup_row]
         return cells
-
-    def read(self, cells: Cells) -> EventContent | str:
-        """The event to record, or FILTERED or SKIPPED; `cells` come from `add_lookups`. Raises RowRejected."""
-        for test in self._where:
-            if not test(cells):
-                return FILTERED
-        item_id = self._item(cells) if self._item else None
-        if item_id in self._skip:
-            return SKIPPED
-        kind = self._default
-        for tests, rule, rule_kind in self._rules:
-            for test in tests:
-                if not test(cells):
-                    break
-            else:
-                if rule.skip:
-                    return SKIPPED
-                if rule.reject is not None:
-                    raise RowRejected(rule.reject)
-                kind = rule_kind
-                break
-        if kind is None:
-            raise RowRejected("no rule of the map says what this row is")
-        if item_id is None:
-            raise RowRejected("there is no item")
-        quantity = self._signed(kind, cells[self._quantity])
-        reason = kind.reason or (self._reason(cells) if self._reason else None)
-        if reason is None and "reason" in RULES[kind.type].required:
-            raise RowRejected(f"{kind.type} needs a reason")
-        return EventContent(
-            type=kind.type,
-            item_id=self._item_codes[item_id],
-            quantity=None if kind.counts else quantity,
-            counted=quantity if kind.counts else None,
-            occurred_at=self._moment(cells),
-            reference=self._read_reference(kind, cells) if self._reference_id else None,
-            reason=reason,
-            note=kind.note or (self._note(cells) if self._note else None),
-            cost=self._read_cost(kind, cells, quantity) if self._cost else None,
-            source=self._source,
-            person=self._person(cells) if self._person else None,
-            lot=self._lot(cells) if self._lot else None,
-            expires_on=self._expires_on(cells) if self._expires_on else None,
-            area=self._area(cells) if self._area else None,
-        )
 
     def own_id(self, cells: Cells) -> str | None:
         """The row's own id; None where the map names none. Raises RowRejected where it is empty or cannot be an id."""
@@ -175,137 +120,214 @@ class RowReader:
 
     def new_item(self, item_id: str, cells: Cells) -> ItemContent:
         """The item definition in a row, for `unknown_items = "create"`. Raises RowRejected."""
-        unit = self._unit(cells) if self._unit else None
+        unit = self._units.defined(item_id) or (self._unit(cells) if self._unit else None) or self._new_unit
         if unit is None:
             raise RowRejected(f"the item {item_id!r} is not known, and the row gives no unit to define it with")
         name = self._name(cells) if self._name else None
         category = self._category(cells) if self._category else None
-        definition = Definition(category=category, name=name or item_id, unit=unit)
-        return ItemContent(item_id=item_id, definition=definition)
+        definition = Definition(category=category, name=name or item_id, unit=cell.good_unit(unit))
+        return ItemContent(item_id=cell.good_item(item_id), definition=definition)
 
     # Built once from the map
 
-    def _add_lookup(self, name: str, on: str, lookup: LookupTable) -> tuple[int, LookupTable]:
-        place = self._place(on)
-        width = max(self._places.values()) + 1
-        for index, column in enumerate(lookup.columns):
-            self._places.setdefault(f"{name}.{column}", width + index)
-        return place, lookup
+    def _of_a_lookup(self, column: str) -> bool:
+        return any(column.startswith(f"{name}.") for name in self._map.lookup)
 
-    def _place(self, column: str) -> int:
-        if column not in self._places:
-            raise HeaderError(f"the file has no column {column!r}; it has {', '.join(self._places)}")
-        return self._places[column]
+    def _tests_where(self, wanted: Callable[[str], bool]) -> list[CellTest]:
+        return self._tests({name: each for name, each in self._map.where.items() if wanted(name)}, "where")
 
-    def _text(self, column: str | None, constant: str | None = None) -> Read | None:
-        """A reader of a column, stripped, None for an empty cell; no reader where the map names none."""
-        if column is None:
-            return None if constant is None else lambda _: constant
-        place = self._place(column)
-        return lambda cells: cells[place].strip() or None
+    def _tests(self, conditions: Mapping[str, Condition], key: str = "rules") -> list[CellTest]:
+        return [
+            test
+            for column, each in conditions.items()
+            for test in cell_tests(
+                self._columns.place(column, f"{key}.{column}"),
+                each,
+                lambda text: self._amounts[text],
+                self._columns.nothing,
+            )
+        ]
 
-    def _checked(self, good: Memo[str, str], column: str | None, constant: str | None = None) -> Read | None:
-        if column is None:
-            return None if constant is None else lambda _: constant
-        place = self._place(column)
+    def _reader(self) -> Callable[[Cells], EventContent | str]:
+        """The reading of a row as one function, whose names are local: it runs a million times."""
+        import_map, columns = self._map, self._map.columns
+        constants, text = import_map.constants, self._columns.text
+        where = [*self._where, *self._where_looked_up]
+        fold = import_map.item_case == "fold"
+        skip = frozenset(each.casefold() if fold else each for each in import_map.skip_items)
+        kind_of = RowKinds(import_map, self._tests, lambda name: self._columns.place(name, f"rules.{name}")).kind_of
+        item = text("columns.item", columns.item, str, constants.item)
+        codes: Memo[str, str] = Memo(self._items.code)
+        quantity_of = self._quantity_reader()
+        moment = moment_reader(import_map, self._time_place, self._year_of)
+        reference = self._reference_reader()
+        reason_of = text("columns.reason", columns.reason, cell.good_code, constants.reason)
+        note = self._optional("note", cell.good_text, constants.note)
+        cost = self._cost_reader()
+        person = self._optional("actor", cell.good_person)
+        lot = self._optional("lot", cell.good_lot)
+        expires_on = self._expiry_reader(self._year_of)
+        area = text("columns.area", columns.area, cell.good_area, constants.area)
+        source, left = import_map.source, self._left
+        define = self._units.define if self._unit is not None else None
+        unit_of = self._unit
 
-        def read(cells: Cells) -> str | None:
-            text = cells[place].strip()
-            return good[text] if text else None
+        def read(cells: Cells) -> EventContent | str:
+            for test in where:
+                if not test(cells):
+                    return FILTERED
+            item_text = item(cells) if item else None
+            if skip and item_text is not None and (item_text.casefold() if fold else item_text) in skip:
+                return SKIPPED
+            kind = kind_of(cells)
+            if kind is None:
+                return SKIPPED
+            if item_text is None:
+                raise RowRejected("there is no item")
+            left.begin()
+            item_id = codes[item_text]
+            quantity, in_row, entered = quantity_of(kind, item_id, cells)
+            reason = kind.reason or (reason_of(cells) if reason_of else None)
+            if reason is None and kind.needs_reason:
+                raise RowRejected(f"{kind.type} needs a reason")
+            entry = EventContent(
+                type=kind.type,
+                item_id=item_id,
+                quantity=None if kind.counts else quantity,
+                counted=quantity if kind.counts else None,
+                entered=entered,
+                occurred_at=moment(cells),
+                reference=reference(cells, kind.reference_kind) if reference else None,
+                reason=reason,
+                note=kind.note or (note(cells) if note else None),
+                cost=cost(cells, kind.sign, in_row) if cost else None,
+                source=source,
+                person=person(cells) if person else None,
+                lot=lot(cells) if lot else None,
+                expires_on=expires_on(cells) if expires_on else None,
+                area=area(cells) if area else None,
+            )
+            if define is not None:
+                define(item_id, (unit_of(cells) if unit_of else None) or "")
+            left.keep()
+            return entry
 
         return read
 
-    def _moments(self, import_map: ImportMap) -> Callable[[Cells], int]:
-        columns, formats = import_map.columns, import_map.formats
-        clock = WallClock(import_map.time_zone, import_map.fold)
-        if columns.occurred_at is not None:
-            place = self._place(columns.occurred_at)
-            whole = TimeFormat(formats.occurred_at or "")
-            moments: Memo[str, int] = Memo(lambda text: clock.moment(whole.read(text)), MOMENTS)
-            return _rejecting_bad_times(lambda cells: moments[cells[place].strip()])
-        date_place = self._place(columns.date or "")
-        dates: Memo[str, int] = Memo(TimeFormat(formats.date or "").read)
-        times: Memo[str, int] = Memo(TimeFormat(formats.time or "").read, MOMENTS)
-        constant = import_map.constants.time
-        if constant is not None:
-            fixed = times[constant]
-            return _rejecting_bad_times(lambda cells: clock.moment(dates[cells[date_place].strip()] + fixed))
-        time_place = self._place(columns.time or "")
-        return _rejecting_bad_times(
-            lambda cells: clock.moment(dates[cells[date_place].strip()] + times[cells[time_place].strip()])
+    def _time_place(self, name: str) -> int:
+        return self._columns.place(getattr(self._map.columns, name), f"columns.{name}")
+
+    def _optional(self, field: str, check: cell.Check, constant: str | None = None) -> Text | None:
+        """The reader of a field of the same name in columns and in bad_cells."""
+        column = getattr(self._map.columns, field)
+        read = self._columns.text(f"columns.{field}", column, check, constant)
+        if read is None or column is None or getattr(self._map.bad_cells, field) == "reject":
+            return read
+        return self._left.wrap(read, column)
+
+    def _quantity_reader(self) -> Callable[[RowKind, str, Cells], tuple[int, int | Decimal, Entered | None]]:
+        """A reader of a row's quantity: in thousandths of the base unit, of the row's own unit, and as entered."""
+        place = self._columns.place(self._map.columns.quantity or "", "columns.quantity")
+        numbers, nothing, units, unit_of = self._numbers, self._columns.nothing, self._units, self._unit
+        quantities: Memo[str, int] = Memo(lambda text: numbers.quantity("" if text.strip() in nothing else text))
+
+        def plain(kind: RowKind, _item_id: str, cells: Cells) -> tuple[int, int, None]:
+            quantity = quantities[cells[place]]
+            if kind.sign != "as-written":
+                quantity = abs(quantity) if kind.sign == "absolute" else -quantity
+            if quantity <= 0:
+                _refuse_quantity(kind, quantity)
+            return quantity, quantity, None
+
+        if unit_of is None:
+            return plain
+
+        def in_units(kind: RowKind, item_id: str, cells: Cells) -> tuple[int, int | Decimal, Entered | None]:
+            unit = unit_of(cells) or ""
+            factor = units.factor(item_id, unit)
+            if factor == 1:
+                return plain(kind, item_id, cells)
+            text = cells[place]
+            if text.strip() in nothing:
+                raise RowRejected("there is no quantity")
+            number = numbers.number(text)
+            if kind.sign != "as-written":
+                number = abs(number) if kind.sign == "absolute" else -number
+            quantity, entered = converted(number, factor, unit)
+            if quantity <= 0:
+                _refuse_quantity(kind, quantity)
+            return quantity, number.scaleb(3), entered
+
+        return in_units
+
+    def _reference_reader(self) -> Callable[[Cells, str], Reference | None] | None:
+        reference_id = self._optional("reference", cell.good_id)
+        if reference_id is None:
+            return None
+        line_of = self._optional("reference_line", _good_line)
+        product = self._optional("product", cell.good_product, self._map.constants.product)
+
+        def reference(cells: Cells, kind: str) -> Reference | None:
+            found = reference_id(cells)
+            if found is None:
+                return None
+            line = line_of(cells) if line_of else None
+            return Reference(
+                id=found,
+                kind=kind,
+                line=None if line is None else int(line),
+                product=product(cells) if product else None,
+            )
+
+        return reference
+
+    def _cost_reader(self) -> CostOf | None:
+        columns = self._map.columns
+        column = self._map.cost_column
+        if column is None:
+            return None
+        currency = self._columns.text(
+            "columns.currency", columns.currency, cell.good_currency, self._map.constants.currency
         )
+        place = self._columns.place(column, "columns.cost" if columns.cost else "columns.unit_cost")
+        nothing = self._columns.nothing
+        read = CostReader(place, self._numbers, currency, nothing, of_unit=columns.cost is None).read
+        return read if self._map.bad_cells.cost == "reject" else self._left.wrap(read, column)
 
-    def _kind_of(self, rule: Rule) -> _RowKind | None:
-        return None if rule.type is None else self._kind(rule.type, rule.sign, rule)
+    def _expiry_reader(self, year_of: YearOf | None) -> Text | None:
+        column = self._map.columns.expires_on
+        if column is None:
+            return None
+        times = column_times(self._map, "expires_on", year_of)
+        any_format = self._map.formats.expires_on is not None
 
-    def _kind(self, kind: EventType, sign: Sign, rule: Rule | None = None) -> _RowKind:
-        return _RowKind(
-            type=kind,
-            sign=sign,
-            signed=RULES[kind].signed,
-            counts=kind == EventType.STOCKTAKE,
-            reason=rule.reason if rule else None,
-            note=rule.note if rule else None,
-            reference_kind=(rule.reference_kind if rule else None) or self._reference_kind,
-        )
+        def day(text: str) -> str:
+            if not any_format and text[:1] != MOMENT:
+                return cell.good_day(text.strip())
+            return cell.good_day(_day_text(times.read(text), text))
 
-    def _tests(self, conditions: Mapping[str, Condition]) -> list[CellTest]:
-        number = self._numbers.__getitem__
-        return [test for column, each in conditions.items() for test in cell_tests(self._place(column), each, number)]
+        read = self._columns.raw("columns.expires_on", column, day)
+        return read if self._map.bad_cells.expires_on == "reject" else self._left.wrap(read, column)
 
-    # For each row
 
-    def _signed(self, kind: _RowKind, text: str) -> int:
-        quantity = self._quantities[text]
-        if kind.sign != "as-written":
-            quantity = abs(quantity) if kind.sign == "absolute" else -quantity
-        if quantity > 0 or (quantity == 0 and kind.counts) or (quantity < 0 and kind.signed):
-            return quantity
-        if quantity == 0:
-            raise RowRejected(f"{kind.type} of nothing: the quantity is 0")
+def _day_text(reading: int, text: str) -> str:
+    try:
+        return format_rfc3339(reading)[:10]
+    except OverflowError:
+        raise RowRejected(f"{text.strip()[:40]!r} is no day of a calendar") from None
+
+
+def _good_line(text: str) -> str:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= MAX_LINES):
+        raise RowRejected(f"the line {text[:20]!r} is no number from 1 to {MAX_LINES}")
+    return str(int(text))
+
+
+def _refuse_quantity(kind: RowKind, quantity: int) -> None:
+    """Refuse a quantity of zero or below, unless an event of this kind may have it. Raises RowRejected."""
+    if quantity == 0 and not kind.counts:
+        raise RowRejected(f"{kind.type} of nothing: the quantity is 0")
+    if quantity < 0 and not kind.signed:
         raise RowRejected(
             f"{kind.type} of {quantity_text(quantity)}: below zero, and no rule of the map says what it is"
         )
-
-    def _read_reference(self, kind: _RowKind, cells: Cells) -> Reference | None:
-        reference_id = self._reference_id(cells) if self._reference_id else None
-        if reference_id is None:
-            return None
-        line = self._reference_line(cells) if self._reference_line else None
-        if line is not None and not (line.isascii() and line.isdigit() and 1 <= int(line[:5]) <= MAX_LINES):
-            raise RowRejected(f"the line {line[:20]!r} is no number from 1 to {MAX_LINES}")
-        product = self._product(cells) if self._product else None
-        return Reference(
-            id=self._reference_ids[reference_id],
-            kind=kind.reference_kind,
-            line=None if line is None else int(line),
-            product=None if product is None else self._texts[product],
-        )
-
-    def _read_cost(self, kind: _RowKind, cells: Cells, quantity: int) -> Cost | None:
-        text = self._cost(cells) if self._cost else None
-        if text is None:
-            return None
-        currency = self._currency(cells) if self._currency else None
-        if currency is None:
-            raise RowRejected("the cost has no currency")
-        amount = self._numbers[text]
-        if self._cost_of_unit:
-            amount *= Decimal(abs(quantity)) / 1_000
-        elif kind.sign != "as-written":
-            amount = abs(amount) if kind.sign == "absolute" else -amount
-        if amount < 0:
-            raise RowRejected(f"the cost {text[:40]} is below zero")
-        return Cost(amount=cell.amount_text(amount), currency=currency)
-
-
-def _rejecting_bad_times(read: Callable[[Cells], int]) -> Callable[[Cells], int]:
-    def moment(cells: Cells) -> int:
-        try:
-            return read(cells)
-        except RowRejected:
-            raise
-        except ValueError as error:
-            raise RowRejected(str(error)) from error
-
-    return moment

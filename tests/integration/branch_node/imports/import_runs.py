@@ -71,6 +71,7 @@ def run(
     dry_run: bool = False,
     rejects: Path | None = None,
     accept: str | None = None,
+    now: int = 0,
 ) -> ImportSummary:
     found = parse_map(map_text.encode(), "map.toml")
     path = rejects_path(file, rejects)
@@ -80,7 +81,7 @@ def run(
         Conflicts(conflicts_path(path), found.delimiter or ",", keep=not dry_run) as conflicts,
     ):
         accepted = None if accept is None else LineSet.parse(accept)
-        made = ImportRun(opened, found, recorder, rejected, conflicts, dry_run=dry_run, accepted=accepted)
+        made = ImportRun(opened, found, recorder, rejected, conflicts, now=now, dry_run=dry_run, accepted=accepted)
         return made.run(lambda _phase, _size: None)
 
 

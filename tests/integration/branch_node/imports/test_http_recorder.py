@@ -16,7 +16,7 @@ from branch_node.imports import importer
 from branch_node.imports.recorders.http_recorder import HttpImportRecorder
 from shared.chain import understand
 from shared.event_log import read_after
-from shared.events import Event
+from shared.events import Entered, Event
 from shared.runtime.cli.service_client import InProcessTransport
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from tests.integration.branch_node.imports.import_runs import (
@@ -118,6 +118,24 @@ def test_the_events_are_those_of_a_direct_import(caller: Caller, tmp_path: Path)
     again = import_over(caller, file, mapped, InProcessTransport(caller.app))
     assert (again.recorded, again.already_recorded, again.items_defined) == (0, 4, 0)
     assert again.by_type == over.by_type
+
+
+def test_quantities_in_other_units_are_recorded_as_entered(caller: Caller, tmp_path: Path) -> None:
+    file = tmp_path / "sales.csv"
+    file.write_text("id,code,qty,unit,at\n1,milk,1.5,crate,2025-12-31 12:00\n2,milk,-250,ml,2025-12-31 12:01\n")
+    mapped = WITH_IDS.replace("ORDER_DEDUCTION", "ADJUSTMENT").replace("[columns]", '[columns]\nunit = "unit"')
+    mapped += '[constants]\nreason = "found"\n[units.l]\nml = 0.001\n[item_units.milk]\ncrate = 12\n'
+    over = import_over(caller, file, mapped, InProcessTransport(caller.app))
+    assert (over.recorded, over.rejected) == (2, 0)
+    with a_branch(tmp_path / "direct") as branch:
+        import_file(branch, file, mapped)
+        for log in (branch.events(), log_of(caller)):
+            assert [(event.quantity, event.entered) for event in log] == [
+                (18_000, Entered(factor=12_000, quantity=1_500, unit="crate")),
+                (-250, Entered(factor=1, quantity=-250_000, unit="ml")),
+            ]
+    again = import_over(caller, file, mapped, InProcessTransport(caller.app))
+    assert (again.recorded, again.already_recorded) == (0, 2)
 
 
 @pytest.mark.parametrize("seed", range(4))

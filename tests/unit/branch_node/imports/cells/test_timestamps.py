@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branch_node.imports.cells.memo import Memo
-from branch_node.imports.cells.timestamps import FormatError, TimeFormat, WallClock
+from branch_node.imports.cells.timestamps import FormatError, TimeFormat
+from branch_node.imports.cells.wall_clock import WallClock
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -100,6 +101,9 @@ def test_what_is_no_time_is_refused(said: str, text: str) -> None:
         "%M",
         "%z",
         "%Y-%m-%d %b",
+        "%d.%m.",
+        "%B %b %d %Y",
+        "%A",
         "%",
         "%d %d",
         "%%",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from branch_node.cli.import_command import EXAMPLE
 from branch_node.imports.mapping.import_map import (
+    BadCells,
     Columns,
     Condition,
     Constants,
@@ -57,7 +58,7 @@ def test_the_example_is_a_map_and_says_everything() -> None:
     found = parse_map(EXAMPLE.read_bytes(), EXAMPLE.name)
     assert found.unknown_items == "create"
     text = EXAMPLE.read_text()
-    for table in (ImportMap, Columns, Formats, Constants, Condition, Rule, NewItems, Lookup):
+    for table in (ImportMap, Columns, Formats, Constants, BadCells, Condition, Rule, NewItems, Lookup):
         for field in table.__struct_fields__:
             assert re.search(rf"\b{field}\b", text), f"{table.__name__}.{field} is not in the example"
 
@@ -98,9 +99,10 @@ def changed(old: str, new: str) -> str:
 
 
 WRONG = {
-    "a misspelt key": (changed('time_zone', 'timezone'), 2, "timezone", "no such key; known are"),
+    "a misspelt key": (changed('time_zone', 'timezone'), 2, "timezone",
+        "no such key; the nearest is time_zone; known are"),
     "a misspelt column field": (changed('quantity = "qty"', 'quantiy = "qty"'), 7, "columns.quantiy", "no such key"),
-    "a wrong type": (changed('source = "till-7"', "source = 7"), 1, "source", "Expected `str`"),
+    "a wrong type": (changed('source = "till-7"', "source = 7"), 1, "source", "must be a text in quotes, not a number"),
     "no source": (changed('source = "till-7"\n', ""), None, "source", "is missing"),
     "a source that cannot be": (changed("till-7", "till 7"), 1, "source", "1 to 40 letters"),
     "no such zone": (changed("Asia/Beirut", "Beirut"), 2, "time_zone", "no IANA name"),
@@ -108,7 +110,8 @@ WRONG = {
     "a zone outside the database": (changed("Asia/Beirut", "../etc/passwd"), 2, "time_zone", "no IANA name"),
     "no zone": (changed('time_zone = "Asia/Beirut"\n', ""), None, "time_zone", "is missing"),
     "no type": (changed('type = "ORDER_DEDUCTION"\n', ""), None, "type", "what are the rows"),
-    "no such type": (changed("ORDER_DEDUCTION", "SALE"), 3, "type", "Invalid enum value"),
+    "no such type": (changed("ORDER_DEDUCTION", "SALE"), 3, "type",
+        "'SALE' is not allowed here; allowed are ADJUSTMENT, "),
     "a type made by other commands": (changed("ORDER_DEDUCTION", "TRANSFER_OUT"), 3, "type", "not recorded by import"),
     "waste without reason": (changed("ORDER_DEDUCTION", "WASTE_RECORDED"), 3, "type", "needs a reason"),
     "no item": (changed('item = "code"\n', ""), 5, "columns.item", "is missing"),
@@ -140,7 +143,7 @@ WRONG = {
     "the second rule": (
         MINIMAL + '[[rules]]\nwhen = { a = "b" }\nskip = true\n'
         + '[[rules]]\nwhen = { a = { startz = "b" } }\nskip = true\n',
-        16, "rules[2].when.a.startz", "no such key; known are above, below, empty",
+        16, "rules[2].when.a.startz", "no such key; the nearest is starts; known are above, below, empty",
     ),
     "an empty condition": (MINIMAL + "[where]\nstore = {}\n", 13, "where.store", "says nothing"),
     "an empty text": (MINIMAL + '[where]\nstore = ""\n', 13, "where.store", "empty = true"),
@@ -156,9 +159,54 @@ WRONG = {
     "no line of a header": (changed("source", "header_line = 0\nsource"), 1, "header_line", "from 1 to 1000"),
     "a line of no header": (
         changed("source", 'header_line = 2\nheader = ["code"]\nsource'), 1, "header_line", "with header there is none"),
+    "a type of one letter less": (changed("ORDER_DEDUCTION", "ORDER_DEDUCTON"), 3, "type",
+        "is not allowed here; the nearest is ORDER_DEDUCTION; allowed are ADJUSTMENT, CUSTOMER_RETURN, "),
+    "a type in small letters": (
+        MINIMAL + '[[rules]]\nwhen = { a = "b" }\ntype = "waste_recorded"\nreason = "x"\n', 14, "rules[1].type",
+        "the nearest is WASTE_RECORDED; allowed are"),
+    "another word": (changed("source", 'item_case = "folded"\nsource'), 1, "item_case",
+        "the nearest is fold; allowed are exact, fold"),
+    "a list with another word": (changed("source", 'item_by = ["code", "ean"]\nsource'), 1, "item_by[2]",
+        "'ean' is not allowed here; allowed are code, barcode, alias"),
+    "one way twice": (changed("source", 'item_by = ["code", "code"]\nsource'), 1, "item_by", "each way once"),
+    "a year that is no number": (changed("source", 'year = "last"\nsource'), 1, "year", "the nearest is latest"),
+    "a year of long ago": (changed("source", "year = 1999\nsource"), 1, "year", "from 2000 to 2199"),
+    "no such language": (changed("source", 'locale = "xx"\nsource'), 1, "locale", "no language such as en"),
+    "a number as a text": (changed("source", 'null = "NULL"\nsource'), 1, "null", "a list of texts, not a text"),
+    "a table as a text": (MINIMAL.replace('[formats]\noccurred_at', 'formats').replace("[columns]", "[columns.x]"), 5,
+        "columns.x", "no such key"),
+    "formats of two kinds": (changed('"%Y-%m-%d %H:%M:%S"', '["%Y-%m-%d %H:%M:%S", "unix"]'), 11, "formats.occurred_at",
+        "a file has one kind"),
+    "a format without year": (changed("%Y-%m-%d", "%m-%d"), 11, "formats.occurred_at", 'year = "latest"'),
+    "units without a column": (MINIMAL + "[units.kg]\ng = 0.001\n", 12, "units", "columns.unit says"),
+    "a unit of nothing": (
+        MINIMAL.replace("[columns]", '[columns]\nunit = "u"') + "[units.kg]\ng = 0\n", 14, "units.kg.g", "above zero"),
+    "a unit that is a text": (
+        MINIMAL.replace("[columns]", '[columns]\nunit = "u"') + '[units.kg]\ng = "0,001"\n', 14, "units.kg.g",
+        "must be a number, not a text"),
+    "a base unit of two": (
+        MINIMAL.replace("[columns]", '[columns]\nunit = "u"') + "[units.kg]\nkg = 2\n", 14, "units.kg.kg", "must be 1"),
+    "units as numbers": (
+        MINIMAL.replace("[columns]", '[columns]\nunit = "u"') + "[units]\nkg = 1\n", 14, "units.kg", "must be a table"),
+    "currencies without costs": (MINIMAL + '[currencies]\n"€" = "EUR"\n', 12, "currencies", "has no column"),
+    "a currency that is none": (
+        MINIMAL.replace("[columns]", '[columns]\ncost = "c"') + '[currencies]\n"€" = "euro"\n', 14, "currencies.€",
+        "no currency such as USD"),
+    "a bad cell that is needed": (MINIMAL + '[bad_cells]\nquantity = "leave-out"\n', 13, "bad_cells.quantity",
+        "no such key; known are actor, cost, expires_on, lot, note, product, reference, reference_line"),
+    "a bad cell of no column": (MINIMAL + '[bad_cells]\nlot = "leave-out"\n', 13, "bad_cells.lot", "has no column"),
+    "otherwise without rules": (changed("source", 'otherwise = "type"\nsource'), 1, "otherwise", "there are no rules"),
+    "otherwise a type that is not there": (
+        changed('type = "ORDER_DEDUCTION"', 'otherwise = "type"')
+        + '[[rules]]\nwhen = { a = "b" }\ntype = "ADJUSTMENT"\nreason = "x"\n', None, "type", "is missing: otherwise"),
+    "a moment and a column": (MINIMAL + '[constants]\ndate = "2026-01-31"\n', 8, "columns.occurred_at", "either it"),
+    "a date that is none": (
+        MINIMAL.replace('occurred_at = "at"', 'time = "t"').replace("[formats]\n", "").replace(
+            'occurred_at = "%Y-%m-%d %H:%M:%S"', '[constants]\ndate = "31.01.2026"'),
+        11, "constants.date", "is not written %Y-%m-%d"),
     "a long delimiter": (changed("source", 'delimiter = "::"\nsource'), 1, "delimiter", "one ASCII character"),
-    "a decimal comma between commas": (changed("source", 'decimal = ","\nsource'), 1, "decimal",
-        "is also the delimiter"),
+    "a comma for decimals and thousands": (
+        changed("source", 'decimal = ","\nthousands = ","\nsource'), 2, "thousands", "also what decimals come after"),
     "a header with one name twice": (changed("source", 'header = ["a", "a"]\nsource'), 1, "header", "each column once"),
     "not TOML": (MINIMAL + "[columns\n", None, "", "at line 12"),
 }  # fmt: skip

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.item_inputs import ItemContent
-from branch_node.imports.cells.cell_readers import NumberReader, RowRejected, amount_text
+from branch_node.imports.cells.cell_readers import RowRejected, amount_text
+from branch_node.imports.cells.number_reader import NumberReader
 from branch_node.imports.mapping.map_parser import parse_map
 from branch_node.imports.rows.row_reader import FILTERED, SKIPPED, HeaderError, LookupTable, RowReader
 from shared.events import MAX_QUANTITY, BadQuantity, Cost, Definition, EventType, Reference, parse_quantity
@@ -162,9 +163,11 @@ REJECTED = {
     "a price below zero": ({"price": "-1"}, "below zero"),
     "a price that is no number": ({"price": "$1"}, "no number"),
     "an endless price": ({"price": "9" * 16}, "more than 15 digits"),
-    "no such best before": ({"best_before": "2026-02-30"}, "no day since 2000"),
+    "no such best before": ({"best_before": "2026-02-30"}, "not a date such as"),
+    "a best before of long ago": ({"best_before": "1999-12-31"}, "not a date such as"),
+    "a code that no address can have": ({"code": ".."}, "cannot be an item's code"),
     "a code that looks like another": ({"code": "mi\u200blk"}, "zero-width"),
-    "a code that no address can have": ({"code": ".."}, "no item's code"),
+    "a lot that is read backwards": ({"lot": "a\u202eb"}, "unprintable"),
     "a long cashier": ({"cashier": "x" * 32}, "at most 31"),
 }
 
@@ -188,7 +191,9 @@ def test_own_ids_and_new_items() -> None:
         item_id="milk", definition=Definition(name="milk", unit="l")
     )
     with pytest.raises(RowRejected, match="gives no unit"):
-        READER.new_item("milk", row(unit=""))
+        READER.new_item("tea", row(unit=""))
+    with pytest.raises(RowRejected, match="zero-width"):
+        READER.new_item("mi\u200blk", row())
 
 
 def test_columns_that_are_not_there() -> None:
@@ -243,22 +248,22 @@ on = "order_id"
 )
 def test_quantities_are_exact_however_many_zeros_follow(number: Decimal, zeros: int) -> None:
     text = format(number, "f") + "0" * zeros
-    assert NumberReader(decimal_comma=False).quantity(f" {text} ") == number * 1000
-    assert NumberReader(decimal_comma=True).quantity(text.replace(".", ",")) == number * 1000
-    assert NumberReader(decimal_comma=False).number(text) == number
+    assert NumberReader().quantity(f" {text} ") == number * 1000
+    assert NumberReader(",").quantity(text.replace(".", ",")) == number * 1000
+    assert NumberReader().number(text) == number
 
 
 @pytest.mark.parametrize(
     ("text", "thousandths"), [(".5", 500), ("-.25", -250), ("+3", 3_000), ("17.0", 17_000), ("0.000", 0)]
 )
 def test_ways_to_write_a_number(text: str, thousandths: int) -> None:
-    assert NumberReader(decimal_comma=False).quantity(text) == thousandths
+    assert NumberReader().quantity(text) == thousandths
 
 
 @settings(deadline=None)
 @given(st.text(max_size=10), st.booleans())
 def test_any_text_is_a_number_or_rejected(text: str, comma: bool) -> None:
-    numbers = NumberReader(decimal_comma=comma)
+    numbers = NumberReader("," if comma else ".")
     try:
         found = numbers.quantity(text)
     except RowRejected:
