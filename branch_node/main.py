@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable
-from uuid import UUID
 
 import httpx
 
@@ -28,7 +27,7 @@ def build(
     clock: Clock | None = None,
     transport: httpx.BaseTransport | None = None,
     *,
-    new_id: Callable[[int], UUID] | None = None,
+    new_id: Callable[[int], str] | None = None,
     rng: random.Random | None = None,
 ) -> Node:
     """Build the node of these settings on its database, which `init` created; nothing runs yet.

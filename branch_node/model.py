@@ -54,7 +54,16 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
 
     def day(self, occurred_at: int) -> tuple[str, int]:
         """(business date, offset from UTC in minutes) of a moment in microseconds UTC."""
-        return _day(occurred_at // MINUTE, self.timezone, self.day_start)
+        minute = occurred_at // MINUTE
+        whole_hour = _day_of_hour(minute // 60, self.timezone, self.day_start)
+        return whole_hour or _day(minute, self.timezone, self.day_start)
+
+
+@lru_cache(maxsize=8_192)
+def _day_of_hour(hour: int, timezone: str, day_start: int) -> tuple[str, int] | None:
+    """What is so throughout an hour of UTC; None where a day begins in it, or the clocks change."""
+    first, last = (_day(minute, timezone, day_start) for minute in (60 * hour, 60 * hour + 59))
+    return first if first == last else None
 
 
 @lru_cache(maxsize=8_192)

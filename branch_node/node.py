@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from importlib.metadata import version
 from typing import Final
-from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
@@ -63,7 +62,7 @@ class Node:
         store: Store,
         *,
         clock: Clock,
-        new_id: Callable[[int], UUID],
+        new_id: Callable[[int], str],
         rng: random.Random,
         transport: httpx.BaseTransport | None,
         local_key: str,

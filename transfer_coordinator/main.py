@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
-from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
@@ -67,7 +66,7 @@ def build(
     transport: httpx.BaseTransport | None = None,
     *,
     holder: str | None = None,
-    new_id: Callable[[int], UUID] | None = None,
+    new_id: Callable[[int], str] | None = None,
     policy: Policy | None = None,
 ) -> Coordinator:
     """Build the coordinator on the database that the settings name, which must be migrated; nothing runs yet.

@@ -17,7 +17,7 @@ from branch_node.imports.import_summary import ImportSummary
 from branch_node.imports.importer import ImportRun
 from branch_node.imports.mapping.map_parser import MapError, parse_map
 from branch_node.imports.recorders.http_recorder import HttpImportRecorder
-from branch_node.imports.recorders.import_recorder import ImportRecorder
+from branch_node.imports.recorders.import_recorder import CHUNK_ALONE, ImportRecorder
 from branch_node.imports.recorders.local_recorders import DryRunRecorder, LocalImportRecorder
 from branch_node.imports.reject_files import CONFLICTS_HELP, Conflicts, Rejects, conflicts_path, rejects_path
 from branch_node.imports.rows.line_set import LineSet
@@ -29,6 +29,7 @@ from shared.runtime.cli.errors import REFUSED, CommandRefused, ErrorReport, prin
 from shared.runtime.cli.output import AsJson, number, number_of, print_json, print_line, print_next, print_table
 from shared.runtime.cli.progress import file_progress
 from shared.runtime.clock import SystemClock, parse_rfc3339
+from shared.runtime.garbage import infrequent_collections
 from shared.runtime.settings import SettingsError, command_line
 
 EXAMPLE: Final = Path(__file__).parent / "import_map_example.toml"
@@ -100,7 +101,8 @@ def import_file(
                 opened_file, found, recorder, opened_rejects, conflicts, now=now, dry_run=dry_run, accepted=accepted
             )
             try:
-                summary = run.run(report)
+                with infrequent_collections():
+                    summary = run.run(report)
             except KeyboardInterrupt:
                 given = (
                     ("--dir", directory),
@@ -154,7 +156,7 @@ def _recorder(settings: BranchSettings, *, dry_run: bool) -> Iterator[ImportReco
     client = None if dry_run else serving(settings.dir)
     if client is None and not dry_run:
         with opened(settings) as node:
-            yield LocalImportRecorder(node.writer, node.store, LOCAL)
+            yield LocalImportRecorder(node.writer, node.store, LOCAL, chunk=CHUNK_ALONE)
         return
     if not settings.has_database:
         folder = settings.dir

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Final
 
 import msgspec
 
 from branch_node.model import Command
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class KeyedCommand(Command):
@@ -20,6 +23,6 @@ class KeyedCommand(Command):
     def __init__(self, content: msgspec.Struct, *, key: str, actor: str) -> None:
         self.key = key
         self.actor = actor
-        encoded = msgspec.json.encode(content)
+        encoded = _encode(content)
         self.content_bytes = len(encoded)
         self.digest = sha256(self.kind.encode("ascii") + encoded).hexdigest()

@@ -18,8 +18,8 @@ from branch_node.imports.count_rows import CountRow, CountRows
 from branch_node.imports.file_registration import LongerFiles, header_of, plan_of
 from branch_node.imports.import_summary import ImportSummary, RejectReasons
 from branch_node.imports.mapping.import_map import ImportMap
-from branch_node.imports.recorders.import_recorder import CHUNK, AwaitOutcomes, ImportRecorder
-from branch_node.imports.register.import_lifecycle import ImportEnd, ImportPlan
+from branch_node.imports.recorders.import_recorder import AwaitOutcomes, ImportRecorder
+from branch_node.imports.register.import_lifecycle import ImportEnd
 from branch_node.imports.register.import_runs import (
     FileRegistration,
     ImportRecord,
@@ -37,6 +37,7 @@ from branch_node.imports.register.row_commands import (
 from branch_node.imports.register.row_keys import RowKeys, accepted_key
 from branch_node.imports.reject_files import Conflicts, Rejects, without_reject_columns
 from branch_node.imports.rows.line_set import LineSet
+from branch_node.imports.rows.row_identities import Identity, row_identity
 from branch_node.imports.rows.row_reader import FILTERED, LookupTable, RowReader
 from branch_node.imports.rows.sequence_set import SequenceSet
 from branch_node.imports.source_file import (
@@ -101,7 +102,6 @@ class ImportRun:
         self._reasons = RejectReasons()
         self._seen = SequenceSet()
         self._predicted: dict[str, TypeTotals] = {}
-        self._plan: ImportPlan | None = None
         self._registration: FileRegistration | None = None
         self._longer: LongerFiles | None = None
         self._keys = RowKeys(source=import_map.source, generation=0, scope=None, lineage="")
@@ -128,7 +128,8 @@ class ImportRun:
         registration, plan, self._longer = plan_of(self._file, fingerprint, self._map, self._recorder)
         if plan.already_imported:
             return self._already_imported(plan.record)
-        self._registration, self._plan, self._keys = registration, plan, plan.keys
+        self._registration, self._keys = registration, plan.keys
+        identity = row_identity(reader, plan.keys, plan.location)
         if plan.record.begins_at:
             start = ReadingPosition(plan.record.begins_at, plan.record.begins_line)
             records = self._file.records(importing, start=start)
@@ -139,11 +140,12 @@ class ImportRun:
             records = chain((first,), records)
         self._rejects.begin(header)
         self._conflicts.begin(header)
+        chunk = self._recorder.chunk
         with CountRows() as counts:
             for record in records:
                 self._summary.rows += 1
-                self._add_record(reader, record, len(header), counts)
-                if len(self._rows) + len(self._rejected) >= CHUNK:
+                self._add_record(reader, identity, record, len(header), counts)
+                if len(self._rows) + len(self._rejected) >= chunk:
                     self._flush()
             self._flush()
             self._finish_chunk()
@@ -170,11 +172,13 @@ class ImportRun:
         summary.by_type = self._recorder.totals(record.import_id)
         return summary
 
-    def _add_record(self, reader: RowReader, record: SourceRecord, width: int, counts: CountRows) -> None:
-        cells = record.cells
+    def _add_record(
+        self, reader: RowReader, identity_of: Identity, record: SourceRecord, width: int, counts: CountRows
+    ) -> None:
+        number, cells, fault = record
         try:
-            if record.fault is not None:
-                raise RowRejected(record.fault)
+            if fault is not None:
+                raise RowRejected(fault)
             if len(cells) != width:
                 raise RowRejected(f"has {len(cells)} cell{'' if len(cells) == 1 else 's'}, the header has {width}")
             row = reader.add_lookups(cells)
@@ -185,26 +189,16 @@ class ImportRun:
                 else:
                     self._summary.skipped += 1
                 return
-            identity = self._identity(reader, record.line, row, entry)
+            identity = identity_of(number, row, entry)
             if self._map.new_items is not None:
                 self._define_if_unknown(reader, entry.item_id, row)
         except RowRejected as rejected:
-            self._rejected.append((record.line, str(rejected), cells))
+            self._rejected.append((number, str(rejected), cells))
             return
         if entry.counted is None:
-            self._rows.append(_Row(record.line, KeyedContent(self._keys.key(identity), entry), cells))
+            self._rows.append(_Row(number, KeyedContent(self._keys.key(identity), entry), cells))
         else:
-            self._add_count(record.line, identity, entry, cells, counts)
-
-    def _identity(self, reader: RowReader, line: int, row: Sequence[str], entry: EventContent) -> str:
-        own_id = reader.own_id(row)
-        scope, value = self._keys.scope, ""
-        if own_id is not None and scope == "day" and entry.occurred_at is not None:
-            assert self._plan is not None
-            value, _ = self._plan.location.day(entry.occurred_at)
-        elif own_id is not None and scope not in (None, "source", "file", "day"):
-            value = reader.scope_value(row)
-        return self._keys.identity(line, own_id, value)
+            self._add_count(number, identity, entry, cells, counts)
 
     def _add_count(
         self, line: int, identity: str, entry: EventContent, cells: Sequence[str], counts: CountRows
@@ -259,12 +253,21 @@ class ImportRun:
         conflicts = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, ImportConflict)]
         for place, outcome in self._accept_conflicts(rows, conflicts).items():
             outcomes[place] = outcome
+        summary, add = self._summary, self._seen.add
+        dry_run, recorded = summary.dry_run, 0
         for row, outcome in zip(rows, outcomes, strict=True):
             if isinstance(outcome, ImportRefusal):
                 self._refuse(row.line, row.cells, outcome, rejected)
+                continue
+            if not add(outcome.sequence):
+                summary.repeated += 1
+            elif outcome.new:
+                recorded += 1
             else:
-                self._count_outcome(outcome, 1)
+                summary.already_recorded += 1
+            if dry_run:
                 self._predict(row.keyed.content, outcome)
+        summary.recorded += recorded
         self._write_rejected(rejected)
 
     def _accept_conflicts(self, rows: Sequence[_Row], conflicts: Sequence[int]) -> dict[int, RowOutcome]:

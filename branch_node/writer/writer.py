@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Final
-from uuid import UUID
 
 import psycopg
 from sqlalchemy import update
@@ -58,7 +57,7 @@ class Writer:
         self,
         store: Store,
         clock: NodeClock,
-        new_id: Callable[[int], UUID],
+        new_id: Callable[[int], str],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -176,7 +175,7 @@ class Writer:
 
     def new_key(self) -> str:
         """A key for a command whose caller sent none."""
-        return str(self._new_id(self._clock.now()))
+        return self._new_id(self._clock.now())
 
     def submit(self, command: Command) -> Future[Any]:
         """Queue one command. The future gives its answer or raises its Problem. Raises 503 `busy` at once when full."""

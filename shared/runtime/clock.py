@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Final, NamedTuple, Protocol
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 SECOND: Final = 1_000_000
@@ -114,13 +113,15 @@ _VERSION_AND_VARIANT: Final = 0x7 << 76 | 0b10 << 62
 _LOW_62: Final = (1 << 62) - 1
 
 
-def _assemble(milliseconds: int, random_74: int) -> UUID:
+def _assemble(milliseconds: int, random_74: int) -> str:
     high = (milliseconds & 0xFFFFFFFFFFFF) << 80 | (random_74 >> 62) << 64
-    return UUID(int=high | _VERSION_AND_VARIANT | random_74 & _LOW_62)
+    # As str(UUID(int=...)), in a quarter of its time: every event has an id.
+    digits = f"{high | _VERSION_AND_VARIANT | random_74 & _LOW_62:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 class IdFactory:
-    """Makes UUIDv7s in increasing order, also within one millisecond and when the moment given goes back.
+    """Makes UUIDv7s as texts, in increasing order, also within one millisecond and when the moment given goes back.
 
     Call it with micros. Thread-safe. ``randbits`` is ``random.Random(seed).getrandbits`` in the simulation.
     """
@@ -132,7 +133,7 @@ class IdFactory:
         self._random = 0
         self._lock = threading.Lock()
 
-    def __call__(self, now_micros: int) -> UUID:
+    def __call__(self, now_micros: int) -> str:
         milliseconds = now_micros // 1_000
         with self._lock:
             if milliseconds > self._milliseconds:

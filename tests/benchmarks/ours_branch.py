@@ -18,6 +18,7 @@ from branch_node.database.schema import LOG
 from branch_node.database.store import Store
 from branch_node.imports.importer import ImportRun
 from branch_node.imports.mapping.map_parser import parse_map
+from branch_node.imports.recorders.import_recorder import CHUNK_ALONE
 from branch_node.imports.recorders.local_recorders import LocalImportRecorder
 from branch_node.imports.reject_files import Conflicts, Rejects
 from branch_node.imports.source_file import FileLayout, SourceFile
@@ -27,6 +28,7 @@ from branch_node.writer.writer import Writer
 from shared.chain import canonical
 from shared.events import Event, EventType
 from shared.runtime.clock import IdFactory, NodeClock, SystemClock
+from shared.runtime.garbage import infrequent_collections
 from tests.benchmarks.sample import ITEMS, LOCATION, deductions, item_ids, write_csv
 from tests.support.log_check import verify_log
 
@@ -158,7 +160,7 @@ def import_csv(folder: str, rows: int) -> dict[str, float]:
         gc.collect()
         gc.freeze()
         begin, cpu = time.perf_counter(), time.process_time()
-        recorder = LocalImportRecorder(writer, store, "3f9c2a71")
+        recorder = LocalImportRecorder(writer, store, "3f9c2a71", chunk=CHUNK_ALONE)
         found = parse_map(MAP.encode(), "till.toml")
         with (
             SourceFile(path, found.delimiter, FileLayout.of(found), folder=directory) as file,
@@ -167,9 +169,10 @@ def import_csv(folder: str, rows: int) -> dict[str, float]:
         ):
             writer.start()
             try:
-                summary = ImportRun(file, found, recorder, rejects, conflicts, now=SystemClock().now()).run(
-                    lambda phase, size: None
-                )
+                with infrequent_collections():
+                    summary = ImportRun(file, found, recorder, rejects, conflicts, now=SystemClock().now()).run(
+                        lambda phase, size: None
+                    )
             finally:
                 writer.stop()
         elapsed, cpu = time.perf_counter() - begin, time.process_time() - cpu

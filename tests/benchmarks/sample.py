@@ -125,7 +125,7 @@ def write_csv(path: Path, rows: int, *, seed: int = 1) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write("transaction_id,date,time,quantity,store,product_id,price,product\n")
         for number in range(1, rows + 1):
-            moment = start + timedelta(seconds=number * 11)
+            moment = start + timedelta(seconds=number * 5)
             item = chance.randrange(ITEMS) + 1
             file.write(
                 f"{number},{moment:%Y-%m-%d},{moment:%H:%M:%S},{1 + number % 4},8,item-{item:04d},3.50,Product {item}\n"

@@ -45,7 +45,10 @@ class Crashed(BaseException):
 
 
 class SimulatedBranch:
-    """One location's node on SQLite. `crash_at` makes the next commit end the process before or after it happened."""
+    """One location's node on SQLite. `crash_at` makes the next commit end the process before or after it happened.
+
+    `crash_after` counts the commits before one that does.
+    """
 
     def __init__(
         self, location_id: str, folder: Path, key: str, clock: VirtualClock, network: Network, random: Random
@@ -54,6 +57,7 @@ class SimulatedBranch:
         self.key = key
         self.up = False
         self.crash_at: str | None = None
+        self.crash_after: int | None = None
         self.injected: Counter[str] = network.injected
         self._clock = clock
         self._network = network
@@ -115,6 +119,13 @@ class SimulatedBranch:
         commit = writing.commit
 
         def guarded() -> None:
+            if self.crash_after is not None:
+                self.crash_after -= 1
+                if self.crash_after < 0:
+                    self.crash_at, self.crash_after = (
+                        self._random.choice(["before the commit", "after the commit"]),
+                        None,
+                    )
             crash, self.crash_at = self.crash_at, None
             if crash == "before the commit":
                 raise Crashed

@@ -23,6 +23,7 @@ from tests.simulation.coordinator import ENDED, SimulatedCoordinator
 from tests.simulation.invariants import Copy, RuleBroken
 from tests.simulation.network import AsgiCaller, HostDied, Network
 from tests.simulation.office import ITEMS, KEYS, LOCATIONS, SimulatedOffice, follow_office, heads
+from tests.simulation.till import Till
 from tests.support.memory_folder import memory_folder
 
 STEPS = 300
@@ -68,6 +69,7 @@ class History:
             coordinator_url, self.clock, self.network, Random(seed + 3), self.injected
         )
         self.callers = Callers(Random(seed + 2))
+        self.tills = {name: Till(Random(seed * 37 + number)) for number, name in enumerate(LOCATIONS)}
         self.branches: dict[str, SimulatedBranch] = {}
         self.here = {name: Copy() for name in LOCATIONS}
         self.there = {name: Copy() for name in LOCATIONS}
@@ -130,6 +132,7 @@ class History:
             (24, self._ship),
             (24, self._pull),
             (5, self._repeat),
+            (5, self._import),
             (5, self._transfer),
             (1, self._call_back),
             (20, self._coordinate),
@@ -171,6 +174,27 @@ class History:
             self.injected["request repeated"] += 1
             wish = self.random.choice(told)
             self._send(self.branches[wish.location_id], [wish])
+
+    def _import(self) -> None:
+        """A branch imports what its till exports: all so far, a part, the same again, cut off or not."""
+        running = self._running()
+        if not running:
+            return
+        branch = self.random.choice(running)
+        if branch.writer.items:
+            till = self.tills[branch.location_id]
+            till.sell(sorted(ITEMS.keys() & branch.writer.items.keys()), branch_now(self.clock))
+            branch.crash_after = self.random.choice([None, None, self.random.randint(0, 4)])
+            self._import_at(branch)
+
+    def _import_at(self, branch: SimulatedBranch, *, whole: bool = False) -> None:
+        till = self.tills[branch.location_id]
+        if till.sales:
+            self.injected["file imported"] += 1
+            folder, now = self.folder / branch.location_id, branch_now(self.clock)
+            summary = self._alive(branch, lambda: till.import_at(branch, folder, now, whole=whole))
+            branch.crash_after = None
+            self.trace.add(f"{branch.location_id} imports {'all' if whole else 'a part'} of its till: {summary}")
 
     def _send(self, branch: SimulatedBranch, wishes: list[Wish]) -> None:
         self.trace.add(f"{branch.location_id} records {[wish.name for wish in wishes]} crash={branch.crash_at}")
@@ -350,6 +374,7 @@ class History:
             for _ in range(len(self.branches) + 2):
                 self._bring_up()
             for name, branch in self.branches.items():
+                self._import_at(branch, whole=True)
                 waiting = [wish for wish in self.callers.waiting if wish.location_id == name]
                 if waiting:
                     self._send(branch, waiting)
@@ -392,7 +417,12 @@ class History:
             lost = {each for wish in told for each in event_ids(wish.told)} - recorded
             if lost:
                 raise RuleBroken(3, f"{name} lost {sorted(lost)}, which it had answered")
-            keys = {event.command_key for event in here.events if event.command_key and event.actor != COORDINATOR}
+            till = self.tills[name]
+            till.check(here.events, name)
+            if unread := {sale["id"] for sale in till.sales} - till.imported:
+                raise RuleBroken(3, f"the sales {sorted(unread)} of {name}'s till were never imported")
+            callers = (event for event in here.events if event.actor != COORDINATOR and event.source != "till")
+            keys = {event.command_key for event in callers if event.command_key}
             if unknown := keys - {wish.make().key for wish in told}:
                 raise RuleBroken(8, f"{name} recorded {sorted(unknown)}, of which no caller was told")
 

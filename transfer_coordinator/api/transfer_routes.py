@@ -14,7 +14,6 @@ from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import quote
-from uuid import UUID
 
 import msgspec
 from fastapi import Depends, FastAPI, Path, Query
@@ -103,7 +102,7 @@ class TransferApi:
     catalogue: Catalogue
     authenticator: Authenticator
     clock: Clock
-    new_id: Callable[[int], UUID]
+    new_id: Callable[[int], str]
     has_rounds_thread: Callable[[], bool]
 
     @property
@@ -267,7 +266,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         if any(each != "identity" for each in request.headers.getlist("content-encoding")):
             raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
         body, key = read_body(await request.body()), check_key(request.headers.get("idempotency-key"))
-        new_id = str(api.new_id(api.clock.now()))
+        new_id = api.new_id(api.clock.now())
         requested = naming_every_fault(partial(check_request, key=key, new_id=new_id), body)
         check_involved(principal, requested.source, requested.destination)
         transfer = await api.with_catalogue(requested)

@@ -93,6 +93,17 @@ class TimeFormat:
         self._months = month_names(locale) if {"b", "B"} & names else {}
         # Days repeat, so each is computed once.
         self._days: Memo[tuple[str | None, ...], int] = Memo(self._day)
+        self._clock_from, self._heads = self._split(format_text, locale, year_of)
+
+    def _split(self, text: str, locale: str, year_of: YearOf | None) -> tuple[int, Memo[str, int] | None]:
+        """For formats that end in %H:%M:%S or %H:%M: how far from the end that begins, and the readings of the rest."""
+        for clock, length in (("%H:%M:%S", 8), ("%H:%M", 5)):
+            if text == clock:
+                return length, None
+            head = text.removesuffix(clock)
+            if head != text and not self._folds and head[-2:-1] != "%" and not self.zoned:
+                return length, Memo(TimeFormat(head, locale=locale, year_of=year_of).read)
+        return 0, None
 
     def _check(self, names: set[str], year_of: YearOf | None) -> None:
         text = self.format_text
@@ -119,6 +130,16 @@ class TimeFormat:
             if not re.fullmatch(r"[0-9]{1,16}", text):
                 raise ValueError(f"{text[:40]!r} is no number of {self.format_text} seconds")
             return int(text) * self._unix
+        if self._clock_from and (micros := _clock_reading(text[-self._clock_from :])) is not None:
+            head = text[: -self._clock_from]
+            if self._heads is None:
+                if not head:
+                    return micros
+            else:
+                try:
+                    return self._heads[head] + micros
+                except ValueError:
+                    pass  # what is wrong is said of the whole text
         match = self._match(folded(text) if self._folds else text)
         if match is None:
             raise ValueError(f"{text[:40]!r} is not written {self.format_text}")
@@ -285,6 +306,23 @@ def _names_pattern(name: str, locale: str) -> str:
         raise FormatError(str(error)) from error
     longest_first = sorted(known, key=len, reverse=True)
     return f"(?P<{name}>(?:{'|'.join(map(re.escape, longest_first))})\\.?)"
+
+
+_SIXTY: Final = {f"{number:02d}": number for number in range(60)}
+_HOURS: Final = {f"{number:02d}": number * HOUR for number in range(24)}
+
+
+def _clock_reading(text: str) -> int | None:
+    """The reading of HH:MM:SS or HH:MM with two digits each, as nearly all files have them; None for another text."""
+    try:
+        micros = _HOURS[text[:2]] + _SIXTY[text[3:5]] * _MINUTE
+        if text[2] != ":":
+            return None
+        if len(text) > 5:
+            return micros + _SIXTY[text[6:]] * SECOND if text[5] == ":" else None
+    except (KeyError, IndexError):
+        return None
+    return micros
 
 
 def _time_of_day(part: dict[str, str], text: str) -> int:

@@ -18,7 +18,7 @@ from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.item_inputs import ItemContent
 from branch_node.database.schema import ITEM
 from branch_node.database.store import Store
-from branch_node.imports.recorders.import_recorder import AwaitOutcomes
+from branch_node.imports.recorders.import_recorder import CHUNK, AwaitOutcomes
 from branch_node.imports.recorders.local_recorders import found_in, plan_in
 from branch_node.imports.register.import_lifecycle import ImportEnd, ImportPlan
 from branch_node.imports.register.import_runs import (
@@ -72,6 +72,8 @@ class _Outcomes(msgspec.Struct):
 
 class HttpImportRecorder:
     """Records through the node behind `client`; `store` reads that node's database. `sleep` is used between tries."""
+
+    chunk = CHUNK
 
     def __init__(self, client: ServiceClient, store: Store, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = client

@@ -13,7 +13,10 @@ from branch_node.imports.register.row_keys import RowKeys
 from branch_node.imports.rows.import_catalogue import ImportCatalogue
 
 CHUNK: Final = 1_000
-"""Rows recorded in one transaction, and held at a time."""
+"""Rows recorded in one transaction while others record as well."""
+
+CHUNK_ALONE: Final = 5_000
+"""The same where nobody else waits for the writer."""
 
 
 AwaitOutcomes = Callable[[], list[RowOutcome]]
@@ -21,7 +24,12 @@ AwaitOutcomes = Callable[[], list[RowOutcome]]
 
 
 class ImportRecorder(Protocol):
-    """Records rows: through a writer in this process, a node over HTTP, or not at all (a dry run)."""
+    """Records rows: through a writer in this process, a node over HTTP, or not at all (a dry run).
+
+    `chunk` is the number of rows that it records in one transaction; two such chunks are held at a time.
+    """
+
+    chunk: int
 
     def earlier(self, source: str) -> list[ImportRecord]:
         """The imports of a source that were not undone."""
@@ -39,7 +47,7 @@ class ImportRecorder(Protocol):
         """The items that rows may name, as they are now."""
 
     def record(self, items: Sequence[ItemContent], rows: Sequence[KeyedContent]) -> AwaitOutcomes:
-        """Begin to define items and record rows, at most CHUNK, after all chunks before; the result awaits them.
+        """Begin to define items and record rows, at most `chunk`, after all chunks before; the result awaits them.
 
         Awaiting raises Problem, RemoteProblem or Unreachable for a cause outside the rows.
         """

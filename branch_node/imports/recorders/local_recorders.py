@@ -14,7 +14,7 @@ from branch_node.commands.item_inputs import ItemContent
 from branch_node.commands.preconditions import AHEAD
 from branch_node.database.schema import ITEM
 from branch_node.database.store import Store, load_location
-from branch_node.imports.recorders.import_recorder import AwaitOutcomes
+from branch_node.imports.recorders.import_recorder import CHUNK, AwaitOutcomes
 from branch_node.imports.register.import_lifecycle import (
     BeginImport,
     CloseSpan,
@@ -47,6 +47,7 @@ from branch_node.imports.register.row_keys import RowKeys, item_key
 from branch_node.imports.rows.import_catalogue import ImportCatalogue, ItemsCatalogue
 from branch_node.model import Command
 from branch_node.problems import FUTURE_DATE, UNKNOWN_ITEM
+from branch_node.writer.command_queue import QUEUE_BYTES
 from branch_node.writer.writer import Writer
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
@@ -72,12 +73,12 @@ def chunk_outcomes(answers: Sequence[Any], rows: int) -> list[RowOutcome]:
             raise answer
     outcomes: list[RowOutcome] = []
     for answer in answers[len(answers) - rows - 1 : -1]:
-        if isinstance(answer, Problem):
-            outcomes.append(refusal_of(answer))
-        elif isinstance(answer, BaseException):
-            raise answer
-        else:
+        if isinstance(answer, RowRecorded):
             outcomes.append(answer)
+        elif isinstance(answer, Problem):
+            outcomes.append(refusal_of(answer))
+        else:
+            raise answer
     return outcomes
 
 
@@ -94,15 +95,19 @@ def found_in(store: Store, keys: RowKeys, rows: Sequence[KeyedContent]) -> list[
 
 
 class LocalImportRecorder:
-    """Records through the writer of this process; a chunk is one transaction."""
+    """Records through the writer of this process; a chunk is one transaction of `chunk` rows."""
 
-    def __init__(self, writer: Writer, store: Store, actor: str, submit: Submit | None = None) -> None:
+    def __init__(
+        self, writer: Writer, store: Store, actor: str, submit: Submit | None = None, *, chunk: int = CHUNK
+    ) -> None:
+        self.chunk = chunk
         self._writer = writer
         self._store = store
         self._actor = actor
         self._submit = submit or (lambda commands: writer.submit_all(commands).result)
         self._plan: ImportPlan | None = None
         self._recorded: RecordedRows | None = None
+        self._in_flight: tuple[int, Callable[[], object]] = 0, list
 
     def earlier(self, source: str) -> list[ImportRecord]:
         with self._store.reading() as connection:
@@ -131,13 +136,26 @@ class LocalImportRecorder:
         if not fresh and not items:
             return lambda: [outcome for outcome in known if outcome is not None]
         record = self._begun.record
-        wait = self._submit(chunk_commands(record.import_id, record.source, items, fresh, self._actor))
+        wait = self._send(chunk_commands(record.import_id, record.source, items, fresh, self._actor))
+
+        if len(fresh) == len(rows):
+            return lambda: chunk_outcomes(wait(), len(fresh))
 
         def await_outcomes() -> list[RowOutcome]:
             answers = iter(chunk_outcomes(wait(), len(fresh)))
             return [next(answers) if outcome is None else outcome for outcome in known]
 
         return await_outcomes
+
+    def _send(self, commands: Sequence[Command]) -> Callable[[], list[Any]]:
+        """Submit a chunk. The one before is awaited first where both together would fill the writer's queue."""
+        size = sum(command.content_bytes for command in commands)
+        before, wait = self._in_flight
+        if before + size > QUEUE_BYTES // 2:
+            wait()
+        sent = self._submit(commands)
+        self._in_flight = size, sent
+        return sent
 
     def find(self, keys: RowKeys, rows: Sequence[KeyedContent]) -> list[RowOutcome | None]:
         return found_in(self._store, keys, rows)
@@ -173,6 +191,8 @@ class DryRunRecorder:
 
     It does not predict refusals that depend on stock (a strict item below zero).
     """
+
+    chunk = CHUNK
 
     def __init__(self, store: Store, now: int) -> None:
         self._store = store

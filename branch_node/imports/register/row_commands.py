@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from branch_node.commands.count_areas import AreaCounted, areas_of_event, check_room
 from branch_node.commands.counts import stocktake
-from branch_node.commands.event_commands import RecordEvent
+from branch_node.commands.event_commands import RecordEvent, add_detail
 from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.preconditions import is_strict, known_item, moment_of
@@ -54,7 +54,9 @@ class ImportEvent(RecordEvent):
     """Record one row: as `RecordEvent`, answered with a RowRecorded only."""
 
     def __init__(self, entry: EventContent, *, key: str, actor: str, span: ImportSpan | None = None) -> None:
-        super().__init__(entry, key=key, actor=actor)
+        # A row uses nothing, and so is of one event.
+        KeyedCommand.__init__(self, entry, key=key, actor=actor)
+        self.entry = entry
         self.span = span
 
     def decide(self, view: View) -> Decision:
@@ -69,23 +71,15 @@ class ImportEvent(RecordEvent):
         day, offset = view.location.day(at)
         event = Event(
             actor=self.actor,
-            area=entry.area,
             business_date=day,
-            clock_unconfirmed=True if view.clock_unconfirmed else None,
-            cost=entry.cost,
-            entered=entry.entered,
             epoch=0,
             event_id=view.new_id(),
-            expires_on=entry.expires_on,
             item_id=item.item_id,
             line=1,
             lines=1,
             location_id=view.location.location_id,
-            lot=entry.lot,
-            note=entry.note,
             occurred_at=at,
             quantity=entry.quantity,
-            reason=entry.reason,
             recorded_at=0,
             reference=entry.reference,
             sequence=0,
@@ -95,7 +89,11 @@ class ImportEvent(RecordEvent):
             utc_offset=offset,
             v=PLAIN_SCHEMA,
         )
-        return within_span(Decision(events=[event]), view, self.span)
+        if view.clock_unconfirmed:
+            event.clock_unconfirmed = True
+        add_detail(event, entry)
+        event.reason = entry.reason
+        return within_span(Decision(events=(event,)), view, self.span)
 
     def answer(self, recorded: RecordedCommand) -> RowRecorded:  # type: ignore[override]
         return _recorded(recorded)

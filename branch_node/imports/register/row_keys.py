@@ -7,6 +7,7 @@ no key but those of versions before: `import/SOURCE/NAME/ID` and `import/SOURCE/
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 from urllib.parse import quote
@@ -109,6 +110,11 @@ class RowKeys(msgspec.Struct, frozen=True, kw_only=True):
         return f"{_BY_NAME}{_no_colon(file)}:{row}"
 
 
+@lru_cache(maxsize=64)
+def _prefix(source: str, generation: int) -> str:
+    return f"import/{source}//" + (f"u{generation}/" if generation else "")
+
+
 def key_of(source: str, identity: str, generation: int) -> str:
     """The key of an identity in a generation of its source."""
     if generation == 0 and identity.startswith(_BY_NAME):
@@ -124,7 +130,3 @@ def accepted_key(key: str, digest: str) -> str:
 
 def _no_colon(part: str) -> str:
     return part.replace(":", _COLON)
-
-
-def _prefix(source: str, generation: int) -> str:
-    return f"import/{source}//" + (f"u{generation}/" if generation else "")

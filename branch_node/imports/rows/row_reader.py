@@ -43,7 +43,8 @@ class RowReader:
     """Reads rows of one header by one map. Raises HeaderError where the map names a column that is not there.
 
     `catalogue` is asked for units, barcodes and the like; `now` (microseconds UTC) is the import's, for a year of
-    "latest". `left_out` counts the cells that the map lets be left out, by column.
+    "latest". `left_out` counts the cells that the map lets be left out, by column. `id_place` is the place of the
+    rows' own ids, if the map names one; `nothing` are the texts that are empty cells.
     """
 
     def __init__(
@@ -76,6 +77,8 @@ class RowReader:
         self._items = RowItems(import_map, catalogue)
         self._units = RowUnits(import_map, catalogue)
         self._id = text("columns.id", columns.id)
+        self.id_place = 0 if columns.id is None else self._columns.place(columns.id, "columns.id")
+        self.nothing = self._columns.nothing
         scope = import_map.id_scope
         self._scope = text("id_scope", scope.column if isinstance(scope, IdColumn) else None)
         self._unit = text(
@@ -154,9 +157,9 @@ class RowReader:
         constants, text = import_map.constants, self._columns.text
         where = [*self._where, *self._where_looked_up]
         fold = import_map.item_case == "fold"
-        skip = frozenset(each.casefold() if fold else each for each in import_map.skip_items)
+        skip = frozenset(each.casefold() if fold else each for each in map(cell.composed, import_map.skip_items))
         kind_of = RowKinds(import_map, self._tests, lambda name: self._columns.place(name, f"rules.{name}")).kind_of
-        item = text("columns.item", columns.item, str, constants.item)
+        item = text("columns.item", columns.item, cell.composed, constants.item)
         codes: Memo[str, str] = Memo(self._items.code)
         quantity_of = self._quantity_reader()
         moment = moment_reader(import_map, self._time_place, self._year_of)

@@ -68,7 +68,7 @@ def post_pending(
         if digest not in pending and _digest(body) in pending:
             digest = _digest(body)
         sent_before = digest in pending  # and has got no certain answer, else it would be gone
-        mine = pending.setdefault(digest, PendingCommand(str(IdFactory()(SystemClock().now())), time.time())).made
+        mine = pending.setdefault(digest, PendingCommand(IdFactory()(SystemClock().now()), time.time())).made
     try:
         if id_member is None:
             answer = post_command(client, path, body, key=mine)

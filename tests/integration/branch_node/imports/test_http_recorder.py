@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from branch_node.database.schema import LOG
-from branch_node.imports import importer
 from branch_node.imports.recorders.http_recorder import HttpImportRecorder
 from shared.chain import understand
 from shared.event_log import read_after
@@ -142,7 +141,7 @@ def test_quantities_in_other_units_are_recorded_as_entered(caller: Caller, tmp_p
 def test_what_is_lost_on_the_way_is_recorded_once(
     caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(importer, "CHUNK", 150)
+    monkeypatch.setattr(HttpImportRecorder, "chunk", 150)
     rows = [*sales(ROWS), "x,tea,1,2025-12-31 12:00", "y,milk,1,2026-12-31 12:00", "z,milk,?,2025-12-31 12:00"]
     file = a_till_file(tmp_path / "sales.csv", rows)
     with closing(InProcessTransport(caller.app)) as inner:
