@@ -185,21 +185,8 @@ class CommandGroup:
         here = LOCATION.c.location_id == self.location.location_id
         self._connection.execute(update(LOCATION).where(here).values(values))
 
-    def _fold_one(self, event: Event) -> dict[str, Standing] | None:
-        """As `_fold`, for one plain event of an item without reservations, as nearly all are; None for another."""
-        item_id = event.item_id
-        if item_id is None or event.voided_sequence is not None:
-            return None
-        after = advance_event(self.standing(item_id), event)
-        if after is None or after.reserved:
-            return None
-        self._standings[item_id] = after
-        return {item_id: after}
-
     def _fold(self, sealed: list[Sealed]) -> dict[str, Standing]:
         """Advance the standings by new events; the new ones of the items named, expired reservations not counted."""
-        if len(sealed) == 1 and (only := self._fold_one(sealed[0].event)) is not None:
-            return only
         changed: dict[str, Standing] = {}
         refolded: set[str] = set()
         reserved = False

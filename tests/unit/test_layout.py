@@ -24,7 +24,7 @@ SHARED = {
     "projection", "stock", "periods", "stock_expressions", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
-    "business_days", "client", "clock", "database_url", "problems", "retry", "settings", "telemetry", "timers",
+    "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry", "timers",
     "text", "http", "database", "postgres", "cli", "pages",
 }  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "shared/runtime": (
         ("database_url",),
-        ("clock", "problems", "retry", "settings", "telemetry", "text"),
+        ("clock", "garbage", "problems", "retry", "settings", "telemetry", "text"),
         ("business_days", "client", "database", "timers"),
         ("http", "postgres"),
         ("cli", "pages"),
