@@ -24,8 +24,8 @@ SHARED = {
     "projection", "stock", "periods", "stock_expressions", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
-    "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry", "timers",
-    "text", "http", "database", "postgres", "cli", "pages",
+    "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry",
+    "timers", "text", "http", "database", "postgres", "cli", "pages",
 }  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
 # else. A line may import from the lines above it and from itself; folders of one line do not import each other.
