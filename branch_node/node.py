@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from importlib.metadata import version
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 from fastapi import FastAPI
@@ -43,6 +43,17 @@ log = get_logger("larder.node")
 NAME: Final = "branch"
 KEEP_WITNESS_EVERY: Final = 60
 STOP_SECONDS: Final = 20.0
+
+
+class NodePart(Protocol):
+    """A part of a node that begins and ends with it."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def sweep(self) -> None:
+        """Called now and then while the node runs."""
 
 
 class AgentMode(Enum):
@@ -91,6 +102,7 @@ class Node:
         self._timers = Timers(self.telemetry)
         self._prefetch: ThreadPoolExecutor | None = None
         self._clients: list[ServiceClient] = []
+        self._parts: list[NodePart] = []
         self._opened = False
 
     # Opening
@@ -218,10 +230,17 @@ class Node:
         """Whether commands are accepted; false where the database was rolled back."""
         return self.board.read().recording
 
+    def add_part(self, part: NodePart, name: str, *, sweep_seconds: float) -> None:
+        """Start a part with the node, have it sweep every so many seconds, and stop it before the writer."""
+        self._parts.append(part)
+        self._timers.every(sweep_seconds, name, part.sweep)
+
     def start(self) -> None:
         """Start the threads."""
         if not self.recording:
             return
+        for part in self._parts:
+            part.start()
         self.writer.start()
         if self._agent is not None:
             self.writer.on_commit(self._committed)
@@ -255,6 +274,8 @@ class Node:
     def stop(self) -> None:
         """Stop the threads, commit the queued commands, close the database (which checkpoints it). Idempotent."""
         self._timers.stop(wait=True)
+        for part in self._parts:
+            part.stop()
         if self._agent is not None:
             self._agent.stop()
         if self._prefetch is not None:

@@ -54,7 +54,8 @@ class BranchSettings(ServiceSettings):
     """Settings of one location's node. `timezone` and `day_start` hold until head office's catalogue replaces them.
 
     `database` is `sqlite:///path` or `postgresql://…`; by default a SQLite file in `dir`. `key` is the location's key
-    at head office. `witness` is a file outside the database's folder; by default beside `dir`.
+    at head office. `witness` is a file outside the database's folder; by default beside `dir`. `upload_mib`: the
+    size of a file that the page of imports takes, as it is sent, in MiB.
     """
 
     service: Literal["branch"] = SERVICE
@@ -69,6 +70,7 @@ class BranchSettings(ServiceSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
     trusted_proxies: TrustedProxies = ""
     log_level: str = "INFO"
+    upload_mib: Annotated[int, Field(ge=1, le=65_536)] = 64
 
     @property
     def database_url(self) -> str:

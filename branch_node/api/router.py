@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
@@ -18,6 +19,10 @@ from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.problems import PROBLEMS
 from shared.runtime.http.application import build_app, read_guide
 
+IMPORTS: Final = "/imports"
+"""Where the page of imports takes a file, of a size that its route bounds: it writes to disk what it reads."""
+_ANY_SIZE: Final = 1 << 59
+
 
 def build_api(node: ApiNode) -> FastAPI:
     """The application of an open node; its writer accepts commands once it is started."""
@@ -29,7 +34,8 @@ def build_api(node: ApiNode) -> FastAPI:
         telemetry=node.telemetry,
         ready={"recording": node.not_ready, "writer": node.writer.problem},
         max_body=MAX_BODY,
-        body_limits=BODY_LIMITS,
+        body_limits={**BODY_LIMITS, IMPORTS: _ANY_SIZE},
+        own_budget=(IMPORTS,),
     )
     context = RequestContext(node)
     hot = HotHandlers(context)

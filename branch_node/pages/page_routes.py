@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from branch_node.api.dependencies import MANAGERS, RECORDERS, ApiNode, actor_of
+from branch_node.api.dependencies import MANAGERS, RECORDERS, actor_of
+from branch_node.api.router import IMPORTS
 from branch_node.commands.corrections import ALTERNATIVES, VoidEvent, still_standing
 from branch_node.commands.count_areas import missing_in_open_count, open_counts
 from branch_node.commands.event_commands import RecordEvent
@@ -25,6 +26,8 @@ from branch_node.database.lookups import event_by_id, first_by_key, sealed_where
 from branch_node.database.schema import LOG
 from branch_node.model import Command
 from branch_node.pages.clock_pages import ClockPages
+from branch_node.pages.import_desk import PageNode
+from branch_node.pages.import_pages import ImportPages
 from branch_node.pages.page_forms import (
     KINDS,
     VOID_REASONS,
@@ -65,7 +68,12 @@ MOST_ITEMS: Final = 100_000
 ANSWER_SECONDS: Final = 30.0
 _OUR_KEY: Final = re.compile(r"page-[A-Za-z0-9_-]{24}")
 
-SECTIONS: Final = (("/record/deduction", "Record"), ("/stock", "Stock"), ("/log", "Log and shipping"))
+SECTIONS: Final = (
+    ("/record/deduction", "Record"),
+    ("/stock", "Stock"),
+    (IMPORTS, "Import"),
+    ("/log", "Log and shipping"),
+)
 SHOWS: Final = (
     (StockFilter.ALL.value, "All items"),
     (StockFilter.THERE.value, "What the book has"),
@@ -74,13 +82,13 @@ SHOWS: Final = (
 )
 
 
-def add_pages(app: FastAPI, node: ApiNode) -> None:
+def add_pages(app: FastAPI, node: PageNode) -> None:
     """Mount the branch's pages on the node's application."""
     _BranchPages(node).site.add_to(app)
 
 
 class _BranchPages:
-    def __init__(self, node: ApiNode) -> None:
+    def __init__(self, node: PageNode) -> None:
         self._node = node
         # Browsers tell cookies apart by host, not by port, and one machine may run several nodes.
         mark = hashlib.sha256(node.location_id.encode()).hexdigest()[:8]
@@ -101,6 +109,7 @@ class _BranchPages:
         self.site.get("/void/{event_id}", self.void_form)
         self.site.post("/void/{event_id}", self.void)
         ClockPages(self.site, node, self._show, self._commit)
+        ImportPages(self.site, node, self._show, self._commit)
 
     def _name(self) -> str:
         try:

@@ -64,9 +64,9 @@ class Person:
 
 
 @contextmanager
-def somebody(tmp_path: Path, items: tuple[Item, ...]) -> Iterator[Person]:
+def somebody(tmp_path: Path, items: tuple[Item, ...], *, upload_mib: int = 1) -> Iterator[Person]:
     """Somebody at the browser of a new node, with keys of every role."""
-    settings = BranchSettings(dir=tmp_path, location=PLACE, timezone="Asia/Beirut")
+    settings = BranchSettings(dir=tmp_path, location=PLACE, timezone="Asia/Beirut", upload_mib=upload_mib)
     store = Store(settings.database_url, tmp_path)
     store.set_up(Location(location_id=PLACE, name="Beirut, Hamra", timezone="Asia/Beirut"))
     engine = store.writing_engine()

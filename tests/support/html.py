@@ -87,7 +87,7 @@ def form_fields(form: Element) -> dict[str, str]:
     sent: dict[str, str] = {}
     for each in form.all("input", "select", "textarea"):
         name = each.attributes.get("name")
-        if name is None:
+        if name is None or each.attributes.get("type") == "file":
             continue
         if each.tag == "select":
             options = list(each.all("option"))
@@ -123,7 +123,8 @@ def faults(text: str) -> list[str]:
         address = each.attributes.get("src") or (each.attributes.get("href") if each.tag == "link" else None)
         if address is not None and not address.startswith("/"):
             found.append(f"<{each.tag}> loads {address}")
-    if any(True for _ in page.all("script", "style", "iframe")):
+    inline = [each for each in page.all("script") if "src" not in each.attributes or each.text]
+    if inline or any(True for _ in page.all("style", "iframe")):
         found.append("the page has a script, a style or a frame of its own")
     return found + _headings(page) + _labels(page) + _tables(page)
 

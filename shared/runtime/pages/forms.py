@@ -56,11 +56,16 @@ def is_small(request: Request) -> bool:
     return announced.isdigit() and int(announced) <= SMALL_BODY and "transfer-encoding" not in request.headers
 
 
-async def read_form(request: Request) -> Form:
-    """The form of a POST. Raises 403 `csrf-failed` for a form of another site (by `Sec-Fetch-Site`), 400, 415."""
+def check_origin(request: Request) -> None:
+    """Raise 403 `csrf-failed` for a form of another site (by `Sec-Fetch-Site`)."""
     # Other ports of a host are the same site to a browser, and so share its SameSite cookies.
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise CSRF_FAILED("another site sent this form")
+
+
+async def read_form(request: Request) -> Form:
+    """The form of a POST. Raises 403 `csrf-failed` for a form of another site, 400, 415."""
+    check_origin(request)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != MEDIA_TYPE:
         raise UNSUPPORTED_MEDIA_TYPE(f"a form is sent as {MEDIA_TYPE}")

@@ -25,7 +25,7 @@ from shared.runtime.problems import BODY_TOO_LARGE, NOT_FOUND, SERVER_ERROR, Pro
 
 PERSON_ROLES: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
 SIGN_IN: Final = "/sign-in"
-_TYPES: Final = {"css": "text/css", "svg": "image/svg+xml"}
+_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 # The browser may cache a file for ever: its address changes with its content.
 _FOREVER: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 _SEE_OTHER: Final = 303
