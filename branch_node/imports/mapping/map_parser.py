@@ -16,6 +16,7 @@ from branch_node.imports.mapping.map_words import (
     allowed_values,
     annotation_at,
     expected,
+    expected_beside_words,
     keys_of,
     listed,
     nearest,
@@ -146,7 +147,8 @@ def _convert(raw: Any, kind: type[T], path: Path) -> T:
             why = f"no such key{nearest(unknown[1], keys)}; known are {listed(keys)}"
             raise MapFault((*path, *inner, unknown[1]), why) from error
         if missing := _MISSING.fullmatch(what):
-            raise MapFault((*path, *inner, missing[1]), "is missing") from error
+            wanted = expected(annotation_at(place, (missing[1],)))
+            raise MapFault((*path, *inner, missing[1]), f"is missing: {wanted}") from error
         raise MapFault((*path, *inner), _why(what, place)) from error
 
 
@@ -154,7 +156,8 @@ def _why(what: str, place: Any) -> str:
     """What is wrong with a value, and what is allowed."""
     if word := _NO_WORD.fullmatch(what):
         allowed = allowed_values(place)
-        return f"{word[1][:40]!r} is not allowed here{nearest(word[1], allowed)}; allowed are {listed(allowed)}"
+        near, others = nearest(word[1], allowed), expected_beside_words(place)
+        return f"{word[1][:40]!r} is not allowed here{near}; allowed are {listed([*allowed, *others])}"
     if other := _NO_TYPE.fullmatch(what):
         return f"must be {expected(place)}, not {received(other[1])}"
     return what

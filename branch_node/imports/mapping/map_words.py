@@ -63,7 +63,8 @@ def allowed_values(kind: Any) -> list[str]:
 _EXPECTED: Final = {str: "a text in quotes", bool: "true or false", int: "a number", list: "a list", dict: "a table"}
 _GOT: Final = {
     "str": "a text", "int": "a number", "float": "a number", "decimal": "a number", "bool": "true or false",
-    "array": "a list", "object": "a table",
+    "array": "a list", "object": "a table", "date": "a date without quotes", "time": "a time without quotes",
+    "datetime": "a time without quotes",
 }  # fmt: skip
 
 
@@ -71,16 +72,28 @@ def expected(kind: Any) -> str:
     """What a value of this type looks like in a map."""
     words: list[str] = []
     for each in _parts(kind):
-        origin = get_origin(each) or each
-        if allowed := ([] if origin is list else allowed_values(each)):
+        if allowed := ([] if get_origin(each) is list else allowed_values(each)):
             words.append("one of " + ", ".join(allowed))
-        elif origin is list:
-            words.append("a list of texts" if str in get_args(each) else "a list")
-        elif origin in _EXPECTED:
-            words.append(_EXPECTED[origin])
-        elif isinstance(origin, type) and issubclass(origin, msgspec.Struct):
-            words.append("a table")
+        else:
+            words += _expected_type(each)
     return " or ".join(dict.fromkeys(words)) or "something else"
+
+
+def expected_beside_words(kind: Any) -> list[str]:
+    """What a value may be that is none of the words of a closed list, such as a number."""
+    words = [word for each in _parts(kind) if not allowed_values(each) for word in _expected_type(each)]
+    return list(dict.fromkeys(words))
+
+
+def _expected_type(kind: Any) -> list[str]:
+    origin = get_origin(kind) or kind
+    if origin is list:
+        return ["a list of texts" if str in get_args(kind) else "a list"]
+    if origin in _EXPECTED:
+        return [_EXPECTED[origin]]
+    if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
+        return [f"a table with {listed(keys_of(origin))}"]
+    return []
 
 
 def received(word: str) -> str:
