@@ -161,7 +161,7 @@ class ImportRun:
         folder, spool = self._file.path.parent, self._file.folder
         delimiter, encoding = self._map.delimiter, self._map.encoding
         return {
-            name: read_lookup(folder / lookup.file, lookup.key, delimiter, encoding=encoding, folder=spool)
+            name: read_lookup(folder / lookup.file, lookup.key, delimiter, name=name, encoding=encoding, folder=spool)
             for name, lookup in self._map.lookup.items()
         }
 

@@ -24,7 +24,7 @@ from branch_node.imports.files.file_copy import FileCopy, Fingerprint, Prefix
 from branch_node.imports.files.file_kinds import FileFault, FileRefused
 from branch_node.imports.files.file_layout import FileLayout
 from branch_node.imports.files.sheet_records import DELIMITER, sheet_records
-from branch_node.imports.rows.row_reader import LookupTable
+from branch_node.imports.rows.row_columns import HeaderError, LookupTable, missing_column
 from shared.events import code_fault
 from shared.runtime.text.printable import printable_line
 
@@ -288,18 +288,26 @@ class SourceFile:
 
 
 def read_lookup(
-    path: Path, key: str, delimiter: str | None, *, encoding: str | None = None, folder: Path | None = None
+    path: Path,
+    key: str,
+    delimiter: str | None,
+    *,
+    name: str,
+    encoding: str | None = None,
+    folder: Path | None = None,
 ) -> LookupTable:
-    """A lookup file, whole, by its column `key`; `encoding` as the map says.
+    """The lookup `name`, its file whole, by its column `key`; `encoding` as the map says.
 
-    Raises FileRefused: unreadable, a key twice, too many rows.
+    Raises HeaderError where there is no such column. Raises FileRefused: unreadable, a key twice, too many rows.
     """
     with SourceFile(path, delimiter, FileLayout(encoding=encoding), folder=folder) as file:
         shown = printable_line(str(path))
         records = file.records()
         header = next(records, None)
-        if header is None or key not in header.cells:
-            raise FileRefused(f"{shown} has no column {key!r}")
+        if header is None:
+            raise FileRefused(f"{shown} is empty")
+        if key not in header.cells:
+            raise HeaderError(f"lookup.{name}.key: {shown} {missing_column(key, header.cells)}")
         place, rows = header.cells.index(key), dict[str, Sequence[str]]()
         for record in records:
             where = f"{shown} line {record.line}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from branch_node.imports.cells.cell_readers import Cells, Check, RowRejected
 from branch_node.imports.cells.memo import Memo
 from branch_node.imports.mapping.map_words import listed, nearest
+from shared.runtime.text.printable import printable_line
 
 Text = Callable[[Cells], str | None]
 """Reads a field of a row; None where its cell is empty. Raises RowRejected."""
@@ -28,6 +29,14 @@ class LookupTable(msgspec.Struct, frozen=True):
     columns: Sequence[str]
     rows: Mapping[str, Sequence[str]]
     file: str
+
+
+def missing_column(column: str, names: Iterable[str]) -> str:
+    """`has no column …`, with those that there are, the nearest, and a delimiter that would make more of them."""
+    names = [printable_line(name) for name in names if name]
+    other = next((sign for sign in (r"\t", ";", "|", ",") if len(names) == 1 and sign in names[0]), None)
+    hint = f'; perhaps delimiter = "{other}"' if other else ""
+    return f"has no column {column!r}; it has {listed(names)}{nearest(column, names)}{hint}"
 
 
 class RowColumns:
@@ -56,8 +65,7 @@ class RowColumns:
     def place(self, column: str, key: str) -> int:
         """The place of a column that `key` of the map names. Raises HeaderError."""
         if column not in self._places:
-            near = nearest(column, self._places)
-            raise HeaderError(f"{key}: the file has no column {column!r}; it has {listed(self._places)}{near}")
+            raise HeaderError(f"{key}: the file {missing_column(column, self._places)}")
         if column in self._twice:
             raise HeaderError(f"{key}: the file has the column {column!r} twice")
         return self._places[column]

@@ -42,21 +42,24 @@ class _KindColumn(msgspec.Struct, frozen=True):
 
 
 class RowKinds:
-    """Finds the kind of a row. `tests` makes the tests of conditions, `place` finds columns."""
+    """Finds the kind of a row. `tests` makes the tests of conditions, `place` finds columns, both for a key of the map."""
 
     def __init__(
         self,
         import_map: ImportMap,
-        tests: Callable[[Mapping[str, Condition]], list[CellTest]],
-        place: Callable[[str], int],
+        tests: Callable[[Mapping[str, Condition], str], list[CellTest]],
+        place: Callable[[str, str], int],
     ) -> None:
         self._reference_kind = import_map.constants.reference_kind or "order"
-        self._rules = [(tests(rule.when), rule, self._kind_of(rule)) for rule in import_map.rules]
+        self._rules = [
+            (tests(rule.when, f"rules[{number}].when"), rule, self._kind_of(rule))
+            for number, rule in enumerate(import_map.rules, 1)
+        ]
         self._default = None if import_map.type is None else self._kind(import_map.type, import_map.sign)
         self._empty = frozenset(import_map.null) | {""}
         self._refuses = import_map.otherwise == "reject"
         found = [] if import_map.otherwise == "type" else _kind_columns(import_map)
-        self._columns = [_KindColumn(name, place(name), values) for name, values in found]
+        self._columns = [_KindColumn(name, place(name, f"rules.{name}"), values) for name, values in found]
 
     def kind_of(self, cells: Cells) -> RowKind | None:
         """The row's kind, None where the map skips it. Raises RowRejected."""

@@ -80,7 +80,7 @@ class RowReader:
         self.id_place = 0 if columns.id is None else self._columns.place(columns.id, "columns.id")
         self.nothing = self._columns.nothing
         scope = import_map.id_scope
-        self._scope = text("id_scope", scope.column if isinstance(scope, IdColumn) else None)
+        self._scope = text("id_scope.column", scope.column if isinstance(scope, IdColumn) else None)
         self._unit = text(
             "columns.unit" if columns.unit else "new_items.unit_column", import_map.unit_column, cell.composed
         )
@@ -139,7 +139,7 @@ class RowReader:
     def _tests_where(self, wanted: Callable[[str], bool]) -> list[CellTest]:
         return self._tests({name: each for name, each in self._map.where.items() if wanted(name)}, "where")
 
-    def _tests(self, conditions: Mapping[str, Condition], key: str = "rules") -> list[CellTest]:
+    def _tests(self, conditions: Mapping[str, Condition], key: str) -> list[CellTest]:
         return [
             test
             for column, each in conditions.items()
@@ -158,7 +158,7 @@ class RowReader:
         where = [*self._where, *self._where_looked_up]
         fold = import_map.item_case == "fold"
         skip = frozenset(each.casefold() if fold else each for each in map(cell.composed, import_map.skip_items))
-        kind_of = RowKinds(import_map, self._tests, lambda name: self._columns.place(name, f"rules.{name}")).kind_of
+        kind_of = RowKinds(import_map, self._tests, self._columns.place).kind_of
         item = text("columns.item", columns.item, cell.composed, constants.item)
         codes: Memo[str, str] = Memo(self._items.code)
         quantity_of = self._quantity_reader()
