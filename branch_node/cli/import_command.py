@@ -205,6 +205,9 @@ def _report(summary: ImportSummary, as_json: bool) -> None:
     )
     for reason in summary.reasons:
         print_line(f"[red]{number_of(reason.rows, 'row')}:[/] {escape(reason.reason)} (line {reason.first_line})")
+    for column, cells in summary.left_out.items():
+        left = f"{number_of(cells, 'cell')} of column {column!r}"
+        print_line(f"[yellow]{escape(left)} left out:[/] not readable, and the map says so in \\[bad_cells].")
     if summary.unread_bytes:
         print_line(
             f"The file has grown by {number_of(summary.unread_bytes, 'byte')} meanwhile: run the same command again."

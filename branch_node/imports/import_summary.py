@@ -47,7 +47,8 @@ class ImportSummary(msgspec.Struct, kw_only=True):
 
     `repeated` rows are equal to an earlier row of the file under the same id. `already_recorded` rows were recorded by
     another run or file. `unread_bytes` were added to the file meanwhile; the
-    next run reads them. `by_type` is what stands in the log because of this file, of a dry run what would.
+    next run reads them. `by_type` is what stands in the log because of this file, of a dry run what would. `left_out`
+    counts the cells that could not be read and that the map lets be left out of their rows ([bad_cells]), by column.
     """
 
     source: str
@@ -64,6 +65,7 @@ class ImportSummary(msgspec.Struct, kw_only=True):
     conflicting: int = 0
     items_defined: int = 0
     by_type: dict[str, TypeTotals] = {}
+    left_out: dict[str, int] = {}
     reasons: list[RejectReason] = []
     rejects: str | None = None
     conflicts: str | None = None
@@ -75,6 +77,7 @@ class ImportSummary(msgspec.Struct, kw_only=True):
         document: dict[str, Any] = msgspec.structs.asdict(self)
         document["reasons"] = [msgspec.structs.asdict(each) for each in self.reasons]
         document["by_type"] = totals_document(self.by_type)
+        document["left_out"] = dict(self.left_out)
         if self.already_imported is None:
             del document["already_imported"]
         return document

@@ -138,6 +138,7 @@ class ImportRun:
             self._summary.rows = self._summary.already_recorded = plan.record.rows
         elif first is not None and not again and self._map.header is not None:
             records = chain((first,), records)
+        self._summary.left_out = reader.left_out
         self._rejects.begin(header)
         self._conflicts.begin(header)
         chunk = self._recorder.chunk

@@ -42,7 +42,7 @@ class _KindColumn(msgspec.Struct, frozen=True):
 
 
 class RowKinds:
-    """Finds the kind of a row. `tests` makes the tests of conditions, `place` finds columns, both for a key of the map."""
+    """Finds the kind of a row. `tests` makes tests of conditions, `place` finds columns, for a key of the map."""
 
     def __init__(
         self,

@@ -72,8 +72,9 @@ def run(
     rejects: Path | None = None,
     accept: str | None = None,
     now: int = 0,
+    at: int | None = None,
 ) -> ImportSummary:
-    found = parse_map(map_text.encode(), "map.toml")
+    found = parse_map(map_text.encode(), "map.toml", at=at)
     path = rejects_path(file, rejects)
     with (
         SourceFile(file, found.delimiter, FileLayout.of(found), folder=file.parent) as opened,
@@ -102,10 +103,11 @@ def last_written(file: Path, kind: str) -> Path:
     return max(found, key=lambda path: (len(path.name), path.name))
 
 
-def rejected(file: Path) -> list[tuple[int, str]]:
+def rejected(file: Path, delimiter: str = ",") -> list[tuple[int, str]]:
     """Line and reason of each reject of the last run that had any."""
     with last_written(file, "rejects").open(newline="", encoding="utf-8") as text:
-        return [(int(row["reject_line"]), row["reject_reason"]) for row in csv.DictReader(text)]
+        rows = csv.DictReader(text, delimiter=delimiter)
+        return [(int(row["reject_line"]), row["reject_reason"]) for row in rows]
 
 
 def conflicting(file: Path) -> list[tuple[int, int, str]]:

@@ -1,4 +1,4 @@
-"""Every key of a map: a wrong type, a wrong word and a misspelt key are one line with file, line, key and what is allowed.
+"""Every key of a map: a wrong type, a wrong word, a misspelt key are one line with file, line, key and what is allowed.
 
 The keys are found in the structs themselves, so that a new key is tested as soon as it is there.
 """
@@ -117,7 +117,8 @@ def test_every_table_is_among_the_keys() -> None:
     assert len(found) > 90
     for key in (
         ("rules", "#", "when", "*", "below"), ("where", "*", "equals"), ("lookup", "*", "on"), ("id_scope", "column"),
-        ("units", "*", "*"), ("bad_cells", "cost"), ("constants", "currency"), ("columns", "lot"), ("rules", "#", "type"),
+        ("units", "*", "*"), ("bad_cells", "cost"), ("constants", "currency"), ("columns", "lot"),
+        ("rules", "#", "type"),
     ):  # fmt: skip
         assert key in found
 
