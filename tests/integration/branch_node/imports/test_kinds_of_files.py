@@ -170,7 +170,8 @@ KINDS: dict[str, Kind] = {
     "a text that no rule names": Kind(KINDS_OF_ROWS, (
         TEN_COLA,
         Step(f"code,qty,at,kind\ncola,1,{AT},ORDER_DEDUCTION\n\ncola,1,{AT},refund\n\n\ncola,2,{AT},Refund\n",
-            {"cola": "10"}, {"rows": 3, "recorded": 2, "rejected": 1}, {7: "'Refund' in column 'kind'; the nearest is refund"}),
+            {"cola": "10"}, {"rows": 3, "recorded": 2, "rejected": 1},
+            {7: "'Refund' in column 'kind'; the nearest is refund"}),
     )),
     "a number that is used again": Kind(IDS, (
         Step(f"id,code,qty,at\n1,cola,1,{AT}\n", {"cola": "-1"}, name="a.csv"),
