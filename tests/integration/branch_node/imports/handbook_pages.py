@@ -22,7 +22,9 @@ from tests.support.processes import ROOT
 FOLDER: Final = ROOT / "deploy" / "handbook" / "imports"
 PAGES: Final = sorted(path.stem for path in FOLDER.glob("*.md") if path.stem != "index")
 
-_BLOCK: Final = re.compile(r"^`(?P<name>[\w.-]+)`(?:(?!\n\n).)*:\n\n```(?P<kind>csv|toml)\n(?P<text>.*?)^```", re.M | re.S)
+_BLOCK: Final = re.compile(
+    r"^`(?P<name>[\w.-]+)`(?:(?!\n\n).)*:\n\n```(?P<kind>csv|toml)\n(?P<text>.*?)^```", re.M | re.S
+)
 _SHEET: Final = re.compile(r"^`(?P<name>[\w.-]+)`, sheet `(?P<sheet>\w+)`[^|]*:\n\n(?P<table>(?:\|.*\n)+)", re.M)
 
 

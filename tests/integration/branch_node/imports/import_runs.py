@@ -20,8 +20,6 @@ from branch_node.imports.source_file import FileLayout, SourceFile
 from branch_node.model import Command
 from tests.support.branch import Branch
 
-MAPS = Path(__file__).parent / "maps"
-
 TILL = """\
 source = "till-7"
 time_zone = "Asia/Beirut"

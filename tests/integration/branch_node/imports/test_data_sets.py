@@ -1,4 +1,4 @@
-"""The example maps on the real files: every total of their README comes out, and nothing is lost on the way."""
+"""The maps of the handbook's pages on the whole real files: every total of their README comes out, nothing is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from branch_node.imports.recorders.local_recorders import DryRunRecorder
 from branch_node.imports.register.import_runs import TypeTotals
 from branch_node.model import Location
 from shared.runtime.clock import SystemClock
-from tests.integration.branch_node.imports.import_runs import MAPS, import_file, run
+from tests.integration.branch_node.imports.handbook_pages import page_map
+from tests.integration.branch_node.imports.import_runs import import_file, run
 from tests.support.branch import PLACE, Branch, TestClock
 from tests.support.strict_skips import shared_data
 
@@ -25,10 +26,6 @@ STORES = {
     "5": ("Lower Manhattan", 47_782, 71_742),
     "8": ("Hell's Kitchen", 50_735, 71_737),
 }
-
-
-def a_map(name: str) -> str:
-    return (MAPS / f"{name}.toml").read_text()
 
 
 @pytest.fixture
@@ -60,7 +57,7 @@ def adds_up(summary: ImportSummary) -> bool:
 def test_each_coffee_shop(branch: Branch, tmp_path: Path, store_id: str) -> None:
     file = shared_data() / "coffee_shop_sales.csv.gz"
     _, lines, units = STORES[store_id]
-    mapped = a_map("coffee").replace('store_id = "3"', f'store_id = "{store_id}"')
+    mapped = page_map("line-ids").replace('store_id = "3"', f'store_id = "{store_id}"')
     rejects = tmp_path / "rejects.csv"
     summary = import_file(branch, file, mapped, rejects=rejects)
     assert summary.by_type == {"ORDER_DEDUCTION": TypeTotals(events=lines, quantity=units * 1_000)}
@@ -78,7 +75,7 @@ def test_each_coffee_shop(branch: Branch, tmp_path: Path, store_id: str) -> None
 
 def test_pizza_lines_take_their_time_from_the_orders(branch: Branch, tmp_path: Path) -> None:
     file = shared_data() / "order_details.csv.gz"
-    summary = import_file(branch, file, a_map("pizza"), rejects=tmp_path / "rejects.csv")
+    summary = import_file(branch, file, page_map("two-files"), rejects=tmp_path / "rejects.csv")
     assert summary.by_type == {"ORDER_DEDUCTION": TypeTotals(events=48_620, quantity=49_574_000)}
     assert (summary.recorded, summary.rejected) == (48_620, 0)
     # Of 96 pizzas on the list five were never sold.
@@ -91,7 +88,7 @@ def test_pizza_lines_take_their_time_from_the_orders(branch: Branch, tmp_path: P
 def test_uci_retail_with_its_traps(branch: Branch, tmp_path: Path) -> None:
     file = shared_data() / "uci_online_retail.csv.gz"
     with DryRunRecorder(branch.store, branch.clock.now()) as recorder:
-        summary = run(recorder, file, a_map("uci"), dry_run=True, rejects=tmp_path / "rejects.csv")
+        summary = run(recorder, file, page_map("invoices"), dry_run=True, rejects=tmp_path / "rejects.csv")
     assert adds_up(summary)
     assert (summary.rows, summary.rejected, summary.already_recorded) == (541_909, 0, 0)
     # Postage, carriage, discounts and the like, as the README counts them; the A invoices are three of the Bs.
@@ -107,7 +104,7 @@ def test_uci_retail_with_its_traps(branch: Branch, tmp_path: Path) -> None:
 def test_uci_retail_with_everything_in_it(branch: Branch, tmp_path: Path) -> None:
     """Nothing skipped: the README's own totals, sign by sign."""
     file = shared_data() / "uci_online_retail.csv.gz"
-    mapped = a_map("uci")
+    mapped = page_map("invoices")
     begin, end = mapped.index("# What is not stock"), mapped.index("[columns]")
     everything = mapped[:begin] + mapped[end:]
     begin, end = everything.index("# Invoices beginning with A"), everything.index("# Invoices beginning with C")
@@ -129,7 +126,7 @@ def test_a_day_of_uci_retail_in_the_log(branch: Branch, tmp_path: Path) -> None:
         lines = [next(whole) for _ in range(20_001)]
     lines.append(lines[1].replace("85123A", "85123a"))
     file.write_text("".join(lines), encoding="utf-8", newline="")
-    summary = import_file(branch, file, a_map("uci"))
+    summary = import_file(branch, file, page_map("invoices"))
     assert adds_up(summary)
     assert summary.rejected == 0
     kinds = {kind: tally.quantity for kind, tally in summary.by_type.items()}
