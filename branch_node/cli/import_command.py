@@ -15,6 +15,7 @@ from branch_node.database.api_keys import LOCAL
 from branch_node.database.store import Store
 from branch_node.imports.import_summary import ImportSummary
 from branch_node.imports.importer import ImportRun
+from branch_node.imports.mapping.map_lines import line_of_dotted
 from branch_node.imports.mapping.map_parser import MapError, parse_map
 from branch_node.imports.recorders.http_recorder import HttpImportRecorder
 from branch_node.imports.recorders.import_recorder import CHUNK_ALONE, ImportRecorder
@@ -114,8 +115,11 @@ def import_file(
                 again = command_line("branch", "import", file, "--map", map_file, *options)
                 _print_interrupted(run.so_far(), file, again, as_json=as_json)
                 raise
-    except (MapError, HeaderError) as error:
+    except MapError as error:
         raise typer.BadParameter(str(error), param_hint="--map") from error
+    except HeaderError as error:
+        line = line_of_dotted(map_file.read_text(encoding="utf-8-sig"), error.key)
+        raise typer.BadParameter(f"{map_file}{line}, {error}", param_hint="--map") from error
     except FileRefused as error:
         raise CommandRefused(str(error)) from error
     _report(summary, as_json)

@@ -190,9 +190,13 @@ class ImportRun:
                 else:
                     self._summary.skipped += 1
                 return
-            identity = identity_of(number, row, entry)
-            if self._map.new_items is not None:
-                self._define_if_unknown(reader, entry.item_id, row)
+            try:
+                identity = identity_of(number, row, entry)
+                if self._map.new_items is not None:
+                    self._define_if_unknown(reader, entry.item_id, row)
+            except RowRejected:
+                reader.discard()
+                raise
         except RowRejected as rejected:
             self._rejected.append((number, str(rejected), cells))
             return

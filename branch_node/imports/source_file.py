@@ -24,6 +24,7 @@ from branch_node.imports.files.file_copy import FileCopy, Fingerprint, Prefix
 from branch_node.imports.files.file_kinds import FileFault, FileRefused
 from branch_node.imports.files.file_layout import FileLayout
 from branch_node.imports.files.sheet_records import DELIMITER, sheet_records
+from branch_node.imports.mapping.map_words import nearest
 from branch_node.imports.rows.row_columns import HeaderError, LookupTable, missing_column
 from shared.events import code_fault
 from shared.runtime.text.printable import printable_line
@@ -300,7 +301,12 @@ def read_lookup(
 
     Raises HeaderError where there is no such column. Raises FileRefused: unreadable, a key twice, too many rows.
     """
-    with SourceFile(path, delimiter, FileLayout(encoding=encoding), folder=folder) as file:
+    try:
+        source = SourceFile(path, delimiter, FileLayout(encoding=encoding), folder=folder)
+    except FileRefused as error:
+        near = nearest(path.name, sorted(each.name for each in path.parent.glob("*")))
+        raise FileRefused(f"lookup.{name}.file: {error}{printable_line(near)}") from error
+    with source as file:
         shown = printable_line(str(path))
         records = file.records()
         header = next(records, None)

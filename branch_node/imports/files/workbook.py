@@ -22,6 +22,7 @@ from openpyxl.worksheet._reader import DATA_TAG, ROW_TAG, WorkSheetParser
 from branch_node.imports.files.cell_texts import shows_days_only
 from branch_node.imports.files.file_kinds import FileFault, archive_fault
 from branch_node.imports.files.workbook_bounds import check_bounds
+from branch_node.imports.mapping.map_words import listed, nearest
 from shared.runtime.text.printable import printable_line
 
 _CONTENT_TYPES: Final = "[Content_Types].xml"
@@ -116,8 +117,9 @@ class Workbook:
         for sheet in sheets:
             if sheet.title.strip().casefold() == wanted:
                 return sheet
-        names = ", ".join(repr(printable_line(sheet.title)) for sheet in sheets[:20])
-        raise FileFault(f"has no sheet {printable_line(name)!r}; it has {names}")
+        names = [printable_line(sheet.title) for sheet in sheets]
+        near = nearest(name, names)
+        raise FileFault(f"has no sheet {printable_line(name)!r}, as the map's sheet says; it has {listed(names)}{near}")
 
     def rows(
         self, sheet: Any, progress: Callable[[float], None] = lambda _: None, *, formulas: bool = False

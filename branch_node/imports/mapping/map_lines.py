@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from branch_node.imports.mapping.import_map import Path
@@ -41,6 +43,22 @@ def line_of_key(text: str, path: Path) -> str:
         if common > depth and path[:common] == here[:common]:
             best, depth = number, common
     return f" line {best}" if best else ""
+
+
+def line_of_dotted(text: str, key: str) -> str:
+    """` line N` of a key as `dotted` writes it; empty where the map has no such key."""
+    return next((line_of_key(text, path) for path in _paths(tomllib.loads(text)) if dotted(path) == key), "")
+
+
+def _paths(value: object, above: Path = ()) -> Iterator[Path]:
+    inside: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        inside = value.items()
+    elif isinstance(value, list):
+        inside = enumerate(value)
+    for part, each in inside:
+        yield (*above, part)
+        yield from _paths(each, (*above, part))
 
 
 def _words(name: str) -> Path:

@@ -34,6 +34,9 @@ def check_map(found: ImportMap) -> None:
         raise MapFault(("columns", "unit_cost"), "is given as well as columns.cost: which one is it")
     if found.cost_column and not (columns.currency or constants.currency or found.currencies):
         raise MapFault(("constants", "currency"), "is missing: a cost has a currency, such as USD")
+    for name, lookup in found.lookup.items():
+        if not lookup.file.strip() or not lookup.file.isprintable():
+            raise MapFault(("lookup", name, "file"), "must be the name of a file beside the imported one")
     for field in msgspec.structs.fields(Constants):
         _check_text(("constants", field.name), getattr(constants, field.name))
         if getattr(constants, field.name) is not None and getattr(columns, field.name, None) is not None:

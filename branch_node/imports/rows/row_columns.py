@@ -20,7 +20,14 @@ T = TypeVar("T")
 
 
 class HeaderError(ValueError):
-    """The map does not fit the file: a column that it names is not there, or there twice."""
+    """The map does not fit the file: a column that it names is not there, or there twice.
+
+    The text is one line for a person that begins with the key of the map and a colon.
+    """
+
+    @property
+    def key(self) -> str:
+        return str(self).partition(": ")[0]
 
 
 class LookupTable(msgspec.Struct, frozen=True):
@@ -124,6 +131,12 @@ class LeftOutCells:
         """The row is an event."""
         if self._row:
             self.cells.update(self._row)
+
+    def discard(self) -> None:
+        """The row that was kept last is no event after all."""
+        if self._row:
+            self.cells.subtract(self._row)
+            self.cells += Counter()  # without those that are zero again
 
     def wrap(self, read: Callable[..., T], column: str) -> Callable[..., T | None]:
         """`read`, giving None for what it rejects."""

@@ -105,6 +105,11 @@ class RowReader:
             cells = [*cells, *lookup_row]
         return cells
 
+    def discard(self) -> None:
+        """Forget what the row that was read last said of its item and of cells left out: it is rejected after all."""
+        self._left.discard()
+        self._units.discard()
+
     def own_id(self, cells: Cells) -> str | None:
         """The row's own id; None where the map names none. Raises RowRejected where it is empty or cannot be an id."""
         if self._id is None:

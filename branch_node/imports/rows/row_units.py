@@ -30,6 +30,7 @@ class RowUnits:
         self._new_unit = new.unit if new is not None else None
         self._defined: dict[str, str] = {}
         self._factors: dict[tuple[str, str], Decimal] = {}
+        self._last: str | None = None
 
     def base_unit(self, item_id: str, unit: str) -> str:
         """The unit that the item is, or would be, kept in; `unit` is the row's. Raises RowRejected."""
@@ -54,8 +55,17 @@ class RowUnits:
 
     def define(self, item_id: str, unit: str) -> None:
         """Keep the unit of an item that the catalogue lacks, from the first of its rows."""
+        self._last = None
         if self._creates and item_id not in self._defined and self._catalogue.unit_of(item_id) is None:
             self._defined[item_id] = self.base_unit(item_id, unit)
+            self._last = item_id
+
+    def discard(self) -> None:
+        """The row that was last given to `define` is no event after all, and says nothing of its item's unit."""
+        if self._last is not None:
+            # Factors are kept for items of known units only, so there is none of this row.
+            del self._defined[self._last]
+            self._last = None
 
     def defined(self, item_id: str) -> str | None:
         """The unit of a new item, None where no row of it was read."""

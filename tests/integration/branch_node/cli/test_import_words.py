@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,32 @@ def test_a_folder_of_the_rejects(node: Path, tmp_path: Path) -> None:
     assert code == 1
     assert r"a\x1b[2J" in output
     assert said(node, file, TILL, "--rejects", f"{file}.rejects.csv")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('item = "code"', 'item = "coed"', "till.toml line 6, columns.item: the file has no column 'coed'; it has"),
+        ("item =", "itemm =", "till.toml line 6, columns.itemm: no such key; the nearest is item;"),
+        ("ORDER_DEDUCTION", "ORDER_DEDUCTIO", "till.toml line 3, type: 'ORDER_DEDUCTIO' is not allowed here;"),
+        (
+            "[formats]", '[[rules]]\nwhen = { kind = "x" }\nskip = true\n[formats]',
+            "till.toml line 11, rules[1].when.kind: the file has no column 'kind'; it has code, qty, at",
+        ),
+        (
+            "[formats]", '[lookup.orders]\nfile = "sales.csv"\nkey = "codes"\non = "code"\n[formats]',
+            "till.toml line 12, lookup.orders.key: ",
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_map_is_told_by_file_line_and_key(
+    node: Path, tmp_path: Path, old: str, new: str, why: str
+) -> None:
+    file = tmp_path / "sales.csv"
+    file.write_text("code,qty,at\nmilk,1,2025-12-31 12:00\n")
+    assert old in TILL
+    for options in ((), ("--dry-run",)):
+        code, output = said(node, file, TILL.replace(old, new), "--json", *options)
+        assert code == 2
+        assert why in json.loads(output)["title"]
+        assert output.count("\n") == 1

@@ -249,6 +249,13 @@ KINDS: dict[str, Kind] = {
         Step(f"code,qty,at,cost,best,who\ncola,1,{AT},n/a,soon,\ncola,1,{AT},?,,\ncola,1,{AT},1.5,,\ncola,x,{AT},?,,\n",
             {"cola": "-3"}, {"recorded": 3, "rejected": 1, "left_out": {"cost": 2, "best": 1}}, {5: "'x'"}),
     )),
+    "a row without its id says nothing": Kind(
+        a_map(top='unknown_items = "create"', columns=with_columns(id="id", unit="unit", cost="cost"),
+            rest='[constants]\ncurrency = "USD"\n[bad_cells]\ncost = "leave-out"\n[units.kg]\ng = 0.001\n'
+            '[new_items]\nunit_column = "unit"\n'),
+        (Step(f"id,code,qty,unit,at,cost\n,salt,500,g,{AT},?\n2,salt,1,kg,{AT},1\n3,salt,500,g,{AT},?\n",
+            {"salt": "-1.5"}, {"recorded": 2, "rejected": 1, "left_out": {"cost": 1}}, {2: "own id is empty"}),),
+    ),
     # Item 13
     "barcodes and codes": Kind(a_map(top='item_by = ["barcode", "code"]'), (
         Step(f"code,qty,at\n5449000000996,2,{AT}\nbeer,1,{AT}\n", {"cola": "-2", "beer": "-1"}),

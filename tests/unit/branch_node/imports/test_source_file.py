@@ -439,5 +439,7 @@ def test_lookups(tmp_path: Path) -> None:
     ):
         with pytest.raises(FileRefused, match=why):
             read_lookup(a_file(path, content), "order_id", ",", name="orders")
-    with pytest.raises(FileRefused, match="cannot be read"):
-        read_lookup(tmp_path / "none.csv", "order_id", ",", name="orders")
+    with pytest.raises(
+        FileRefused, match=r"^lookup\.orders\.file: .*order\.csv cannot be read: .*; the nearest is orders\.csv$"
+    ):
+        read_lookup(tmp_path / "order.csv", "order_id", ",", name="orders")

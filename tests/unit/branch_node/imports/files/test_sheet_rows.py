@@ -131,7 +131,9 @@ def test_sheets_by_name(tmp_path: Path) -> None:
     assert (
         records(tmp_path / "a.xlsx") == records(tmp_path / "a.xlsx", sheet="sales") == [SourceRecord(1, ["id"], None)]
     )
-    with pytest.raises(FileRefused, match="no sheet 'Sale'; it has 'Notes', 'Sales', 'Empty'"):
+    with pytest.raises(
+        FileRefused, match=r"'Sale', as the map's sheet says; it has Notes, Sales, Empty; the nearest is Sales$"
+    ):
         records(tmp_path / "a.xlsx", sheet="Sale")
     with pytest.raises(FileRefused, match="has nothing in its sheet"):
         records(tmp_path / "a.xlsx", sheet="Empty")

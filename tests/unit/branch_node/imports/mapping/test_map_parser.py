@@ -208,6 +208,8 @@ WRONG = {
     "a comma for decimals and thousands": (
         changed("source", 'decimal = ","\nthousands = ","\nsource'), 2, "thousands", "also what decimals come after"),
     "a header with one name twice": (changed("source", 'header = ["a", "a"]\nsource'), 1, "header", "each column once"),
+    "a lookup in no file": (
+        MINIMAL + '[lookup.o]\nfile = "a\\u0000b"\nkey = "k"\non = "k"\n', 13, "lookup.o.file", "the name of a file"),
     "not TOML": (MINIMAL + "[columns\n", None, "", "at line 12"),
 }  # fmt: skip
 
