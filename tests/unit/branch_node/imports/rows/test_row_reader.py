@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from branch_node.commands.event_inputs import EventContent
@@ -262,6 +262,9 @@ def test_ways_to_write_a_number(text: str, thousandths: int) -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=10), st.booleans())
+@example("1-", False)
+@example("(1)", True)
+@example("\u22121", False)
 def test_any_text_is_a_number_or_rejected(text: str, comma: bool) -> None:
     numbers = NumberReader("," if comma else ".")
     try:
@@ -273,7 +276,7 @@ def test_any_text_is_a_number_or_rejected(text: str, comma: bool) -> None:
     try:
         assert parse_quantity(text) == found
     except BadQuantity:
-        assert text.strip(" +0").replace(",", ".") != text or "." in text or text != text.strip()
+        assert text.strip(" +0-\u2212()").replace(",", ".") != text or "." in text or text != text.strip()
 
 
 @settings(deadline=None)
