@@ -26,6 +26,13 @@ def weekday_names(locale: str) -> dict[str, int]:
     return _names("days", locale)
 
 
+def language_names() -> dict[str, str]:
+    """Code -> name in English, of the languages that there are names in."""
+    from babel import Locale
+
+    return dict(Locale("en").languages.items())
+
+
 def folded(text: str) -> str:
     """What ways to write one name have in common: no capitals, no accents, no dot on the Turkish i."""
     if text.isascii():

@@ -122,7 +122,7 @@ class TimeFormat:
         if ("S" in names and "M" not in names) or ("f" in names and "S" not in names):
             raise FormatError(f"{text!r} leaves out minutes or seconds")
         if not names - {"z", "a", "A"}:
-            raise FormatError(f"{text!r} holds no date and no time of day")
+            raise FormatError(f"{text!r} holds no date and no time of day{_meant(text)}")
 
     def read(self, text: str) -> int:
         """Microseconds: since 1970 where there is a date, since midnight where there is none. Raises ValueError."""
@@ -266,6 +266,26 @@ def _format_for(text: str, role: Role, locale: str, year_of: YearOf | None) -> F
         wanted = {"moment": "the date and the time of day", "date": "the date", "time": "the time of day"}[role]
         raise FormatError(f"{text!r} must give {wanted}, and nothing else")
     return made
+
+
+_LETTERS: Final = re.compile("y{4}|y{2}|m{1,4}|d{1,2}|h{1,2}|s{1,2}", re.IGNORECASE)
+_MEANT: Final = {"yyyy": "%Y", "yy": "%y", "d": "%d", "h": "%H", "s": "%S", "mmm": "%b", "mmmm": "%b"}
+
+
+def _meant(text: str) -> str:
+    """The format that was meant by one such as DD.MM.YYYY, as spreadsheets write them; else those that there are."""
+    found: list[str] = []
+
+    def directive(match: re.Match[str]) -> str:
+        letters = match[0].lower()
+        name = _MEANT.get(letters) or _MEANT.get(letters[0]) or ("%M" if "%H" in found else "%m")
+        found.append(name)
+        return name
+
+    meant = _LETTERS.sub(directive, text)
+    if found and not re.search("[A-Za-z]", _LETTERS.sub("", text).replace("T", "")):
+        return f"; the nearest is {meant}"
+    return f"; known are {' '.join(f'%{each}' for each in (*_DIRECTIVES, *_NAMES))}"
 
 
 def _or(words: Iterable[str]) -> str:

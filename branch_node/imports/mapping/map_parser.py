@@ -44,7 +44,8 @@ def parse_map(raw: bytes, name: str, *, at: int | None = None) -> ImportMap:
     except UnicodeDecodeError as error:
         raise MapError(f"{name}: byte {error.start} is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise MapError(f"{name}: {error}") from error
+        hint = "; texts stand in quotes" if str(error).startswith("Invalid value") else ""
+        raise MapError(f"{name}: {error}{hint}") from error
     try:
         found = _decode(document)
         if at is not None:
@@ -108,10 +109,11 @@ def _rule(raw: object, path: Path) -> Rule:
 
 def _conditions(table: dict[str, Any], path: Path) -> dict[str, Condition]:
     """`column = "text"` and `column = ["one", "two"]` are short for `column = {equals = ...}`."""
-    return {
-        column: _convert({"equals": raw} if isinstance(raw, str | list) else raw, Condition, (*path, column))
-        for column, raw in table.items()
-    }
+    read: dict[str, Condition] = {}
+    for column, raw in table.items():
+        found: Any = _convert(raw, str | list[str] | Condition, (*path, column))  # type: ignore[arg-type]
+        read[column] = found if isinstance(found, Condition) else Condition(equals=found)
+    return read
 
 
 def _a_table(raw: object, path: Path) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from branch_node.imports.cells.month_names import UnknownLanguage, month_names
+from branch_node.imports.cells.month_names import UnknownLanguage, language_names, month_names
 from branch_node.imports.cells.timestamps import ColumnTimes, FormatError, Role, YearOf, year_rule
 from branch_node.imports.files.cell_texts import MOMENT
 from branch_node.imports.mapping.import_map import ImportMap, MapFault, several
 from branch_node.imports.mapping.map_words import nearest
 from shared.runtime.clock import parse_rfc3339
+from shared.runtime.text.nearest_codes import Candidate, nearest_codes
 
 ISO_FORMATS: Final = {
     "occurred_at": ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"],
@@ -82,7 +83,9 @@ def _check_year(found: ImportMap) -> YearOf | None:
         try:
             month_names(found.locale)
         except UnknownLanguage as error:
-            raise MapFault(("locale",), str(error)) from error
+            near = nearest_codes(found.locale, (Candidate(code, name) for code, name in language_names().items()))
+            said = f"; the nearest is {near[0]}" if near else ""
+            raise MapFault(("locale",), f"{error}{said}") from error
     if found.year is None:
         return None
     if isinstance(found.year, int) and not 2000 <= found.year < 2200:

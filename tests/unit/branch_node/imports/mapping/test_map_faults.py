@@ -183,6 +183,14 @@ def test_a_misspelt_key(key: Key, kind: Any) -> None:
         ('[constants]\ndate = 2026-01-31\n', "constants.date: must be a text in quotes, not a date without quotes"),
         ('[constants]\ntime = 12:00:00\n', "constants.time: must be a text in quotes, not a time without quotes"),
         ('[lookup.orders]\nfile = "o.csv"\nkey = "id"\n', "lookup.orders.on: is missing: a text in quotes"),
+        ("[where]\nstore = 3\n", "where.store: must be a text in quotes or a list of texts or a table with above,"),
+        ("[where]\nstore = [3]\n", "where.store[1]: must be a text in quotes, not a number"),
+        ('[formats]\noccurred_at = "DD.MM.YYYY"\n', "no date and no time of day; the nearest is %d.%m.%Y"),
+        ('[formats]\noccurred_at = "d/m/yy hh:mm:ss"\n', "; the nearest is %d/%m/%y %H:%M:%S"),
+        ('[formats]\noccurred_at = "yyyy-MM-ddTHH:mm"\n', "; the nearest is %Y-%m-%dT%H:%M"),
+        ('[formats]\noccurred_at = "dd-MMM-yyyy hh:mm"\n', "; the nearest is %d-%b-%Y %H:%M"),
+        ('[formats]\noccurred_at = "rfc3339"\n', "; known are %Y %y %m"),
+        ("[where]\nstore = Astoria\n", "till.toml: Invalid value (at line 7, column 9); texts stand in quotes"),
         ("[columns]\nitem = 7", "columns.item: must be a text in quotes, not a number"),
     ],
 )  # fmt: skip
@@ -195,3 +203,10 @@ def test_the_nearest_time_zone(zone: str) -> None:
     said = fault(f'time_zone = "{zone}"\ntype = "ADJUSTMENT"\n' + BASE + COLUMNS + '[constants]\nreason = "found"\n')
     assert said.startswith("till.toml line 1, time_zone: ")
     assert "; the nearest is Asia/Beirut" in said
+
+
+@pytest.mark.parametrize(("locale", "near"), [("french", "fr"), ("Türkisch", "tr"), ("turkish", "tr"), ("e n", "en")])
+def test_the_nearest_language(locale: str, near: str) -> None:
+    said = fault(f'locale = "{locale}"\ntype = "ORDER_DEDUCTION"\n' + BASE + COLUMNS)
+    assert said.startswith("till.toml line 1, locale: ")
+    assert f"; the nearest is {near}" in said
