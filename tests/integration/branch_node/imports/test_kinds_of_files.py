@@ -256,6 +256,48 @@ KINDS: dict[str, Kind] = {
         (Step(f"id,code,qty,unit,at,cost\n,salt,500,g,{AT},?\n2,salt,1,kg,{AT},1\n3,salt,500,g,{AT},?\n",
             {"salt": "-1.5"}, {"recorded": 2, "rejected": 1, "left_out": {"cost": 1}}, {2: "own id is empty"}),),
     ),
+    "amounts with signs and brackets": Kind(
+        a_map(top="thousands = \"'\"", columns=with_columns(cost="cost"),
+            rest='[constants]\ncurrency = "USD"\n[currencies]\n"$" = "USD"\n'
+            '[[rules]]\nwhen = { qty = { below = 0 } }\ntype = "CUSTOMER_RETURN"\nsign = "absolute"\n'),
+        (Step(f"code,qty,at,cost\ncola,1'000,{AT},$3.50\ncola,(3),{AT},USD 2\ncola,\u22121,{AT},-$1\n"
+            f"cola,1,{AT},3 EUR\n",
+            {"cola": "-996"}, {"recorded": 3, "rejected": 1}, {5: "EUR"}),),
+    ),
+    "thousands by blanks": Kind(a_map(top='decimal = ","\nthousands = " "\ndelimiter = "\\t"'), (
+        Step(f"code\tqty\tat\ncola\t1\u00a0000,5\t{AT}\ncola\t1 000\t{AT}\n", {"cola": "-2000.5"}, {"recorded": 2}),
+    )),
+    "mornings and evenings": Kind(a_map(formats='occurred_at = "%a %m/%d/%Y %I:%M %p"'), (
+        Step("code,qty,at\ncola,1,Wed 12/31/2025 12:05 AM\ncola,1,Wed 12/31/2025 11:05 pm\n", {"cola": "-2"},
+            moments=("2025-12-30T22:05:00Z", "2025-12-31T21:05:00Z")),
+    )),
+    "milliseconds": Kind(a_map(formats='occurred_at = "unix-milliseconds"').replace('time_zone = "Asia/Beirut"', ""), (
+        Step("code,qty,at\ncola,1,1767182400123\n", {"cola": "-1"}, moments=("2025-12-31T12:00:00.123000Z",)),
+    )),
+    "times with their offset": Kind(
+        a_map(formats='occurred_at = "%Y-%m-%dT%H:%M:%S%z"').replace('time_zone = "Asia/Beirut"\n', ""),
+        (Step("code,qty,at\ncola,1,2025-12-31T12:00:00+05:30\ncola,1,2025-12-31T12:00:00Z\n", {"cola": "-2"},
+            moments=("2025-12-31T06:30:00Z", "2025-12-31T12:00:00Z")),),
+    ),
+    "an hour that was twice, and one that never was": Kind(a_map(top='fold = "later"'), (
+        Step("code,qty,at\ncola,1,2025-10-25 23:30\ncola,1,2025-03-30 00:30\n", {"cola": "-1"}, {"rejected": 1},
+            {3: "clocks"}, ("2025-10-25T21:30:00Z",)),
+    )),
+    "commas behind the last column": Kind(a_map(), (
+        Step(f"code,qty,at\ncola,1,{AT},,\ncola,2,{AT}\ncola,4,{AT},x\n", {"cola": "-3"},
+            {"recorded": 2, "rejected": 1}, {4: "cells"}),
+    )),
+    "a till that quotes all, in windows": Kind(a_map(), (
+        Step(b'\xef\xbb\xbf"code","qty","at"\r\n" cola ","1","2025-12-31 12:00"\r\n', {"cola": "-1"}),
+    )),
+    "numbers of workbooks in a workbook": Kind(a_map(formats='occurred_at = "excel"'), (
+        Step(workbook(("code", "qty", "at"), ("cola", 1, 46022.5), ("Total", 1, None)), {"cola": "-1"}, {"rejected": 1},
+            {3: "is no date"}, ("2025-12-31T10:00:00Z",), name="sales.xlsx"),
+    )),
+    "barcodes as numbers of a workbook": Kind(a_map(top='item_by = "barcode"'), (
+        Step(workbook(("code", "qty", "at"), (5449000000996, 1, AT), ("5.449E+12", 1, AT)), {"cola": "-1"},
+            {"rejected": 1}, {3: "there is no item with the barcode '5.449E+12'"}, name="sales.xlsx"),
+    )),
     # Item 13
     "barcodes and codes": Kind(a_map(top='item_by = ["barcode", "code"]'), (
         Step(f"code,qty,at\n5449000000996,2,{AT}\nbeer,1,{AT}\n", {"cola": "-2", "beer": "-1"}),
