@@ -27,7 +27,8 @@ def moment_reader(import_map: ImportMap, place: PlaceOf, year_of: YearOf | None)
     if columns.occurred_at is not None:
         at = place("occurred_at")
         whole = column_times(import_map, "occurred_at", year_of).read
-        moments: Memo[str, int] = Memo(lambda text: clock.moment(whole(text)), MOMENTS)
+        given = _given(import_map, "date and time")
+        moments: Memo[str, int] = Memo(lambda text: clock.moment(whole(given(text))), MOMENTS)
         return _rejecting_bad_times(lambda cells: moments[cells[at]])
     date_of = _part(import_map, "date", place, year_of)
     time_of = _part(import_map, "time", place, year_of)
@@ -52,9 +53,21 @@ def _part(import_map: ImportMap, name: str, place: PlaceOf, year_of: YearOf | No
     if constant is not None:
         fixed = read(constant)
         return lambda _: fixed
-    at = place(name)
-    memo: Memo[str, int] = Memo(read, MOMENTS)
+    at, given = place(name), _given(import_map, name)
+    memo: Memo[str, int] = Memo(lambda text: read(given(text)), MOMENTS)
     return lambda cells: memo[cells[at]]
+
+
+def _given(import_map: ImportMap, what: str) -> Callable[[str], str]:
+    """The text of a cell, which must not be empty."""
+    nothing = frozenset(import_map.null) | {""}
+
+    def given(text: str) -> str:
+        if text.strip() in nothing:
+            raise RowRejected(f"there is no {what}")
+        return text
+
+    return given
 
 
 def _rejecting_bad_times(read: Callable[[Cells], int]) -> Callable[[Cells], int]:

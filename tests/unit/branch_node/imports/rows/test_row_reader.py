@@ -150,7 +150,7 @@ REJECTED = {
     "no item": ({"code": " "}, "there is no item"),
     "no such day": ({"day": "31.02.2026"}, "no such day"),
     "another format": ({"day": "2026-01-31"}, "is not written %d.%m.%Y"),
-    "no time": ({"time": ""}, "is not written %H:%M"),
+    "no time": ({"time": ""}, "there is no time"),
     "an hour that never was": ({"day": "29.03.2026", "time": "00:30"}, "that time never was"),
     "a twice-shown hour": ({"day": "24.10.2026", "time": "23:30"}, "it was twice"),
     "a line of 0": ({"line": "0"}, "no number from 1"),
