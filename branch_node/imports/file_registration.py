@@ -1,4 +1,4 @@
-"""How an import begins: with what its file is, what its columns are, and which earlier file it continues."""
+"""How an import begins: what its file is, which columns and lookups it has, and which earlier file it continues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from branch_node.imports.register.import_runs import BY_LINE, FileRegistration, 
 from branch_node.imports.register.row_commands import KeyedContent, RowRecorded
 from branch_node.imports.register.row_keys import RowKeys
 from branch_node.imports.reject_files import CONFLICTS_HELP, Conflicts
-from branch_node.imports.source_file import FileRefused, Fingerprint, SourceFile, SourceRecord
+from branch_node.imports.rows.row_columns import LookupTable
+from branch_node.imports.source_file import FileRefused, Fingerprint, SourceFile, SourceRecord, read_lookup
 from branch_node.problems import IMPORT_BEGINS_ANOTHER
 
 
@@ -28,6 +29,15 @@ def header_of(file: SourceFile, first: SourceRecord | None, given: list[str] | N
     if first.fault is not None:
         raise FileRefused(f"{file.path} line {first.line}: {first.fault}")
     return [name.strip() for name in first.cells]
+
+
+def lookups_of(file: SourceFile, import_map: ImportMap) -> dict[str, LookupTable]:
+    """The lookups of a map, from the files beside the imported one. Raises FileRefused or HeaderError."""
+    beside, delimiter, encoding = file.path.parent, import_map.delimiter, import_map.encoding
+    return {
+        name: read_lookup(beside / each.file, each.key, delimiter, name=name, encoding=encoding, folder=file.folder)
+        for name, each in import_map.lookup.items()
+    }
 
 
 class LongerFiles:

@@ -7,7 +7,7 @@ and the run goes on. Memory is bounded by two chunks: one is recorded while the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.item_inputs import ItemContent
 from branch_node.imports.cells.cell_readers import RowRejected
 from branch_node.imports.count_rows import CountRow, CountRows
-from branch_node.imports.file_registration import LongerFiles, header_of, plan_of
+from branch_node.imports.file_registration import LongerFiles, header_of, lookups_of, plan_of
 from branch_node.imports.import_summary import ImportSummary, RejectReasons
 from branch_node.imports.mapping.import_map import ImportMap
 from branch_node.imports.recorders.import_recorder import AwaitOutcomes, ImportRecorder
@@ -38,13 +38,12 @@ from branch_node.imports.register.row_keys import RowKeys, accepted_key
 from branch_node.imports.reject_files import Conflicts, Rejects, without_reject_columns
 from branch_node.imports.rows.line_set import LineSet
 from branch_node.imports.rows.row_identities import Identity, row_identity
-from branch_node.imports.rows.row_reader import FILTERED, LookupTable, RowReader
+from branch_node.imports.rows.row_reader import FILTERED, RowReader
 from branch_node.imports.rows.sequence_set import SequenceSet
 from branch_node.imports.source_file import (
     ReadingPosition,
     SourceFile,
     SourceRecord,
-    read_lookup,
 )
 from branch_node.problems import IMPORT_INTERRUPTED
 from shared.events import EventType
@@ -124,7 +123,9 @@ class ImportRun:
         if first is not None and again:
             first, records = without_reject_columns(first, records)
         header = header_of(self._file, first, None if again else self._map.header)
-        reader = RowReader(self._map, header, self._lookups(), catalogue=self._recorder.catalogue(), now=self._now)
+        reader = RowReader(
+            self._map, header, lookups_of(self._file, self._map), catalogue=self._recorder.catalogue(), now=self._now
+        )
         registration, plan, self._longer = plan_of(self._file, fingerprint, self._map, self._recorder)
         if plan.already_imported:
             return self._already_imported(plan.record)
@@ -157,14 +158,6 @@ class ImportRun:
     def so_far(self) -> ImportSummary:
         """What is known of a run that was interrupted: the rows read, and the outcomes that had come in."""
         return self._summary
-
-    def _lookups(self) -> Mapping[str, LookupTable]:
-        folder, spool = self._file.path.parent, self._file.folder
-        delimiter, encoding = self._map.delimiter, self._map.encoding
-        return {
-            name: read_lookup(folder / lookup.file, lookup.key, delimiter, name=name, encoding=encoding, folder=spool)
-            for name, lookup in self._map.lookup.items()
-        }
 
     def _already_imported(self, record: ImportRecord) -> ImportSummary:
         summary = self._summary

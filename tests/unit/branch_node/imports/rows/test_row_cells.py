@@ -75,7 +75,11 @@ def test_numbers_and_days_as_the_map_says() -> None:
 def test_texts_that_are_empty_cells(nothing: str) -> None:
     entry = read(receipt=nothing, note=nothing, amount=nothing, lot=nothing, best=nothing, who=nothing)
     assert (entry.reference, entry.note, entry.cost, entry.lot, entry.expires_on, entry.person) == (None,) * 6
-    for needed, why in (("code", "there is no item"), ("qty", "there is no quantity"), ("at", "there is no date and time")):
+    for needed, why in (
+        ("code", "there is no item"),
+        ("qty", "there is no quantity"),
+        ("at", "there is no date and time"),
+    ):
         with pytest.raises(RowRejected, match=why):
             read(**{needed: nothing})
 
