@@ -374,7 +374,8 @@ class History:
             for _ in range(len(self.branches) + 2):
                 self._bring_up()
             for name, branch in self.branches.items():
-                self._import_at(branch, whole=True)
+                if self.tills[name].unread:
+                    self._import_at(branch, whole=True)
                 waiting = [wish for wish in self.callers.waiting if wish.location_id == name]
                 if waiting:
                     self._send(branch, waiting)
@@ -419,8 +420,8 @@ class History:
                 raise RuleBroken(3, f"{name} lost {sorted(lost)}, which it had answered")
             till = self.tills[name]
             till.check(here.events, name)
-            if unread := {sale["id"] for sale in till.sales} - till.imported:
-                raise RuleBroken(3, f"the sales {sorted(unread)} of {name}'s till were never imported")
+            if till.unread:
+                raise RuleBroken(3, f"the sales {sorted(till.unread)} of {name}'s till were never imported")
             callers = (event for event in here.events if event.actor != COORDINATOR and event.source != "till")
             keys = {event.command_key for event in callers if event.command_key}
             if unknown := keys - {wish.make().key for wish in told}:

@@ -47,6 +47,11 @@ class Till:
     sales: list[dict[str, str]] = field(default_factory=list)
     imported: set[str] = field(default_factory=set)
 
+    @property
+    def unread(self) -> set[str]:
+        """The ids of the sales that no import has told of."""
+        return {sale["id"] for sale in self.sales} - self.imported
+
     def sell(self, items: Sequence[str], now: int) -> None:
         """Some sales, each with an id of its own."""
         for _ in range(self.random.randint(1, 8)):
