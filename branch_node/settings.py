@@ -99,9 +99,14 @@ class BranchSettings(ServiceSettings):
         return int(hours) * 60 + int(minutes)
 
 
+def is_directory_given(directory: Path | None) -> bool:
+    """Whether a command was told a node's folder, by --dir or LARDER_DIR."""
+    return directory is not None or environment("DIR") is not None
+
+
 def load(directory: Path | None, **flags: Any) -> BranchSettings:
     """The settings of the node in a directory; a flag of None was not given. Raises SettingsError."""
-    if directory is None and environment("DIR") is None:
+    if not is_directory_given(directory):
         raise SettingsError("which node? Give its folder with --dir, or set LARDER_DIR")
     try:
         return load_settings(BranchSettings, {"dir": directory, **flags})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from click import MissingParameter
 from rich.markup import escape
 
+from branch_node.cli.guess_output import print_guess
 from branch_node.cli.node_client import Directory, opened, serving
 from branch_node.database.api_keys import LOCAL
 from branch_node.database.store import Store
@@ -57,7 +59,9 @@ def import_file(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="CSV, plain or .gz, or XLSX; - for standard input.", callback=_source)
     ],
-    map_file: Annotated[Path, typer.Option("--map", help="TOML that says what the columns are.", **_A_FILE)],
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="TOML that says what the columns are.", show_default=False, **_A_FILE)
+    ] = None,
     directory: Directory = None,
     rejects: Annotated[
         Path | None, typer.Option(help="Where rows go that cannot be recorded; FILE.rejects.csv if not given.")
@@ -70,6 +74,9 @@ def import_file(
         str | None,
         typer.Option(metavar="LINES", help="Record these lines (4,7-9 or all) as their own, though their id is taken."),
     ] = None,
+    guess: Annotated[
+        bool, typer.Option("--guess", help="Print a first map of FILE, and on stderr what its rows become by it.")
+    ] = False,
     as_json: AsJson = False,
     example_map: Annotated[
         bool,
@@ -85,6 +92,19 @@ def import_file(
     else to the conflicts file beside it, and the exit code is 1; the others are recorded all the same.
     """
     del example_map  # printed by its callback
+    if guess:
+        others = {
+            "--map": map_file,
+            "--rejects": rejects,
+            "--at": at,
+            "--accept-conflicts": accept_conflicts,
+            "--dry-run": dry_run or None,
+        }
+        _refuse_beside_guess([name for name, value in others.items() if value is not None])
+        print_guess(file, directory)
+        return
+    if map_file is None:
+        raise MissingParameter(param_hint="'--map'", param_type="option")
     try:
         now = SystemClock().now()
         found = parse_map(map_file.read_bytes(), str(map_file), at=_moment(at))
@@ -125,6 +145,11 @@ def import_file(
     _report(summary, as_json)
     if summary.rejected or summary.conflicting:
         raise typer.Exit(REFUSED)
+
+
+def _refuse_beside_guess(options: Sequence[str]) -> None:
+    for option in options:
+        raise typer.BadParameter(f"says how to import; --guess imports nothing: leave out {option}", param_hint=option)
 
 
 def _moment(at: str | None) -> int | None:

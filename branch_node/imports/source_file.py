@@ -12,7 +12,7 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,9 @@ __all__ = [
     "ReadingPosition",
     "SourceFile",
     "SourceRecord",
+    "naming",
     "read_lookup",
+    "shown",
 ]
 
 MAX_LOOKUP_ROWS: Final = 300_000
@@ -76,7 +78,6 @@ class SourceFile:
         self._given_delimiter = delimiter
         self._layout = layout or FileLayout()
         self.folder = folder
-        self._shown = "the input" if path == STDIN else printable_line(str(path))
         with self._naming():
             self._disk = DiskFile(path, stdin)
         # A file's name is judged before it is read.
@@ -272,20 +273,29 @@ class SourceFile:
         fault = code_fault(name)
         if fault is not None:
             self._disk.close()
-            raise FileRefused(f"{self._shown} has a name that cannot be part of a row's key ({fault}): rename it")
+            raise FileRefused(f"{shown(self.path)} has a name that cannot be part of a row's key ({fault}): rename it")
         return name
 
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        """Give the reasons of what fails the file's name."""
-        try:
-            yield
-        except FileFault as fault:
-            raise FileRefused(f"{self._shown} {fault}") from fault
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise FileRefused(f"{self._shown} is damaged, perhaps cut short or still being written: {error}") from error
-        except OSError as error:
-            raise FileRefused(f"{self._shown} cannot be read: {error.strerror or error}") from error
+    def _naming(self) -> AbstractContextManager[None]:
+        return naming(self.path)
+
+
+def shown(path: Path) -> str:
+    """The name of a file as it may be printed."""
+    return "the input" if path == STDIN else printable_line(str(path))
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give the reasons of what fails the file's name: raises FileRefused."""
+    try:
+        yield
+    except FileFault as fault:
+        raise FileRefused(f"{shown(path)} {fault}") from fault
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FileRefused(f"{shown(path)} is damaged, perhaps cut short or still being written: {error}") from error
+    except OSError as error:
+        raise FileRefused(f"{shown(path)} cannot be read: {error.strerror or error}") from error
 
 
 def read_lookup(
@@ -307,20 +317,20 @@ def read_lookup(
         near = nearest(path.name, sorted(each.name for each in path.parent.glob("*")))
         raise FileRefused(f"lookup.{name}.file: {error}{printable_line(near)}") from error
     with source as file:
-        shown = printable_line(str(path))
+        in_file = shown(path)
         records = file.records()
         header = next(records, None)
         if header is None:
-            raise FileRefused(f"{shown} is empty")
+            raise FileRefused(f"{in_file} is empty")
         if key not in header.cells:
-            raise HeaderError(f"lookup.{name}.key: {shown} {missing_column(key, header.cells)}")
+            raise HeaderError(f"lookup.{name}.key: {in_file} {missing_column(key, header.cells)}")
         place, rows = header.cells.index(key), dict[str, Sequence[str]]()
         for record in records:
-            where = f"{shown} line {record.line}"
+            where = f"{in_file} line {record.line}"
             if record.fault is not None or len(record.cells) != len(header.cells):
                 raise FileRefused(f"{where}: {record.fault or 'not as many cells as the header'}")
             if rows.setdefault(record.cells[place].strip(), record.cells) is not record.cells:
                 raise FileRefused(f"{where}: the key {record.cells[place][:64]!r} a second time")
             if len(rows) > MAX_LOOKUP_ROWS:
-                raise FileRefused(f"{shown} has more than {MAX_LOOKUP_ROWS} rows: split it and the file it is for")
+                raise FileRefused(f"{in_file} has more than {MAX_LOOKUP_ROWS} rows: split it and the file it is for")
         return LookupTable(header.cells, rows, path.name)

@@ -25,11 +25,12 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 class DiskFile:
     """A file opened for reading, of which only the bytes count that are there now. Raises FileFault, OSError.
 
-    `size` is their number, packed ones of a packed file; of a pipe it is 0 until it is copied.
+    `size` is their number, packed ones of a packed file; of a pipe it is 0 until it is copied. `stdin` is read instead
+    of the file where it is given, and takes the place of standard input.
     """
 
     def __init__(self, path: Path, stdin: IO[bytes] | None = None) -> None:
-        self._is_stdin = path == STDIN
+        self._is_stdin = path == STDIN or stdin is not None
         if not self._is_stdin and path.is_dir():
             raise FileFault("is a folder: give a file in it")
         self._disk = (stdin or sys.stdin.buffer) if self._is_stdin else path.open("rb")
@@ -40,6 +41,17 @@ class DiskFile:
         self._head = self._disk.read(HEAD_BYTES if self._begin is None else min(HEAD_BYTES, self.size))
         self.is_packed = self._head.startswith(_GZIP_MAGIC)
         self.is_workbook = False
+
+    def beginning(self, most: int) -> bytes:
+        """The first bytes, unpacked, at most `most`; call it once, and not `copy`. Raises FileFault."""
+        source = _Source(self._disk, self._head, None if self._begin is None else self.size)
+        unpacked: _ChunkReader = gzip.GzipFile(fileobj=source, mode="rb") if self.is_packed else source
+        found = bytearray()
+        while len(found) < most and (chunk := unpacked.read(min(CHUNK, most - len(found)))):
+            found += chunk
+        if not found:
+            raise FileFault("is empty")
+        return bytes(found)
 
     def close(self) -> None:
         if not self._is_stdin:
@@ -75,7 +87,7 @@ class DiskFile:
         copy = FileCopy(Spool(folder), encoding)
         try:
             if self.is_workbook:
-                self._copy_sheet(_chunks(first, unpacked), copy, layout.sheet, folder, progress)
+                self._copy_sheet(_chunks(first, unpacked), copy, layout, folder, progress)
             else:
                 _copy_text(_chunks(first, unpacked), copy, lambda: progress(source.place))
             self._check_end(copy)
@@ -89,7 +101,7 @@ class DiskFile:
         self,
         chunks: Iterable[bytes],
         copy: FileCopy,
-        sheet: str | None,
+        layout: FileLayout,
         folder: Path | None,
         progress: Callable[[int], None],
     ) -> None:
@@ -103,7 +115,13 @@ class DiskFile:
                 raw.write(chunk)
             size = self.size or raw.size
             with Workbook(raw.as_file()) as workbook:
-                write_rows(workbook, sheet, copy.write, lambda share: progress(int(share * size)))
+                write_rows(
+                    workbook,
+                    layout.sheet,
+                    copy.write,
+                    lambda share: progress(int(share * size)),
+                    *(() if layout.most_rows is None else (layout.most_rows,)),
+                )
         finally:
             raw.close()
         if copy.size == 0:

@@ -16,9 +16,9 @@ _OWN_REJECTS: Final = re.compile(rb'(?:\xef\xbb\xbf)?"?reject_line"?[^\w"\r\n]"?
 class FileLayout(msgspec.Struct, frozen=True, kw_only=True):
     """How a file is laid out. Without `encoding` it is UTF-8, or what its byte order mark says.
 
-    `sheet` is the name of a workbook's sheet, the first by default. `header_line` counts from 1: lines before it are
-    titles. `header` are the names of a file that has none. `decimal` is written into the numbers of workbooks. `used`
-    are the names of columns that must not stand twice.
+    `sheet` is the name of a workbook's sheet, the first by default; of its rows those up to `most_rows` are read, by
+    default all. `header_line` counts from 1: lines before it are titles. `header` are the names of a file that has
+    none. `decimal` is written into the numbers of workbooks. `used` are the names of columns that must not stand twice.
     """
 
     encoding: str | None = None
@@ -27,6 +27,7 @@ class FileLayout(msgspec.Struct, frozen=True, kw_only=True):
     header: list[str] | None = None
     decimal: str = "."
     used: frozenset[str] = frozenset()
+    most_rows: int | None = None
 
     @classmethod
     def of(cls, import_map: ImportMap) -> Self:

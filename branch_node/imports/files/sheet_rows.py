@@ -32,10 +32,14 @@ _NEVER_COMPUTED: Final = re.compile(
 
 
 def write_rows(
-    workbook: Workbook, sheet: str | None, write: Callable[[bytes], int], progress: Callable[[float], None]
+    workbook: Workbook,
+    sheet: str | None,
+    write: Callable[[bytes], int],
+    progress: Callable[[float], None],
+    most_rows: int = _MAX_ROWS,
 ) -> None:
     """Write the rows of a sheet, by default the first, as lines of CSV in UTF-8; trailing empty cells and rows are
-    left out. Raises FileFault.
+    left out, and those below the row `most_rows`. Raises FileFault.
     """
     chosen = workbook.sheet(sheet)
     out = io.StringIO(newline="")
@@ -50,6 +54,8 @@ def write_rows(
     for number, cells in _rows_with_formulas(workbook, chosen, progress):
         if not last < number <= _MAX_ROWS:
             raise FileFault("is a damaged workbook: its rows are not in order")
+        if number > most_rows:
+            break
         last = number
         texts = _row_texts(workbook, chosen, cells)
         if not texts:
