@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from branch_node.imports.cells.cell_readers import IN_COLUMN
 from branch_node.imports.import_inputs import totals_document
 from branch_node.imports.register.import_runs import TypeTotals
 
@@ -30,7 +31,9 @@ class RejectReasons:
         self._kinds: dict[str, RejectReason] = {}
 
     def add(self, line: int, why: str) -> None:
-        kind = _VALUE.sub("…", why)
+        # The name of a column is no value, though it may hold digits.
+        named, colon, rest = why.partition(": ") if why.startswith(f"{IN_COLUMN} ") else ("", "", why)
+        kind = named + colon + _VALUE.sub("…", rest)
         found = self._kinds.get(kind)
         if found is not None:
             found.rows += 1

@@ -10,13 +10,14 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from branch_node.commands.event_inputs import CostInput, EventInput, ReferenceInput
 from branch_node.commands.item_inputs import ItemInput
 from shared.runtime.http.body_faults import FieldRule
+from shared.runtime.text.printable import printable_line
 
 Cells = Sequence[str]
 Check = Callable[[str], str]
@@ -26,7 +27,33 @@ _MILLIONTH: Final = Decimal("0.000001")
 
 
 class RowRejected(ValueError):
-    """A row that cannot be recorded; the text says why."""
+    """A row that cannot be recorded; the text says why, and begins with the column where one cell is at fault."""
+
+
+Read = TypeVar("Read")
+
+
+def naming_column(column: str | None, read: Callable[[str], Read]) -> Callable[[str], Read]:
+    """`read` of a cell, whose errors (ValueError) are RowRejected that name the column."""
+    if column is None:
+        return read
+
+    def named(text: str) -> Read:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise RowRejected(in_column(column, str(error))) from error
+
+    return named
+
+
+def in_column(column: str | None, why: str) -> str:
+    """A reason that begins with the column at fault: `column qty: there is no quantity`."""
+    return why if column is None else f"{IN_COLUMN} {printable_line(column)}: {why}"
+
+
+IN_COLUMN: Final = "column"
+"""The first word of reasons that name a column."""
 
 
 def _said(annotation: Any) -> Iterator[Any]:

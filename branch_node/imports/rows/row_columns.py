@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from branch_node.imports.cells.cell_readers import Cells, Check, RowRejected
+from branch_node.imports.cells.cell_readers import Cells, Check, RowRejected, naming_column
 from branch_node.imports.cells.memo import Memo
 from branch_node.imports.mapping.map_words import listed, nearest
 from shared.runtime.text.printable import printable_line
@@ -59,7 +59,7 @@ class RowColumns:
             else:
                 self._places[name] = place
         self.nothing = frozenset(null) | {""}
-        self._memos: dict[Check, Memo[str, str | None]] = {}
+        self._memos: dict[tuple[Check, str], Memo[str, str | None]] = {}
 
     def add_lookup(self, name: str, on: str, lookup: LookupTable) -> tuple[int, LookupTable]:
         """Add the columns of a lookup behind those that there are; the place of its key in a row of the file."""
@@ -84,11 +84,11 @@ class RowColumns:
         place = self.place(column, key)
         if check is str:
             # Often a text of its own in every row, such as an id: a cache would only cost memory.
-            as_written = self._checked(str)
+            as_written = self._checked(str, column)
             return lambda cells: as_written(cells[place])
-        memo = self._memos.get(check)
+        memo = self._memos.get((check, column))
         if memo is None:
-            memo = self._memos[check] = Memo(self._checked(check))
+            memo = self._memos[check, column] = Memo(self._checked(check, column))
         return lambda cells: memo[cells[place]]
 
     def raw(self, key: str, column: str, read: Callable[[str], str]) -> Text:
@@ -96,21 +96,20 @@ class RowColumns:
         place = self.place(column, key)
         nothing = self.nothing
 
+        named = naming_column(column, read)
+
         def checked(cell: str) -> str | None:
-            try:
-                return None if cell.strip() in nothing else read(cell)
-            except ValueError as error:
-                raise error if isinstance(error, RowRejected) else RowRejected(str(error)) from error
+            return None if cell.strip() in nothing else named(cell)
 
         memo: Memo[str, str | None] = Memo(checked)
         return lambda cells: memo[cells[place]]
 
-    def _checked(self, check: Check) -> Callable[[str], str | None]:
-        nothing = self.nothing
+    def _checked(self, check: Check, column: str) -> Callable[[str], str | None]:
+        nothing, named = self.nothing, naming_column(column, check)
 
         def checked(cell: str) -> str | None:
             text = cell.strip()
-            return None if text in nothing else check(text)
+            return None if text in nothing else named(text)
 
         return checked
 

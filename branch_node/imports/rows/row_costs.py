@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from branch_node.imports.cells.cell_readers import Cells, RowRejected, amount_text
+from branch_node.imports.cells.cell_readers import Cells, RowRejected, amount_text, in_column
 from branch_node.imports.cells.memo import Memo
 from branch_node.imports.cells.number_reader import NumberReader
 from branch_node.imports.mapping.import_map import Sign
@@ -19,8 +19,16 @@ class CostReader:
     """Reads the cost of a whole line, or of one unit, which is multiplied. The currency stands beside it or apart."""
 
     def __init__(
-        self, place: int, numbers: NumberReader, currency: Text | None, nothing: frozenset[str], *, of_unit: bool
+        self,
+        column: str,
+        place: int,
+        numbers: NumberReader,
+        currency: Text | None,
+        nothing: frozenset[str],
+        *,
+        of_unit: bool,
     ) -> None:
+        self._column = column
         self._place = place
         self._numbers = numbers
         self._currency = currency
@@ -31,7 +39,10 @@ class CostReader:
     def read(self, cells: Cells, sign: Sign, quantity: int | Decimal) -> Cost | None:
         """The cost of `quantity` thousandths of the row's unit, None where the cell is empty. Raises RowRejected."""
         currency = None if self._currency is None else self._currency(cells)
-        return self._costs[cells[self._place], quantity, sign, currency]
+        try:
+            return self._costs[cells[self._place], quantity, sign, currency]
+        except RowRejected as error:
+            raise RowRejected(in_column(self._column, str(error))) from error
 
     def _compute(self, given: _Given) -> Cost | None:
         cell, quantity, sign, currency = given

@@ -13,7 +13,7 @@ from typing import Final
 from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.item_inputs import ItemContent
 from branch_node.imports.cells import cell_readers as cell
-from branch_node.imports.cells.cell_readers import Cells, RowRejected
+from branch_node.imports.cells.cell_readers import Cells, RowRejected, in_column, naming_column
 from branch_node.imports.cells.memo import Memo
 from branch_node.imports.cells.number_reader import NumberReader
 from branch_node.imports.cells.timestamps import YearOf
@@ -80,6 +80,7 @@ class RowReader:
         self.id_place = 0 if columns.id is None else self._columns.place(columns.id, "columns.id")
         self.nothing = self._columns.nothing
         scope = import_map.id_scope
+        self._good_id = naming_column(columns.id, cell.good_id)
         self._scope = text("id_scope.column", scope.column if isinstance(scope, IdColumn) else None)
         self._unit = text(
             "columns.unit" if columns.unit else "new_items.unit_column", import_map.unit_column, cell.composed
@@ -116,8 +117,8 @@ class RowReader:
             return None
         own_id = self._id(cells)
         if own_id is None:
-            raise RowRejected("the row's own id is empty")
-        return cell.good_id(own_id)
+            raise RowRejected(in_column(self._map.columns.id, "the row's own id is empty"))
+        return self._good_id(own_id)
 
     def scope_value(self, cells: Cells) -> str:
         """The value within which the row's own id is unique. Raises RowRejected where its cell is empty."""
@@ -151,7 +152,7 @@ class RowReader:
             for test in cell_tests(
                 self._columns.place(column, f"{key}.{column}"),
                 each,
-                lambda text: self._amounts[text],
+                naming_column(column, lambda text: self._amounts[text]),
                 self._columns.nothing,
             )
         ]
@@ -165,7 +166,7 @@ class RowReader:
         skip = frozenset(each.casefold() if fold else each for each in map(cell.composed, import_map.skip_items))
         kind_of = RowKinds(import_map, self._tests, self._columns.place).kind_of
         item = text("columns.item", columns.item, cell.composed, constants.item)
-        codes: Memo[str, str] = Memo(self._items.code)
+        codes: Memo[str, str] = Memo(naming_column(columns.item, self._items.code))
         quantity_of = self._quantity_reader()
         moment = moment_reader(import_map, self._time_place, self._year_of)
         reference = self._reference_reader()
@@ -191,13 +192,13 @@ class RowReader:
             if kind is None:
                 return SKIPPED
             if item_text is None:
-                raise RowRejected("there is no item")
+                raise RowRejected(in_column(columns.item, "there is no item"))
             left.begin()
             item_id = codes[item_text]
             quantity, in_row, entered = quantity_of(kind, item_id, cells)
             reason = kind.reason or (reason_of(cells) if reason_of else None)
             if reason is None and kind.needs_reason:
-                raise RowRejected(f"{kind.type} needs a reason")
+                raise RowRejected(in_column(columns.reason, f"{kind.type} needs a reason"))
             entry = EventContent(
                 type=kind.type,
                 item_id=item_id,
@@ -237,14 +238,18 @@ class RowReader:
         """A reader of a row's quantity: in thousandths of the base unit, of the row's own unit, and as entered."""
         place = self._columns.place(self._map.columns.quantity or "", "columns.quantity")
         numbers, nothing, units, unit_of = self._numbers, self._columns.nothing, self._units, self._unit
-        quantities: Memo[str, int] = Memo(lambda text: numbers.quantity("" if text.strip() in nothing else text))
+        column = self._map.columns.quantity
+        number_of = naming_column(column, numbers.number)
+        quantities: Memo[str, int] = Memo(
+            naming_column(column, lambda text: numbers.quantity("" if text.strip() in nothing else text))
+        )
 
         def plain(kind: RowKind, _item_id: str, cells: Cells) -> tuple[int, int, None]:
             quantity = quantities[cells[place]]
             if kind.sign != "as-written":
                 quantity = abs(quantity) if kind.sign == "absolute" else -quantity
             if quantity <= 0:
-                _refuse_quantity(kind, quantity)
+                _refuse_quantity(kind, quantity, column)
             return quantity, quantity, None
 
         if unit_of is None:
@@ -257,13 +262,13 @@ class RowReader:
                 return plain(kind, item_id, cells)
             text = cells[place]
             if text.strip() in nothing:
-                raise RowRejected("there is no quantity")
-            number = numbers.number(text)
+                raise RowRejected(in_column(column, "there is no quantity"))
+            number = number_of(text)
             if kind.sign != "as-written":
                 number = abs(number) if kind.sign == "absolute" else -number
             quantity, entered = converted(number, factor, unit)
             if quantity <= 0:
-                _refuse_quantity(kind, quantity)
+                _refuse_quantity(kind, quantity, column)
             return quantity, number.scaleb(3), entered
 
         return in_units
@@ -299,7 +304,8 @@ class RowReader:
         )
         place = self._columns.place(column, "columns.cost" if columns.cost else "columns.unit_cost")
         nothing = self._columns.nothing
-        read = CostReader(place, self._numbers, currency, nothing, of_unit=columns.cost is None).read
+        of_unit = columns.cost is None
+        read = CostReader(column, place, self._numbers, currency, nothing, of_unit=of_unit).read
         return read if self._map.bad_cells.cost == "reject" else self._left.wrap(read, column)
 
     def _expiry_reader(self, year_of: YearOf | None) -> Text | None:
@@ -331,11 +337,10 @@ def _good_line(text: str) -> str:
     return str(int(text))
 
 
-def _refuse_quantity(kind: RowKind, quantity: int) -> None:
+def _refuse_quantity(kind: RowKind, quantity: int, column: str | None) -> None:
     """Refuse a quantity of zero or below, unless an event of this kind may have it. Raises RowRejected."""
     if quantity == 0 and not kind.counts:
-        raise RowRejected(f"{kind.type} of nothing: the quantity is 0")
+        raise RowRejected(in_column(column, f"{kind.type} of nothing: the quantity is 0"))
     if quantity < 0 and not kind.signed:
-        raise RowRejected(
-            f"{kind.type} of {quantity_text(quantity)}: below zero, and no rule of the map says what it is"
-        )
+        why = f"{kind.type} of {quantity_text(quantity)}: below zero, and no rule of the map says what it is"
+        raise RowRejected(in_column(column, why))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from branch_node.imports.cells.cell_readers import Cells, RowRejected
+from branch_node.imports.cells.cell_readers import Cells, RowRejected, in_column, naming_column
 from branch_node.imports.cells.memo import Memo
 from branch_node.imports.cells.timestamps import MOMENTS, YearOf, year_rule
 from branch_node.imports.cells.wall_clock import WallClock
@@ -28,11 +28,22 @@ def moment_reader(import_map: ImportMap, place: PlaceOf, year_of: YearOf | None)
         at = place("occurred_at")
         whole = column_times(import_map, "occurred_at", year_of).read
         given = _given(import_map, "date and time")
-        moments: Memo[str, int] = Memo(lambda text: clock.moment(whole(given(text))), MOMENTS)
-        return _rejecting_bad_times(lambda cells: moments[cells[at]])
+        moments: Memo[str, int] = Memo(
+            naming_column(columns.occurred_at, lambda text: clock.moment(whole(given(text)))), MOMENTS
+        )
+        return lambda cells: moments[cells[at]]
     date_of = _part(import_map, "date", place, year_of)
     time_of = _part(import_map, "time", place, year_of)
-    return _rejecting_bad_times(lambda cells: clock.moment(date_of(cells) + time_of(cells)))
+    named = columns.date or columns.time
+
+    def moment(cells: Cells) -> int:
+        reading = date_of(cells) + time_of(cells)
+        try:
+            return clock.moment(reading)
+        except ValueError as error:
+            raise RowRejected(in_column(named, str(error))) from error
+
+    return moment
 
 
 def year_of_rows(import_map: ImportMap, now: int | None) -> YearOf | None:
@@ -54,7 +65,7 @@ def _part(import_map: ImportMap, name: str, place: PlaceOf, year_of: YearOf | No
         fixed = read(constant)
         return lambda _: fixed
     at, given = place(name), _given(import_map, name)
-    memo: Memo[str, int] = Memo(lambda text: read(given(text)), MOMENTS)
+    memo: Memo[str, int] = Memo(naming_column(getattr(import_map.columns, name), lambda text: read(given(text))), MOMENTS)
     return lambda cells: memo[cells[at]]
 
 
@@ -68,13 +79,3 @@ def _given(import_map: ImportMap, what: str) -> Callable[[str], str]:
         return text
 
     return given
-
-
-def _rejecting_bad_times(read: Callable[[Cells], int]) -> Callable[[Cells], int]:
-    def moment(cells: Cells) -> int:
-        try:
-            return read(cells)
-        except ValueError as error:
-            raise error if isinstance(error, RowRejected) else RowRejected(str(error)) from error
-
-    return moment
