@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
+from branch_node.cli.preview_output import print_rows
 from branch_node.database.store import Store, load_location
 from branch_node.imports.guessing.file_sample import read_sample
 from branch_node.imports.guessing.map_guess import GuessContext, GuessFailed, guess_map
@@ -17,12 +18,11 @@ from branch_node.imports.rows.import_catalogue import ItemsCatalogue
 from branch_node.imports.source_file import STDIN, FileRefused
 from branch_node.settings import is_directory_given, load
 from shared.runtime.cli.errors import CommandRefused
-from shared.runtime.cli.output import number_of, print_table, print_text
+from shared.runtime.cli.output import number_of, print_text
 from shared.runtime.clock import SystemClock
 from shared.runtime.settings import SettingsError
 
 _SHOWN_ROWS: Final = 10
-_LONGEST: Final = 24
 EXAMPLE_HINT: Final = "larder branch import --example-map prints a map with every setting, to be written by hand."
 
 
@@ -40,13 +40,10 @@ def print_guess(file: Path, directory: Path | None) -> None:
     typer.echo(text, nl=False)
     zone = ZoneInfo("UTC" if context.location is None else context.location.timezone)
     console = Console(stderr=True, highlight=False)
-    print_table(
-        f"What the first rows of {context.name} become ({zone.key})",
-        ("line", "type", "item", "quantity#", "when", "id"),
-        [
-            (row.line, row.type, _cut(row.item), row.quantity, row.when_in(zone), _cut(row.own_id))
-            for row in outcome.rows[:_SHOWN_ROWS]
-        ],
+    print_rows(
+        f"What the first rows of {context.name} become",
+        outcome.rows[:_SHOWN_ROWS],
+        zone,
         empty="No row of the sample can be recorded.",
         console=console,
     )
@@ -57,10 +54,6 @@ def print_guess(file: Path, directory: Path | None) -> None:
     )
     for reason in outcome.reasons:
         print_text(f"{number_of(reason.rows, 'row')}: {reason.reason} (line {reason.first_line})", err=True)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _context(file: Path, directory: Path | None) -> tuple[GuessContext, Path | None]:

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from branch_node.cli.guess_output import print_guess
 from branch_node.cli.node_client import Directory, opened, serving
+from branch_node.cli.preview_output import print_preview
 from branch_node.database.api_keys import LOCAL
 from branch_node.database.store import Store
 from branch_node.imports.import_summary import ImportSummary
@@ -237,6 +238,8 @@ def _report(summary: ImportSummary, as_json: bool) -> None:
     for column, cells in summary.left_out.items():
         left = f"{number_of(cells, 'cell')} of column {column!r}"
         print_line(f"[yellow]{escape(left)} left out:[/] not readable, and the map says so in \\[bad_cells].")
+    if summary.preview is not None:
+        print_preview(summary.preview, summary.items_defined)
     if summary.unread_bytes:
         print_line(
             f"The file has grown by {number_of(summary.unread_bytes, 'byte')} meanwhile: run the same command again."

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from branch_node.imports.cells.cell_readers import IN_COLUMN
+from branch_node.imports.dry_run_preview import DryRunPreview
 from branch_node.imports.import_inputs import totals_document
 from branch_node.imports.register.import_runs import TypeTotals
 
@@ -52,6 +53,7 @@ class ImportSummary(msgspec.Struct, kw_only=True):
     another run or file. `unread_bytes` were added to the file meanwhile; the
     next run reads them. `by_type` is what stands in the log because of this file, of a dry run what would. `left_out`
     counts the cells that could not be read and that the map lets be left out of their rows ([bad_cells]), by column.
+    `preview` is what a dry run shows besides.
     """
 
     source: str
@@ -74,10 +76,13 @@ class ImportSummary(msgspec.Struct, kw_only=True):
     conflicts: str | None = None
     already_imported: str | None = None
     unread_bytes: int = 0
+    preview: DryRunPreview | None = None
 
     def document(self) -> dict[str, Any]:
         """For `--json`: quantities as JSON numbers."""
         document: dict[str, Any] = msgspec.structs.asdict(self)
+        del document["preview"]
+        document |= {} if self.preview is None else self.preview.document()
         document["reasons"] = [msgspec.structs.asdict(each) for each in self.reasons]
         document["by_type"] = totals_document(self.by_type)
         document["left_out"] = dict(self.left_out)

@@ -15,17 +15,13 @@ from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.item_inputs import ItemContent
 from branch_node.imports.cells.cell_readers import RowRejected
 from branch_node.imports.count_rows import CountRow, CountRows
+from branch_node.imports.dry_run_preview import DryRunPreview
 from branch_node.imports.file_registration import LongerFiles, header_of, lookups_of, plan_of
 from branch_node.imports.import_summary import ImportSummary, RejectReasons
 from branch_node.imports.mapping.import_map import ImportMap
 from branch_node.imports.recorders.import_recorder import AwaitOutcomes, ImportRecorder
 from branch_node.imports.register.import_lifecycle import ImportEnd
-from branch_node.imports.register.import_runs import (
-    FileRegistration,
-    ImportRecord,
-    TypeTotals,
-    added_totals,
-)
+from branch_node.imports.register.import_runs import FileRegistration, ImportRecord, TypeTotals, added_totals
 from branch_node.imports.register.row_commands import (
     ImportConflict,
     ImportCount,
@@ -40,11 +36,7 @@ from branch_node.imports.rows.line_set import LineSet
 from branch_node.imports.rows.row_identities import Identity, row_identity
 from branch_node.imports.rows.row_reader import FILTERED, RowReader
 from branch_node.imports.rows.sequence_set import SequenceSet
-from branch_node.imports.source_file import (
-    ReadingPosition,
-    SourceFile,
-    SourceRecord,
-)
+from branch_node.imports.source_file import ReadingPosition, SourceFile, SourceRecord
 from branch_node.problems import IMPORT_INTERRUPTED
 from shared.events import EventType
 
@@ -98,6 +90,8 @@ class ImportRun:
         self._conflicts = conflicts
         self._accepted = accepted or LineSet.none()
         self._summary = ImportSummary(source=import_map.source, file=file.name, dry_run=dry_run)
+        self._preview = DryRunPreview(recorder.catalogue()) if dry_run else None
+        self._summary.preview = self._preview
         self._reasons = RejectReasons()
         self._seen = SequenceSet()
         self._predicted: dict[str, TypeTotals] = {}
@@ -140,6 +134,8 @@ class ImportRun:
         elif first is not None and not again and self._map.header is not None:
             records = chain((first,), records)
         self._summary.left_out = reader.left_out
+        if self._preview is not None:
+            self._preview.begin(header, self._map.columns.item, plan.location.timezone)
         self._rejects.begin(header)
         self._conflicts.begin(header)
         chunk = self._recorder.chunk
@@ -190,8 +186,12 @@ class ImportRun:
             except RowRejected:
                 reader.discard()
                 raise
+            if self._preview is not None:
+                self._preview.add(number, row, entry, reader.own_id(row))
         except RowRejected as rejected:
             self._rejected.append((number, str(rejected), cells))
+            if self._preview is not None:
+                self._preview.add_rejected(cells)
             return
         if entry.counted is None:
             self._rows.append(_Row(number, KeyedContent(self._keys.key(identity), entry), cells))
@@ -215,7 +215,9 @@ class ImportRun:
         if item_id in self._known:
             return
         if not self._recorder.knows(item_id):
-            self._new_items[item_id] = reader.new_item(item_id, cells)
+            self._new_items[item_id] = item = reader.new_item(item_id, cells)
+            if self._preview is not None:
+                self._preview.add_item(item)
         self._known.add(item_id)
 
     def _flush(self) -> None:

@@ -69,13 +69,13 @@ def guess_map(sample: FileSample, context: GuessContext) -> str:
             f"no column of it looks like {' or '.join(_MISSING[field] for field in missing)}; "
             f"its columns are {listed(map(printable_line, sample.columns))}"
         )
-    return _Draft(sample, context, roles, rows, totals).text()
+    return _MapDraft(sample, context, roles, rows, totals).text()
 
 
 _MISSING: Final = {"item": "an item", "quantity": "a quantity"}
 
 
-class _Draft:
+class _MapDraft:
     def __init__(
         self,
         sample: FileSample,

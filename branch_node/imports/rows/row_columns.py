@@ -105,7 +105,7 @@ class RowColumns:
         return lambda cells: memo[cells[place]]
 
     def _checked(self, check: Check, column: str) -> Callable[[str], str | None]:
-        nothing, named = self.nothing, naming_column(column, check)
+        nothing, named = self.nothing, str if check is str else naming_column(column, check)
 
         def checked(cell: str) -> str | None:
             text = cell.strip()
