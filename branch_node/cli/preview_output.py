@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from branch_node.imports.dry_run_preview import LOOK_ALIKES, MOST_TEXTS, DryRunPreview, LookAlike
 from branch_node.imports.row_preview import RowPreview
+from shared.events import quantity_text
 from shared.runtime.cli.output import number_of, print_line, print_table
 
 _LONGEST: Final = 24
@@ -23,7 +24,10 @@ def print_rows(
     print_table(
         f"{title} ({zone.key})",
         ("line", "type", "item", "quantity#", "when", "id"),
-        [(row.line, row.type, _cut(row.item), row.quantity, row.when_in(zone), _cut(row.own_id, 12)) for row in rows],
+        [
+            (row.line, row.type, _cut(row.item), quantity_text(row.quantity), row.when_in(zone), _cut(row.own_id, 12))
+            for row in rows
+        ],
         empty=empty,
         console=console,
     )

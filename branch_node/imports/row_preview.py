@@ -8,18 +8,21 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from branch_node.commands.event_inputs import EventContent
-from shared.events import quantity_text
+from shared.events import quantity_json
 from shared.runtime.cli.output import short_time
 from shared.runtime.clock import format_rfc3339
 
 
 class RowPreview(msgspec.Struct, frozen=True, kw_only=True):
-    """A row: its line in the file, and the event that it becomes. `occurred_at` is RFC 3339, UTC; `own_id` or empty."""
+    """A row: its line in the file, and the event that it becomes.
+
+    `quantity` is in thousandths, of a count what was counted. `occurred_at` is RFC 3339, UTC; `own_id` or empty.
+    """
 
     line: int
     type: str
     item: str
-    quantity: str
+    quantity: int
     occurred_at: str
     own_id: str
 
@@ -30,7 +33,7 @@ class RowPreview(msgspec.Struct, frozen=True, kw_only=True):
             line=line,
             type=entry.type.value,
             item=entry.item_id,
-            quantity=quantity_text(quantity or 0),
+            quantity=quantity or 0,
             occurred_at="" if entry.occurred_at is None else format_rfc3339(entry.occurred_at),
             own_id=own_id or "",
         )
@@ -40,4 +43,4 @@ class RowPreview(msgspec.Struct, frozen=True, kw_only=True):
         return short_time(self.occurred_at, zone)
 
     def document(self) -> dict[str, Any]:
-        return msgspec.structs.asdict(self)
+        return {**msgspec.structs.asdict(self), "quantity": quantity_json(self.quantity)}

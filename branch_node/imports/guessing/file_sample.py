@@ -213,7 +213,8 @@ def _with_header(
 
 def _usual_width(records: Sequence[SourceRecord]) -> int:
     widths = Counter(len(_without_blank_end(record.cells)) for record in records if record.fault is None)
-    full = Counter(len(record.cells) for record in records if record.fault is None)
+    # A title is one cell, and a file of few rows may have as many titles.
+    full = Counter(len(record.cells) for record in records if record.fault is None and len(record.cells) > 1)
     # Rows may end in empty cells: a column counts where the header names it.
     named = [len(_without_blank_end(record.cells)) for record in records[:_MOST_TITLES] if record.fault is None]
     usual = (full or widths or Counter({0: 1})).most_common(1)[0][0]

@@ -38,7 +38,7 @@ def rules_of(roles: ColumnRoles, notation: Notation, totals: Sequence[SourceReco
         count = len(numbers) - below - above
         texts.append(
             _rule(
-                f"{count} rows of the sample have the quantity 0, which is no sale.",
+                f"{_rows(count)} of the quantity 0, which is no sale.",
                 f"{toml_key(quantity.name)} = {{ above = -0.001, below = 0.001 }}",
                 "skip = true",
             )
@@ -52,7 +52,7 @@ def rules_of(roles: ColumnRoles, notation: Notation, totals: Sequence[SourceReco
     if negated and above:
         texts.append(
             _rule(
-                f"{above} rows of the sample are above zero, in a file that writes sales below it.",
+                f"{_rows(above)} above zero, in a file that writes sales below it.",
                 f"{toml_key(quantity.name)} = {{ above = 0 }}",
                 f'type = "{EventType.CUSTOMER_RETURN}"',
             )
@@ -60,8 +60,7 @@ def rules_of(roles: ColumnRoles, notation: Notation, totals: Sequence[SourceReco
     elif below and not negated:
         texts.append(
             _rule(
-                f"{below} rows of the sample are below zero: taken for what customers brought back. CHECK whether it is"
-                " written off instead.",
+                f"{_rows(below)} below zero: taken for what customers brought back. CHECK whether it is written off.",
                 f"{toml_key(quantity.name)} = {{ below = 0 }}",
                 f'type = "{EventType.CUSTOMER_RETURN}"',
                 'sign = "absolute"',
@@ -112,7 +111,7 @@ def _kind_rules(kinds: ColumnProfile, reason: ColumnProfile | None, sales: list[
         known, kind = kind_of_text(text)
         if not known:
             yield _rule(
-                f"{counts[text]} rows of the sample. CHECK: say what they are, type = ... or skip = true",
+                f"{_rows(counts[text])}. CHECK: say what they are, type = ... or skip = true",
                 f"{toml_key(kinds.name)} = {toml_text(text)}",
                 f"reject = {toml_text(f'the map does not say yet what {printable_line(text)[:40]} is')}",
             )
@@ -128,9 +127,11 @@ def _kind_rules(kinds: ColumnProfile, reason: ColumnProfile | None, sales: list[
             lines.append('reason = "written-off"')
         rows = sum(counts[text] for text in texts)
         moves = "move no stock" if kind is None else f"taken for {kind}"
-        yield _rule(
-            f"{rows} rows of the sample: {moves}. CHECK", f"{toml_key(kinds.name)} = {toml_value(texts)}", *lines
-        )
+        yield _rule(f"{_rows(rows)}: {moves}. CHECK", f"{toml_key(kinds.name)} = {toml_value(texts)}", *lines)
+
+
+def _rows(count: int) -> str:
+    return f"In the sample {count} row{'' if count == 1 else 's'}"
 
 
 def _rule(comment: str, when: str, *lines: str) -> str:
