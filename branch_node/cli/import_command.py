@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from click import MissingParameter
 from rich.markup import escape
 
 from branch_node.cli.guess_output import print_guess
@@ -105,7 +104,7 @@ def import_file(
         print_guess(file, directory)
         return
     if map_file is None:
-        raise MissingParameter(param_hint="'--map'", param_type="option")
+        raise typer.BadParameter("is missing: give a map; --guess prints a first one of the file", param_hint="--map")
     try:
         now = SystemClock().now()
         found = parse_map(map_file.read_bytes(), str(map_file), at=_moment(at))
