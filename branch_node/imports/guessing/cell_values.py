@@ -229,7 +229,7 @@ def _all_formats() -> tuple[str, ...]:
 
 @cache
 def _literals(format_text: str) -> frozenset[str]:
-    return frozenset(re.sub("%.", "", format_text))
+    return frozenset(re.sub("%.", "", format_text)) if "%" in format_text else frozenset()
 
 
 @cache

@@ -14,7 +14,7 @@ from shared.events import EventType
 _WORDS: Final = {
     "date": "date dates datum tag day fecha dia data giorno dag jour تاريخ يوم",
     "time": "time uhrzeit zeit heure hora ora tijd hour وقت ساعه ساعة",
-    "moment": "datetime timestamp zeitpunkt zeitstempel horodatage datumzeit created occurred at when",
+    "moment": "datetime timestamp ts unix epoch zeitpunkt zeitstempel horodatage datumzeit created occurred at when",
     "item": "item items article articles artikel sku plu barcode ean gtin upc product products produkt produit "
     "articulo producto articolo prodotto artigo produto stockcode artikelnummer artikelnr artnr ware good goods "
     "صنف منتج باركود ماده مادة",

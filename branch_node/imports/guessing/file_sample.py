@@ -33,7 +33,8 @@ class FileSample(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of a file with its columns. `encoding` and `delimiter` are None where the map need not say them.
 
     `header_line` is None where it is the first one, `named` False where the file has no header and `columns` are made
-    up. `rows` are at most MOST_ROWS and some of the last; `whole`: they are all the rows of the file.
+    up; a map cannot name those at `unusable`, as they have no name of their own. `rows` are at most MOST_ROWS and some
+    of the last; `whole`: they are all the rows of the file.
     """
 
     encoding: str | None
@@ -44,6 +45,7 @@ class FileSample(msgspec.Struct, frozen=True, kw_only=True):
     named: bool
     columns: Sequence[str]
     rows: Sequence[SourceRecord]
+    unusable: frozenset[int]
     titles: int
     whole: bool
 
@@ -137,11 +139,25 @@ def _encoding_of(head: bytes) -> tuple[str | None, bool]:
             return None, True
     else:
         return None, True
+    text = whole.decode(found.codec, errors="replace")
+    bad = text.count("\ufffd")
+    if sum(not each.isascii() for each in text) > 10 * bad:
+        # Some bytes are damaged; their rows are rejected, where another encoding would spoil all others.
+        return None, False
+    return max(_OLD, key=lambda name: _known_words(whole, name)), False
+
+
+# What tills of Windows and DOS write; the first where the header's words do not tell.
+_OLD: Final = ("cp1252", "iso-8859-1", "cp1256", "cp850")
+
+
+def _known_words(content: bytes, encoding: str) -> int:
+    """How many words that name columns the first lines have in an encoding; -1 where it does not fit."""
     try:
-        whole.decode("cp1252")
+        text = content.decode(encoding)
     except UnicodeDecodeError:
-        return "iso-8859-1", False
-    return "cp1252", False
+        return -1
+    return sum(sum(fields_of(line).values()) for line in text.splitlines()[:5])
 
 
 def _delimiter_of(text: str) -> str:
@@ -191,9 +207,13 @@ def _with_header(
     if named:
         columns = FileLayout().header_names(first.cells)
         rows, line = records[titles + 1 :], first.line if titles else None
+        names = [text.strip() for text in first.cells]
+        unusable = frozenset(
+            place for place in range(len(columns)) if not names[place] or names.count(names[place]) > 1
+        )
     else:
         columns = [f"column {number}" for number in range(1, width + 1)]
-        rows, line = records, None
+        rows, line, unusable = records, None, frozenset()
     rows = [
         row if row.fault else row._replace(cells=_shaped_row(row.cells, len(columns), pad=is_workbook)) for row in rows
     ]
@@ -206,6 +226,7 @@ def _with_header(
         named=named,
         columns=columns,
         rows=[*rows[:MOST_ROWS], *rows[MOST_ROWS:][-_LAST_ROWS:]],
+        unusable=unusable,
         titles=titles,
         whole=whole and len(rows) <= MOST_ROWS,
     )

@@ -10,7 +10,8 @@ import msgspec
 
 from branch_node.imports.files.csv_records import SourceRecord
 from branch_node.imports.guessing.cell_values import Notation, number_in
-from branch_node.imports.guessing.column_roles import ColumnProfile, ColumnRoles
+from branch_node.imports.guessing.column_profile import ColumnProfile
+from branch_node.imports.guessing.column_roles import ColumnRoles
 from branch_node.imports.guessing.column_words import begins_totals, kind_of_text
 from branch_node.imports.guessing.map_text import toml_key, toml_text, toml_value
 from branch_node.imports.mapping.import_map import Sign
@@ -85,15 +86,18 @@ def _totals_rule(roles: ColumnRoles, totals: Sequence[SourceRecord]) -> str:
             if begins_totals(text):
                 found[place] += 1
                 break
+    names = {column.place: column.name for column in roles.columns}
     rules = []
     for place, _ in found.most_common():
+        if place not in names:
+            continue
         words = dict.fromkeys(
             match[0] for row in totals if begins_totals(row.cells[place]) and (match := _first_word(row.cells[place]))
         )
         rules.append(
             _rule(
                 "Rows that sum up others.",
-                f"{toml_key(roles.columns[place].name)} = {{ starts = {toml_value(list(words))} }}",
+                f"{toml_key(names[place])} = {{ starts = {toml_value(list(words))} }}",
                 "skip = true",
             )
         )

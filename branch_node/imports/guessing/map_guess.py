@@ -14,14 +14,8 @@ import msgspec
 from branch_node.imports.cells import cell_readers as cell
 from branch_node.imports.cells.month_names import folded
 from branch_node.imports.files.csv_records import SourceRecord
-from branch_node.imports.guessing.column_roles import (
-    ColumnProfile,
-    ColumnRoles,
-    known_as,
-    notation_of,
-    profile,
-    roles_of,
-)
+from branch_node.imports.guessing.column_profile import ColumnProfile, profile
+from branch_node.imports.guessing.column_roles import ColumnRoles, known_as, notation_of, roles_of
 from branch_node.imports.guessing.column_words import begins_totals
 from branch_node.imports.guessing.file_sample import FileSample
 from branch_node.imports.guessing.guessed_rules import GuessedRules, rules_of
@@ -62,12 +56,14 @@ def guess_map(sample: FileSample, context: GuessContext) -> str:
         profile(name, place, [row.cells[place] for row in rows], month_first=month_first)
         for place, name in enumerate(sample.columns)
     ]
-    roles = roles_of(columns, context.catalogue)
+    usable = [each for each in columns if each.place not in sample.unusable]
+    roles = roles_of(usable, context.catalogue)
     missing = [field for field in ("item", "quantity") if field not in roles.by_field]
     if missing:
         raise GuessFailed(
             f"no column of it looks like {' or '.join(_MISSING[field] for field in missing)}; "
             f"its columns are {listed(map(printable_line, sample.columns))}"
+            f"{'; names that stand twice cannot be used' if sample.unusable else ''}"
         )
     return _MapDraft(sample, context, roles, rows, totals).text()
 
@@ -138,6 +134,8 @@ class _MapDraft:
                 "" if sample.encoding_is_sure else "it is no UTF-8; CHECK letters with accents, else try cp1256, cp1251"
             )
             out.top("encoding", sample.encoding, sure)
+        elif not sample.encoding_is_sure:
+            out.comment("CHECK: some bytes of the file are no UTF-8. Their rows are rejected")
         if sample.delimiter is not None:
             out.top("delimiter", sample.delimiter)
         if sample.header_line is not None:
@@ -179,7 +177,7 @@ class _MapDraft:
             out.top("unknown_items", "reject", "all codes in the sample are defined; others are rejected")
 
     def _say_columns(self) -> None:
-        out, roles = self._out, self._roles
+        out, roles, sample = self._out, self._roles, self._sample
         own, till = roles.by_field.get("id"), roles.till
         if own is not None:
             out.comment(
@@ -204,6 +202,9 @@ class _MapDraft:
         ]
         if rest:
             out.comment(f"Not used: {listed(rest)}")
+        if sample.unusable:
+            shown = listed(printable_line(sample.columns[place]) for place in sorted(sample.unusable))
+            out.comment(f"Names that stand twice, or are empty, cannot be used: {shown}")
         if roles.price is not None:
             price = printable_line(roles.price.name)
             out.comment(

@@ -220,6 +220,46 @@ def test_columns_whose_names_act_on_a_terminal(tmp_path: Path) -> None:
     assert parse_map(text.encode(), "map").columns.quantity == "qty\x1b[2J"
 
 
+def test_an_arabic_file_of_windows(tmp_path: Path) -> None:
+    text = "التاريخ;الصنف;الكمية\n31/01/2026;حليب;2\n"
+    found = parse_map(guessed(a_file(tmp_path / "sales.csv", text, "cp1256")).encode(), "map")
+    assert (found.encoding, found.columns.quantity) == ("cp1256", "الكمية")
+
+
+def test_a_damaged_byte_in_utf_8(tmp_path: Path) -> None:
+    rows = "".join(f"Käse {n},1,2026-01-31 12:00\n" for n in range(40)).encode()
+    (tmp_path / "sales.csv").write_bytes(b"sku,qty,at\nK\xe4se,1,2026-01-31 12:00\n" + rows)
+    sample = read_sample(tmp_path / "sales.csv")
+    assert (sample.encoding, sample.encoding_is_sure) == (None, False)
+    assert [row.line for row in sample.rows if row.fault] == [2]
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "wanted"),
+    [
+        ("timestamp,sku,qty", "1769900000,a,1", "2026-01-31T22:53:20Z"),
+        ("date,sku,qty", "46053.5,a,1", "2026-01-31T12:00:00Z"),
+        ("date,sku,qty", "46053,a,1", "2026-01-31T12:00:00Z"),
+    ],
+)
+def test_times_that_are_numbers(tmp_path: Path, header: str, cells: str, wanted: str) -> None:
+    file = a_file(tmp_path / "sales.csv", f"{header}\n{cells}\n")
+    text, sample = guessed(file, location=None), read_sample(file)
+    context = GuessContext(name="x", location=None, catalogue=None, written_at=NOW)
+    assert [row.occurred_at for row in sample_outcome(text, sample, context).rows] == [wanted]
+
+
+def test_a_name_that_stands_twice(branch: Branch, tmp_path: Path) -> None:
+    """It cannot be named by a map; the file is imported by the other columns."""
+    file = a_file(tmp_path / "sales.csv", "sku,sku,artikel,qty,at,\na,b,milk,2,2026-01-31 12:00,\n")
+    text = guessed(file)
+    assert "Names that stand twice" in text
+    assert import_file(branch, file, text).recorded == 1
+    assert sums(branch) == {"milk": 2_000}
+    with pytest.raises(GuessFailed, match="names that stand twice cannot be used"):
+        guessed(a_file(tmp_path / "other.csv", "sku,qty,qty\na,1,2\n"))
+
+
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"only one column\n1\n", b"%PDF-1.7\n", b"sku,qty,at\n"])
 def test_what_is_no_file_of_sales(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "x.csv"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from branch_node.imports.guessing.cell_values import Notation, is_barcode, is_datum, number_in, times_of
-from branch_node.imports.guessing.column_roles import notation_of, profile
+from branch_node.imports.guessing.column_profile import profile
+from branch_node.imports.guessing.column_roles import notation_of
 from branch_node.imports.guessing.column_words import begins_totals, fields_of, kind_of_text
 
 
