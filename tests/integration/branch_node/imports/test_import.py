@@ -357,7 +357,7 @@ def test_a_dry_run_says_the_same_and_records_nothing(branch: Branch, tmp_path: P
         assert branch.writer.head == head
         came = import_file(branch, file, mapped)
         assert foreseen.rejects is None
-        foreseen.dry_run, foreseen.rejects = False, came.rejects
+        foreseen.dry_run, foreseen.rejects, foreseen.preview = False, came.rejects, None
         kinds = [[(each.rows, each.first_line) for each in summary.reasons] for summary in (foreseen, came)]
         assert kinds[0] == kinds[1]
         foreseen.reasons = came.reasons
