@@ -65,7 +65,9 @@ def _part(import_map: ImportMap, name: str, place: PlaceOf, year_of: YearOf | No
         fixed = read(constant)
         return lambda _: fixed
     at, given = place(name), _given(import_map, name)
-    memo: Memo[str, int] = Memo(naming_column(getattr(import_map.columns, name), lambda text: read(given(text))), MOMENTS)
+    memo: Memo[str, int] = Memo(
+        naming_column(getattr(import_map.columns, name), lambda text: read(given(text))), MOMENTS
+    )
     return lambda cells: memo[cells[at]]
 
 
