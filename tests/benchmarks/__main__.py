@@ -18,6 +18,7 @@ from rich.console import Console
 from tests.benchmarks.group_bodies import BODIES_GROUP
 from tests.benchmarks.group_hot import HOT_GROUP
 from tests.benchmarks.group_http import HTTP_GROUP
+from tests.benchmarks.group_imports import IMPORTS_GROUP
 from tests.benchmarks.group_library import LIBRARY_GROUP
 from tests.benchmarks.group_ship import BATCHES_GROUP, SHIP_GROUP
 from tests.benchmarks.group_transfers import TRANSFERS_GROUP
@@ -30,6 +31,7 @@ NOISY = 1.25
 GROUPS: tuple[Group, ...] = (
     HTTP_GROUP,
     LIBRARY_GROUP,
+    IMPORTS_GROUP,
     HOT_GROUP,
     SHIP_GROUP,
     BATCHES_GROUP,

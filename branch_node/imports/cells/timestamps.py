@@ -130,7 +130,7 @@ class TimeFormat:
             if not re.fullmatch(r"[0-9]{1,16}", text):
                 raise ValueError(f"{text[:40]!r} is no number of {self.format_text} seconds")
             return int(text) * self._unix
-        if self._clock_from and (micros := _clock_reading(text[-self._clock_from :])) is not None:
+        if self._clock_from and (micros := _clock_reading(text, self._clock_from)) is not None:
             head = text[: -self._clock_from]
             if self._heads is None:
                 if not head:
@@ -332,17 +332,18 @@ _SIXTY: Final = {f"{number:02d}": number for number in range(60)}
 _HOURS: Final = {f"{number:02d}": number * HOUR for number in range(24)}
 
 
-def _clock_reading(text: str) -> int | None:
-    """The reading of HH:MM:SS or HH:MM with two digits each, as nearly all files have them; None for another text."""
-    try:
-        micros = _HOURS[text[:2]] + _SIXTY[text[3:5]] * _MINUTE
-        if text[2] != ":":
-            return None
-        if len(text) > 5:
-            return micros + _SIXTY[text[6:]] * SECOND if text[5] == ":" else None
-    except (KeyError, IndexError):
+def _clock_reading(text: str, length: int) -> int | None:
+    """The reading of HH:MM:SS (`length` 8) or HH:MM (5) with two digits each at the end of a text; None for another."""
+    clock = text[-length:]
+    if len(clock) != length or clock[2] != ":":
         return None
-    return micros
+    try:
+        micros = _HOURS[clock[:2]] + _SIXTY[clock[3:5]] * _MINUTE
+        if length == 5:
+            return micros
+        return micros + _SIXTY[clock[6:]] * SECOND if clock[5] == ":" else None
+    except KeyError:
+        return None
 
 
 def _time_of_day(part: dict[str, str], text: str) -> int:

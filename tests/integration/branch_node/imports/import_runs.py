@@ -12,7 +12,7 @@ from typing import Any
 from branch_node.imports.import_summary import ImportSummary
 from branch_node.imports.importer import ImportRun
 from branch_node.imports.mapping.map_parser import parse_map
-from branch_node.imports.recorders.import_recorder import ImportRecorder
+from branch_node.imports.recorders.import_recorder import CHUNK, ImportRecorder
 from branch_node.imports.recorders.local_recorders import DryRunRecorder, LocalImportRecorder
 from branch_node.imports.reject_files import Conflicts, Rejects, conflicts_path, rejects_path
 from branch_node.imports.rows.line_set import LineSet
@@ -58,7 +58,7 @@ def direct(branch: Branch) -> LocalImportRecorder:
         outcomes = branch.writer.commit(commands)
         return lambda: outcomes
 
-    return LocalImportRecorder(branch.writer, branch.store, "localcli", submit)
+    return LocalImportRecorder(branch.writer, branch.store, "localcli", submit, chunk=CHUNK)
 
 
 def run(

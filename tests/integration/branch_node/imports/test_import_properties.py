@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.commands.event_inputs import EventContent
-from branch_node.imports import importer
+from branch_node.imports.recorders.local_recorders import DryRunRecorder
 from branch_node.imports.register.row_commands import ImportEvent
 from branch_node.model import Command, Decision, View
 from shared.events import Cost, EventType, Reference
+from tests.integration.branch_node.imports import import_runs
 from tests.integration.branch_node.imports.import_runs import (
     TILL,
     WITH_IDS,
@@ -82,7 +83,12 @@ def test_cut_off_anywhere_and_run_again(
     given_rows: list[tuple[int, str, str, str]], by_id: bool, cuts: list[int]
 ) -> None:
     mapped = WITH_IDS if by_id else TILL
-    with TemporaryDirectory() as folder, a_branch(Path(folder) / "node") as branch, patch.object(importer, "CHUNK", 4):
+    with (
+        TemporaryDirectory() as folder,
+        a_branch(Path(folder) / "node") as branch,
+        patch.object(import_runs, "CHUNK", 4),
+        patch.object(DryRunRecorder, "chunk", 4),
+    ):
         file = a_till_file(Path(folder) / "sales.csv", [f"{n},{code},{q},{at}" for n, code, q, at in given_rows])
         foreseen = dry_run(branch, file, mapped, rejects=Path(folder) / "foreseen.csv")
         for chunks in cuts:

@@ -186,3 +186,21 @@ def test_a_memo_is_bounded_and_computes_once() -> None:
     for number in range(100):
         assert small[number] == number * 2
         assert len(small) <= 10
+
+
+@pytest.mark.parametrize(
+    ("format_text", "text"),
+    [
+        ("%H:%M:%S", "18:05"),
+        ("%H:%M:%S", "18:05:5x"),
+        ("%H:%M", "18:05:00"),
+        ("%H:%M", "24:00"),
+        ("%Y-%m-%d %H:%M:%S", "2026-01-31 18:05"),
+        ("%Y-%m-%d %H:%M", "2026-01-31 18:05:00"),
+        ("%Y-%m-%dT%H:%M:%S", "2026-01-31 18:05:00"),
+        ("%d.%m.%Y %H:%M", "31.02.2026 18:05"),
+    ],
+)
+def test_a_clock_of_another_form_is_refused_whatever_the_fast_way_says(format_text: str, text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        TimeFormat(format_text).read(text)
