@@ -1,5 +1,6 @@
 """Times as tills write them, and what moment a wall clock means."""
 
+import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
