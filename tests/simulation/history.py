@@ -194,6 +194,7 @@ class History:
             folder, now = self.folder / branch.location_id, branch_now(self.clock)
             summary = self._alive(branch, lambda: till.import_at(branch, folder, now, whole=whole))
             branch.crash_after = None
+            self.injected["import cut off"] += summary is None
             self.trace.add(f"{branch.location_id} imports {'all' if whole else 'a part'} of its till: {summary}")
 
     def _send(self, branch: SimulatedBranch, wishes: list[Wish]) -> None:

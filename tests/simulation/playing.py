@@ -26,6 +26,8 @@ EXPECTED = frozenset(
         "link cut",
         "sent to a host that is down",
         "request repeated",
+        "file imported",
+        "import cut off",
         "branch crashed",
         "branch crashed in a commit",
         "head office crashed",
@@ -37,7 +39,7 @@ EXPECTED = frozenset(
         "sleeper woke",
     }
 )
-"""Every kind of fault. A run that did not inject one of them has not tested what it says."""
+"""Every kind of fault, and imports. A run that did not inject one of them has not tested what it says."""
 
 
 def play(databases: Databases, seed: int, steps: int = STEPS, *, aloud: bool = False) -> Counter[str]:

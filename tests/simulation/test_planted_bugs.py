@@ -1,4 +1,4 @@
-"""Seven bugs, planted one at a time where they would hurt most: the simulation finds each of them.
+"""Eight bugs, planted one at a time where they would hurt most: the simulation finds each of them.
 
 A simulation that lets one of these through proves nothing about the others.
 """
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+import branch_node.imports.importer
 import branch_node.sync.log_reader
 import branch_node.writer.command_group
 import head_office.log.appender
@@ -122,6 +123,11 @@ def head_office_keeps_to_itself_what_was_asked(patch: pytest.MonkeyPatch) -> Non
     patch.setattr(head_office.transfers.transfer_facts, "_INSTRUCTED", text(nothing))
 
 
+def import_knows_rows_by_their_line(patch: pytest.MonkeyPatch) -> None:
+    """A row of a till's file is known by where it stands in the file, not by its own id."""
+    patch.setattr(branch_node.imports.importer, "row_identity", lambda *_: lambda line, _cells, _entry: f"id:{line}")
+
+
 @pytest.mark.parametrize(
     ("plant", "rules"),
     [
@@ -132,6 +138,7 @@ def head_office_keeps_to_itself_what_was_asked(patch: pytest.MonkeyPatch) -> Non
         (saga_takes_silence_for_a_refusal, {8, 9, 10}),
         (lease_does_not_fence, {10, 11, 12}),
         (head_office_keeps_to_itself_what_was_asked, {17}),
+        (import_knows_rows_by_their_line, {3, 8}),
     ],
 )
 def test_the_simulation_finds_it(

@@ -109,7 +109,9 @@ class Till:
             raise RuleBroken(8, f"{where}: the rows {twice} are in the log more than once")
         sold = {f"import/till//id:{sale['id']}": sale for sale in self.sales}
         for event in of_till:
-            sale = sold[event.command_key or ""]
+            sale = sold.get(event.command_key or "")
+            if sale is None:
+                raise RuleBroken(8, f"{where}: {event.command_key} is of no sale of the till")
             said = (event.item_id, event.quantity, format_rfc3339(event.occurred_at))
             if said != (sale["item"], int(float(sale["quantity"]) * 1_000), sale["at"]):
                 raise RuleBroken(8, f"{where}: {event.command_key} is in the log as {said}")
