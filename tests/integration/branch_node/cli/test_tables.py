@@ -79,6 +79,9 @@ def test_every_table(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     branch("review", "4", "--comment", "seen")
     (tmp_path / "map.toml").write_text(MAP, encoding="utf-8")
     (tmp_path / "till.csv").write_text(ROWS, encoding="utf-8")
+    creating = f'unknown_items = "create"\n{MAP}\n[new_items]\nunit = "kg"\n'
+    (tmp_path / "creating.toml").write_text(creating, encoding="utf-8")
+    branch("import", "till.csv", "--map", "creating.toml", "--dry-run")
     branch("import", "till.csv", "--map", "map.toml", exit_code=1)
     branch("imports", "list")
     branch("imports", "show", "2026-01-05-1")
