@@ -28,6 +28,7 @@ from branch_node.imports.register.row_commands import (
     ImportRefusal,
     KeyedContent,
     RowOutcome,
+    RowRecorded,
     content_digest,
 )
 from branch_node.imports.register.row_keys import RowKeys, accepted_key
@@ -253,21 +254,11 @@ class ImportRun:
         conflicts = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, ImportConflict)]
         for place, outcome in self._accept_conflicts(rows, conflicts).items():
             outcomes[place] = outcome
-        summary, add = self._summary, self._seen.add
-        dry_run, recorded = summary.dry_run, 0
         for row, outcome in zip(rows, outcomes, strict=True):
             if isinstance(outcome, ImportRefusal):
                 self._refuse(row.line, row.cells, outcome, rejected)
-                continue
-            if not add(outcome.sequence):
-                summary.repeated += 1
-            elif outcome.new:
-                recorded += 1
             else:
-                summary.already_recorded += 1
-            if dry_run:
-                self._predict(row.keyed.content, outcome)
-        summary.recorded += recorded
+                self._count_outcome(row.keyed.content, outcome, 1)
         self._write_rejected(rejected)
 
     def _accept_conflicts(self, rows: Sequence[_Row], conflicts: Sequence[int]) -> dict[int, RowOutcome]:
@@ -299,19 +290,18 @@ class ImportRun:
         else:
             rejected.append((line, outcome.why, cells))
 
-    def _count_outcome(self, outcome: RowOutcome, rows: int) -> None:
-        assert not isinstance(outcome, ImportRefusal)
+    def _count_outcome(self, content: EventContent | ImportCount, outcome: RowRecorded, rows: int) -> None:
         if not self._seen.add(outcome.sequence):
             self._summary.repeated += rows
         elif outcome.new:
             self._summary.recorded += rows
         else:
             self._summary.already_recorded += rows
+        if self._summary.dry_run and outcome.new:
+            self._predict(content)
 
-    def _predict(self, content: EventContent | ImportCount, outcome: RowOutcome) -> None:
+    def _predict(self, content: EventContent | ImportCount) -> None:
         """Add what a dry run would record to what would stand in the log."""
-        if not self._summary.dry_run or isinstance(outcome, ImportRefusal) or not outcome.new:
-            return
         if isinstance(content, ImportCount):
             kind, quantity = EventType.STOCKTAKE, sum(line.counted for line in content.lines)
             events = len({line.item_id for line in content.lines})
@@ -359,8 +349,7 @@ class ImportRun:
             for row in rows:
                 self._refuse(row.line, row.cells, outcome, rejected)
         else:
-            self._count_outcome(outcome, len(rows))
-            self._predict(content, outcome)
+            self._count_outcome(content, outcome, len(rows))
 
     def _keyed_counts(self, counts: CountRows) -> Iterator[tuple[KeyedContent, list[CountRow]]]:
         for moment, piece, rows in counts.counts():
