@@ -26,6 +26,8 @@ _MARKS: Final = (
 _NO_FILES: Final = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
 # Names that say nothing about the byte order, and what they are without a byte order mark.
 _ORDERS: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": UTF_8}
+# So many bytes of a file without a byte order mark tell whether it is UTF-16.
+_JUDGED_BYTES: Final = 4_096
 _UNDECODED: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -92,7 +94,7 @@ def find_encoding(head: bytes, given: str | None) -> TextEncoding:
     """The encoding of a file that begins with `head`; `given` by the map. Raises FileFault where they contradict."""
     mark, marked = next(((mark, codec) for mark, codec in _MARKS if head.startswith(mark)), (b"", None))
     if given is None:
-        if marked is None and (order := _unmarked_utf16(head)):
+        if marked is None and (order := unmarked_utf16(head)):
             raise FileFault(f'is UTF-16 without a byte order mark: say encoding = "{order}" in the map')
         return TextEncoding(marked or UTF_8, len(mark))
     name = codecs.lookup(given).name
@@ -114,15 +116,18 @@ def undecoded(text: str) -> str | None:
     return None if found is None else f"0x{ord(found[0]) & 0xFF:02X}"
 
 
-def _unmarked_utf16(head: bytes) -> str | None:
-    """The byte order of a text in UTF-16 whose first characters are ASCII, as those of a header are."""
-    start = head[:32]
-    evens, odds = start[::2], start[1::2]
-    if len(start) < 8 or len(start) % 2:
+def unmarked_utf16(head: bytes) -> str | None:
+    """The byte order of a text in UTF-16: its delimiters, digits and line ends are a zero byte each, on one side.
+
+    Of the characters of other scripts few have a zero byte, and those on the other side; a text in another encoding
+    has none at all.
+    """
+    start = head[:_JUDGED_BYTES]
+    zeros = {"utf-16-be": start[::2].count(0), "utf-16-le": start[1::2].count(0)}
+    fewer, more = sorted(zeros.values())
+    if len(start) < 8 or 20 * more < len(start) // 2 or 3 * fewer > more:
         return None
-    if not any(odds) and all(evens):
-        return "utf-16-le"
-    return "utf-16-be" if not any(evens) and all(odds) else None
+    return max(zeros, key=lambda order: zeros[order])
 
 
 def _lone_surrogates(error: UnicodeError) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from branch_node.imports.files.csv_records import CsvRecords, SourceRecord
 from branch_node.imports.files.disk_file import DiskFile
 from branch_node.imports.files.file_kinds import ZIP_MAGIC, FileFault
 from branch_node.imports.files.file_layout import FileLayout
-from branch_node.imports.files.text_encoding import find_encoding
+from branch_node.imports.files.text_encoding import find_encoding, unmarked_utf16
 from branch_node.imports.guessing.cell_values import is_datum
 from branch_node.imports.guessing.column_words import begins_totals, fields_of
 from branch_node.imports.reject_files import Conflicts, Rejects, without_reject_columns
@@ -129,8 +129,7 @@ def _encoding_of(head: bytes) -> tuple[str | None, bool]:
     try:
         found = find_encoding(head, None)
     except FileFault:
-        # UTF-16 without a byte order mark, which is told by its zeros.
-        return ("utf-16-le" if head[1:2] == b"\0" else "utf-16-be"), True
+        return unmarked_utf16(head), True
     whole = head if len(head) < MOST_BYTES else head[: found.last_line_end(head)]
     try:
         whole.decode(found.codec)

@@ -258,6 +258,9 @@ def test_encodings(tmp_path: Path, content: bytes, encoding: str | None) -> None
         ("\ufeffid\n".encode(), "cp1252", 'byte order mark of UTF-8, the map says encoding = "cp1252"'),
         ("id\n".encode("utf-16"), "utf-8", "byte order mark of UTF-16-LE"),
         ("id,name\n".encode("utf-16-be"), None, 'say encoding = "utf-16-be"'),
+        ("المنتج,الكمية,التاريخ\n001,2,٢٠٢٦\n".encode("utf-16-le"), None, 'say encoding = "utf-16-le"'),
+        ("商品,数量\n牛奶,2\n".encode("utf-16-be"), None, 'say encoding = "utf-16-be"'),
+        ("Āa,Ăb\nĀ,2\n".encode("utf-16-le"), None, 'say encoding = "utf-16-le"'),
     ],
 )
 def test_encodings_that_contradict(tmp_path: Path, content: bytes, encoding: str | None, why: str) -> None:
