@@ -34,12 +34,13 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def writer_forgets_what_stands(patch: pytest.MonkeyPatch) -> None:
-    """The writer's memory of stock does not follow a commit."""
+    """The writer's memory of the stock of an item does not follow a commit, once it has one."""
     publish = branch_node.writer.command_group.CommandGroup.publish
 
     def forgetful(group: Any) -> None:
-        group._standings.clear()
+        before = dict(group._committed.standings)
         publish(group)
+        group._committed.standings.update(before)
 
     patch.setattr(branch_node.writer.command_group.CommandGroup, "publish", forgetful)
 
