@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.markup import escape
 
-from branch_node.imports.dry_run_preview import LOOK_ALIKES, MOST_TEXTS, DryRunPreview, LookAlike
+from branch_node.imports.dry_run_preview import LOOK_ALIKES, MOST_TEXTS, DryRunPreview
 from branch_node.imports.row_preview import RowPreview
 from shared.events import quantity_text
 from shared.runtime.cli.output import number_of, print_line, print_table
@@ -44,22 +44,11 @@ def print_preview(preview: DryRunPreview, items_defined: int) -> None:
     if found:
         print_line("[bold]Texts of items that look alike[/]")
     for each in found[:LOOK_ALIKES]:
-        print_line(f"  {escape(_said(each))}")
+        print_line(f"  {escape(each.in_words)}")
     if len(found) > LOOK_ALIKES:
         print_line(f"  … and {number_of(len(found) - LOOK_ALIKES, 'group')} more.")
     if not preview.is_complete:
         print_line(f"Only the first {MOST_TEXTS} texts of items were compared.")
-
-
-def _said(found: LookAlike) -> str:
-    texts = ", ".join(ascii(text) if not text.isprintable() else repr(text) for text in found.texts[:5])
-    items = ", ".join(found.items[:5])
-    if found.are_one:
-        return f"{texts}: one item, {items}"
-    if not found.items:
-        return f"{texts}: rejected"
-    several = f"one item, {items}" if len(found.items) == 1 else f"{len(found.items)} items, {items}"
-    return f"{texts}: {several}{'; some are rejected' if found.rejected else ''}"
 
 
 def _cut(text: str, longest: int = _LONGEST) -> str:

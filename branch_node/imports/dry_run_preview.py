@@ -50,6 +50,16 @@ class LookAlike(msgspec.Struct, frozen=True, kw_only=True):
     def are_one(self) -> bool:
         return len(self.items) == 1 and not self.rejected
 
+    @property
+    def in_words(self) -> str:
+        """The texts, with what cannot be seen written out, and what becomes of them."""
+        texts = ", ".join(ascii(text) if not text.isprintable() else repr(text) for text in self.texts[:5])
+        items = ", ".join(self.items[:5])
+        if not self.items:
+            return f"{texts}: rejected"
+        told = f"{len(self.items)} items, {items}" if len(self.items) > 1 else f"one item, {items}"
+        return f"{texts}: {told}{'; some are rejected' if self.rejected else ''}"
+
 
 class DryRunPreview:
     """Collects it row by row; `begin` says where a row has its item. `zone` is the location's."""

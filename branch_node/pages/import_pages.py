@@ -31,7 +31,7 @@ from branch_node.imports.source_file import FileRefused
 from branch_node.pages.clock_pages import Committed, Shown
 from branch_node.pages.file_upload import ACCEPT, AT, FILE, MAP, MAP_FILE, Upload, UploadReader, leave_unread
 from branch_node.pages.import_desk import CONFLICTS, REJECTS, SWEEP_SECONDS, ImportDesk, PageNode
-from branch_node.pages.import_views import import_row, progress_view, summary_counts, type_rows
+from branch_node.pages.import_views import import_row, preview_view, progress_view, summary_counts, type_rows
 from branch_node.pages.page_forms import FormFault, FormRefusal, FormView
 from branch_node.pages.uploaded_import import RUNNING, WAITING, UploadedFileAndMap, UploadedImport, UploadPhase
 from shared.runtime.database.engine import translate_driver_errors
@@ -231,6 +231,7 @@ class ImportPages:
                 summary=summary,
                 counts=[] if summary is None else summary_counts(summary),
                 types=[] if summary is None else type_rows(summary.by_type),
+                preview=None if summary is None else preview_view(summary),
                 rejects=current.rejects(dry_run=True).exists(),
                 conflicts=current.conflicts(dry_run=True).exists(),
                 import_id=None if summary is None else summary.import_id,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
 
+from branch_node.imports.dry_run_preview import LOOK_ALIKES, NewItem
 from branch_node.imports.import_summary import ImportSummary
 from branch_node.imports.register.import_runs import ImportRecord, ImportState, TypeTotals
 from branch_node.pages.uploaded_import import UploadedImport, UploadPhase
@@ -94,6 +96,48 @@ def summary_counts(summary: ImportSummary) -> list[SummaryCount]:
         SummaryCount(f"{would} in conflict with what is recorded".strip(), summary.conflicting, bad=True),
     ]
     return counts[:2] + [each for each in counts[2:] if each.rows]
+
+
+class SampleRow(NamedTuple):
+    """What one of the first rows of a file would become. `quantity` is in thousandths, `when` is local."""
+
+    line: int
+    what: str
+    item: str
+    quantity: int
+    when: str
+    own_id: str
+
+
+class PreviewView(NamedTuple):
+    """What a dry run shows besides its counts. `look_alikes` are in words, those that become several items first."""
+
+    samples: list[SampleRow]
+    new_items: list[NewItem]
+    more_items: int
+    look_alikes: list[str]
+    more_look_alikes: int
+    zone_key: str
+
+
+def preview_view(summary: ImportSummary) -> PreviewView | None:
+    """What a dry run shows besides its counts; None where it looked at no row."""
+    preview = summary.preview
+    if preview is None:
+        return None
+    zone, alike = ZoneInfo(preview.zone), preview.look_alikes()
+    samples = [
+        SampleRow(row.line, in_words(row.type), row.item, row.quantity, row.when_in(zone), row.own_id)
+        for row in preview.samples
+    ]
+    return PreviewView(
+        samples=samples,
+        new_items=preview.new_items,
+        more_items=summary.items_defined - len(preview.new_items),
+        look_alikes=[each.in_words for each in alike[:LOOK_ALIKES]],
+        more_look_alikes=len(alike[LOOK_ALIKES:]),
+        zone_key=preview.zone,
+    )
 
 
 class ProgressView(NamedTuple):

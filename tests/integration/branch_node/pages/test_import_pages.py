@@ -174,6 +174,36 @@ def test_new_items_are_named_before_they_are_defined(person: Person) -> None:
     assert "tea" in person.node.writer.items
 
 
+def table(page: Element, title: str) -> list[list[str]]:
+    """The rows of the table with this caption."""
+    return rows(next(each for each in page.all("table") if each.first("caption").text == title))
+
+
+def test_a_dry_run_shows_what_rows_become_and_what_looks_alike(person: Person) -> None:
+    page = give(
+        person,
+        a_file("1,tea,2,2025-12-01 10:00", "2,Tea,0.5,2025-12-01 11:30"),
+        CREATING.replace("[columns]", '[columns]\nid = "id"'),
+    )
+    zone = person.node.writer.location.timezone
+    assert table(page, f"What the first rows would become ({zone})") == [
+        ["2", "Order deduction", "tea", "2", "2025-12-01 10:00", "1"],
+        ["3", "Order deduction", "Tea", "0.5", "2025-12-01 11:30", "2"],
+    ]
+    assert table(page, "New items") == [["tea", "tea", "pcs"], ["Tea", "Tea", "pcs"]]
+    assert "'tea', 'Tea': 2 items, Tea, tea" in [each.text for each in page.all("li")]
+
+
+def test_cells_that_were_left_out_are_told_before_and_after(person: Person) -> None:
+    told = "cost: 1 cell that cannot be read"
+    content = b"id,code,qty,at,cost\n1,milk,1,2025-12-01 10:00,n/a\n2,milk,1,2025-12-01 10:00,1.20\n"
+    rest = '[constants]\ncurrency = "USD"\n[bad_cells]\ncost = "leave-out"\n'
+    received = TILL.replace("ORDER_DEDUCTION", "PURCHASE_RECEIVED")
+    map_text = received.replace("[columns]", '[columns]\ncost = "cost"') + rest
+    assert told in give(person, content, map_text).text
+    assert told in import_now(person).text
+
+
 def test_a_file_without_times_takes_one_and_conflicts_can_be_accepted(person: Person) -> None:
     untimed = WITH_IDS.partition("occurred_at")[0]
     page = give(person, b"id,code,qty\n1,milk,1\n", untimed, at="2025-12-01T10:00")
