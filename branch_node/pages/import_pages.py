@@ -311,7 +311,7 @@ class ImportPages:
 
     def undo_form(self, request: Request) -> Response:
         self._site.session(request).principal.check_role(*MANAGERS)
-        return self._undo_page(request, FormView(Form({})))
+        return self._undo_page(request, FormView(Form({"reason": request.query_params.get("reason", "")})))
 
     def _undo_page(self, request: Request, form: FormView, *, status: int = 200) -> Response:
         with self._node.store.reading() as connection:
@@ -328,12 +328,14 @@ class ImportPages:
             return self._undo_page(request, FormRefusal({"reason": fault}).view(form), status=422)
         until = time.monotonic() + UNDO_SECONDS
         step = UndoStep(import_id, actor=actor_of(principal, None), reason=form["reason"])
-        while time.monotonic() < until:
+        while True:
             self._commit(step)
             with self._node.store.reading() as connection:
                 if find_import(connection, import_id).state is ImportState.UNDONE:
                     return redirect(f"{IMPORTS}/{quote(import_id, safe='')}")
-        return redirect(f"{IMPORTS}/{quote(import_id, safe='')}/undo")
+            if time.monotonic() > until:
+                break
+        return redirect(f"{IMPORTS}/{quote(import_id, safe='')}/undo?reason={form['reason']}")
 
 
 def _view(refused: FormRefusal, values: Form) -> FormView:

@@ -37,6 +37,7 @@ class ImportRow:
     actor: str
     state: Flag
     cut_off: bool
+    undoing: bool
     undone: bool
     undoable: bool
 
@@ -56,6 +57,7 @@ def import_row(record: ImportRecord, running: str | None) -> ImportRow:
         actor=record.actor,
         state=Flag("runs now") if runs else _STATES[record.state],
         cut_off=record.state is ImportState.INCOMPLETE and not runs,
+        undoing=record.state is ImportState.UNDOING,
         undone=record.state is ImportState.UNDONE,
         undoable=record.state is not ImportState.UNDONE and not runs,
     )

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from branch_node.imports.register.import_lifecycle import VOIDS
 from branch_node.model import Item
 from branch_node.pages.file_upload import MAX_NAME_BYTES
 from branch_node.pages.import_desk import KEEP_SECONDS
@@ -523,6 +524,22 @@ def test_an_import_is_undone_with_a_reason_and_its_file_can_be_imported_again(pe
     assert "undone" in person.open("/imports").first("table").text
     assert person.open(f"/imports/{import_id}/undo").first("h1").text == "Undo the import of sales.csv?"
     assert counts(imported(person, content))["Recorded"] == "3"
+
+
+def test_an_undo_that_takes_longer_than_a_request_may_goes_on(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("branch_node.pages.import_pages.UNDO_SECONDS", 0.0)
+    imported(person, a_file(*sales(2 * VOIDS + 1)))
+    (import_id,) = import_ids(person)
+    person.open(f"/imports/{import_id}/undo")
+    page = person.send(f"/imports/{import_id}/undo", reason="wrong-map")
+    for standing in (VOIDS + 1, 1):
+        assert person.last.url.path == f"/imports/{import_id}/undo"
+        assert "A part of it is voided" in page.text
+        assert rows(next(page.all("table"))) == [["Order deduction", f"{standing}", f"{standing}"]]
+        page = person.send(f"/imports/{import_id}/undo")  # the reason is still chosen
+    assert person.last.url.path == f"/imports/{import_id}"
+    assert "Nothing of it stands in the log." in page.text
+    assert " 0 " in f"{on_hand(person, 'milk')} "
 
 
 def test_an_import_that_is_not_there_is_a_page(person: Person) -> None:
