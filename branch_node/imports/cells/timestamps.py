@@ -102,7 +102,10 @@ class TimeFormat:
                 return length, None
             head = text.removesuffix(clock)
             if head != text and not self._folds and head[-2:-1] != "%" and not self.zoned:
-                return length, Memo(TimeFormat(head, locale=locale, year_of=year_of).read)
+                try:
+                    return length, Memo(TimeFormat(head, locale=locale, year_of=year_of).read)
+                except FormatError:
+                    break  # no time by itself, as a word before the clock
         return 0, None
 
     def _check(self, names: set[str], year_of: YearOf | None) -> None:
