@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +19,7 @@ from branch_node.database.lookups import first_by_key, sealed_where
 from branch_node.database.schema import LOG
 from branch_node.imports.register.import_lifecycle import ImportSpan
 from branch_node.imports.register.import_runs import has_named_rows, named_rows, undone_spans
-from branch_node.imports.register.row_keys import RowKeys
+from branch_node.imports.register.row_keys import RowKeys, accepted_key
 from branch_node.model import Decision, RecordedCommand, View
 from branch_node.problems import IMPORT_INTERRUPTED, INVALID_QUANTITY, KEY_REUSED, UNKNOWN_IMPORT
 from shared.events import MAX_QUANTITY, PLAIN_SCHEMA, Entered, Event, Reference, quantity_text
@@ -240,8 +240,7 @@ class RecordedRows:
 
     def find(self, connection: Connection, commands: Sequence[RowCommand]) -> list[RowOutcome | None]:
         """The outcome of each command from the log alone; None for what is new. One query, or two, for all."""
-        keys = [command.key or "" for command in commands]
-        wanted = [each for key in keys for each in self._keys.every_key(key)] if self._keys.generation else keys
+        wanted = [each for command in commands for each in self._candidates(command)]
         there = first_by_key(connection, wanted)
         found = [self._outcome(command, there) for command in commands]
         if self._named and None in found:
@@ -249,13 +248,20 @@ class RecordedRows:
         return found
 
     def _outcome(self, command: RowCommand, there: dict[str, Any]) -> RowOutcome | None:
-        key = command.key or ""
-        candidates: Iterable[str] = self._keys.every_key(key) if self._keys.generation else (key,)
-        for candidate in candidates:
+        for candidate in self._candidates(command):
             first = there.get(candidate)
             if first is not None and not self._is_undone(first.event.sequence):
                 return _found(command, first.event)
         return None
+
+    def _candidates(self, command: RowCommand) -> Sequence[str]:
+        """The keys under which a row may stand, the likeliest first."""
+        key = command.key or ""
+        if not self._keys.generation:
+            return (key,)
+        every = self._keys.every_key(key)
+        # A row that was an event of its own stays one where what had its id first is undone.
+        return [*every, *(accepted_key(each, command.digest or "") for each in every)]
 
     def _is_undone(self, sequence: int) -> bool:
         place = bisect_right(self._undone_first, sequence) - 1

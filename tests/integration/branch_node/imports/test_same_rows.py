@@ -175,6 +175,19 @@ def test_an_undone_import_can_be_imported_again(branch: Branch, tmp_path: Path) 
         assert left(branch) == 10
 
 
+def test_an_accepted_row_stays_one_sale_when_its_id_is_free_again(branch: Branch, tmp_path: Path) -> None:
+    first = import_file(branch, a_till_file(tmp_path / "a.csv", [ONE]), WITH_IDS)
+    file = a_till_file(tmp_path / "b.csv", ["1,milk,2,2025-12-31 13:00"])
+    import_file(branch, file, WITH_IDS, accept="all")
+    assert left(branch) == 7
+    undo(branch, first.import_id or "")
+    assert left(branch) == 8
+    again = import_file(branch, file, WITH_IDS)
+    assert (again.recorded, again.already_recorded, left(branch)) == (0, 1, 8)
+    assert import_file(branch, tmp_path / "a.csv", WITH_IDS).recorded == 1
+    assert left(branch) == 7
+
+
 def test_an_undo_voids_what_still_stands_however_often_it_is_cut_off(
     branch: Branch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
