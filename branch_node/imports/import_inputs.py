@@ -65,6 +65,9 @@ class ImportEndInput(StrictInput, kw_only=True):
     rows: _Number
     rejected: _Number
     conflicting: _Number
+    from_beginning: Annotated[
+        bool, msgspec.Meta(description="The file was read from its beginning, though its import had continued another")
+    ] = False
 
 
 class NewItemInput(ItemInput, kw_only=True):

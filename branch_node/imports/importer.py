@@ -98,6 +98,7 @@ class ImportRun:
         self._predicted: dict[str, TypeTotals] = {}
         self._registration: FileRegistration | None = None
         self._longer: LongerFiles | None = None
+        self._from_beginning = False
         self._keys = RowKeys(source=import_map.source, generation=0, scope=None, lineage="")
         self._rows: list[_Row] = []
         self._rejected: list[tuple[int, str, Sequence[str]]] = []
@@ -126,7 +127,8 @@ class ImportRun:
             return self._already_imported(plan.record)
         self._registration, self._keys = registration, plan.keys
         identity = row_identity(reader, plan.keys, plan.location)
-        if plan.record.begins_at:
+        self._from_beginning = plan.held is not None
+        if plan.continues:
             start = ReadingPosition(plan.record.begins_at, plan.record.begins_line)
             records = self._file.records(importing, start=start)
             if first is not None and again:
@@ -143,6 +145,9 @@ class ImportRun:
         with CountRows() as counts:
             for record in records:
                 self._summary.rows += 1
+                if plan.holds(record.line):
+                    self._summary.already_recorded += 1
+                    continue
                 self._add_record(reader, identity, record, len(header), counts)
                 if len(self._rows) + len(self._rejected) >= chunk:
                     self._flush()
@@ -377,6 +382,7 @@ class ImportRun:
                 rows=summary.rows,
                 rejected=summary.rejected,
                 conflicting=summary.conflicting,
+                from_beginning=self._from_beginning,
             )
         )
         summary.by_type = added_totals(self._recorder.totals(summary.import_id or ""), self._predicted)

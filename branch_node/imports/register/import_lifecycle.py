@@ -41,10 +41,18 @@ MISTAKE: Final = "import-undone"
 """The reason of the voids of an undone import, unless another is given."""
 
 
+class HeldLines(msgspec.Struct, frozen=True):
+    """Lines of a file that an import holds: those between `above` and `below`."""
+
+    above: int
+    below: int
+
+
 class ImportPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How a file would be imported: as a new import, or as one that is there. Its `keys` are those of its rows.
 
     `already_imported`: it is whole, and no row of it may be recorded again. `first`: its source has no other import.
+    `held`: an import of a part of the file was undone; it is read from its beginning, all but these lines.
     """
 
     record: ImportRecord
@@ -53,6 +61,16 @@ class ImportPlan(msgspec.Struct, frozen=True, kw_only=True):
     new: bool
     already_imported: bool
     first: bool
+    held: tuple[HeldLines, ...] | None = None
+
+    @property
+    def continues(self) -> bool:
+        """Whether the file is read from where an earlier one ended."""
+        return self.record.begins_at > 0 and self.held is None
+
+    def holds(self, line: int) -> bool:
+        """Whether another import holds this line of a file that is read from its beginning."""
+        return self.held is not None and any(each.above < line < each.below for each in self.held)
 
 
 def plan_import(
@@ -74,8 +92,11 @@ def plan_import(
         _check_name(earlier, given)
     keys = row_keys(connection, given, before.lineage if before else None)
     if same is not None:
-        whole = same.state is ImportState.IMPORTED and given.by_bytes
-        return ImportPlan(record=same, keys=keys, location=location, new=False, already_imported=whole, first=False)
+        held = _held(earlier, same)
+        whole = same.state is ImportState.IMPORTED and given.by_bytes and held is None
+        return ImportPlan(
+            record=same, keys=keys, location=location, new=False, already_imported=whole, first=False, held=held
+        )
     record = ImportRecord(
         import_id=next_import_id(connection, location.day(now)[0]),
         source=given.source,
@@ -95,12 +116,35 @@ def plan_import(
         began_at=now,
         state=ImportState.INCOMPLETE,
     )
+    held = None
     if continued is not None and continued.state is ImportState.IMPORTED:
+        held = _held(earlier, continued)
         # What the earlier file held is done, its rejected rows too: they were to be mended in the rejects file.
         record = msgspec.structs.replace(
             record, begins_at=continued.size, begins_line=continued.end_line, rows=continued.rows
         )
-    return ImportPlan(record=record, keys=keys, location=location, new=True, already_imported=False, first=not earlier)
+    return ImportPlan(
+        record=record, keys=keys, location=location, new=True, already_imported=False, first=not earlier, held=held
+    )
+
+
+def _held(earlier: list[ImportRecord], last: ImportRecord) -> tuple[HeldLines, ...] | None:
+    """The lines that standing imports hold of the file of `last`; None where they hold them all.
+
+    The lines at both ends of a part are left to the log, as the one may be the other's unfinished last line.
+    """
+    held, part, missing = list[HeldLines](), last, False
+    while True:
+        if part.end_line:
+            held.append(HeldLines(part.begins_line, part.end_line))
+        if part.begins_at == 0:
+            return tuple(held) if missing else None
+        before = [each for each in earlier if each.lineage == last.lineage and 0 < each.size <= part.begins_at]
+        nearest = max((each for each in before if each.end_line), key=lambda each: each.size, default=None)
+        missing = missing or nearest is None or nearest.size < part.begins_at
+        if nearest is None:
+            return tuple(held)
+        part = nearest
 
 
 def _check_name(earlier: list[ImportRecord], given: FileRegistration) -> None:
@@ -134,7 +178,10 @@ class BeginImport(Command):
 
 
 class ImportEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """What a whole import comes to. Size and hash are given anew: an unfinished last line may have been left out."""
+    """What a whole import comes to. Size and hash are given anew: an unfinished last line may have been left out.
+
+    `from_beginning`: the file was read from its beginning, though its import had continued another.
+    """
 
     size: int
     sha256: str
@@ -142,6 +189,7 @@ class ImportEnd(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     rejected: int
     conflicting: int
+    from_beginning: bool = False
 
 
 class FinishImport(Command):
@@ -154,6 +202,8 @@ class FinishImport(Command):
     def decide(self, view: View) -> Decision:
         _check_open(view, self.import_id)
         values = msgspec.structs.asdict(self.end)
+        if values.pop("from_beginning"):
+            values |= {"begins_at": 0, "begins_line": 0}
         return Decision(writes=[_change(self.import_id, state=ImportState.IMPORTED.value, **values)])
 
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from branch_node.database.schema import LOG
+from branch_node.imports.import_summary import ImportSummary
 from branch_node.imports.recorders.http_recorder import HttpImportRecorder
 from shared.chain import understand
 from shared.event_log import read_after
@@ -188,6 +189,20 @@ def test_items_are_defined_before_their_rows(caller: Caller, tmp_path: Path) -> 
     assert (summary.recorded, summary.items_defined, summary.rejected) == (4, 2, 0)
     kinds = Counter(event.type for event in log_of(caller))
     assert kinds == {"ITEM_DEFINED": 2, "ORDER_DEDUCTION": 4}
+
+
+def test_a_file_whose_beginning_was_undone_is_imported_whole(caller: Caller, tmp_path: Path) -> None:
+    def imported(rows: int) -> ImportSummary:
+        file = a_till_file(tmp_path / "sales.csv", sales(rows))
+        return import_over(caller, file, TILL, InProcessTransport(caller.app))
+
+    first = imported(2)
+    imported(4)
+    undone = caller.post(f"/v1/imports/{first.import_id}/undo", {}, role="manager")
+    assert undone.json()["voided"] == 2
+    for rows, recorded in ((4, 2), (6, 2), (6, 0)):
+        again = imported(rows)
+        assert (again.recorded, again.already_recorded) == (recorded, rows - recorded)
 
 
 def test_the_route_that_begins_an_import(caller: Caller) -> None:

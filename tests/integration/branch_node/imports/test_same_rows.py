@@ -175,6 +175,46 @@ def test_an_undone_import_can_be_imported_again(branch: Branch, tmp_path: Path) 
         assert left(branch) == 10
 
 
+ROWS = [f"{number},milk,1,2025-12-31 12:{number:02d}" for number in range(1, 8)]
+
+
+@pytest.mark.parametrize("undone", [(0,), (1,), (0, 1), (0, 2), (1, 2)])
+@pytest.mark.parametrize("longer", [7, 6])
+def test_a_file_whose_beginning_was_undone_is_imported_whole(
+    branch: Branch, tmp_path: Path, undone: Sequence[int], longer: int
+) -> None:
+    file = tmp_path / "a.csv"
+    imports = [import_file(branch, a_till_file(file, ROWS[:count])).import_id or "" for count in (2, 4, 6)]
+    assert left(branch) == 4
+    for each in undone:
+        undo(branch, imports[each])
+    missing = 2 * len(undone)
+    assert left(branch) == 4 + missing
+    a_till_file(file, ROWS[:longer])
+    foreseen = dry_run(branch, file)
+    again = import_file(branch, file)
+    expected = (longer, missing + longer - 6, 6 - missing)
+    for summary in (foreseen, again):
+        assert (summary.rows, summary.recorded, summary.already_recorded) == expected
+    assert left(branch) == 10 - longer
+    assert import_file(branch, file).already_imported == again.import_id
+    undo(branch, again.import_id or "")
+    assert import_file(branch, file).conflicting == 0
+    assert left(branch) == 10 - longer
+
+
+def test_what_was_rejected_of_a_part_that_stands_is_left_to_its_rejects(branch: Branch, tmp_path: Path) -> None:
+    file = a_till_file(tmp_path / "a.csv", ROWS[:2])
+    first = import_file(branch, file)
+    import_file(branch, a_till_file(file, [*ROWS[:2], ROWS[2], ROWS[3].replace("milk", "tea")]))
+    branch.define("tea")
+    import_file(branch, tmp_path / "a.csv.rejects.csv")
+    assert branch.on_hand("tea") == -1_000
+    undo(branch, first.import_id or "")
+    assert import_file(branch, file).recorded == 2
+    assert (left(branch), branch.on_hand("tea")) == (7, -1_000)
+
+
 def test_an_accepted_row_stays_one_sale_when_its_id_is_free_again(branch: Branch, tmp_path: Path) -> None:
     first = import_file(branch, a_till_file(tmp_path / "a.csv", [ONE]), WITH_IDS)
     file = a_till_file(tmp_path / "b.csv", ["1,milk,2,2025-12-31 13:00"])
