@@ -177,7 +177,8 @@ IMPORT_KEYS_DIFFER: Final = _declare(
     "import-keys-differ",
     409,
     "The file's rows were known by something else when it was first imported",
-    "Keep columns.id and id_scope in the map as they were then; otherwise its rows would be recorded twice.",
+    "Keep columns.id and id_scope in the map as they were then; otherwise its rows would be recorded twice. If the map "
+    "was wrong then, undo that import first.",
 )
 IMPORT_BEING_UNDONE: Final = _declare(
     "import-being-undone",

@@ -15,7 +15,7 @@ from branch_node.imports.register.row_keys import RowKeys
 from branch_node.imports.reject_files import CONFLICTS_HELP, Conflicts
 from branch_node.imports.rows.row_columns import LookupTable
 from branch_node.imports.source_file import FileRefused, Fingerprint, SourceFile, SourceRecord, read_lookup
-from branch_node.problems import IMPORT_BEGINS_ANOTHER
+from branch_node.problems import IMPORT_BEGINS_ANOTHER, IMPORT_FILE_DIFFERS
 
 
 def header_of(file: SourceFile, first: SourceRecord | None, given: list[str] | None) -> list[str]:
@@ -82,23 +82,38 @@ def plan_of(
         known_by=BY_LINE if column is None else f"column {column}" + ("" if kind == "source" else f" in {kind}"),
         scope=None if column is None else kind,
     )
-    if not registration.by_bytes:
-        return registration, recorder.plan(registration), None
-    earlier = [each for each in recorder.earlier(source) if each.known_by == registration.known_by]
-    continued = _continued(earlier, file, fingerprint)
-    registration = msgspec.structs.replace(registration, continues=continued)
+    earlier = recorder.earlier(source)
+    alike = [each for each in earlier if each.known_by == registration.known_by]
+    # Rows with ids are known in whatever file they come, unless ids meant something else when they came first.
+    wanted = earlier if registration.by_bytes else [each for each in earlier if each.known_by != registration.known_by]
+    begun = _longest_beginning(wanted, file, fingerprint)
+    if begun is not None:
+        found, ends_line = begun
+        if (
+            found.known_by == registration.known_by
+            and not ends_line
+            and not any(each.sha256 == fingerprint.sha256 for each in earlier)
+        ):
+            raise IMPORT_FILE_DIFFERS(
+                f"this file begins like {found.file!r} (import {found.import_id}), whose last line has grown since",
+                import_id=found.import_id,
+            )
+        registration = msgspec.structs.replace(registration, continues=found.import_id)
     plan = recorder.plan(registration)
-    longer = sorted({each.lineage for each in earlier if each.size > fingerprint.size} - {plan.keys.lineage})
+    if not registration.by_bytes:
+        return registration, plan, None
+    longer = sorted({each.lineage for each in alike if each.size > fingerprint.size} - {plan.keys.lineage})
     return registration, plan, LongerFiles(recorder, plan.keys, longer) if plan.new and longer else None
 
 
-def _continued(earlier: Sequence[ImportRecord], file: SourceFile, fingerprint: Fingerprint) -> str | None:
-    """The longest of the imports with whose whole bytes, up to the end of a line, this file begins."""
+def _longest_beginning(
+    earlier: Sequence[ImportRecord], file: SourceFile, fingerprint: Fingerprint
+) -> tuple[ImportRecord, bool] | None:
+    """The longest of the imports with whose whole bytes this file begins, and whether they end at the end of a line."""
     prefixes = file.prefixes(sorted({each.size for each in earlier if 0 < each.size < fingerprint.size}))
     begins = [
-        each
+        (each, prefix.ends_line)
         for each in earlier
-        if (prefix := prefixes.get(each.size)) is not None and prefix.sha256 == each.sha256 and prefix.ends_line
+        if (prefix := prefixes.get(each.size)) is not None and prefix.sha256 == each.sha256
     ]
-    longest = max(begins, key=lambda each: each.size, default=None)
-    return None if longest is None else longest.import_id
+    return max(begins, key=lambda each: each[0].size, default=None)

@@ -96,9 +96,11 @@ def test_a_last_line_that_grew_is_no_continuation(branch: Branch, tmp_path: Path
     file = tmp_path / "a.csv"
     file.write_text(f"id,code,qty,at\n{ONE}")
     import_file(branch, file)
-    file.write_text(f"id,code,qty,at\n{ONE}5\n{TWO}\n")
-    with pytest.raises(Problem, match="import-file-differs"):
-        attempt(branch, file)
+    for name in ("a.csv", "b.csv"):
+        other = tmp_path / name
+        other.write_text(f"id,code,qty,at\n{ONE}5\n{TWO}\n")
+        with pytest.raises(Problem, match="import-file-differs"):
+            attempt(branch, other)
     file.write_text(f"id,code,qty,at\n{ONE}\n{TWO}\n")
     assert attempt(branch, file).recorded == 1
 
@@ -173,6 +175,29 @@ def test_an_undone_import_can_be_imported_again(branch: Branch, tmp_path: Path) 
         assert (again.recorded, again.already_recorded, left(branch)) == (0, 2, 8)
         assert undo(branch, second.import_id or "") == 2
         assert left(branch) == 10
+
+
+BY_DAY, BY_FILE = (f'id_scope = "{scope}"\n{WITH_IDS}' for scope in ("day", "file"))
+
+
+@pytest.mark.parametrize("attempt", [import_file, dry_run])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (TILL, WITH_IDS), (WITH_IDS, TILL), (WITH_IDS, BY_DAY), (BY_DAY, WITH_IDS), (BY_FILE, TILL), (TILL, BY_FILE),
+        (WITH_IDS, WITH_IDS.replace('id = "id"', 'id = "at"')),
+    ],
+)  # fmt: skip
+def test_rows_stay_known_by_what_they_were_in_a_longer_file(
+    branch: Branch, tmp_path: Path, first: str, then: str, attempt
+) -> None:
+    import_file(branch, a_till_file(tmp_path / "a.csv", [ONE, TWO]), first)
+    longer = a_till_file(tmp_path / "b.csv", [ONE, TWO, THREE])
+    with pytest.raises(Problem, match="import-keys-differ") as refused:
+        attempt(branch, longer, then)
+    assert "undo" in (refused.value.hint or "")
+    assert left(branch) == 8
+    assert attempt(branch, longer, first).recorded == 1
 
 
 ROWS = [f"{number},milk,1,2025-12-31 12:{number:02d}" for number in range(1, 8)]
