@@ -9,7 +9,8 @@ from typing import Final
 
 from branch_node.imports.mapping.import_map import Path
 
-_HEADING: Final = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(?:#.*)?")
+# Possessive: a line of blanks inside a long text must not be tried in every way that it can be parted.
+_HEADING: Final = re.compile(r"\s*+(\[\[?)([^\[\]]++)\]\]?\s*+(?:#.*)?")
 _KEY: Final = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _WORD: Final = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 
@@ -29,10 +30,11 @@ def line_of_key(text: str, path: Path) -> str:
     best, depth = 0, 0
     for number, line in enumerate(text.splitlines(), 1):
         if heading := _HEADING.fullmatch(line):
-            words = _words(heading[2])
+            name = heading[2].strip()
+            words = _words(name)
             if heading[1] == "[[":
-                counted[heading[2]] = counted.get(heading[2], -1) + 1
-                words = (*words, counted[heading[2]])
+                counted[name] = counted.get(name, -1) + 1
+                words = (*words, counted[name])
             table, here = words, words
         elif key := _KEY.match(line):
             here = (*table, *_words(key[1]))

@@ -25,6 +25,11 @@ from branch_node.imports.mapping.map_words import (
 from shared.runtime.clock import format_rfc3339
 
 MAX_MAP_BYTES: Final = 256 * 1024
+MAX_KEY_PARTS: Final = 20
+
+# The parser of TOML keeps every beginning of a dotted key: time and memory grow with the square of its parts.
+_PART_OF_KEY: Final = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_LONG_KEY: Final = re.compile(rf"(?<![\w-])(?:{_PART_OF_KEY}[ \t]*+\.[ \t]*+){{{MAX_KEY_PARTS}}}{_PART_OF_KEY}")
 
 
 class MapError(ValueError):
@@ -40,13 +45,23 @@ def parse_map(raw: bytes, name: str, *, at: int | None = None) -> ImportMap:
         raise MapError(f"{name}: has {len(raw)} bytes, at most {MAX_MAP_BYTES} are read")
     try:
         text = raw.decode("utf-8-sig")
+        if _LONG_KEY.search(text):
+            raise MapError(f"{name}: has a key of more than {MAX_KEY_PARTS} parts, as in a.b.c")
         document = tomllib.loads(text, parse_float=Decimal)
     except UnicodeDecodeError as error:
         raise MapError(f"{name}: byte {error.start} is not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         hint = "; texts stand in quotes" if str(error).startswith("Invalid value") else ""
         raise MapError(f"{name}: {error}{hint}") from error
+    except RecursionError as error:
+        raise MapError(f"{name}: its lists or tables stand too deep inside each other") from error
+    except MapError:
+        raise
+    except ValueError as error:
+        # So Python refuses to read thousands of digits.
+        raise MapError(f"{name}: has a number of too many digits") from error
     try:
+        _check_numbers(document)
         found = _decode(document)
         if at is not None:
             found = _at(found, at)
@@ -54,6 +69,19 @@ def parse_map(raw: bytes, name: str, *, at: int | None = None) -> ImportMap:
     except MapFault as fault:
         raise MapError(f"{name}{line_of_key(text, fault.path)}, {dotted(fault.path)}: {fault.why}") from fault
     return found
+
+
+def _check_numbers(document: dict[str, Any]) -> None:
+    """Raises MapFault for what TOML calls a number and nothing can be compared with."""
+    waiting: list[tuple[Path, object]] = [((), document)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*path, key), each) for key, each in value.items()]
+        elif isinstance(value, list):
+            waiting += [((*path, index), each) for index, each in enumerate(value)]
+        elif isinstance(value, Decimal) and not value.is_finite():
+            raise MapFault(path, f"must be a number with an end, not {value}")
 
 
 def _at(found: ImportMap, at: int) -> ImportMap:

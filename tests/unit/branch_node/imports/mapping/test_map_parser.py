@@ -1,6 +1,7 @@
 """The map of an import: what may be said, and how a mistake is named."""
 
 import re
+import time
 import tomllib
 from contextlib import suppress
 from decimal import Decimal
@@ -231,6 +232,34 @@ def test_a_map_that_is_no_text_or_far_too_long() -> None:
         parse_map(b"\xff\xfe", "till.toml")
     with pytest.raises(MapError, match="at most"):
         parse_map(b"#" * (MAX_MAP_BYTES + 1), "till.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        # Text inside a text that looks like a heading: it is looked at for the line of the fault.
+        ('unknown = """\n[' + " " * 200_000 + '\n"""\n' + MINIMAL, "unknown: no such key"),
+        (".".join(["a"] * 50_000) + " = 1\n" + MINIMAL, "a key of more than 20 parts"),
+        (MINIMAL + "[" + " . ".join(['"a"'] * 21) + "]\nb = 1\n", "a key of more than 20 parts"),
+        ("null = " + "[" * 20_000 + "]" * 20_000 + "\n" + MINIMAL, "too deep inside each other"),
+        ("year = " + "{a = " * 20_000 + "1" + "}" * 20_000 + "\n" + MINIMAL, "too deep inside each other"),
+        ("year = " + "9" * 5_000 + "\n" + MINIMAL, "a number of too many digits"),
+        (MINIMAL + "[[rules]]\nwhen = { qty = { below = nan } }\nskip = true\n", "rules[1].when.qty.below: must be"),
+        (MINIMAL + "[where]\nqty = { above = -inf }\n", "where.qty.above: must be a number with an end"),
+        (MINIMAL + "[units.kg]\ng = nan\n", "units.kg.g: must be a number with an end"),
+    ],
+    ids=["blanks", "dots", "heading", "lists", "tables", "digits", "nan in a rule", "infinite", "nan as a factor"],
+)
+def test_a_map_that_is_made_to_harm_costs_nothing(text: str, why: str) -> None:
+    began = time.process_time()
+    with pytest.raises(MapError, match=re.escape(why)):
+        parsed(text)
+    assert time.process_time() - began < 5
+
+
+def test_a_key_of_many_parts_is_no_text_of_many_dots() -> None:
+    text = "# " + "www.example." * 3 + "com, 1.5 to 2.5 ... and so on" + "." * 100
+    assert parsed(f"{text}\n{MINIMAL}") == parsed(MINIMAL)
 
 
 values = st.recursive(
