@@ -9,7 +9,9 @@ from typing import Final, NamedTuple
 
 from branch_node.imports.files.text_encoding import undecoded
 
-_PROGRESS_LINES: Final = 0x3FF
+MAX_RECORD_LINES: Final = 1_000
+"""Lines of one record. Where a quote is not closed the next one may open it again, and so on to the end of the file:
+without a bound all of it would be in memory, and be read again for each of its lines."""
 
 
 class SourceRecord(NamedTuple):
@@ -36,16 +38,24 @@ class _Lines:
             if unread_lines:
                 line = unread_lines.pop()
                 consumed.append(line)
+                if len(consumed) > MAX_RECORD_LINES:
+                    raise self._too_long()
                 yield line
                 continue
             for line in self._lines:
                 consumed.append(line)
+                if len(consumed) > MAX_RECORD_LINES:
+                    raise self._too_long()
                 yield line
                 if unread_lines:
                     break
             else:
                 self.ended = True
                 return
+
+    @staticmethod
+    def _too_long() -> csv.Error:
+        return csv.Error(f"a record of more than {MAX_RECORD_LINES} lines, so a quote is not closed")
 
     def unread(self) -> str:
         """Unread all lines of the record but its first, which is returned."""

@@ -151,6 +151,21 @@ def test_a_file_that_is_written_anew_while_it_is_copied(tmp_path: Path) -> None:
             file.fingerprint()
 
 
+def test_quotes_that_are_open_at_the_end_of_every_line_are_bounded(tmp_path: Path) -> None:
+    # Each line closes the quote of the one before and opens another, so that no cell is long and no record ends.
+    found = records(a_file(tmp_path / "a.csv", b"id,name\n" + b'1","\n' * 1_500 + b"2,x\n"))
+    assert [each.line for each in found] == list(range(1, 1_503))
+    faults = [each.fault for each in found]
+    assert faults[1] == "not CSV: a record of more than 1000 lines, so a quote is not closed"
+    assert None not in faults[1:-1]
+    assert found[-1] == SourceRecord(1_502, ["2", "x"], None)
+
+
+def test_a_cell_of_many_lines_is_read(tmp_path: Path) -> None:
+    cell = "a\n" * 999
+    assert records(a_file(tmp_path / "a.csv", f'id,name\n1,"{cell}"\n'.encode()))[1].cells == ["1", cell]
+
+
 def test_an_unclosed_quote_costs_one_line(tmp_path: Path) -> None:
     path = a_file(tmp_path / "a.csv", b'id,n\n1,"open\n2,b\n3,c"d\n4,"d"\n5,"e"x\n6,"last')
     found = records(path)
