@@ -140,6 +140,33 @@ def missing_areas(connection: Connection, areas: dict[str, set[str]], before: in
     return missing
 
 
+def counted_before(connection: Connection, item_id: str, at: int, source: str) -> list[AreaCounted]:
+    """The areas of an item that a source has counted at a moment (microseconds UTC), as its last count there says."""
+    event = LOG.event.c
+    query = (
+        select(event.line)
+        .where(event.item_id == item_id, event.counted.is_not(None), event.occurred_at == at)
+        .where(event.sequence.not_in(select(LOG.voided.c.sequence)))
+        .order_by(event.sequence.desc())
+        .limit(1)
+    )
+    line = connection.execute(query).scalar_one_or_none()
+    last = None if line is None else understand(bytes(line))
+    return [
+        AreaCounted(
+            item_id=item_id,
+            area=each.area or "",
+            counted=each.counted,
+            occurred_at=each.occurred_at,
+            actor=each.actor,
+            source=each.source,
+            note=each.note,
+            stored_at=None,
+        )
+        for each in (() if last is None or last.source != source else _areas_in(last))
+    ]
+
+
 def _last_count(connection: Connection, item_id: str, before: int) -> Event | None:
     event, voided = LOG.event.c, LOG.voided.c
     gone = select(voided.sequence).where(voided.by_sequence < before)

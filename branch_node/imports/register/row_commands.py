@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection
 
-from branch_node.commands.count_areas import AreaCounted, areas_of_event, check_room
+from branch_node.commands.count_areas import AreaCounted, areas_of_event, check_room, counted_before
 from branch_node.commands.counts import stocktake
 from branch_node.commands.event_commands import RecordEvent, add_detail
 from branch_node.commands.event_inputs import EventContent
@@ -162,9 +162,6 @@ class RecordImportedCount(KeyedCommand):
 
     def _counted(self, view: View, item_id: str, lines: Sequence[ImportCountLine], at: int) -> Event:
         item = known_item(view, item_id, lines[0].unit)
-        total = sum(line.counted for line in lines)
-        if total > MAX_QUANTITY:
-            raise INVALID_QUANTITY(f"the areas of {item_id} come to more than {quantity_text(MAX_QUANTITY)}")
         source = self.count.source
         areas = [
             AreaCounted(
@@ -179,12 +176,16 @@ class RecordImportedCount(KeyedCommand):
             )
             for line in lines
         ]
+        areas = [*self._counted_before(view, item_id, areas, at), *areas]
+        total = sum(each.counted for each in areas)
+        if total > MAX_QUANTITY:
+            raise INVALID_QUANTITY(f"the areas of {item_id} come to more than {quantity_text(MAX_QUANTITY)}")
         check_room(areas, item_id)
         reference = lines[0].reference or Reference(id=f"{source} {format_rfc3339(at)}", kind="count")
         fields: dict[str, Any] = {"reference": reference, "areas": areas_of_event(areas, actor="", source=source)}
         notes = [line.note for line in lines if line.note]
-        if len(lines) > 1:
-            notes.insert(0, "; ".join(f"{line.area or '-'} {quantity_text(line.counted)}" for line in lines))
+        if len(areas) > 1:
+            notes.insert(0, "; ".join(f"{each.area or '-'} {quantity_text(each.counted)}" for each in areas))
         else:
             fields["entered"] = lines[0].entered
             if lines[0].area:
@@ -195,6 +196,17 @@ class RecordImportedCount(KeyedCommand):
             fields["reason"] = lines[0].reason
         actor = actor_with(self.actor, lines[0].person)
         return stocktake(view, item, counted=total, at=at, actor=actor, source=source, fields=fields)
+
+    def _counted_before(self, view: View, item_id: str, areas: Sequence[AreaCounted], at: int) -> list[AreaCounted]:
+        """The other areas of the item in the same count, from another file such as the one whose rejects this is.
+
+        The event replaces the whole figure, so it has to hold them. An area that is counted again is counted anew.
+        """
+        given = {each.area for each in areas}
+        if "" in given:
+            return []
+        before = counted_before(view.connection, item_id, at, self.count.source)
+        return [each for each in before if each.area not in given] if all(each.area for each in before) else []
 
     def answer(self, recorded: RecordedCommand) -> RowRecorded:
         return _recorded(recorded)

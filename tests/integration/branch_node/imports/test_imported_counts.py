@@ -9,8 +9,9 @@ import pytest
 from branch_node.imports.import_summary import ImportSummary
 from shared.runtime.cli.service_client import InProcessTransport
 from shared.runtime.problems import Problem
-from tests.integration.branch_node.imports.import_runs import dry_run, import_file, rejected
+from tests.integration.branch_node.imports.import_runs import dry_run, import_file, last_written, rejected
 from tests.integration.branch_node.imports.test_http_recorder import import_over, log_of
+from tests.integration.branch_node.imports.test_same_rows import undo
 from tests.support.branch import Branch, a_branch
 from tests.support.branch_api import a_caller
 
@@ -94,6 +95,57 @@ def test_a_count_that_goes_on_in_a_longer_file(branch: Branch, tmp_path: Path) -
     longer = import_file(branch, a_count(tmp_path / "b.csv", "1,milk,bar,24", "2,cup,,7"), COUNTS)
     assert (longer.recorded, longer.already_recorded) == (1, 1)
     assert (branch.on_hand("milk"), branch.on_hand("cup")) == (24_000, 7_000)
+
+
+def test_areas_that_come_later_join_the_count_of_their_moment(tmp_path: Path) -> None:
+    """Rejected rows that were mended, and the further lines of a longer file, are of the count that they belong to."""
+    rows = ("1,milk,bar,24", "2,cup,,7", "3,milk,cellar,4x")
+    with a_branch(tmp_path / "direct") as branch, a_caller(tmp_path / "served") as caller:
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+
+        def import_both(name: str, text: str) -> None:
+            for folder in ("a", "b"):
+                (tmp_path / folder / name).write_text(text, encoding="utf-8")
+            import_file(branch, tmp_path / "a" / name, COUNTS)
+            import_over(caller, tmp_path / "b" / name, COUNTS, InProcessTransport(caller.app))
+
+        first = a_count(tmp_path / "count.csv", *rows).read_text()
+        import_both("count.csv", first)
+        assert branch.on_hand("milk") == 24_000
+        import_both("mended.csv", last_written(tmp_path / "a" / "count.csv", "rejects").read_text().replace("4x", "48"))
+        assert (branch.on_hand("milk"), branch.on_hand("cup")) == (72_000, 7_000)
+        import_both("longer.csv", f"{first}4,milk,kitchen,3,{EVENING}\n")
+        assert branch.on_hand("milk") == 75_000
+        newest = branch.events()[-1]
+        assert [(each.area, each.counted) for each in newest.areas or ()] == [
+            ("bar", 24_000),
+            ("cellar", 48_000),
+            ("kitchen", 3_000),
+        ]
+        assert newest.note == "bar 24; cellar 48; kitchen 3"
+        # An area that is counted again is counted anew; a count of the whole takes the place of the areas.
+        import_both("again.csv", a_count(tmp_path / "x.csv", "1,milk,bar,20").read_text())
+        assert branch.on_hand("milk") == 71_000
+        import_both("whole.csv", a_count(tmp_path / "x.csv", "1,milk,,70").read_text())
+        assert branch.on_hand("milk") == 70_000
+        import_both("after.csv", a_count(tmp_path / "x.csv", "1,milk,bar,9").read_text())
+        assert branch.on_hand("milk") == 9_000
+        told = [
+            [(event.item_id, event.counted, event.note, len(event.areas or ())) for event in log]
+            for log in (branch.events(), log_of(caller))
+        ]
+        assert told[0] == told[1]
+
+
+def test_an_undone_count_is_in_no_later_one_of_its_moment(branch: Branch, tmp_path: Path) -> None:
+    undone = import_file(branch, a_count(tmp_path / "a.csv", "1,milk,bar,24"), COUNTS)
+    undo(branch, undone.import_id or "")
+    import_file(branch, a_count(tmp_path / "b.csv", "1,milk,cellar,48"), COUNTS)
+    assert branch.on_hand("milk") == 48_000
+    other = COUNTS.replace("counting-app", "another-app")
+    import_file(branch, a_count(tmp_path / "c.csv", "1,milk,bar,5"), other)
+    assert branch.on_hand("milk") == 5_000
 
 
 def test_direct_served_and_by_hand_alike(tmp_path: Path) -> None:
