@@ -133,7 +133,7 @@ def missing_areas(connection: Connection, areas: dict[str, set[str]], before: in
         if "" in given:
             continue
         last = _last_count(connection, item_id, before)
-        for area in () if last is None else _areas_in(last):
+        for area in () if last is None else areas_in(last):
             if area.area is not None and area.area not in given:
                 counted_at = moment_text(area.occurred_at, last.utc_offset if last else 0)
                 missing.append(MissingArea(item_id=item_id, area=area.area, counted_at=counted_at))
@@ -163,7 +163,7 @@ def counted_before(connection: Connection, item_id: str, at: int, source: str) -
             note=each.note,
             stored_at=None,
         )
-        for each in (() if last is None or last.source != source else _areas_in(last))
+        for each in (() if last is None or last.source != source else areas_in(last))
     ]
 
 
@@ -181,7 +181,8 @@ def _last_count(connection: Connection, item_id: str, before: int) -> Event | No
     return None if line is None else understand(bytes(line))
 
 
-def _areas_in(event: Event) -> tuple[CountedArea, ...]:
+def areas_in(event: Event) -> tuple[CountedArea, ...]:
+    """The areas of a count as its event holds them; none of an item that an older version counted as a whole."""
     if event.areas is not None or event.area is None:
         return event.areas or ()
     alone = CountedArea(

@@ -323,23 +323,34 @@ class ImportRun:
     def _record_counts(self, counts: CountRows) -> None:
         """Record all that the file counted, one count for each moment."""
         rejected: list[tuple[int, str, Sequence[str]]] = []
-        for keyed, counted in self._keyed_counts(counts):
+        for keyed, rows in self._keyed_counts(counts):
             self._begin()
-            rows = counted
             (outcome,) = self._recorder.record([], [keyed])()
             if isinstance(outcome, ImportConflict):
-                accepted = [row for row in rows if row.line in self._accepted]
-                own = _count_of(self._map.source, keyed.content, accepted or rows)
-                key = accepted_key(keyed.key, content_digest(KeyedContent(keyed.key, own)))
-                (found,) = self._recorder.find(self._keys, [KeyedContent(key, own)])
-                if found is None and accepted:
-                    (found,) = self._recorder.record([], [KeyedContent(key, own)])()
-                if found is not None:
-                    kept = accepted or rows
-                    self._count_rows(kept, own, found, rejected)
-                    rows = [row for row in rows if row not in kept]
-            self._count_rows(rows, keyed.content, outcome, rejected)
+                self._add_to_count(keyed, rows, outcome, rejected)
+            else:
+                self._count_rows(rows, keyed.content, outcome, rejected)
         self._write_rejected(rejected)
+
+    def _add_to_count(
+        self,
+        keyed: KeyedContent,
+        rows: Sequence[CountRow],
+        conflict: ImportConflict,
+        rejected: list[tuple[int, str, Sequence[str]]],
+    ) -> None:
+        """Record what is new in a count that was recorded with other rows; what it has otherwise is in conflict."""
+        known = self._recorder.counted(self._keys, keyed)
+        there = [row for row in rows if known.has(row.content)]
+        rest = [row for row in rows if not known.has(row.content)]
+        more = [row for row in rest if row.line in self._accepted or known.lacks(row.content)]
+        self._count_rows(there, keyed.content, RowRecorded(conflict.sequence or 0, new=False), rejected)
+        if more:
+            own = _count_of(self._map.source, keyed.content, more)
+            key = accepted_key(keyed.key, content_digest(KeyedContent(keyed.key, own)))
+            (outcome,) = self._recorder.record([], [KeyedContent(key, own)])()
+            self._count_rows(more, own, outcome, rejected)
+        self._count_rows([row for row in rest if row not in more], keyed.content, conflict, rejected)
 
     def _count_rows(
         self,

@@ -27,6 +27,7 @@ class SessionRecorder:
         self.knows = recorder.knows
         self.catalogue = recorder.catalogue
         self.find = recorder.find
+        self.counted = recorder.counted
         self.finish = recorder.finish
         self.totals = recorder.totals
 

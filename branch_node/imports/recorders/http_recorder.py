@@ -19,7 +19,7 @@ from branch_node.commands.item_inputs import ItemContent
 from branch_node.database.schema import ITEM
 from branch_node.database.store import Store
 from branch_node.imports.recorders.import_recorder import CHUNK, AwaitOutcomes
-from branch_node.imports.recorders.local_recorders import found_in, plan_in
+from branch_node.imports.recorders.local_recorders import counted_in, found_in, plan_in
 from branch_node.imports.register.import_lifecycle import ImportEnd, ImportPlan
 from branch_node.imports.register.import_runs import (
     FileRegistration,
@@ -29,6 +29,7 @@ from branch_node.imports.register.import_runs import (
     standing_totals,
 )
 from branch_node.imports.register.row_commands import (
+    CountedFigures,
     ImportCount,
     ImportRefusal,
     KeyedContent,
@@ -123,6 +124,9 @@ class HttpImportRecorder:
 
     def find(self, keys: RowKeys, rows: Sequence[KeyedContent]) -> list[RowOutcome | None]:
         return found_in(self._store, keys, rows)
+
+    def counted(self, keys: RowKeys, row: KeyedContent) -> CountedFigures:
+        return counted_in(self._store, keys, row)
 
     def finish(self, end: ImportEnd) -> None:
         body = msgspec.json.encode(end)

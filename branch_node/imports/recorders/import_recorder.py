@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from branch_node.commands.item_inputs import ItemContent
 from branch_node.imports.register.import_lifecycle import ImportEnd, ImportPlan
 from branch_node.imports.register.import_runs import FileRegistration, ImportRecord, TypeTotals
-from branch_node.imports.register.row_commands import KeyedContent, RowOutcome
+from branch_node.imports.register.row_commands import CountedFigures, KeyedContent, RowOutcome
 from branch_node.imports.register.row_keys import RowKeys
 from branch_node.imports.rows.import_catalogue import ImportCatalogue
 
@@ -54,6 +54,9 @@ class ImportRecorder(Protocol):
 
     def find(self, keys: RowKeys, rows: Sequence[KeyedContent]) -> list[RowOutcome | None]:
         """The outcomes of what is in the log already, under these keys; None for what is not."""
+
+    def counted(self, keys: RowKeys, row: KeyedContent) -> CountedFigures:
+        """What is in the log already of the items of a count, at its moment."""
 
     def finish(self, end: ImportEnd) -> None:
         """Mark the import as whole."""

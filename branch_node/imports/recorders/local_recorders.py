@@ -33,6 +33,8 @@ from branch_node.imports.register.import_runs import (
     standing_totals,
 )
 from branch_node.imports.register.row_commands import (
+    CountedFigures,
+    ImportCount,
     KeyedContent,
     RecordedRows,
     RecordImportedCount,
@@ -92,6 +94,13 @@ def found_in(store: Store, keys: RowKeys, rows: Sequence[KeyedContent]) -> list[
     """The outcomes of what a node's log has already; None for what it has not."""
     with store.reading() as connection:
         return RecordedRows(connection, keys).find(connection, [row_command(row, "") for row in rows])
+
+
+def counted_in(store: Store, keys: RowKeys, row: KeyedContent) -> CountedFigures:
+    """What a node's log has already of the items of a count, at its moment."""
+    assert isinstance(row.content, ImportCount)
+    with store.reading() as connection:
+        return RecordedRows(connection, keys).counted(connection, row.content)
 
 
 class LocalImportRecorder:
@@ -159,6 +168,9 @@ class LocalImportRecorder:
 
     def find(self, keys: RowKeys, rows: Sequence[KeyedContent]) -> list[RowOutcome | None]:
         return found_in(self._store, keys, rows)
+
+    def counted(self, keys: RowKeys, row: KeyedContent) -> CountedFigures:
+        return counted_in(self._store, keys, row)
 
     def finish(self, end: ImportEnd) -> None:
         self._one(FinishImport(self._begun.record.import_id, end))
@@ -252,6 +264,9 @@ class DryRunRecorder:
 
     def find(self, keys: RowKeys, rows: Sequence[KeyedContent]) -> list[RowOutcome | None]:
         return found_in(self._store, keys, rows)
+
+    def counted(self, keys: RowKeys, row: KeyedContent) -> CountedFigures:
+        return counted_in(self._store, keys, row)
 
     def finish(self, end: ImportEnd) -> None:
         """Nothing was recorded."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_
 
-from branch_node.commands.count_areas import AreaCounted, areas_of_event, check_room, counted_before
+from branch_node.commands.count_areas import AreaCounted, areas_in, areas_of_event, check_room, counted_before
 from branch_node.commands.counts import stocktake
 from branch_node.commands.event_commands import RecordEvent, add_detail
 from branch_node.commands.event_inputs import EventContent
@@ -217,6 +217,21 @@ def actor_with(actor: str, person: str | None) -> str:
     return actor if person is None else f"{actor}/{person}"
 
 
+class CountedFigures(msgspec.Struct, frozen=True):
+    """What the imports of a source have counted at one moment: item -> area -> the figures, also voided ones."""
+
+    by_item: dict[str, dict[str, set[int]]]
+
+    def has(self, line: ImportCountLine) -> bool:
+        """Whether the row was recorded."""
+        return line.counted in self.by_item.get(line.item_id, {}).get(line.area, ())
+
+    def lacks(self, line: ImportCountLine) -> bool:
+        """Whether the row is of an area that was not counted, beside others or alone."""
+        areas = self.by_item.get(line.item_id)
+        return areas is None or (line.area not in areas and "" not in (line.area, *areas))
+
+
 RowCommand = ImportEvent | RecordImportedCount
 
 
@@ -258,6 +273,21 @@ class RecordedRows:
         if self._named and None in found:
             self._find_named(connection, commands, found)
         return found
+
+    def counted(self, connection: Connection, count: ImportCount) -> CountedFigures:
+        """What was counted of the items of a count, at its moment."""
+        found: dict[str, dict[str, set[int]]] = {}
+        for item_id in {line.item_id for line in count.lines}:
+            event = LOG.event.c
+            condition = and_(
+                event.item_id == item_id, event.counted.is_not(None), event.occurred_at == count.occurred_at
+            )
+            for each in sealed_where(connection, condition):
+                if each.event.source == count.source and not self._is_undone(each.event.sequence):
+                    areas = found.setdefault(item_id, {})
+                    for area in areas_in(each.event) or (each.event,):
+                        areas.setdefault(area.area or "", set()).add(area.counted or 0)
+        return CountedFigures(found)
 
     def _outcome(self, command: RowCommand, there: dict[str, Any]) -> RowOutcome | None:
         for candidate in self._candidates(command):

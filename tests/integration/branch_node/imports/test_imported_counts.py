@@ -82,10 +82,11 @@ def test_counts_by_id_are_known_whatever_their_file_is_called(branch: Branch, tm
     again = import_file(branch, a_count(tmp_path / "b.csv", *rows[:2]), BY_ID)
     assert (again.recorded, again.already_recorded) == (0, 2)
     changed = a_count(tmp_path / "c.csv", "1,milk,bar,20", "2,milk,cellar,48")
-    assert import_file(branch, changed, BY_ID).conflicting == 2
+    refused = import_file(branch, changed, BY_ID)
+    assert (refused.conflicting, refused.already_recorded) == (1, 1)
     assert branch.on_hand("milk") == 72_000
     accepted = import_file(branch, changed, BY_ID, accept="all")
-    assert (accepted.recorded, accepted.conflicting, branch.on_hand("milk")) == (2, 0, 68_000)
+    assert (accepted.recorded, accepted.conflicting, branch.on_hand("milk")) == (1, 0, 68_000)
     again = import_file(branch, changed, BY_ID)
     assert (again.already_recorded, again.conflicting, branch.on_hand("milk")) == (2, 0, 68_000)
 
@@ -136,6 +137,32 @@ def test_areas_that_come_later_join_the_count_of_their_moment(tmp_path: Path) ->
             for log in (branch.events(), log_of(caller))
         ]
         assert told[0] == told[1]
+
+
+def test_a_count_by_ids_goes_on_with_what_is_new_in_it(tmp_path: Path) -> None:
+    """Mended rejects and a longer export have rows of a count whose others are recorded: no conflict, nothing lost."""
+    rows = ("1,milk,bar,24", "2,milk,cellar,4x", "3,cup,,7")
+    with a_branch(tmp_path / "direct") as branch, a_caller(tmp_path / "served") as caller:
+
+        def counts(file: Path) -> list[tuple[int, int, int]]:
+            transport = InProcessTransport(caller.app)
+            found = [dry_run(branch, file, BY_ID), import_file(branch, file, BY_ID)]
+            found.append(import_over(caller, file, BY_ID, transport))
+            return [(each.recorded, each.already_recorded, each.conflicting) for each in found]
+
+        first = a_count(tmp_path / "count.csv", *rows)
+        assert counts(first) == [(2, 0, 0)] * 3
+        mended = tmp_path / "mended.csv"
+        mended.write_text(last_written(first, "rejects").read_text().replace("4x", "48"))
+        assert counts(mended) == [(1, 0, 0)] * 3
+        assert branch.on_hand("milk") == 72_000
+        assert counts(mended) == [(0, 1, 0)] * 3
+        longer = a_count(tmp_path / "longer.csv", "1,milk,bar,24", "2,milk,cellar,48", "3,cup,,7", "4,milk,yard,1")
+        assert counts(longer) == [(1, 3, 0)] * 3
+        # The whole of an item beside its areas, and an area beside the whole, are looked at.
+        assert counts(a_count(tmp_path / "odd.csv", "5,milk,,73", "6,cup,bar,1")) == [(0, 0, 2)] * 3
+        assert (branch.on_hand("milk"), branch.on_hand("cup")) == (73_000, 7_000)
+        assert [each.counted for each in log_of(caller)] == [each.counted for each in branch.events()]
 
 
 def test_an_undone_count_is_in_no_later_one_of_its_moment(branch: Branch, tmp_path: Path) -> None:
