@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.item_inputs import ItemContent
 from branch_node.imports.cells.cell_readers import RowRejected
-from branch_node.imports.count_rows import CountRow, CountRows
+from branch_node.imports.count_rows import CountRow, CountRows, count_of
 from branch_node.imports.dry_run_preview import DryRunPreview
 from branch_node.imports.file_registration import LongerFiles, header_of, lookups_of, plan_of
 from branch_node.imports.import_summary import ImportSummary, RejectReasons
@@ -346,7 +346,7 @@ class ImportRun:
         more = [row for row in rest if row.line in self._accepted or known.lacks(row.content)]
         self._count_rows(there, keyed.content, RowRecorded(conflict.sequence or 0, new=False), rejected)
         if more:
-            own = _count_of(self._map.source, keyed.content, more)
+            own = count_of(more, keyed.content.occurred_at or 0, self._map.source)
             key = accepted_key(keyed.key, content_digest(KeyedContent(keyed.key, own)))
             (outcome,) = self._recorder.record([], [KeyedContent(key, own)])()
             self._count_rows(more, own, outcome, rejected)
@@ -370,8 +370,8 @@ class ImportRun:
     def _keyed_counts(self, counts: CountRows) -> Iterator[tuple[KeyedContent, list[CountRow]]]:
         for moment, piece, rows in counts.counts():
             line = min(row.line for row in rows)
-            content = ImportCount(occurred_at=moment, lines=tuple(row.content for row in rows), source=self._map.source)
-            yield KeyedContent(self._keys.key(self._keys.count_identity(moment, line, piece)), content), rows
+            key = self._keys.key(self._keys.count_identity(moment, line, piece))
+            yield KeyedContent(key, count_of(rows, moment, self._map.source)), rows
 
     def _finish(self) -> None:
         summary = self._summary
@@ -397,8 +397,3 @@ class ImportRun:
             )
         )
         summary.by_type = added_totals(self._recorder.totals(summary.import_id or ""), self._predicted)
-
-
-def _count_of(source: str, content: EventContent | ImportCount, rows: Sequence[CountRow]) -> ImportCount:
-    assert isinstance(content, ImportCount)
-    return ImportCount(occurred_at=content.occurred_at, lines=tuple(row.content for row in rows), source=source)

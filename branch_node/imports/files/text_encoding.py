@@ -28,6 +28,7 @@ _NO_FILES: Final = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode
 _ORDERS: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": UTF_8}
 # So many bytes of a file without a byte order mark tell whether it is UTF-16.
 _JUDGED_BYTES: Final = 4_096
+_LEAST_ZEROS: Final = 4
 _UNDECODED: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -125,7 +126,7 @@ def unmarked_utf16(head: bytes) -> str | None:
     start = head[:_JUDGED_BYTES]
     zeros = {"utf-16-be": start[::2].count(0), "utf-16-le": start[1::2].count(0)}
     fewer, more = sorted(zeros.values())
-    if len(start) < 8 or 20 * more < len(start) // 2 or 3 * fewer > more:
+    if more < _LEAST_ZEROS or 20 * more < len(start) // 2 or 3 * fewer > more:
         return None
     return max(zeros, key=lambda order: zeros[order])
 

@@ -195,8 +195,9 @@ def test_what_was_written_is_read_with_its_lines(
     rows = [(line, each) for line, each in zip(lines, written, strict=True) if any(cell.strip() for cell in each)]
     if not content:
         return
-    # As where the map names the columns: what is left out of a header is another test's.
-    layout = FileLayout(header=["a", "b", "c", "d"])
+    # As where the map names the columns: what is left out of a header is another test's. The encoding is given, as
+    # zero bytes in cells can make the whole file look like UTF-16.
+    layout = FileLayout(header=["a", "b", "c", "d"], encoding="utf-8")
     with SourceFile(path, delimiter, layout) as file:
         assert [(each.line, each.cells) for each in file.records()] == rows
 
