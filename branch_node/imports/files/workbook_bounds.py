@@ -18,6 +18,10 @@ MAX_UNPACKED: Final = 2 << 30
 MAX_TEXT: Final = 100_000
 """Characters of a cell; a spreadsheet program keeps 32,767."""
 
+MAX_TEXTS: Final = 2_000_000
+"""Shared texts: each is kept in memory, some 100 bytes and its characters."""
+
+_MAX_TEXTS_PART: Final = 256 << 20
 _MAX_PARTS: Final = 10_000
 _MAX_WHOLE_PART: Final = 16 << 20
 _MAX_ROW: Final = 8 << 20
@@ -26,6 +30,7 @@ _CHUNK: Final = 1 << 16
 _MAX_TEXT_BYTES: Final = 10 * MAX_TEXT
 _STREAMED: Final = re.compile(rb"<(?:[\w.-]+:)?(?:worksheet|sst)[\s/>]")
 _STRICT: Final = b"http://purl.oclc.org/ooxml/spreadsheetml/main"
+_TEXTS: Final = re.compile(rb"<(?:[\w.-]+:)?sst[\s/>]")
 _STEP: Final = re.compile(rb"<(?:[\w.-]+:)?(?:row|si)[\s/>]")
 _ROWS_END: Final = re.compile(rb"</(?:[\w.-]+:)?sheetData\s*>")
 # A tag or two, cut by the end of a chunk.
@@ -56,7 +61,10 @@ def _check_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
             if entry.file_size > _MAX_WHOLE_PART:
                 raise FileFault(f"has more than {_MAX_WHOLE_PART >> 20} MiB in {_shown(entry)}: save it as CSV")
             return
-        text = row = 0
+        shared = _TEXTS.search(chunk) is not None
+        if shared and entry.file_size > _MAX_TEXTS_PART:
+            raise FileFault(f"has more than {_MAX_TEXTS_PART >> 20} MiB of texts: save it as CSV")
+        text = row = texts = 0
         before = b""
         while chunk:
             first = chunk.find(b"<")
@@ -67,6 +75,11 @@ def _check_part(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
                 text = len(chunk) - chunk.rfind(b"<")
             seen = before + chunk
             row = 0 if _STEP.search(seen) else row + len(chunk)
+            if shared:
+                # One that the end of a chunk cuts is not counted: there are few of them.
+                texts += len(_STEP.findall(chunk))
+                if texts > MAX_TEXTS:
+                    raise FileFault(f"has more than {MAX_TEXTS} different texts: save it as CSV")
             if row > _MAX_ROW:
                 raise FileFault(f"has a row of more than {_MAX_ROW >> 20} MiB: it is no export of a till")
             if _ROWS_END.search(seen):

@@ -286,6 +286,16 @@ def test_parts_that_need_too_much_memory_are_refused(tmp_path: Path) -> None:
             records(changed(fresh(), part, old, new))
 
 
+def test_more_shared_texts_than_memory_should_hold_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = with_shared_texts(a_workbook(tmp_path / "a.xlsx", [["id"], ["mark"]]))
+    changed(path, "xl/sharedStrings.xml", "</sst>", "<si><t>a</t></si>" * 40 + "</sst>")
+    monkeypatch.setattr(workbook_bounds, "MAX_TEXTS", 42)
+    assert records(path)[1].cells == ["mark"]
+    monkeypatch.setattr(workbook_bounds, "MAX_TEXTS", 41)
+    with pytest.raises(FileRefused, match="has more than 41 different texts: save it as CSV"):
+        records(path)
+
+
 def test_kinds_of_xml_that_would_be_read_as_an_empty_sheet_are_refused(tmp_path: Path) -> None:
     usual = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     path = a_workbook(tmp_path / "a.xlsx", [["id"]])
