@@ -13,7 +13,7 @@ from branch_node.imports.guessing.cell_values import EMPTY, Times, fits, is_numb
 from branch_node.imports.guessing.column_words import fields_of
 
 # Formats of digits alone: a column is one of times only if its name says so.
-_BARE: Final = re.compile(r"unix|(?:%[YmdHMSy])+")
+_BARE: Final = re.compile(r"unix.*|(?:%[YmdHMSy])+")
 _ALMOST: Final = 0.98
 _ENOUGH: Final = 20
 
@@ -54,7 +54,7 @@ def profile(name: str, place: int, cells: Sequence[str], *, month_first: bool) -
     fields = fields_of(name)
     if times is not None and not (fields.keys() & {"date", "time", "moment", "expires_on"}):
         # Numbers are a time only by name.
-        times = None if any(_BARE.match(each) for each in times.formats) else times
+        times = None if any(_BARE.fullmatch(each) for each in times.formats) else times
     if times is None and kept and fields.keys() & {"date", "moment"} and all(map(_is_serial, kept)):
         whole = all(text.isdigit() for text in kept)
         times = Times("date" if whole else "moment", ("excel",))

@@ -249,6 +249,15 @@ def test_times_that_are_numbers(tmp_path: Path, header: str, cells: str, wanted:
     assert [row.occurred_at for row in sample_outcome(text, sample, context).rows] == [wanted]
 
 
+@pytest.mark.parametrize("day", ["2026-01-31", "31.01.2026", "31/01/2026", "31 Jan 2026"])
+def test_days_under_a_name_that_says_none(tmp_path: Path, day: str) -> None:
+    """Days are known by their cells; digits alone, such as codes of eight, are a day only where the name says so."""
+    text = guessed(
+        a_file(tmp_path / "note.csv", f"Delivered,sku,lot,qty\n{day},milk,20260131,1\n{day},tea,20260130,2\n")
+    )
+    assert parse_map(text.encode(), "map").columns.date == "Delivered"
+
+
 def test_a_name_that_stands_twice(branch: Branch, tmp_path: Path) -> None:
     """It cannot be named by a map; the file is imported by the other columns."""
     file = a_file(tmp_path / "sales.csv", "sku,sku,artikel,qty,at,\na,b,milk,2,2026-01-31 12:00,\n")
