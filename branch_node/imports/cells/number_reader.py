@@ -133,6 +133,6 @@ def _signed(text: str) -> tuple[str, bool]:
         return text[1:], True
     if len(text) > 1 and _MINUS.match(text[-1]):
         return text[:-1].rstrip(), True
-    if text[:1] == "+" and text[1:2].isdigit():
+    if text[:1] == "+" and (text[1:2].isdigit() or text[1:2] in (".", ",")):
         return text[1:], False
     return text, False
