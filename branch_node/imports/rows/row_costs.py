@@ -38,6 +38,8 @@ class CostReader:
 
     def read(self, cells: Cells, sign: Sign, quantity: int | Decimal) -> Cost | None:
         """The cost of `quantity` thousandths of the row's unit, None where the cell is empty. Raises RowRejected."""
+        if self._currency is not None and cells[self._place].strip() in self._nothing:
+            return None  # whatever its currency says
         currency = None if self._currency is None else self._currency(cells)
         try:
             return self._costs[cells[self._place], quantity, sign, currency]

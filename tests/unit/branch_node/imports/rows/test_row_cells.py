@@ -122,6 +122,14 @@ def test_costs_in_another_currency_and_of_zero() -> None:
         read(own, amount="3")
 
 
+def test_a_row_without_a_cost_needs_no_currency() -> None:
+    given = MAP.replace('[constants]\ncurrency = "EUR"\n', "").replace('lot = "lot"', 'currency = "lot"')
+    assert read(given, amount="", lot="none").cost is None
+    assert read(given, amount="3", lot="CHF").cost == Cost(amount="3", currency="CHF")
+    with pytest.raises(RowRejected, match="no currency such as"):
+        read(given, amount="3", lot="none")
+
+
 def test_typed_cells_in_columns_of_texts() -> None:
     assert read(note="\x1d2026-01-31T12:00:00").note == "2026-01-31T12:00:00"
     assert read(at="\x1d2026-01-31T12:00:00") == read()
