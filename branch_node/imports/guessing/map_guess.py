@@ -126,6 +126,13 @@ class _MapDraft:
 
     def _say_layout(self) -> None:
         out, sample = self._out, self._sample
+        if self._roles.kinds is None:
+            out.comment(
+                "CHECK: no column says what rows are: taken for sales. Deliveries are PURCHASE_RECEIVED, counts"
+            )
+            out.comment(
+                "STOCKTAKE (with the column of areas as area in [columns]), what is thrown away WASTE_RECORDED."
+            )
         out.top("type", "ORDER_DEDUCTION", "what a row is that no rule below names: a sale")
         if self._rules.sign != "as-written":
             out.top("sign", self._rules.sign, "most quantities are below zero, so this is how the file writes sales")

@@ -249,6 +249,13 @@ def test_times_that_are_numbers(tmp_path: Path, header: str, cells: str, wanted:
     assert [row.occurred_at for row in sample_outcome(text, sample, context).rows] == [wanted]
 
 
+def test_what_rows_are_is_to_be_checked_where_no_column_says_it(tmp_path: Path) -> None:
+    """A sheet of counts, taken for sales, would deduct the whole stock."""
+    said = "CHECK: no column says what rows are"
+    assert said in guessed(a_file(tmp_path / "count.csv", "area,sku,qty\nbar,milk,24\ncellar,milk,48\n"))
+    assert said not in guessed(a_file(tmp_path / "sales.csv", "sku,qty,type\nmilk,24,Sale\nmilk,1,Refund\n"))
+
+
 @pytest.mark.parametrize("day", ["2026-01-31", "31.01.2026", "31/01/2026", "31 Jan 2026"])
 def test_days_under_a_name_that_says_none(tmp_path: Path, day: str) -> None:
     """Days are known by their cells; digits alone, such as codes of eight, are a day only where the name says so."""
