@@ -57,12 +57,14 @@ class FileLayout(msgspec.Struct, frozen=True, kw_only=True):
             names.pop()
         given = set(names)
         seen: set[str] = set()
+        last: dict[str, int] = {}  # of each name, so that a line of noise with one name a thousand times is no work
         for place, name in enumerate(names):
             if name in seen and name not in self.used:
-                number = 2
+                number = last.get(name, 1) + 1
                 while (unique := f"{name} ({number})".strip()) in given:
                     number += 1
                 given.add(unique)
+                last[name] = number
                 names[place] = unique
             seen.add(name)
         return names

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from branch_node.imports.source_file import FileRefused, SourceFile
+from branch_node.imports.source_file import FileLayout, FileRefused, SourceFile
 
 
 def a_zip(parts: dict[str, bytes]) -> bytes:
@@ -77,3 +77,10 @@ def test_what_a_file_holds_reaches_no_terminal(tmp_path: Path) -> None:
     with SourceFile(path, ";") as file, pytest.raises(FileRefused) as refused:
         file.fingerprint()
     assert "\x1b" not in str(refused.value)
+
+
+def test_a_header_of_one_name_many_times_is_named_at_once() -> None:
+    """A number is tried once for each name, not once for each column before it."""
+    names = FileLayout().header_names(["a"] * 20_000)
+    assert (names[1], names[-1], len(set(names))) == ("a (2)", "a (20000)", 20_000)
+    assert FileLayout().header_names(["a", "a (2)", "a", "a"]) == ["a", "a (2)", "a (3)", "a (4)"]
