@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from branch_node.imports.cells.cell_readers import Cells, RowRejected
+from branch_node.imports.cells.cell_readers import Cells, RowRejected, composed
 from branch_node.imports.mapping.import_map import Condition, ImportMap, Rule, Sign, several
 from branch_node.imports.mapping.map_words import listed, nearest
 from branch_node.imports.rows.row_conditions import CellTest
@@ -78,7 +78,7 @@ class RowKinds:
     def _refuse(self, cells: Cells) -> None:
         """Refuse a row that no rule matches, unless it is of the map's type beyond doubt."""
         for column in self._columns:
-            text = cells[column.place].strip()
+            text = composed(cells[column.place])
             own = self._default is not None and text == self._default.type
             if text not in self._empty and text not in column.values and not own:
                 raise RowRejected(
@@ -118,5 +118,5 @@ def _kind_columns(import_map: ImportMap) -> list[tuple[str, frozenset[str]]]:
             if any(each is not None for each in (condition.starts, condition.ends, condition.below, condition.above)):
                 data.add(name)
             if condition.equals is not None:
-                values.setdefault(name, set()).update(several(condition.equals))
+                values.setdefault(name, set()).update(map(composed, several(condition.equals)))
     return [(name, frozenset(found)) for name, found in values.items() if name not in data]

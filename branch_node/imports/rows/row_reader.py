@@ -118,14 +118,14 @@ class RowReader:
         own_id = self._id(cells)
         if own_id is None:
             raise RowRejected(in_column(self._map.columns.id, "the row's own id is empty"))
-        return self._good_id(own_id)
+        return self._good_id(cell.composed(own_id))
 
     def scope_value(self, cells: Cells) -> str:
         """The value within which the row's own id is unique. Raises RowRejected where its cell is empty."""
         value = self._scope(cells) if self._scope else None
         if value is None:
             raise RowRejected("the column within which the row's own id is unique is empty")
-        return cell.good_id(value)
+        return cell.good_id(cell.composed(value))
 
     def new_item(self, item_id: str, cells: Cells) -> ItemContent:
         """The item definition in a row, for `unknown_items = "create"`. Raises RowRejected."""
