@@ -48,6 +48,7 @@ from branch_node.imports.register.import_runs import (
     standing_totals,
 )
 from branch_node.imports.register.row_commands import KeyedContent, RowRecorded
+from branch_node.imports.register.row_keys import key_beginning
 from branch_node.problems import (
     BAD_CURSOR,
     BUSY,
@@ -126,10 +127,11 @@ def _running(router: APIRouter, context: RequestContext) -> None:
         refused: dict[int, Problem] = {}
         for place, event in enumerate(body.events):
             try:
-                keyed.append(naming_every_fault(_event, principal, event))
+                keyed.append(naming_every_fault(_event, principal, event, source))
             except Problem as refusal:
                 refused[place] = refusal
         for count in body.counts:
+            _check_key(count.key, source)
             keyed.append(KeyedContent(count.key, naming_every_fault(count_of_rows, count, source)))
         answers = await context.submit_all(chunk_commands(import_id, source, items, keyed, actor_of(principal, None)))
         recorded = iter(_outcomes(answers, len(keyed)))
@@ -152,12 +154,22 @@ def _running(router: APIRouter, context: RequestContext) -> None:
         return json_response(await run_in_threadpool(_shown, context, import_id))
 
 
-def _event(principal: Principal, given: BatchEventInput) -> KeyedContent:
+def _event(principal: Principal, given: BatchEventInput, source: str) -> KeyedContent:
     if given.key is None:
         invalid_request("key", "each row needs its key")
+    _check_key(given.key, source)
+    if given.source is not None and given.source != source:
+        invalid_request("source", f"the rows of this import are from {source!r}")
     if given.type is EventType.ADJUSTMENT:
         principal.check_role(*MANAGERS)
-    return KeyedContent(given.key, entry_of(given))
+    return KeyedContent(given.key, msgspec.structs.replace(entry_of(given), source=source))
+
+
+def _check_key(key: str, source: str) -> None:
+    """An import records under keys of its own source: another one's real rows would conflict with it."""
+    begin = key_beginning(source)
+    if not key.startswith(begin):
+        invalid_request("key", f"the keys of this import begin with {begin!r}")
 
 
 def _outcomes(answers: list[Any], rows: int) -> list[ImportOutcome]:

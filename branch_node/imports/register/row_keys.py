@@ -106,20 +106,25 @@ class RowKeys(msgspec.Struct, frozen=True, kw_only=True):
         """The identity in a key of this import."""
         if key.startswith(self.prefix):
             return key.removeprefix(self.prefix)
-        file, _, row = key.removeprefix(f"import/{self.source}/").partition("/")
+        file, _, row = key.removeprefix(key_beginning(self.source)).partition("/")
         return f"{_BY_NAME}{_no_colon(file)}:{row}"
 
 
 @lru_cache(maxsize=64)
 def _prefix(source: str, generation: int) -> str:
-    return f"import/{source}//" + (f"u{generation}/" if generation else "")
+    return f"{key_beginning(source)}/" + (f"u{generation}/" if generation else "")
+
+
+def key_beginning(source: str) -> str:
+    """What the keys of all rows of a source begin with, and those of no other."""
+    return f"import/{source}/"
 
 
 def key_of(source: str, identity: str, generation: int) -> str:
     """The key of an identity in a generation of its source."""
     if generation == 0 and identity.startswith(_BY_NAME):
         file, _, row = identity.removeprefix(_BY_NAME).partition(":")
-        return f"import/{source}/{file.replace(_COLON, ':')}/{row}"
+        return f"{key_beginning(source)}{file.replace(_COLON, ':')}/{row}"
     return _prefix(source, generation) + identity
 
 

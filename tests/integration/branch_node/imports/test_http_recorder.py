@@ -82,6 +82,28 @@ def log_of(caller: Caller) -> list[Event]:
         return [understand(entry.line) for entry in read_after(connection, LOG, 0, 100_000)]
 
 
+def test_an_import_records_under_keys_of_its_own_source_alone(caller: Caller) -> None:
+    assert caller.send("PUT", "/v1/items/milk", {"name": "Milk", "unit": "l"}).is_success
+    begun = caller.post("/v1/imports", FILE).json()
+    address = f"/v1/imports/{begun['record']['import_id']}/rows"
+    row = {"type": "ORDER_DEDUCTION", "item_id": "milk", "quantity": 1, "occurred_at": "2025-12-05T10:00:00Z"}
+    rows = [
+        {**row, "key": "import/till-7//id:1"},
+        {**row, "key": "import/till-77//id:1"},
+        {**row, "key": "rubbish"},
+        {**row, "key": "import/till-7//id:2", "source": "till-8"},
+    ]
+    outcomes = caller.post(address, {"events": rows}).json()["outcomes"]
+    assert [each.get("new", False) for each in outcomes] == [True, False, False, False]
+    assert "begin with 'import/till-7/'" in outcomes[1]["problem"]["detail"]
+    assert "from 'till-7'" in outcomes[3]["problem"]["detail"]
+    (event,) = (each for each in log_of(caller) if each.type == "ORDER_DEDUCTION")
+    assert event.source == "till-7"
+    lines = [{"item_id": "milk", "counted": 1}]
+    count = {"key": "import/other//count:1", "occurred_at": "2025-12-05T10:00:00Z", "lines": lines}
+    assert caller.post(address, {"counts": [count]}).status_code == 422
+
+
 def test_the_events_are_those_of_a_direct_import(caller: Caller, tmp_path: Path) -> None:
     mapped = WITH_IDS.replace(
         "[columns]", '[columns]\nnote = "note"\nactor = "who"\nreference = "ref"\nunit_cost = "cost"'
