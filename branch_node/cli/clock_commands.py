@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.markup import escape
 
-from branch_node.cli.node_client import Directory, node_at, zone_of
+from branch_node.cli.node_client import Directory, node_at, node_command, zone_of
 from shared.runtime.cli.errors import REFUSED
 from shared.runtime.cli.output import (
     AsJson,
@@ -39,10 +40,10 @@ def show(directory: Directory = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     else:
-        _print_clock(found, zone)
+        _print_clock(found, zone, directory)
 
 
-def _print_clock(found: dict[str, Any], zone: ZoneInfo) -> None:
+def _print_clock(found: dict[str, Any], zone: ZoneInfo, directory: Path | None) -> None:
     settled = (
         "never" if not found["settled_at"] else f"{local_time(found['settled_at'], zone)} by {found['settled_by']}"
     )
@@ -54,7 +55,8 @@ def _print_clock(found: dict[str, Any], zone: ZoneInfo) -> None:
     ]
     print_table("", ("", ""), rows)
     if not found["confirmed"]:
-        print_next("larder branch clock confirm   (once the computer's clock is right, or wait for head office's time)")
+        print_line("Wait for head office's time, or confirm the computer's clock once it is right.")
+        print_next(node_command(directory, "clock", "confirm"))
     elif found["wrong"]:
         print_line("A wrong clock has dated events; 'larder branch clock repair' lists those that are not repaired.")
 
@@ -71,7 +73,7 @@ def confirm(directory: Directory = None, yes: Yes = False, as_json: AsJson = Fal
     if as_json:
         print_json(found)
         return
-    _print_clock(found, zone)
+    _print_clock(found, zone, directory)
     if not yes:
         print_line(f"Is it {escape(local_time(found['computer'], zone))} now? Then run this again with --yes.")
 
@@ -97,7 +99,7 @@ def repair(directory: Directory = None, yes: Yes = False, as_json: AsJson = Fals
     if as_json:
         print_json({"confirmed": confirmed, "items": found, "repaired": repaired, "refused": refused})
     else:
-        _print_repairs(found, zone, repaired, refused, yes=yes, confirmed=confirmed)
+        _print_repairs(found, zone, repaired, refused, directory, yes=yes, confirmed=confirmed)
     if refused:
         raise typer.Exit(REFUSED)
 
@@ -107,6 +109,7 @@ def _print_repairs(
     zone: ZoneInfo,
     repaired: int,
     refused: list[dict[str, Any]],
+    directory: Path | None,
     *,
     yes: bool,
     confirmed: bool,
@@ -129,7 +132,7 @@ def _print_repairs(
         print_line(escape(f"'stays': {reason}"))
     if not confirmed:
         print_line("[bold red]The clock is not confirmed[/]: what was dated wrongly is known once it is.")
-        print_next("larder branch clock confirm")
+        print_next(node_command(directory, "clock", "confirm"))
     elif yes and found:
         print_line(f"[green]{number_of(repaired, 'event')} voided and recorded again at the right moment.[/]")
     elif any(each["repairable"] for each in found):

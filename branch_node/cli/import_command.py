@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from branch_node.cli.guess_output import print_guess
-from branch_node.cli.node_client import Directory, opened, serving
+from branch_node.cli.node_client import Directory, node_command, opened, serving
 from branch_node.cli.preview_output import print_preview
 from branch_node.database.api_keys import LOCAL
 from branch_node.database.store import Store
@@ -142,7 +142,7 @@ def import_file(
         raise typer.BadParameter(f"{map_file}{line}, {error}", param_hint="--map") from error
     except FileRefused as error:
         raise CommandRefused(str(error)) from error
-    _report(summary, as_json)
+    _report(summary, directory, as_json)
     if summary.rejected or summary.conflicting:
         raise typer.Exit(REFUSED)
 
@@ -202,7 +202,7 @@ def _recorder(settings: BranchSettings, *, dry_run: bool) -> Iterator[ImportReco
         store.close()
 
 
-def _report(summary: ImportSummary, as_json: bool) -> None:
+def _report(summary: ImportSummary, directory: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(summary.document())
         return
@@ -212,7 +212,7 @@ def _report(summary: ImportSummary, as_json: bool) -> None:
             f"{number_of(summary.rows, 'row')}. Nothing was recorded."
         )
         print_line("Rows that were rejected then are imported from their rejects file.")
-        print_next(f"larder branch imports show {summary.already_imported}")
+        print_next(node_command(directory, "imports", "show", summary.already_imported))
         return
     would = " would be" if summary.dry_run else ""
     rows = [

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.markup import escape
 
-from branch_node.cli.node_client import Directory, node_at, zone_of
+from branch_node.cli.node_client import Directory, node_at, node_command, zone_of
 from shared.runtime.cli.output import (
     AsJson,
     local_time,
@@ -98,7 +98,7 @@ def undo(
         return
     _print_import(found, zone)
     if found["by_type"]:
-        print_next(f"larder branch imports undo {import_id} --yes   (voids all of these)")
+        print_next(f"{node_command(directory, 'imports', 'undo', import_id, '--yes')}   # voids all of these")
 
 
 def _path(import_id: str) -> str:

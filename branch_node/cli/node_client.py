@@ -13,7 +13,7 @@ import typer
 from branch_node.settings import BranchSettings, load
 from shared.runtime.cli.service_client import find_running, http_client, in_process_client
 from shared.runtime.client import ServiceClient
-from shared.runtime.settings import SettingsError
+from shared.runtime.settings import SettingsError, command_line
 
 if TYPE_CHECKING:
     from branch_node.node import Node
@@ -28,6 +28,11 @@ def serving(directory: Path) -> ServiceClient | None:
     """A client of the node that serves this directory, or None where none answers."""
     found = find_running(directory, "/v1/status")
     return None if found is None else http_client(found.url, found.key)
+
+
+def node_command(directory: Path | None, *words: str) -> str:
+    """A `larder branch` command for this --dir, to be copied to a shell."""
+    return command_line("branch", *words, *(() if directory is None else ("--dir", directory)))
 
 
 @contextmanager

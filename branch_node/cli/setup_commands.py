@@ -152,7 +152,7 @@ def _report(settings: BranchSettings, key: str | None, *, began: bool, refused: 
     next_steps = [command_line("branch", "serve", "--dir", settings.dir)]
     if settings.head_office is None:
         again = command_line("branch", "init", "--dir", settings.dir, "--head-office", "URL", "--key", "KEY")
-        next_steps.append(f"{again}   (any time later, then serve again)")
+        next_steps.append(f"{again}   # any time later, then serve again")
     if as_json:
         print_json(
             {
