@@ -233,7 +233,8 @@ def _report(summary: ImportSummary, directory: Path | None, as_json: bool) -> No
         empty="No row changes stock.",
     )
     for reason in summary.reasons:
-        print_line(f"[red]{number_of(reason.rows, 'row')}:[/] {escape(reason.reason)} (line {reason.first_line})")
+        one = "" if reason.rows == 1 else "such as "
+        print_line(f"[red]{number_of(reason.rows, 'row')}:[/] {one}{escape(reason.reason)} (line {reason.first_line})")
     for column, cells in summary.left_out.items():
         left = f"{number_of(cells, 'cell')} of column {column!r}"
         print_line(f"[yellow]{escape(left)} left out:[/] not readable, and the map says so in \\[bad_cells].")

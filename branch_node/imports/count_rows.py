@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 from branch_node.commands.event_inputs import EventContent
-from branch_node.imports.register.row_commands import ImportCount, ImportCountLine
+from branch_node.imports.register.row_commands import ImportCountLine
 from shared.events import MAX_LINES
 
 
@@ -21,11 +21,6 @@ class CountRow(NamedTuple):
     line: int
     content: ImportCountLine
     cells: Sequence[str]
-
-
-def count_of(rows: Sequence[CountRow], moment: int, source: str) -> ImportCount:
-    """The count that rows of one moment (microseconds UTC) are."""
-    return ImportCount(occurred_at=moment, lines=tuple(row.content for row in rows), source=source)
 
 
 class CountRows:

@@ -7,14 +7,15 @@ and the run goes on. Memory is bounded by two chunks: one is recorded while the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
 from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.item_inputs import ItemContent
 from branch_node.imports.cells.cell_readers import RowRejected
-from branch_node.imports.count_rows import CountRow, CountRows, count_of
+from branch_node.imports.count_recording import CountRecording
+from branch_node.imports.count_rows import CountRows
 from branch_node.imports.dry_run_preview import DryRunPreview
 from branch_node.imports.file_registration import LongerFiles, header_of, lookups_of, plan_of
 from branch_node.imports.import_summary import ImportSummary, RejectReasons
@@ -40,6 +41,8 @@ from branch_node.imports.rows.sequence_set import SequenceSet
 from branch_node.imports.source_file import ReadingPosition, SourceFile, SourceRecord
 from branch_node.problems import IMPORT_INTERRUPTED
 from shared.events import EventType
+
+_REJECTED_BEFORE: Final = "was rejected when this file was imported: import it from the rejects file"
 
 CHECKING: Final = "checking"
 IMPORTING: Final = "importing"
@@ -99,6 +102,7 @@ class ImportRun:
         self._registration: FileRegistration | None = None
         self._longer: LongerFiles | None = None
         self._from_beginning = False
+        self._accepts_only = False
         self._keys = RowKeys(source=import_map.source, generation=0, scope=None, lineage="")
         self._rows: list[_Row] = []
         self._rejected: list[tuple[int, str, Sequence[str]]] = []
@@ -123,7 +127,9 @@ class ImportRun:
             self._map, header, lookups_of(self._file, self._map), catalogue=self._recorder.catalogue(), now=self._now
         )
         registration, plan, self._longer = plan_of(self._file, fingerprint, self._map, self._recorder)
-        if plan.already_imported:
+        # Ids that are unique in their file alone are in conflict within it: its lines are accepted once it is imported.
+        self._accepts_only = plan.already_imported and bool(self._accepted) and plan.keys.scope is not None
+        if plan.already_imported and not self._accepts_only:
             return self._already_imported(plan.record)
         self._registration, self._keys = registration, plan.keys
         identity = row_identity(reader, plan.keys, plan.location)
@@ -228,6 +234,8 @@ class ImportRun:
 
     def _flush(self) -> None:
         """Begin to record the rows read, and finish the chunk before: one is recorded while the next is read."""
+        if self._accepts_only:
+            self._reject_new()
         keyed = [row.keyed for row in self._rows]
         items = list(self._new_items.values())
         if keyed and self._longer is not None:
@@ -241,6 +249,14 @@ class ImportRun:
         self._rows, self._rejected, self._new_items = [], [], {}
         self._finish_chunk()
         self._pending = chunk
+
+    def _reject_new(self) -> None:
+        """Reject the rows of an imported file that are under no id: they were rejected, and may be recorded since."""
+        outcomes = self._recorder.find(self._keys, [row.keyed for row in self._rows])
+        new = [row for row, outcome in zip(self._rows, outcomes, strict=True) if outcome is None]
+        self._rejected += [(row.line, _REJECTED_BEFORE, row.cells) for row in new]
+        self._rows = [row for row, outcome in zip(self._rows, outcomes, strict=True) if outcome is not None]
+        self._new_items = {}
 
     def _begin(self) -> None:
         """Begin the import, once there is something to record: a file that is refused or empty leaves no trace."""
@@ -321,57 +337,16 @@ class ImportRun:
         self._summary.rejected += len(rejected)
 
     def _record_counts(self, counts: CountRows) -> None:
-        """Record all that the file counted, one count for each moment."""
+        """Record all that the file counted."""
         rejected: list[tuple[int, str, Sequence[str]]] = []
-        for keyed, rows in self._keyed_counts(counts):
-            self._begin()
-            (outcome,) = self._recorder.record([], [keyed])()
-            if isinstance(outcome, ImportConflict):
-                self._add_to_count(keyed, rows, outcome, rejected)
-            else:
-                self._count_rows(rows, keyed.content, outcome, rejected)
+        recording = CountRecording(self._recorder, self._keys, self._accepted, self._begin)
+        for rows, content, outcome in recording.record(counts):
+            if isinstance(outcome, ImportRefusal):
+                for row in rows:
+                    self._refuse(row.line, row.cells, outcome, rejected)
+            elif rows:
+                self._count_outcome(content, outcome, len(rows))
         self._write_rejected(rejected)
-
-    def _add_to_count(
-        self,
-        keyed: KeyedContent,
-        rows: Sequence[CountRow],
-        conflict: ImportConflict,
-        rejected: list[tuple[int, str, Sequence[str]]],
-    ) -> None:
-        """Record what is new in a count that was recorded with other rows; what it has otherwise is in conflict."""
-        known = self._recorder.counted(self._keys, keyed)
-        there = [row for row in rows if known.has(row.content)]
-        rest = [row for row in rows if not known.has(row.content)]
-        more = [row for row in rest if row.line in self._accepted or known.lacks(row.content)]
-        self._count_rows(there, keyed.content, RowRecorded(conflict.sequence or 0, new=False), rejected)
-        if more:
-            own = count_of(more, keyed.content.occurred_at or 0, self._map.source)
-            key = accepted_key(keyed.key, content_digest(KeyedContent(keyed.key, own)))
-            (outcome,) = self._recorder.record([], [KeyedContent(key, own)])()
-            self._count_rows(more, own, outcome, rejected)
-        self._count_rows([row for row in rest if row not in more], keyed.content, conflict, rejected)
-
-    def _count_rows(
-        self,
-        rows: Sequence[CountRow],
-        content: EventContent | ImportCount,
-        outcome: RowOutcome,
-        rejected: list[tuple[int, str, Sequence[str]]],
-    ) -> None:
-        if not rows:
-            return
-        if isinstance(outcome, ImportRefusal):
-            for row in rows:
-                self._refuse(row.line, row.cells, outcome, rejected)
-        else:
-            self._count_outcome(content, outcome, len(rows))
-
-    def _keyed_counts(self, counts: CountRows) -> Iterator[tuple[KeyedContent, list[CountRow]]]:
-        for moment, piece, rows in counts.counts():
-            line = min(row.line for row in rows)
-            key = self._keys.key(self._keys.count_identity(moment, line, piece))
-            yield KeyedContent(key, count_of(rows, moment, self._map.source)), rows
 
     def _finish(self) -> None:
         summary = self._summary

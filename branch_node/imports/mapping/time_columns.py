@@ -54,7 +54,8 @@ def check_times(found: ImportMap) -> None:
     if (whole is None) == (columns.date is None and constants.date is None):
         raise MapFault(
             ("columns", "occurred_at"),
-            "is missing: give either it, or date with time; for a file without times constants.occurred_at or --at",
+            "is missing: give either it, or date with time; for a file without times constants.occurred_at or --at "
+            "(on the page, under More: When all rows happened)",
         )
     if whole is not None:
         for table, name in ((columns, "columns"), (constants, "constants")):

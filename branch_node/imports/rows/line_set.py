@@ -38,5 +38,8 @@ class LineSet(msgspec.Struct, frozen=True):
             raise ValueError(f"{len(ranges)} ranges are too many, at most {MOST_RANGES} are read")
         return cls(tuple(ranges))
 
+    def __bool__(self) -> bool:
+        return self.ranges is None or bool(self.ranges)
+
     def __contains__(self, line: int) -> bool:
         return self.ranges is None or any(first <= line <= last for first, last in self.ranges)

@@ -21,6 +21,7 @@ from tests.integration.branch_node.imports.import_runs import (
     a_till_file,
     dry_run,
     import_file,
+    rejected,
 )
 from tests.support.branch import Branch, a_branch
 
@@ -238,6 +239,21 @@ def test_what_was_rejected_of_a_part_that_stands_is_left_to_its_rejects(branch: 
     undo(branch, first.import_id or "")
     assert import_file(branch, file).recorded == 2
     assert (left(branch), branch.on_hand("tea")) == (7, -1_000)
+
+
+def test_a_conflict_within_a_file_of_ids_of_its_own_is_accepted_once(branch: Branch, tmp_path: Path) -> None:
+    file = a_till_file(tmp_path / "a.csv", [ONE, "1,milk,2,2025-12-31 13:00", "2,tea,1,2025-12-31 13:00"])
+    first = import_file(branch, file, BY_FILE)
+    assert (first.recorded, first.conflicting, first.rejected) == (1, 1, 1)
+    branch.define("tea")
+    import_file(branch, tmp_path / "a.csv.rejects.csv", BY_FILE)
+    for recorded in (1, 0):
+        accepted = import_file(branch, file, BY_FILE, accept="2-4")
+        assert (accepted.rows, accepted.recorded, accepted.conflicting) == (3, recorded, 0)
+        # The row that was rejected is not recorded beside its mended one.
+        assert [line for line, _ in rejected(file)] == [4]
+        assert (left(branch), branch.on_hand("tea")) == (7, -1_000)
+    assert import_file(branch, file, BY_FILE).already_imported == first.import_id
 
 
 def test_an_accepted_row_stays_one_sale_when_its_id_is_free_again(branch: Branch, tmp_path: Path) -> None:
