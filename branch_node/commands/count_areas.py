@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from branch_node.database.schema import COUNT_AREA, LOG
 from branch_node.problems import TOO_MANY_AREAS
@@ -132,7 +132,7 @@ def missing_areas(connection: Connection, areas: dict[str, set[str]], before: in
     for item_id, given in sorted(areas.items()):
         if "" in given:
             continue
-        last = _last_count(connection, item_id, before)
+        last = _last_count(connection, item_id, LOG.event.c.sequence < before, voided_before=before)
         for area in () if last is None else areas_in(last):
             if area.area is not None and area.area not in given:
                 counted_at = moment_text(area.occurred_at, last.utc_offset if last else 0)
@@ -142,16 +142,7 @@ def missing_areas(connection: Connection, areas: dict[str, set[str]], before: in
 
 def counted_before(connection: Connection, item_id: str, at: int, source: str) -> list[AreaCounted]:
     """The areas of an item that a source has counted at a moment (microseconds UTC), as its last count there says."""
-    event = LOG.event.c
-    query = (
-        select(event.line)
-        .where(event.item_id == item_id, event.counted.is_not(None), event.occurred_at == at)
-        .where(event.sequence.not_in(select(LOG.voided.c.sequence)))
-        .order_by(event.sequence.desc())
-        .limit(1)
-    )
-    line = connection.execute(query).scalar_one_or_none()
-    last = None if line is None else understand(bytes(line))
+    last = _last_count(connection, item_id, LOG.event.c.occurred_at == at)
     return [
         AreaCounted(
             item_id=item_id,
@@ -167,12 +158,20 @@ def counted_before(connection: Connection, item_id: str, at: int, source: str) -
     ]
 
 
-def _last_count(connection: Connection, item_id: str, before: int) -> Event | None:
+def _last_count(
+    connection: Connection, item_id: str, where: ColumnElement[bool], *, voided_before: int | None = None
+) -> Event | None:
+    """The last count of an item in its history for which `where` holds, without those that were voided.
+
+    `voided_before`: only voids of a lower sequence are known.
+    """
     event, voided = LOG.event.c, LOG.voided.c
-    gone = select(voided.sequence).where(voided.by_sequence < before)
+    gone = select(voided.sequence)
+    if voided_before is not None:
+        gone = gone.where(voided.by_sequence < voided_before)
     query = (
         select(event.line)
-        .where(event.item_id == item_id, event.counted.is_not(None), event.sequence < before)
+        .where(event.item_id == item_id, event.counted.is_not(None), where)
         .where(event.sequence.not_in(gone))
         .order_by(event.occurred_at.desc(), event.sequence.desc())
         .limit(1)

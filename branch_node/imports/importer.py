@@ -252,10 +252,12 @@ class ImportRun:
 
     def _reject_new(self) -> None:
         """Reject the rows of an imported file that are under no id: they were rejected, and may be recorded since."""
-        outcomes = self._recorder.find(self._keys, [row.keyed for row in self._rows])
-        new = [row for row, outcome in zip(self._rows, outcomes, strict=True) if outcome is None]
-        self._rejected += [(row.line, _REJECTED_BEFORE, row.cells) for row in new]
-        self._rows = [row for row, outcome in zip(self._rows, outcomes, strict=True) if outcome is not None]
+        rows, self._rows = self._rows, []
+        for row, outcome in zip(rows, self._recorder.find(self._keys, [row.keyed for row in rows]), strict=True):
+            if outcome is None:
+                self._rejected.append((row.line, _REJECTED_BEFORE, row.cells))
+            else:
+                self._rows.append(row)
         self._new_items = {}
 
     def _begin(self) -> None:

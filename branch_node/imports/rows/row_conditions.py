@@ -17,8 +17,8 @@ def cell_tests(
 ) -> list[CellTest]:
     """The tests of a condition on the cell at `place`, which it must all pass.
 
-    Blanks around it and the form of its letters (composed or not) are ignored. Texts in
-    `null` are empty cells, and texts as well.
+    Blanks around it and the form of its letters (composed or not) are ignored. Texts in `null` are empty
+    cells, and texts as well.
     """
     tests: list[CellTest] = []
     if condition.equals is not None:
