@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from shared.chain import Head, Sealed
-from shared.events import PLAIN_SCHEMA, SCHEMA_VERSION, Event, EventType
+from shared.events import Event, EventType, schema_of
 from shared.runtime.clock import MINUTE, business_date, offset_minutes
 from shared.runtime.text.nearest_codes import Candidate, nearest_codes
 from shared.stock import Movement, Standing
@@ -277,6 +277,6 @@ def unplaced(
         source=source,
         type=kind,
         utc_offset=offset,
-        v=SCHEMA_VERSION if "areas" in fields else PLAIN_SCHEMA,
+        v=schema_of(kind, fields),
         **fields,
     )

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from shared.events import code_fault
 from shared.runtime.settings import (
     FILE_NAME,
     LOCALHOST,
@@ -21,6 +20,7 @@ from shared.runtime.settings import (
     environment,
     load_settings,
 )
+from shared.text_faults import code_fault
 
 SERVICE: Final = "branch"
 DEFAULT_PORT: Final = 8101

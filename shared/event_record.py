@@ -71,6 +71,13 @@ class CountedAreaRecord(SparseRecord, kw_only=True):
     note: Text | None = None
 
 
+class LowStockRecord(SparseRecord, kw_only=True):
+    """The reorder level that the command took the item's available stock to, or below, and what to order then."""
+
+    reorder_point: Number
+    reorder_quantity: Number
+
+
 class EventRecord(SparseRecord, kw_only=True, gc=False):
     """One event of the log, whole."""
 
@@ -114,6 +121,8 @@ class EventRecord(SparseRecord, kw_only=True, gc=False):
     command_key: Key | None = None
     command_digest: HexHash | None = None
     clock_unconfirmed: bool | None = None
+    supplier_id: Id | None = None
+    low: LowStockRecord | None = None
 
 
 NEGATIVE, SHORT, RECOUNT, UNCONFIRMED = "negative", "short", "recount", "clock-unconfirmed"
@@ -189,7 +198,12 @@ def event_record_as(kind: type[R], event: Event, **added: Any) -> R:
         _add_rare(record, event)
     if event.entered is not None or event.cost is not None or event.lot or event.area or event.expires_on:
         _add_detail(record, event)
-    record.clock_unconfirmed = event.clock_unconfirmed
+    if event.low is not None:
+        record.low = LowStockRecord(
+            reorder_point=quantity_json(event.low.reorder_point),
+            reorder_quantity=quantity_json(event.low.reorder_quantity),
+        )
+    record.clock_unconfirmed, record.supplier_id = event.clock_unconfirmed, event.supplier_id
     return record
 
 

@@ -7,15 +7,16 @@ are integers of microseconds since 1970-01-01 UTC, costs are decimal strings. So
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Iterable
 from enum import StrEnum
 from operator import attrgetter
 from typing import Annotated, Any, Final
 
 import msgspec
 
-SCHEMA_VERSION: Final = 2  # the newest known here: it added `areas` of a STOCKTAKE
-PLAIN_SCHEMA: Final = 1  # of all other events, so that an older reader understands them
+SCHEMA_VERSION: Final = 3  # the newest known here
+PLAIN_SCHEMA: Final = 1  # of an event that uses nothing newer, so that an older reader understands it
+FIELD_SCHEMAS: Final = {"areas": 2, "low": 3, "supplier_id": 3}  # the schema that added a field
 MAX_QUANTITY: Final = 10**12
 MIN_TIME: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 MAX_TIME: Final = 7_258_118_400_000_000  # 2200-01-01T00:00:00Z
@@ -60,6 +61,7 @@ class EventType(StrEnum):
     RESERVATION_RELEASED = "RESERVATION_RELEASED"
     RESERVATION_EXPIRED = "RESERVATION_EXPIRED"
     RESERVATION_CONFIRMED = "RESERVATION_CONFIRMED"
+    ORDER_CANCELLED = "ORDER_CANCELLED"
     EVENT_VOIDED = "EVENT_VOIDED"
     EVENT_REVIEWED = "EVENT_REVIEWED"
     ITEM_DEFINED = "ITEM_DEFINED"
@@ -104,6 +106,16 @@ class Definition(_Part, frozen=True, kw_only=True, gc=False):
     name: Text
     strict: bool | None = None
     unit: Code
+
+
+class LowStock(_Part, frozen=True, kw_only=True, gc=False):
+    """The reorder level that the item's available stock reached or passed from above by the event's command.
+
+    `reorder_quantity`: what to order then, at least; both in thousandths of the item's unit.
+    """
+
+    reorder_point: Annotated[int, msgspec.Meta(ge=0, le=MAX_QUANTITY)]
+    reorder_quantity: Annotated[int, msgspec.Meta(ge=0, le=MAX_QUANTITY)]
 
 
 class Parent(_Part, frozen=True, kw_only=True, gc=False):
@@ -164,6 +176,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
     lines: Position
     location_id: Id
     lot: Code | None = None
+    low: LowStock | None = None
     note: Text | None = None
     occurred_at: Time
     parent: Parent | None = None
@@ -175,6 +188,7 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fie
     reviewed_event_id: Uuid | None = None
     sequence: Sequence
     source: Code
+    supplier_id: Id | None = None
     tail: Tail | None = None
     transfer_id: Id | None = None
     transfer_line: Position | None = None
@@ -230,11 +244,14 @@ RULES: Final[dict[EventType, TypeRule]] = {
     EventType.RESERVATION_RELEASED: _rule(*_RESERVATION, reserved=-1),
     EventType.RESERVATION_EXPIRED: _rule(*_RESERVATION, reserved=-1),
     EventType.RESERVATION_CONFIRMED: _rule(*_RESERVATION, reserved=-1, on_hand=-1),
+    EventType.ORDER_CANCELLED: _rule("reference"),
     EventType.EVENT_VOIDED: _rule("item_id", "reason", "voided_event_id", "voided_sequence"),
     EventType.EVENT_REVIEWED: _rule("reviewed_event_id"),
     EventType.ITEM_DEFINED: _rule("item_id", "definition"),
     EventType.EPOCH_OPENED: _rule("parent"),
 }
+
+TYPE_SCHEMAS: Final = {EventType.ORDER_CANCELLED: 3}  # the schema that added a type
 
 BY_HAND: Final = frozenset(kind for kind, rule in RULES.items() if rule.by_hand)
 
@@ -250,6 +267,7 @@ _ONLY_WITH: Final[dict[str, frozenset[EventType]]] = {
     | {EventType.ADJUSTMENT},
     "tail": frozenset({EventType.EPOCH_OPENED}),
     "areas": frozenset({EventType.STOCKTAKE}),
+    "supplier_id": frozenset({EventType.PURCHASE_RECEIVED, EventType.PURCHASE_RETURNED}),
 }  # fmt: skip
 _FORBIDDEN: Final = {
     kind: tuple(field for field, kinds in _ONLY_WITH.items() if kind not in kinds) for kind in EventType
@@ -257,6 +275,12 @@ _FORBIDDEN: Final = {
 _REQUIRED: Final = {kind: tuple(sorted(rule.required)) for kind, rule in RULES.items()}
 # Reads all of them at once, which is three times as fast. Every type has more than one.
 _READ_FORBIDDEN: Final = {kind: attrgetter(*fields) for kind, fields in _FORBIDDEN.items()}
+
+
+def schema_of(kind: EventType, fields: Iterable[str]) -> int:
+    """The lowest schema that has this type with these fields, which an event says so that older readers know."""
+    newest = TYPE_SCHEMAS.get(kind, PLAIN_SCHEMA)
+    return max([newest, *(FIELD_SCHEMAS[field] for field in FIELD_SCHEMAS.keys() & set(fields))])
 
 
 class EventNotUnderstood(ValueError):
@@ -358,42 +382,3 @@ def quantity_text(thousandths: int) -> str:
 def quantity_json(thousandths: int) -> msgspec.Raw:
     """A quantity for an answer encoded by msgspec: a JSON number, exact."""
     return msgspec.Raw(quantity_text(thousandths).encode("ascii"))
-
-
-# Marks and letters that show as nothing, though Unicode does not class them as format characters.
-_INVISIBLE: Final = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0]")
-_UNPRINTABLE: Final = frozenset({"Cc", "Cs", "Cn", "Co"})
-# Embeddings, overrides and isolates make a text read otherwise than it is stored; U+200E and U+200F do not.
-_REORDERING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
-def code_fault(text: str) -> str | None:
-    """Why `text` cannot be a code or an id (two that look alike must be alike), or None where it can."""
-    if not text.isprintable():
-        return "it holds a control, zero-width or other unprintable character"
-    if text[:1] == " " or text[-1:] == " ":
-        return "it begins or ends with a blank"
-    if not text.isascii():
-        if not unicodedata.is_normalized("NFC", text):
-            return "it is not in Unicode's composed form (NFC)"
-        if _INVISIBLE.search(text):
-            return "it holds an invisible character"
-    return None
-
-
-def text_fault(text: str) -> str | None:
-    """Why `text` cannot be a note (line breaks and tabs are fine), or None where it can."""
-    if not text.isprintable():
-        for character in text:
-            if character not in "\n\t" and unicodedata.category(character) in _UNPRINTABLE:
-                return f"it holds the character U+{ord(character):04X}, which is no text"
-            if character in _REORDERING:
-                return f"it holds the character U+{ord(character):04X}, which changes the order of what is read"
-    return None if text.strip() else "it is blank"
-
-
-def name_fault(text: str) -> str | None:
-    """Why `text` cannot be a name, which is one line, or None where it can."""
-    if "\n" in text or "\t" in text:
-        return "it holds a line break or a tab"
-    return text_fault(text)

@@ -186,28 +186,40 @@ def history(movements: Iterable[Movement], *, as_of: int | None, known_through: 
 
 
 class _Reserved:
-    """The sum of the reservations that have not expired, as time passes; an expiry needs no event."""
+    """The sum of the reservations that have not expired, as time passes; an expiry needs no event.
+
+    A reservation lasts until the `expires_at` of its newest event that has one, by sequence: it may be stated anew with
+    another expiry, earlier or later.
+    """
 
     def __init__(self) -> None:
         self.total = 0
+        self._moment = BEGINNING.occurred_at
         self._outstanding: dict[str, int] = {}
-        self._expired: set[str] = set()
+        self._counted: dict[str, int] = {}
+        self._expiry: dict[str, tuple[int, int]] = {}  # (sequence, expires_at)
         self._expiries: list[tuple[int, str]] = []
 
     def change(self, each: Movement) -> None:
-        reservation, change = each.reservation_id or "", each.reserved_change or 0
-        self._outstanding[reservation] = self._outstanding.get(reservation, 0) + change
-        if each.expires_at is not None:
+        reservation = each.reservation_id or ""
+        self._outstanding[reservation] = self._outstanding.get(reservation, 0) + (each.reserved_change or 0)
+        known = self._expiry.get(reservation)
+        if each.expires_at is not None and (known is None or each.sequence > known[0]):
+            self._expiry[reservation] = (each.sequence, each.expires_at)
             heappush(self._expiries, (each.expires_at, reservation))
-        if reservation not in self._expired:
-            self.total += change
+        self._count(reservation)
 
     def advance_to(self, moment: int) -> None:
-        while self._expiries and self._expiries[0][0] <= moment:
-            reservation = heappop(self._expiries)[1]
-            if reservation not in self._expired:
-                self._expired.add(reservation)
-                self.total -= self._outstanding[reservation]
+        self._moment = max(self._moment, moment)
+        while self._expiries and self._expiries[0][0] <= self._moment:
+            self._count(heappop(self._expiries)[1])
+
+    def _count(self, reservation: str) -> None:
+        expiry = self._expiry.get(reservation)
+        lasts = expiry is None or expiry[1] > self._moment
+        counted = self._outstanding[reservation] if lasts else 0
+        self.total += counted - self._counted.get(reservation, 0)
+        self._counted[reservation] = counted
 
 
 def walk(standing: Sequence[Movement], as_of: int | None) -> tuple[list[Step], int]:

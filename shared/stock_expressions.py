@@ -179,15 +179,14 @@ def reserved(
 
     Without a moment every reservation counts. `outer` is the row of the enclosing statement that `where` refers to.
     """
-    left = (
-        select(func.sum(event.c.reserved_change).label("quantity"))
-        .where(*where, event.c.reservation_id.is_not(None))
-        .group_by(event.c.reservation_id)
-        .correlate(outer)
-    )
+    columns: list[ColumnElement[Any]] = [event.c.reserved_change]
     if expired_by is not None:
-        expiry = func.max(event.c.expires_at)
-        left = left.having(or_(expiry.is_(None), expiry > expired_by))
-    reservations = left.subquery()
-    total = select(cast(func.coalesce(func.sum(reservations.c.quantity), 0), BigInteger))
+        # A reservation lasts until the expiry of its newest event that has one, by sequence.
+        newest = (event.c.expires_at.is_(None), event.c.sequence.desc())
+        expiry = func.first_value(event.c.expires_at).over(partition_by=event.c.reservation_id, order_by=newest)
+        columns.append(expiry.label("expiry"))
+    changes = select(*columns).where(*where, event.c.reservation_id.is_not(None)).correlate(outer).subquery()
+    total = select(cast(func.coalesce(func.sum(changes.c.reserved_change), 0), BigInteger))
+    if expired_by is not None:
+        total = total.where(or_(changes.c.expiry.is_(None), changes.c.expiry > expired_by))
     return total.correlate(outer).scalar_subquery()

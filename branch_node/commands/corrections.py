@@ -35,6 +35,7 @@ ALTERNATIVES: Final = {
     EventType.RESERVATION_RELEASED: "Reserve again.",
     EventType.RESERVATION_EXPIRED: "Reserve again.",
     EventType.RESERVATION_CONFIRMED: "What came back is a CUSTOMER_RETURN.",
+    EventType.ORDER_CANCELLED: "Take the order under a new order id.",
     EventType.EVENT_VOIDED: "A void is not voided: record the event again.",
     EventType.EVENT_REVIEWED: "Review the event again, with another comment.",
     EventType.ITEM_DEFINED: "Define the item again, with what is right.",

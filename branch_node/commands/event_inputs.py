@@ -39,11 +39,11 @@ from shared.events import (
     Key,
     Position,
     Reference,
-    code_fault,
     quantity_text,
 )
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.problems import Problem, invalid_request
+from shared.text_faults import code_fault
 
 FIRST_YEAR: Final = 2000
 _MONEY: Final = re.compile(rb'"?([0-9]{1,15}(?:\.[0-9]{1,6})?)"?')

@@ -12,18 +12,12 @@ import msgspec
 
 from branch_node.problems import INVALID_QUANTITY, INVALID_TIME
 from shared.checked_fields import MOMENT_RULE, quantity_rule
-from shared.events import (
-    MAX_QUANTITY,
-    BadQuantity,
-    code_fault,
-    name_fault,
-    parse_quantity,
-    text_fault,
-)
+from shared.events import MAX_QUANTITY, BadQuantity, parse_quantity
 from shared.runtime.business_days import Asked, read_asked
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.http.body_faults import FieldRule
 from shared.runtime.problems import invalid_request
+from shared.text_faults import code_fault, name_fault, text_fault
 
 DEFAULT_SOURCE: Final = "api"
 

@@ -26,7 +26,7 @@ from head_office.problems import BAD_CURSOR, PROBLEMS
 from head_office.transfers.fact_changes import changes
 from head_office.transfers.instructions import put
 from head_office.transfers.transfer_facts import facts
-from shared.events import MAX_LINES, MAX_QUANTITY, MAX_SEQUENCE, code_fault
+from shared.events import MAX_LINES, MAX_QUANTITY, MAX_SEQUENCE
 from shared.messages import (
     ChangesPage,
     FactsAnswer,
@@ -39,6 +39,7 @@ from shared.messages import (
 )
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal, Role
+from shared.text_faults import code_fault
 from shared.transfers import site_of
 
 _instruction: Final = Decoder(Instruction)

@@ -18,13 +18,14 @@ from starlette.requests import Request
 from head_office.database.notifications import Wakeups
 from head_office.problem_translation import translated
 from head_office.reports.known_at import SettledMoment, report_snapshot
-from shared.events import BadQuantity, code_fault, parse_quantity
+from shared.events import BadQuantity, parse_quantity
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.database.engine import snapshot
 from shared.runtime.http.auth import Authenticator, Principal, Role
 from shared.runtime.http.cursor import MAX_CURSOR, Cursor, Whole, page_of
 from shared.runtime.http.strict_json import parse_json, validation_problem
 from shared.runtime.problems import FORBIDDEN, INVALID_REQUEST, MALFORMED_JSON, WRONG_LOCATION, Problem
+from shared.text_faults import code_fault
 
 MAX_LIMIT: Final = 1_000
 MAX_WAIT: Final = 30

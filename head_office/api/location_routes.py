@@ -41,13 +41,14 @@ from head_office.reports.freshness import freshness
 from head_office.reports.open_counts import OpenCountOut, open_counts_out
 from head_office.reports.report_records import FreshnessOut, freshness_out
 from shared.checked_fields import CheckedId, Name
-from shared.events import Id, Text, name_fault
+from shared.events import Id, Text
 from shared.messages import CatalogueLocation, HeadMessage
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal, Role
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST
+from shared.text_faults import name_fault
 
 Zone = Annotated[Text, FieldRule(locations.zone_fault)]
 DayStart = Annotated[int, msgspec.Meta(ge=0, le=1_439)]

@@ -16,12 +16,12 @@ from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import API_KEY
 from head_office.database.schema import now
 from head_office.problems import LAST_ADMIN_KEY, UNKNOWN_KEY
-from shared.events import name_fault
 from shared.messages import CatalogueKey
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.http.auth import NewKey, Role, StoredKey, generate_key
 from shared.runtime.problems import invalid_request
+from shared.text_faults import name_fault
 
 MACHINES: Final = frozenset({Role.BRANCH, Role.COORDINATOR})
 """Roles whose keys only head office checks: they are not published to branches and the coordinator."""

@@ -14,11 +14,12 @@ from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import ITEM, ITEM_ALIAS, REORDER_LEVEL
 from head_office.database.schema import ITEM_UNIT
 from head_office.problems import ITEM_NOT_FOUND, NOTHING_KNOWN, UNIT_FIXED, UNKNOWN_ITEM
-from shared.events import MAX_QUANTITY, code_fault, name_fault
+from shared.events import MAX_QUANTITY
 from shared.messages import CatalogueItem, ReorderLevel
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import Problem, invalid_request
 from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
+from shared.text_faults import code_fault, name_fault
 
 
 class ItemChange(StrEnum):

@@ -14,10 +14,10 @@ from head_office.catalogue.catalogue_history import Change, entries_at, lock, pu
 from head_office.database.schema import HEAD, LOCATION, LOG, now
 from head_office.problems import LOCATION_EXISTS, LOCATION_NOT_FOUND, UNKNOWN_LOCATION
 from shared.event_log import create_head
-from shared.events import code_fault, name_fault
 from shared.messages import CatalogueLocation, HeadMessage
 from shared.runtime.problems import invalid_request
 from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
+from shared.text_faults import code_fault, name_fault
 
 DAY_START = 240  # 04:00, in minutes after midnight
 _decode: Final = msgspec.json.Decoder(CatalogueLocation).decode

@@ -31,7 +31,7 @@ def an_event(kind: str = "ORDER_DEDUCTION", **fields: Any) -> Event:
         "utc_offset": 120,
         "v": 1,
     }
-    if kind not in ("EVENT_REVIEWED", "EPOCH_OPENED", "TRANSFER_REFUSED"):
+    if kind not in ("EVENT_REVIEWED", "EPOCH_OPENED", "TRANSFER_REFUSED", "ORDER_CANCELLED"):
         made["item_id"] = "milk"
     if "item_id" in made and kind not in ("EVENT_VOIDED", "ITEM_DEFINED"):
         made["unit"] = "l"

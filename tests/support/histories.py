@@ -23,7 +23,9 @@ def histories(draw: st.DrawFn, max_size: int = 25) -> list[Event]:
         at = NOON + draw(st.integers(0, 8)) * MINUTE
         quantity = draw(st.integers(1, 9)) * 500
         choice = draw(
-            st.sampled_from([*PLAIN, "STOCKTAKE", "STOCKTAKE", "void", "reverse", "out", "reserve", "settle"])
+            st.sampled_from(
+                [*PLAIN, "STOCKTAKE", "STOCKTAKE", "void", "reverse", "out", "reserve", "settle", "restate"]
+            )
         )
         seed = index + 1
         if choice == "void" and voidable:
@@ -43,9 +45,18 @@ def histories(draw: st.DrawFn, max_size: int = 25) -> list[Event]:
             events.append(an_event("STOCK_RESERVED", seed=seed, occurred_at=at, **fields))
         elif choice == "settle" and promised:
             key = draw(st.sampled_from(sorted(promised)))
-            taken = promised.pop(key)
+            taken = draw(st.sampled_from([promised[key], 500]))
+            promised[key] -= taken
+            if promised[key] == 0:
+                del promised[key]
             kind = draw(st.sampled_from(["RESERVATION_RELEASED", "RESERVATION_CONFIRMED"]))
             events.append(an_event(kind, seed=seed, occurred_at=at, quantity=taken, reservation_id=key))
+        elif choice == "restate" and promised:  # more of it, until an earlier or later moment
+            key = draw(st.sampled_from(sorted(promised)))
+            promised[key] += quantity
+            expires_at = NOON + draw(st.integers(1, 14)) * MINUTE
+            fields = {"quantity": quantity, "reservation_id": key, "expires_at": expires_at}
+            events.append(an_event("STOCK_RESERVED", seed=seed, occurred_at=at, **fields))
         elif choice == "STOCKTAKE":
             voidable.append(index)
             events.append(an_event("STOCKTAKE", seed=seed, occurred_at=at, counted=quantity - 500, expected=0))

@@ -21,7 +21,7 @@ PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {
     "chain", "checked_fields", "code_sums", "event_log", "event_record", "events", "messages", "problem_kinds",
-    "projection", "stock", "periods", "stock_expressions", "transfers", "wire",
+    "projection", "stock", "periods", "stock_expressions", "text_faults", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
     "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry",
@@ -32,7 +32,7 @@ RUNTIME = {
 LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "shared": (
         ("runtime",),
-        ("events", "problem_kinds"),
+        ("events", "problem_kinds", "text_faults"),
         ("chain", "event_record", "messages", "stock"),
         ("checked_fields", "code_sums", "event_log", "stock_expressions", "transfers", "wire"),
         ("periods", "projection"),

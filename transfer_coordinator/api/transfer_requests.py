@@ -16,12 +16,13 @@ from uuid import UUID, uuid5
 import msgspec
 
 from shared.checked_fields import MOMENT_RULE, CheckedId, quantity_rule
-from shared.events import MAX_QUANTITY, BadQuantity, Code, Id, code_fault, parse_quantity, quantity_text
+from shared.events import MAX_QUANTITY, BadQuantity, Code, Id, parse_quantity, quantity_text
 from shared.messages import InstructionLine
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import invalid_request
+from shared.text_faults import code_fault
 from transfer_coordinator.office.group_catalogue import GroupCatalogue
 from transfer_coordinator.problems import INVALID_KEY, MODE_NOT_OFFERED, SAME_LOCATION, UNKNOWN_ITEM, UNKNOWN_LOCATION
 from transfer_coordinator.saga.saga import Mode, Transfer

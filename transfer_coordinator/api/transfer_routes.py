@@ -23,7 +23,6 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.events import code_fault
 from shared.runtime.client import Unreachable
 from shared.runtime.clock import Clock
 from shared.runtime.database.engine import snapshot, translate_driver_errors
@@ -45,6 +44,7 @@ from shared.runtime.problems import (
     Recorded,
 )
 from shared.runtime.text.nearest_codes import Candidate, nearest_codes
+from shared.text_faults import code_fault
 from transfer_coordinator.api import transfer_queries
 from transfer_coordinator.api.transfer_records import TransferDetail, TransferDocument, detail, document, sums
 from transfer_coordinator.api.transfer_requests import (

@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.chain import EMPTY, GENESIS, Head, canonical, follow, seal, understand
-from shared.events import RULES, SCHEMA_VERSION, CountedArea, Event, EventNotUnderstood, EventType
+from shared.events import (
+    RULES,
+    SCHEMA_VERSION,
+    CountedArea,
+    Event,
+    EventNotUnderstood,
+    EventType,
+    LowStock,
+    schema_of,
+)
 from tests.support.events import NOON, an_event, seal_all, whole_event
 from tests.support.histories import histories
 from tests.support.log_check import BrokenChain, verify
@@ -61,6 +70,31 @@ def test_the_golden_vector_of_a_count_in_areas() -> None:
     waste.areas = counted_in_areas().areas
     with pytest.raises(EventNotUnderstood, match="areas"):
         seal(waste, EMPTY, NOON)
+
+
+def test_the_line_of_an_event_with_a_supplier_that_made_an_item_low() -> None:
+    low = LowStock(reorder_point=2_000, reorder_quantity=6_000)
+    sealed = seal(an_event("PURCHASE_RETURNED", low=low, supplier_id="ACME", v=3), EMPTY, NOON)
+    golden = b'"location_id":"BEY-01","low":{"reorder_point":2000,"reorder_quantity":6000},"occurred_at"'
+    assert golden in sealed.line
+    assert b'"source":"test","supplier_id":"ACME","type"' in sealed.line
+    assert rfc8785.dumps(json.loads(sealed.line)) == sealed.line
+    assert understand(sealed.line) == sealed.event
+    with pytest.raises(EventNotUnderstood, match="supplier_id"):
+        seal(an_event("ORDER_DEDUCTION", supplier_id="ACME"), EMPTY, NOON)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "schema"),
+    [
+        (EventType.ORDER_DEDUCTION, {"note"}, 1),
+        (EventType.STOCKTAKE, {"areas", "note"}, 2),
+        (EventType.ORDER_DEDUCTION, {"low"}, 3),
+        (EventType.ORDER_CANCELLED, {"reference"}, 3),
+    ],
+)
+def test_an_event_says_the_lowest_schema_that_has_it(kind: EventType, fields: set[str], schema: int) -> None:
+    assert schema_of(kind, fields) == schema
 
 
 @pytest.mark.parametrize("kind", list(EventType))

@@ -105,6 +105,16 @@ def test_counts_leave_reservations_alone_and_expiry_needs_no_event() -> None:
     assert fold(story, as_of=NOON + 5 * MINUTE).reserved == 0
 
 
+def test_a_reservation_stated_anew_lasts_until_its_newest_expiry() -> None:
+    key = {"reservation_id": "r"}
+    first = an_event("STOCK_RESERVED", quantity=2_000, expires_at=NOON + 9 * MINUTE, **key)
+    given_back = an_event("RESERVATION_RELEASED", quantity=2_000, occurred_at=NOON + MINUTE, **key)
+    sooner = an_event("STOCK_RESERVED", quantity=500, occurred_at=NOON + MINUTE, expires_at=NOON + 4 * MINUTE, **key)
+    story = movements(first, given_back, sooner)
+    reserved = [fold(story, as_of=NOON + minute * MINUTE).reserved for minute in (0, 1, 3, 4, 9)]
+    assert reserved == [2_000, 500, 500, 0, 0]
+
+
 def test_a_confirmed_reservation_takes_from_both() -> None:
     key = {"reservation_id": "r"}
     promise = an_event("STOCK_RESERVED", quantity=2_000, expires_at=NOON + 99 * MINUTE, **key)
@@ -148,6 +158,23 @@ def naive(story: list[Movement], as_of: int, known_through: int) -> int:
     base = max(counts, default=(-1, -1, 0))
     later = [m.on_hand_change or 0 for m in standing if (m.occurred_at, m.sequence) > base[:2]]
     return base[2] + sum(later)
+
+
+def naive_reserved(story: list[Movement], as_of: int, known_through: int) -> int:
+    """What is reserved said once more: of each reservation all changes, unless its newest expiry has passed."""
+    known = [m for m in story if m.sequence <= known_through and m.occurred_at <= as_of and m.reservation_id]
+    total = 0
+    for reservation in {m.reservation_id for m in known}:
+        mine = [m for m in known if m.reservation_id == reservation]
+        expiry = max(((m.sequence, m.expires_at) for m in mine if m.expires_at is not None), default=(0, 2**62))[1]
+        total += sum(m.reserved_change or 0 for m in mine) if expiry > as_of else 0
+    return total
+
+
+@given(histories(), st.integers(-1, 14), st.integers(0, 25))
+def test_what_is_reserved_is_what_has_not_expired(events: list[Event], minute: int, known: int) -> None:
+    story, as_of = movements(*events), NOON + minute * MINUTE
+    assert fold(story, as_of=as_of, known_through=known).reserved == naive_reserved(story, as_of, known)
 
 
 @given(histories(), st.integers(-1, 10), st.integers(0, 25), st.randoms())
