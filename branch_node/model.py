@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection
 
+from branch_node.reservation_state import Reservation
 from shared.chain import Head, Sealed
 from shared.events import Event, EventType, schema_of
 from shared.runtime.clock import MINUTE, business_date, offset_minutes
@@ -141,10 +142,10 @@ class View(Protocol):
         """The codes under which this log has an item: its own, unless that stands for another item, and its aliases."""
 
     def standing(self, item_id: str) -> Standing:
-        """The standing of an item as folded; `reserved` still includes expired reservations."""
+        """The standing of an item as folded. What has expired is recorded before any command of a group decides."""
 
     def available(self, item_id: str) -> int:
-        """On hand − reserved at now, expired reservations not counted, in thousandths. For decisions."""
+        """On hand − reserved, in thousandths. For decisions."""
 
     def movements(self, item_id: str) -> list[Movement]:
         """Every movement of an item, in order of place."""
@@ -165,6 +166,21 @@ class View(Protocol):
 
     def order(self, order_id: str, source: str) -> OrderState | None: ...
 
+    def reservation(self, reservation_id: str) -> Reservation | None:
+        """A reservation by its id, also one that has ended."""
+
+    def reservations_of(self, order_id: str, source: str) -> list[Reservation]:
+        """All reservations of an order, in the order of their creation."""
+
+    def active_reservation(self, order_id: str, source: str) -> Reservation | None:
+        """The reservation of an order of which any is open."""
+
+    def reservation_count(self) -> int:
+        """How many reservations are active, about."""
+
+    def active_reservations(self) -> list[Reservation]:
+        """Every active reservation, in order of id."""
+
     def recorded_at(self, sequence: int) -> RecordedCommand:
         """The recorded command whose first event has this sequence, as for a repeated request."""
 
@@ -175,7 +191,8 @@ Write = Callable[[Connection], None]
 class Decision(msgspec.Struct, kw_only=True):
     """The decision of a command.
 
-    `events` are unplaced, without command_key, command_digest, line, lines: the writer sets those. `writes` change side
+    `events` are unplaced, without command_key, command_digest, line, lines: the writer sets those. Each of `further` is
+    recorded behind them as a command of its own without a key, in the same transaction. `writes` change side
     tables, in the same transaction, in order; they may not raise a Problem. `items`, `location` and `order` replace
     rows with the same id, in the table and in the writer's state. `answer` is the answer of a decision without events;
     `kept` is that answer as JSON where the decision has an effect: it is stored under the command's key, for
@@ -184,6 +201,7 @@ class Decision(msgspec.Struct, kw_only=True):
     """
 
     events: Sequence[Event] = ()
+    further: Sequence[Sequence[Event]] = ()
     writes: Sequence[Write] = ()
     items: Sequence[Item] = ()
     location: Location | None = None
@@ -213,7 +231,8 @@ class Command:
     `key` and `digest` (SHA-256, hex, of the canonical content) make it idempotent: both or neither. A command without
     key changes side tables only, or records events that may be recorded twice. `size` is the approximate number of its
     events, `content_bytes` how long its content is. `order` is the (order id, source) whose state the writer loads
-    together with those of its group. `alone`: it is decided in a transaction of its own.
+    together with those of its group; `reserves`: its reservations, too. `alone`: it is decided in a transaction of its
+    own.
     """
 
     key: str | None = None
@@ -221,6 +240,7 @@ class Command:
     size: int = 1
     content_bytes: int = 1_000
     order: tuple[str, str] | None = None
+    reserves: bool = False
     alone: bool = False
 
     def decide(self, view: View) -> Decision:

@@ -27,6 +27,23 @@ PROBLEMS.carry(
             "description": "The place at which the item would be below zero; without a sequence it is this event's own",
             "properties": {"occurred_at": _TEXT, "sequence": {"type": ["integer", "null"]}},
         },
+        "short": {
+            "type": "array",
+            "description": "Each item of which less is available than is asked for beyond what the order holds",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "item_id": _TEXT,
+                    "unit": _TEXT,
+                    "asked": {"type": "number"},
+                    "available": {"type": "number"},
+                },
+            },
+        },
+        "reservation_id": _TEXT,
+        "state": {**_TEXT, "description": "How the reservation ended: CONFIRMED, RELEASED or EXPIRED"},
+        "asked": {"type": "number", "description": "What was to be confirmed of the item"},
+        "open": {"type": "number", "description": "What the reservation has open of the item"},
         "now": {**_TEXT, "description": "The node's time"},
         "transfer_id": _TEXT,
         "import_id": {**_TEXT, "description": "The import that stands against it"},
@@ -117,6 +134,39 @@ ORDER_SUPERSEDED: Final = _declare(
 )
 ORDER_CANCELLED: Final = _declare(
     "order-cancelled", 409, "This order is cancelled", "Record what was sold after all under a new order id."
+)
+INVENTORY_UNAVAILABLE: Final = _declare(
+    "inventory-unavailable",
+    409,
+    "Not everything that is asked for is available",
+    "Nothing is reserved; the refusal is in the log as unmet demand. Ask for less, or try again under a new key.",
+)
+UNKNOWN_RESERVATION: Final = _declare(
+    "unknown-reservation", 404, "There is no such reservation here", "Reservations are listed: GET /v1/reservations."
+)
+RESERVATION_ENDED: Final = _declare(
+    "reservation-ended",
+    409,
+    "This reservation has ended",
+    "'state' says how. To reserve again for the order, send it whole with a higher revision.",
+)
+MORE_THAN_OPEN: Final = _declare(
+    "more-than-open",
+    409,
+    "More is to be confirmed than the reservation has open",
+    "Confirm at most what is open; what was sent beyond it is an ORDER_DEDUCTION.",
+)
+TOO_MANY_LINES: Final = _declare(
+    "too-many-lines",
+    409,
+    "The order and its reservation do not fit into one command",
+    "Release the reservation first: larder branch reservations release ID. Then send the order again.",
+)
+TOO_MANY_RESERVATIONS: Final = _declare(
+    "too-many-reservations",
+    409,
+    "Too many reservations are active",
+    "Confirm or release some, or give them shorter expiries: larder branch reservations --state ACTIVE lists them.",
 )
 AREA_DIFFERS: Final = _declare(
     "area-already-counted",

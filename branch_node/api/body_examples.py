@@ -63,6 +63,14 @@ IMPORT_END: Final = {
     "conflicting": 0,
 }
 IMPORT_UNDO: Final = {"reason": "wrong-map"}
+RESERVATION: Final = {
+    "order_id": "web-4711",
+    "source": "shop",
+    "lines": [{"item_id": "beans", "quantity": 2}, {"item_id": "cup", "quantity": 12}],
+    "expires_in": 900,
+}
+CONFIRMATION: Final = {"lines": [{"item_id": "beans", "quantity": 1}], "rest": "keep"}
+RELEASE: Final = {"reason": "cart-abandoned"}
 CONFIRM: Final = {"now": "2026-11-28T18:30:00+02:00"}
 REPAIR: Final = {"pass_over": 0}
 KEY: Final = {"role": "manager"}
@@ -81,6 +89,10 @@ def key_header(without: str = _ANEW) -> dict[str, Any]:
 OF_THE_ORDER: Final = (
     "Without it the key is made of source, order id and revision: the same order sent twice is recorded once, other "
     "lines under the same revision are refused; raise `revision` to change an order."
+)
+OF_THE_RESERVATION: Final = (
+    "Without it the key is made of source, order id and revision: the same reservation stated twice is one, a refused "
+    "one stays refused; a new try takes a key of its own."
 )
 OF_THE_CANCEL: Final = (
     "Without it the key is made of source and order id: the same cancel sent twice has one effect and one answer."

@@ -16,6 +16,7 @@ from branch_node.api.import_routes import import_routes
 from branch_node.api.key_routes import key_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, recording_routes
+from branch_node.api.reservation_routes import reservation_routes
 from branch_node.problems import PROBLEMS
 from shared.runtime.http.application import build_app, read_guide
 
@@ -40,6 +41,7 @@ def build_api(node: ApiNode) -> FastAPI:
     context = RequestContext(node)
     hot = HotHandlers(context)
     app.include_router(recording_routes(context, hot))
+    app.include_router(reservation_routes(node))
     app.include_router(import_routes(node))
     app.include_router(clock_routes(node))
     app.include_router(key_routes(node))

@@ -18,16 +18,20 @@ from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.order_inputs import CancelContent, OrderContent, OrderLine
 from branch_node.commands.preconditions import StrictGuard, known_item, known_items, moment_of
 from branch_node.model import Decision, OrderState, RecordedCommand, View, unplaced
-from branch_node.problems import ORDER_CANCELLED, ORDER_SUPERSEDED, UNKNOWN_ORDER
+from branch_node.problems import ORDER_CANCELLED, ORDER_SUPERSEDED, TOO_MANY_LINES, UNKNOWN_ORDER
 from branch_node.records import BranchEventRecord, record_of
-from shared.events import Event, EventType, Reference
+from branch_node.reservation_events import reservation_event
+from branch_node.reservation_state import ORDER_REFERENCE
+from shared.events import MAX_LINES, Event, EventType, Reference
 
-ORDER: Final = "order"
+ORDER: Final = ORDER_REFERENCE
 CANCEL: Final = "order-cancel"
 """The kinds of reference in the events of orders; only these references have a revision."""
 REVISED: Final = "order-revised"
 CANCELLED: Final = "order-cancelled"
 UNCHANGED: Final = "order-unchanged"
+RECORDED: Final = "order-recorded"
+"""The reason by which what was reserved for an order is given back once the order itself is recorded."""
 
 
 _RAISE: Final = (
@@ -81,6 +85,28 @@ class _OrderCommand(KeyedCommand):
             void.reference = self._reference(revision, line.reference.line if line.reference else None)
             voids.append(void)
         return voids
+
+    def _given_back(self, view: View, so_far: int) -> list[Event]:
+        """The release of what is reserved for the order: what it takes is in its lines from here on.
+
+        `so_far`: how many events the command records without it.
+        """
+        reservation = view.active_reservation(self.content.order_id, self.content.source)
+        if reservation is None:
+            return []
+        lines = reservation.open_lines
+        if so_far + len(lines) > MAX_LINES:
+            raise TOO_MANY_LINES(
+                f"with the {len(lines)} lines of the reservation {reservation.reservation_id} it is more than "
+                f"{MAX_LINES} events",
+                reservation_id=reservation.reservation_id,
+            )
+        return [
+            reservation_event(
+                view, EventType.RESERVATION_RELEASED, reservation, line, line.open, actor=self.actor, reason=RECORDED
+            )
+            for line in lines
+        ]
 
     def _unchanged(self, view: View, state: OrderState, revision: int, reason: str, note: str | None) -> Event:
         """The event of a command that changes no line, so that the log has its revision."""
@@ -188,6 +214,7 @@ class RecordOrder(_OrderCommand):
         return events
 
     def _decision(self, view: View, events: list[Event], *, kept: tuple[int, ...], at: int) -> Decision:
+        events += self._given_back(view, len(events))
         content, first = self.content, view.head.sequence + 1
         new = tuple(first + place for place, event in enumerate(events) if event.type is EventType.ORDER_DEDUCTION)
         state = OrderState(
@@ -223,6 +250,7 @@ class CancelOrder(_OrderCommand):
         reason = content.reason or CANCELLED
         events = self._voids(view, self._current_lines(view, state), state.revision, reason, content.note)
         events = events or [self._unchanged(view, state, state.revision, reason, content.note)]
+        events += self._given_back(view, len(events))
         ended = msgspec.structs.replace(state, cancelled=True, stated_at=view.head.sequence + 1)
         return Decision(events=events, order=ended)
 

@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, BindParameter, ColumnElement, Connection, Sel
 from branch_node.database.schema import KEPT_ANSWER, LOG, SALE_ORDER, TRANSFER_TOKEN
 from branch_node.model import OrderState
 from shared.chain import Sealed, understand
-from shared.events import Event
+from shared.events import Event, EventType
 from shared.projection import balances
 from shared.runtime.database.row_writes import driver_sql
 from shared.stock import Standing
@@ -57,31 +57,27 @@ def voids_of(connection: Connection, sequences: Sequence[int]) -> dict[int, int]
     return {row.sequence: row.by_sequence for row in rows}
 
 
-def standing_then(
-    connection: Connection, location_id: str, item_id: str, *, known_through: int, moment: int | None = None
-) -> Standing:
-    """Fold from the log what stood of an item once the event `known_through` was recorded.
+def events_of_reservation(connection: Connection, reservation_id: str, known_through: int) -> list[Event]:
+    """Read the events of a reservation up to a sequence, in order; refusals are none."""
+    event = LOG.event.c
+    of_it = (event.reservation_id == reservation_id) & (event.type != EventType.RESERVATION_REFUSED.value)
+    return [each.event for each in sealed_where(connection, of_it & (event.sequence <= known_through))]
 
-    With `moment` (microseconds UTC): as of it, without expired reservations. Without: all reservations count.
-    """
-    given = {"location_id": location_id, "item_id": item_id, "known_through": known_through, "moment": moment}
-    if moment is None:
-        del given["moment"]
-    row = connection.execute(_standing_query(as_of_moment=moment is not None), given).one()
+
+def standing_then(connection: Connection, location_id: str, item_id: str, *, known_through: int) -> Standing:
+    """Fold from the log what stood of an item once the event `known_through` was recorded."""
+    given = {"location_id": location_id, "item_id": item_id, "known_through": known_through}
+    row = connection.execute(_standing_query(), given).one()
     return Standing(on_hand=row.on_hand, reserved=row.reserved, recount=bool(row.recount))
 
 
-@lru_cache(maxsize=2)
-def _standing_query(*, as_of_moment: bool) -> Select[Any]:
+@lru_cache(maxsize=1)
+def _standing_query() -> Select[Any]:
     # Built once: building costs ten times as much as running, and a repeated batch runs it for every event.
     pair = select(
         bindparam("location_id", type_=Text).label("location_id"), bindparam("item_id", type_=Text).label("item_id")
     ).subquery("pairs")
-    scope = EventScope(
-        moment=bindparam("moment", type_=BigInteger) if as_of_moment else None,
-        known_through=bindparam("known_through", type_=BigInteger),
-    )
-    return balances(LOG, pair, scope)
+    return balances(LOG, pair, EventScope(known_through=bindparam("known_through", type_=BigInteger)))
 
 
 def item_used(connection: Connection, item_id: str) -> bool:

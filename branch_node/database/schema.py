@@ -1,8 +1,8 @@
 """The tables of a branch's database, SQLite and PostgreSQL alike. Migrations in `migrations/`, compared in a test.
 
 The log, its head and its voids are `shared.event_log`'s, the projection is `shared.projection`'s. The other
-tables are the node's own: location, catalogue, API keys, sync state, what is derived from the log (`sale_order`) and
-what waits to be recorded in it (`count_area`). Times are microseconds UTC, quantities thousandths.
+tables are the node's own: location, catalogue, API keys, sync state, what is derived from the log (`sale_order`,
+`reservation`) and what waits to be recorded in it (`count_area`). Times are microseconds UTC, quantities thousandths.
 """
 
 from __future__ import annotations
@@ -196,6 +196,51 @@ Index(
     sqlite_where=text("state <> 'UNDONE'"),
     postgresql_where=text("state <> 'UNDONE'"),
 )
+
+# What the log says of each reservation, kept for look-ups: `branch_node.reservation_state` folds it from the events.
+RESERVATION: Final = Table(
+    "reservation",
+    metadata,
+    Column("reservation_id", Text, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),  # of the order's newest statement
+    Column("state", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("stated_at", BigInteger, nullable=False),  # the first event of the command that recorded that statement
+    CheckConstraint("state IN ('ACTIVE', 'CONFIRMED', 'RELEASED', 'EXPIRED')", name="reservation_state"),
+)
+
+Index("reservation_order", RESERVATION.c.order_id, RESERVATION.c.source)
+_active = text("state = 'ACTIVE'")
+# At most one at a time for an order.
+Index(
+    "reservation_active_once",
+    RESERVATION.c.source,
+    RESERVATION.c.order_id,
+    unique=True,
+    sqlite_where=_active,
+    postgresql_where=_active,
+)
+
+RESERVATION_LINE: Final = Table(
+    "reservation_line",
+    metadata,
+    Column("reservation_id", Text, nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("confirmed", BigInteger, nullable=False),
+    Column("released", BigInteger, nullable=False),  # given back or expired
+    PrimaryKeyConstraint("reservation_id", "item_id"),
+    CheckConstraint(
+        "quantity > 0 AND confirmed >= 0 AND released >= 0 AND confirmed + released <= quantity",
+        name="reservation_line_adds_up",
+    ),
+)
+
+Index("reservation_line_item", RESERVATION_LINE.c.item_id)
 
 # The events of each import, as stretches of the log that hold no others but definitions of items.
 IMPORT_SPAN: Final = Table(

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, case, func, or_, select, union
 
 from branch_node.database.queries import BY_ITEM
+from branch_node.database.reservation_rows import reserved_beyond
 from branch_node.database.schema import ITEM, LOG, REORDER_LEVEL, STOCK
 from branch_node.problems import ITEM_NOT_FOUND
 from branch_node.records import Page, PeriodRecord, StockRecord
@@ -209,11 +210,11 @@ def _mapped(connection: Connection, now: int) -> dict[str, list[Standing]]:
 
 def _standings(connection: Connection, rows: Sequence[Row[Any]], now: int) -> dict[str, Standing]:
     """The standing of each row of the projection by its code, without what has expired."""
-    reserved = _folded(connection, [row.item_id for row in rows if row.reserved], now)
+    expired = reserved_beyond(connection, now, [row.item_id for row in rows if row.reserved])
     return {
         row.item_id: Standing(
             row.on_hand,
-            reserved[row.item_id].reserved if row.reserved else 0,
+            row.reserved - expired.get(row.item_id, 0),
             None if row.counted_at is None else Place(row.counted_at, row.counted_sequence),
             recount=bool(row.recount),
         )

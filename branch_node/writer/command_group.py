@@ -21,19 +21,21 @@ from branch_node.database.lookups import (
     order_row,
     orders_named,
     sealed_where,
-    standing_then,
     voids_of,
 )
-from branch_node.database.past_standing import MOST, PastStandings
 from branch_node.database.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
 from branch_node.database.stored_runs import start_run, store_run
 from branch_node.model import Command, Decision, Item, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
+from branch_node.reservation_state import Reservation
 from branch_node.writer.committed_state import CommittedState, codes_of_items, mapped_codes
+from branch_node.writer.group_reservations import GroupReservations
 from branch_node.writer.pending_commit import Position
+from branch_node.writer.recorded_commands import RecordedCommands
+from branch_node.writer.reservation_expiry import ExpireReservation
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append
-from shared.events import Event, EventNotUnderstood
+from shared.events import MAX_LINES, Event, EventNotUnderstood, EventType
 from shared.projection import movements_of, refold, store_standings
 from shared.runtime.clock import ClockStart
 from shared.runtime.database.row_writes import upsert_rows
@@ -75,8 +77,10 @@ class CommandGroup:
         self._wrote = False
         self._first: dict[str, Sealed] = {}
         self._kept: dict[str, tuple[str, bytes]] = {}
-        self._past_standings: PastStandings | None = None
+        self._reservations = GroupReservations(connection, committed.reservations)
+        self._before = RecordedCommands(connection, committed, self._flush_events, self._flushed_connection)
         self._loaded: dict[int, Event] = {}
+        self._restated = False  # whether a count or a void is not flushed yet
 
     def preload(self, commands: Sequence[Command]) -> None:
         """Load what the whole group needs, one statement each: keys already used, states of orders."""
@@ -84,19 +88,17 @@ class CommandGroup:
         self._first = first_by_key(self._connection, keys)
         if self._committed.keeps_answers:
             self._kept = kept_answers(self._connection, keys)
-        self._preload_past()
+        self._before.preload(self._first.values())
         orders = {command.order: None for command in commands if command.order is not None}
         self._orders.update(orders)
         for state in orders_named(self._connection, [order_id for order_id, _ in orders]):
             self._orders[state.order_id, state.source] = state
+        self._reservations.preload([each.order for each in commands if each.order is not None and each.reserves])
 
-    def _preload_past(self) -> None:
-        """For repeated commands that are recent, load the events since the oldest of them."""
-        head = self._committed.head.sequence
-        oldest = head - MOST
-        recent = [last for each in self._first.values() if (last := _last_sequence(each)) >= oldest]
-        if recent:
-            self._past_standings = PastStandings(self._connection, self._committed.standings, min(recent), head)
+    def expire(self) -> None:
+        """Record the expiry of every reservation that has expired by now: what is reserved is exact from here on."""
+        for each in self._reservations.expired_by(self.now):
+            self.run(ExpireReservation(each))
 
     def run(self, command: Command) -> object:
         """Decide one command and apply its decision; its answer. Raises Problem: then nothing has changed."""
@@ -110,14 +112,14 @@ class CommandGroup:
                     sequence=sequence,
                 )
             if (after := command.key_after(first.event, self)) is None:
-                return command.answer(self._recorded(first, command.stands_at(first.event, self)))
+                return command.answer(self._before.of(first, command.stands_at(first.event, self)))
             key, self._first = after, first_by_key(self._connection, [after]) | self._first
         if command.key is not None and (kept := self._kept.get(command.key)) is not None:
             if kept[0] != command.digest:
                 raise KEY_REUSED(f"the key {command.key!r} was used for something else")
             return command.again(kept[1])
         decision = command.decide(self)
-        sealed, head = self._seal(command, key, decision.events)
+        sealed, head = self._seal_all(command, key, decision)
         try:
             if decision.writes or decision.items or decision.order or decision.location or decision.after_commit:
                 self._apply_rows(decision)
@@ -135,11 +137,24 @@ class CommandGroup:
         except Problem as problem:
             raise RuntimeError("a command may refuse only while it decides") from problem
 
-    def _seal(self, command: Command, key: str | None, events: Sequence[Event]) -> tuple[list[Sealed], Head]:
-        head, now, line, lines = self._head, self.now, 0, len(events)
+    def _seal_all(self, command: Command, key: str | None, decision: Decision) -> tuple[list[Sealed], Head]:
+        if self._restated and any(event.type is EventType.STOCK_RESERVED for event in decision.events):
+            self._flush_events()  # the database's guard adds plain changes to the projection as it was flushed last
+        sealed, head = self._seal(command, key, decision.events)
+        for further in decision.further:
+            more, head = self._seal(None, None, further, head)
+            sealed += more
+        return sealed, head
+
+    def _seal(
+        self, command: Command | None, key: str | None, events: Sequence[Event], head: Head | None = None
+    ) -> tuple[list[Sealed], Head]:
+        head, now, line, lines = head or self._head, self.now, 0, len(events)
         sealed: list[Sealed] = []
-        if events:
+        if events and command is not None:
             events[0].command_key, events[0].command_digest = key, command.digest
+        if lines > MAX_LINES:
+            raise INVALID_EVENT(f"a command records at most {MAX_LINES} events, not {lines}")
         try:
             for event in events:
                 line += 1
@@ -186,10 +201,10 @@ class CommandGroup:
         self._connection.execute(update(LOCATION).where(here).values(values))
 
     def _fold(self, sealed: list[Sealed]) -> dict[str, Standing]:
-        """Advance the standings by new events; the new ones of the items named, expired reservations not counted."""
+        """Advance the standings and reservations by new events; the new standings of the items named."""
         changed: dict[str, Standing] = {}
         refolded: set[str] = set()
-        reserved = False
+        reserves = False
         for each in sealed:
             event = each.event
             item_id = event.item_id
@@ -199,69 +214,45 @@ class CommandGroup:
             if event.voided_sequence is not None:
                 self._voids[event.voided_sequence] = event.sequence
                 target = movement(self.events_at([event.voided_sequence])[0])
+            self._restated = self._restated or target is not None or event.counted is not None
             after = advance_event(self.standing(item_id), event, target)
             if after is None:
                 refolded.add(item_id)
                 after = NOTHING
             changed[item_id] = self._standings[item_id] = after
-            reserved = reserved or after.reserved != 0
+            reserves = reserves or event.reservation_id is not None
+        if reserves:
+            self._reservations.advance(sealed)
         if refolded:
-            self._flush_events()
+            self._append_events()
             fresh = refold(self._connection, LOG, self.location.location_id, refolded)
             self._standings.update(fresh)
             changed.update(fresh)
-        if reserved or refolded:
-            for item_id, standing in changed.items():
-                if standing.reserved:
-                    changed[item_id] = msgspec.structs.replace(standing, reserved=self._reserved_now(item_id))
+            self._flush_events()
         return changed
 
     def recorded_at(self, sequence: int) -> RecordedCommand:
-        self._flush_events()
-        (first,) = sealed_where(self._connection, LOG.event.c.sequence == sequence)
-        return self._recorded(first)
+        return self._before.beginning_at(sequence)
 
-    def _recorded(self, first: Sealed, instead: Sequence[int] = ()) -> RecordedCommand:
-        # The past standing is folded from the log alone, so that every repetition has the same answer.
-        sealed, sequence, start, last = [first], LOG.event.c.sequence, first.event.sequence, _last_sequence(first)
-        if last > start or instead:
-            self._flush_events()
-            wanted = sequence.in_(instead) if instead else sequence.between(start, last)
-            sealed = sealed_where(self._connection, wanted)
-        items = {each.event.item_id: each for each in sealed if each.event.item_id is not None}
-        then = {item_id: self._standing_after(item_id, each) for item_id, each in items.items()}
-        return RecordedCommand(sealed, then, True, self._flushed_connection)
-
-    def _standing_after(self, item_id: str, sealed: Sealed) -> Standing:
-        """The standing of an item right after an event's command, reservations expired at that moment not counted."""
-        sequence, recorded_at = _last_sequence(sealed), sealed.event.recorded_at
-        if (
-            self._past_standings is not None
-            and (standing := self._past_standings.standing(item_id, sequence)) is not None
-        ):
-            return standing
-        self._flush_events()
-        standing = self._standing_known_through(item_id, sequence)
-        if standing.reserved:
-            reserved = self._standing_known_through(item_id, sequence, recorded_at).reserved
-            standing = msgspec.structs.replace(standing, reserved=reserved)
-        return standing
-
-    def _standing_known_through(self, item_id: str, known_through: int, moment: int | None = None) -> Standing:
-        place = self.location.location_id
-        return standing_then(self._connection, place, item_id, known_through=known_through, moment=moment)
-
-    def _reserved_now(self, item_id: str) -> int:
-        """The reserved quantity of an item now, expired reservations not counted."""
-        self._flush_events()
-        return self._standing_known_through(item_id, self._head.sequence, self.now).reserved
-
-    def _flush_events(self) -> None:
+    def _append_events(self) -> None:
         """Append the events decided so far to the log's tables."""
         waiting = self._sealed[self._flushed :]
         if waiting:
             append(self._connection, LOG, waiting)
             self._flushed = len(self._sealed)
+
+    def _flush_events(self) -> None:
+        """Append the events decided so far, and store what stands of their items: the two never differ."""
+        self._append_events()
+        changed = {
+            item_id: standing
+            for item_id, standing in self._standings.items()
+            if self._stored.get(item_id) is not standing
+        }
+        if changed:
+            store_standings(self._connection, STOCK, self.location.location_id, changed)
+            self._stored.update(changed)
+        self._restated = False
 
     def finish(self, start: ClockStart | None) -> Position:
         """Write what is to be committed; the position that the COMMIT leaves.
@@ -280,14 +271,7 @@ class CommandGroup:
     def flush(self) -> None:
         """Write everything decided so far to the tables. Raises StaleHead where another writer has written."""
         self._flush_events()
-        changed = {
-            item_id: standing
-            for item_id, standing in self._standings.items()
-            if self._stored.get(item_id) is not standing
-        }
-        if changed:
-            store_standings(self._connection, STOCK, self.location.location_id, changed)
-            self._stored.update(changed)
+        self._reservations.flush()
         if self._items:
             rows = [msgspec.structs.astuple(item) for item in self._items.values()]
             upsert_rows(self._connection, ITEM, _ITEM_COLUMNS, rows)
@@ -309,6 +293,7 @@ class CommandGroup:
         committed.location = self.location
         committed.keeps_answers = committed.keeps_answers or bool(self._kept)
         committed.standings.update(self._standings)
+        self._reservations.publish()
         if self._items:
             committed.items = {**committed.items, **self._items}  # a new dict: other threads iterate the old one
             committed.change_mapped(self._mapped())
@@ -346,7 +331,22 @@ class CommandGroup:
 
     def available(self, item_id: str) -> int:
         standing = self.standing(item_id)
-        return standing.on_hand - (self._reserved_now(item_id) if standing.reserved else 0)
+        return standing.on_hand - standing.reserved
+
+    def reservation(self, reservation_id: str) -> Reservation | None:
+        return self._reservations.get(reservation_id)
+
+    def reservations_of(self, order_id: str, source: str) -> list[Reservation]:
+        return self._reservations.of_order((order_id, source))
+
+    def active_reservation(self, order_id: str, source: str) -> Reservation | None:
+        return self._reservations.active_of((order_id, source))
+
+    def reservation_count(self) -> int:
+        return self._reservations.count()
+
+    def active_reservations(self) -> list[Reservation]:
+        return self._reservations.active()
 
     def movements(self, item_id: str) -> list[Movement]:
         self._flush_events()
@@ -391,8 +391,3 @@ class CommandGroup:
             known = orders_named(self._connection, [order_id])
             self._orders[order_id, source] = next((each for each in known if each.source == source), None)
         return self._orders[order_id, source]
-
-
-def _last_sequence(sealed: Sealed) -> int:
-    """The sequence of the last event of an event's command."""
-    return sealed.event.sequence + sealed.event.lines - sealed.event.line

@@ -7,18 +7,24 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection, select
 
 from branch_node.database.lookups import kept_answers
+from branch_node.database.reservation_rows import active_reservations
 from branch_node.database.schema import ITEM, STOCK
 from branch_node.model import Item, Location
 from branch_node.writer.pending_commit import Position, read_position
+from branch_node.writer.reservation_book import ReservationBook
 from shared.projection import load_standings
 
 
 class CommittedState:
-    """Head, standings of all items, catalogue and location as committed; loaded at start, then kept up to date."""
+    """Head, standings of all items, active reservations, catalogue and location as committed.
+
+    Loaded at start, then kept up to date.
+    """
 
     def __init__(self, connection: Connection, location: Location) -> None:
         self.location = location
         self.head, self.eventless_commits = read_position(connection, location.location_id)
+        self.reservations = ReservationBook(active_reservations(connection))
         self.standings = load_standings(connection, STOCK, location.location_id)
         # Few branches have any; the others are spared a query per group.
         self.keeps_answers = bool(kept_answers(connection, None))

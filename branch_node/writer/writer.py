@@ -26,22 +26,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from branch_node.database.schema import LOCATION
 from branch_node.database.store import AlreadyWriting, DirectoryLock, Store, WritingConnection, load_location
 from branch_node.model import Command, Item, Location
-from branch_node.problems import NOT_WRITING, STRICT_ITEM
+from branch_node.problems import NOT_WRITING
 from branch_node.writer.command_group import CommandGroup
 from branch_node.writer.command_queue import CommandQueue, Outcome, QueueEntry
 from branch_node.writer.committed_state import CommittedState
+from branch_node.writer.database_guards import problem_of_guard
 from branch_node.writer.pending_commit import PendingCommit, read_position
 from shared.chain import Head
 from shared.event_log import StaleHead
-from shared.runtime.clock import NodeClock
+from shared.runtime.clock import SECOND, NodeClock
 from shared.runtime.database.engine import problem_of, translate_driver_errors
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, Problem, Recorded
 from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.writer")
-
-STRICT_GUARD: Final = "larder: strict item below zero"
-"""The message of the database's trigger for strict items."""
 
 RECONNECT_SECONDS: Final = 1.0
 REFUSE_SECONDS: Final = 5.0
@@ -233,8 +231,10 @@ class Writer:
 
         Without one a lost database is looked for: what reads the committed state works again before the next command.
         """
-        group = self._queue.take(block_for)
+        group = self._queue.take(self._until_expiry(block_for))
         if not group:
+            if self._failing is None and self._seconds_to_expiry() == 0:
+                self.commit([])
             if self._committed is None:
                 self._reconnect()
             if self._failing is not None and not self._stopping:
@@ -250,6 +250,16 @@ class Writer:
                 entry.outcomes = [next(remaining) for _ in entry.commands]
             self._queue.complete(group)
         return True
+
+    def _until_expiry(self, block_for: float) -> float:
+        """How long to wait for commands: at most until the next reservation expires, whose event is recorded then."""
+        seconds = self._seconds_to_expiry()
+        return block_for if seconds is None or self._failing is not None else min(block_for, seconds)
+
+    def _seconds_to_expiry(self) -> float | None:
+        """The seconds until the next reservation expires, 0 where one has; None where none is active, or unknown."""
+        expires_at = None if self._committed is None else self._committed.reservations.next_expiry()
+        return None if expires_at is None else max(0.0, (expires_at - self._clock.now()) / SECOND)
 
     def _try_writing(self) -> None:
         """Write what changes nothing, to find out whether anything can be recorded."""
@@ -302,6 +312,8 @@ class Writer:
             elif len(commands) == 1:
                 log.exception("a command failed", command=type(commands[0]).__name__)
                 return [error]
+            elif not commands:
+                raise  # an expiry that cannot be recorded is a bug
         else:
             # Not retried, as the group is committed: a listener that fails is a bug and ends the writer.
             for each in callbacks:
@@ -318,6 +330,7 @@ class Writer:
         outcomes: list[Outcome] = []
         before = memory.head.sequence
         writing.begin()
+        group.expire()
         group.preload(commands)
         for command in commands:
             try:
@@ -345,9 +358,7 @@ class Writer:
         group was committed all the same."""
         pending, self._committing = self._committing, None
         self._doubtful = pending or self._doubtful
-        problem = problem_of(error)
-        if problem is None and STRICT_GUARD in str(error):
-            problem = STRICT_ITEM("the database refused it")
+        problem = problem_of(error) or problem_of_guard(error)
         if self._writing is None or self._committed is None:
             self._disconnect()
             return problem, Recorded.NO

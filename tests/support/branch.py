@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection, update
 
 from branch_node.commands.correction_inputs import ReviewInput, VoidInput, review_of, void_of
 from branch_node.commands.corrections import ReviewEvent, VoidEvent
@@ -21,7 +22,16 @@ from branch_node.commands.item_definitions import DefineItem
 from branch_node.commands.item_inputs import ItemInput, item_of
 from branch_node.commands.order_inputs import CancelInput, OrderInput, cancel_of, order_of
 from branch_node.commands.orders import CancelOrder, RecordOrder
-from branch_node.database.schema import LOG, STOCK
+from branch_node.commands.reservations.reservation_commands import ConfirmReservation, ReleaseReservation, Reserve
+from branch_node.commands.reservations.reservation_inputs import (
+    ConfirmationInput,
+    ReleaseInput,
+    ReservationInput,
+    confirmation_content,
+    release_content,
+    reservation_content,
+)
+from branch_node.database.schema import LOCATION, LOG, STOCK
 from branch_node.database.store import Store
 from branch_node.model import Command, Decision, Item, Location, View
 from branch_node.writer.writer import Writer
@@ -73,6 +83,16 @@ class PutItems(Command):
         return Decision(items=list(self.items))
 
 
+class Replay(Command):
+    """From here on the database's guards let everything pass, as while a log is replayed."""
+
+    def decide(self, view: View) -> Decision:
+        def write(connection: Connection) -> None:
+            connection.execute(update(LOCATION).values(replaying=True))
+
+        return Decision(writes=[write])
+
+
 class Branch:
     """A branch's writer on a database of its own, with the items above."""
 
@@ -111,6 +131,22 @@ class Branch:
 
     def cancel(self, order_id: str, *, key: str | None = None, **more: object):
         return self.run(CancelOrder(cancel_of(order_id, read(CancelInput, more)), key=key, actor="till-1"))
+
+    def reserve(self, order_id: str, lines: dict[str, object], *, key: str | None = None, **more: object):
+        """Reserve, given as quantities by item; the reservation or the refusal."""
+        asked = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in lines.items()]
+        given = read(ReservationInput, {"order_id": order_id, "lines": asked, **more})
+        return self.run(Reserve(reservation_content(given), key=key, actor="till-1"))
+
+    def confirm(self, reservation_id: str, lines: dict[str, object] | None = None, *, key: str | None = None, **more):
+        asked = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in (lines or {}).items()]
+        given = read(ConfirmationInput, {**({} if lines is None else {"lines": asked}), **more})
+        content = confirmation_content(reservation_id, given)
+        return self.run(ConfirmReservation(content, key=key or self.key(), actor="till-1"))
+
+    def release(self, reservation_id: str, *, key: str | None = None, **more: object):
+        content = release_content(reservation_id, read(ReleaseInput, more))
+        return self.run(ReleaseReservation(content, key=key or self.key(), actor="till-1"))
 
     def count(self, count_id: str, lines: list[dict[str, object]], *, key: str | None = None, **more: object):
         given = read(CountInput, {"count_id": count_id, "lines": lines, **more})

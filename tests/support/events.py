@@ -37,6 +37,8 @@ def an_event(kind: str = "ORDER_DEDUCTION", **fields: Any) -> Event:
         made["unit"] = "l"
         if kind != "STOCKTAKE":
             made["quantity"] = 1_000
+    if "reservation_id" in fields:
+        made["reference"] = Reference(id=f"order-{fields['reservation_id']}", kind="order", revision=1)
     return Event(**{**made, **fields})
 
 

@@ -46,8 +46,10 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "branch_node": (
         ("problems", "settings"),
+        ("reservation_state",),
         ("records",),
         ("model",),
+        ("reservation_events",),
         ("database",),
         ("commands", "writer"),
         ("clock",),

@@ -152,6 +152,7 @@ def test_voiding_a_count_and_what_was_counted_since(any_branch: Branch) -> None:
 
 @pytest.mark.parametrize("kind", ["TRANSFER_OUT", "TRANSFER_IN", "TRANSFER_REFUSED", "STOCK_RESERVED", "ITEM_DEFINED"])
 def test_what_cannot_be_voided_says_what_to_do(branch: Branch, kind: str) -> None:
+    branch.event("PURCHASE_RECEIVED", "milk", 10)
     (sealed,) = branch.run(Raw(whole_event(kind)))
     problem = refused("not-voidable", branch.void, sealed.event.event_id)
     assert problem.hint

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, select, true
 
 from branch_node.commands.correction_inputs import VoidInput, void_of
 from branch_node.commands.corrections import VoidEvent
@@ -22,9 +22,11 @@ from branch_node.commands.counts import RecordCount
 from branch_node.commands.order_inputs import CancelInput, OrderInput, cancel_of, order_of
 from branch_node.commands.orders import CancelOrder, RecordOrder
 from branch_node.database.lookups import orders_named
+from branch_node.database.reservation_rows import reservations_where
 from branch_node.database.schema import LOG, STOCK
 from branch_node.database.store import Store
 from branch_node.model import Command, Decision, View
+from branch_node.reservation_state import Reservation, reservation_of
 from shared.chain import understand
 from shared.event_log import read_after
 from shared.events import Event
@@ -32,7 +34,7 @@ from shared.projection import load_standings, movements_of
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
 from shared.stock import fold, history, movement, strict_breach
-from tests.support.branch import PLACE, Branch, TestClock, a_branch, branch_store, read
+from tests.support.branch import PLACE, Branch, Replay, TestClock, a_branch, branch_store, read
 from tests.support.events import MINUTE, NOON, an_event
 from tests.support.histories import histories
 from tests.support.log_check import verify_log
@@ -144,10 +146,24 @@ def check_everything(branch: Branch) -> None:
             assert (standing.on_hand, standing.reserved, standing.last_count, standing.recount) == (
                 balance.on_hand, promised, balance.last_count, balance.recount,
             )  # fmt: skip
+        kept = {each.reservation_id: each for each in reservations_where(connection, true())}
     assert derive(log) == orders
+    check_reservations(branch, log, kept)
     assert branch.writer._state().standings == stored
     for item_id in ("gin",):
         check_strict([event for event in log if event.item_id == item_id])
+
+
+def check_reservations(branch: Branch, log: list[Event], kept: dict[str, Reservation]) -> None:
+    """The tables and the writer's memory have of each reservation what its events make of it."""
+    by_id: dict[str, list[Event]] = {}
+    for event in log:
+        if event.reservation_id is not None and event.type != "RESERVATION_REFUSED":
+            by_id.setdefault(event.reservation_id, []).append(event)
+    assert {each: reservation_of(events) for each, events in by_id.items()} == kept
+    book = branch.writer._state().reservations
+    assert {each.reservation_id for each in book.all()} == {each for each, made in kept.items() if made.active}
+    assert all(kept[each.reservation_id] == each == book.of_order((each.order_id, each.source)) for each in book.all())
 
 
 def check_expected(log: list[Event]) -> None:
@@ -206,6 +222,7 @@ def _waits(outcome: object) -> bool:
 @given(histories(max_size=20), st.data())
 def test_every_kind_of_event_folds_through_the_writer(template: Path, events: list[Event], data: st.DataObject) -> None:
     with fresh(template) as branch:
+        branch.run(Replay())
         left = list(events)
         while left:
             size = data.draw(st.integers(1, len(left)))
@@ -266,6 +283,7 @@ def test_a_strict_item_is_refused_where_the_fold_says(template: Path, steps: lis
 @given(histories(max_size=15))
 def test_the_same_on_postgresql(postgres_url_factory: Callable[..., str], events: list[Event]) -> None:
     with tempfile.TemporaryDirectory() as folder, a_branch(Path(folder), postgres_url_factory(_prepare)) as branch:
+        branch.run(Replay())
         outcomes = branch.writer.commit([Made([event]) for event in events])
         assert not [each for each in outcomes if isinstance(each, BaseException)]
         check_everything(branch)

@@ -1,0 +1,1 @@
+"""Reservations: what callers send, the pure decisions, the commands that record them."""
