@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -132,13 +132,15 @@ class Branch:
     def cancel(self, order_id: str, *, key: str | None = None, **more: object):
         return self.run(CancelOrder(cancel_of(order_id, read(CancelInput, more)), key=key, actor="till-1"))
 
-    def reserve(self, order_id: str, lines: dict[str, object], *, key: str | None = None, **more: object):
+    def reserve(self, order_id: str, lines: Mapping[str, object], *, key: str | None = None, **more: object):
         """Reserve, given as quantities by item; the reservation or the refusal."""
         asked = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in lines.items()]
         given = read(ReservationInput, {"order_id": order_id, "lines": asked, **more})
         return self.run(Reserve(reservation_content(given), key=key, actor="till-1"))
 
-    def confirm(self, reservation_id: str, lines: dict[str, object] | None = None, *, key: str | None = None, **more):
+    def confirm(
+        self, reservation_id: str, lines: Mapping[str, object] | None = None, *, key: str | None = None, **more
+    ):
         asked = [{"item_id": item_id, "quantity": quantity} for item_id, quantity in (lines or {}).items()]
         given = read(ConfirmationInput, {**({} if lines is None else {"lines": asked}), **more})
         content = confirmation_content(reservation_id, given)
