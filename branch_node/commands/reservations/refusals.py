@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from branch_node.commands.reservations.reservation_commands import Refusal
 from branch_node.problems import INVENTORY_UNAVAILABLE
 from branch_node.reservation_state import Reservation
-from shared.events import quantity_json, quantity_text
+from shared.events import quantity_text
 from shared.runtime.problems import Recorded
 
 
@@ -24,8 +26,8 @@ def unless_refused(answer: Reservation | Refusal) -> Reservation:
             {
                 "item_id": each.item_id,
                 "unit": each.unit,
-                "asked": quantity_json(each.asked),
-                "available": quantity_json(each.available),
+                "asked": Decimal(quantity_text(each.asked)),
+                "available": Decimal(quantity_text(each.available)),
             }
             for each in answer.short
         ],

@@ -6,6 +6,7 @@ refer to the order with its revision, so the state of every reservation follows 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -47,7 +48,7 @@ from branch_node.reservation_state import (
     advance_reservation,
     reservation_of,
 )
-from shared.events import MAX_TIME, Event, EventType, quantity_json, quantity_text
+from shared.events import MAX_TIME, Event, EventType, quantity_text
 from shared.runtime.clock import SECOND
 
 MOST_ACTIVE: Final = 50_000
@@ -221,8 +222,8 @@ class ConfirmReservation(_ReservationCommand):
                 f"{quantity_text(error.asked)} of {error.item_id} to confirm, "
                 f"{quantity_text(error.open_quantity)} open",
                 item_id=error.item_id,
-                asked=quantity_json(error.asked),
-                open=quantity_json(error.open_quantity),
+                asked=Decimal(quantity_text(error.asked)),
+                open=Decimal(quantity_text(error.open_quantity)),
             ) from error
         self._before = reservation
         return Decision(events=self._events(view, reservation, drafts))

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -81,7 +82,7 @@ class ReservationMachine(RuleBasedStateMachine):
     def pass_time(self, minutes: int) -> None:
         self.clock.advance(minutes * MINUTE)
 
-    @rule(item_id=st.sampled_from(ITEM_IDS), quantity=st.integers(1, 12))
+    @rule(item_id=st.sampled_from(ITEM_IDS), quantity=st.integers(5, 30))
     def receive(self, item_id: str, quantity: int) -> None:
         self._expire()
         record = self.branch.event("PURCHASE_RECEIVED", item_id, quantity, key=self._key())
@@ -121,7 +122,7 @@ class ReservationMachine(RuleBasedStateMachine):
         own = {} if current is None else current[1].open
         beyond = {item: wanted[item] - own.get(item, 0) for item in wanted if wanted[item] > own.get(item, 0)}
         fits = all(beyond[item] <= self.on_hand[item] - self._reserved(item) for item in beyond)
-        command = {"revision": revision, "expires_in": minutes * 60, "key": self._key()}
+        command: dict[str, Any] = {"revision": revision, "expires_in": minutes * 60, "key": self._key()}
         if not wanted and current is None:
             assert self._refused(lambda: self.branch.reserve(order_id, asked, **command)) == "reservation-ended"
             return
