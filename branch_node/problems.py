@@ -160,13 +160,13 @@ TOO_MANY_LINES: Final = _declare(
     "too-many-lines",
     409,
     "The order and its reservation do not fit into one command",
-    "Release the reservation first: larder branch reservations release ID. Then send the order again.",
+    "Release the reservation first, then send the order again.",
 )
 TOO_MANY_RESERVATIONS: Final = _declare(
     "too-many-reservations",
     409,
     "Too many reservations are active",
-    "Confirm or release some, or give them shorter expiries: larder branch reservations --state ACTIVE lists them.",
+    "Confirm or release some, or give them shorter expiries: GET /v1/reservations?state=ACTIVE lists them.",
 )
 AREA_DIFFERS: Final = _declare(
     "area-already-counted",

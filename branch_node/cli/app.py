@@ -22,6 +22,11 @@ COMMANDS: Final = {
         "Record one event: a delivery, a sale, waste, use, a return, an adjustment, a count.",
     ),
     "order": ("branch_node.cli.record_commands:order", "Record an order, replace it, or cancel it."),
+    "reserve": ("branch_node.cli.reserve_commands:reserve", "Reserve stock for an order, all its lines or none."),
+    "reservations": (
+        "branch_node.cli.reserve_commands:reservations_app",
+        "List the reservations; show, confirm or release one.",
+    ),
     "count": ("branch_node.cli.record_commands:count", "Record what was counted."),
     "void": (
         "branch_node.cli.correction_commands:void",
