@@ -20,7 +20,10 @@ ORDER_REFERENCE: Final = "order"
 """The kind of reference by which the events of orders and of reservations name their order."""
 
 RESTATED: Final = "restated"
-"""The reason of a RESERVATION_RELEASED after which the same command states the reservation anew."""
+"""The reason of a RESERVATION_RELEASED after which the same command states the reservation anew.
+
+Of a STOCK_RESERVED, too, where nobody stated the order anew: its expiry moves with a clock that was settled.
+"""
 
 
 class ReservationState(StrEnum):

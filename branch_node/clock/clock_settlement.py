@@ -10,12 +10,19 @@ from sqlalchemy import Connection, delete, insert, select, update
 from branch_node.clock.clock_runs import WrongStretch, wrong_stretches
 from branch_node.database.schema import CLOCK_SETTLEMENT, COUNT_AREA, WRONG_STRETCH
 from branch_node.database.stored_runs import delete_runs, read_runs, start_run, store_run
-from branch_node.model import ClockRun, Command, Decision, RunKind, View
-from shared.runtime.clock import ClockMeasurement, NodeClock
+from branch_node.model import ClockRun, Command, Decision, RecordedCommand, RunKind, View
+from branch_node.reservation_events import reservation_event
+from branch_node.reservation_state import RESTATED
+from shared.events import MAX_TIME, MIN_TIME, Event, EventType
+from shared.runtime.clock import ClockMeasurement, ClockMove, NodeClock
 from shared.runtime.database.row_writes import upsert
 
 HEAD_OFFICE: Final = "head-office"
 """By whom a clock was settled, where it was by head office's time."""
+
+
+ACTOR: Final = "clock"
+"""The actor of reservations that a settlement states anew."""
 
 
 class ClockState(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +123,36 @@ class SettleClock(Command):
                 moved = COUNT_AREA.c.occurred_at + correction
                 connection.execute(update(COUNT_AREA).where(waiting, ahead).values(occurred_at=moved))
 
-        return Decision(writes=[write], after_commit=[lambda: self._clock.settle(measured)])
+        moved = self._clock.move_by(measured)
+        restated = _restated(view, moved) if moved.ahead and view.clock_unconfirmed else []
+        return Decision(further=restated, writes=[write], after_commit=[lambda: self._clock.settle(measured)])
+
+    def answer(self, recorded: RecordedCommand) -> None:  # noqa: ARG002
+        return None
+
+
+def _restated(view: View, moved: ClockMove) -> list[list[Event]]:
+    """Each active reservation stated anew, so that it keeps its remaining time when the clock moves."""
+    return [
+        [
+            reservation_event(
+                view,
+                kind,
+                reservation,
+                line,
+                line.open,
+                actor=ACTOR,
+                reason=RESTATED,
+                occurred_at=moved.time_now,
+                expires_at=None
+                if kind is EventType.RESERVATION_RELEASED
+                else min(max(reservation.expires_at + moved.ahead, MIN_TIME), MAX_TIME),
+            )
+            for kind in (EventType.RESERVATION_RELEASED, EventType.STOCK_RESERVED)
+            for line in reservation.open_lines
+        ]
+        for reservation in view.active_reservations()
+    ]
 
 
 def _verified(connection: Connection) -> int:

@@ -56,6 +56,32 @@ def settle(computer: Computer, *commands: SettleClock) -> None:
         computer.node.writer.submit(each).result(20)
 
 
+@pytest.mark.parametrize("wrong_by", [YEAR, -20 * MINUTE])
+@pytest.mark.parametrize("by", ["manager-1", HEAD_OFFICE])
+def test_reservations_keep_their_remaining_time(computer: Computer, wrong_by: int, by: str) -> None:
+    with computer.started() as client:
+        with_milk(client)
+        computer.record("PURCHASE_RECEIVED", 5)
+    computer.pass_time(DAY)
+    with computer.started(wrong_by=wrong_by - (DAY if wrong_by < 0 else 0)) as client:
+        assert not client.get("/v1/clock")["confirmed"]
+        body = {"order_id": "web-1", "lines": [{"item_id": "milk", "quantity": 2}], "expires_in": 600}
+        made = client.post("/v1/reservations", body, idempotency_key="r-1")
+        computer.pass_time(4 * MINUTE)
+        computer.correct()
+        measured = computer.node.clock.measure(computer.true_time, 0.0)
+        assert measured is not None
+        settle(computer, SettleClock(computer.node.clock, measured, by=by))
+        kept = client.get(f"/v1/reservations/{made['reservation_id']}")
+        assert (kept["state"], kept["revision"], kept["lines"]) == ("ACTIVE", 1, made["lines"])
+        assert kept["expires_at"] == moment_text(computer.true_time + 6 * MINUTE)
+        assert client.get("/v1/stock/milk")["available"] == 3
+        assert client.post("/v1/reservations", body, idempotency_key="r-2") == kept  # stated again alike
+        computer.pass_time(6 * MINUTE)
+        assert client.get(f"/v1/reservations/{made['reservation_id']}")["state"] == "EXPIRED"
+        assert client.get("/v1/stock/milk")["available"] == 5
+
+
 def test_two_confirmations_at_once_settle_once(computer: Computer) -> None:
     with computer.started(wrong_by=YEAR) as client:
         three_events_a_year_ahead(computer, client)
