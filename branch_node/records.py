@@ -9,18 +9,15 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
-from branch_node.reservation_state import Reservation, ReservationState
 from shared.chain import Sealed
 from shared.event_record import (
     UNCONFIRMED,
     Digest,
     EventRecord,
-    Moment,
     Number,
     SparseRecord,
     VoidedBy,
     event_record_as,
-    moment_text,
     stock_flags,
 )
 from shared.events import quantity_json
@@ -68,56 +65,6 @@ class ItemRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     reorder_level: Number | None = None
     reorder_target: Number | None = None
     stands_for: str | None = None
-
-
-class ReservedLineRecord(msgspec.Struct, kw_only=True):
-    """One item of a reservation: `quantity` = `confirmed` + `released` (given back or expired) + `open`."""
-
-    item_id: str
-    unit: str
-    quantity: Number
-    confirmed: Number
-    released: Number
-    open: Number
-
-
-class ReservationRecord(msgspec.Struct, kw_only=True):
-    """A reservation. `state` is ACTIVE while any of it is open, then CONFIRMED, RELEASED or EXPIRED."""
-
-    reservation_id: str
-    order_id: str
-    revision: int
-    source: str
-    state: ReservationState
-    created_at: Moment
-    expires_at: Moment
-    lines: list[ReservedLineRecord]
-
-
-def reservation_record(reservation: Reservation, now: int | None = None) -> ReservationRecord:
-    """A reservation as it is answered; one that has expired by `now` is EXPIRED, whether or not its event is there."""
-    expired = now is not None and reservation.active and reservation.expires_at <= now
-    lines = [
-        ReservedLineRecord(
-            item_id=line.item_id,
-            unit=line.unit,
-            quantity=quantity_json(line.quantity),
-            confirmed=quantity_json(line.confirmed),
-            released=quantity_json(line.released + (line.open if expired else 0)),
-            open=quantity_json(0 if expired else line.open),
-        )
-        for line in reservation.lines
-    ]
-    return ReservationRecord(
-        reservation_id=reservation.reservation_id,
-        order_id=reservation.order_id,
-        revision=reservation.revision,
-        source=reservation.source,
-        state=ReservationState.EXPIRED if expired else reservation.state,
-        created_at=moment_text(reservation.created_at),
-        expires_at=moment_text(reservation.expires_at),
-        lines=lines,
-    )
 
 
 T = TypeVar("T")

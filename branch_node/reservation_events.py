@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from branch_node.model import View, unplaced
-from branch_node.reservation_state import ORDER_REFERENCE
 from shared.events import Event, EventType, Reference
+from shared.reservations import ORDER_REFERENCE
 
 
 class Reserved(Protocol):

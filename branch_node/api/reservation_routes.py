@@ -44,8 +44,8 @@ from branch_node.problems import (
     UNKNOWN_ITEM,
     UNKNOWN_RESERVATION,
 )
-from branch_node.records import Page, ReservationRecord, reservation_record
-from branch_node.reservation_state import ReservationState
+from branch_node.records import Page
+from shared.reservations import ReservationRecord, ReservationState, reservation_record
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.body_faults import naming_every_fault
 from shared.runtime.http.strict_json import StrictDecoder

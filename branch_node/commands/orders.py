@@ -21,8 +21,8 @@ from branch_node.model import Decision, OrderState, RecordedCommand, View, unpla
 from branch_node.problems import ORDER_CANCELLED, ORDER_SUPERSEDED, TOO_MANY_LINES, UNKNOWN_ORDER
 from branch_node.records import BranchEventRecord, record_of
 from branch_node.reservation_events import reservation_event
-from branch_node.reservation_state import ORDER_REFERENCE
 from shared.events import MAX_LINES, Event, EventType, Reference
+from shared.reservations import ORDER_REFERENCE
 
 ORDER: Final = ORDER_REFERENCE
 CANCEL: Final = "order-cancel"

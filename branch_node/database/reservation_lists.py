@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, true
 from branch_node.database.reservation_rows import reservations_where
 from branch_node.database.schema import RESERVATION, RESERVATION_LINE
 from branch_node.database.stock_figures import codes_of
-from branch_node.records import Page, ReservationRecord, reservation_record
-from branch_node.reservation_state import ReservationState
+from branch_node.records import Page
+from shared.reservations import ReservationRecord, ReservationState, reservation_record
 from shared.runtime.http.cursor import Cursor, page_of
 
 BY_RESERVATION: Final[Cursor[str]] = Cursor(str)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_
 
 from branch_node.database.schema import RESERVATION, RESERVATION_LINE
-from branch_node.reservation_state import Reservation, ReservationState, ReservedLine
+from shared.reservations import Reservation, ReservationState, ReservedLine
 from shared.runtime.database.row_writes import upsert_rows
 
 OrderKey = tuple[str, str]

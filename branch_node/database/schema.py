@@ -197,7 +197,7 @@ Index(
     postgresql_where=text("state <> 'UNDONE'"),
 )
 
-# What the log says of each reservation, kept for look-ups: `branch_node.reservation_state` folds it from the events.
+# What the log says of each reservation, kept for look-ups: `shared.reservations` folds it from the events.
 RESERVATION: Final = Table(
     "reservation",
     metadata,

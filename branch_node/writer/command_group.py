@@ -27,7 +27,6 @@ from branch_node.database.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_O
 from branch_node.database.stored_runs import start_run, store_run
 from branch_node.model import Command, Decision, Item, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
-from branch_node.reservation_state import Reservation
 from branch_node.writer.committed_state import CommittedState, codes_of_items, mapped_codes
 from branch_node.writer.group_reservations import GroupReservations
 from branch_node.writer.pending_commit import Position
@@ -37,6 +36,7 @@ from shared.chain import Head, Sealed, seal
 from shared.event_log import append
 from shared.events import MAX_LINES, Event, EventNotUnderstood, EventType
 from shared.projection import movements_of, refold, store_standings
+from shared.reservations import Reservation
 from shared.runtime.clock import ClockStart
 from shared.runtime.database.row_writes import upsert_rows
 from shared.runtime.problems import Problem

@@ -13,10 +13,10 @@ from branch_node.database.reservation_rows import (
     reservations_of_orders,
     store_reservations,
 )
-from branch_node.reservation_state import Reservation, advance_reservation
 from branch_node.writer.reservation_book import ReservationBook
 from shared.chain import Sealed
 from shared.events import EventType
+from shared.reservations import Reservation, advance_reservation
 
 
 class GroupReservations:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 
 from branch_node.database.reservation_rows import OrderKey
-from branch_node.reservation_state import Reservation
+from shared.reservations import Reservation
 
 
 class ReservationBook:

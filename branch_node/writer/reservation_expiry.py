@@ -6,8 +6,8 @@ from typing import Final
 
 from branch_node.model import Command, Decision, View
 from branch_node.reservation_events import reservation_event
-from branch_node.reservation_state import Reservation
 from shared.events import EventType
+from shared.reservations import Reservation
 
 ACTOR: Final = "expiry"
 """The actor of an expiry: nobody caused it."""

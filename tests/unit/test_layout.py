@@ -21,7 +21,8 @@ PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {
     "chain", "checked_fields", "code_sums", "event_log", "event_record", "events", "messages", "problem_kinds",
-    "projection", "stock", "periods", "stock_expressions", "text_faults", "transfers", "wire",
+    "projection", "reservations", "stock", "periods", "stock_expressions",
+    "text_faults", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
     "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry",
@@ -34,7 +35,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("runtime",),
         ("events", "problem_kinds", "text_faults"),
         ("chain", "event_record", "messages", "stock"),
-        ("checked_fields", "code_sums", "event_log", "stock_expressions", "transfers", "wire"),
+        ("checked_fields", "code_sums", "event_log", "reservations", "stock_expressions", "transfers", "wire"),
         ("periods", "projection"),
     ),
     "shared/runtime": (
@@ -46,7 +47,6 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "branch_node": (
         ("problems", "settings"),
-        ("reservation_state",),
         ("records",),
         ("model",),
         ("reservation_events",),

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from branch_node.commands.reservations.reservation_commands import Refusal
 from branch_node.problems import INVENTORY_UNAVAILABLE
-from branch_node.reservation_state import Reservation
 from shared.events import quantity_text
+from shared.reservations import Reservation
 from shared.runtime.problems import Recorded
 
 

@@ -42,13 +42,13 @@ from branch_node.problems import (
     UNKNOWN_RESERVATION,
 )
 from branch_node.reservation_events import Reserved, reservation_event
-from branch_node.reservation_state import (
+from shared.events import MAX_TIME, Event, EventType, quantity_text
+from shared.reservations import (
     Reservation,
     ReservationState,
     advance_reservation,
     reservation_of,
 )
-from shared.events import MAX_TIME, Event, EventType, quantity_text
 from shared.runtime.clock import SECOND
 
 MOST_ACTIVE: Final = 50_000

@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from branch_node.reservation_state import RESTATED, Reservation, ReservedLine
 from shared.events import EventType
+from shared.reservations import RESTATED, Reservation, ReservedLine
 
 REST: Final = "rest"
 """The reason of a RESERVATION_RELEASED of what a confirmation left open."""

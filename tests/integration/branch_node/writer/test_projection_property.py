@@ -26,11 +26,11 @@ from branch_node.database.reservation_rows import reservations_where
 from branch_node.database.schema import LOG, STOCK
 from branch_node.database.store import Store
 from branch_node.model import Command, Decision, View
-from branch_node.reservation_state import Reservation, reservation_of
 from shared.chain import understand
 from shared.event_log import read_after
 from shared.events import Event
 from shared.projection import load_standings, movements_of
+from shared.reservations import Reservation, reservation_of
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
 from shared.stock import fold, history, movement, strict_breach

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from branch_node.commands.reservations.reservation_commands import Refusal
 from branch_node.database.store import Store
-from branch_node.reservation_state import Reservation, reservation_of
 from shared.events import Event
+from shared.reservations import Reservation, reservation_of
 from shared.runtime.problems import Problem
 from tests.integration.branch_node.writer.test_projection_property import check_everything
 from tests.support.branch import ITEMS, Branch, PutItems, TestClock, branch_store

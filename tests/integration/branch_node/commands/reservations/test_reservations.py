@@ -14,8 +14,8 @@ from branch_node.commands.reservations import reservation_commands, reservation_
 from branch_node.commands.reservations.reservation_commands import Refusal, Reserve
 from branch_node.commands.reservations.reservation_inputs import ReservationContent, WantedLine
 from branch_node.model import Item
-from branch_node.reservation_state import Reservation, ReservationState
 from shared.events import Event, EventType
+from shared.reservations import Reservation, ReservationState
 from shared.runtime.problems import Problem, Recorded
 from tests.support.branch import Branch, PutItems, a_branch
 from tests.support.events import MINUTE, NOON

@@ -1,4 +1,4 @@
-"""The state of a reservation, as it follows from its events alone. Pure.
+"""The state of a reservation, as it follows from its events alone, and the one JSON form that it is answered in. Pure.
 
 A reservation promises items to an order until it expires. Its events carry its id, its source, the order as their
 reference, and the revision of the order that it was stated by. Quantities are thousandths of the items' base units,
@@ -14,7 +14,8 @@ from typing import Final
 
 import msgspec
 
-from shared.events import Event, EventType
+from shared.event_record import Moment, Number, moment_text
+from shared.events import Event, EventType, quantity_json
 
 ORDER_REFERENCE: Final = "order"
 """The kind of reference by which the events of orders and of reservations name their order."""
@@ -142,3 +143,53 @@ def reservation_of(events: Iterable[Event]) -> Reservation | None:
     for _, command in groupby(events, key=lambda event: event.sequence - event.line):
         state = advance_reservation(state, list(command))
     return state
+
+
+class ReservedLineRecord(msgspec.Struct, kw_only=True):
+    """One item of a reservation: `quantity` = `confirmed` + `released` (given back or expired) + `open`."""
+
+    item_id: str
+    unit: str
+    quantity: Number
+    confirmed: Number
+    released: Number
+    open: Number
+
+
+class ReservationRecord(msgspec.Struct, kw_only=True):
+    """A reservation. `state` is ACTIVE while any of it is open, then CONFIRMED, RELEASED or EXPIRED."""
+
+    reservation_id: str
+    order_id: str
+    revision: int
+    source: str
+    state: ReservationState
+    created_at: Moment
+    expires_at: Moment
+    lines: list[ReservedLineRecord]
+
+
+def reservation_record(reservation: Reservation, now: int | None = None) -> ReservationRecord:
+    """A reservation as it is answered; one that has expired by `now` is EXPIRED, whether or not its event is there."""
+    expired = now is not None and reservation.active and reservation.expires_at <= now
+    lines = [
+        ReservedLineRecord(
+            item_id=line.item_id,
+            unit=line.unit,
+            quantity=quantity_json(line.quantity),
+            confirmed=quantity_json(line.confirmed),
+            released=quantity_json(line.released + (line.open if expired else 0)),
+            open=quantity_json(0 if expired else line.open),
+        )
+        for line in reservation.lines
+    ]
+    return ReservationRecord(
+        reservation_id=reservation.reservation_id,
+        order_id=reservation.order_id,
+        revision=reservation.revision,
+        source=reservation.source,
+        state=ReservationState.EXPIRED if expired else reservation.state,
+        created_at=moment_text(reservation.created_at),
+        expires_at=moment_text(reservation.expires_at),
+        lines=lines,
+    )
