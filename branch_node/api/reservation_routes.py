@@ -15,7 +15,6 @@ from branch_node.api.dependencies import READERS, RECORDERS, ApiNode, RequestCon
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.hot_routes import MAX_BODY
 from branch_node.api.read_routes import After, Limit
-from branch_node.commands.reservations.refusals import unless_refused
 from branch_node.commands.reservations.reservation_commands import ConfirmReservation, ReleaseReservation, Reserve
 from branch_node.commands.reservations.reservation_inputs import (
     ConfirmationInput,
@@ -25,6 +24,7 @@ from branch_node.commands.reservations.reservation_inputs import (
     release_content,
     reservation_content,
 )
+from branch_node.commands.reservations.reservation_refusals import unless_refused
 from branch_node.database.reservation_lists import BY_RESERVATION, ReservationsWanted, list_reservations
 from branch_node.database.reservation_rows import reservation_with_id
 from branch_node.problems import (
