@@ -12,8 +12,8 @@ from branch_node.database.schema import CLOCK_SETTLEMENT, COUNT_AREA, WRONG_STRE
 from branch_node.database.stored_runs import delete_runs, read_runs, start_run, store_run
 from branch_node.model import ClockRun, Command, Decision, RecordedCommand, RunKind, View
 from branch_node.reservation_events import reservation_event
-from branch_node.reservation_state import RESTATED
 from shared.events import MAX_TIME, MIN_TIME, Event, EventType
+from shared.reservations import RESTATED
 from shared.runtime.clock import ClockMeasurement, ClockMove, NodeClock
 from shared.runtime.database.row_writes import upsert
 
