@@ -106,7 +106,7 @@ class TableSnapshots:
 def tables_without(folder: Path, seen: set[tuple[str, int]], *, but: Sequence[str] = ()) -> list[str]:
     """The calls of `print_table` in a folder's modules that printed no rows, but those in the functions named."""
     missing = []
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         for name, call in _calls(ast.parse(path.read_text(encoding="utf-8"))):
             lines = range(call.lineno, (call.end_lineno or call.lineno) + 1)
             if name not in but and not any(file == str(path) and line in lines for file, line in seen):

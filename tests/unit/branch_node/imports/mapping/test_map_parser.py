@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from branch_node.cli.import_command import EXAMPLE
+from branch_node.cli.imports.import_command import EXAMPLE
 from branch_node.imports.mapping.import_map import (
     BadCells,
     Columns,

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
-from branch_node.cli.preview_output import print_rows
+from branch_node.cli.imports.preview_output import print_rows
 from branch_node.database.store import Store, load_location
 from branch_node.imports.guessing.file_sample import read_sample
 from branch_node.imports.guessing.map_guess import GuessContext, GuessFailed, guess_map

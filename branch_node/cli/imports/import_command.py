@@ -10,9 +10,9 @@ from typing import Annotated, Final
 import typer
 from rich.markup import escape
 
-from branch_node.cli.guess_output import print_guess
+from branch_node.cli.imports.guess_output import print_guess
+from branch_node.cli.imports.preview_output import print_preview
 from branch_node.cli.node_client import Directory, node_command, opened, serving
-from branch_node.cli.preview_output import print_preview
 from branch_node.database.api_keys import LOCAL
 from branch_node.database.store import Store
 from branch_node.imports.import_summary import ImportSummary

@@ -1,0 +1,1 @@
+"""`larder branch import` and `imports`."""
