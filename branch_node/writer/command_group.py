@@ -28,9 +28,9 @@ from branch_node.database.stored_runs import start_run, store_run
 from branch_node.model import Command, Decision, Item, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
 from branch_node.writer.committed_state import CommittedState, codes_of_items, mapped_codes
+from branch_node.writer.earlier_commands import EarlierCommands
 from branch_node.writer.group_reservations import GroupReservations
 from branch_node.writer.pending_commit import Position
-from branch_node.writer.recorded_commands import RecordedCommands
 from branch_node.writer.reservation_expiry import ExpireReservation
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append
@@ -78,7 +78,7 @@ class CommandGroup:
         self._first: dict[str, Sealed] = {}
         self._kept: dict[str, tuple[str, bytes]] = {}
         self._reservations = GroupReservations(connection, committed.reservations)
-        self._before = RecordedCommands(connection, committed, self._flush_events, self._flushed_connection)
+        self._before = EarlierCommands(connection, committed, self._flush_events, self._flushed_connection)
         self._loaded: dict[int, Event] = {}
         self._restated = False  # whether a count or a void is not flushed yet
 

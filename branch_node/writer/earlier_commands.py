@@ -18,7 +18,7 @@ from shared.chain import Sealed
 from shared.stock import Standing
 
 
-class RecordedCommands:
+class EarlierCommands:
     """Valid for one transaction. `flush_events` appends what the group has decided so far; `look` gives its connection
     with all of that in the tables."""
 
