@@ -21,8 +21,8 @@ PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {
     "chain", "checked_fields", "code_sums", "event_log", "event_record", "events", "messages", "problem_kinds",
-    "projection", "reservations", "stock", "periods", "stock_expressions",
-    "text_faults", "transfers", "wire",
+    "projection", "reservations", "stock", "periods", "stock_expressions", "text_faults", "transfers", "wire",
+    "outbox",
 }  # fmt: skip
 RUNTIME = {
     "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry",
@@ -37,6 +37,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("chain", "event_record", "messages", "stock"),
         ("checked_fields", "code_sums", "event_log", "reservations", "stock_expressions", "transfers", "wire"),
         ("periods", "projection"),
+        ("outbox",),
     ),
     "shared/runtime": (
         ("database_url",),

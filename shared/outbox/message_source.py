@@ -1,0 +1,48 @@
+"""Where the messages of a log come from, as those see it who send them on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from shared.outbox.message_cursor import MessageCursor
+
+
+class OutboxMessage(msgspec.Struct, frozen=True):
+    """One message. `type` is the full one, such as `larder.StockAdded`; `recorded_at` in microseconds UTC.
+
+    `body` is the CloudEvent as JSON, the same bytes each time that the message is read.
+    """
+
+    id: str
+    type: str
+    cursor: MessageCursor
+    recorded_at: int
+    body: bytes
+
+
+class MessagePage(msgspec.Struct, frozen=True):
+    """Messages in the order of the log. `next`: how far the log was read, also where no message was found."""
+
+    messages: list[OutboxMessage]
+    next: MessageCursor
+
+
+class MessageReader(Protocol):
+    """Reads the messages of the logs that a service has. Every method raises Problem where the database is unavailable.
+
+    A page that is shorter than `limit` need not be the last: the last has `next` at `end`.
+    """
+
+    def read(self, location_id: str, after: MessageCursor, types: frozenset[str] | None, limit: int) -> MessagePage:
+        """At most `limit` messages after a cursor; `types`: full names, None for all."""
+        ...
+
+    def end(self, location_id: str) -> MessageCursor:
+        """The cursor at the end of the log: after it come only messages that are not there yet."""
+        ...
+
+    def count_behind(self, location_id: str, after: MessageCursor) -> int:
+        """How many events of the log come after a cursor."""
+        ...
