@@ -22,11 +22,22 @@ class OutboxMessage(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class WaitsFor(msgspec.Struct, frozen=True):
+    """The event of which a reader does not get on: head office has it and cannot fold it yet, for this reason."""
+
+    sequence: int
+    reason: str
+
+
 class MessagePage(msgspec.Struct, frozen=True):
-    """Messages in the order of the log. `next`: how far the log was read, also where no message was found."""
+    """Messages in the order of the log. `next`: how far the log was read, also where no message was found.
+
+    `waits_for`: why nothing comes after these messages, though the log goes on.
+    """
 
     messages: list[OutboxMessage]
     next: MessageCursor
+    waits_for: WaitsFor | None = None
 
 
 class MessageReader(Protocol):

@@ -1,0 +1,91 @@
+"""A stretch of a log taken apart into its commands, whose events stand together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from shared.events import Event
+
+
+class LoggedEvent(NamedTuple):
+    """What stands at a sequence of a log. `event` is None where the line is not understood.
+
+    `unfolded`: why it counts in no figure (it is in head office's quarantine), None where it does.
+    """
+
+    sequence: int
+    hash: bytes
+    event: Event | None
+    unfolded: str | None = None
+
+
+class LogCommand(NamedTuple):
+    """The events of one command: of all its lines, unless they follow an event that was not understood."""
+
+    entries: list[LoggedEvent]
+
+    @property
+    def last(self) -> LoggedEvent:
+        return self.entries[-1]
+
+    @property
+    def events(self) -> list[Event]:
+        """Those that are folded; all of them in a command without an `unfolded` one."""
+        return [each.event for each in self.entries if each.event is not None and each.unfolded is None]
+
+    @property
+    def cut_in_front(self) -> bool:
+        """Whether its first lines are missing here."""
+        first = self.entries[0].event
+        return first is not None and first.line > 1
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether an event of it counts in no figure."""
+        return any(each.unfolded is not None for each in self.entries)
+
+    @property
+    def items(self) -> set[str]:
+        return {each.item_id for each in self.events if each.item_id is not None}
+
+
+def commands_of(entries: Sequence[LoggedEvent], *, last_too: bool) -> list[LogCommand]:
+    """The commands of consecutive entries, of which the first begins one.
+
+    A last command that is not complete is left out, as more of it comes (`last_too`: not even then). The beginning of
+    a new epoch may cut a command: that it is over shows in the next one. An event that is not understood counts as one
+    of the command around it.
+    """
+    found: list[LogCommand] = []
+    current: list[LoggedEvent] = []
+    for entry in entries:
+        if current and not _goes_on(current, entry):
+            found.append(LogCommand(current))
+            current = []
+        current.append(entry)
+    if current and (last_too or _is_complete(current)):
+        found.append(LogCommand(current))
+    return found
+
+
+def _goes_on(current: Sequence[LoggedEvent], entry: LoggedEvent) -> bool:
+    """Whether an entry is of the same command as those before it."""
+    if _is_complete(current):
+        return False
+    before, event = current[-1].event, entry.event
+    if event is None:
+        return True
+    if before is None:
+        return event.line > 1
+    return event.line == before.line + 1 and event.lines == before.lines and event.epoch == before.epoch
+
+
+def _is_complete(current: Sequence[LoggedEvent]) -> bool:
+    last = current[-1].event
+    return last is not None and last.line == last.lines
+
+
+def items_of(commands: Iterable[LogCommand]) -> set[str]:
+    """The items that the events of these commands name."""
+    return {item_id for each in commands for item_id in each.items}
