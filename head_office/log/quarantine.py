@@ -105,14 +105,14 @@ def retry(connection: Connection, location_id: str) -> Retried:
     Holds the location's head until the transaction ends. Raises UnknownLocation.
     """
     head = lock_head(connection, location_id)
-    epochs = _epochs(connection, location_id)
+    epochs = epochs_of(connection, location_id)
     released: list[int] = []
     remaining = after = 0
     with Appender(connection, location_id, EMPTY.epoch) as appender:
         while page := _page(connection, location_id, after):
             after = page[-1].sequence
             lines = read_lines(connection, location_id, [row.sequence for row in page])
-            for epoch, run in groupby(page, key=lambda row: _epoch_at(epochs, row.sequence)):
+            for epoch, run in groupby(page, key=lambda row: epoch_at(epochs, row.sequence)):
                 rows = list(run)
                 appender.context.epoch = max(appender.context.epoch, epoch)
                 appender.append(_decoded(connection, location_id, rows, lines), late=True)
@@ -147,7 +147,7 @@ def _page(connection: Connection, location_id: str, after: int) -> Sequence[Row[
     ).all()
 
 
-def _epochs(connection: Connection, location_id: str) -> list[tuple[int, int]]:
+def epochs_of(connection: Connection, location_id: str) -> list[tuple[int, int]]:
     """(sequence, epoch) of every EPOCH_OPENED that was folded."""
     opened = select(EVENT.c.sequence).where(
         EVENT.c.location_id == location_id, EVENT.c.type == EventType.EPOCH_OPENED.value
@@ -156,7 +156,8 @@ def _epochs(connection: Connection, location_id: str) -> list[tuple[int, int]]:
     return [(sequence, understand(lines[sequence]).epoch) for sequence in sorted(lines)]
 
 
-def _epoch_at(epochs: list[tuple[int, int]], sequence: int) -> int:
+def epoch_at(epochs: list[tuple[int, int]], sequence: int) -> int:
+    """The epoch of the event at a sequence, by what `epochs_of` found."""
     place = bisect_left(epochs, (sequence, 0))
     return epochs[place - 1][1] if place else EMPTY.epoch
 

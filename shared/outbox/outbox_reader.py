@@ -123,8 +123,8 @@ def place_of(log: OutboxLog, after: MessageCursor) -> int:
     if wanted <= (EMPTY.epoch, 0):
         return 0
     if 0 < after.sequence <= high:
-        event = log.entry(after.sequence).event
-        if event is not None and event.epoch == after.epoch:
+        entry = log.entry(after.sequence)
+        if entry.unfolded is None and entry.event is not None and entry.event.epoch == after.epoch:
             return after.sequence
     while low < high:
         middle = (low + high + 1) // 2
@@ -172,8 +172,13 @@ class _Page:
         event = self._log.entry(place).event
         if event is None:
             return place
-        passed = self._after >= (event.epoch, place, MAX_PART) and event.line == event.lines
+        passed = self._after >= (self._epoch(place), place, MAX_PART) and event.line == event.lines
         return place if passed else max(place - event.line, 0)
+
+    def _epoch(self, sequence: int) -> int:
+        entry = self._log.entry(sequence)
+        # What is not folded may say anything of its epoch.
+        return entry.event.epoch if entry.event and entry.unfolded is None else self._log.epoch_at(sequence)
 
     def _commands(self, start: int) -> list[LogCommand]:
         entries: list[LoggedEvent] = []
@@ -249,9 +254,8 @@ class _Page:
 
     def _pass_over(self, command: LogCommand) -> None:
         """All of a command has been read."""
-        last = command.last
-        epoch = last.event.epoch if last.event is not None else self._log.epoch_at(last.sequence)
-        self._next = max(self._next, MessageCursor(epoch, last.sequence, MAX_PART))
+        last = command.last.sequence
+        self._next = max(self._next, MessageCursor(self._epoch(last), last, MAX_PART))
 
     def _add(self, found: Iterable[OutboxMessage]) -> bool:
         """Add a command's messages, those that are wanted; whether the page is full. Sets back `next` if some do not

@@ -73,12 +73,11 @@ def _goes_on(current: Sequence[LoggedEvent], entry: LoggedEvent) -> bool:
     """Whether an entry is of the same command as those before it."""
     if _is_complete(current):
         return False
-    before, event = current[-1].event, entry.event
-    if event is None:
-        return True
-    if before is None:
-        return event.line > 1
-    return event.line == before.line + 1 and event.lines == before.lines and event.epoch == before.epoch
+    before, event = current[-1], entry.event
+    if event is None or before.event is None or entry.unfolded is not None or before.unfolded is not None:
+        # What is not folded may say anything of its place and its epoch.
+        return event is None or event.line > 1
+    return (event.line, event.lines, event.epoch) == (before.event.line + 1, before.event.lines, before.event.epoch)
 
 
 def _is_complete(current: Sequence[LoggedEvent]) -> bool:

@@ -1,0 +1,136 @@
+"""Head office's copy of a log as its messages are read from it: in one snapshot, the quarantine told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+
+from sqlalchemy import Connection, func, select
+
+from head_office.database.arrays import BIGINT, array
+from head_office.database.log_segments import read_lines
+from head_office.database.schema import EVENT, LOG, QUARANTINE
+from head_office.log.quarantine import epoch_at, epochs_of
+from head_office.log.refusals import UnknownLocation
+from shared.chain import understand
+from shared.event_log import read_head
+from shared.events import RULES, Event, EventNotUnderstood
+from shared.outbox.log_standings import standings_at
+from shared.outbox.recorded_commands import LoggedEvent
+from shared.stock import Standing
+
+_OF_NO_ITEM = frozenset(kind.value for kind, rule in RULES.items() if "item_id" not in rule.required)
+
+
+class IncompleteItems:
+    """The items, or all of them, whose figures lack an event."""
+
+    def __init__(self, items: frozenset[str], *, every: bool) -> None:
+        self._items = items
+        self._every = every
+
+    def __contains__(self, item_id: object) -> bool:
+        return self._every or item_id in self._items
+
+
+class OfficeOutboxLog:
+    """The OutboxLog of a location at head office. Raises UnknownLocation."""
+
+    def __init__(self, connection: Connection, location_id: str) -> None:
+        self._connection = connection
+        self._location_id = location_id
+        self._known: dict[int, LoggedEvent] = {}
+        head = read_head(connection, LOG, location_id)
+        if head is None:
+            raise UnknownLocation(location_id)
+        self.head = head
+
+    def entries(self, after: int, limit: int) -> list[LoggedEvent]:
+        last = min(after + limit, self.head.sequence)
+        hashes = self._hashes(after, last)
+        reasons = self._reasons(after, last)
+        lines = read_lines(self._connection, self._location_id, range(after + 1, last + 1))
+        return [
+            _logged(sequence, hashes[sequence], lines[sequence], reasons.get(sequence))
+            for sequence in range(after + 1, last + 1)
+        ]
+
+    def _hashes(self, after: int, last: int) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        for table in (EVENT, QUARANTINE):
+            query = select(table.c.sequence, table.c.hash).where(
+                table.c.location_id == self._location_id, table.c.sequence > after, table.c.sequence <= last
+            )
+            found |= {row.sequence: bytes(row.hash) for row in self._connection.execute(query)}
+        return found
+
+    def _reasons(self, after: int, last: int) -> dict[int, str]:
+        query = select(QUARANTINE.c.sequence, QUARANTINE.c.reason).where(
+            QUARANTINE.c.location_id == self._location_id,
+            QUARANTINE.c.sequence > after,
+            QUARANTINE.c.sequence <= last,
+            QUARANTINE.c.released_at.is_(None),
+        )
+        return {row.sequence: row.reason for row in self._connection.execute(query)}
+
+    def entry(self, sequence: int) -> LoggedEvent:
+        if sequence not in self._known:
+            (self._known[sequence],) = self.entries(sequence - 1, 1)
+        return self._known[sequence]
+
+    def events_at(self, sequences: Sequence[int]) -> Mapping[int, Event]:
+        if not sequences:
+            return {}
+        query = select(EVENT.c.sequence).where(
+            EVENT.c.location_id == self._location_id, EVENT.c.sequence == func.any(array(sequences, BIGINT))
+        )
+        folded = self._connection.execute(query).scalars().all()
+        lines = read_lines(self._connection, self._location_id, folded)
+        return {sequence: understand(line) for sequence, line in lines.items()}
+
+    def epoch_at(self, sequence: int) -> int:
+        return epoch_at(self._epochs, sequence + 1)
+
+    @cached_property
+    def _epochs(self) -> list[tuple[int, int]]:
+        return epochs_of(self._connection, self._location_id)
+
+    def incomplete(self, through: int) -> IncompleteItems:
+        query = (
+            select(QUARANTINE.c.type, QUARANTINE.c.item_id)
+            .where(
+                QUARANTINE.c.location_id == self._location_id,
+                QUARANTINE.c.sequence <= through,
+                QUARANTINE.c.released_at.is_(None),
+            )
+            .distinct()
+        )
+        rows = self._connection.execute(query).all()
+        # What cannot be read may be of any item.
+        every = any(row.item_id is None and row.type not in _OF_NO_ITEM for row in rows)
+        return IncompleteItems(frozenset(row.item_id for row in rows if row.item_id is not None), every=every)
+
+    def standings(self, item_ids: Sequence[str], known_through: int) -> dict[str, Standing]:
+        return standings_at(self._connection, LOG, self._location_id, item_ids, known_through)
+
+
+def _logged(sequence: int, digest: bytes, line: bytes, unfolded: str | None) -> LoggedEvent:
+    try:
+        return LoggedEvent(sequence, digest, understand(line), unfolded)
+    except EventNotUnderstood as error:
+        # Also where an earlier version of Larder was installed again, and the event is folded already.
+        return LoggedEvent(sequence, digest, None, unfolded or error.reason)
+
+
+def office_outbox(
+    reading: Callable[[], AbstractContextManager[Connection]],
+) -> Callable[[str], AbstractContextManager[OfficeOutboxLog]]:
+    """What opens the log of a location; `reading` gives one snapshot and makes problems of errors."""
+
+    @contextmanager
+    def opened(location_id: str) -> Iterator[OfficeOutboxLog]:
+        with reading() as connection:
+            yield OfficeOutboxLog(connection, location_id)
+
+    return opened
