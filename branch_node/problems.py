@@ -246,3 +246,4 @@ UNKNOWN_IMPORT: Final = _declare(
     "unknown-import", 404, "There is no such import", "The list of imports names them: larder branch imports list."
 )
 BAD_CURSOR: Final = PROBLEMS.adopt(cursor.BAD_CURSOR)
+CURSOR_AHEAD: Final = PROBLEMS.adopt(problem_kinds.CURSOR_AHEAD)

@@ -18,6 +18,7 @@ from head_office.api.coordinator_routes import INSTRUCTIONS_PATH, add_transfer_r
 from head_office.api.dependencies import MAX_BODY, Office
 from head_office.api.item_routes import add_item_routes
 from head_office.api.location_routes import add_location_routes
+from head_office.api.message_routes import add_message_routes
 from head_office.api.report_routes import add_report_routes
 from head_office.api.stock_routes import add_stock_routes
 from head_office.api.sync_routes import EVENTS_PATH, add_sync_routes
@@ -25,7 +26,7 @@ from head_office.catalogue.api_keys import DatabaseKeys
 from head_office.database.connections import DATABASE, listener
 from head_office.database.notifications import Wakeups
 from head_office.database.office_schema import CATALOGUE_CHANNEL, INSTRUCTIONS_CHANNEL
-from head_office.database.schema import FACTS_CHANNEL, MIGRATIONS, VERSION_TABLE
+from head_office.database.schema import FACTS_CHANNEL, LOG_CHANNEL, MIGRATIONS, VERSION_TABLE
 from head_office.pages.page_routes import add_pages
 from head_office.problems import PROBLEMS
 from head_office.settings import HeadOfficeSettings
@@ -75,7 +76,7 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
     authenticator = Authenticator(DatabaseKeys(engine), clock)
     wakeups = Wakeups(
         lambda: listener(listen_url),
-        (FACTS_CHANNEL, INSTRUCTIONS_CHANNEL, CATALOGUE_CHANNEL),
+        (LOG_CHANNEL, FACTS_CHANNEL, INSTRUCTIONS_CHANNEL, CATALOGUE_CHANNEL),
         {CATALOGUE_CHANNEL: authenticator.invalidate},
     )
     office = Office(engine, authenticator, wakeups, CapacityLimiter(settings.ingests))
@@ -101,6 +102,7 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
     add_location_routes(app, office)
     add_stock_routes(app, office)
     add_report_routes(app, office)
+    add_message_routes(app, office)
     add_pages(app, office, clock)
     return HeadOfficeService(app, engine, wakeups)
 

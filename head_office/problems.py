@@ -74,3 +74,4 @@ BODY_TOO_SLOW: Final = PROBLEMS.declare(
     "body-too-slow", 408, "The body took too long to arrive", "Send a smaller batch, or try again on a better line."
 )
 BAD_CURSOR: Final = PROBLEMS.adopt(cursor.BAD_CURSOR)
+CURSOR_AHEAD: Final = PROBLEMS.adopt(problem_kinds.CURSOR_AHEAD)

@@ -41,6 +41,12 @@ KEY_REUSED: Final = ProblemKind(
     "The key was used for other content",
     "Send the same content with the same key, or this content with another key.",
 )
+CURSOR_AHEAD: Final = ProblemKind(
+    "cursor-ahead",
+    409,
+    "The cursor is ahead of the log",
+    "The log was restored from a backup: read the stock anew, then follow from 'end'.",
+)
 INVALID_KEY: Final = ProblemKind(
     "invalid-idempotency-key", 422, "The Idempotency-Key cannot be used", "Send another one, such as a UUID."
 )

@@ -14,6 +14,7 @@ from branch_node.api.hot_route_middleware import HotRouteMiddleware
 from branch_node.api.hot_routes import MAX_BODY, HotHandlers
 from branch_node.api.import_routes import import_routes
 from branch_node.api.key_routes import key_routes
+from branch_node.api.message_routes import add_message_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.api.reservation_routes import reservation_routes
@@ -46,6 +47,7 @@ def build_api(node: ApiNode) -> FastAPI:
     app.include_router(clock_routes(node))
     app.include_router(key_routes(node))
     app.include_router(reading_routes(node))
+    add_message_routes(app, node)
     # The last of the list is the innermost.
     app.user_middleware.append(Middleware(HotRouteMiddleware, routes=hot.routes))
     return app

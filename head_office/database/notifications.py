@@ -1,12 +1,11 @@
 """The LISTEN thread, which wakes the routes that wait for a notification of the database.
 
-A route opens a watch, reads, and where there was nothing waits on the watch and reads again: every commit after it
-opened the watch wakes it. After a lost connection all watches are woken, as a notification may have been missed.
+Every commit after a route opened its watch (`shared.runtime.http.watches`) wakes it. After a lost connection all
+watches are woken, as a notification may have been missed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from shared.runtime.http.watches import Watch
 from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.wakeup")
@@ -33,33 +33,6 @@ DEAF: Final = (
     "not one of a pooler (set listen_url)"
 )
 Connect = Callable[[], "psycopg.Connection[tuple[object, ...]]"]
-
-
-class Watch:
-    """One waiting route. Used on the event loop that opened it."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._event = asyncio.Event()
-
-    def wake(self) -> None:
-        """From any thread."""
-        try:
-            self._loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:
-            return  # the loop has ended, and the route with it
-
-    async def wait(self, seconds: float, stopping: asyncio.Event) -> bool:
-        """Whether a notification came within these seconds; `stopping` ends the wait early. May be called again."""
-        waits = [asyncio.ensure_future(self._event.wait()), asyncio.ensure_future(stopping.wait())]
-        try:
-            await asyncio.wait(waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-        notified = self._event.is_set()
-        self._event.clear()
-        return notified and not stopping.is_set()
 
 
 class Wakeups:

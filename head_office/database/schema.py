@@ -35,6 +35,9 @@ VERSION_TABLE: Final = "head_office_version"
 FACTS_CHANNEL: Final = "larder_facts"
 """NOTIFY channel of new events of transfers; the payload is the location."""
 
+LOG_CHANNEL: Final = "larder_log"
+"""NOTIFY channel of what came to a location's log, or was folded late; the payload is the location."""
+
 metadata: Final = MetaData()
 
 LOCATION: Final = Table(

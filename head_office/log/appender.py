@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from head_office.database.binary_copy import HEADER, ON_HAND_SIGN, TRAILER, EventRows
 from head_office.database.packed_arrays import register_packed_arrays
-from head_office.database.schema import FACTS_CHANNEL
+from head_office.database.schema import FACTS_CHANNEL, LOG_CHANNEL
 from head_office.log.decoder import Decoded, read_partially
 from head_office.log.fold_check import IngestContext, quarantine_reason
 from head_office.log.ingest_context import IngestState, load_frame, load_location, target_of
@@ -154,15 +154,15 @@ class Appender:
         fold.standings.update(refold_items(self._connection, self._location_id, refold))
 
     def write_figures(self) -> None:
-        """Write stock and transfer lines and notify those who wait for facts, after `complete`.
+        """Write stock and transfer lines and notify those who wait for events or facts, after `complete`.
 
         Reads nothing, so it may be pipelined.
         """
         cursor, location_id, fold = self.cursor, self._location_id, self._state.fold
         store_stock(cursor, location_id, {item: fold.standings[item] for item in sorted(fold.touched)})
         add_transfers(cursor, location_id, self._transfers)
-        if self._transfers:
-            cursor.execute("SELECT pg_notify(%s, %s)", (FACTS_CHANNEL, location_id))
+        channels = [LOG_CHANNEL, FACTS_CHANNEL] if self._transfers else [LOG_CHANNEL]
+        cursor.execute("SELECT pg_notify(channel, %s) FROM unnest(%s::text[]) AS channel", (location_id, channels))
 
 
 def keep_segments(cursor: Cursor[Any], location_id: str, segments: Iterable[tuple[int, int, bytes]]) -> None:

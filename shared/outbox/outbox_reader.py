@@ -22,20 +22,13 @@ from shared.outbox.message_cursor import MAX_PART, MessageCursor
 from shared.outbox.message_source import MessagePage, OutboxMessage, WaitsFor
 from shared.outbox.recorded_commands import LogCommand, LoggedEvent, commands_of, items_of
 from shared.outbox.running_figures import FigureSource, RunningFigures
-from shared.runtime.problems import ProblemKind
+from shared.problem_kinds import CURSOR_AHEAD
 
 MOST_EVENTS: Final = MAX_LINES
 """Events that a page reads: room for the largest command."""
 FEW_EVENTS: Final = 64
 MOST_BYTES: Final = 1024 * 1024
 """A page ends with the message that takes it to so many bytes."""
-
-CURSOR_AHEAD: Final = ProblemKind(
-    "cursor-ahead",
-    409,
-    "The cursor is ahead of the log",
-    "The log was restored from a backup: read the stock anew, then follow from 'end'.",
-)
 
 
 class Incomplete(Protocol):
@@ -169,16 +162,16 @@ class _Page:
         """The sequence after which the page reads: from the beginning of the command that the cursor is in."""
         if place == 0:
             return 0
-        event = self._log.entry(place).event
+        entry = self._log.entry(place)
+        event = entry.event
         if event is None:
             return place
-        passed = self._after >= (self._epoch(place), place, MAX_PART) and event.line == event.lines
+        passed = self._after >= (self._epoch(entry), place, MAX_PART) and event.line == event.lines
         return place if passed else max(place - event.line, 0)
 
-    def _epoch(self, sequence: int) -> int:
-        entry = self._log.entry(sequence)
+    def _epoch(self, entry: LoggedEvent) -> int:
         # What is not folded may say anything of its epoch.
-        return entry.event.epoch if entry.event and entry.unfolded is None else self._log.epoch_at(sequence)
+        return entry.event.epoch if entry.event and entry.unfolded is None else self._log.epoch_at(entry.sequence)
 
     def _commands(self, start: int) -> list[LogCommand]:
         entries: list[LoggedEvent] = []
@@ -254,8 +247,8 @@ class _Page:
 
     def _pass_over(self, command: LogCommand) -> None:
         """All of a command has been read."""
-        last = command.last.sequence
-        self._next = max(self._next, MessageCursor(self._epoch(last), last, MAX_PART))
+        last = command.last
+        self._next = max(self._next, MessageCursor(self._epoch(last), last.sequence, MAX_PART))
 
     def _add(self, found: Iterable[OutboxMessage]) -> bool:
         """Add a command's messages, those that are wanted; whether the page is full. Sets back `next` if some do not

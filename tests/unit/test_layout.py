@@ -101,6 +101,7 @@ SAME_IN_EACH_SERVICE = {
     "verification": "whether its log and its projections are whole, at a branch and at head office",
     "body_examples": "an example of every body that it reads, for its documentation",
     "command_hints": "what to do at its command line after one of its problems",
+    "message_routes": "the routes of the messages that a log publishes, at a branch and at head office",
     "item_commands": "the commands `items` of its command line",
     "setup_commands": "the commands `init` and `serve` of its command line",
     "page_routes": "the routes of its pages",

@@ -15,6 +15,7 @@ from tests.support.branch_api import Caller, a_caller
 from tests.support.openapi import try_out
 from tests.support.openapi_examples import bodies_without_good_example, example_of
 
+STREAM = "/v1/messages/stream"
 EVENT = {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 5}
 
 
@@ -30,6 +31,9 @@ def test_a_document_for_every_route(caller: Caller) -> None:
             good = [status for status in operation["responses"] if status.startswith("2")]
             assert good, where
             for status in good:
+                if path == STREAM:
+                    assert list(operation["responses"][status]["content"]) == ["text/event-stream"]
+                    continue
                 schema = operation["responses"][status]["content"]["application/json"]["schema"]
                 assert schema.get("properties"), where
             assert "application/problem+json" in json.dumps(operation["responses"]), where
@@ -47,7 +51,7 @@ def test_no_request_is_answered_by_a_fault(any_caller: Caller, mode: GenerationM
     tried = 0
     for found in schema.get_all_operations():
         operation = found.ok()  # type: ignore[union-attr]
-        if operation.path.startswith("/v1/"):
+        if operation.path.startswith("/v1/") and operation.path != STREAM:  # which has no end
             tried += 1
             try_out(
                 operation.as_strategy(generation_mode=mode),

@@ -14,6 +14,7 @@ OF_BEY_01 = {"manager of BEY-01", "viewer of BEY-01"}
 BRANCHES = {"branch", "branch 2", "warehouse"}
 COORDINATOR = {"coordinator", "admin"}
 GROUP_MANAGERS = {"admin", "manager"}
+MESSAGE_READERS = GROUP_MANAGERS | {"manager of BEY-01"}
 LOCATION: dict[str, Any] = {"location_id": "NEW", "name": "New", "timezone": "UTC"}
 
 # (method, path, body) and whose key gets past the door; what then comes of it is for other tests.
@@ -51,6 +52,10 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/v1/events", None, READERS),
     ("GET", "/v1/reports/in-transit", None, READERS),
     ("GET", "/v1/reports/variance?location_id=BEY-01", None, READERS),
+    ("GET", "/v1/messages?location_id=BEY-01", None, MESSAGE_READERS),
+    ("GET", "/v1/messages?location_id=BEY-02", None, MESSAGE_READERS - OF_BEY_01),
+    ("GET", "/v1/messages/stream?location_id=BEY-01&after=nonsense", None, MESSAGE_READERS),
+    ("GET", "/v1/messages/schemas", None, MESSAGE_READERS),
     ("GET", "/v1/quarantine", None, READERS - {"staff"}),
     ("POST", "/v1/quarantine/BEY-01/retry", None, {"admin"}),
 ]

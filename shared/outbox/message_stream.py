@@ -1,0 +1,79 @@
+"""The messages of a log as server-sent events: those that are there, then each one as it comes.
+
+The event loop waits and sends; the log is read in a thread, of which all streams together have few.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, suppress
+from typing import Final
+
+from anyio import CapacityLimiter, to_thread
+
+from shared.outbox.message_cursor import MessageCursor
+from shared.outbox.message_source import MessageReader
+from shared.runtime.http.event_stream import Emit, EventStream, StreamSlots
+from shared.runtime.http.watches import Watch
+from shared.runtime.problems import Problem
+
+RETRY_MILLISECONDS: Final = 3_000
+BEAT_SECONDS: Final = 15.0
+PAGE: Final = 64
+READERS: Final = 2
+LINGER_SECONDS: Final = 0.02
+"""How long a stream waits after the newest message before it looks for more, so that busy times give larger pages."""
+
+OpenWatch = Callable[[str], AbstractContextManager[Watch]]
+"""Opens a watch that is woken by every commit to the log of a location."""
+Recheck = Callable[[], Awaitable[object]]
+"""Raises Problem where the caller's key may no longer read the messages."""
+
+
+class MessageStreams:
+    """The streams of a service: a bounded number, and a bounded number of threads for them."""
+
+    def __init__(self, reader: MessageReader, open_watch: OpenWatch, slots: StreamSlots | None = None) -> None:
+        self._reader = reader
+        self._open_watch = open_watch
+        self._slots = slots or StreamSlots()
+        self._readers = CapacityLimiter(READERS)
+
+    def answer(
+        self, location_id: str, after: MessageCursor, types: frozenset[str] | None, *, recheck: Recheck,
+        stopping: asyncio.Event, beat_seconds: float = BEAT_SECONDS,
+    ) -> EventStream:  # fmt: skip
+        """The stream of the messages after a cursor, which ends when `stopping` is set or `recheck` refuses."""
+
+        async def produce(emit: Emit) -> None:
+            # The client comes again in three seconds, with its last cursor, and is told then what is wrong.
+            with suppress(Problem):
+                await self._follow(emit, location_id, after, types, recheck, stopping, beat_seconds)
+
+        return EventStream(produce, self._slots)
+
+    async def _follow(  # noqa: PLR0917 - those of `answer`
+        self, emit: Emit, location_id: str, after: MessageCursor, types: frozenset[str] | None, recheck: Recheck,
+        stopping: asyncio.Event, beat_seconds: float,
+    ) -> None:  # fmt: skip
+        clock = asyncio.get_running_loop().time
+        await emit(f"retry: {RETRY_MILLISECONDS}\nid: {after}\n\n".encode("ascii"))
+        beat_at = clock() + beat_seconds
+        with self._open_watch(location_id) as watch:
+            while not stopping.is_set():
+                if clock() >= beat_at:
+                    await recheck()
+                    await emit(f"id: {after}\n\n".encode("ascii"))
+                    beat_at = clock() + beat_seconds
+                page = await to_thread.run_sync(
+                    self._reader.read, location_id, after, types, PAGE, limiter=self._readers
+                )
+                for message in page.messages:
+                    await emit(b"id: %s\ndata: %s\n\n" % (str(message.cursor).encode("ascii"), message.body))
+                if page.next == after:
+                    await watch.wait(beat_at - clock(), stopping)
+                elif len(page.messages) < PAGE:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(stopping.wait(), LINGER_SECONDS)
+                after = page.next
