@@ -20,7 +20,7 @@ from shared.runtime.settings import (
     environment,
     load_settings,
 )
-from shared.text_faults import code_fault
+from shared.runtime.text.text_faults import code_fault
 
 SERVICE: Final = "branch"
 DEFAULT_PORT: Final = 8101

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from shared.events import MAX_QUANTITY, BadQuantity, Code, Id, Key, Text, parse_quantity
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.http.body_faults import FieldRule
-from shared.text_faults import code_fault, name_fault, text_fault
+from shared.runtime.text.text_faults import code_fault, name_fault, text_fault
 
 CheckedId = Annotated[Id, FieldRule(code_fault)]
 CheckedCode = Annotated[Code, FieldRule(code_fault)]

@@ -43,7 +43,7 @@ from shared.events import (
 )
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.problems import Problem, invalid_request
-from shared.text_faults import code_fault
+from shared.runtime.text.text_faults import code_fault
 
 FIRST_YEAR: Final = 2000
 _MONEY: Final = re.compile(rb'"?([0-9]{1,15}(?:\.[0-9]{1,6})?)"?')

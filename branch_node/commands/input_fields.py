@@ -17,7 +17,7 @@ from shared.runtime.business_days import Asked, read_asked
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.http.body_faults import FieldRule
 from shared.runtime.problems import invalid_request
-from shared.text_faults import code_fault, name_fault, text_fault
+from shared.runtime.text.text_faults import code_fault, name_fault, text_fault
 
 DEFAULT_SOURCE: Final = "api"
 

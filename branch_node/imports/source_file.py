@@ -27,7 +27,7 @@ from branch_node.imports.files.sheet_records import DELIMITER, sheet_records
 from branch_node.imports.mapping.map_words import nearest
 from branch_node.imports.rows.row_columns import HeaderError, LookupTable, missing_column
 from shared.runtime.text.printable import printable_line
-from shared.text_faults import code_fault
+from shared.runtime.text.text_faults import code_fault
 
 __all__ = [
     "STDIN",

@@ -39,7 +39,7 @@ from shared.messages import (
 )
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal, Role
-from shared.text_faults import code_fault
+from shared.runtime.text.text_faults import code_fault
 from shared.transfers import site_of
 
 _instruction: Final = Decoder(Instruction)

@@ -25,7 +25,7 @@ from shared.runtime.http.auth import Authenticator, Principal, Role
 from shared.runtime.http.cursor import MAX_CURSOR, Cursor, Whole, page_of
 from shared.runtime.http.strict_json import parse_json, validation_problem
 from shared.runtime.problems import FORBIDDEN, INVALID_REQUEST, MALFORMED_JSON, WRONG_LOCATION, Problem
-from shared.text_faults import code_fault
+from shared.runtime.text.text_faults import code_fault
 
 MAX_LIMIT: Final = 1_000
 MAX_WAIT: Final = 30

@@ -48,7 +48,7 @@ from shared.runtime.http.auth import Principal, Role
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST
-from shared.text_faults import name_fault
+from shared.runtime.text.text_faults import name_fault
 
 Zone = Annotated[Text, FieldRule(locations.zone_fault)]
 DayStart = Annotated[int, msgspec.Meta(ge=0, le=1_439)]

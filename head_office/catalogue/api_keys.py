@@ -21,7 +21,7 @@ from shared.runtime.clock import format_rfc3339
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.http.auth import NewKey, Role, StoredKey, generate_key
 from shared.runtime.problems import invalid_request
-from shared.text_faults import name_fault
+from shared.runtime.text.text_faults import name_fault
 
 MACHINES: Final = frozenset({Role.BRANCH, Role.COORDINATOR})
 """Roles whose keys only head office checks: they are not published to branches and the coordinator."""

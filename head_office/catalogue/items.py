@@ -19,7 +19,7 @@ from shared.messages import CatalogueItem, ReorderLevel
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import Problem, invalid_request
 from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
-from shared.text_faults import code_fault, name_fault
+from shared.runtime.text.text_faults import code_fault, name_fault
 
 
 class ItemChange(StrEnum):

@@ -17,7 +17,7 @@ from shared.event_log import create_head
 from shared.messages import CatalogueLocation, HeadMessage
 from shared.runtime.problems import invalid_request
 from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
-from shared.text_faults import code_fault, name_fault
+from shared.runtime.text.text_faults import code_fault, name_fault
 
 DAY_START = 240  # 04:00, in minutes after midnight
 _decode: Final = msgspec.json.Decoder(CatalogueLocation).decode

@@ -18,7 +18,7 @@ from head_office.transfers.transfer_facts import facts
 from shared.events import Id
 from shared.messages import ChangesPage
 from shared.runtime.http.cursor import BadCursor, Cursor, Whole
-from shared.text_faults import code_fault
+from shared.runtime.text.text_faults import code_fault
 
 MAX_PAGE: Final = 1_000
 MAX_RECEIPTS: Final = 2_000

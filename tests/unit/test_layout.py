@@ -21,7 +21,7 @@ PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {
     "chain", "checked_fields", "code_sums", "event_log", "event_record", "events", "messages", "problem_kinds",
-    "projection", "reservations", "stock", "periods", "stock_expressions", "text_faults", "transfers", "wire",
+    "projection", "reservations", "stock", "periods", "stock_expressions", "transfers", "wire",
     "outbox",
 }  # fmt: skip
 RUNTIME = {
@@ -33,7 +33,7 @@ RUNTIME = {
 LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "shared": (
         ("runtime",),
-        ("events", "problem_kinds", "text_faults"),
+        ("events", "problem_kinds"),
         ("chain", "event_record", "messages", "stock"),
         ("checked_fields", "code_sums", "event_log", "reservations", "stock_expressions", "transfers", "wire"),
         ("periods", "projection"),

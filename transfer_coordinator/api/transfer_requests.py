@@ -22,7 +22,7 @@ from shared.runtime.clock import parse_rfc3339
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import invalid_request
-from shared.text_faults import code_fault
+from shared.runtime.text.text_faults import code_fault
 from transfer_coordinator.office.group_catalogue import GroupCatalogue
 from transfer_coordinator.problems import INVALID_KEY, MODE_NOT_OFFERED, SAME_LOCATION, UNKNOWN_ITEM, UNKNOWN_LOCATION
 from transfer_coordinator.saga.saga import Mode, Transfer

@@ -44,7 +44,7 @@ from shared.runtime.problems import (
     Recorded,
 )
 from shared.runtime.text.nearest_codes import Candidate, nearest_codes
-from shared.text_faults import code_fault
+from shared.runtime.text.text_faults import code_fault
 from transfer_coordinator.api import transfer_queries
 from transfer_coordinator.api.transfer_records import TransferDetail, TransferDocument, detail, document, sums
 from transfer_coordinator.api.transfer_requests import (

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, create_engine
 
 from branch_node.database.branch_outbox import BranchOutboxLog
-from branch_node.database.schema import LOG, VERSION_TABLE
+from branch_node.database.schema import LOCATION, LOG, VERSION_TABLE
 from branch_node.database.store import MIGRATIONS
 from head_office.database import schema as office_schema
 from head_office.log import decoder, quarantine
@@ -48,6 +48,9 @@ def branch(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     migrate(engine, MIGRATIONS, VERSION_TABLE)
     with engine.begin() as connection:
         create_head(connection, LOG, PLACE)
+        # The logs are made up: reservations in them promise what is not there.
+        here = {"location_id": PLACE, "name": PLACE, "timezone": "Asia/Beirut", "day_start": 0, "replaying": True}
+        connection.execute(LOCATION.insert().values(here))
     yield engine
     engine.dispose()
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events import MAX_QUANTITY, BadQuantity, parse_quantity, quantity_json, quantity_text
-from shared.text_faults import code_fault, name_fault, text_fault
+from shared.runtime.text.text_faults import code_fault, name_fault, text_fault
 
 thousandths = st.integers(-MAX_QUANTITY, MAX_QUANTITY)
 
