@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
-from branch_node.api.dependencies import MANAGERS, READERS, ApiNode, RequestContext, actor_of, problems
+from branch_node.api.dependencies import ApiNode, RequestContext, actor_of, problems
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.read_routes import After, Limit
 from branch_node.clock.clock_repair import RedateEvents, redating_commands
@@ -35,7 +35,9 @@ from shared.event_record import moment_text
 from shared.events import MAX_SEQUENCE
 from shared.runtime.clock import NodeClock
 from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import page_of
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, INVALID_REQUEST, OVERLOADED, Problem
 
@@ -148,24 +150,24 @@ def clock_routes(node: ApiNode) -> APIRouter:
 def _reading(router: APIRouter, node: ApiNode, context: RequestContext) -> None:
     @router.get(
         "",
+        dependencies=[context.caller(Scope.READ)],
         tags=["reading"],
         summary="The node's clock, and whether it is to be trusted",
         responses=problems(DATABASE_BUSY, DATABASE_UNAVAILABLE, OVERLOADED, body=False)
         | {200: documented_answer(ClockRecord, "The clock")},
     )
-    async def clock(request: Request) -> Response:
-        await context.authorize(request, READERS)
+    async def clock() -> Response:
         return json_response(await run_in_threadpool(_record, node))
 
     @router.get(
         "/repairs",
+        dependencies=[context.caller(Scope.READ)],
         tags=["reading"],
         summary="What a wrong clock dated, and when it was",
         responses=problems(INVALID_REQUEST, BAD_CURSOR, DATABASE_BUSY, DATABASE_UNAVAILABLE, OVERLOADED, body=False)
         | {200: documented_answer(Page[RedatingRecord], "Events by sequence")},
     )
-    async def repairs(request: Request, after: After = None, limit: Limit = 100) -> Response:
-        await context.authorize(request, READERS)
+    async def repairs(after: After = None, limit: Limit = 100) -> Response:
         start = queries.BY_SEQUENCE.read(after) or 0
 
         def read() -> Page[RedatingRecord]:
@@ -178,6 +180,7 @@ def _reading(router: APIRouter, node: ApiNode, context: RequestContext) -> None:
 
 
 def _settling(router: APIRouter, node: ApiNode, context: RequestContext) -> None:
+    corrector = context.caller(Scope.CORRECT)
     read_confirm = StrictDecoder(ConfirmInput, max_bytes=MAX_BODY)
     read_repair = StrictDecoder(RepairInput, max_bytes=MAX_BODY)
     writer = (BUSY, NOT_WRITING, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL)
@@ -190,8 +193,7 @@ def _settling(router: APIRouter, node: ApiNode, context: RequestContext) -> None
         | {200: documented_answer(ClockRecord, "The clock")},
         openapi_extra=documented_body(ConfirmInput, example=examples.CONFIRM),
     )
-    async def confirm(request: Request) -> Response:
-        principal = await context.authorize(request, MANAGERS)
+    async def confirm(request: Request, principal: Principal = corrector) -> Response:
         true_time = moment(read_confirm(await body_of(request) or b"{}").now, "now")
         await context.submit(settlement(node.clock, actor_of(principal, None), true_time))
         return json_response(await run_in_threadpool(_record, node))
@@ -203,8 +205,7 @@ def _settling(router: APIRouter, node: ApiNode, context: RequestContext) -> None
         responses=problems(CLOCK_UNCONFIRMED, *writer) | {200: documented_answer(RepairAnswer, "What was repaired")},
         openapi_extra=documented_body(RepairInput, example=examples.REPAIR),
     )
-    async def repair(request: Request) -> Response:
-        principal = await context.authorize(request, MANAGERS)
+    async def repair(request: Request, principal: Principal = corrector) -> Response:
         pass_over = read_repair(await body_of(request) or b"{}").pass_over
 
         def record(command: RedateEvents) -> int:

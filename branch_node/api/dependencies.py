@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from fastapi import Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
@@ -17,8 +18,10 @@ from branch_node.problems import INVALID_KEY, PROBLEMS, UNKNOWN_ITEM
 from branch_node.sync.shipping_status import StatusBoard
 from branch_node.writer.command_queue import Outcome
 from branch_node.writer.writer import Writer
+from shared.events import EventType
 from shared.runtime.clock import NodeClock
-from shared.runtime.http.auth import Authenticator, Principal, Role, bearer_key
+from shared.runtime.http.auth import Authenticator, Principal, ScopeCheck, bearer_key
+from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import (
     BODY_TOO_LARGE,
     FORBIDDEN,
@@ -32,9 +35,9 @@ from shared.runtime.problems import (
 )
 from shared.runtime.telemetry import Telemetry
 
-RECORDERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF)
-MANAGERS: Final = (Role.ADMIN, Role.MANAGER)
-READERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
+RECORDING: Final = (Scope.RECORD, Scope.RESTOCK, Scope.CORRECT)
+"""One of these scopes is needed to record events; which one depends on the event."""
+_SCOPE_OF: Final = {EventType.PURCHASE_RECEIVED: Scope.RESTOCK, EventType.ADJUSTMENT: Scope.CORRECT}
 
 ALWAYS: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION)
 """The problems of every route."""
@@ -69,26 +72,23 @@ class RequestContext:
         self._authenticator = node.authenticator
         self._location_id = node.location_id
 
-    async def authorize(self, request: Request, roles: Sequence[Role]) -> Principal:
-        """The principal of the request's API key, if it has one of the roles at this location. Raises 401, 403."""
-        return self._allowed(await self._authenticator.principal(request), roles)
+    def require(self, *scopes: Scope) -> ScopeCheck:
+        """What a route requires: a key with one of these scopes that counts at this location."""
+        return self._authenticator.require(*scopes, location_id=self._location_id)
 
-    async def authorize_raw(self, given: RawRequest, roles: Sequence[Role]) -> Principal:
-        """As `authorize`, for a request of a hot route. Raises its `fault` once the key may record."""
+    def caller(self, *scopes: Scope) -> Any:
+        """The dependency that gives a route its caller, who has one of these scopes here. Raises 401, 403, 429."""
+        return Depends(self.require(*scopes).principal)
+
+    async def authorize_raw(self, given: RawRequest, needed: ScopeCheck) -> Principal:
+        """The caller of a hot route, checked. Raises 401, 403, 429, and its `fault` once the key may record."""
         text = bearer_key(given.authorization)
         principal = self._authenticator.cached(text)
         if principal is None:
             principal = await self._authenticator.look_up(text, given.address)
-        self._allowed(principal, roles)
+        needed.check(principal)
         if given.fault is not None:
             raise given.fault
-        return principal
-
-    def _allowed(self, principal: Principal, roles: Sequence[Role]) -> Principal:
-        if principal.role not in roles:
-            principal.check_role(*roles)
-        if principal.location_id is not None and principal.location_id != self._location_id:
-            principal.check_location(self._location_id)
         return principal
 
     def caller_key(self, request: Request) -> str | None:
@@ -112,6 +112,10 @@ class RequestContext:
     def new_key(self) -> str:
         return self._node.writer.new_key()
 
+    def knows(self, item_id: str) -> bool:
+        """Whether the node has an item."""
+        return item_id in self._node.writer.items
+
     async def submit(self, command: Command) -> Any:
         """Record a command; its answer once it is on disk. Raises its Problem."""
         try:
@@ -132,6 +136,11 @@ class RequestContext:
         problem.extras["nearest"] = await run_in_threadpool(
             nearest_item_codes, problem.extras["item_id"], items.values()
         )
+
+
+def scope_of(event_type: EventType) -> Scope:
+    """The scope that recording an event of this type by hand or import takes."""
+    return _SCOPE_OF.get(event_type, Scope.RECORD)
 
 
 def actor_of(principal: Principal, person: str | None) -> str:

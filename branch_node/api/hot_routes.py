@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from branch_node.api.dependencies import MANAGERS, RECORDERS, RequestContext, actor_of
+from branch_node.api.dependencies import RECORDING, RequestContext, actor_of, scope_of
 from branch_node.api.hot_route_middleware import HotRoute, RawRequest, RawResponse
 from branch_node.commands.event_commands import EventAnswer, RecordEvent
 from branch_node.commands.event_inputs import BatchEventInput, BatchInput, EventInput, entry_of
@@ -14,9 +14,9 @@ from branch_node.commands.input_fields import key_fault
 from branch_node.commands.order_inputs import OrderInput, order_of
 from branch_node.commands.orders import RecordOrder
 from branch_node.problems import INVALID_KEY, UNKNOWN_ITEM
-from shared.events import EventType
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import (
     INTERNAL_ERROR,
@@ -57,6 +57,9 @@ class HotHandlers:
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
+        self.recording = context.require(*RECORDING)
+        """What `event` and `batch` require; the type of an event requires its own of these scopes."""
+        self.selling = context.require(Scope.SELL)
         self._read_event = StrictDecoder(EventInput, max_bytes=MAX_BODY)
         self._read_batch = StrictDecoder(BatchInput, max_bytes=MAX_BATCH_BODY)
         self._read_order = StrictDecoder(OrderInput, max_bytes=MAX_BODY)
@@ -73,14 +76,14 @@ class HotHandlers:
 
     async def event(self, given: RawRequest) -> RawResponse:
         context = self._context
-        principal = await context.authorize_raw(given, RECORDERS)
+        principal = await context.authorize_raw(given, self.recording)
         key = context.checked_key(given.idempotency_key) or context.new_key()
         command = naming_every_fault(_command, principal, key, self._read_event(await given.read()))
         return RawResponse(201, _encode(await context.submit(command)))
 
     async def order(self, given: RawRequest) -> RawResponse:
         context = self._context
-        principal = await context.authorize_raw(given, RECORDERS)
+        principal = await context.authorize_raw(given, self.selling)
         key = context.checked_key(given.idempotency_key)
         content = naming_every_fault(order_of, self._read_order(await given.read()))
         command = RecordOrder(content, key=key, actor=actor_of(principal, content.person))
@@ -88,7 +91,7 @@ class HotHandlers:
 
     async def batch(self, given: RawRequest) -> RawResponse:
         context = self._context
-        principal = await context.authorize_raw(given, RECORDERS)
+        principal = await context.authorize_raw(given, self.recording)
         events = self._read_batch(await given.read()).events
         keys = [each.key or context.new_key() for each in events]
         commands: list[RecordEvent] = []
@@ -109,8 +112,7 @@ class HotHandlers:
 
 
 def _command(principal: Principal, key: str, given: EventInput) -> RecordEvent:
-    if given.type is EventType.ADJUSTMENT:
-        principal.check_role(*MANAGERS)
+    principal.check_scope(scope_of(given.type))
     entry = entry_of(given)
     return RecordEvent(entry, key=key, actor=actor_of(principal, entry.person))
 

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
-from branch_node.api.dependencies import MANAGERS, READERS, RECORDERS, ApiNode, RequestContext, actor_of, problems
+from branch_node.api.dependencies import RECORDING, ApiNode, RequestContext, actor_of, problems
 from branch_node.api.hot_route_middleware import body_of
+from branch_node.api.import_scopes import ImportScopes
 from branch_node.api.read_routes import After, Limit
 from branch_node.commands.event_inputs import BatchEventInput, entry_of
 from branch_node.commands.item_inputs import item_of
@@ -60,10 +61,10 @@ from branch_node.problems import (
     UNKNOWN_IMPORT,
 )
 from branch_node.records import Page
-from shared.events import EventType
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import CheckedDecoder, StrictDecoder
 from shared.runtime.problems import (
     DATABASE_BUSY,
@@ -92,6 +93,7 @@ def import_routes(node: ApiNode) -> APIRouter:
 
 
 def _running(router: APIRouter, context: RequestContext) -> None:
+    recorder = context.caller(*RECORDING)
     read_begin = CheckedDecoder(ImportInput, max_bytes=MAX_BODY)
     read_rows = StrictDecoder(ImportRowsInput, max_bytes=MAX_ROWS_BODY)
     read_end = CheckedDecoder(ImportEndInput, max_bytes=MAX_BODY)
@@ -104,8 +106,7 @@ def _running(router: APIRouter, context: RequestContext) -> None:
         | {200: documented_answer(ImportPlan, "The import, and what the keys of its rows are made of")},
         openapi_extra=documented_body(ImportInput, example=examples.IMPORT),
     )
-    async def begin(request: Request) -> Response:
-        principal = await context.authorize(request, RECORDERS)
+    async def begin(request: Request, principal: Principal = recorder) -> Response:
         given = FileRegistration(**msgspec.structs.asdict(read_begin(await body_of(request))))
         return json_response(await context.submit(BeginImport(given, actor=actor_of(principal, None))))
 
@@ -117,22 +118,30 @@ def _running(router: APIRouter, context: RequestContext) -> None:
         | {200: documented_answer(ImportOutcomes, "One outcome for each event, then for each count")},
         openapi_extra=documented_body(ImportRowsInput, example=examples.IMPORT_ROWS),
     )
-    async def rows(import_id: str, request: Request) -> Response:
-        principal = await context.authorize(request, RECORDERS)
+    async def rows(import_id: str, request: Request, principal: Principal = recorder) -> Response:
         body = read_rows(await body_of(request))
         with context.store.reading() as connection:
             source = find_import(connection, import_id).source
-        items = [naming_every_fault(item_of, item.item_id, item) for item in body.items]
+        scopes = ImportScopes(principal, context.knows)
+        items = scopes.definable([naming_every_fault(item_of, item.item_id, item) for item in body.items])
         keyed: list[KeyedContent] = []
         refused: dict[int, Problem] = {}
+
+        def take(place: int, row: KeyedContent) -> None:
+            problem = scopes.refusal(row)
+            if problem is None:
+                keyed.append(row)
+            else:
+                refused[place] = problem
+
         for place, event in enumerate(body.events):
             try:
-                keyed.append(naming_every_fault(_event, principal, event, source))
+                take(place, naming_every_fault(_event, event, source))
             except Problem as refusal:
                 refused[place] = refusal
-        for count in body.counts:
+        for place, count in enumerate(body.counts, start=len(body.events)):
             _check_key(count.key, source)
-            keyed.append(KeyedContent(count.key, naming_every_fault(count_of_rows, count, source)))
+            take(place, KeyedContent(count.key, naming_every_fault(count_of_rows, count, source)))
         answers = await context.submit_all(chunk_commands(import_id, source, items, keyed, actor_of(principal, None)))
         recorded = iter(_outcomes(answers, len(keyed)))
         total = len(body.events) + len(body.counts)
@@ -141,6 +150,7 @@ def _running(router: APIRouter, context: RequestContext) -> None:
 
     @router.post(
         "/{import_id}/finish",
+        dependencies=[recorder],
         tags=["recording"],
         summary="Mark an import as whole",
         responses=problems(UNKNOWN_IMPORT, IMPORT_INTERRUPTED, *_WRITER)
@@ -148,20 +158,17 @@ def _running(router: APIRouter, context: RequestContext) -> None:
         openapi_extra=documented_body(ImportEndInput, example=examples.IMPORT_END),
     )
     async def finish(import_id: str, request: Request) -> Response:
-        await context.authorize(request, RECORDERS)
         end = ImportEnd(**msgspec.structs.asdict(read_end(await body_of(request))))
         await context.submit(FinishImport(import_id, end))
         return json_response(await run_in_threadpool(_shown, context, import_id))
 
 
-def _event(principal: Principal, given: BatchEventInput, source: str) -> KeyedContent:
+def _event(given: BatchEventInput, source: str) -> KeyedContent:
     if given.key is None:
         invalid_request("key", "each row needs its key")
     _check_key(given.key, source)
     if given.source is not None and given.source != source:
         invalid_request("source", f"the rows of this import are from {source!r}")
-    if given.type is EventType.ADJUSTMENT:
-        principal.check_role(*MANAGERS)
     return KeyedContent(given.key, msgspec.structs.replace(entry_of(given), source=source))
 
 
@@ -198,29 +205,30 @@ def _shown(context: RequestContext, import_id: str) -> ImportAnswer:
 
 
 def _reading(router: APIRouter, node: ApiNode, context: RequestContext) -> None:
+    reader, corrector = context.caller(Scope.READ), context.caller(Scope.CORRECT)
     read_undo = CheckedDecoder(ImportUndoInput, max_bytes=MAX_BODY)
 
     @router.get(
         "",
+        dependencies=[reader],
         tags=["reading"],
         summary="The imports of files, the newest first",
         responses=problems(BAD_CURSOR, INVALID_REQUEST, DATABASE_BUSY, DATABASE_UNAVAILABLE, body=False)
         | {200: documented_answer(Page[ImportAnswer], "Imports")},
     )
-    async def listed(request: Request, after: After = None, limit: Limit = 100) -> Response:
-        await context.authorize(request, READERS)
+    async def listed(after: After = None, limit: Limit = 100) -> Response:
         place = BY_IMPORT.read(after)
         return json_response(await run_in_threadpool(_page, node, place, limit))
 
     @router.get(
         "/{import_id}",
+        dependencies=[reader],
         tags=["reading"],
         summary="One import, with what stands in the log because of it",
         responses=problems(UNKNOWN_IMPORT, DATABASE_BUSY, DATABASE_UNAVAILABLE, body=False)
         | {200: documented_answer(ImportAnswer, "The import")},
     )
-    async def shown(import_id: str, request: Request) -> Response:
-        await context.authorize(request, READERS)
+    async def shown(import_id: str) -> Response:
         return json_response(await run_in_threadpool(_shown, context, import_id))
 
     @router.post(
@@ -231,8 +239,7 @@ def _reading(router: APIRouter, node: ApiNode, context: RequestContext) -> None:
         responses=problems(UNKNOWN_IMPORT, *_WRITER) | {200: documented_answer(ImportUndone, "How many were voided")},
         openapi_extra=documented_body(ImportUndoInput, example=examples.IMPORT_UNDO),
     )
-    async def undo(import_id: str, request: Request) -> Response:
-        principal = await context.authorize(request, MANAGERS)
+    async def undo(import_id: str, request: Request, principal: Principal = corrector) -> Response:
         given = read_undo(await body_of(request) or b"{}")
         actor = actor_of(principal, None)
         voided = await context.submit(UndoStep(import_id, actor=actor, reason=given.reason or MISTAKE))

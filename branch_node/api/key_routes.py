@@ -11,16 +11,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
-from branch_node.api.dependencies import MANAGERS, ApiNode, RequestContext, problems
+from branch_node.api.dependencies import ApiNode, RequestContext, problems
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.commands.input_fields import StrictInput
-from branch_node.database.api_keys import LOCAL, store_manager_key
+from branch_node.database.api_keys import store_manager_key
 from branch_node.model import Command, Decision, View
 from branch_node.problems import BUSY, NOT_WRITING
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import NewKey, generate_key
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import StrictDecoder
-from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, FORBIDDEN
+from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL
 
 MAX_BODY: Final = 1024
 
@@ -62,17 +63,15 @@ def key_routes(node: ApiNode) -> APIRouter:
     @router.post(
         "/keys",
         status_code=201,
+        dependencies=[context.caller(Scope.KEYS)],
         tags=["recording"],
-        summary="Issue a manager key of this node, for the commands of its own machine alone",
+        summary="Issue a manager key of this node",
         description="Each request issues another key, also one sent again after its answer was lost.",
         responses=problems(BUSY, NOT_WRITING, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL)
         | {201: documented_answer(IssuedKey, "The key")},
         openapi_extra=documented_body(KeyInput, example=examples.KEY),
     )
     async def issue_key(request: Request) -> Response:
-        principal = await context.authorize(request, MANAGERS)
-        if principal.key_id != LOCAL:
-            raise FORBIDDEN("keys are issued on the node's own machine", hint="Run: larder branch init --new-key")
         read(await body_of(request) or b"{}")
         made = generate_key()
         await context.submit(IssueKey(made))

@@ -6,11 +6,10 @@ from typing import Annotated, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from fastapi import APIRouter, Depends, Query
-from starlette.requests import Request
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from branch_node.api.dependencies import READERS, ApiNode, RequestContext, problems
+from branch_node.api.dependencies import ApiNode, RequestContext, problems
 from branch_node.commands.count_areas import MOST_COUNTS, OpenCountRecord, open_count_record, open_counts
 from branch_node.commands.input_fields import asked
 from branch_node.database import queries, stock_figures
@@ -29,6 +28,7 @@ from shared.messages import HeadMessage, QuarantineMessage
 from shared.runtime.business_days import as_of_moment, boundary
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.cursor import MAX_CURSOR
+from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import (
     DATABASE_BUSY,
     DATABASE_UNAVAILABLE,
@@ -90,11 +90,7 @@ class StatusRecord(msgspec.Struct, kw_only=True):
 def reading_routes(node: ApiNode) -> APIRouter:
     """The GET routes of a node."""
     context = RequestContext(node)
-
-    async def allowed(request: Request) -> None:
-        await context.authorize(request, READERS)
-
-    router = APIRouter(prefix="/v1", dependencies=[Depends(allowed)])
+    router = APIRouter(prefix="/v1", dependencies=[context.caller(Scope.READ)])
     _lists(router, node)
     _stock(router, node)
     _status(router, node)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
-from branch_node.api.dependencies import MANAGERS, RECORDERS, RequestContext, actor_of, problems
+from branch_node.api.dependencies import RequestContext, actor_of, problems
 from branch_node.api.hot_route_middleware import body_of, raw_request_of, response_of
 from branch_node.api.hot_routes import MAX_BATCH_BODY, MAX_BODY, BatchAnswers, HotHandlers
 from branch_node.commands.correction_inputs import ReviewInput, VoidInput, review_of, void_of
@@ -50,7 +50,9 @@ from branch_node.problems import (
 )
 from branch_node.records import BranchEventRecord, ItemRecord
 from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import (
     DATABASE_BUSY,
@@ -86,6 +88,7 @@ def recording_routes(context: RequestContext, hot: HotHandlers) -> APIRouter:
 def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
     @router.post(
         "/events",
+        dependencies=[Depends(hot.recording.principal)],
         status_code=201,
         tags=["recording"],
         summary="Record one event by hand",
@@ -99,6 +102,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
 
     @router.post(
         "/events/batch",
+        dependencies=[Depends(hot.recording.principal)],
         tags=["recording"],
         summary="Record up to 1,000 events, each under a key and with an answer of its own",
         description="Events of a wrong type of JSON or with unknown fields refuse the whole batch. " + _EVERY_FAULT,
@@ -110,6 +114,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
 
     @router.post(
         "/orders",
+        dependencies=[Depends(hot.selling.principal)],
         status_code=201,
         tags=["recording"],
         summary="Record an order, all lines or none; a higher revision replaces it",
@@ -126,6 +131,7 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
 
 
 def _document_routes(router: APIRouter, context: RequestContext) -> None:
+    seller, recorder = context.caller(Scope.SELL), context.caller(Scope.RECORD)
     read_cancel = StrictDecoder(CancelInput, max_bytes=MAX_BODY)
     read_count = StrictDecoder(CountInput, max_bytes=MAX_BODY)
 
@@ -138,8 +144,7 @@ def _document_routes(router: APIRouter, context: RequestContext) -> None:
         openapi_extra=documented_body(CancelInput, example=examples.CANCEL)
         | examples.key_header(examples.OF_THE_CANCEL),
     )
-    async def cancel_order(order_id: str, request: Request) -> Response:
-        principal = await context.authorize(request, RECORDERS)
+    async def cancel_order(order_id: str, request: Request, principal: Principal = seller) -> Response:
         content = naming_every_fault(cancel_of, order_id, read_cancel(await body_of(request) or b"{}"))
         actor = actor_of(principal, content.person)
         return json_response(await context.submit(CancelOrder(content, key=context.caller_key(request), actor=actor)))
@@ -165,8 +170,7 @@ def _document_routes(router: APIRouter, context: RequestContext) -> None:
         | {201: documented_answer(CountAnswer, "What was posted, and what waits")},
         openapi_extra=documented_body(CountInput, example=examples.COUNT) | examples.key_header(examples.OF_THE_COUNT),
     )
-    async def record_count(request: Request) -> Response:
-        principal = await context.authorize(request, RECORDERS)
+    async def record_count(request: Request, principal: Principal = recorder) -> Response:
         content = naming_every_fault(count_of, read_count(await body_of(request)))
         command = RecordCount(content, key=context.caller_key(request), actor=actor_of(principal, content.person))
         answer: CountAnswer = await context.submit(command)
@@ -186,6 +190,7 @@ def _look_back(context: RequestContext, answer: CountAnswer, content: CountConte
 
 
 def _correction_routes(router: APIRouter, context: RequestContext) -> None:
+    corrector = context.caller(Scope.CORRECT)
     read_void = StrictDecoder(VoidInput, max_bytes=MAX_BODY)
     read_review = StrictDecoder(ReviewInput, max_bytes=MAX_BODY)
     read_item = StrictDecoder(ItemInput, max_bytes=MAX_BODY)
@@ -199,8 +204,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         | {201: documented_answer(VoidAnswer, "The void, and what still stands of the same command")},
         openapi_extra=documented_body(VoidInput, example=examples.VOID) | examples.key_header(examples.OF_THE_VOID),
     )
-    async def void_event(event_id: str, request: Request) -> Response:
-        principal = await context.authorize(request, MANAGERS)
+    async def void_event(event_id: str, request: Request, principal: Principal = corrector) -> Response:
         content = naming_every_fault(void_of, event_id, read_void(await body_of(request)))
         command = VoidEvent(content, key=context.key(request), actor=actor_of(principal, content.person))
         return json_response(await context.submit(command), 201)
@@ -213,8 +217,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         responses=problems(*_KEY, UNKNOWN_EVENT, *_WRITER) | {201: documented_answer(BranchEventRecord, "The review")},
         openapi_extra=documented_body(ReviewInput, example=examples.REVIEW) | examples.key_header(),
     )
-    async def review_event(event_id: str, request: Request) -> Response:
-        principal = await context.authorize(request, MANAGERS)
+    async def review_event(event_id: str, request: Request, principal: Principal = corrector) -> Response:
         content = naming_every_fault(review_of, event_id, read_review(await body_of(request) or b"{}"))
         command = ReviewEvent(content, key=context.key(request), actor=actor_of(principal, content.person))
         return json_response(await context.submit(command), 201)
@@ -227,8 +230,7 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
         | {200: documented_answer(ItemRecord, "The item")},
         openapi_extra=documented_body(ItemInput, example=examples.ITEM) | examples.key_header(examples.OF_THE_ITEM),
     )
-    async def define_item(item_id: str, request: Request) -> Response:
-        principal = await context.authorize(request, MANAGERS)
+    async def define_item(item_id: str, request: Request, principal: Principal = corrector) -> Response:
         content = naming_every_fault(item_of, item_id, read_item(await body_of(request)))
         command = DefineItem(content, key=context.key(request), actor=principal.key_id)
         return json_response(await context.submit(command))

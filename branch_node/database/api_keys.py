@@ -10,7 +10,8 @@ from sqlalchemy import Connection, select
 from branch_node.database.schema import API_KEY
 from branch_node.database.store import Store
 from shared.runtime.database.row_writes import upsert
-from shared.runtime.http.auth import NewKey, Role, StoredKey, digest_of, generate_key
+from shared.runtime.http.auth import NewKey, StoredKey, digest_of, generate_key
+from shared.runtime.http.scopes import Role, Scope
 
 LOCAL: Final = "localcli"
 """The key id, and so the actor, of `larder branch …` commands on the node's own machine."""
@@ -21,7 +22,7 @@ class BranchKeys:
 
     def __init__(self, store: Store, local_key: str) -> None:
         self._store = store
-        self._local = StoredKey(LOCAL, digest_of(local_key), Role.MANAGER)
+        self._local = StoredKey(LOCAL, digest_of(local_key), Role.MANAGER, added=frozenset({Scope.KEYS}))
 
     def lookup(self, key_id: str) -> StoredKey | None:
         if key_id == LOCAL:

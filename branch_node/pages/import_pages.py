@@ -10,12 +10,13 @@ from typing import IO, Any, Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from fastapi import Depends
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from branch_node.api.dependencies import MANAGERS, RECORDERS, actor_of
+from branch_node.api.dependencies import RECORDING, actor_of
 from branch_node.api.router import IMPORTS
 from branch_node.imports.mapping.map_parser import MapError, parse_map
 from branch_node.imports.register.import_lifecycle import UndoStep
@@ -36,6 +37,7 @@ from branch_node.pages.page_forms import FormFault, FormRefusal, FormView
 from branch_node.pages.uploaded_import import RUNNING, WAITING, UploadedFileAndMap, UploadedImport, UploadPhase
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.http.auth import Principal
+from shared.runtime.http.scopes import Scope
 from shared.runtime.pages.forms import Form, check_origin
 from shared.runtime.pages.sessions import check_csrf
 from shared.runtime.pages.site import SignInRequired, Site, redirect
@@ -71,17 +73,24 @@ class ImportPages:
         self._desk = ImportDesk(node)
         site.templates.filters["grouped"] = lambda number: figure(str(number))
         node.add_part(self._desk, "uploads", sweep_seconds=SWEEP_SECONDS)
-        site.router.add_api_route(IMPORTS, self.upload, methods=["POST"], response_model=None)
+        self._uploading = site.requirement(*RECORDING)
+        site.router.add_api_route(
+            IMPORTS,
+            self.upload,
+            methods=["POST"],
+            dependencies=[Depends(self._uploading.declared)],
+            response_model=None,
+        )
         site.get(IMPORTS, self.listed)
         site.get(UPLOAD, self.uploaded)
         site.get(f"{UPLOAD}/progress", self.progress)
-        site.post(f"{UPLOAD}/import", self.run)
-        site.post(f"{UPLOAD}/discard", self.discard)
-        site.get(f"{UPLOAD}/{{kind}}", self.predicted)
+        site.post(f"{UPLOAD}/import", self.run, *RECORDING)
+        site.post(f"{UPLOAD}/discard", self.discard, *RECORDING)
+        site.get(f"{UPLOAD}/{{kind}}", self.predicted, *RECORDING)
         site.get(f"{IMPORTS}/{{import_id}}", self.shown)
-        site.get(f"{IMPORTS}/{{import_id}}/undo", self.undo_form)
-        site.post(f"{IMPORTS}/{{import_id}}/undo", self.undo)
-        site.get(f"{IMPORTS}/{{import_id}}/{{kind}}", self.result)
+        site.get(f"{IMPORTS}/{{import_id}}/undo", self.undo_form, Scope.CORRECT)
+        site.post(f"{IMPORTS}/{{import_id}}/undo", self.undo, Scope.CORRECT)
+        site.get(f"{IMPORTS}/{{import_id}}/{{kind}}", self.result, *RECORDING)
 
     # The list, and the form
 
@@ -138,7 +147,7 @@ class ImportPages:
             session = await self._site.require_session(request)
         except SignInRequired:
             raise SignInRequired(IMPORTS) from None
-        session.principal.check_role(*RECORDERS)
+        session.principal.check_scope(*self._uploading.scopes)
         with translate_driver_errors():
             claimed = await run_in_threadpool(self._desk.claim)
         if claimed is None:
@@ -257,14 +266,12 @@ class ImportPages:
     def _asked(self, request: Request) -> tuple[UploadedImport | None, Principal]:
         """The upload that a form is of; None where another one, or none, is here now."""
         principal = self._site.session(request).principal
-        principal.check_role(*RECORDERS)
         current = self._desk.current
         asked = self._site.form(request)["upload"]
         return (current if current is not None and current.given.upload_id == asked else None), principal
 
     def predicted(self, request: Request) -> Response:
         """What a dry run would reject, or what would be in conflict."""
-        self._site.session(request).principal.check_role(*RECORDERS)
         current = self._desk.current
         kind = request.path_params["kind"]
         if current is None or kind not in _KINDS:
@@ -298,7 +305,6 @@ class ImportPages:
         return [kind for kind, name in _KINDS.items() if self._desk.result(import_id, name) is not None]
 
     def result(self, request: Request) -> Response:
-        self._site.session(request).principal.check_role(*RECORDERS)
         import_id, kind = request.path_params["import_id"], request.path_params["kind"]
         with self._node.store.reading() as connection:
             record = find_import(connection, import_id)
@@ -310,7 +316,6 @@ class ImportPages:
     # Undoing
 
     def undo_form(self, request: Request) -> Response:
-        self._site.session(request).principal.check_role(*MANAGERS)
         return self._undo_page(request, FormView(Form({"reason": request.query_params.get("reason", "")})))
 
     def _undo_page(self, request: Request, form: FormView, *, status: int = 200) -> Response:
@@ -321,7 +326,6 @@ class ImportPages:
 
     def undo(self, request: Request) -> Response:
         principal = self._site.session(request).principal
-        principal.check_role(*MANAGERS)
         import_id, form = request.path_params["import_id"], self._site.form(request)
         if form["reason"] not in {code for code, _ in UNDO_REASONS}:
             fault = FormFault("Why is it undone?", "Choose the reason that comes nearest.")

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from branch_node.api.dependencies import MANAGERS, RECORDERS, actor_of
+from branch_node.api.dependencies import RECORDING, actor_of, scope_of
 from branch_node.api.router import IMPORTS
 from branch_node.commands.corrections import ALTERNATIVES, VoidEvent, still_standing
 from branch_node.commands.count_areas import missing_in_open_count, open_counts
@@ -55,11 +55,13 @@ from branch_node.problems import BUSY, KEY_REUSED, UNKNOWN_EVENT
 from shared.chain import EMPTY, Head, Sealed
 from shared.event_log import read_head
 from shared.events import BY_HAND, EventType, quantity_text
+from shared.runtime.http.auth import Principal
+from shared.runtime.http.scopes import Scope
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Sessions
 from shared.runtime.pages.site import Site, redirect
 from shared.runtime.pages.words import figure_filters
-from shared.runtime.problems import BAD_REQUEST, NOT_FOUND, Problem, Recorded
+from shared.runtime.problems import BAD_REQUEST, FORBIDDEN, NOT_FOUND, Problem, Recorded
 
 LAST_EVENTS: Final = 12
 LOG_PAGE: Final = 50
@@ -103,11 +105,11 @@ class _BranchPages:
         self.site.templates.filters |= figure_filters(quantity_text)
         self.site.get("/", self.start)
         self.site.get("/record/{kind}", self.form)
-        self.site.post("/record/{kind}", self.record)
+        self.site.post("/record/{kind}", self.record, *RECORDING)
         self.site.get("/stock", self.stock)
         self.site.get("/log", self.log)
-        self.site.get("/void/{event_id}", self.void_form)
-        self.site.post("/void/{event_id}", self.void)
+        self.site.get("/void/{event_id}", self.void_form, Scope.CORRECT)
+        self.site.post("/void/{event_id}", self.void, Scope.CORRECT)
         ClockPages(self.site, node, self._show, self._commit)
         ImportPages(self.site, node, self._show, self._commit)
 
@@ -138,8 +140,9 @@ class _BranchPages:
             counts_wait=bool(open_counts(connection)),
             shipping=shipping_view(self._node.board.read(), head.sequence),
             kinds=[(kind.value, labels.name) for kind, labels in KINDS.items()],
-            may_record=session.principal.role in RECORDERS,
-            may_void=session.principal.role in MANAGERS,
+            may_record=session.principal.may(*RECORDING),
+            may_void=session.principal.may(Scope.CORRECT),
+            recordable=[kind.value for kind in _recordable(session.principal)],
             **given,
         )
 
@@ -173,8 +176,8 @@ class _BranchPages:
     # Recording
 
     def start(self, request: Request) -> Response:
-        viewer = self.site.session(request).principal.role not in RECORDERS
-        return redirect("/stock" if viewer else "/record/deduction")
+        kinds = _recordable(self.site.session(request).principal)
+        return redirect(f"/record/{kinds[0]}" if kinds else "/stock")
 
     def form(self, request: Request) -> Response:
         kind = _kind(request)
@@ -189,15 +192,15 @@ class _BranchPages:
     def record(self, request: Request) -> Response:
         kind, form = _kind(request), self.site.form(request)
         principal = self.site.session(request).principal
-        principal.check_role(*RECORDERS)
         try:
             entry = read_record(kind, form, self._node.writer.items, self._zone())
+            principal.check_scope(scope_of(entry.type))
             answer = self._commit(RecordEvent(entry, key=_key(form), actor=actor_of(principal, None)))
         except FormRefusal as refused:
             return self._form_page(request, kind, refused.view(form), status=422)
         except Problem as problem:
-            if problem.recorded is Recorded.UNKNOWN:
-                raise  # the site shows the form once more, with its key
+            if problem.recorded is Recorded.UNKNOWN or problem.code == FORBIDDEN.code:
+                raise  # of the first the site shows the form once more, with its key
             if problem.code == KEY_REUSED.code:
                 return self._form_page(request, kind, self._key_reused(form), status=problem.status)
             return self._form_page(request, kind, refused_by(problem).view(form), status=problem.status)
@@ -280,12 +283,10 @@ class _BranchPages:
     # Voiding
 
     def void_form(self, request: Request) -> Response:
-        self.site.session(request).principal.check_role(*MANAGERS)
         return self._void_page(request, FormView(_with_key(Form(dict(request.query_params)))))
 
     def void(self, request: Request) -> Response:
         form, principal = self.site.form(request), self.site.session(request).principal
-        principal.check_role(*MANAGERS)
         event_id = request.path_params["event_id"]
         try:
             content = read_void(event_id, form)
@@ -319,6 +320,11 @@ class _BranchPages:
                 reasons=VOID_REASONS,
                 instead=ALTERNATIVES.get(EventType(found.event.type), ""),
             )
+
+
+def _recordable(principal: Principal) -> list[FormKind]:
+    """The forms that a principal may send."""
+    return [kind for kind, labels in KINDS.items() if principal.may(*(scope_of(each) for each, _ in labels.types))]
 
 
 def _kind(request: Request) -> FormKind:

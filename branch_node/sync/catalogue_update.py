@@ -14,15 +14,15 @@ from branch_node.model import Command, Decision, Item, Location, View, Write
 from branch_node.sync.sync_state import sync_state_write
 from shared.messages import CatalogueAlias, CatalogueEntry, CatalogueItem, CatalogueKey, ReorderLevel
 from shared.runtime.database.row_writes import upsert_rows
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import SCOPES_OF, Role
 from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.catalogue")
 
 _KEY_COLUMNS: Final = tuple(column.name for column in API_KEY.columns)
 _LEVEL_COLUMNS: Final = tuple(column.name for column in REORDER_LEVEL.columns)
-PEOPLE: Final = frozenset({Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER})
-"""Roles whose keys are accepted at a branch; keys of services are not stored."""
+ACCEPTED: Final = frozenset(SCOPES_OF) - {Role.BRANCH, Role.COORDINATOR}
+"""Roles whose keys are accepted at a branch; keys of our own services are not stored."""
 
 
 class ApplyCatalogue(Command):
@@ -61,7 +61,7 @@ class ApplyCatalogue(Command):
                 mapped = _mapped(items.get(entry.alias.alias) or view.item(entry.alias.alias), entry.alias)
                 if mapped is not None:
                     items[mapped.item_id] = mapped
-            if entry.key is not None and entry.key.role in PEOPLE:
+            if entry.key is not None and entry.key.role in ACCEPTED:
                 keys[entry.key.key_id] = entry.key
             if entry.reorder_level is not None and entry.reorder_level.location_id == here:
                 levels[entry.reorder_level.item_id] = entry.reorder_level

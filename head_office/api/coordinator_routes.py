@@ -38,7 +38,8 @@ from shared.messages import (
     InstructionStep,
 )
 from shared.runtime.http.application import documented_answer, documented_body, json_response
-from shared.runtime.http.auth import Principal, Role
+from shared.runtime.http.auth import Principal
+from shared.runtime.http.scopes import Scope
 from shared.runtime.text.text_faults import code_fault
 from shared.transfers import site_of
 
@@ -51,7 +52,7 @@ INSTRUCTIONS_PATH: Final = "/v1/instructions"
 
 def add_transfer_routes(app: FastAPI, office: Office) -> None:
     """Add the routes that the coordinator calls."""
-    coordinator = office.allow(Role.COORDINATOR, Role.ADMIN)
+    coordinator = office.caller(Scope.COORDINATE)
 
     def store(instructions: list[Instruction]) -> list[InstructionAnswer]:
         with office.writing() as connection:

@@ -21,8 +21,9 @@ from head_office.reports.known_at import SettledMoment, report_snapshot
 from shared.events import BadQuantity, parse_quantity
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.database.engine import snapshot
-from shared.runtime.http.auth import Authenticator, Principal, Role
+from shared.runtime.http.auth import Authenticator, Principal
 from shared.runtime.http.cursor import MAX_CURSOR, Cursor, Whole, page_of
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import parse_json, validation_problem
 from shared.runtime.problems import FORBIDDEN, INVALID_REQUEST, MALFORMED_JSON, WRONG_LOCATION, Problem
 from shared.runtime.text.text_faults import code_fault
@@ -30,9 +31,6 @@ from shared.runtime.text.text_faults import code_fault
 MAX_LIMIT: Final = 1_000
 MAX_WAIT: Final = 30
 MAX_BODY: Final = 4 * 1024 * 1024
-
-PEOPLE: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
-MANAGERS: Final = (Role.ADMIN, Role.MANAGER)
 
 T = TypeVar("T")
 
@@ -81,9 +79,9 @@ class Office:
                 answer, _ = await run_in_threadpool(read)
         return answer
 
-    def allow(self, *roles: Role) -> Any:
-        """A dependency: the caller, who must have one of these roles."""
-        return Depends(self.authenticator.require(*roles))
+    def caller(self, *scopes: Scope) -> Any:
+        """The dependency that gives a route its caller, who has one of these scopes. Raises 401, 403, 429."""
+        return Depends(self.authenticator.require(*scopes).principal)
 
 
 # Permissions

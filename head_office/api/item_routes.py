@@ -13,10 +13,8 @@ from head_office.api import body_examples as examples
 from head_office.api.dependencies import (
     BY_ID,
     BY_PAIR,
-    MANAGERS,
     MAX_BODY,
     MAX_LIMIT,
-    PEOPLE,
     After,
     Body,
     ItemPath,
@@ -45,8 +43,9 @@ from shared.events import Id, quantity_json
 from shared.messages import CatalogueItem, ReorderLevel
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.http.application import documented_answer, documented_body, json_response
-from shared.runtime.http.auth import Principal, Role
+from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import Fault, faults_of
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import CheckedDecoder, StrictDecoder
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
@@ -143,8 +142,8 @@ _accept_body: Final = StrictDecoder(AcceptBody, max_bytes=MAX_BODY)
 
 def add_item_routes(app: FastAPI, office: Office) -> None:
     """Add the routes of items and reorder levels."""
-    reader = office.allow(*PEOPLE, Role.COORDINATOR)
-    manager = office.allow(*MANAGERS)
+    reader = office.caller(Scope.READ, Scope.COORDINATE)
+    corrector, purchaser = office.caller(Scope.CORRECT), office.caller(Scope.PURCHASING)
 
     @app.get(
         "/v1/items",
@@ -181,7 +180,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
             **PROBLEMS.responses(UNIT_FIXED, UNKNOWN_LOCATION, INVALID_REQUEST),
         },
     )
-    def put_item(item_id: ItemPath, *, principal: Principal = manager, raw: RawBody) -> Response:
+    def put_item(item_id: ItemPath, *, principal: Principal = corrector, raw: RawBody) -> Response:
         whole_group(principal)
         body = _item_body(raw)
         item = CatalogueItem(
@@ -209,7 +208,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         location_id: LocationPath,
         after: After = None,
         limit: Limit = MAX_LIMIT,
-        principal: Principal = office.allow(*PEOPLE),  # noqa: B008 - evaluated once, on purpose
+        principal: Principal = office.caller(Scope.REPORTS),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
         principal.check_location(location_id)
         beginning = BY_ID.read(after) or ""
@@ -229,7 +228,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         },
     )
     def put_reorder_level(
-        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = manager, raw: RawBody
+        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = purchaser, raw: RawBody
     ) -> Response:
         principal.check_location(location_id)
         body = _reorder_body(raw)
@@ -247,7 +246,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
 
 
 def _add_waiting_routes(app: FastAPI, office: Office) -> None:
-    manager = office.allow(*MANAGERS)
+    corrector = office.caller(Scope.CORRECT)
 
     @app.get(
         "/v1/items-waiting",
@@ -255,7 +254,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         summary="Codes of branches that are neither items of the group nor mapped to one, each of its branch alone",
         responses={200: documented_answer(WaitingPage, "In the order of locations and items")},
     )
-    def list_waiting(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = manager) -> Response:
+    def list_waiting(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = corrector) -> Response:
         whole_group(principal)
         place = BY_PAIR.read(after) or ("", "")
         with office.reading() as connection:
@@ -275,7 +274,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         },
     )
     def accept_waiting(
-        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = manager, raw: RawBody
+        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = corrector, raw: RawBody
     ) -> Response:
         whole_group(principal)
         body = _accept_body(raw or b"{}")
@@ -293,7 +292,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         },
     )
     def map_waiting(
-        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = manager, raw: RawBody
+        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = corrector, raw: RawBody
     ) -> Response:
         whole_group(principal)
         body = _map_body(raw)
@@ -306,7 +305,7 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
         summary="The mappings of branches' own items to items of the group",
         responses={200: documented_answer(AliasPage, "In the order of locations and their items")},
     )
-    def list_mapped(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = manager) -> Response:
+    def list_mapped(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = corrector) -> Response:
         whole_group(principal)
         place = BY_PAIR.read(after) or ("", "")
         with office.reading() as connection:

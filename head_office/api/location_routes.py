@@ -15,7 +15,6 @@ from head_office.api.dependencies import (
     BY_ID,
     MAX_BODY,
     MAX_LIMIT,
-    PEOPLE,
     After,
     Body,
     CodePath,
@@ -44,8 +43,9 @@ from shared.checked_fields import CheckedId, Name
 from shared.events import Id, Text
 from shared.messages import CatalogueLocation, HeadMessage
 from shared.runtime.http.application import documented_answer, documented_body, json_response
-from shared.runtime.http.auth import Principal, Role
+from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
+from shared.runtime.http.scopes import Role, Scope
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST
 from shared.runtime.text.text_faults import name_fault
@@ -131,7 +131,7 @@ _key_body: Final = CheckedDecoder(KeyBody, max_bytes=MAX_BODY)
 
 def add_location_routes(app: FastAPI, office: Office) -> None:
     """Add the routes of locations and keys."""
-    admin = office.allow(Role.ADMIN)
+    admin = office.caller(Scope.ADMINISTER)
 
     @app.get(
         "/v1/locations",
@@ -142,7 +142,7 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
     def list_locations(
         after: After = None,
         limit: Limit = MAX_LIMIT,
-        principal: Principal = office.allow(*PEOPLE, Role.COORDINATOR),  # noqa: B008 - evaluated once, on purpose
+        principal: Principal = office.caller(Scope.READ, Scope.COORDINATE),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
         beginning = BY_ID.read(after) or ""
         with office.reading() as connection:
@@ -194,7 +194,7 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
 
 
 def _add_key_routes(app: FastAPI, office: Office) -> None:
-    admin = office.allow(Role.ADMIN)
+    admin = office.caller(Scope.KEYS)
 
     @app.get(
         "/v1/keys",

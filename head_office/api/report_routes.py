@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from head_office.api.dependencies import (
     BY_EVENT,
-    PEOPLE,
     After,
     AsOfQuery,
     From,
@@ -41,8 +40,9 @@ from head_office.reports.report_records import (
 )
 from head_office.reports.variances import VarianceCursor, variances
 from shared.runtime.http.application import documented_answer, json_response
-from shared.runtime.http.auth import Principal, Role
+from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import Cursor
+from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
 MAX_IN_TRANSIT: Final = 10_000
@@ -65,7 +65,7 @@ class RetryOut(msgspec.Struct, frozen=True):
 
 def add_report_routes(app: FastAPI, office: Office) -> None:
     """Add the reports and the quarantine."""
-    reader = office.allow(*PEOPLE)
+    reader = office.caller(Scope.REPORTS)
 
     @app.get(
         "/v1/reports/in-transit",
@@ -163,7 +163,7 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
         released: Annotated[bool, Query(description="The released events instead")] = False,
         after: After = None,
         limit: Limit = 100,
-        principal: Principal = office.allow(Role.ADMIN, Role.MANAGER, Role.VIEWER),  # noqa: B008 - evaluated once
+        principal: Principal = office.caller(Scope.REPORTS),  # noqa: B008 - evaluated once
     ) -> Response:
         place = BY_EVENT.read(after)
         with office.reading() as connection:
@@ -194,7 +194,7 @@ def _add_quarantine_routes(app: FastAPI, office: Office) -> None:
     )
     def retry_quarantine(
         location_id: LocationPath,
-        principal: Principal = office.allow(Role.ADMIN),  # noqa: B008 - evaluated once, on purpose
+        principal: Principal = office.caller(Scope.ADMINISTER),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
         del principal
         with office.writing() as connection:

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from head_office.api.dependencies import (
     MAX_LIMIT,
-    PEOPLE,
     After,
     AsOfQuery,
     From,
@@ -66,6 +65,7 @@ from shared.runtime.business_days import Asked
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import Cursor
+from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
 KnownAt = Annotated[str | None, Query(max_length=64, description="As head office knew it at this moment")]
@@ -88,7 +88,7 @@ def locations_of(connection: Connection, principal: Principal, location_id: str 
 
 def add_stock_routes(app: FastAPI, office: Office) -> None:
     """Add the routes of stock and events."""
-    reader = office.allow(*PEOPLE)
+    reader = office.caller(Scope.READ)
 
     @app.get(
         "/v1/stock",
@@ -235,7 +235,7 @@ def _add_event_route(app: FastAPI, office: Office) -> None:
         newest_first: bool = False,
         after: After = None,
         limit: Limit = 100,
-        principal: Principal = office.allow(*PEOPLE),  # noqa: B008 - evaluated once, on purpose
+        principal: Principal = office.caller(Scope.READ),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
         place, over = EVENT_CURSOR.read(after), period(begin, end)
         # In a transaction of its own: what is listed must be read from a later snapshot.

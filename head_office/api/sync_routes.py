@@ -42,7 +42,8 @@ from shared.events import MAX_SEQUENCE
 from shared.messages import CataloguePage, EventsAnswer, Hello, HelloAnswer, InstructionPage
 from shared.runtime.clock import EARLIEST, LATEST
 from shared.runtime.http.application import documented_answer, documented_body, json_response
-from shared.runtime.http.auth import Principal, Role
+from shared.runtime.http.auth import Principal
+from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import BODY_TOO_LARGE, INVALID_REQUEST, OVERLOADED, WRONG_LOCATION
 
 HELLO_EVERY_SECONDS: Final = 30
@@ -62,7 +63,7 @@ _hello = Decoder(Hello)
 
 def add_sync_routes(app: FastAPI, office: Office) -> None:
     """Add the routes that branches call."""
-    a_branch = office.allow(Role.BRANCH)
+    a_branch = office.caller(Scope.SYNC)
     bodies = Bodies(BODIES_BYTES, wire.MAX_BATCH_BYTES)
 
     @app.post(
@@ -122,9 +123,9 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
     def read_catalogue(
         after: Version = 0,
         limit: Limit = MAX_LIMIT,
-        principal: Principal = office.allow(Role.BRANCH, Role.COORDINATOR),  # noqa: B008 - evaluated once, on purpose
+        principal: Principal = office.caller(Scope.SYNC, Scope.COORDINATE),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
-        location_id = None if principal.role is Role.COORDINATOR else own_location(principal)
+        location_id = None if principal.may(Scope.COORDINATE) else own_location(principal)
         with office.reading() as connection:
             return json_response(catalogue_history.page(connection, after, limit, location_id))
 
@@ -172,7 +173,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
         after: Version = 0,
         limit: Limit = MAX_LIMIT,
         location_id: LocationQuery = None,
-        principal: Principal = office.allow(Role.BRANCH, Role.ADMIN),  # noqa: B008 - evaluated once, on purpose
+        principal: Principal = office.caller(Scope.SYNC, Scope.ADMINISTER),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
         wanted = location_id or own_location(principal)
         principal.check_location(wanted)

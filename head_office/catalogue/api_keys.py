@@ -19,7 +19,8 @@ from head_office.problems import LAST_ADMIN_KEY, UNKNOWN_KEY
 from shared.messages import CatalogueKey
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.database.engine import translate_driver_errors
-from shared.runtime.http.auth import NewKey, Role, StoredKey, generate_key
+from shared.runtime.http.auth import NewKey, StoredKey, generate_key
+from shared.runtime.http.scopes import Role
 from shared.runtime.problems import invalid_request
 from shared.runtime.text.text_faults import name_fault
 

@@ -22,7 +22,7 @@ from shared.messages import CatalogueLocation, Verdict
 from shared.runtime.cli.output import UTC, AsJson, print_json, print_next, print_table, print_text, short_time
 from shared.runtime.cli.service_client import find_running
 from shared.runtime.clock import SECOND
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from shared.runtime.settings import command_line
 
 locations_app = typer.Typer(

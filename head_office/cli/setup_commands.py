@@ -14,7 +14,7 @@ from head_office.database.office_schema import API_KEY
 from head_office.settings import SERVICE, settings_of
 from shared.runtime.cli.errors import CommandRefused
 from shared.runtime.cli.output import AsJson, print_json, print_next
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from shared.runtime.settings import FILE_NAME, command_line, write_settings_file
 
 

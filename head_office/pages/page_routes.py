@@ -34,6 +34,7 @@ from head_office.transfers import instructions
 from shared.events import quantity_text
 from shared.messages import CatalogueLocation
 from shared.runtime.clock import Clock
+from shared.runtime.http.scopes import Scope
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Sessions
 from shared.runtime.pages.site import Site, redirect
@@ -68,7 +69,7 @@ class _OfficePages:
         self.site.get("/", self.first)
         self.site.get("/stock", self.stock)
         self.site.get("/explain", self.explain)
-        self.site.get("/transfers", self.transfers)
+        self.site.get("/transfers", self.transfers, Scope.REPORTS)
 
     def _show(self, request: Request, template: str, page_query: PageQuery, moment: int, **given: Any) -> Response:
         status = 422 if page_query.faults else 200

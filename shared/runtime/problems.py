@@ -202,6 +202,8 @@ COMMON.carry(
         "incident": {"type": "string", "description": "Of an internal error; stands in the service's log as well"},
         "max_bytes": {"type": "integer", "description": "How large a body may be"},
         "retry_after": {"type": "integer", "description": "In how many seconds to try again"},
+        "key_id": {"type": "string", "description": "The key that lacks the scope"},
+        "scopes": {"type": "array", "items": {"type": "string"}, "description": "One of these scopes is needed"},
     }
 )
 _declare = COMMON.declare
@@ -213,7 +215,12 @@ BAD_REQUEST = _declare("bad-request", 400, "The request cannot be read", "Check 
 UNAUTHENTICATED = _declare(
     "unauthenticated", 401, "No valid key", "Send 'Authorization: Bearer lk_...' with a key of this service."
 )
-FORBIDDEN = _declare("forbidden", 403, "This key may not do that", "Use a key with a role that may.")
+FORBIDDEN = _declare(
+    "forbidden",
+    403,
+    "This key may not do that",
+    "Use a key that has one of 'scopes'.",
+)
 WRONG_LOCATION = _declare(
     "wrong-location", 403, "This key belongs to another location", "Use the key of the location you name."
 )

@@ -16,7 +16,7 @@ from head_office.main import build
 from head_office.settings import HeadOfficeSettings
 from shared.messages import CatalogueItem, CatalogueLocation
 from shared.runtime.database.migrations import migrate
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from tests.simulation.branch import Crashed
 from tests.simulation.clock import VirtualClock
 from tests.simulation.invariants import Copy, RuleBroken

@@ -15,7 +15,8 @@ from branch_node.database.store import Store
 from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
 from branch_node.writer.writer import Writer
 from shared.runtime.clock import IdFactory, NodeClock
-from shared.runtime.http.auth import Authenticator, Role, StoredKey, generate_key
+from shared.runtime.http.auth import Authenticator, StoredKey, generate_key
+from shared.runtime.http.scopes import Role
 from shared.runtime.telemetry import Telemetry
 from tests.support.branch import ITEMS, PLACE, PutItems, TestClock, branch_store
 

@@ -19,7 +19,7 @@ from branch_node.model import Item, Location
 from branch_node.node import AgentMode, Node
 from branch_node.settings import BranchSettings
 from shared.event_log import read_after
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from tests.support.branch import PLACE, PutItems
 from tests.support.html import Element, faults, filled_form, parse
 

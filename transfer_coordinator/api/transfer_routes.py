@@ -27,9 +27,10 @@ from shared.runtime.client import Unreachable
 from shared.runtime.clock import Clock
 from shared.runtime.database.engine import snapshot, translate_driver_errors
 from shared.runtime.http.application import documented_answer, documented_body, json_response
-from shared.runtime.http.auth import Authenticator, Principal, Role
+from shared.runtime.http.auth import Authenticator, Principal
 from shared.runtime.http.body_faults import naming_every_fault
 from shared.runtime.http.cursor import Cursor, Whole
+from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import (
     BODY_TOO_LARGE,
     FORBIDDEN,
@@ -80,8 +81,6 @@ from transfer_coordinator.worker.worker import CoordinatorWorker
 
 MAX_WAIT: Final = 30.0
 MAX_LIMIT: Final = 1_000
-WRITERS: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.COORDINATOR)
-READERS: Final = (*WRITERS, Role.VIEWER)
 
 T = TypeVar("T")
 
@@ -110,9 +109,15 @@ class TransferApi:
         """Whether head office gave no answer to the last call."""
         return isinstance(self.worker.head_office_error, Unreachable)
 
-    def allow(self, roles: tuple[Role, ...]) -> Any:
-        """The dependency that gives the caller, who must have one of these roles."""
-        return Depends(self.authenticator.require(*roles))
+    @property
+    def reader(self) -> Any:
+        """The dependency that gives a route its caller, who may read transfers. Raises 401, 403, 429."""
+        return Depends(self.authenticator.require(Scope.READ, Scope.TRANSFER).principal)
+
+    @property
+    def mover(self) -> Any:
+        """As `reader`, for who may create and cancel transfers."""
+        return Depends(self.authenticator.require(Scope.TRANSFER).principal)
 
     def read(self, transfer_id: str) -> TransferRecord | None:
         with translate_driver_errors(), snapshot(self.engine) as connection:
@@ -262,7 +267,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
             ),
         },
     )  # fmt: skip
-    async def create_transfer(request: Request, wait: Wait = 0, principal: Principal = api.allow(WRITERS)) -> Response:  # noqa: B008
+    async def create_transfer(request: Request, wait: Wait = 0, principal: Principal = api.mover) -> Response:
         if any(each != "identity" for each in request.headers.getlist("content-encoding")):
             raise UNSUPPORTED_MEDIA_TYPE("a packed body is not read here")
         body, key = read_body(await request.body()), check_key(request.headers.get("idempotency-key"))
@@ -295,7 +300,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         location_id: LocationQuery = None,
         after: After = None,
         limit: Limit = 100,
-        principal: Principal = api.allow(READERS),  # noqa: B008
+        principal: Principal = api.reader,
     ) -> Response:
         if location_id is not None:
             principal.check_location(location_id)
@@ -322,7 +327,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         request: Request,
         transfer_id: TransferPath,
         wait: Wait = 0,
-        principal: Principal = api.allow(READERS),  # noqa: B008
+        principal: Principal = api.reader,
     ) -> Response:
         await ended(request, transfer_id, wait, lambda: api.visible(transfer_id, principal))
         await api.visible(transfer_id, principal)
@@ -352,7 +357,7 @@ def add_routes(app: FastAPI, api: TransferApi) -> None:
         request: Request,
         transfer_id: TransferPath,
         wait: Wait = 0,
-        principal: Principal = api.allow(WRITERS),  # noqa: B008
+        principal: Principal = api.mover,
     ) -> Response:
         before = await api.visible(transfer_id, principal)
         key = check_key(request.headers.get("idempotency-key"))

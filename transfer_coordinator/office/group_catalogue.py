@@ -25,7 +25,8 @@ from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import Clock
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.database.row_writes import upsert
-from shared.runtime.http.auth import Role, StoredKey, digest_of, key_id_of
+from shared.runtime.http.auth import StoredKey, digest_of, key_id_of
+from shared.runtime.http.scopes import Role
 from shared.runtime.telemetry import get_logger
 from shared.runtime.text.nearest_codes import Candidate, nearest_codes
 from transfer_coordinator.database.schema import KNOWN_ITEM, KNOWN_KEY, KNOWN_LOCATION, now

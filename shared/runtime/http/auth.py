@@ -1,4 +1,4 @@
-"""API keys, roles, and the authentication of requests.
+"""API keys, and the authentication of requests.
 
 A key is ``lk_<key_id>_<43 characters>``; a service stores only the SHA-256 of the whole text. Services provide a
 ``KeyStore``; ``Authenticator`` caches what it looked up for two seconds, so a hot route costs one hash.
@@ -11,9 +11,8 @@ import hmac
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from threading import Lock
 from typing import Final, Protocol
 
@@ -21,52 +20,54 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection, Request
 
 from shared.runtime.clock import Clock
+from shared.runtime.http.scopes import SCOPES_OF, Role, Scope, ScopeRequirement, in_words
 from shared.runtime.problems import FORBIDDEN, TOO_MANY_ATTEMPTS, UNAUTHENTICATED, WRONG_LOCATION, Problem
 
 _KEY: Final = re.compile(r"lk_([a-z0-9]{8,32})_([A-Za-z0-9_-]{43})", re.ASCII)
 _BEARER: Final = {"WWW-Authenticate": 'Bearer realm="larder"'}
 
 
-class Role(StrEnum):
-    """What a key may do. ``branch`` and ``coordinator`` are for machines: sync of one location, and transfers."""
-
-    ADMIN = "admin"
-    MANAGER = "manager"
-    STAFF = "staff"
-    VIEWER = "viewer"
-    BRANCH = "branch"
-    COORDINATOR = "coordinator"
-
-
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The key behind a request. ``location_id`` is the only location it is for, None for a key of the whole group."""
+    """The key behind a request. ``location_id`` is the only location it is for, None for a key of the whole group;
+    ``added`` are its scopes beyond those of its role."""
 
     key_id: str
     role: Role
     location_id: str | None = None
+    added: frozenset[Scope] = frozenset()
 
     def check_location(self, location_id: str) -> None:
         """Raise 403 ``wrong-location`` when this key belongs to another location."""
         if self.location_id is not None and self.location_id != location_id:
             raise WRONG_LOCATION(f"the key {self.key_id} is for {self.location_id}, not for {location_id}")
 
-    def check_role(self, *roles: Role) -> None:
-        """Raise 403 ``forbidden`` when the role is none of these."""
-        if self.role not in roles:
-            allowed = ", ".join(roles)
-            raise FORBIDDEN(f"the key {self.key_id} has the role {self.role}; this takes one of: {allowed}")
+    def may(self, *scopes: Scope) -> bool:
+        """Whether this key has one of these scopes."""
+        held = SCOPES_OF[self.role]
+        return any(scope in held or scope in self.added for scope in scopes)
+
+    def check_scope(self, *scopes: Scope) -> None:
+        """Raise 403 ``forbidden``, which names the key and the scopes, when it has none of these."""
+        if not self.may(*scopes):
+            raise FORBIDDEN(
+                f"the key {self.key_id} has the role {self.role}; this takes the scope {in_words(scopes)}",
+                key_id=self.key_id,
+                scopes=[scope.value for scope in scopes],
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key as a service stores it: ``digest`` is the lower-case hex SHA-256 of its whole text."""
+    """A key as a service stores it: ``digest`` is the lower-case hex SHA-256 of its whole text, ``added`` its scopes
+    beyond those of its role."""
 
     key_id: str
     digest: str
     role: Role
     location_id: str | None = None
     revoked: bool = False
+    added: frozenset[Scope] = frozenset()
 
 
 class KeyStore(Protocol):
@@ -163,7 +164,7 @@ class Authenticator:
                     "too many failed attempts from this address", headers={"Retry-After": str(wait)}, retry_after=wait
                 )
             raise unauthenticated("the key is unknown or was revoked")
-        principal = Principal(stored.key_id, Role(stored.role), stored.location_id)
+        principal = Principal(stored.key_id, Role(stored.role), stored.location_id, stored.added)
         with self._lock:
             self._cache[digest] = (principal, now + self._remember)
             self._cache.move_to_end(digest)
@@ -192,16 +193,29 @@ class Authenticator:
         limiter = self._expired if at_once else self._unknown
         return await to_thread.run_sync(self.authenticate, text, address, limiter=limiter)
 
-    def require(self, *roles: Role) -> Callable[[Request], Awaitable[Principal]]:
-        """A FastAPI dependency: the Principal of the request, with one of these roles (any, if none is given)."""
+    def require(self, *scopes: Scope, location_id: str | None = None) -> ScopeCheck:
+        """What a route requires: a key with one of these scopes; at a location's node one that counts there."""
+        return ScopeCheck(self, *scopes, location_id=location_id)
 
-        async def dependency(request: Request) -> Principal:
-            principal = await self.principal(request)
-            if roles:
-                principal.check_role(*roles)
-            return principal
 
-        return dependency
+class ScopeCheck(ScopeRequirement):
+    """A requirement of routes that are called with a key."""
+
+    def __init__(self, authenticator: Authenticator, *scopes: Scope, location_id: str | None = None) -> None:
+        super().__init__(*scopes)
+        self._authenticator = authenticator
+        self._location_id = location_id
+
+    async def principal(self, request: Request) -> Principal:
+        """A FastAPI dependency: the Principal of the request. Raises 401, 403 or 429."""
+        return self.check(await self._authenticator.principal(request))
+
+    def check(self, principal: Principal) -> Principal:
+        """The same principal. Raises 403 ``forbidden`` or ``wrong-location``."""
+        principal.check_scope(*self.scopes)
+        if self._location_id is not None:
+            principal.check_location(self._location_id)
+        return principal
 
 
 def bearer_key(headers: Sequence[str]) -> str:

@@ -9,17 +9,16 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from shared.runtime.clock import Clock
-from shared.runtime.http.auth import Authenticator, Principal, Role, address_of, digest_of, key_id_of, unauthenticated
+from shared.runtime.http.auth import Authenticator, Principal, address_of, digest_of, key_id_of
 from shared.runtime.problems import CSRF_FAILED, Problem
 
 LIFETIME_SECONDS: Final = 12 * 3_600.0
@@ -116,22 +115,6 @@ class Sessions:
                 return None
             raise
         return session
-
-    def require(self, *roles: Role) -> Callable[[Request], Awaitable[Session]]:
-        """A FastAPI dependency: the session of the request, its role one of these (any role if none is given).
-
-        Raises 401 ``unauthenticated`` or 403 ``forbidden``. A form's POST must call ``check_csrf`` as well.
-        """
-
-        async def dependency(request: Request) -> Session:
-            session = await self.session(request)
-            if session is None:
-                raise unauthenticated("there is no session, or it has ended: log in with a key")
-            if roles:
-                session.principal.check_role(*roles)
-            return session
-
-        return dependency
 
 
 def check_csrf(session: Session, presented: str | None) -> None:

@@ -17,13 +17,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from shared.runtime.clock import Clock
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Scope, ScopeRequirement
 from shared.runtime.pages import words
 from shared.runtime.pages.forms import CSRF_FIELD, Form, is_small, read_form
 from shared.runtime.pages.sessions import Session, Sessions, check_csrf
 from shared.runtime.problems import BODY_TOO_LARGE, NOT_FOUND, SERVER_ERROR, Problem, Recorded
 
-PERSON_ROLES: Final = (Role.ADMIN, Role.MANAGER, Role.STAFF, Role.VIEWER)
 SIGN_IN: Final = "/sign-in"
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 # The browser may cache a file for ever: its address changes with its content.
@@ -86,6 +85,7 @@ class Site:
         self.clock = clock
         self._name = name
         self._sections = tuple(sections)
+        self._needed: dict[str, tuple[Scope, ...]] = {}
         self._sessions = sessions
         self._check = check
         self._files = {path.name: path.read_bytes() for path in (files(__package__) / "static").iterdir()}
@@ -119,13 +119,17 @@ class Site:
         session: Session | None = getattr(request.state, "session", None)
         text = self.templates.get_template(template).render(
             site=self._name(),
-            sections=self._sections,
+            sections=[each for each in self._sections if self._offered(each[0], session)],
             session=session,
             path=request.url.path,
             now=self.clock.now() if now is None else now,
             **given,
         )
         return HTMLResponse(text, status)
+
+    def _offered(self, address: str, session: Session | None) -> bool:
+        """Whether a section is shown: not to somebody whose key may not open it."""
+        return session is None or session.principal.may(*self._needed.get(address, (Scope.READ,)))
 
     def refusal(self, request: Request, problem: Problem) -> Response:
         """A problem as a page."""
@@ -148,17 +152,23 @@ class Site:
         response.headers.update(problem.headers)
         return response
 
-    def get(self, address: str, handler: Handler) -> None:
-        """Add a route for GETs of an address with a session: `handler(request)`, in a thread."""
-        self.router.add_api_route(
-            address, handler, methods=["GET"], dependencies=[Depends(self.require_session)], response_model=None
-        )
+    def get(self, address: str, handler: Handler, *scopes: Scope) -> None:
+        """Add a route for GETs of an address with a session that has one of these scopes, else `read`:
+        `handler(request)`, in a thread."""
+        requirement = self.requirement(*scopes or (Scope.READ,))
+        self._needed[address] = requirement.scopes
+        needed = Depends(requirement.session)
+        self.router.add_api_route(address, handler, methods=["GET"], dependencies=[needed], response_model=None)
 
-    def post(self, address: str, handler: Handler) -> None:
-        """Add a route for forms POSTed to an address with a session: `handler(request)`, in a thread."""
-        self.router.add_api_route(
-            address, handler, methods=["POST"], dependencies=[Depends(self.require_form)], response_model=None
-        )
+    def post(self, address: str, handler: Handler, *scopes: Scope) -> None:
+        """Add a route for forms POSTed to an address with a session that has one of these scopes:
+        `handler(request)`, in a thread."""
+        needed = Depends(self.requirement(*scopes).form)
+        self.router.add_api_route(address, handler, methods=["POST"], dependencies=[needed], response_model=None)
+
+    def requirement(self, *scopes: Scope) -> PageRequirement:
+        """What a page requires: a session that has one of these scopes."""
+        return PageRequirement(self, *scopes)
 
     @staticmethod
     def session(request: Request) -> Session:
@@ -175,7 +185,7 @@ class Site:
     # Dependencies
 
     async def require_session(self, request: Request) -> Session:
-        """The session of the request. Raises SignInRequired, or Problem 403 for a key without a person's role."""
+        """The session of the request. Raises SignInRequired, or Problem 403 for a key that may not read."""
         session = await self._sessions.session(request)
         if session is None:
             query = f"?{request.url.query}" if request.url.query else ""
@@ -198,7 +208,7 @@ class Site:
         return form
 
     def _check_access(self, session: Session) -> None:
-        session.principal.check_role(*PERSON_ROLES)
+        session.principal.check_scope(Scope.READ)
         self._check(session)
 
     # Common routes
@@ -242,6 +252,26 @@ class Site:
 
     def _address_of(self, name: str) -> str:
         return f"/static/{hashlib.sha256(self._files[name]).hexdigest()[:12]}/{name}"
+
+
+class PageRequirement(ScopeRequirement):
+    """The requirement of a page."""
+
+    def __init__(self, site: Site, *scopes: Scope) -> None:
+        super().__init__(*scopes)
+        self._site = site
+
+    async def session(self, request: Request) -> Session:
+        """A dependency: the session. Raises SignInRequired, or Problem 403."""
+        session = await self._site.require_session(request)
+        session.principal.check_scope(*self.scopes)
+        return session
+
+    async def form(self, request: Request) -> Form:
+        """A dependency: the submitted form. Raises SignInRequired, which carries the fields, or Problem."""
+        form = await self._site.require_form(request)
+        self._site.session(request).principal.check_scope(*self.scopes)
+        return form
 
 
 def redirect(address: str) -> Response:

@@ -19,7 +19,7 @@ from shared.messages import CatalogueLocation
 from shared.runtime.clock import SystemClock
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import migrate
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from tests.support.waiting import wait_until
 
 PLACES = ("BEY-01", "BEY-02", "WH-1")
@@ -69,8 +69,10 @@ class Api:
 WHO: dict[str, tuple[Role, str | None]] = {
     "admin": (Role.ADMIN, None),
     "manager": (Role.MANAGER, None),
+    "purchasing": (Role.PURCHASING, None),
     "staff": (Role.STAFF, None),
     "viewer": (Role.VIEWER, None),
+    "integration": (Role.INTEGRATION, None),
     "coordinator": (Role.COORDINATOR, None),
     "branch": (Role.BRANCH, "BEY-01"),
     "branch 2": (Role.BRANCH, "BEY-02"),

@@ -13,7 +13,8 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from shared.messages import CatalogueItem, CatalogueKey, CatalogueLocation
-from shared.runtime.http.auth import NewKey, Role, generate_key
+from shared.runtime.http.auth import NewKey, generate_key
+from shared.runtime.http.scopes import Role
 from tests.integration.transfer_coordinator.office_model import OfficeModel
 from transfer_coordinator.main import Coordinator, build
 from transfer_coordinator.settings import CoordinatorSettings

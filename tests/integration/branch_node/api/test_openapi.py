@@ -93,7 +93,7 @@ def _shape(answer: Any) -> tuple[int, str, str, Any]:
     return answer.status_code, answer.headers["content-type"], answer.headers["cache-control"], _without(body)
 
 
-NEW = {"event_id", "hash", "actor", "detail"}
+NEW = {"event_id", "hash", "actor", "detail", "key_id"}
 
 
 def _without(value: Any) -> Any:

@@ -13,7 +13,7 @@ from branch_node.imports.register.import_lifecycle import VOIDS
 from branch_node.model import Item
 from branch_node.pages.file_upload import MAX_NAME_BYTES
 from branch_node.pages.import_desk import KEEP_SECONDS
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from tests.integration.branch_node.imports.import_runs import CREATING, TILL, WITH_IDS, sales
 from tests.support.branch_person import Person, somebody
 from tests.support.html import Element, filled_form, rows

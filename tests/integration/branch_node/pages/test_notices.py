@@ -10,7 +10,7 @@ import pytest
 
 from branch_node.model import Item
 from branch_node.pages.recorded_notice import MOST_TOUCHED
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from tests.support.branch import PutItems
 from tests.support.branch_person import Person, somebody
 

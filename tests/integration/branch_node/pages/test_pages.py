@@ -22,7 +22,7 @@ from branch_node.model import Item
 from branch_node.sync.shipping_status import ShippingState
 from branch_node.writer.writer import Writer
 from shared.chain import Head
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from shared.runtime.problems import DATABASE_UNAVAILABLE
 from tests.support.branch import PutItems, read
 from tests.support.branch_person import Person, somebody
@@ -252,6 +252,21 @@ def test_staff_may_record_and_viewers_may_look(person: Person) -> None:
     answer = person.client.post("/record/delivery", data={"csrf": csrf, "item": "milk", "quantity": "1"})
     assert answer.status_code == 403
     assert person.events() == 0
+
+
+def test_purchasing_may_record_deliveries(person: Person) -> None:
+    assert person.sign_in(Role.PURCHASING).first("h1").text == "Record"
+    assert person.last.url.path == "/record/delivery"
+    page = person.open("/stock")
+    links = {each["href"].partition("?")[0] for each in page.all("a") if "?item=" in each["href"]}
+    assert links == {"/record/delivery"}
+    assert "Recorded" in person.record("delivery", item="milk", quantity="1").text
+    page = person.open("/record/waste")
+    assert "may not record this" in page.text
+    csrf = form_fields(page.first("form"))["csrf"]
+    fields = {"csrf": csrf, "key": "page-" + "x" * 24, "item": "milk", "quantity": "1", "reason": "expired"}
+    assert person.client.post("/record/waste", data=fields).status_code == 403
+    assert person.events() == 1
 
 
 # Forms of others

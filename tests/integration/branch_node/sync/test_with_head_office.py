@@ -30,7 +30,7 @@ from shared.messages import (
 from shared.runtime.cli.service_client import InProcessTransport
 from shared.runtime.clock import SystemClock
 from shared.runtime.database.migrations import migrate
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from tests.support.branch_rig import BranchRig, Record
 from tests.support.consolidation import OldVersion
 from tests.support.fake_head_office import FakeHeadOffice

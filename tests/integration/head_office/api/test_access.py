@@ -9,19 +9,23 @@ from fastapi.routing import APIRoute
 
 from tests.integration.head_office.conftest import WHO, Api
 
-READERS = {"admin", "manager", "staff", "viewer", "manager of BEY-01", "viewer of BEY-01"}
+READERS = {
+    *("admin", "manager", "purchasing", "staff", "viewer", "integration", "manager of BEY-01", "viewer of BEY-01"),
+}
+REPORTED = READERS - {"staff", "integration"}
 OF_BEY_01 = {"manager of BEY-01", "viewer of BEY-01"}
 BRANCHES = {"branch", "branch 2", "warehouse"}
 COORDINATOR = {"coordinator", "admin"}
 GROUP_MANAGERS = {"admin", "manager"}
-MESSAGE_READERS = GROUP_MANAGERS | {"manager of BEY-01"}
+PURCHASERS = GROUP_MANAGERS | {"purchasing"}
+MESSAGE_READERS = GROUP_MANAGERS | {"manager of BEY-01", "purchasing"}
 LOCATION: dict[str, Any] = {"location_id": "NEW", "name": "New", "timezone": "UTC"}
 
 # (method, path, body) and whose key gets past the door; what then comes of it is for other tests.
 TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("POST", "/v1/sync/hello", {}, BRANCHES),
     ("POST", "/v1/sync/events", b"x", BRANCHES),
-    ("GET", "/v1/sync/catalogue", None, BRANCHES | {"coordinator"}),
+    ("GET", "/v1/sync/catalogue", None, BRANCHES | COORDINATOR),
     ("GET", "/v1/sync/instructions", None, BRANCHES),
     ("GET", "/v1/sync/log?location_id=BEY-01", None, {"branch", "admin"}),
     ("PUT", "/v1/instructions/t/out", {}, COORDINATOR),
@@ -35,10 +39,10 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("POST", "/v1/items-waiting/BEY-01/milk/accept", None, GROUP_MANAGERS),
     ("PUT", "/v1/items-waiting/BEY-01/milk/map", {}, GROUP_MANAGERS),
     ("GET", "/v1/items-mapped", None, GROUP_MANAGERS),
-    ("GET", "/v1/reorder-levels/BEY-01", None, READERS),
-    ("GET", "/v1/reorder-levels/BEY-02", None, READERS - OF_BEY_01),
-    ("PUT", "/v1/reorder-levels/BEY-01/milk", {}, GROUP_MANAGERS | {"manager of BEY-01"}),
-    ("PUT", "/v1/reorder-levels/BEY-02/milk", {}, GROUP_MANAGERS),
+    ("GET", "/v1/reorder-levels/BEY-01", None, REPORTED),
+    ("GET", "/v1/reorder-levels/BEY-02", None, REPORTED - OF_BEY_01),
+    ("PUT", "/v1/reorder-levels/BEY-01/milk", {}, PURCHASERS | {"manager of BEY-01"}),
+    ("PUT", "/v1/reorder-levels/BEY-02/milk", {}, PURCHASERS),
     ("GET", "/v1/locations", None, READERS | {"coordinator"}),
     ("POST", "/v1/locations", LOCATION, {"admin"}),
     ("PUT", "/v1/locations/BEY-01", {}, {"admin"}),
@@ -50,13 +54,13 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/v1/stock/milk", None, READERS),
     ("GET", "/v1/stock/milk/explain?location_id=BEY-02", None, READERS - OF_BEY_01),
     ("GET", "/v1/events", None, READERS),
-    ("GET", "/v1/reports/in-transit", None, READERS),
-    ("GET", "/v1/reports/variance?location_id=BEY-01", None, READERS),
+    ("GET", "/v1/reports/in-transit", None, REPORTED),
+    ("GET", "/v1/reports/variance?location_id=BEY-01", None, REPORTED),
     ("GET", "/v1/messages?location_id=BEY-01", None, MESSAGE_READERS),
     ("GET", "/v1/messages?location_id=BEY-02", None, MESSAGE_READERS - OF_BEY_01),
     ("GET", "/v1/messages/stream?location_id=BEY-01&after=nonsense", None, MESSAGE_READERS),
     ("GET", "/v1/messages/schemas", None, MESSAGE_READERS),
-    ("GET", "/v1/quarantine", None, READERS - {"staff"}),
+    ("GET", "/v1/quarantine", None, REPORTED),
     ("POST", "/v1/quarantine/BEY-01/retry", None, {"admin"}),
 ]
 

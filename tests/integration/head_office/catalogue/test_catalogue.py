@@ -25,7 +25,7 @@ from shared.messages import (
     ReorderLevel,
     read_catalogue_page,
 )
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from shared.runtime.problems import Problem
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from shared.runtime.http.auth import Role, generate_key
+from shared.runtime.http.auth import generate_key
+from shared.runtime.http.scopes import Role
 from tests.integration.transfer_coordinator.api_world import World
 from tests.support.waiting import wait_until
 

@@ -10,7 +10,7 @@ import schemathesis
 from schemathesis import Case
 from schemathesis.generation import GenerationMode
 
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from tests.integration.transfer_coordinator.api_world import BODY, World
 from tests.support.openapi import try_out
 from tests.support.openapi_examples import bodies_without_good_example

@@ -13,7 +13,8 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from shared.messages import CatalogueItem, CatalogueKey, CatalogueLocation
-from shared.runtime.http.auth import Role, generate_key
+from shared.runtime.http.auth import generate_key
+from shared.runtime.http.scopes import Role
 from tests.integration.transfer_coordinator.api_world import BODY, World
 from tests.integration.transfer_coordinator.conftest import migrated
 from tests.integration.transfer_coordinator.office_model import IN, OUT, OfficeModel

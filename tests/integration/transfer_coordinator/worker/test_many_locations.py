@@ -11,7 +11,7 @@ from sqlalchemy import Engine, create_engine, text
 from head_office.catalogue import api_keys
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from shared.runtime.database.migrations import migrate
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from tests.support.branch_log import BranchLog
 from tests.support.processes import larder, run_larder
 from tests.support.waiting import wait_until

@@ -11,12 +11,12 @@ from shared.runtime.http.auth import (
     Authenticator,
     NewKey,
     Principal,
-    Role,
     StoredKey,
     digest_of,
     generate_key,
     key_id_of,
 )
+from shared.runtime.http.scopes import Role, Scope
 from shared.runtime.problems import Problem
 
 
@@ -160,17 +160,25 @@ def test_the_addresses_kept_are_bounded(authenticator: Authenticator) -> None:
     assert len(authenticator._failures._by_address) <= 4_096
 
 
-def test_roles_and_locations() -> None:
+def test_scopes_and_locations() -> None:
     branch = Principal("k", Role.BRANCH, "BEY-01")
     branch.check_location("BEY-01")
-    branch.check_role(Role.BRANCH, Role.ADMIN)
+    branch.check_scope(Scope.SYNC, Scope.ADMINISTER)
     Principal("k", Role.ADMIN).check_location("anywhere")
     with pytest.raises(Problem) as caught:
         branch.check_location("BEY-02")
     assert (caught.value.status, caught.value.code) == (403, "wrong-location")
     with pytest.raises(Problem) as caught:
-        branch.check_role(Role.ADMIN)
+        branch.check_scope(Scope.READ, Scope.TRANSFER)
     assert (caught.value.status, caught.value.code) == (403, "forbidden")
+    assert caught.value.extras == {"key_id": "k", "scopes": ["read", "transfer"]}
+
+
+def test_a_scope_that_a_key_was_given_beyond_its_role() -> None:
+    plain, given = Principal("k", Role.INTEGRATION), Principal("k", Role.INTEGRATION, None, frozenset({Scope.RESTOCK}))
+    assert [each.may(Scope.RESTOCK) for each in (plain, given)] == [False, True]
+    assert given.may(Scope.SELL)
+    assert not given.may(Scope.CORRECT, Scope.RECORD)
 
 
 def test_a_slow_look_up_of_unknown_keys_holds_up_no_key_that_was_valid(keys: Keys, clock: Seconds) -> None:
@@ -223,13 +231,13 @@ def test_the_header(authenticator: Authenticator, keys: Keys, header: str | None
     key = keys.add()
     headers = [] if header is None else [(b"authorization", header.format(key=key.text).encode())]
     request = Request({"type": "http", "headers": headers, "client": ("10.0.0.1", 5)})
-    dependency = authenticator.require(Role.STAFF)
+    dependency = authenticator.require(Scope.RECORD).principal
     if status == 200:
-        assert asyncio.run(dependency(request)).key_id == key.key_id  # type: ignore[arg-type]
+        assert asyncio.run(dependency(request)).key_id == key.key_id
         with pytest.raises(Problem) as caught:
-            asyncio.run(authenticator.require(Role.ADMIN)(request))  # type: ignore[arg-type]
+            asyncio.run(authenticator.require(Scope.KEYS).principal(request))
         assert caught.value.status == 403
     else:
         with pytest.raises(Problem) as caught:
-            asyncio.run(dependency(request))  # type: ignore[arg-type]
+            asyncio.run(dependency(request))
         assert caught.value.status == status
