@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from branch_node.database import witness
-from branch_node.database.api_keys import BranchKeys
+from branch_node.database.api_keys import LOCAL, BranchKeys
+from branch_node.database.key_changes import RecordKeyUses
 from branch_node.database.store import AlreadyWriting, Store, last_recorded_at
 from branch_node.database.witness import Witness, WitnessVerdict
 from branch_node.metrics import add_gauges
@@ -32,6 +33,7 @@ from shared.messages import HelloAnswer, Verdict
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import Clock, NodeClock
 from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.rate_limits import RateLimiter
 from shared.runtime.problems import Recorded
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import SettingsError
@@ -42,6 +44,7 @@ log = get_logger("larder.node")
 
 NAME: Final = "branch"
 KEEP_WITNESS_EVERY: Final = 60
+WRITE_KEY_USES_EVERY: Final = 60
 STOP_SECONDS: Final = 20.0
 
 
@@ -86,7 +89,8 @@ class Node:
         self.log_reader = LogReader(store, self.location_id)
         with store.reading() as connection:
             self.clock = NodeClock(clock, last_recorded_at(connection))
-        self.authenticator = Authenticator(BranchKeys(store, local_key), self.clock)
+        limiter = RateLimiter(settings.rate_limit_per_second, settings.rate_limit_burst, exempt={LOCAL})
+        self.authenticator = Authenticator(BranchKeys(store, local_key), self.clock, limiter=limiter)
         self.writer = Writer(store, self.clock, new_id)
         state = ShippingState.NO_HEAD_OFFICE if settings.head_office is None else ShippingState.STOPPED
         self.board = StatusBoard(ShippingStatus(state=state, head_office=settings.head_office))
@@ -247,11 +251,18 @@ class Node:
             self._agent.start()
         if self._witness is not None:
             self._timers.every(KEEP_WITNESS_EVERY, "witness", self._witness.keep)
+            self._timers.every(WRITE_KEY_USES_EVERY, "key-uses", self.write_key_uses)
             self._timers.start()
 
     def _committed(self, _head: Head) -> None:
         if self._agent is not None:
             self._agent.committed()
+
+    def write_key_uses(self) -> None:
+        """Record when keys were last used, since this was called before. Raises Problem."""
+        uses = {key_id: at for key_id, at in self.authenticator.take_uses().items() if key_id != LOCAL}
+        if uses:
+            self.writer.submit(RecordKeyUses(uses)).result(STOP_SECONDS)
 
     def problem(self) -> str | None:
         """Why the process cannot go on (a thread died), or None."""

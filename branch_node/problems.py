@@ -247,3 +247,11 @@ UNKNOWN_IMPORT: Final = _declare(
 )
 BAD_CURSOR: Final = PROBLEMS.adopt(cursor.BAD_CURSOR)
 CURSOR_AHEAD: Final = PROBLEMS.adopt(problem_kinds.CURSOR_AHEAD)
+UNKNOWN_KEY: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_KEY)
+KEY_REVOKED: Final = PROBLEMS.adopt(problem_kinds.KEY_REVOKED)
+KEY_OF_GROUP: Final = _declare(
+    "key-of-the-group",
+    409,
+    "Head office issued this key",
+    "Rotate or revoke it there: larder head-office keys; this node learns of it at its next contact.",
+)

@@ -13,7 +13,11 @@ from pydantic import AfterValidator, Field, SecretStr
 from shared.runtime.settings import (
     FILE_NAME,
     LOCALHOST,
+    RATE_BURST,
+    RATE_LIMIT,
     HeadOfficeAddress,
+    RateBurst,
+    RateLimit,
     ServiceSettings,
     SettingsError,
     TrustedProxies,
@@ -71,6 +75,8 @@ class BranchSettings(ServiceSettings):
     trusted_proxies: TrustedProxies = ""
     log_level: str = "INFO"
     upload_mib: Annotated[int, Field(ge=1, le=65_536)] = 64
+    rate_limit_per_second: RateLimit = RATE_LIMIT
+    rate_limit_burst: RateBurst = RATE_BURST
 
     @property
     def database_url(self) -> str:

@@ -17,17 +17,19 @@ from sqlalchemy import Engine, text
 from head_office.api.coordinator_routes import INSTRUCTIONS_PATH, add_transfer_routes
 from head_office.api.dependencies import MAX_BODY, Office
 from head_office.api.item_routes import add_item_routes
+from head_office.api.key_routes import add_key_routes
 from head_office.api.location_routes import add_location_routes
 from head_office.api.message_routes import add_message_routes
 from head_office.api.report_routes import add_report_routes
 from head_office.api.stock_routes import add_stock_routes
 from head_office.api.sync_routes import EVENTS_PATH, add_sync_routes
-from head_office.catalogue.api_keys import DatabaseKeys
+from head_office.catalogue.api_keys import DatabaseKeys, record_uses
 from head_office.database.connections import DATABASE, listener
 from head_office.database.notifications import Wakeups
 from head_office.database.office_schema import CATALOGUE_CHANNEL, INSTRUCTIONS_CHANNEL
 from head_office.database.schema import FACTS_CHANNEL, LOG_CHANNEL, MIGRATIONS, VERSION_TABLE
 from head_office.pages.page_routes import add_pages
+from head_office.problem_translation import translated
 from head_office.problems import PROBLEMS
 from head_office.settings import HeadOfficeSettings
 from shared.runtime.clock import Clock, SystemClock
@@ -35,21 +37,27 @@ from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import pending_upgrade
 from shared.runtime.http.application import build_app, read_guide
 from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.rate_limits import RateLimiter
 from shared.runtime.http.server import run_service
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, configure_logging
+from shared.runtime.timers import Timers
 from shared.wire import MAX_BATCH_BYTES
 
 NAME = "head-office"
+KEY_USES = "key-uses"
+KEY_USES_SECONDS = 60.0
+"""How often the last uses of keys are written."""
 
 
 @dataclass(frozen=True)
 class HeadOfficeService:
-    """A head office built from its parts. Its thread runs between the start and the stop of `app`."""
+    """A head office built from its parts. Its threads run between the start and the stop of `app`."""
 
     app: FastAPI
     engine: Engine
     wakeups: Wakeups
+    timers: Timers
 
     def close(self) -> None:
         """Close the database connections of an app that was never started."""
@@ -73,7 +81,16 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
         prepared_statements=settings.prepared_statements,
     )
     listen_url = url if settings.listen_url is None else settings.listen_url.get_secret_value()
-    authenticator = Authenticator(DatabaseKeys(engine), clock)
+    authenticator = Authenticator(
+        DatabaseKeys(engine), clock, limiter=RateLimiter(settings.rate_limit_per_second, settings.rate_limit_burst)
+    )
+
+    def write_uses() -> None:
+        with translated(), engine.begin() as connection:
+            record_uses(connection, authenticator.take_uses())
+
+    timers = Timers(telemetry)
+    timers.every(KEY_USES_SECONDS, KEY_USES, write_uses)
     wakeups = Wakeups(
         lambda: listener(listen_url),
         (LOG_CHANNEL, FACTS_CHANNEL, INSTRUCTIONS_CHANNEL, CATALOGUE_CHANNEL),
@@ -89,22 +106,24 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
         ready={
             "database": lambda: _schema_fits(engine),
             "wake-ups": wakeups.problem,
+            "timers": timers.problem,
         },
         body_limits={EVENTS_PATH: MAX_BATCH_BYTES, INSTRUCTIONS_PATH: MAX_BODY},
         own_budget={EVENTS_PATH},
-        on_start=[wakeups.start],
-        on_stop=[engine.dispose, wakeups.stop],
+        on_start=[wakeups.start, timers.start],
+        on_stop=[engine.dispose, timers.stop, wakeups.stop],
     )
     app.router.lifespan_context = _sized(app.router.lifespan_context, settings.threads)
     add_sync_routes(app, office)
     add_transfer_routes(app, office)
     add_item_routes(app, office)
     add_location_routes(app, office)
+    add_key_routes(app, office)
     add_stock_routes(app, office)
     add_report_routes(app, office)
     add_message_routes(app, office)
     add_pages(app, office, clock)
-    return HeadOfficeService(app, engine, wakeups)
+    return HeadOfficeService(app, engine, wakeups, timers)
 
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]

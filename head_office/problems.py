@@ -47,10 +47,11 @@ NOT_WAITING: Final = PROBLEMS.declare(
 UNIT_DIFFERS: Final = PROBLEMS.adopt(
     problem_kinds.UNIT_DIFFERS, hint="Map it to an item of the same unit, or accept it as an item of its own."
 )
-UNKNOWN_KEY: Final = PROBLEMS.declare("unknown-key", 404, "There is no key of that id", "See GET /v1/keys.")
+UNKNOWN_KEY: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_KEY)
 LAST_ADMIN_KEY: Final = PROBLEMS.declare(
     "last-admin-key", 409, "This is the last key of an administrator", "Issue another admin key first."
 )
+KEY_REVOKED: Final = PROBLEMS.adopt(problem_kinds.KEY_REVOKED)
 BAD_BATCH: Final = PROBLEMS.declare(
     "bad-batch", 400, "The body is not a whole batch of events", "Pack and send the batch again from the log."
 )

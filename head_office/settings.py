@@ -10,8 +10,12 @@ from pydantic import Field
 from shared.runtime.settings import (
     FILE_NAME,
     LOCALHOST,
+    RATE_BURST,
+    RATE_LIMIT,
     PostgresAddress,
     PostgresSettings,
+    RateBurst,
+    RateLimit,
     SettingsError,
     TrustedProxies,
     environment,
@@ -39,6 +43,8 @@ class HeadOfficeSettings(PostgresSettings):
     threads: Annotated[int, Field(ge=2, le=200)] = 16
     ingests: Annotated[int, Field(ge=1, le=100)] = 4
     log_level: str = "INFO"
+    rate_limit_per_second: RateLimit = RATE_LIMIT
+    rate_limit_burst: RateBurst = RATE_BURST
 
 
 def settings_of(folder: Path | None, **flags: Any) -> HeadOfficeSettings:

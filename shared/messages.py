@@ -126,13 +126,20 @@ class CatalogueItem(_Message, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CatalogueKey(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """One API key a branch must know: the SHA-256 of its text, its role, and when it was revoked."""
+    """One API key a branch must know: the SHA-256 of its text, its role, and when it was revoked.
+
+    `scopes` are those that it was given beyond the role's. After a rotation the text of `previous_hash` is good, too,
+    until `previous_until`. An older branch knows neither, and refuses the earlier text at once.
+    """
 
     key_id: Id
     key_hash: HexHash
     role: Code
     location_id: Id | None = None
     revoked_at: int | None = None
+    scopes: tuple[Code, ...] = ()
+    previous_hash: HexHash | None = None
+    previous_until: int | None = None
 
 
 class ReorderLevel(_Message, frozen=True, kw_only=True):

@@ -50,3 +50,5 @@ CURSOR_AHEAD: Final = ProblemKind(
 INVALID_KEY: Final = ProblemKind(
     "invalid-idempotency-key", 422, "The Idempotency-Key cannot be used", "Send another one, such as a UUID."
 )
+UNKNOWN_KEY: Final = ProblemKind("unknown-key", 404, "There is no key of that id", "See GET /v1/keys.")
+KEY_REVOKED: Final = ProblemKind("key-revoked", 409, "The key was revoked, for good", "Issue another key.")

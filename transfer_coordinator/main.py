@@ -20,6 +20,7 @@ from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import pending_upgrade
 from shared.runtime.http.application import build_app, read_guide
 from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.rate_limits import RateLimiter
 from shared.runtime.http.server import run_service
 from shared.runtime.settings import SettingsError
 from shared.runtime.telemetry import Telemetry, configure_logging
@@ -92,7 +93,8 @@ def build(
 
     local_key = f"lk_{LOCAL}_{secrets.token_urlsafe(32)}"
     catalogue = Catalogue(engine, client(), clock, own_key=key, local_key=local_key)
-    authenticator = Authenticator(catalogue, clock, known=catalogue.holds)
+    limiter = RateLimiter(settings.rate_limit_per_second, settings.rate_limit_burst, exempt={LOCAL})
+    authenticator = Authenticator(catalogue, clock, known=catalogue.holds, limiter=limiter)
     catalogue.keys_changed = authenticator.invalidate
     worker = CoordinatorWorker(
         engine,

@@ -11,8 +11,12 @@ from shared.runtime.http.auth import key_id_of
 from shared.runtime.settings import (
     FILE_NAME,
     LOCALHOST,
+    RATE_BURST,
+    RATE_LIMIT,
     HeadOfficeAddress,
     PostgresSettings,
+    RateBurst,
+    RateLimit,
     SettingsError,
     TrustedProxies,
     environment,
@@ -45,6 +49,8 @@ class CoordinatorSettings(PostgresSettings):
     ask_again_seconds: Annotated[float, Field(ge=0.5, le=3_600)] = 5.0
     trusted_proxies: TrustedProxies = ""
     log_level: str = "INFO"
+    rate_limit_per_second: RateLimit = RATE_LIMIT
+    rate_limit_burst: RateBurst = RATE_BURST
 
 
 def settings_of(folder: Path | None, **flags: Any) -> CoordinatorSettings:

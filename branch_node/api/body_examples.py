@@ -73,7 +73,8 @@ CONFIRMATION: Final = {"lines": [{"item_id": "beans", "quantity": 1}], "rest": "
 RELEASE: Final = {"reason": "cart-abandoned"}
 CONFIRM: Final = {"now": "2026-11-28T18:30:00+02:00"}
 REPAIR: Final = {"pass_over": 0}
-KEY: Final = {"role": "manager"}
+KEY: Final = {"role": "staff", "label": "till 1"}
+ROTATION: Final = {"overlap_seconds": 3600}
 
 _ANEW: Final = "Without it the node makes a new key: the same request sent twice is recorded twice."
 

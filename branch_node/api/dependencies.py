@@ -27,6 +27,7 @@ from shared.runtime.problems import (
     FORBIDDEN,
     INVALID_REQUEST,
     MALFORMED_JSON,
+    TOO_MANY_REQUESTS,
     UNAUTHENTICATED,
     UNSUPPORTED_MEDIA_TYPE,
     WRONG_LOCATION,
@@ -39,7 +40,7 @@ RECORDING: Final = (Scope.RECORD, Scope.RESTOCK, Scope.CORRECT)
 """One of these scopes is needed to record events; which one depends on the event."""
 _SCOPE_OF: Final = {EventType.PURCHASE_RECEIVED: Scope.RESTOCK, EventType.ADJUSTMENT: Scope.CORRECT}
 
-ALWAYS: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION)
+ALWAYS: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION, TOO_MANY_REQUESTS)
 """The problems of every route."""
 BODY: Final = (MALFORMED_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST)
 """The problems of every route with a body."""
@@ -83,10 +84,7 @@ class RequestContext:
     async def authorize_raw(self, given: RawRequest, needed: ScopeCheck) -> Principal:
         """The caller of a hot route, checked. Raises 401, 403, 429, and its `fault` once the key may record."""
         text = bearer_key(given.authorization)
-        principal = self._authenticator.cached(text)
-        if principal is None:
-            principal = await self._authenticator.look_up(text, given.address)
-        needed.check(principal)
+        principal = needed.check(await self._authenticator.admitted(text, given.address))
         if given.fault is not None:
             raise given.fault
         return principal

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "import": ("branch_node.cli.imports.import_command:import_file", "Import a till's CSV, each row exactly once."),
     "imports": ("branch_node.cli.imports.imports_commands:imports_app", "List the imports of files; show or undo one."),
     "items": ("branch_node.cli.item_commands:items_app", "List the items known here; add or import items."),
+    "keys": ("branch_node.cli.key_commands:keys_app", "Keys that count at this node: list, add, rotate, revoke."),
     "stock": ("branch_node.cli.read_commands:stock", "What is on hand, reserved and available, now or then."),
     "log": ("branch_node.cli.read_commands:log", "The events of this location."),
     "explain": ("branch_node.cli.read_commands:explain", "Why a figure is what it is."),

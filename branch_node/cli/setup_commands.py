@@ -22,6 +22,7 @@ from shared.runtime.cli.errors import CommandRefused
 from shared.runtime.cli.output import AsJson, print_json, print_line, print_next
 from shared.runtime.cli.service_client import http_client
 from shared.runtime.client import RemoteProblem, Unreachable
+from shared.runtime.clock import SystemClock
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.settings import command_line, read_settings_file, write_settings_file
 
@@ -115,7 +116,7 @@ def _set_up(settings: BranchSettings, *, new_key: bool, changed: bool) -> str | 
                         moved = {"timezone": place.timezone, "day_start": place.day_start}
                         connection.execute(update(LOCATION).values(moved))
                     if new_key or not has_own_key(connection):
-                        return issue_manager_key(connection, settings.location).text
+                        return issue_manager_key(connection, settings.location, SystemClock().now()).text
                     return None
             finally:
                 engine.dispose()

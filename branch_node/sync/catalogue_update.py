@@ -19,7 +19,10 @@ from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.catalogue")
 
-_KEY_COLUMNS: Final = tuple(column.name for column in API_KEY.columns)
+_KEY_COLUMNS: Final = (
+    *("key_id", "key_hash", "role", "location_id", "revoked_at", "issued_here"),
+    *("scopes", "previous_hash", "previous_until"),
+)
 _LEVEL_COLUMNS: Final = tuple(column.name for column in REORDER_LEVEL.columns)
 ACCEPTED: Final = frozenset(SCOPES_OF) - {Role.BRANCH, Role.COORDINATOR}
 """Roles whose keys are accepted at a branch; keys of our own services are not stored."""
@@ -138,7 +141,8 @@ def _zone(name: str) -> bool:
 
 
 def _key_row(key: CatalogueKey) -> tuple[object, ...]:
-    return (key.key_id, key.key_hash, key.role, key.location_id, key.revoked_at, False)
+    rotated = (" ".join(key.scopes), key.previous_hash, key.previous_until)
+    return (key.key_id, key.key_hash, key.role, key.location_id, key.revoked_at, False, *rotated)
 
 
 def _delete_other_keys(known: frozenset[str]) -> Write:

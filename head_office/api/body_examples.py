@@ -13,6 +13,7 @@ NEW_LOCATION: Final = {
 }  # fmt: skip
 LOCATION: Final = {"name": "Beirut, Badaro", "timezone": "Asia/Beirut", "day_start": 240}
 KEY: Final = {"role": "staff", "location_id": "BEY-01", "label": "till 1"}
+ROTATION: Final = {"overlap_seconds": 3600}
 _HEAD: Final = {"epoch": 1, "sequence": 0, "hash": "0" * 64}
 HELLO: Final = {
     "location_id": "BEY-01",

@@ -1,9 +1,8 @@
-"""The routes of locations and API keys."""
+"""The routes of locations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from fastapi import FastAPI
@@ -17,7 +16,6 @@ from head_office.api.dependencies import (
     MAX_LIMIT,
     After,
     Body,
-    CodePath,
     Limit,
     ListAnswer,
     LocationPath,
@@ -27,24 +25,20 @@ from head_office.api.dependencies import (
     scoped,
 )
 from head_office.catalogue import api_keys, locations
-from head_office.catalogue.api_keys import KeyRecord, key_record
 from head_office.problems import (
-    LAST_ADMIN_KEY,
     LOCATION_EXISTS,
     LOCATION_NOT_FOUND,
     PROBLEMS,
-    UNKNOWN_KEY,
-    UNKNOWN_LOCATION,
 )
 from head_office.reports.freshness import freshness
 from head_office.reports.open_counts import OpenCountOut, open_counts_out
 from head_office.reports.report_records import FreshnessOut, freshness_out
 from shared.checked_fields import CheckedId, Name
-from shared.events import Id, Text
+from shared.events import Text
 from shared.messages import CatalogueLocation, HeadMessage
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
-from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
+from shared.runtime.http.body_faults import FieldRule
 from shared.runtime.http.scopes import Role, Scope
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST
@@ -69,28 +63,6 @@ class NewLocationBody(Body, frozen=True):
     name: Name
     timezone: Zone
     day_start: DayStart = locations.DAY_START
-
-
-class KeyBody(Body, frozen=True):
-    """A key to be issued: a role, and for `branch` (else optionally, but for admin and coordinator) a location."""
-
-    role: Role
-    location_id: Id | None = None
-    label: Annotated[str, msgspec.Meta(min_length=1, max_length=200), FieldRule(name_fault)] | None = None
-
-    @staticmethod
-    def faults_between(given: Mapping[str, Any]) -> Iterator[Fault]:
-        if given.keys() >= {"role", "location_id"}:
-            yield from faults_of(api_keys.check_place, given["role"], given["location_id"])
-
-
-class NewKeyOut(msgspec.Struct, frozen=True):
-    """A key just issued. `key` is shown this once."""
-
-    key_id: str
-    key: str
-    role: str
-    location_id: str | None
 
 
 class NewLocationOut(msgspec.Struct, frozen=True):
@@ -120,17 +92,12 @@ class LocationPage(ListAnswer, frozen=True):
     items: list[LocationOut]
 
 
-class KeyPage(ListAnswer, frozen=True):
-    items: list[KeyRecord]
-
-
 _location_body: Final = CheckedDecoder(LocationBody, max_bytes=MAX_BODY)
 _new_location_body: Final = CheckedDecoder(NewLocationBody, max_bytes=MAX_BODY)
-_key_body: Final = CheckedDecoder(KeyBody, max_bytes=MAX_BODY)
 
 
 def add_location_routes(app: FastAPI, office: Office) -> None:
-    """Add the routes of locations and keys."""
+    """Add the routes of locations."""
     admin = office.caller(Scope.ADMINISTER)
 
     @app.get(
@@ -189,59 +156,6 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
         with office.writing() as connection:
             locations.change(connection, location)
         return json_response(location)
-
-    _add_key_routes(app, office)
-
-
-def _add_key_routes(app: FastAPI, office: Office) -> None:
-    admin = office.caller(Scope.KEYS)
-
-    @app.get(
-        "/v1/keys",
-        tags=["keys"],
-        summary="The keys of the group, revoked ones included",
-        responses={200: documented_answer(KeyPage, "In the order of their ids")},
-    )
-    def list_keys(after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = admin) -> Response:
-        del principal
-        beginning = BY_ID.read(after) or ""
-        with office.reading() as connection:
-            found = api_keys.list_keys(connection, beginning, limit + 1)
-        return json_response(listed(found, limit, lambda key: BY_ID.write(key.key_id), key_record))
-
-    @app.post(
-        "/v1/keys",
-        status_code=201,
-        tags=["keys"],
-        summary="Issue a key; its text is answered once",
-        openapi_extra=documented_body(KeyBody, example=examples.KEY),
-        responses={
-            201: documented_answer(NewKeyOut, "The key"),
-            **PROBLEMS.responses(UNKNOWN_LOCATION, INVALID_REQUEST),
-        },
-    )
-    def issue_key(*, principal: Principal = admin, raw: RawBody) -> Response:
-        del principal
-        body = _key_body(raw)
-        with office.writing() as connection:
-            made = api_keys.issue(connection, body.role, body.location_id, body.label)
-        return json_response(NewKeyOut(made.key_id, made.text, body.role.value, body.location_id), 201)
-
-    @app.post(
-        "/v1/keys/{key_id}/revoke",
-        tags=["keys"],
-        summary="Revoke a key, for good; branches receive the revocation at their next contact",
-        responses={
-            200: documented_answer(KeyRecord, "The key as it stands now"),
-            **PROBLEMS.responses(UNKNOWN_KEY, LAST_ADMIN_KEY),
-        },
-    )
-    def revoke_key(key_id: CodePath, principal: Principal = admin) -> Response:
-        del principal
-        with office.writing() as connection:
-            revoked = api_keys.revoke(connection, key_id)
-        office.authenticator.invalidate()
-        return json_response(key_record(revoked))
 
 
 def _with_heads(connection: Connection, found: list[CatalogueLocation]) -> list[LocationOut]:

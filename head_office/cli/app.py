@@ -16,7 +16,7 @@ COMMANDS: Final = {
         "Items of the group: list, add, import, waiting, accept, map.",
     ),
     "levels": ("head_office.cli.level_commands:levels_app", "Reorder levels of the locations: list, set, remove."),
-    "keys": ("head_office.cli.location_commands:keys_app", "API keys of the whole group: list, add, revoke."),
+    "keys": ("head_office.cli.key_commands:keys_app", "API keys of the whole group: list, add, rotate, revoke."),
     "quarantine": (
         "head_office.cli.quarantine_commands:quarantine_app",
         "Events that could not be folded: list, retry.",

@@ -1,35 +1,27 @@
-"""`larder head-office locations` and `keys`."""
+"""`larder head-office locations`."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from head_office.catalogue import api_keys, locations
-from head_office.catalogue.api_keys import key_record
 from head_office.cli.office_completion import complete_location
-from head_office.cli.office_database import DatabaseUrl, Directory, read_all, transaction
+from head_office.cli.office_database import DatabaseUrl, Directory, office_address, read_all, transaction
 from head_office.reports.freshness import Freshness, freshness
 from head_office.reports.open_counts import open_counts_out
 from head_office.reports.report_records import freshness_out
-from head_office.settings import settings_of
 from shared.event_record import moment_text
 from shared.messages import CatalogueLocation, Verdict
 from shared.runtime.cli.output import UTC, AsJson, print_json, print_next, print_table, print_text, short_time
-from shared.runtime.cli.service_client import find_running
 from shared.runtime.clock import SECOND
 from shared.runtime.http.scopes import Role
 from shared.runtime.settings import command_line
 
 locations_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Locations of the group: list, add, change."
-)
-keys_app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="API keys of the whole group: list, add, revoke."
 )
 
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
@@ -116,7 +108,7 @@ def add_location(
         "on the branch's machine:",
         command_line(
             *("branch", "init", "--dir", "DIR", "--location", location_id, "--timezone", timezone),
-            *("--head-office", _address(folder, database_url), "--key", made.text),
+            *("--head-office", office_address(folder, database_url), "--key", made.text),
         ),
         command_line("branch", "serve", "--dir", "DIR", "--port", 8101),
     )
@@ -147,84 +139,6 @@ def change_location(
         print_json(new)
     else:
         print_text(f"{location_id}: {new.name}, {new.timezone}, day begins at {_time_of_day(new.day_start)}")
-
-
-@keys_app.command("list")
-def list_keys(folder: Directory = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
-    """The keys that were issued, revoked ones included. Their texts are kept nowhere."""
-    with transaction(folder, database_url) as connection:
-        found: list[api_keys.Key] = read_all(
-            lambda after: api_keys.list_keys(connection, after), lambda each: each.key_id, ""
-        )
-    shown = [key_record(each) for each in found]
-    if as_json:
-        print_json({"items": shown, "next": None})
-        return
-    rows = [
-        (
-            each.key_id,
-            each.role,
-            each.location_id,
-            each.label,
-            short_time(each.issued_at, UTC),
-            short_time(each.revoked_at, UTC),
-        )
-        for each in shown
-    ]
-    print_table("Keys, times in UTC", ("key id", "role", "location", "label~", "issued@", "revoked@"), rows)
-
-
-@keys_app.command("add")
-def add_key(
-    *,
-    role: Annotated[Role, typer.Option(help="What the key may do.", case_sensitive=False)],
-    location: Annotated[
-        str | None,
-        typer.Option(help="The only location it is for; a branch's key needs one.", autocompletion=complete_location),
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="Whose it is, for the list.")] = None,
-    folder: Directory = None,
-    database_url: DatabaseUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """Issue a key, and print it, once."""
-    with transaction(folder, database_url) as connection:
-        made = api_keys.issue(connection, role, location, label)
-    if as_json:
-        print_json({"key_id": made.key_id, "key": made.text, "role": role.value, "location_id": location})
-        return
-    print_text(f"A key with the role {role}, shown this once:\n\n  {made.text}")
-    if role is Role.COORDINATOR:
-        print_next(
-            command_line(
-                "transfer", "init", "--dir", "DIR", "--head-office", _address(folder, database_url), "--key", made.text
-            ),
-            command_line("transfer", "serve", "--dir", "DIR", "--port", 8001),
-        )
-
-
-@keys_app.command("revoke")
-def revoke_key(
-    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The id, the part of the key after lk_.")],
-    folder: Directory = None,
-    database_url: DatabaseUrl = None,
-    as_json: AsJson = False,
-) -> None:
-    """Revoke a key, permanently. Branches receive the revocation at their next contact."""
-    with transaction(folder, database_url) as connection:
-        revoked = key_record(api_keys.revoke(connection, key_id))
-    if as_json:
-        print_json(revoked)
-    else:
-        print_text(f"{key_id} ({revoked.role}) is revoked since {revoked.revoked_at}")
-
-
-def _address(folder: Path | None, database_url: str | None) -> str:
-    """Head office's address: where it serves now, else by its settings; this machine's name is a placeholder."""
-    settings = settings_of(folder, database_url=database_url)
-    running = find_running(settings.dir, "/healthz")
-    port = settings.port if running is None else urlsplit(running.url).port
-    return f"http://THIS-MACHINE:{port}"
 
 
 def _as_dict(location: CatalogueLocation) -> dict[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from sqlalchemy import Connection, Engine
@@ -14,6 +15,7 @@ from head_office.database.connections import opened
 from head_office.problem_translation import translated
 from head_office.reports.known_at import SettledMoment, report_snapshot
 from head_office.settings import settings_of
+from shared.runtime.cli.service_client import find_running
 
 Directory = Annotated[
     Path | None,
@@ -55,3 +57,11 @@ def read_all(read: Callable[[Any], Sequence[Any]], after: Callable[[Any], Any], 
         found.extend(page)
         beginning = after(page[-1])
     return found
+
+
+def office_address(folder: Path | None, database_url: str | None) -> str:
+    """Head office's address: where it serves now, else by its settings; this machine's name is a placeholder."""
+    settings = settings_of(folder, database_url=database_url)
+    running = find_running(settings.dir, "/healthz")
+    port = settings.port if running is None else urlsplit(running.url).port
+    return f"http://THIS-MACHINE:{port}"

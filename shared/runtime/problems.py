@@ -245,6 +245,12 @@ INVALID_REQUEST = _declare(
 TOO_MANY_ATTEMPTS = _declare(
     "too-many-attempts", 429, "Too many failed attempts", "Check the key, wait as Retry-After says, try again."
 )
+TOO_MANY_REQUESTS = _declare(
+    "too-many-requests",
+    429,
+    "Too many requests with this key",
+    "Wait as Retry-After says; send several events in one batch.",
+)
 HEADERS_TOO_LARGE = _declare(
     "headers-too-large", 431, "The address and headers are too long", "Send a shorter address and fewer headers."
 )

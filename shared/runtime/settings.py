@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.runtime.database_url import database_url
 
 FILE_NAME = "settings.toml"
 LOCALHOST: Final = "127.0.0.1"
+RATE_LIMIT: Final = 2_000.0
+RATE_BURST: Final = 10_000
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -84,6 +86,13 @@ def _explain(kind: type[ServiceSettings], found: Any) -> str:
         known = ", ".join(sorted(kind.model_fields))
         return f"there is no setting {name!r}: remove it from {FILE_NAME}; known are {known}"
     return f"the setting {name!r} is wrong ({found['msg']}): correct {flag}, {variable} or {FILE_NAME} in --dir"
+
+
+RateLimit = Annotated[float, Field(ge=0.1, le=1_000_000)]
+"""How many requests a second each key may make in the long run."""
+
+RateBurst = Annotated[int, Field(ge=1, le=1_000_000)]
+"""How many requests a key may make at once after a rest."""
 
 
 def _web_address(text: str) -> str:

@@ -13,6 +13,7 @@ import httpx
 import psycopg
 
 from shared.runtime.postgres import launcher
+from shared.runtime.settings import read_settings_file, write_settings_file
 from tests.benchmarks.harness import Bench
 from tests.benchmarks.sample import ITEMS, LOCATION, item_ids
 from tests.support.processes import RunningProcess, larder, run_larder
@@ -57,6 +58,8 @@ def run_json(*arguments: str | Path) -> dict[str, Any]:
 @contextmanager
 def serve(bench: Bench, name: str, folder: Path, key: str, *arguments: str) -> Iterator[Service]:
     """`larder … serve --dir folder` until the `with` is left; then stopped in order, its memory noted."""
+    # One key sends here what the keys of many tills send.
+    write_settings_file(folder, {**read_settings_file(folder), "rate_limit_per_second": 1_000_000})
     command = (*arguments, "--dir", folder, "--port", "0")
     with larder(*command, output=bench.new_folder(name) / "serve.log") as process:  # type: ignore[arg-type]
         port = int(process.wait_for(r"ready on http://127\.0\.0\.1:(\d+)", START_SECONDS)[1])

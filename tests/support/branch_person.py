@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from httpx2 import Response
 from sqlalchemy import update
@@ -64,10 +65,13 @@ class Person:
 
 
 @contextmanager
-def somebody(tmp_path: Path, items: tuple[Item, ...], *, upload_mib: int = 1) -> Iterator[Person]:
-    """Somebody at the browser of a new node, with keys of every role."""
-    settings = BranchSettings(dir=tmp_path, location=PLACE, timezone="Asia/Beirut", upload_mib=upload_mib)
-    store = Store(settings.database_url, tmp_path)
+def somebody(
+    tmp_path: Path, items: tuple[Item, ...], *, upload_mib: int = 1, settings: dict[str, Any] | None = None
+) -> Iterator[Person]:
+    """Somebody at the browser of a new node with these further settings, with keys of every role."""
+    kept: dict[str, Any] = {"upload_mib": upload_mib, **(settings or {})}
+    node_settings = BranchSettings(dir=tmp_path, location=PLACE, timezone="Asia/Beirut", **kept)
+    store = Store(node_settings.database_url, tmp_path)
     store.set_up(Location(location_id=PLACE, name="Beirut, Hamra", timezone="Asia/Beirut"))
     engine = store.writing_engine()
     keys: dict[Role, str] = {}
@@ -78,7 +82,7 @@ def somebody(tmp_path: Path, items: tuple[Item, ...], *, upload_mib: int = 1) ->
             keys[role] = made.text
     engine.dispose()
     store.close()
-    node = build(settings)
+    node = build(node_settings)
     node.open(AgentMode.NONE)
     node.start()
     try:

@@ -104,6 +104,8 @@ SAME_IN_EACH_SERVICE = {
     "message_routes": "the routes of the messages that a log publishes, at a branch and at head office",
     "item_commands": "the commands `items` of its command line",
     "setup_commands": "the commands `init` and `serve` of its command line",
+    "key_commands": "the commands `keys` of its command line",
+    "key_routes": "the routes of its keys",
     "page_routes": "the routes of its pages",
     "page_views": "what its pages show, as text",
 }

@@ -37,6 +37,7 @@ from shared.runtime.problems import (
     INVALID_REQUEST,
     MALFORMED_JSON,
     OVERLOADED,
+    TOO_MANY_REQUESTS,
     UNAUTHENTICATED,
     UNSUPPORTED_MEDIA_TYPE,
     WRONG_LOCATION,
@@ -220,7 +221,7 @@ _EXAMPLE: Final = {
     "lines": [{"item_id": "tomato", "quantity": 2.5}],
 }
 _CURSOR: Final[Cursor[tuple[int, str]]] = Cursor(tuple[Whole, str])
-_EVERY: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION, INVALID_REQUEST)
+_EVERY: Final = (UNAUTHENTICATED, FORBIDDEN, WRONG_LOCATION, TOO_MANY_REQUESTS, INVALID_REQUEST)
 _ANSWER: Final = "The transfer as it stands"
 
 

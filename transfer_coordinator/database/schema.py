@@ -183,6 +183,8 @@ KNOWN_KEY: Final = Table(
     Column("role", Text, nullable=False),
     Column("location_id", Text),
     Column("revoked_at", BigInteger),
+    Column("previous_hash", Text),  # of the text before the last rotation, good until previous_until
+    Column("previous_until", BigInteger),
 )
 
 APPEND_ONLY: Final = ("transfer_line", "journal", "fact")

@@ -230,7 +230,15 @@ def _merged(known: GroupCatalogue, page: CataloguePage) -> GroupCatalogue:
 def _stored_keys(keys: Iterable[CatalogueKey]) -> dict[str, StoredKey]:
     # A key whose role is of a newer version and not known here may do nothing.
     return {
-        key.key_id: StoredKey(key.key_id, key.key_hash, Role(key.role), key.location_id, key.revoked_at is not None)
+        key.key_id: StoredKey(
+            key.key_id,
+            key.key_hash,
+            Role(key.role),
+            key.location_id,
+            key.revoked_at is not None,
+            previous=key.previous_hash,
+            previous_until=key.previous_until or 0,
+        )
         for key in keys
         if key.role in _ROLES
     }

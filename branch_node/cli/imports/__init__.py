@@ -1,1 +1,1 @@
-"""`larder branch import` and `imports`."""
+"""The commands that import files and list, show or undo imports, and what they print."""

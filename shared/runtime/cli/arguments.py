@@ -13,6 +13,9 @@ import typer
 from shared.runtime.business_days import read_asked
 from shared.runtime.text.decimal_comma import CommaFault, decimal_point
 
+_DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])|0", re.ASCII)
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
 
 def figure(text: str, option: str | None = None) -> str:
     """A figure, its decimal comma replaced by a point. Raises BadParameter."""
@@ -44,6 +47,14 @@ def check_period(begin: str | None, end: str | None, as_of: str | None = None) -
         isinstance(first, date) and isinstance(last, date) and last < first
     ):
         raise typer.BadParameter("the period ends before it begins", param_hint="--to")
+
+
+def duration(text: str, option: str | None = None) -> int:
+    """Seconds of a duration as typed: 90s, 30m, 24h, 7d, or 0. Raises BadParameter."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is no duration; one is like 90s, 30m, 24h or 7d", param_hint=option)
+    return int(match[1] or 0) * _SECONDS[match[2] or "s"]
 
 
 def item_lines(lines: Sequence[str], option: str | None = None) -> list[tuple[str, str]]:

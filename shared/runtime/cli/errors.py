@@ -52,6 +52,7 @@ COMMAND_HINTS: Final[Mapping[str, str]] = {
     "overloaded": GIVE_AGAIN,
     "request-timeout": GIVE_AGAIN,
     "too-many-attempts": "Check the key, and try again in a minute.",
+    "too-many-requests": "Give the very same command again in a moment; many rows go faster in one import.",
     "unauthenticated": "Check the key: it is unknown here, or it was revoked.",
     "unsupported-media-type": "Command and service are of different versions: upgrade the older one.",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
 from collections import OrderedDict
@@ -20,10 +21,22 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection, Request
 
 from shared.runtime.clock import Clock
+from shared.runtime.http.rate_limits import RateLimiter
 from shared.runtime.http.scopes import SCOPES_OF, Role, Scope, ScopeRequirement, in_words
-from shared.runtime.problems import FORBIDDEN, TOO_MANY_ATTEMPTS, UNAUTHENTICATED, WRONG_LOCATION, Problem
+from shared.runtime.problems import (
+    FORBIDDEN,
+    TOO_MANY_ATTEMPTS,
+    TOO_MANY_REQUESTS,
+    UNAUTHENTICATED,
+    WRONG_LOCATION,
+    Problem,
+)
 
 _KEY: Final = re.compile(r"lk_([a-z0-9]{8,32})_([A-Za-z0-9_-]{43})", re.ASCII)
+OVERLAP_SECONDS: Final = 86_400
+MOST_OVERLAP_SECONDS: Final = 31 * OVERLAP_SECONDS
+"""How long the text of a key stays good after a rotation where nothing else is asked for, and at most."""
+_NO_DIGEST: Final = "0" * 64
 _BEARER: Final = {"WWW-Authenticate": 'Bearer realm="larder"'}
 
 
@@ -60,7 +73,8 @@ class Principal:
 @dataclass(frozen=True, slots=True)
 class StoredKey:
     """A key as a service stores it: ``digest`` is the lower-case hex SHA-256 of its whole text, ``added`` its scopes
-    beyond those of its role."""
+    beyond those of its role. After a rotation the text of ``previous`` is good until ``previous_until`` (microseconds
+    UTC), too."""
 
     key_id: str
     digest: str
@@ -68,6 +82,17 @@ class StoredKey:
     location_id: str | None = None
     revoked: bool = False
     added: frozenset[Scope] = frozenset()
+    previous: str | None = None
+    previous_until: int = 0
+
+    def has(self, digest: str, now: int) -> bool:
+        """Whether a text of this digest is the key's at a moment. Takes the same time whatever the digests are."""
+        current = hmac.compare_digest(digest, self.digest)
+        rotated = hmac.compare_digest(digest, self.previous or _NO_DIGEST) and now < self.previous_until
+        return current or rotated
+
+
+_NOBODY: Final = StoredKey("", _NO_DIGEST, Role.VIEWER, revoked=True)
 
 
 class KeyStore(Protocol):
@@ -85,9 +110,9 @@ class NewKey:
     digest: str
 
 
-def generate_key() -> NewKey:
-    """A new key of 256 random bits, its id of 48."""
-    key_id = secrets.token_hex(6)
+def generate_key(key_id: str | None = None) -> NewKey:
+    """A new key of 256 random bits, its id of 48; or a new text of the key with this id."""
+    key_id = key_id or secrets.token_hex(6)
     text = f"lk_{key_id}_{secrets.token_urlsafe(32)}"
     return NewKey(key_id, text, digest_of(text))
 
@@ -113,7 +138,7 @@ class Authenticator:
     that time everywhere and at once after ``invalidate``. A wrong key after more than ``attempts`` of them in a minute
     from one address is answered 429; a good one passes, whoever else calls from there. Keys are looked up in a few
     threads of their own, those that were valid before in others than those that were not: neither wrong keys nor slow
-    look-ups hold up requests with known ones.
+    look-ups hold up requests with known ones. ``limiter`` bounds the requests of each key.
     """
 
     def __init__(
@@ -125,8 +150,11 @@ class Authenticator:
         remembered: int = 1_000,
         attempts: int = 30,
         known: Callable[[str], bool] = lambda _key_id: False,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self._known = known
+        self._limiter = limiter
+        self._used: dict[str, float] = {}
         self._store = store
         self._clock = clock
         self._remember = remember
@@ -155,7 +183,7 @@ class Authenticator:
         wait = self._failures.wait(address, now)
         stored = self._store.lookup(key_id) if key_id is not None else None
         # Compared even where nothing was found, so that the time taken is the same.
-        same = hmac.compare_digest(digest, stored.digest if stored is not None else "0" * 64)
+        same = (stored or _NOBODY).has(digest, self._clock.now())
         if stored is None or not same or stored.revoked:
             self._failures.add(address, now)
             self._cache.pop(digest, None)
@@ -172,6 +200,25 @@ class Authenticator:
                 self._cache.popitem(last=False)
         return principal
 
+    def admit(self, principal: Principal) -> Principal:
+        """The same principal, whose request is counted. Raises 429 ``too-many-requests`` beyond its key's rate."""
+        now = self._clock.monotonic()
+        self._used[principal.key_id] = now
+        if self._limiter is not None and (wait := self._limiter.wait(principal.key_id, now)):
+            seconds = math.ceil(wait)
+            raise TOO_MANY_REQUESTS(
+                f"the key {principal.key_id} makes more requests than it may",
+                headers={"Retry-After": str(seconds)},
+                retry_after=seconds,
+            )
+        return principal
+
+    def take_uses(self) -> dict[str, int]:
+        """When each key was last used (microseconds UTC), of those that were used since this was called before."""
+        used, self._used = self._used, {}
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        return {key_id: now - int((monotonic - at) * 1_000_000) for key_id, at in list(used.items())}
+
     def invalidate(self) -> None:
         """Look every key up again: the keys changed."""
         with self._lock:
@@ -179,12 +226,14 @@ class Authenticator:
                 self._cache[digest] = (self._cache[digest][0], 0.0)
 
     async def principal(self, connection: HTTPConnection) -> Principal:
-        """The principal of a request, by its Authorization header. Keys not in the cache are looked up in a thread."""
+        """The principal of a request, by its Authorization header, admitted. Raises 401 and 429."""
         text = bearer_key(connection.headers.getlist("authorization"))
+        return await self.admitted(text, address_of(connection))
+
+    async def admitted(self, text: str, address: str) -> Principal:
+        """The principal of a request with this key, admitted. Keys not in the cache are looked up in a thread."""
         known = self.cached(text)
-        if known is not None:
-            return known
-        return await self.look_up(text, address_of(connection))
+        return self.admit(await self.look_up(text, address) if known is None else known)
 
     async def look_up(self, text: str, address: str) -> Principal:
         """``authenticate`` in a thread, for routes on the event loop."""

@@ -89,8 +89,25 @@ SCOPES_OF: Final[Mapping[Role, frozenset[Scope]]] = MappingProxyType(
     }
 )
 
+_NAMES: Final = frozenset(scope.value for scope in Scope)
+
 ADDABLE: Final[Mapping[Role, frozenset[Scope]]] = MappingProxyType({Role.INTEGRATION: frozenset({Scope.RESTOCK})})
 """The scopes that one key of a role can be given beyond those of the role."""
+
+
+def addition_fault(role: Role, scopes: Iterable[Scope]) -> str | None:
+    """Why a key of this role cannot be given these scopes beyond those of the role, or None."""
+    addable = ADDABLE.get(role, frozenset[Scope]())
+    for scope in scopes:
+        if scope not in addable:
+            can = f"can be given {in_words(sorted(addable))} alone" if addable else "can be given no further scope"
+            return f"a key with the role {role} {can}, not {scope}"
+    return None
+
+
+def known_scopes(names: Iterable[str]) -> frozenset[Scope]:
+    """The scopes of these names; one that a newer service gave and that is not known here opens nothing."""
+    return frozenset(Scope(name) for name in names if name in _NAMES)
 
 
 class ScopeRequirement:

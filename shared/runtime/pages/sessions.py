@@ -107,13 +107,14 @@ class Sessions:
                 return None
             self._sessions.move_to_end(name)
         try:
-            self._authenticator.authenticate_digest(session.key_id, session.key_digest, address)
+            principal = self._authenticator.authenticate_digest(session.key_id, session.key_digest, address)
         except Problem as problem:
             if problem.status == 401:
                 with self._lock:
                     self._sessions.pop(name, None)
                 return None
             raise
+        self._authenticator.admit(principal)
         return session
 
 

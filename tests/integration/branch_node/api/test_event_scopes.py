@@ -78,7 +78,7 @@ def test_rows_of_an_import(caller: Caller, role: Role) -> None:
 
 def test_an_import_defines_items_for_who_may_define_them(caller: Caller) -> None:
     at = {"occurred_at": "2025-12-05T10:00:00Z"}
-    rows = {
+    rows: dict[str, Any] = {
         "items": [{"item_id": item, "name": item, "unit": "l"} for item in ("tea", "milk")],
         "events": [
             {"key": f"import/till-7//id:{item}", "type": "ORDER_DEDUCTION", "item_id": item, "quantity": 1, **at}

@@ -37,7 +37,7 @@ def test_a_document_for_every_route(caller: Caller) -> None:
                 schema = operation["responses"][status]["content"]["application/json"]["schema"]
                 assert schema.get("properties"), where
             assert "application/problem+json" in json.dumps(operation["responses"]), where
-            if method in {"put", "post"}:
+            if method in {"put", "post"} and not path.endswith("/revoke"):
                 assert operation["requestBody"]["content"]["application/json"]["schema"]["properties"], where
 
 

@@ -112,13 +112,37 @@ def test_a_new_key_is_issued_while_the_node_serves(branch: Branch) -> None:
         assert key.startswith("lk_")
         with ServiceClient(first.url, key=key) as client:
             assert client.get("/v1/status")["location_id"] == "BEY-01"
-            # Keys are for the commands of the node's own machine to issue.
-            with pytest.raises(RemoteProblem, match="own machine"):
+            # A manager's key issues none; the commands of the node's own machine do.
+            with pytest.raises(RemoteProblem, match="takes the scope keys"):
                 client.post("/v1/keys", {})
         assert branch.init()["key"] != key
         told = branch.run("init", "--location", "BEY-01", "--timezone", "Europe/Paris")
         assert (told.returncode, "already writes" in told.stderr) == (REFUSED, True)
     assert branch.init("--new-key")["key"] != key
+
+
+def test_keys_of_the_node_with_and_without_it_serving(branch: Branch) -> None:
+    branch.init()
+
+    def all_of_it() -> None:
+        made = branch.json("keys", "add", "--role", "integration", "--scope", "restock", "--label", "shop")
+        assert made["scopes"] == ["restock"]
+        rotated = branch.json("keys", "rotate", made["key_id"], "--overlap", "30m")
+        assert rotated["key"] != made["key"]
+        assert rotated["previous_until"]
+        assert "no longer good" in branch.run("keys", "rotate", made["key_id"], "--overlap", "0").stdout
+        assert branch.json("keys", "revoke", made["key_id"])["revoked_at"]
+        told = branch.run("keys", "rotate", made["key_id"])
+        assert (told.returncode, "key-revoked" in told.stderr or "was revoked" in told.stderr) == (REFUSED, True)
+        listed = {each["key_id"]: each for each in branch.json("keys", "list")["items"]}
+        assert listed[made["key_id"]]["revoked_at"]
+
+    all_of_it()
+    with branch.serve():
+        all_of_it()
+    assert len(branch.json("keys", "list")["items"]) == 3
+    for words in (("keys", "add", "--role", "admin"), ("keys", "rotate", "x", "--overlap", "a day")):
+        assert branch.run(*words).returncode == WRONG_USAGE
 
 
 def test_an_area_that_is_missing_in_a_count_is_named(branch: Branch) -> None:

@@ -103,6 +103,7 @@ def test_every_table(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     branch("log", "--item", LONG)
     branch("log", "--item", "milk", "--limit", "4")
     branch("explain", "milk")
+    branch("keys", "list")
     branch("status")
     frozen_at(monkeypatch, NOON + 400 * DAY)
     branch("clock", "show")

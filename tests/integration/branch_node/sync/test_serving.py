@@ -247,7 +247,7 @@ def test_a_key_of_head_office_opens_the_branch_until_it_is_revoked(node: Node, o
     node.wait_for_state("OK")
     theirs = {"Authorization": f"Bearer {key.text}"}
     wait_until(lambda: node.http.get("/v1/stock", headers=theirs).status_code == 200, 20)
-    office.office.publish(key=CatalogueKey(**told, revoked_at=1_800_000_000_000_000))
+    office.office.publish(key=CatalogueKey(**told, revoked_at=1_800_000_000_000_000))  # type: ignore[arg-type]
     wait_until(lambda: node.http.get("/v1/stock", headers=theirs).status_code == 401, 20)
 
 

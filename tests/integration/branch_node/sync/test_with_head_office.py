@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 
+from branch_node.database.api_keys import BranchKeys
 from branch_node.sync.shipping_status import ShippingState
 from head_office.api.sync_routes import read_page  # type: ignore[attr-defined]
 from head_office.catalogue import api_keys, items, locations
@@ -30,7 +31,7 @@ from shared.messages import (
 from shared.runtime.cli.service_client import InProcessTransport
 from shared.runtime.clock import SystemClock
 from shared.runtime.database.migrations import migrate
-from shared.runtime.http.scopes import Role
+from shared.runtime.http.scopes import Role, Scope
 from tests.support.branch_rig import BranchRig, Record
 from tests.support.consolidation import OldVersion
 from tests.support.fake_head_office import FakeHeadOffice
@@ -126,6 +127,32 @@ def test_catalogue_events_and_a_transfer_all_the_way(group: Group) -> None:
     assert a.state is ShippingState.OK
     group.sync()
     assert len(a.lines()) == 3, "answered instructions are asked no more, and would record nothing"
+
+
+def test_keys_are_given_scopes_rotated_and_revoked_at_the_next_contact(group: Group) -> None:
+    with group.engine.begin() as connection:
+        old = api_keys.issue(connection, Role.INTEGRATION, A, scopes=[Scope.RESTOCK])
+    group.sync()
+    store = BranchKeys(group.branches[A].store, "lk_none")
+    found = store.lookup(old.key_id)
+    assert found is not None
+    assert (found.role, found.location_id, found.added) == (Role.INTEGRATION, A, {Scope.RESTOCK})
+    assert BranchKeys(group.branches[B].store, "lk_none").lookup(old.key_id) is None
+    with group.engine.begin() as connection:
+        new, key = api_keys.rotate(connection, old.key_id, 3_600)
+    group.sync()
+    found = store.lookup(old.key_id)
+    assert found is not None
+    assert key.previous_until is not None
+    assert [found.has(each.digest, key.previous_until - 1) for each in (old, new)] == [True, True]
+    assert [found.has(each.digest, key.previous_until) for each in (old, new)] == [False, True]
+    with group.engine.begin() as connection:
+        api_keys.revoke(connection, old.key_id)
+    assert not found.revoked
+    group.sync()
+    found = store.lookup(old.key_id)
+    assert found is not None
+    assert found.revoked
 
 
 def test_a_refused_transfer_is_reversed(group: Group) -> None:

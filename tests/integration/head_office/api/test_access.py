@@ -18,7 +18,7 @@ BRANCHES = {"branch", "branch 2", "warehouse"}
 COORDINATOR = {"coordinator", "admin"}
 GROUP_MANAGERS = {"admin", "manager"}
 PURCHASERS = GROUP_MANAGERS | {"purchasing"}
-MESSAGE_READERS = GROUP_MANAGERS | {"manager of BEY-01", "purchasing"}
+MESSAGE_READERS = GROUP_MANAGERS | {"manager of BEY-01", "purchasing", "integration"}
 LOCATION: dict[str, Any] = {"location_id": "NEW", "name": "New", "timezone": "UTC"}
 
 # (method, path, body) and whose key gets past the door; what then comes of it is for other tests.
@@ -48,6 +48,7 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("PUT", "/v1/locations/BEY-01", {}, {"admin"}),
     ("GET", "/v1/keys", None, {"admin"}),
     ("POST", "/v1/keys", {"role": "staff"}, {"admin"}),
+    ("POST", "/v1/keys/none/rotate", None, {"admin"}),
     ("POST", "/v1/keys/none/revoke", None, {"admin"}),
     ("GET", "/v1/stock", None, READERS),
     ("GET", "/v1/stock?location_id=BEY-02", None, READERS - OF_BEY_01),

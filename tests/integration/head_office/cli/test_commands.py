@@ -358,3 +358,21 @@ def test_a_folder_that_is_no_head_office(tmp_path: Path, monkeypatch: pytest.Mon
         assert result.exception is not None
         said = result.output
         assert (result.exit_code, reason in said) == (2, True), said
+
+
+def test_a_key_is_given_a_scope_and_rotated(run: Run) -> None:
+    run("init")
+    made = as_json(run, "keys", "add", "--role", "integration", "--scope", "restock")
+    assert made["scopes"] == ["restock"]
+    assert (
+        "can be given no further scope" in run("keys", "add", "--role", "staff", "--scope", "sell", exit_code=1).stderr
+    )
+    rotated = as_json(run, "keys", "rotate", made["key_id"], "--overlap", "7d")
+    assert rotated["key"].startswith(f"lk_{made['key_id']}_")
+    (row,) = (each for each in as_json(run, "keys", "list")["items"] if each["key_id"] == made["key_id"])
+    assert (row["scopes"], row["previous_until"]) == (["restock"], rotated["previous_until"])
+    assert "no longer good" in run("keys", "rotate", made["key_id"], "--overlap", "0").stdout
+    run("keys", "rotate", made["key_id"], "--overlap", "32d", exit_code=1)
+    run("keys", "rotate", made["key_id"], "--overlap", "soon", exit_code=2)
+    run("keys", "revoke", made["key_id"])
+    assert "keys add" in run("keys", "rotate", made["key_id"], exit_code=1).stderr

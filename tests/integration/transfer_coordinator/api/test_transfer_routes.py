@@ -271,6 +271,24 @@ def test_a_revoked_key_is_refused_at_the_next_contact(world: World) -> None:
     assert world.call("GET", "/v1/transfers", key=text).status_code == 401
 
 
+def test_the_text_before_a_rotation_is_good_for_its_overlap_also_after_a_restart(world: World) -> None:
+    old = world.key(Role.STAFF)
+    made = world.keys[f"{Role.STAFF}-None"]
+    new = generate_key(made.key_id)
+    now = int(datetime.now(UTC).timestamp() * 1_000_000)
+    for until, expected in ((now + 60_000_000, [200, 200]), (now - 1, [401, 200])):
+        world.office.publish(
+            key=CatalogueKey(
+                key_id=new.key_id, key_hash=new.digest, role=Role.STAFF, previous_hash=made.digest, previous_until=until
+            )
+        )
+        world.coordinator.catalogue.refresh()
+        assert [world.call("GET", "/v1/transfers", key=each).status_code for each in (old, new.text)] == expected
+        world.coordinator.catalogue._known = None  # as after a restart: from the database
+        world.coordinator.catalogue.keys_changed()
+        assert [world.call("GET", "/v1/transfers", key=each).status_code for each in (old, new.text)] == expected
+
+
 def test_head_office_restored_its_catalogue_is_read_anew(world: World) -> None:
     world.create()
     key = world.key(Role.MANAGER)

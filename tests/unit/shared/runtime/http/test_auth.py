@@ -1,6 +1,7 @@
 """Keys: who is let in, who is not, and what is remembered for how long."""
 
 import asyncio
+import dataclasses
 import threading
 
 import pytest
@@ -16,6 +17,7 @@ from shared.runtime.http.auth import (
     generate_key,
     key_id_of,
 )
+from shared.runtime.http.rate_limits import RateLimiter
 from shared.runtime.http.scopes import Role, Scope
 from shared.runtime.problems import Problem
 
@@ -42,7 +44,7 @@ class Seconds:
         self.now_seconds = 0.0
 
     def now(self) -> int:
-        return 0
+        return int(self.now_seconds * 1_000_000)
 
     def monotonic(self) -> float:
         return self.now_seconds
@@ -98,6 +100,55 @@ def test_wrong_revoked_and_unknown_keys_are_all_the_same_401(authenticator: Auth
         (401, "unauthenticated", "the key is unknown or was revoked")
     }
     assert problems[0].headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_after_a_rotation_both_texts_are_good_until_the_overlap_ends(
+    authenticator: Authenticator, keys: Keys, clock: Seconds
+) -> None:
+    old, other = keys.add(Role.STAFF), keys.add()
+    new = generate_key(old.key_id)
+    assert (new.key_id, key_id_of(new.text)) == (old.key_id, old.key_id)
+    stored = StoredKey(new.key_id, new.digest, Role.STAFF, previous=old.digest, previous_until=60_000_000)
+    keys.kept[old.key_id] = stored
+    assert [authenticator.authenticate(each.text).key_id for each in (old, new)] == [old.key_id] * 2
+    assert not stored.has(other.digest, 0)
+    clock.now_seconds = 60.0
+    assert authenticator.authenticate(new.text).key_id == old.key_id
+    assert refusal(authenticator, old.text).status == 401
+    keys.kept[old.key_id] = dataclasses.replace(stored, revoked=True)
+    clock.now_seconds = 62.0
+    assert refusal(authenticator, new.text).status == 401
+
+
+def test_a_key_without_a_previous_text_has_no_other() -> None:
+    key = StoredKey("k", "a" * 64, Role.STAFF)
+    assert [key.has(digest, 0) for digest in ("a" * 64, "0" * 64)] == [True, False]
+
+
+def test_when_keys_were_last_used_is_told_once(authenticator: Authenticator, keys: Keys, clock: Seconds) -> None:
+    first, second = (authenticator.authenticate(keys.add().text) for _ in range(2))
+    clock.now_seconds = 10.0
+    authenticator.admit(first)
+    clock.now_seconds = 11.0
+    authenticator.admit(second)
+    clock.now_seconds = 40.0
+    assert authenticator.take_uses() == {first.key_id: 10_000_000, second.key_id: 11_000_000}
+    assert authenticator.take_uses() == {}
+
+
+def test_a_key_beyond_its_rate(keys: Keys, clock: Seconds) -> None:
+    authenticator = Authenticator(keys, clock, limiter=RateLimiter(0.5, 2, exempt={"local"}))
+    first, second = (authenticator.authenticate(keys.add().text) for _ in range(2))
+    for _ in range(2):
+        assert authenticator.admit(first) is first
+    with pytest.raises(Problem) as caught:
+        authenticator.admit(first)
+    problem = caught.value
+    assert (problem.status, problem.code, problem.recorded) == (429, "too-many-requests", "no")
+    assert problem.headers["Retry-After"] == "2"
+    authenticator.admit(second)
+    clock.now_seconds = 2.0
+    authenticator.admit(first)
 
 
 def test_a_good_key_is_looked_up_once_in_its_time_and_no_longer(
