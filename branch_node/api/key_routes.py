@@ -20,7 +20,6 @@ from branch_node.database.key_changes import IssueKey, RevokeKey, RotateKey
 from branch_node.database.queries import BY_ITEM
 from branch_node.problems import BAD_CURSOR, BUSY, KEY_OF_GROUP, KEY_REVOKED, NOT_WRITING, UNKNOWN_KEY
 from branch_node.records import Page
-from shared.events import name_fault
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import MOST_OVERLAP_SECONDS, OVERLAP_SECONDS, generate_key
 from shared.runtime.http.body_faults import Fault, FieldRule
@@ -28,6 +27,7 @@ from shared.runtime.http.cursor import page_of
 from shared.runtime.http.scopes import Role, Scope, addition_fault
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, INVALID_REQUEST, OVERLOADED
+from shared.runtime.text.text_faults import name_fault
 
 MAX_BODY: Final = 4 * 1024
 _WRITER: Final = (BUSY, NOT_WRITING, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL)

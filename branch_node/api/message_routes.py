@@ -17,7 +17,6 @@ from shared.chain import Head
 from shared.outbox.async_api import async_api
 from shared.outbox.message_requests import (
     END,
-    MESSAGE_READERS,
     START,
     LastEventId,
     MessagesAfter,
@@ -34,6 +33,7 @@ from shared.outbox.message_stream import MessageStreams
 from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.http.application import json_response
 from shared.runtime.http.event_stream import ServerSentEvents
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.watches import Watches
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, INVALID_REQUEST, OVERLOADED
 
@@ -54,10 +54,8 @@ def add_message_routes(app: FastAPI, node: ApiNode) -> None:
     node.writer.on_commit(committed)
     streams = MessageStreams(reader, lambda _location_id: commits.watch())
 
-    async def allowed(request: Request) -> None:
-        await context.authorize(request, MESSAGE_READERS)
-
-    router = APIRouter(prefix="/v1/messages", tags=["messages"], dependencies=[Depends(allowed)])
+    subscriber = context.require(Scope.MESSAGES)
+    router = APIRouter(prefix="/v1/messages", tags=["messages"], dependencies=[Depends(subscriber.principal)])
 
     @router.get(
         "",
@@ -79,7 +77,11 @@ def add_message_routes(app: FastAPI, node: ApiNode) -> None:
         wanted = types_of(types)
         cursor = cursor_of(reader, node.location_id, last_event_id or after)
         return streams.answer(
-            node.location_id, cursor, wanted, recheck=lambda: allowed(request), stopping=request.app.state.stopping
+            node.location_id,
+            cursor,
+            wanted,
+            recheck=lambda: subscriber.principal(request),
+            stopping=request.app.state.stopping,
         )
 
     @router.get(

@@ -6,12 +6,11 @@ from enum import Enum
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
-from branch_node.api.dependencies import READERS, RECORDERS, ApiNode, RequestContext, actor_of, problems
+from branch_node.api.dependencies import ApiNode, RequestContext, actor_of, problems
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.hot_routes import MAX_BODY
 from branch_node.api.read_routes import After, Limit
@@ -47,7 +46,9 @@ from branch_node.problems import (
 from branch_node.records import Page
 from shared.reservations import ReservationRecord, ReservationState, reservation_record
 from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, INVALID_REQUEST, OVERLOADED
 
@@ -67,6 +68,7 @@ def reservation_routes(node: ApiNode) -> APIRouter:
 
 
 def _reserving(router: APIRouter, context: RequestContext) -> None:
+    seller = context.caller(Scope.SELL)
     read = StrictDecoder(ReservationInput, max_bytes=MAX_BODY)
 
     @router.post(
@@ -86,14 +88,14 @@ def _reserving(router: APIRouter, context: RequestContext) -> None:
         openapi_extra=documented_body(ReservationInput, example=examples.RESERVATION)
         | examples.key_header(examples.OF_THE_RESERVATION),
     )  # fmt: skip
-    async def reserve_stock(request: Request) -> Response:
-        principal = await context.authorize(request, RECORDERS)
+    async def reserve_stock(request: Request, principal: Principal = seller) -> Response:
         content = naming_every_fault(reservation_content, read(await body_of(request)))
         command = Reserve(content, key=context.caller_key(request), actor=actor_of(principal, content.person))
         return json_response(reservation_record(unless_refused(await context.submit(command))), 201)
 
 
 def _ending(router: APIRouter, context: RequestContext) -> None:
+    seller = context.caller(Scope.SELL)
     read_confirmation = StrictDecoder(ConfirmationInput, max_bytes=MAX_BODY)
     read_release = StrictDecoder(ReleaseInput, max_bytes=MAX_BODY)
 
@@ -113,8 +115,7 @@ def _ending(router: APIRouter, context: RequestContext) -> None:
         | {200: documented_answer(ReservationRecord, "The reservation")},
         openapi_extra=documented_body(ConfirmationInput, example=examples.CONFIRMATION) | examples.key_header(),
     )
-    async def confirm_reservation(reservation_id: str, request: Request) -> Response:
-        principal = await context.authorize(request, RECORDERS)
+    async def confirm_reservation(reservation_id: str, request: Request, principal: Principal = seller) -> Response:
         body = read_confirmation(await body_of(request) or b"{}")
         content = naming_every_fault(confirmation_content, reservation_id, body)
         actor = actor_of(principal, content.person)
@@ -129,8 +130,7 @@ def _ending(router: APIRouter, context: RequestContext) -> None:
         | {200: documented_answer(ReservationRecord, "The reservation")},
         openapi_extra=documented_body(ReleaseInput, example=examples.RELEASE) | examples.key_header(),
     )
-    async def release_reservation(reservation_id: str, request: Request) -> Response:
-        principal = await context.authorize(request, RECORDERS)
+    async def release_reservation(reservation_id: str, request: Request, principal: Principal = seller) -> Response:
         body = read_release(await body_of(request) or b"{}")
         content = naming_every_fault(release_content, reservation_id, body)
         actor = actor_of(principal, content.person)
@@ -139,15 +139,17 @@ def _ending(router: APIRouter, context: RequestContext) -> None:
 
 
 def _reading(router: APIRouter, context: RequestContext, node: ApiNode) -> None:
+    reader = context.caller(Scope.READ)
+
     @router.get(
         "",
+        dependencies=[reader],
         tags=_TAGS,
         summary="The reservations, in the order in which they were made",
         responses=problems(*_READ, BAD_CURSOR, body=False)
         | {200: documented_answer(Page[ReservationRecord], "Reservations by id")},
     )
-    async def reservations(  # noqa: PLR0917 - query parameters
-        request: Request,
+    def reservations(  # noqa: PLR0917 - query parameters
         order_id: Annotated[str | None, Query(max_length=100)] = None,
         source: Annotated[str | None, Query(max_length=40)] = None,
         item_id: Annotated[str | None, Query(max_length=64)] = None,
@@ -155,31 +157,22 @@ def _reading(router: APIRouter, context: RequestContext, node: ApiNode) -> None:
         after: After = None,
         limit: Limit = 100,
     ) -> Response:
-        await context.authorize(request, READERS)
         place = BY_RESERVATION.read(after)
         wanted = ReservationsWanted(order_id=order_id, source=source, item_id=item_id, state=state)
-
-        def look() -> Page[ReservationRecord]:
-            with node.store.reading() as connection:
-                return list_reservations(connection, wanted, now=node.clock.now(), after=place, limit=limit)
-
-        return json_response(await run_in_threadpool(look))
+        with node.store.reading() as connection:
+            return json_response(list_reservations(connection, wanted, now=node.clock.now(), after=place, limit=limit))
 
     @router.get(
         "/{reservation_id:code}",
+        dependencies=[reader],
         tags=_TAGS,
         summary="One reservation",
         responses=problems(*_READ, UNKNOWN_RESERVATION, body=False)
         | {200: documented_answer(ReservationRecord, "The reservation")},
     )
-    async def reservation(reservation_id: str, request: Request) -> Response:
-        await context.authorize(request, READERS)
-
-        def look() -> ReservationRecord:
-            with node.store.reading() as connection:
-                found = reservation_with_id(connection, reservation_id)
-            if found is None:
-                raise UNKNOWN_RESERVATION(f"there is no reservation {reservation_id!r}", reservation_id=reservation_id)
-            return reservation_record(found, node.clock.now())
-
-        return json_response(await run_in_threadpool(look))
+    def reservation(reservation_id: str) -> Response:
+        with node.store.reading() as connection:
+            found = reservation_with_id(connection, reservation_id)
+        if found is None:
+            raise UNKNOWN_RESERVATION(f"there is no reservation {reservation_id!r}", reservation_id=reservation_id)
+        return json_response(reservation_record(found, node.clock.now()))

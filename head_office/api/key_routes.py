@@ -26,13 +26,14 @@ from head_office.api.dependencies import (
 from head_office.catalogue import api_keys
 from head_office.catalogue.api_keys import KeyRecord, key_record
 from head_office.problems import KEY_REVOKED, LAST_ADMIN_KEY, PROBLEMS, UNKNOWN_KEY, UNKNOWN_LOCATION
-from shared.events import Id, name_fault
+from shared.events import Id
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import MOST_OVERLAP_SECONDS, OVERLAP_SECONDS, Principal
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.http.scopes import Role, Scope
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST
+from shared.runtime.text.text_faults import name_fault
 
 
 class KeyBody(Body, frozen=True):

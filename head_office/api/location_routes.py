@@ -42,7 +42,6 @@ from shared.runtime.http.body_faults import FieldRule
 from shared.runtime.http.scopes import Role, Scope
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST
-from shared.runtime.text.text_faults import name_fault
 
 Zone = Annotated[Text, FieldRule(locations.zone_fault)]
 DayStart = Annotated[int, msgspec.Meta(ge=0, le=1_439)]

@@ -16,7 +16,6 @@ from head_office.problems import BAD_CURSOR, CURSOR_AHEAD, PROBLEMS, UNKNOWN_LOC
 from shared.outbox.async_api import async_api
 from shared.outbox.message_requests import (
     END,
-    MESSAGE_READERS,
     START,
     LastEventId,
     MessagesAfter,
@@ -34,6 +33,7 @@ from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.http.application import json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.event_stream import ServerSentEvents
+from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import INVALID_REQUEST, OVERLOADED, WRONG_LOCATION, invalid_request
 
 _READ = (INVALID_REQUEST, BAD_CURSOR, CURSOR_AHEAD, UNKNOWN_LOCATION, WRONG_LOCATION, OVERLOADED)
@@ -43,7 +43,8 @@ def add_message_routes(app: FastAPI, office: Office) -> None:
     """Add the routes of published messages."""
     reader = OutboxReader(office_outbox(office.reading))
     streams = MessageStreams(reader, lambda location_id: office.wakeups.watch((LOG_CHANNEL, location_id)))
-    a_reader = office.allow(*MESSAGE_READERS)
+    subscribed = office.authenticator.require(Scope.MESSAGES)
+    a_reader = office.caller(Scope.MESSAGES)
 
     def location_of(principal: Principal, location_id: str | None) -> str:
         """The location of the answer: the requested one, else the key's own."""
@@ -87,9 +88,8 @@ def add_message_routes(app: FastAPI, office: Office) -> None:
         wanted = types_of(types)
         place = location_of(principal, location_id)
         cursor = cursor_of(reader, place, last_event_id or after)
-        allowed = office.authenticator.require(*MESSAGE_READERS)
         return streams.answer(
-            place, cursor, wanted, recheck=lambda: allowed(request), stopping=request.app.state.stopping
+            place, cursor, wanted, recheck=lambda: subscribed.principal(request), stopping=request.app.state.stopping
         )
 
     @app.get(

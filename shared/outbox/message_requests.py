@@ -14,13 +14,10 @@ from shared.outbox.message_records import MessageType
 from shared.outbox.message_schemas import MessageList, list_schema, message_schemas, schemas_schema
 from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.http.application import json_response
-from shared.runtime.http.auth import Role
 from shared.runtime.http.cursor import BAD_CURSOR
 from shared.runtime.http.event_stream import MEDIA_TYPE
 from shared.runtime.problems import INVALID_REQUEST
 
-MESSAGE_READERS: Final = (Role.ADMIN, Role.MANAGER)
-"""Who may read messages."""
 START: Final = "start"
 END: Final = "end"
 

@@ -81,18 +81,3 @@ def one_of(text: str, names: Iterable[str], option: str, *, also: Iterable[str] 
     near = list(dict.fromkeys([*parts, *get_close_matches(wanted, known), *also]))[:3]
     said = f"Did you mean {' or '.join(near)}?" if near else f"There are: {', '.join(known)}."
     raise typer.BadParameter(f"there is no {text!r}. {said}", param_hint=option)
-
-
-_DURATION: Final = re.compile(r"([0-9]{1,9})([smhd]?)")
-_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-def duration(text: str, option: str) -> int:
-    """The seconds of a duration such as 90s, 15m, 2h or 14d; without a letter they are seconds.
-
-    Raises typer.BadParameter naming the option.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is no duration such as 90s, 15m, 2h or 14d", param_hint=option)
-    return int(match[1]) * _SECONDS[match[2]]
