@@ -27,7 +27,7 @@ from tests.support.html import filled_form, parse
 
 OPEN = {
     "GET /healthz", "GET /readyz", "GET /metrics", "GET /docs", "GET /docs/{name}", "GET /problems",
-    "GET /problems/{code}",
+    "GET /problems/{code}", "GET /asyncapi.json",
     "GET /static/{version}/{name}", "GET /sign-in", "POST /sign-in", "POST /sign-out",
 }  # fmt: skip
 """The routes that are open to everybody, or to every session."""
