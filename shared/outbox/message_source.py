@@ -43,7 +43,8 @@ class MessagePage(msgspec.Struct, frozen=True):
 class MessageReader(Protocol):
     """Reads the messages of the logs that a service has. Every method raises Problem where the database is unavailable.
 
-    A page that is shorter than `limit` need not be the last: the last has `next` at `end`.
+    A page that is shorter than `limit` need not be the last. One without messages, whose `next` is where it began, has
+    nothing new: more comes with the next commit to the log.
     """
 
     def read(self, location_id: str, after: MessageCursor, types: frozenset[str] | None, limit: int) -> MessagePage:

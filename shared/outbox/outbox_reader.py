@@ -151,6 +151,10 @@ class _Page:
         incomplete = self._log.incomplete(place)
         start = self._start(place)
         commands = self._readable(self._commands(start), place)
+        if commands and commands[0].is_incomplete:
+            # The cursor is behind it, so the figures begin behind it, too.
+            self._pass_over(commands[0])
+            start = commands.pop(0).last.sequence
         wanted = [self._is_wanted(each, incomplete) for each in commands]
         if any(wanted):
             self._publish(start, commands, wanted)
@@ -206,7 +210,7 @@ class _Page:
 
     def _is_wanted(self, command: LogCommand, incomplete: Incomplete) -> bool:
         """Whether anything that the reader wants may be published of a command."""
-        if command.is_incomplete or command.cut_in_front:
+        if command.cut_in_front:
             return False
         kinds = {kind for event in command.events for kind in may_publish(event)}
         if not (kinds if self._types is None else kinds & self._types):
@@ -223,6 +227,8 @@ class _Page:
             folded = figures.advance(command.events, targets, command.last.sequence)
             self._pass_over(command)
             full = is_wanted and self._add(command_messages(folded, figures.standings))
+            if full:
+                self._waits_for = None  # more may come before that event
             if full or command is commands[-1]:
                 self._keep(figures, before, command)
                 return

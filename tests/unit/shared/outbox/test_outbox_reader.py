@@ -201,6 +201,7 @@ def test_a_reader_waits_before_an_event_that_is_not_folded_and_is_told() -> None
     assert page.messages == whole[:3]  # the command of events 5 and 6 waits
     assert page.waits_for == WaitsFor(5, "not known yet")
     assert held.read(PLACE, page.next, None, 100) == type(page)([], page.next, page.waits_for)
+    assert held.read(PLACE, BEFORE_ALL, None, 3).waits_for is None  # that the page is full is reason enough
     # Once it is folded everything comes, as at the branch.
     assert read_all(reader_of(MemoryLog(sealed)), after=page.next) == whole[3:]
 
@@ -244,3 +245,25 @@ def test_lines_that_are_not_understood_belong_to_the_command_around_them() -> No
 
 def test_the_head_of_an_empty_log_is_the_beginning() -> None:
     assert MemoryLog([]).head == EMPTY
+
+
+@given(logs(), st.data())
+def test_what_is_kept_behind_an_event_that_is_not_folded_is_right_once_it_is(
+    events: list[Event], data: st.DataObject
+) -> None:
+    sealed = seal_all(events)
+    plain = [each.sequence for each in events if each.voided_sequence is None and each.reservation_id is None]
+    targets = {each.voided_sequence for each in events}
+    choice = [sequence for sequence in plain if sequence not in targets]
+    unfolded = dict.fromkeys(data.draw(st.sets(st.sampled_from(choice), max_size=2)) if choice else set(), "not known")
+    kept = KeptFigures()
+    before = OutboxReader(reader_of(MemoryLog(sealed, unfolded))._open_log, kept)
+    read_all(before)
+    places = st.integers(0, len(events))
+    for passed in data.draw(st.lists(places, max_size=3)):
+        read_all(before, after=MessageCursor(1, passed, data.draw(st.sampled_from([0, MAX_PART]))), limits=[2])
+    after = OutboxReader(reader_of(MemoryLog(sealed))._open_log, kept)
+    whole = read_all(reader_of(MemoryLog(sealed)))
+    for sequence in range(len(events), -1, -1):  # from the end, so that nothing kept is replaced before it is used
+        cursor = MessageCursor(1, sequence, MAX_PART)
+        assert read_all(after, after=cursor, limits=[2]) == [each for each in whole if each.cursor > cursor]
