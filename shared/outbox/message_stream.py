@@ -13,7 +13,7 @@ from typing import Final
 from anyio import CapacityLimiter, to_thread
 
 from shared.outbox.message_cursor import MessageCursor
-from shared.outbox.message_source import MessageReader
+from shared.outbox.message_source import MessageReader, OutboxMessage
 from shared.runtime.http.event_stream import Emit, EventStream, StreamSlots
 from shared.runtime.http.watches import Watch
 from shared.runtime.problems import Problem
@@ -22,7 +22,7 @@ RETRY_MILLISECONDS: Final = 3_000
 BEAT_SECONDS: Final = 15.0
 PAGE: Final = 64
 READERS: Final = 2
-LINGER_SECONDS: Final = 0.02
+LINGER_SECONDS: Final = 0.1
 """How long a stream waits after the newest message before it looks for more, so that busy times give larger pages."""
 
 OpenWatch = Callable[[str], AbstractContextManager[Watch]]
@@ -69,11 +69,15 @@ class MessageStreams:
                 page = await to_thread.run_sync(
                     self._reader.read, location_id, after, types, PAGE, limiter=self._readers
                 )
-                for message in page.messages:
-                    await emit(b"id: %s\ndata: %s\n\n" % (str(message.cursor).encode("ascii"), message.body))
+                if page.messages:
+                    await emit(b"".join(_block(each) for each in page.messages))
                 if page.next == after:
                     await watch.wait(beat_at - clock(), stopping)
                 elif len(page.messages) < PAGE:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(stopping.wait(), LINGER_SECONDS)
                 after = page.next
+
+
+def _block(message: OutboxMessage) -> bytes:
+    return b"id: %s\ndata: %s\n\n" % (str(message.cursor).encode("ascii"), message.body)

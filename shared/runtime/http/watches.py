@@ -17,9 +17,13 @@ class Watch:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._event = asyncio.Event()
+        self._woken = False
 
     def wake(self) -> None:
         """From any thread."""
+        if self._woken:
+            return  # a busy writer wakes far more often than anybody reads
+        self._woken = True
         try:
             self._loop.call_soon_threadsafe(self._event.set)
         except RuntimeError:
@@ -33,6 +37,8 @@ class Watch:
         finally:
             for each in waits:
                 each.cancel()
+        # First: who wakes in between is not passed over, at worst it is heard twice.
+        self._woken = False
         notified = self._event.is_set()
         self._event.clear()
         return notified and not stopping.is_set()
