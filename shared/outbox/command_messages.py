@@ -93,7 +93,8 @@ def command_messages(command: Sequence[FoldedEvent], after: Mapping[str, Standin
         for kind in _published(each):
             groups.setdefault((kind, _subject_of(kind, each.event)), []).append(each)
     messages = []
-    for part, (kind, subject) in enumerate(sorted(groups, key=lambda group: _PLACE[group[0]])):
+    in_order = sorted(groups, key=lambda group: _PLACE[group[0]]) if len(groups) > 1 else groups
+    for part, (kind, subject) in enumerate(in_order):
         events = groups[kind, subject]
         data = _DATA[kind](_MessageParts(last, events, after))
         one_item = events[0].event.item_id if kind in _OF_ITEMS and len(events) == 1 else None
@@ -103,13 +104,16 @@ def command_messages(command: Sequence[FoldedEvent], after: Mapping[str, Standin
 
 def _published(folded: FoldedEvent) -> Iterable[MessageType]:
     """The types of the messages that an event is in."""
-    kinds = may_publish(folded.event)
-    if kinds >= _STOCK:
+    event, change = folded.event, folded.on_hand_change
+    kinds = TYPES_OF.get(event.type, _NOTHING)
+    if kinds is _STOCK:
         # Not by its type: a delivery before a count changes nothing now, and a void or a count may do either.
-        kinds -= _STOCK
-        if folded.on_hand_change:
-            kinds |= {MessageType.STOCK_ADDED if folded.on_hand_change > 0 else MessageType.STOCK_REMOVED}
-    return kinds
+        if change:
+            yield MessageType.STOCK_ADDED if change > 0 else MessageType.STOCK_REMOVED
+    else:
+        yield from kinds
+    if event.low is not None:
+        yield MessageType.LOW_STOCK_DETECTED
 
 
 def _subject_of(kind: MessageType, event: Event) -> str:
@@ -203,24 +207,26 @@ def _stock_change(parts: _MessageParts) -> StockChange:
     return StockChange(
         **parts.common,
         reference=_reference(parts.events),
-        transfer_id=_shared({each.event.transfer_id for each in parts.events}),
+        transfer_id=_shared([each.event.transfer_id for each in parts.events]),
         lines=parts.lines(lambda each: abs(each.on_hand_change)),
     )
 
 
 def _reference(events: Sequence[FoldedEvent]) -> PaperReference | None:
     """The paper of all of these events, if it is one; that of a void is the paper of what it voids."""
-    papers = {
-        None if paper is None else (paper.kind, paper.id, paper.revision)
-        for paper in (each.event.reference or (each.target.reference if each.target else None) for each in events)
-    }
-    paper = _shared(papers)
-    return None if paper is None else PaperReference(kind=paper[0], id=paper[1], revision=paper[2])
+    papers = [each.event.reference or (each.target.reference if each.target else None) for each in events]
+    first = papers[0]
+    if first is None:
+        return None
+    said = first.kind, first.id, first.revision
+    if any(each is None or (each.kind, each.id, each.revision) != said for each in papers[1:]):
+        return None
+    return PaperReference(kind=first.kind, id=first.id, revision=first.revision)
 
 
-def _shared(values: set[Any]) -> Any:
+def _shared(values: list[str | None]) -> str | None:
     """The value that all have, None where they differ."""
-    return next(iter(values)) if len(values) == 1 else None
+    return values[0] if values.count(values[0]) == len(values) else None
 
 
 def _reserved(parts: _MessageParts) -> StockReservation:
@@ -247,7 +253,7 @@ def _refused(parts: _MessageParts) -> RefusedReservation:
 
 
 def _settled(parts: _MessageParts) -> SettledReservation:
-    reason = _shared({each.event.reason for each in parts.events})
+    reason = _shared([each.event.reason for each in parts.events])
     return SettledReservation(**parts.common, **parts.order(), reason=reason, lines=parts.lines(_recorded))
 
 

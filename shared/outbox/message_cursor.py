@@ -23,10 +23,10 @@ class MessageCursor(NamedTuple):
 
     def __str__(self) -> str:
         """Such as `00000001-0000000000000042-000`. Raises ValueError for numbers that the text has no room for."""
-        bounds = ((self.epoch, MAX_EPOCH), (self.sequence, MAX_SEQUENCE), (self.part, MAX_PART))
-        if not all(0 <= number <= most for number, most in bounds):
+        epoch, sequence, part = self
+        if not (0 <= epoch <= MAX_EPOCH and 0 <= sequence <= MAX_SEQUENCE and 0 <= part <= MAX_PART):
             raise ValueError(f"no cursor has the numbers {tuple(self)}")
-        return f"{self.epoch:08d}-{self.sequence:016d}-{self.part:03d}"
+        return f"{epoch:08d}-{sequence:016d}-{part:03d}"
 
 
 BEFORE_ALL: Final = MessageCursor(0, 0, 0)

@@ -32,19 +32,20 @@ class WaitsFor(msgspec.Struct, frozen=True):
 class MessagePage(msgspec.Struct, frozen=True):
     """Messages in the order of the log. `next`: how far the log was read, also where no message was found.
 
-    `waits_for`: why nothing comes after these messages, though the log goes on.
+    `is_last`: nothing more can be read until the next commit to the log. `waits_for`: why nothing comes after these
+    messages, though the log goes on.
     """
 
     messages: list[OutboxMessage]
     next: MessageCursor
+    is_last: bool = False
     waits_for: WaitsFor | None = None
 
 
 class MessageReader(Protocol):
     """Reads the messages of the logs that a service has. Every method raises Problem where the database is unavailable.
 
-    A page that is shorter than `limit` need not be the last. One without messages, whose `next` is where it began, has
-    nothing new: more comes with the next commit to the log.
+    A page that is shorter than `limit` need not be the last.
     """
 
     def read(self, location_id: str, after: MessageCursor, types: frozenset[str] | None, limit: int) -> MessagePage:

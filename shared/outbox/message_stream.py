@@ -20,7 +20,7 @@ from shared.runtime.problems import Problem
 
 RETRY_MILLISECONDS: Final = 3_000
 BEAT_SECONDS: Final = 15.0
-PAGE: Final = 64
+PAGE: Final = 256
 READERS: Final = 2
 LINGER_SECONDS: Final = 0.1
 """How long a stream waits after the newest message before it looks for more, so that busy times give larger pages."""
@@ -71,12 +71,12 @@ class MessageStreams:
                 )
                 if page.messages:
                     await emit(b"".join(_block(each) for each in page.messages))
-                if page.next == after:
-                    await watch.wait(beat_at - clock(), stopping)
-                elif len(page.messages) < PAGE:
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(stopping.wait(), LINGER_SECONDS)
                 after = page.next
+                if page.is_last:
+                    if page.messages:
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(stopping.wait(), LINGER_SECONDS)
+                    await watch.wait(beat_at - clock(), stopping)
 
 
 def _block(message: OutboxMessage) -> bytes:

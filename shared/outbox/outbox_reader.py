@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
+import msgspec
+
 from shared.chain import EMPTY, Head
 from shared.events import MAX_LINES, Event
 from shared.outbox.command_messages import command_messages, may_publish
 from shared.outbox.kept_figures import KeptFigures, LogPlace
 from shared.outbox.message_cursor import MAX_PART, MessageCursor
 from shared.outbox.message_source import MessagePage, OutboxMessage, WaitsFor
+from shared.outbox.recent_pages import PageRequest, RecentPages
 from shared.outbox.recorded_commands import LogCommand, LoggedEvent, commands_of, items_of
 from shared.outbox.running_figures import FigureSource, RunningFigures
 from shared.problem_kinds import CURSOR_AHEAD
@@ -71,18 +74,20 @@ OpenLog = Callable[[str], AbstractContextManager[OutboxLog]]
 class OutboxReader:
     """The MessageReader of a service, by the logs that it has. May be used by several threads."""
 
-    def __init__(self, open_log: OpenLog, kept: KeptFigures | None = None) -> None:
+    def __init__(self, open_log: OpenLog, kept: KeptFigures | None = None, recent: RecentPages | None = None) -> None:
         self._open_log = open_log
         self._kept = kept or KeptFigures()
+        self._recent = recent or RecentPages()
 
     def read(self, location_id: str, after: MessageCursor, types: frozenset[str] | None, limit: int) -> MessagePage:
         """At most `limit` messages after a cursor, of some types (full names) or of all.
 
         Raises Problem 409 `cursor-ahead`.
         """
-        with self._open_log(location_id) as log:
+        request = PageRequest(location_id, after, types, limit)
+        with self._recent.one_at_a_time(request), self._open_log(location_id) as log:
             check_cursor(after, log.head)
-            return _Page(log, location_id, after, types, limit, self._kept).read()
+            return _Page(log, request, self._kept, self._recent).read()
 
     def end(self, location_id: str) -> MessageCursor:
         """The cursor at the end of the log."""
@@ -131,23 +136,26 @@ def place_of(log: OutboxLog, after: MessageCursor) -> int:
 class _Page:
     """One page being read, from one snapshot of the log."""
 
-    def __init__(  # noqa: PLR0917 - those of OutboxReader.read, and where they are read
-        self, log: OutboxLog, location_id: str, after: MessageCursor, types: frozenset[str] | None, limit: int,
-        kept: KeptFigures,
-    ) -> None:  # fmt: skip
+    def __init__(self, log: OutboxLog, request: PageRequest, kept: KeptFigures, recent: RecentPages) -> None:
         self._log = log
-        self._location_id = location_id
-        self._after = after
-        self._types = types
-        self._limit = limit
+        self._request = request
+        self._location_id, self._after, self._types, self._limit = request
         self._kept = kept
+        self._recent = recent
         self._messages: list[OutboxMessage] = []
         self._size = 0
-        self._next = after
+        self._next = request.after
+        self._ends = False
+        self._full = False
+        self._withheld = False
         self._waits_for: WaitsFor | None = None
 
     def read(self) -> MessagePage:
         place = place_of(self._log, self._after)
+        begin = self._place(place)
+        found = self._recent.find(self._request, begin)
+        if found is not None and self._still_leads_to(found[1]):
+            return msgspec.structs.replace(found[0], is_last=found[0].is_last and self._is_head(found[1]))
         incomplete = self._log.incomplete(place)
         start = self._start(place)
         commands = self._readable(self._commands(start), place)
@@ -160,7 +168,25 @@ class _Page:
             self._publish(start, commands, wanted)
         elif commands:
             self._pass_over(commands[-1])
-        return MessagePage(self._messages, self._next, self._waits_for)
+        page = self._page()
+        if page.messages and not self._withheld and page.waits_for is None:
+            end = self._place(page.next.sequence)
+            assert end is not None
+            self._recent.keep(self._request, begin, page, end)
+        return page
+
+    def _page(self) -> MessagePage:
+        if self._full:
+            return MessagePage(self._messages, self._next)
+        is_last = self._ends or self._waits_for is not None
+        return MessagePage(self._messages, self._next, is_last, self._waits_for)
+
+    def _still_leads_to(self, end: LogPlace) -> bool:
+        """Whether the log, which is the same up to where a page began, is so up to where it ended."""
+        return end.sequence <= self._log.head.sequence and self._place(end.sequence) == end
+
+    def _is_head(self, end: LogPlace) -> bool:
+        return end.sequence == self._log.head.sequence
 
     def _start(self, place: int) -> int:
         """The sequence after which the page reads: from the beginning of the command that the cursor is in."""
@@ -181,10 +207,11 @@ class _Page:
         entries: list[LoggedEvent] = []
         found: list[LogCommand] = []
         # A page of a few messages needs few events.
-        for most in (min(max(FEW_EVENTS, 2 * self._limit), MOST_EVENTS), MOST_EVENTS):
+        for most in (min(max(FEW_EVENTS, self._limit), MOST_EVENTS), MOST_EVENTS):
             entries = self._log.entries(start, most)
             found = commands_of(entries, last_too=False)
-            if found or len(entries) < most:
+            self._ends = len(entries) < most
+            if found or self._ends:
                 break
         else:
             # What takes a whole page and is no complete command has lines that are not understood.
@@ -212,10 +239,13 @@ class _Page:
         """Whether anything that the reader wants may be published of a command."""
         if command.cut_in_front:
             return False
-        kinds = {kind for event in command.events for kind in may_publish(event)}
-        if not (kinds if self._types is None else kinds & self._types):
+        types = self._types
+        kinds = (may_publish(event) for event in command.events)
+        if not any(each if types is None else each & types for each in kinds):
             return False
-        return not any(item_id in incomplete for item_id in command.items)
+        withheld = any(item_id in incomplete for item_id in command.items)
+        self._withheld = self._withheld or withheld
+        return not withheld
 
     def _publish(self, start: int, commands: Sequence[LogCommand], wanted: Sequence[bool]) -> None:
         figures = self._figures(start, [each for each, is_wanted in zip(commands, wanted, strict=True) if is_wanted])
@@ -226,10 +256,8 @@ class _Page:
         for command, is_wanted in zip(commands, wanted, strict=True):
             folded = figures.advance(command.events, targets, command.last.sequence)
             self._pass_over(command)
-            full = is_wanted and self._add(command_messages(folded, figures.standings))
-            if full:
-                self._waits_for = None  # more may come before that event
-            if full or command is commands[-1]:
+            self._full = is_wanted and self._add(command_messages(folded, figures.standings))
+            if self._full or command is commands[-1]:
                 self._keep(figures, before, command)
                 return
             before = LogPlace(self._location_id, command.last.sequence, command.last.hash)

@@ -20,30 +20,25 @@ class LoggedEvent(NamedTuple):
     unfolded: str | None = None
 
 
-class LogCommand(NamedTuple):
-    """The events of one command: of all its lines, unless they follow an event that was not understood."""
+class LogCommand:
+    """The events of one command: of all its lines, unless they follow an event that was not understood.
 
-    entries: list[LoggedEvent]
+    `events` are those that are folded, which are all of them where `is_incomplete` is false.
+    """
 
-    @property
-    def last(self) -> LoggedEvent:
-        return self.entries[-1]
+    __slots__ = ("entries", "events", "is_incomplete", "last")
 
-    @property
-    def events(self) -> list[Event]:
-        """Those that are folded; all of them in a command without an `unfolded` one."""
-        return [each.event for each in self.entries if each.event is not None and each.unfolded is None]
+    def __init__(self, entries: list[LoggedEvent]) -> None:
+        self.entries = entries
+        self.last = entries[-1]
+        self.events: list[Event] = [each.event for each in entries if each.event is not None and each.unfolded is None]
+        self.is_incomplete = len(self.events) < len(entries)
 
     @property
     def cut_in_front(self) -> bool:
         """Whether its first lines are missing here."""
         first = self.entries[0].event
         return first is not None and first.line > 1
-
-    @property
-    def is_incomplete(self) -> bool:
-        """Whether an event of it counts in no figure."""
-        return any(each.unfolded is not None for each in self.entries)
 
     @property
     def items(self) -> set[str]:

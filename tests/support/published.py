@@ -156,6 +156,7 @@ def read_all(
         page: MessagePage = reader.read(PLACE, after, types, limits[turn % len(limits)])
         assert len(page.messages) <= limits[turn % len(limits)]
         assert page.next >= after
+        assert page.next > after or page.is_last
         found += page.messages
         onward = page.messages[-1].cursor if from_messages and page.messages else page.next
         if onward == after:

@@ -20,7 +20,7 @@ class GrowingLog:
     """A log of sales, and the stream of it; `lines` are the lines that its client has been sent."""
 
     def __init__(self) -> None:
-        self._sealed = seal_all([an_event(seed=seed, occurred_at=NOON + seed) for seed in range(1, 501)])
+        self._sealed = seal_all([an_event(seed=seed, occurred_at=NOON + seed) for seed in range(1, 2 * PAGE + 21)])
         self.log = MemoryLog([])
         self.commits = Watches()
         self.stopping = asyncio.Event()

@@ -13,8 +13,10 @@ from shared.events import Event, Parent
 from shared.outbox.kept_figures import KeptFigures, LogPlace
 from shared.outbox.message_cursor import BEFORE_ALL, MAX_PART, MessageCursor
 from shared.outbox.message_records import MessageType
-from shared.outbox.message_source import WaitsFor
+from shared.outbox.message_source import MessagePage, WaitsFor
 from shared.outbox.outbox_reader import MOST_BYTES, MOST_EVENTS, OutboxReader
+from shared.outbox.recent_pages import PageRequest, RecentPages
+from shared.outbox.recorded_commands import LoggedEvent
 from shared.runtime.problems import Problem
 from shared.stock import Standing
 from tests.support.events import MINUTE, NOON, an_event, seal_all
@@ -200,7 +202,7 @@ def test_a_reader_waits_before_an_event_that_is_not_folded_and_is_told() -> None
     page = held.read(PLACE, BEFORE_ALL, None, 100)
     assert page.messages == whole[:3]  # the command of events 5 and 6 waits
     assert page.waits_for == WaitsFor(5, "not known yet")
-    assert held.read(PLACE, page.next, None, 100) == type(page)([], page.next, page.waits_for)
+    assert held.read(PLACE, page.next, None, 100) == type(page)([], page.next, True, page.waits_for)
     assert held.read(PLACE, BEFORE_ALL, None, 3).waits_for is None  # that the page is full is reason enough
     # Once it is folded everything comes, as at the branch.
     assert read_all(reader_of(MemoryLog(sealed)), after=page.next) == whole[3:]
@@ -267,3 +269,62 @@ def test_what_is_kept_behind_an_event_that_is_not_folded_is_right_once_it_is(
     for sequence in range(len(events), -1, -1):  # from the end, so that nothing kept is replaced before it is used
         cursor = MessageCursor(1, sequence, MAX_PART)
         assert read_all(after, after=cursor, limits=[2]) == [each for each in whole if each.cursor > cursor]
+
+
+class CountingLog(MemoryLog):
+    """Counts how many events were read for pages."""
+
+    read = 0
+
+    def entries(self, after: int, limit: int) -> list[LoggedEvent]:
+        found = super().entries(after, limit)
+        self.read += len(found)
+        return found
+
+
+def test_several_readers_of_one_log_get_a_page_that_is_made_once() -> None:
+    log = CountingLog(seal_all(_sales(200)))
+    reader = reader_of(log)
+    first = read_all(reader, limits=[50])
+    read = log.read
+    assert read_all(reader, limits=[50]) == first
+    assert log.read == read
+    # A page that was the last one is so no longer once the log has gone on.
+    last = reader.read(PLACE, MessageCursor(1, 150, MAX_PART), None, 60)
+    assert last.is_last
+    log._sealed = seal_all(_sales(201))
+    again = reader.read(PLACE, MessageCursor(1, 150, MAX_PART), None, 60)
+    assert (again.messages, again.is_last) == (last.messages, False)
+
+
+def test_no_page_of_another_log_is_given() -> None:
+    one = CountingLog(seal_all(_sales(3)))
+    reader = reader_of(one)
+    before = reader.read(PLACE, BEFORE_ALL, None, 10)
+    # It was restored, and goes on with something else, or is shorter.
+    one._sealed = seal_all([*_sales(2), an_event(seed=9)])
+    changed = reader.read(PLACE, BEFORE_ALL, None, 10)
+    assert [each.id for each in changed.messages][:2] == [each.id for each in before.messages][:2]
+    assert changed.messages[2].id != before.messages[2].id
+    one._sealed = seal_all(_sales(1))
+    assert len(reader.read(PLACE, BEFORE_ALL, None, 10).messages) == 1
+
+
+def test_a_page_without_what_is_withheld_is_not_kept() -> None:
+    sealed = seal_all([_sale_of(seed, item) for seed, item in enumerate(["milk", "bread", "milk"], start=1)])
+    log = MemoryLog(sealed, {1: "not known yet"})
+    reader, after = reader_of(log), MessageCursor(1, 1, MAX_PART)
+    assert len(reader.read(PLACE, after, None, 10).messages) == 1
+    log._unfolded = {}
+    assert len(reader.read(PLACE, after, None, 10).messages) == 2
+
+
+def test_recent_pages_are_bounded() -> None:
+    pages = RecentPages(2)
+    requests = [PageRequest(PLACE, MessageCursor(1, sequence, 0), None, 10) for sequence in range(3)]
+    end = LogPlace(PLACE, 1, b"")
+    for request in requests:
+        pages.keep(request, None, MessagePage([], request.after), end)
+    assert pages.find(requests[0], None) is None
+    assert pages.find(requests[2], None) == (MessagePage([], requests[2].after), end)
+    assert pages.find(requests[2], end) is None
