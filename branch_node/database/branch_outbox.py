@@ -27,11 +27,13 @@ class BranchOutboxLog:
         self.head = read_head(connection, LOG, location_id) or EMPTY
 
     def entries(self, after: int, limit: int) -> list[LoggedEvent]:
-        return [_logged(each) for each in read_after(self._connection, LOG, after, limit)]
+        found = [_logged(each) for each in read_after(self._connection, LOG, after, limit)]
+        self._known.update((each.sequence, each) for each in found)
+        return found
 
     def entry(self, sequence: int) -> LoggedEvent:
         if sequence not in self._known:
-            (self._known[sequence],) = self.entries(sequence - 1, 1)
+            self.entries(sequence - 1, 1)
         return self._known[sequence]
 
     def events_at(self, sequences: Sequence[int]) -> Mapping[int, Event]:

@@ -48,35 +48,25 @@ class OfficeOutboxLog:
 
     def entries(self, after: int, limit: int) -> list[LoggedEvent]:
         last = min(after + limit, self.head.sequence)
-        hashes = self._hashes(after, last)
-        reasons = self._reasons(after, last)
+        hashes: dict[int, bytes] = {}
+        held: dict[int, str] = {}
+        for table, *more in ((EVENT,), (QUARANTINE, QUARANTINE.c.reason, QUARANTINE.c.released_at)):
+            within = table.c.location_id == self._location_id, table.c.sequence > after, table.c.sequence <= last
+            for row in self._connection.execute(select(table.c.sequence, table.c.hash, *more).where(*within)):
+                hashes[row.sequence] = bytes(row.hash)
+                if more and row.released_at is None:
+                    held[row.sequence] = row.reason
         lines = read_lines(self._connection, self._location_id, range(after + 1, last + 1))
-        return [
-            _logged(sequence, hashes[sequence], lines[sequence], reasons.get(sequence))
+        found = [
+            _logged(sequence, hashes[sequence], lines[sequence], held.get(sequence))
             for sequence in range(after + 1, last + 1)
         ]
-
-    def _hashes(self, after: int, last: int) -> dict[int, bytes]:
-        found: dict[int, bytes] = {}
-        for table in (EVENT, QUARANTINE):
-            query = select(table.c.sequence, table.c.hash).where(
-                table.c.location_id == self._location_id, table.c.sequence > after, table.c.sequence <= last
-            )
-            found |= {row.sequence: bytes(row.hash) for row in self._connection.execute(query)}
+        self._known.update((each.sequence, each) for each in found)
         return found
-
-    def _reasons(self, after: int, last: int) -> dict[int, str]:
-        query = select(QUARANTINE.c.sequence, QUARANTINE.c.reason).where(
-            QUARANTINE.c.location_id == self._location_id,
-            QUARANTINE.c.sequence > after,
-            QUARANTINE.c.sequence <= last,
-            QUARANTINE.c.released_at.is_(None),
-        )
-        return {row.sequence: row.reason for row in self._connection.execute(query)}
 
     def entry(self, sequence: int) -> LoggedEvent:
         if sequence not in self._known:
-            (self._known[sequence],) = self.entries(sequence - 1, 1)
+            self.entries(sequence - 1, 1)
         return self._known[sequence]
 
     def events_at(self, sequences: Sequence[int]) -> Mapping[int, Event]:

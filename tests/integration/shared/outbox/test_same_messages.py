@@ -20,14 +20,15 @@ from head_office.log import decoder, quarantine
 from head_office.log.ingest import ingest
 from head_office.log.office_outbox import office_outbox
 from shared import wire
-from shared.chain import EMPTY, Sealed, understand
+from shared.chain import EMPTY, Head, Sealed, understand
 from shared.event_log import append, create_head
-from shared.events import Event
+from shared.events import Event, Parent
 from shared.outbox.log_standings import standings_at
 from shared.outbox.message_cursor import BEFORE_ALL, MAX_PART, MessageCursor
 from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.database.engine import database_engine
 from shared.runtime.database.migrations import migrate
+from shared.runtime.problems import Problem
 from shared.stock import fold, movement
 from tests.support.consolidation import Branch, OldVersion, open_location
 from tests.support.events import an_event, seal_all
@@ -157,6 +158,28 @@ def test_what_is_in_quarantine_is_waited_for_and_nothing_published_is_wrong(
         assert [told(each) for each in whole] == expected(sealed)
         assert [*before, *read_all(reader, limits=limits, after=place.next)] == whole
         assert [each for each in whole if each in behind] == behind
+
+
+def test_both_go_on_in_another_epoch_from_a_cursor_that_was_lost(branch: Engine, office: Engine) -> None:
+    first = seal_all([an_event(seed=seed) for seed in range(1, 4)])
+    parent = Head(2, 3, first[-1].hash)
+    opened = an_event("EPOCH_OPENED", seed=4, parent=Parent(epoch=1, sequence=3, hash=parent.hash.hex()))
+    second = seal_all([opened, an_event(seed=5), an_event(seed=6)], parent)
+    with undone(branch) as here, undone(office) as there:
+        append(here, LOG, [*first, *second])
+        ship(there, first, [10])
+        ingest(there, wire.unpack(wire.pack(PLACE, 2, 4, parent.hash, [each.line for each in second])))
+        readers = reader_of(BranchOutboxLog(here, PLACE)), of_the_office(there)
+        whole = read_all(readers[0])
+        assert [each.type for each in whole][3] == "larder.LogContinued"
+        for reader in readers:
+            assert read_all(reader, limits=[2]) == whole
+            for lost in (4, 5, 90):
+                assert read_all(reader, after=MessageCursor(1, lost, 0)) == whole[3:]
+            assert read_all(reader, after=MessageCursor(1, 2, 0)) == whole[2:]
+            assert reader.end(PLACE) == MessageCursor(2, 6, MAX_PART)
+            with pytest.raises(Problem, match="cursor-ahead"):
+                reader.read(PLACE, MessageCursor(3, 1, 0), None, 10)
 
 
 @pytest.mark.parametrize(
