@@ -197,6 +197,7 @@ class Decision(msgspec.Struct, kw_only=True):
     rows with the same id, in the table and in the writer's state. `answer` is the answer of a decision without events;
     `kept` is that answer as JSON where the decision has an effect: it is stored under the command's key, for
     `Command.again`. Each of `forget` begins the keys of kept answers that no longer stand for an equal request.
+    `levels_changed`: `writes` change reorder levels, or which level acts for an item.
     `after_commit` runs on the writer's thread after the commit and before the answer is sent; it may not fail.
     """
 
@@ -209,6 +210,7 @@ class Decision(msgspec.Struct, kw_only=True):
     answer: object = None
     kept: bytes | None = None
     forget: Sequence[str] = ()
+    levels_changed: bool = False
     after_commit: Sequence[Callable[[], None]] = ()
 
 

@@ -195,6 +195,13 @@ ITEM_OF_GROUP: Final = _declare(
     "This item comes from head office's catalogue",
     "Change it at head office; the branch takes it over with the next catalogue.",
 )
+LEVEL_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.LEVEL_NOT_FOUND)
+LEVEL_OF_GROUP: Final = _declare(
+    "level-of-the-group",
+    409,
+    "Head office has a reorder level for this item",
+    "Change or remove it at head office; a level of this branch's own acts only where head office has none.",
+)
 BUSY: Final = _declare(
     "busy", 503, "Too many commands are waiting", "Send the same request again, with the same key, in a moment."
 )

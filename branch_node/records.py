@@ -33,7 +33,10 @@ class PeriodRecord(msgspec.Struct, kw_only=True):
 
 
 class StockRecord(SparseRecord, kw_only=True):
-    """Stock of one item here. `available` is on hand − reserved; expired reservations never count."""
+    """Stock of one item here. `available` is on hand − reserved; expired reservations never count.
+
+    `reorder_quantity`: what to order, where available is at the reorder point or below.
+    """
 
     item_id: str
     name: str | None
@@ -43,8 +46,10 @@ class StockRecord(SparseRecord, kw_only=True):
     available: Number
     as_of: str
     counted_at: str | None = None
-    reorder_level: Number | None = None
-    reorder_target: Number | None = None
+    reorder_point: Number | None = None
+    order_up_to: Number | None = None
+    order_quantity: Number | None = None
+    reorder_quantity: Number | None = None
     flags: tuple[str, ...] = ()
     period: PeriodRecord | None = None
 
@@ -62,8 +67,9 @@ class ItemRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     barcode: str | None = None
     strict: bool = False
     defined_here: bool = False
-    reorder_level: Number | None = None
-    reorder_target: Number | None = None
+    reorder_point: Number | None = None
+    order_up_to: Number | None = None
+    order_quantity: Number | None = None
     stands_for: str | None = None
 
 

@@ -18,6 +18,7 @@ from head_office.api.coordinator_routes import INSTRUCTIONS_PATH, add_transfer_r
 from head_office.api.dependencies import MAX_BODY, Office
 from head_office.api.item_routes import add_item_routes
 from head_office.api.key_routes import add_key_routes
+from head_office.api.level_routes import add_level_routes
 from head_office.api.location_routes import add_location_routes
 from head_office.api.message_routes import add_message_routes
 from head_office.api.report_routes import add_report_routes
@@ -117,6 +118,7 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
     add_sync_routes(app, office)
     add_transfer_routes(app, office)
     add_item_routes(app, office)
+    add_level_routes(app, office)
     add_location_routes(app, office)
     add_key_routes(app, office)
     add_stock_routes(app, office)

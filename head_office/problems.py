@@ -40,6 +40,7 @@ ITEM_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.ITEM_NOT_FOUND)
 UNKNOWN_ITEM: Final = PROBLEMS.adopt(
     problem_kinds.UNKNOWN_ITEM, hint="See GET /v1/items; a manager of the group adds one with PUT."
 )
+LEVEL_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.LEVEL_NOT_FOUND)
 UNIT_FIXED: Final = PROBLEMS.adopt(problem_kinds.UNIT_FIXED)
 NOT_WAITING: Final = PROBLEMS.declare(
     "not-waiting", 404, "No such item of a branch waits for head office", "See GET /v1/items-waiting."

@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 from shared.events import Code, EventType, HexHash, Id, Key, Text
+from shared.levels.reorder_levels import ReorderLevel, level_from_target
 
 PROTOCOL_VERSION = 1
 
@@ -142,13 +143,45 @@ class CatalogueKey(_Message, frozen=True, kw_only=True, omit_defaults=True):
     previous_until: int | None = None
 
 
-class ReorderLevel(_Message, frozen=True, kw_only=True):
-    """Below `level` (thousandths) the item is to be reordered at this location, up to `target`."""
+class CatalogueLevel(_Message, frozen=True, kw_only=True, omit_defaults=True):
+    """The reorder level of an item at this location, or that it has none any more. Quantities in thousandths.
+
+    Entries of older versions have `level` and `target` alone, and stay as they are: below or at the first the item is
+    to be ordered, up to the second; both zero: no level. Entries are made with both ever since, as older branches
+    know nothing else and refuse an entry without them; `level_change` makes and `reorder_level` reads both kinds.
+    """
 
     location_id: Id
     item_id: Id
     level: int
     target: int
+    reorder_point: int | None = None
+    order_up_to: int | None = None
+    order_quantity: int | None = None
+    supplier_id: Id | None = None
+    pack_size: int | None = None
+    lead_days: int | None = None
+
+    def reorder_level(self) -> ReorderLevel | None:
+        """Read the level that stands from this entry on; None: there is none."""
+        if self.reorder_point is None:
+            return level_from_target(self.level, self.target)
+        fields = {name: getattr(self, name) for name in ReorderLevel.__struct_fields__}
+        return ReorderLevel(**fields)
+
+
+def level_change(location_id: str, item_id: str, level: ReorderLevel | None) -> CatalogueLevel:
+    """Make the entry of an item's reorder level at a location, or of its removal (None)."""
+    if level is None:
+        return CatalogueLevel(location_id=location_id, item_id=item_id, level=0, target=0)
+    up_to = level.order_up_to
+    return CatalogueLevel(
+        location_id=location_id,
+        item_id=item_id,
+        level=level.reorder_point,
+        target=level.reorder_point + (level.order_quantity or 0) if up_to is None else up_to,
+        **msgspec.structs.asdict(level),
+    )
 
 
 class CatalogueLocation(_Message, frozen=True, kw_only=True):
@@ -182,7 +215,7 @@ class CatalogueEntry(_Message, frozen=True, kw_only=True, omit_defaults=True):
     hash: HexHash
     item: CatalogueItem | None = None
     key: CatalogueKey | None = None
-    reorder_level: ReorderLevel | None = None
+    reorder_level: CatalogueLevel | None = None
     location: CatalogueLocation | None = None
     alias: CatalogueAlias | None = None
 

@@ -25,6 +25,12 @@ NEAREST: Final[Mapping[str, Any]] = {
 ITEM_NOT_FOUND: Final = ProblemKind(
     "item-not-found", 404, "There is no such item here", "GET /v1/items lists the items."
 )
+LEVEL_NOT_FOUND: Final = ProblemKind(
+    "level-not-found",
+    404,
+    "The item has no reorder level here",
+    "Set one with PUT at the same address; the list of reorder levels tells which items have one.",
+)
 UNKNOWN_ITEM: Final = ProblemKind(
     "unknown-item", 422, "The item is not known here", "Define the item first, or correct the code."
 )

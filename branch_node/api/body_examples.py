@@ -34,6 +34,7 @@ COUNT: Final = {
 VOID: Final = {"reason": "mistake", "whole": True, "note": "typed twice"}
 REVIEW: Final = {"comment": "The scale was wrong that day."}
 ITEM: Final = {"name": "Tomatoes", "unit": "kg", "category": "Vegetables", "strict": False}
+LEVEL: Final = {"reorder_point": 5, "order_up_to": "12.5", "supplier_id": "farm-1", "pack_size": 2.5, "lead_days": 2}
 IMPORT: Final = {
     "source": "till-7",
     "file": "2026-11-28.csv",

@@ -15,6 +15,7 @@ from branch_node.api.hot_routes import MAX_BODY, HotHandlers
 from branch_node.api.import_routes import import_routes
 from branch_node.api.key_routes import key_routes
 from branch_node.api.message_routes import add_message_routes
+from branch_node.api.level_routes import level_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.api.reservation_routes import reservation_routes
@@ -46,6 +47,7 @@ def build_api(node: ApiNode) -> FastAPI:
     app.include_router(import_routes(node))
     app.include_router(clock_routes(node))
     app.include_router(key_routes(node))
+    app.include_router(level_routes(node))
     app.include_router(reading_routes(node))
     add_message_routes(app, node)
     # The last of the list is the innermost.

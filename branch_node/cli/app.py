@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "imports": ("branch_node.cli.imports.imports_commands:imports_app", "List the imports of files; show or undo one."),
     "items": ("branch_node.cli.item_commands:items_app", "List the items known here; add or import items."),
     "keys": ("branch_node.cli.key_commands:keys_app", "Keys that count at this node: list, add, rotate, revoke."),
+    "levels": ("branch_node.cli.level_commands:levels_app", "Reorder levels here: list, set, remove."),
     "stock": ("branch_node.cli.read_commands:stock", "What is on hand, reserved and available, now or then."),
     "log": ("branch_node.cli.read_commands:log", "The events of this location."),
     "explain": ("branch_node.cli.read_commands:explain", "Why a figure is what it is."),

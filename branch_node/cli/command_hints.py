@@ -19,6 +19,7 @@ HINTS: Final[Mapping[str, str]] = {
     "too-many-reservations": "'larder branch reservations list --state ACTIVE' shows them: confirm or release some.",
     "key-of-the-group": "At head office: larder head-office keys rotate, or revoke. The node learns of it by itself.",
     "key-revoked": "Issue another key: larder branch keys add --role ROLE.",
+    "level-of-the-group": "Change it at head office: 'larder head-office levels set', or 'remove' it there.",
     "type-not-by-hand": "See 'larder branch --help': orders, counts, voids and reviews have commands of their own.",
     "unknown-event": "'larder branch log' lists the events.",
     "unknown-item": "'larder branch items' lists the codes; 'larder branch items add' defines one that is missing.",

@@ -78,7 +78,7 @@ def stock(
             each["reserved"],
             each["available"],
             each.get("unit"),
-            each.get("reorder_level"),
+            each.get("reorder_point"),
             flags(each.get("flags")),
         )
         for each in found

@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from branch_node.database.schema import LOG
+from shared.chain import Sealed
 from shared.events import EventType
 from shared.stock import Place, Standing
 
@@ -83,3 +84,8 @@ class PastStandings:
             return None
         since = item.changes[bisect_left(item.sequences, -sequence)]
         return Standing(on_hand=now.on_hand - since, recount=now.recount)
+
+
+def last_sequence(sealed: Sealed) -> int:
+    """The sequence of the last event of an event's command."""
+    return sealed.event.sequence + sealed.event.lines - sealed.event.line

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
+from branch_node.database.level_rows import LEVEL_FIELDS, acting_on
 from branch_node.database.lookups import sealed_where, voids_of
 from branch_node.database.schema import ITEM, LOG, REORDER_LEVEL
 from branch_node.records import BranchEventRecord, ItemRecord, Page, record_of
@@ -31,8 +32,8 @@ M = TypeVar("M")
 def items(connection: Connection, *, after: str | None, limit: int) -> Page[ItemRecord]:
     """List the catalogue in order of code, with this location's reorder levels."""
     query = (
-        select(ITEM, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target)
-        .join_from(ITEM, REORDER_LEVEL, ITEM.c.item_id == REORDER_LEVEL.c.item_id, isouter=True)
+        select(ITEM, *LEVEL_FIELDS)
+        .join_from(ITEM, REORDER_LEVEL, acting_on(ITEM.c.item_id), isouter=True)
         .order_by(ITEM.c.item_id)
         .limit(limit + 1)
     )
@@ -51,10 +52,15 @@ def _item(row: Any) -> ItemRecord:
         barcode=row.barcode,
         strict=bool(row.strict),
         defined_here=bool(row.defined_here),
-        reorder_level=None if row.level is None else quantity_json(row.level),
-        reorder_target=None if row.target is None else quantity_json(row.target),
+        reorder_point=_figure(row.reorder_point),
+        order_up_to=_figure(row.order_up_to),
+        order_quantity=_figure(row.order_quantity),
         stands_for=row.stands_for,
     )
+
+
+def _figure(quantity: int | None) -> msgspec.Raw | None:
+    return None if quantity is None else quantity_json(quantity)
 
 
 def _page(found: list[M], limit: int, cursor: Callable[[M], str]) -> Page[M]:

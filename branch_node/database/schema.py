@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from shared.event_log import log_tables
+from shared.levels.level_columns import level_columns
 from shared.projection import stock_table
 
 VERSION_TABLE: Final = "branch_version"
@@ -76,9 +77,10 @@ Index(
 REORDER_LEVEL: Final = Table(
     "reorder_level",
     metadata,
-    Column("item_id", Text, primary_key=True),
-    Column("level", BigInteger, nullable=False),
-    Column("target", BigInteger, nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("set_here", _Flag, nullable=False),  # by this branch; it acts only where head office has none
+    *level_columns(),
+    PrimaryKeyConstraint("item_id", "set_here"),
 )
 
 API_KEY: Final = Table(

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, case, func, or_, select, union
 
+from branch_node.database.level_rows import ACTS, LEVEL_FIELDS, acting_on
 from branch_node.database.queries import BY_ITEM
 from branch_node.database.reservation_rows import reserved_beyond
 from branch_node.database.schema import ITEM, LOG, REORDER_LEVEL, STOCK
@@ -20,6 +21,8 @@ from branch_node.records import Page, PeriodRecord, StockRecord
 from shared.code_sums import summed
 from shared.event_record import moment_text, stock_flags
 from shared.events import parse_quantity, quantity_json
+from shared.levels.level_columns import level_of
+from shared.levels.reorder_levels import is_low, to_order
 from shared.projection import balances, moment_literal
 from shared.runtime.http.cursor import page_of
 from shared.stock import Place, Standing
@@ -45,11 +48,9 @@ def _mappings_of(connection: Connection, item_id: str) -> tuple[str | None, list
     return meant, [row.item_id for row in rows if row.item_id != item_id]
 
 
-_STOCK_QUERY: Final = select(
-    STOCK, ITEM.c.name, ITEM.c.unit, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target
-).select_from(
+_STOCK_QUERY: Final = select(STOCK, ITEM.c.name, ITEM.c.unit, *LEVEL_FIELDS).select_from(
     STOCK.join(ITEM, ITEM.c.item_id == STOCK.c.item_id, isouter=True).join(
-        REORDER_LEVEL, REORDER_LEVEL.c.item_id == STOCK.c.item_id, isouter=True
+        REORDER_LEVEL, acting_on(STOCK.c.item_id), isouter=True
     )
 )
 
@@ -102,20 +103,19 @@ def low_stock(connection: Connection, *, now: int, after: str | None, limit: int
         for row in rows:
             reached = row.item_id
             standing = summed([own.get(reached, Standing()), *mapped.get(reached, [])])
-            if standing.on_hand - standing.reserved <= row.level:
+            if is_low(level_of(row), standing.on_hand - standing.reserved):
                 low.append(stock_record(reached, standing, now, row))
     return _page(low[: limit + 1], limit)
 
 
 def _maybe_low(after: str | None, mapped: list[str], limit: int) -> Select[Any]:
     """Items after a code whose figure may be low: those that their own stock alone does not rule out."""
-    level = REORDER_LEVEL.c.level
     on_hand, reserved = func.coalesce(STOCK.c.on_hand, 0), func.coalesce(STOCK.c.reserved, 0)
     # Where something is reserved or further codes count, the figure itself is compared.
     uncertain = or_(reserved > 0, REORDER_LEVEL.c.item_id.in_(mapped), ITEM.c.stands_for.is_not(None))
     query = (
         select(
-            REORDER_LEVEL.c.item_id, level, REORDER_LEVEL.c.target, ITEM.c.name, ITEM.c.unit, ITEM.c.stands_for,
+            REORDER_LEVEL.c.item_id, *LEVEL_FIELDS, ITEM.c.name, ITEM.c.unit, ITEM.c.stands_for,
             on_hand.label("on_hand"), reserved.label("reserved"), STOCK.c.counted_at, STOCK.c.counted_sequence,
             func.coalesce(STOCK.c.recount, False).label("recount"),
         )
@@ -124,7 +124,7 @@ def _maybe_low(after: str | None, mapped: list[str], limit: int) -> Select[Any]:
                 STOCK, STOCK.c.item_id == REORDER_LEVEL.c.item_id, isouter=True
             )
         )
-        .where(case((uncertain, True), else_=on_hand <= level))
+        .where(ACTS, case((uncertain, True), else_=on_hand <= REORDER_LEVEL.c.reorder_point))
         .order_by(REORDER_LEVEL.c.item_id)
         .limit(limit)
     )  # fmt: skip
@@ -165,10 +165,10 @@ def stock_over(connection: Connection, item_id: str, *, now: int, begin: int | N
 
 
 def item_row(connection: Connection, item_id: str) -> Any:
-    """Read name, unit, level and target of an item; None where the catalogue does not have it."""
+    """Read name, unit and reorder level of an item; None where the catalogue does not have it."""
     query = (
-        select(ITEM.c.name, ITEM.c.unit, REORDER_LEVEL.c.level, REORDER_LEVEL.c.target)
-        .join_from(ITEM, REORDER_LEVEL, ITEM.c.item_id == REORDER_LEVEL.c.item_id, isouter=True)
+        select(ITEM.c.name, ITEM.c.unit, *LEVEL_FIELDS)
+        .join_from(ITEM, REORDER_LEVEL, acting_on(ITEM.c.item_id), isouter=True)
         .where(ITEM.c.item_id == item_id)
     )
     return connection.execute(query).one_or_none()
@@ -187,8 +187,15 @@ def stock_record(item_id: str, standing: Standing, as_of: int, item: Any) -> Sto
         counted_at=None if standing.last_count is None else moment_text(standing.last_count.occurred_at),
         flags=stock_flags(standing.on_hand, standing.reserved, recount=standing.recount),
     )
-    if item is not None and item.level is not None:
-        record.reorder_level, record.reorder_target = quantity_json(item.level), quantity_json(item.target)
+    if item is not None and item.reorder_point is not None:
+        level, available = level_of(item), standing.on_hand - standing.reserved
+        record.reorder_point = quantity_json(level.reorder_point)
+        if level.order_up_to is not None:
+            record.order_up_to = quantity_json(level.order_up_to)
+        if level.order_quantity is not None:
+            record.order_quantity = quantity_json(level.order_quantity)
+        if is_low(level, available):
+            record.reorder_quantity = quantity_json(to_order(level, available))
     return record
 
 

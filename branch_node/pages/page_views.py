@@ -178,7 +178,7 @@ def _stock_row(item: Item, record: StockRecord | None, also: tuple[str, ...]) ->
     if record is None:
         return StockLine(item.item_id, item.name, item.unit, 0, 0, 0, None, (), also)
     available = parse_quantity(record.available)
-    low = record.reorder_level is not None and available <= parse_quantity(record.reorder_level)
+    low = record.reorder_point is not None and available <= parse_quantity(record.reorder_point)
     return StockLine(
         item_id=item.item_id,
         name=item.name,

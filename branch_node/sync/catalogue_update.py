@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, select
 
-from branch_node.database.schema import API_KEY, LOG, REORDER_LEVEL
+from branch_node.database.level_rows import delete_levels, move_own_level, store_levels
+from branch_node.database.schema import API_KEY, LOG
 from branch_node.model import Command, Decision, Item, Location, View, Write
 from branch_node.sync.sync_state import sync_state_write
-from shared.messages import CatalogueAlias, CatalogueEntry, CatalogueItem, CatalogueKey, ReorderLevel
+from shared.messages import CatalogueAlias, CatalogueEntry, CatalogueItem, CatalogueKey, CatalogueLevel
 from shared.runtime.database.row_writes import upsert_rows
 from shared.runtime.http.scopes import SCOPES_OF, Role
 from shared.runtime.telemetry import get_logger
@@ -23,7 +25,6 @@ _KEY_COLUMNS: Final = (
     *("key_id", "key_hash", "role", "location_id", "revoked_at", "issued_here"),
     *("scopes", "previous_hash", "previous_until"),
 )
-_LEVEL_COLUMNS: Final = tuple(column.name for column in REORDER_LEVEL.columns)
 ACCEPTED: Final = frozenset(SCOPES_OF) - {Role.BRANCH, Role.COORDINATOR}
 """Roles whose keys are accepted at a branch; keys of our own services are not stored."""
 
@@ -54,7 +55,7 @@ class ApplyCatalogue(Command):
         here = view.location.location_id
         items: dict[str, Item] = {}
         keys: dict[str, CatalogueKey] = {}
-        levels: dict[str, ReorderLevel] = {}
+        levels: dict[str, CatalogueLevel] = {}
         location: Location | None = None
         for entry in self.entries:
             if entry.item is not None:
@@ -79,10 +80,9 @@ class ApplyCatalogue(Command):
         if self.keep_keys is not None:
             writes.append(_delete_other_keys(self.keep_keys))
         if levels:
-            # Both figures zero: there is no level any more.
-            rows = [(each.item_id, each.level, each.target) for each in levels.values() if each.target]
-            writes.append(_delete_levels([each.item_id for each in levels.values() if not each.target]))
-            writes.append(_upsert(REORDER_LEVEL, _LEVEL_COLUMNS, rows))
+            writes.append(_level_write(levels.values()))
+        mapped_now = [(item.item_id, item.stands_for) for item in items.values() if item.stands_for is not None]
+        writes += [partial(move_own_level, code=code, item_id=meant) for code, meant in mapped_now]
         reached = {"catalogue_version": self.version, "catalogue_hash": self.digest_after}
         writes.append(sync_state_write(here, reached))
         keys_changed = self.keys_changed if keys or self.keep_keys is not None else None
@@ -90,6 +90,7 @@ class ApplyCatalogue(Command):
             items=list(items.values()),
             location=location,
             writes=writes,
+            levels_changed=bool(levels or mapped_now),
             after_commit=[] if keys_changed is None else [keys_changed],
         )
 
@@ -157,10 +158,14 @@ def _delete_other_keys(known: frozenset[str]) -> Write:
     return write
 
 
-def _delete_levels(item_ids: Sequence[str]) -> Write:
+def _level_write(received: Iterable[CatalogueLevel]) -> Write:
+    found = [(each.item_id, each.reorder_level()) for each in received]
+    stored = {item_id: level for item_id, level in found if level is not None}
+    removed = [item_id for item_id, level in found if level is None]
+
     def write(connection: Connection) -> None:
-        if item_ids:
-            connection.execute(delete(REORDER_LEVEL).where(REORDER_LEVEL.c.item_id.in_(item_ids)))
+        store_levels(connection, stored, set_here=False)
+        delete_levels(connection, removed, set_here=False)
 
     return write
 

@@ -30,6 +30,7 @@ from branch_node.problems import INVALID_EVENT, KEY_REUSED
 from branch_node.writer.committed_state import CommittedState, codes_of_items, mapped_codes
 from branch_node.writer.earlier_commands import EarlierCommands
 from branch_node.writer.group_reservations import GroupReservations
+from branch_node.writer.low_stock import mark_low_stock, read_watched
 from branch_node.writer.pending_commit import Position
 from branch_node.writer.reservation_expiry import ExpireReservation
 from shared.chain import Head, Sealed, seal
@@ -72,6 +73,7 @@ class CommandGroup:
         self._stored: dict[str, Standing] = {}
         self._voids: dict[int, int] = {}
         self._items: dict[str, Item] = {}
+        self._watched = committed.watched
         self._orders: dict[OrderKey, OrderState | None] = {}
         self._changed_orders: dict[OrderKey, OrderState] = {}
         self._wrote = False
@@ -156,6 +158,7 @@ class CommandGroup:
         if lines > MAX_LINES:
             raise INVALID_EVENT(f"a command records at most {MAX_LINES} events, not {lines}")
         try:
+            mark_low_stock(events, self._watched, head.sequence, self)
             for event in events:
                 line += 1
                 event.line, event.lines = line, lines
@@ -180,6 +183,8 @@ class CommandGroup:
         for write in decision.writes:
             self._wrote = True
             write(self._connection)
+        if decision.levels_changed:
+            self._watched = read_watched(self._connection, codes_of_items(self._mapped()))
         self.after_commit.extend(decision.after_commit)
 
     def _keep_answer(self, command: Command, answer: bytes) -> None:
@@ -294,6 +299,7 @@ class CommandGroup:
         committed.keeps_answers = committed.keeps_answers or bool(self._kept)
         committed.standings.update(self._standings)
         self._reservations.publish()
+        committed.watched = self._watched
         if self._items:
             committed.items = {**committed.items, **self._items}  # a new dict: other threads iterate the old one
             committed.change_mapped(self._mapped())

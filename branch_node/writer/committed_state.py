@@ -10,13 +10,14 @@ from branch_node.database.lookups import kept_answers
 from branch_node.database.reservation_rows import active_reservations
 from branch_node.database.schema import ITEM, STOCK
 from branch_node.model import Item, Location
+from branch_node.writer.low_stock import read_watched
 from branch_node.writer.pending_commit import Position, read_position
 from branch_node.writer.reservation_book import ReservationBook
 from shared.projection import load_standings
 
 
 class CommittedState:
-    """Head, standings of all items, active reservations, catalogue and location as committed.
+    """Head, standings of all items, active reservations, catalogue, watched items, location as committed.
 
     Loaded at start, then kept up to date.
     """
@@ -30,6 +31,7 @@ class CommittedState:
         self.keeps_answers = bool(kept_answers(connection, None))
         self.items: dict[str, Item] = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
         self.change_mapped(mapped_codes(self.items.values()))
+        self.watched = read_watched(connection, self.codes)
 
     def change_mapped(self, mapped: dict[str, str]) -> None:
         """`mapped`: the item of the group that each mapped code stands for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 ITEM: Final = {"name": "Tomatoes", "unit": "kg", "category": "Vegetables", "strict_at": ["BEY-01"]}
-LEVEL: Final = {"level": 5, "target": "12.5"}
+LEVEL: Final = {"reorder_point": 5, "order_up_to": "12.5", "supplier_id": "farm-1", "pack_size": 2.5, "lead_days": 2}
 ACCEPTED: Final = {"name": "Tomatoes"}
 MAPPING: Final = {"item_id": "tomato"}
 NEW_LOCATION: Final = {

@@ -1,8 +1,7 @@
-"""The routes of items, reorder levels and the items that branches proposed."""
+"""The routes of items and of the items that branches proposed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -24,13 +23,11 @@ from head_office.api.dependencies import (
     Office,
     RawBody,
     listed,
-    quantity,
     whole_group,
 )
-from head_office.catalogue import item_proposals, items, locations
+from head_office.catalogue import item_proposals, items
 from head_office.problems import (
     ITEM_NOT_FOUND,
-    LOCATION_NOT_FOUND,
     NOT_WAITING,
     PROBLEMS,
     UNIT_DIFFERS,
@@ -38,16 +35,16 @@ from head_office.problems import (
     UNKNOWN_ITEM,
     UNKNOWN_LOCATION,
 )
-from shared.checked_fields import CheckedCode, Name, quantity_rule
-from shared.events import Id, quantity_json
-from shared.messages import CatalogueItem, ReorderLevel
+from shared.checked_fields import CheckedCode, Name
+from shared.events import Id
+from shared.messages import CatalogueItem
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import Fault, faults_of
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import CheckedDecoder, StrictDecoder
-from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
+from shared.runtime.problems import INVALID_REQUEST
 
 
 class ItemBody(Body, frozen=True):
@@ -60,32 +57,10 @@ class ItemBody(Body, frozen=True):
     strict_at: Annotated[tuple[Id, ...], msgspec.Meta(max_length=1_000)] = ()
 
 
-class ReorderBody(Body, frozen=True):
-    """Below `level` the item is to be reordered, up to `target`; both zero: no level. Numbers or decimal strings."""
-
-    level: Annotated[msgspec.Raw, quantity_rule()]
-    target: Annotated[msgspec.Raw, quantity_rule()]
-
-    @staticmethod
-    def faults_between(given: Mapping[str, Any]) -> Iterator[Fault]:
-        if given.keys() >= {"level", "target"}:
-            figures = (quantity(name, given[name]) for name in ("level", "target"))
-            yield from faults_of(items.check_figures, *figures)
-
-
 class MapBody(Body, frozen=True):
     """The group's item that a branch's item is mapped to."""
 
     item_id: Id
-
-
-class ReorderOut(msgspec.Struct, frozen=True):
-    """A reorder level."""
-
-    location_id: str
-    item_id: str
-    level: msgspec.Raw
-    target: msgspec.Raw
 
 
 class AcceptBody(Body, frozen=True):
@@ -126,24 +101,19 @@ class WaitingPage(ListAnswer, frozen=True):
     items: list[WaitingOut]
 
 
-class ReorderPage(ListAnswer, frozen=True):
-    items: list[ReorderOut]
-
-
 class AliasPage(ListAnswer, frozen=True):
     items: list[AliasOut]
 
 
 _item_body: Final = CheckedDecoder(ItemBody, max_bytes=MAX_BODY)
-_reorder_body: Final = CheckedDecoder(ReorderBody, max_bytes=MAX_BODY)
 _map_body: Final = StrictDecoder(MapBody, max_bytes=MAX_BODY)
 _accept_body: Final = StrictDecoder(AcceptBody, max_bytes=MAX_BODY)
 
 
 def add_item_routes(app: FastAPI, office: Office) -> None:
-    """Add the routes of items and reorder levels."""
+    """Add the routes of items."""
     reader = office.caller(Scope.READ, Scope.COORDINATE)
-    corrector, purchaser = office.caller(Scope.CORRECT), office.caller(Scope.PURCHASING)
+    corrector = office.caller(Scope.CORRECT)
 
     @app.get(
         "/v1/items",
@@ -194,53 +164,6 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         with office.writing() as connection:
             (outcome,) = items.put(connection, [item])
             return json_response(items.read(connection, item_id), 201 if outcome is items.ItemChange.ADDED else 200)
-
-    @app.get(
-        "/v1/reorder-levels/{location_id:code}",
-        tags=["catalogue"],
-        summary="The reorder levels of a location",
-        responses={
-            200: documented_answer(ReorderPage, "Levels in the order of their items"),
-            **PROBLEMS.responses(LOCATION_NOT_FOUND, WRONG_LOCATION),
-        },
-    )
-    def list_reorder_levels(
-        location_id: LocationPath,
-        after: After = None,
-        limit: Limit = MAX_LIMIT,
-        principal: Principal = office.caller(Scope.REPORTS),  # noqa: B008 - evaluated once, on purpose
-    ) -> Response:
-        principal.check_location(location_id)
-        beginning = BY_ID.read(after) or ""
-        with office.reading() as connection:
-            locations.read(connection, location_id)
-            found = items.reorder_levels(connection, location_id, beginning, limit + 1)
-        return json_response(listed(found, limit, lambda level: BY_ID.write(level.item_id), _reorder_out))
-
-    @app.put(
-        "/v1/reorder-levels/{location_id:code}/{item_id:code}",
-        tags=["catalogue"],
-        summary="Set the reorder level of an item at a location",
-        openapi_extra=documented_body(ReorderBody, example=examples.LEVEL),
-        responses={
-            200: documented_answer(ReorderOut, "The level as it stands now"),
-            **PROBLEMS.responses(UNKNOWN_LOCATION, UNKNOWN_ITEM, WRONG_LOCATION, INVALID_REQUEST),
-        },
-    )
-    def put_reorder_level(
-        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = purchaser, raw: RawBody
-    ) -> Response:
-        principal.check_location(location_id)
-        body = _reorder_body(raw)
-        level = ReorderLevel(
-            location_id=location_id,
-            item_id=item_id,
-            level=quantity("level", body.level),
-            target=quantity("target", body.target),
-        )
-        with office.writing() as connection:
-            items.put_reorder_levels(connection, [level])
-        return json_response(_reorder_out(level))
 
     _add_waiting_routes(app, office)
 
@@ -314,10 +237,6 @@ def _add_waiting_routes(app: FastAPI, office: Office) -> None:
             found, limit, lambda each: BY_PAIR.write((each.location_id, each.alias)), lambda each: AliasOut(*each)
         )
         return json_response(page)
-
-
-def _reorder_out(level: ReorderLevel) -> ReorderOut:
-    return ReorderOut(level.location_id, level.item_id, quantity_json(level.level), quantity_json(level.target))
 
 
 def _optional(body: dict[str, Any]) -> dict[str, Any]:

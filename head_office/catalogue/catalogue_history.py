@@ -22,20 +22,20 @@ from shared.messages import (
     CatalogueEntry,
     CatalogueItem,
     CatalogueKey,
+    CatalogueLevel,
     CatalogueLocation,
     CataloguePage,
-    ReorderLevel,
     catalogue_hash,
 )
 
 MAX_PAGE: Final = 1_000
 
-Content = CatalogueItem | CatalogueKey | ReorderLevel | CatalogueLocation | CatalogueAlias
+Content = CatalogueItem | CatalogueKey | CatalogueLevel | CatalogueLocation | CatalogueAlias
 
 _KINDS: Final[dict[str, type[Content]]] = {
     "item": CatalogueItem,
     "key": CatalogueKey,
-    "reorder_level": ReorderLevel,
+    "reorder_level": CatalogueLevel,
     "location": CatalogueLocation,
     "alias": CatalogueAlias,
 }

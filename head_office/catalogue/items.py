@@ -1,4 +1,4 @@
-"""Items of the group and reorder levels. Works inside the transaction of the Connection it is given."""
+"""Items of the group. Works inside the transaction of the Connection it is given."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from sqlalchemy import Connection, Row, select
 
 from head_office.catalogue.catalogue_history import Change, lock, publish
 from head_office.catalogue.locations import check_locations
-from head_office.database.office_schema import ITEM, ITEM_ALIAS, REORDER_LEVEL
+from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.schema import ITEM_UNIT
 from head_office.problems import ITEM_NOT_FOUND, NOTHING_KNOWN, UNIT_FIXED, UNKNOWN_ITEM
-from shared.events import MAX_QUANTITY
-from shared.messages import CatalogueItem, ReorderLevel
+from shared.messages import CatalogueItem
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import Problem, invalid_request
 from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
@@ -131,48 +130,6 @@ def units_recorded(connection: Connection, item_ids: Iterable[str]) -> dict[str,
     for row in connection.execute(query):
         found.setdefault(row.item_id, {}).setdefault(row.unit, []).append(row.location_id)
     return found
-
-
-def put_reorder_levels(connection: Connection, levels: Sequence[ReorderLevel]) -> None:
-    """Set reorder levels, at most 1,000 of different places; both figures zero: no level.
-
-    Raises Problem 422: `unknown-location`, `unknown-item`, `invalid-request`.
-    """
-    for level in levels:
-        check_figures(level.level, level.target)
-    lock(connection)
-    check_locations(connection, (level.location_id for level in levels))
-    known_items(connection, (level.item_id for level in levels))
-    present = set(_present(connection, levels))
-    changed = [level for level in levels if level not in present]
-    if changed:
-        upsert(connection, REORDER_LEVEL, [structs.asdict(each) for each in changed])
-        publish(connection, [Change(each, each.location_id) for each in changed])
-
-
-def check_figures(level: int, target: int) -> None:
-    """Refuse a level and a target, in thousandths, that cannot be. Raises Problem 422 `invalid-request`."""
-    if not 0 <= level <= target <= MAX_QUANTITY:
-        invalid_request("target", "the target is at least the level, and neither is below zero")
-
-
-def _present(connection: Connection, levels: Sequence[ReorderLevel]) -> list[ReorderLevel]:
-    query = select(REORDER_LEVEL).where(
-        REORDER_LEVEL.c.location_id.in_({level.location_id for level in levels}),
-        REORDER_LEVEL.c.item_id.in_({level.item_id for level in levels}),
-    )
-    return [ReorderLevel(**row._mapping) for row in connection.execute(query)]
-
-
-def reorder_levels(connection: Connection, location_id: str, after: str = "", limit: int = 1_000) -> list[ReorderLevel]:
-    """The reorder levels of one location, in the order of their items."""
-    query = (
-        select(REORDER_LEVEL)
-        .where(REORDER_LEVEL.c.location_id == location_id, REORDER_LEVEL.c.item_id > after)
-        .order_by(REORDER_LEVEL.c.item_id)
-        .limit(limit)
-    )
-    return [ReorderLevel(**row._mapping) for row in connection.execute(query)]
 
 
 def _checked(item: CatalogueItem) -> CatalogueItem:

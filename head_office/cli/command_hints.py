@@ -12,6 +12,7 @@ HINTS: Final[Mapping[str, str]] = {
     "item-not-found": "'larder head-office items list' lists the items.",
     "key-revoked": "Issue another one: larder head-office keys add --role ROLE.",
     "last-admin-key": "Issue another one first: larder head-office keys add --role admin",
+    "level-not-found": "'larder head-office levels list' lists those that are set, 'levels set' sets one.",
     "location-exists": "Choose another code, or change it with 'larder head-office locations change'. "
     "A lost key is replaced with 'larder head-office keys add --role branch --location LOCATION'.",
     "location-not-found": _LOCATIONS,

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from head_office.database.schema import EVENT, metadata
+from shared.levels.level_columns import level_columns
 
 INSTRUCTIONS_CHANNEL: Final = "larder_instructions"
 """NOTIFY channel of new instructions; the payload is the location."""
@@ -54,10 +55,8 @@ REORDER_LEVEL: Final = Table(
     metadata,
     Column("location_id", Text, nullable=False),
     Column("item_id", Text, nullable=False),
-    Column("level", BigInteger, nullable=False),
-    Column("target", BigInteger, nullable=False),
+    *level_columns(),
     PrimaryKeyConstraint("location_id", "item_id"),
-    CheckConstraint("0 <= level AND level <= target", name="reorder_level_up_to_target"),
 )
 
 API_KEY: Final = Table(

@@ -20,9 +20,8 @@ SERVICES = ("branch_node", "head_office", "transfer_coordinator")
 PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {
-    "chain", "checked_fields", "code_sums", "event_log", "event_record", "events", "messages", "problem_kinds",
-    "projection", "reservations", "stock", "periods", "stock_expressions", "transfers", "wire",
-    "outbox",
+    "chain", "checked_fields", "code_sums", "event_log", "event_record", "events", "levels", "messages", "outbox",
+    "problem_kinds", "projection", "reservations", "stock", "periods", "stock_expressions", "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
     "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry",
@@ -34,11 +33,14 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "shared": (
         ("runtime",),
         ("events", "problem_kinds"),
-        ("chain", "event_record", "messages", "stock"),
-        ("checked_fields", "code_sums", "event_log", "reservations", "stock_expressions", "transfers", "wire"),
+        ("checked_fields", "event_record"),
+        ("levels",),
+        ("chain", "messages", "stock"),
+        ("code_sums", "event_log", "reservations", "stock_expressions", "transfers", "wire"),
         ("periods", "projection"),
         ("outbox",),
     ),
+    "shared/levels": (("reorder_levels",), ("level_columns", "level_record")),
     "shared/runtime": (
         ("database_url",),
         ("clock", "garbage", "problems", "retry", "settings", "telemetry", "text"),
@@ -103,6 +105,8 @@ SAME_IN_EACH_SERVICE = {
     "command_hints": "what to do at its command line after one of its problems",
     "message_routes": "the routes of the messages that a log publishes, at a branch and at head office",
     "item_commands": "the commands `items` of its command line",
+    "level_commands": "the commands `levels` of its command line",
+    "level_routes": "the routes of reorder levels",
     "setup_commands": "the commands `init` and `serve` of its command line",
     "key_commands": "the commands `keys` of its command line",
     "key_routes": "the routes of its keys",

@@ -6,19 +6,24 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, insert, text
+from sqlalchemy.exc import IntegrityError
 
-from branch_node.database.schema import VERSION_TABLE, metadata
+from branch_node.database.level_rows import acting_levels
+from branch_node.database.schema import REORDER_LEVEL, VERSION_TABLE, metadata
 from branch_node.database.store import MIGRATIONS, LocationDiffers, Store
 from branch_node.database.stored_runs import read_runs, store_run
 from branch_node.model import ClockRun, RunKind
 from shared.event_log import append_only_ddl
+from shared.levels.reorder_levels import ReorderLevel, level_faults
+from shared.messages import CATALOGUE_START
 from shared.runtime.database.migrations import migrate, pending_upgrade
 from tests.support.branch import HERE, branch_store
 
@@ -120,11 +125,64 @@ def test_the_runs_of_the_clock_from_before_they_were_numbered_are_kept(any_url: 
 
 def test_levels_that_head_office_had_removed_go_away_and_the_others_stay(any_url: str) -> None:
     with database_at(any_url, "0008") as connection:
-        for level in ("('gone', 0, 0)", "('milk', 2000, 12000)", "('none-kept', 0, 500)"):
+        for level in ("('gone', 0, 0)", "('milk', 2000, 12000)", "('none-kept', 0, 500)", "('kept-full', 500, 500)"):
             connection.execute(text(f"INSERT INTO reorder_level VALUES {level}"))
     engine = create_engine(any_url)
     migrate(engine, MIGRATIONS, VERSION_TABLE)
     with engine.begin() as connection:
-        kept = connection.execute(text("SELECT item_id, level, target FROM reorder_level ORDER BY item_id")).all()
-    assert [tuple(each) for each in kept] == [("milk", 2_000, 12_000), ("none-kept", 0, 500)]
+        kept = acting_levels(connection)
+    assert kept == {
+        "milk": ReorderLevel(reorder_point=2_000, order_up_to=12_000),
+        "none-kept": ReorderLevel(reorder_point=0, order_up_to=500),
+        # At 0.5 nothing was to be ordered, below it up to 0.5.
+        "kept-full": ReorderLevel(reorder_point=499, order_up_to=500),
+    }
+    engine.dispose()
+
+
+def test_the_catalogue_is_pulled_again_after_levels_have_changed_their_form(any_url: str) -> None:
+    with database_at(any_url, "0010") as connection:
+        state = f"('BEY-01', 7, '{'ab' * 32}', 3)"
+        columns = "(location_id, catalogue_version, catalogue_hash, instructions_after)"
+        connection.execute(text(f"INSERT INTO sync_state {columns} VALUES {state}"))
+    engine = create_engine(any_url)
+    migrate(engine, MIGRATIONS, VERSION_TABLE)
+    with engine.begin() as connection:
+        cursor = connection.execute(text("SELECT catalogue_version, catalogue_hash FROM sync_state")).one()
+    assert tuple(cursor) == (0, CATALOGUE_START)
+    engine.dispose()
+
+
+WRONG_LEVELS: list[dict[str, Any]] = [
+    {"reorder_point": -1, "order_up_to": 5},
+    {"reorder_point": 5, "order_up_to": 5},
+    {"reorder_point": 5},
+    {"reorder_point": 5, "order_up_to": 9, "order_quantity": 1},
+    {"reorder_point": 5, "order_quantity": 0},
+    {"reorder_point": 5, "order_up_to": 10**12 + 1},
+    {"reorder_point": 5, "order_up_to": 9, "pack_size": 0},
+    {"reorder_point": 5, "order_up_to": 9, "lead_days": -1},
+    {"reorder_point": 5, "order_up_to": 9, "supplier_id": ""},
+]
+
+
+def test_the_database_refuses_the_levels_that_the_rules_refuse(any_url: str) -> None:
+    engine = create_engine(any_url)
+    migrate(engine, MIGRATIONS, VERSION_TABLE)
+    good: dict[str, Any] = {
+        "reorder_point": 0,
+        "order_quantity": 10**12,
+        "pack_size": 1,
+        "lead_days": 0,
+        "supplier_id": "x" * 64,
+    }
+    for place, level in enumerate([good, *WRONG_LEVELS]):
+        assert (next(level_faults(ReorderLevel(**level)), None) is None) is (level is good), level
+        row = {"item_id": f"item-{place}", "set_here": True, **level}
+        with engine.connect() as connection:
+            if level is good:
+                connection.execute(insert(REORDER_LEVEL).values(row))
+                continue
+            with pytest.raises(IntegrityError):
+                connection.execute(insert(REORDER_LEVEL).values(row))
     engine.dispose()

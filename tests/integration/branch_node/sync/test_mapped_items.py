@@ -16,10 +16,10 @@ from shared.events import EventType
 from shared.messages import (
     CatalogueAlias,
     CatalogueItem,
+    CatalogueLevel,
     Instruction,
     InstructionLine,
     InstructionStep,
-    ReorderLevel,
 )
 from tests.support.branch_rig import BranchRig, Define, Record
 
@@ -99,7 +99,7 @@ def test_an_item_that_has_events_under_another_code_only(rig: BranchRig) -> None
 def test_low_is_said_of_the_sum(rig: BranchRig) -> None:
     for item_id, level in (("apple", 3_000), ("pear", 1_000)):
         rig.office.publish(
-            reorder_level=ReorderLevel(location_id=rig.location_id, item_id=item_id, level=level, target=9_000)
+            reorder_level=CatalogueLevel(location_id=rig.location_id, item_id=item_id, level=level, target=9_000)
         )
     rig.pull()
 

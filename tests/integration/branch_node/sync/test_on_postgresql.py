@@ -6,7 +6,7 @@ from pathlib import Path
 
 from branch_node.database.verification import verify_chain, verify_projection
 from branch_node.sync.shipping_status import ShippingState
-from shared.messages import CatalogueItem, CatalogueKey, Instruction, InstructionLine, InstructionStep, ReorderLevel
+from shared.messages import CatalogueItem, CatalogueKey, CatalogueLevel, Instruction, InstructionLine, InstructionStep
 from tests.support.branch_rig import BranchRig
 
 
@@ -15,7 +15,7 @@ def test_ship_pull_transfer_and_verify(tmp_path: Path, pg_database: str) -> None
     office = rig.office
     office.publish(item=CatalogueItem(item_id="milk", name="Milk", unit="l"))
     office.publish(key=CatalogueKey(key_id="k1", key_hash="11" * 32, role="staff"))
-    office.publish(reorder_level=ReorderLevel(location_id=rig.location_id, item_id="milk", level=1, target=2))
+    office.publish(reorder_level=CatalogueLevel(location_id=rig.location_id, item_id="milk", level=1, target=2))
     rig.ship()
     rig.pull()
     rig.record(5_000, 1_000)

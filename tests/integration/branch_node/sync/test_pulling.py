@@ -10,16 +10,19 @@ import pytest
 from sqlalchemy import select
 
 from branch_node.commands.transfer_commands import KeepTokens, StepTaken, TakeStep
-from branch_node.database.schema import API_KEY, REORDER_LEVEL, TRANSFER_TOKEN
+from branch_node.database.level_rows import acting_levels
+from branch_node.database.schema import API_KEY, TRANSFER_TOKEN
+from shared.levels.reorder_levels import ReorderLevel
 from shared.messages import (
     CatalogueItem,
     CatalogueKey,
+    CatalogueLevel,
     CatalogueLocation,
     Instruction,
     InstructionLine,
     InstructionStep,
-    ReorderLevel,
     Verdict,
+    level_change,
 )
 from shared.runtime.problems import Problem
 from tests.support.branch_rig import BranchRig, Record
@@ -72,8 +75,9 @@ def tell(rig: BranchRig, *item_ids: str, unit: str = "l") -> None:
 
 
 def test_the_catalogue_arrives_whole_and_its_changes_after(rig: BranchRig) -> None:
+    level = ReorderLevel(reorder_point=1_000, order_quantity=3_000, supplier_id="farm", pack_size=500, lead_days=0)
     tell(rig, "milk", "cream")
-    rig.office.publish(reorder_level=ReorderLevel(location_id=HERE, item_id="milk", level=5_000, target=9_000))
+    rig.office.publish(reorder_level=CatalogueLevel(location_id=HERE, item_id="milk", level=5_000, target=9_000))
     rig.office.publish(
         location=CatalogueLocation(location_id=HERE, name="Hamra", timezone="Asia/Beirut", day_start=300)
     )
@@ -82,14 +86,14 @@ def test_the_catalogue_arrives_whole_and_its_changes_after(rig: BranchRig) -> No
     assert set(rig.writer.items) == {"milk", "cream"}
     assert rig.writer.location.day_start == 300
     with rig.store.reading() as connection:
-        assert connection.execute(select(REORDER_LEVEL)).all() == [("milk", 5_000, 9_000)]
+        assert acting_levels(connection) == {"milk": ReorderLevel(reorder_point=5_000, order_up_to=9_000)}
     rig.office.publish(item=CatalogueItem(item_id="milk", name="Whole milk", unit="l", strict_at=(HERE, THERE)))
-    rig.office.publish(reorder_level=ReorderLevel(location_id=HERE, item_id="milk", level=0, target=0))
+    rig.office.publish(reorder_level=CatalogueLevel(location_id=HERE, item_id="milk", level=0, target=0))
     rig.puller.step()
     rig.puller.step()
     with rig.store.reading() as connection:
-        assert connection.execute(select(REORDER_LEVEL)).all() == [], "head office has removed it"
-    rig.office.publish(reorder_level=ReorderLevel(location_id=HERE, item_id="milk", level=1_000, target=2_000))
+        assert acting_levels(connection) == {}, "head office has removed it"
+    rig.office.publish(reorder_level=level_change(HERE, "milk", level))
     rig.puller.step()
     rig.puller.step()
     assert rig.writer.items["milk"].name == "Whole milk"
@@ -101,7 +105,7 @@ def test_the_catalogue_arrives_whole_and_its_changes_after(rig: BranchRig) -> No
     rig.pull()
     assert rig.reader.sync_state().catalogue_version == 7
     with rig.store.reading() as connection:
-        assert connection.execute(select(REORDER_LEVEL)).all() == [("milk", 1_000, 2_000)]
+        assert acting_levels(connection) == {"milk": level}
 
 
 def test_a_catalogue_of_many_pages(rig: BranchRig) -> None:

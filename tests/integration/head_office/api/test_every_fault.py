@@ -35,11 +35,20 @@ BODIES: Final[dict[tuple[str, str], tuple[Any, dict[Place, Any]]]] = {
     ),
     ("PUT", "/v1/locations/BEY-01"): ({"name": "New", "timezone": "Asia/Beirut"}, LOCATION),
     ("PUT", "/v1/reorder-levels/BEY-01/milk"): (
-        {"level": 1, "target": 2},
-        {("level",): ["x", "1.2345"], ("target",): ["x", True]},
+        {"reorder_point": 1, "order_up_to": 2, "supplier_id": "farm", "pack_size": 1, "lead_days": 2},
+        {
+            ("reorder_point",): ["x", "1.2345", -1],
+            ("order_up_to",): ["x", True, None],
+            ("supplier_id",): [" a", 5, ""],
+            ("pack_size",): [0, -1],
+            ("lead_days",): [-1, 367, "2"],
+        },
     ),
     ("POST", "/v1/keys"): ({"role": "viewer"}, {("role",): ["king", 5], ("location_id",): [5, ""], ("label",): NAMES}),
 }
+
+
+LEVEL = ("PUT", "/v1/reorder-levels/BEY-01/milk")
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
@@ -59,8 +68,15 @@ def test_a_problem_names_every_faulty_member(api: Api, route: tuple[str, str], d
 @pytest.mark.parametrize(
     ("route", "body", "fields"),
     [
-        (("PUT", "/v1/reorder-levels/BEY-01/milk"), {"level": 2, "target": 1, "x": 1}, {"target", "body"}),
-        (("PUT", "/v1/reorder-levels/BEY-01/milk"), {"level": -1, "target": 1}, {"target"}),
+        (LEVEL, {"reorder_point": 2, "order_up_to": 1, "x": 1}, {"order_up_to", "body"}),
+        (LEVEL, {"reorder_point": 2, "order_up_to": 2}, {"order_up_to"}),
+        (LEVEL, {"reorder_point": 2}, {"order_up_to"}),
+        (
+            LEVEL,
+            {"reorder_point": 2, "order_up_to": 3, "order_quantity": 1, "lead_days": -1},
+            {"order_up_to", "lead_days"},
+        ),
+        (LEVEL, {"reorder_point": 0, "order_quantity": 0}, {"order_quantity"}),
         (("POST", "/v1/keys"), {"role": "branch", "label": " "}, {"location_id", "label"}),
         (("POST", "/v1/keys"), {"role": "admin", "location_id": "BEY-01", "label": " "}, {"location_id", "label"}),
         (("PUT", "/v1/items/new"), {"name": "a\nb"}, {"name", "body"}),

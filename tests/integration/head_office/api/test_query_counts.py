@@ -11,18 +11,19 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, event
 from starlette.testclient import TestClient
 
-from head_office.catalogue import api_keys, item_proposals, items, locations
+from head_office.catalogue import api_keys, item_proposals, items, location_levels, locations
+from head_office.catalogue.location_levels import LevelChange
 from head_office.main import HeadOfficeService, build
 from head_office.settings import HeadOfficeSettings
 from head_office.transfers import instructions
 from shared.events import Definition
+from shared.levels.reorder_levels import ReorderLevel
 from shared.messages import (
     CatalogueItem,
     CatalogueLocation,
     Instruction,
     InstructionLine,
     InstructionStep,
-    ReorderLevel,
 )
 from tests.integration.head_office.api.test_access import TABLE
 from tests.integration.head_office.api.test_database_away import StandingClock
@@ -61,8 +62,8 @@ def fill(office: Engine, numbers: range) -> None:
                 locations.add(connection, place)
             log.ship(connection)
             instructions.put(connection, [asked])
-            level = ReorderLevel(location_id=name, item_id="milk", level=9_000, target=9_000)
-            items.put_reorder_levels(connection, [level])
+            level = ReorderLevel(reorder_point=9_000, order_up_to=9_001)
+            location_levels.put_levels(connection, [LevelChange(name, "milk", level)])
             item_proposals.map_to(connection, name, "own-code", "milk")
 
 

@@ -66,7 +66,7 @@ def test_a_code_with_a_slash(api: Api) -> None:
     body = {"name": "Half a pint", "unit": "pcs"}
     assert api.call("admin", "PUT", "/v1/items/1%2F2%20pint", body).status_code in {200, 201}
     assert get(api, "/v1/items/1%2F2%20pint")["name"] == "Half a pint"
-    level = {"level": "2", "target": "5"}
+    level = {"reorder_point": "2", "order_up_to": "5"}
     assert api.call("admin", "PUT", "/v1/reorder-levels/BEY-01/1%2F2%20pint", level).status_code == 200
     unknown = api.call("viewer", "GET", "/v1/stock/1%2F2%20pint").json()
     assert (unknown["code"], unknown["item_id"]) == ("nothing-known", "1/2 pint")
@@ -319,6 +319,9 @@ def test_a_code_that_nobody_knows(api: Api, office: Engine) -> None:
     assert (told["code"], "nearest" in told) == ("nothing-known", False), "it is known, and nothing was recorded of it"
 
 
+LEVEL = {"reorder_point": 1, "order_up_to": 2}
+
+
 @pytest.mark.parametrize(
     ("who", "method", "path", "body", "status", "wanted"),
     [
@@ -327,8 +330,12 @@ def test_a_code_that_nobody_knows(api: Api, office: Engine) -> None:
         ("admin", "PUT", "/v1/locations/NOWHERE", {"name": "N", "timezone": "UTC"}, 404, "location-not-found"),
         ("admin", "POST", "/v1/quarantine/NOWHERE/retry", None, 404, "location-not-found"),
         ("viewer", "GET", "/v1/stock?location_id=NOWHERE", None, 422, "unknown-location"),
-        ("manager", "PUT", "/v1/reorder-levels/NOWHERE/milk", {"level": 1, "target": 2}, 422, "unknown-location"),
-        ("manager", "PUT", "/v1/reorder-levels/BEY-01/nothing", {"level": 1, "target": 2}, 422, "unknown-item"),
+        ("manager", "PUT", "/v1/reorder-levels/NOWHERE/milk", LEVEL, 422, "unknown-location"),
+        ("manager", "PUT", "/v1/reorder-levels/BEY-01/nothing", LEVEL, 422, "unknown-item"),
+        ("viewer", "GET", "/v1/reorder-levels/NOWHERE/milk", None, 404, "location-not-found"),
+        ("viewer", "GET", "/v1/reorder-levels/BEY-01/nothing", None, 404, "level-not-found"),
+        ("manager", "DELETE", "/v1/reorder-levels/NOWHERE/milk", None, 422, "unknown-location"),
+        ("manager", "DELETE", "/v1/reorder-levels/BEY-01/nothing", None, 422, "unknown-item"),
         ("admin", "POST", "/v1/keys", {"role": "staff", "location_id": "NOWHERE"}, 422, "unknown-location"),
     ],
 )

@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from head_office.catalogue import api_keys, catalogue_history, items, locations
+from head_office.catalogue import api_keys, catalogue_history, items, location_levels, locations
+from head_office.catalogue.location_levels import LevelChange
 from head_office.database.schema import ITEM_UNIT
+from shared.levels.reorder_levels import ReorderLevel
 from shared.messages import (
     CATALOGUE_START,
     CatalogueDiverged,
     CatalogueEntry,
     CatalogueItem,
+    CatalogueLevel,
     CatalogueLocation,
-    ReorderLevel,
+    level_change,
     read_catalogue_page,
 )
 from shared.runtime.http.scopes import Role
@@ -159,8 +162,8 @@ def test_a_location_is_added_once_and_changed(office: Engine) -> None:
 def test_a_branch_is_told_what_is_for_it_and_nothing_else(office: Engine) -> None:
     with office.begin() as connection:
         items.put(connection, [milk()])
-        levels = [ReorderLevel(location_id=place, item_id="milk", level=1, target=2) for place in ("BEY-01", "BEY-02")]
-        items.put_reorder_levels(connection, levels)
+        level = ReorderLevel(reorder_point=1, order_up_to=2)
+        location_levels.put_levels(connection, [LevelChange(place, "milk", level) for place in ("BEY-01", "BEY-02")])
         made = {
             name: api_keys.issue(connection, role, place).key_id
             for name, role, place in (
@@ -180,13 +183,13 @@ def test_a_branch_is_told_what_is_for_it_and_nothing_else(office: Engine) -> Non
         assert (version, digest) == newest
         seen = contents(told)
         assert [each.item_id for each in seen if isinstance(each, CatalogueItem)] == ["milk"]
-        assert [each for each in seen if isinstance(each, ReorderLevel)] == levels[:1]
+        assert [each for each in seen if isinstance(each, CatalogueLevel)] == [level_change("BEY-01", "milk", level)]
         assert [each.location_id for each in seen if isinstance(each, CatalogueLocation)] == ["BEY-01"]
         key_ids = [each.key.key_id for each in told if each.key]
         assert key_ids == [made[name] for name in ("admin", "manager", "viewer", "own", "own")]
         assert [each.key.revoked_at is None for each in told if each.key] == [True, True, True, True, False]
     everything = contents(pull(office, None)[0])
-    assert not any(isinstance(each, ReorderLevel) for each in everything)
+    assert not any(isinstance(each, CatalogueLevel) for each in everything)
     assert len([each for each in everything if isinstance(each, CatalogueLocation)]) == 3
 
 
@@ -242,9 +245,8 @@ def test_any_split_into_pages_tells_the_same(office: Engine, data: st.DataObject
                 items.put(connection, [milk(item_id="rice")])
                 place = data.draw(st.sampled_from(["BEY-01", "BEY-02"]))
                 target = data.draw(st.integers(0, 5))
-                items.put_reorder_levels(
-                    connection, [ReorderLevel(location_id=place, item_id="rice", level=0, target=target)]
-                )
+                level = ReorderLevel(reorder_point=0, order_quantity=target) if target else None
+                location_levels.put_levels(connection, [LevelChange(place, "rice", level)])
             else:
                 api_keys.issue(connection, Role.STAFF, "BEY-01" if choice == "key" else "BEY-02")
         newest = catalogue_history.read_head(connection)

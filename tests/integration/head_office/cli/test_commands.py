@@ -158,17 +158,29 @@ def test_items_that_wait(run: Run, office: Engine) -> None:
 
 def test_reorder_levels(run: Run, office: Engine) -> None:
     run("items", "add", "milk", "--name", "Milk", "--unit", "l")
-    made = as_json(run, "levels", "set", "BEY-01", "milk", "--level", "2.5", "--target", "10")
-    assert made == {"location_id": "BEY-01", "item_id": "milk", "level": 2.5, "target": 10}
+
+    def put(place: str, item: str, *figures: str, exit_code: int = 0) -> Any:
+        return run("levels", "set", place, item, "--json", *figures, exit_code=exit_code)
+
+    up_to = ("--reorder-point", "2.5", "--order-up-to", "10")
+    made = json.loads(put("BEY-01", "milk", *up_to, "--supplier", "farm", "--lead-days", "2").stdout)
+    assert made == {
+        "location_id": "BEY-01", "item_id": "milk", "reorder_point": 2.5, "order_up_to": 10, "supplier_id": "farm",
+        "lead_days": 2,
+    }  # fmt: skip
     assert as_json(run, "levels", "list", "BEY-01")["items"] == [made]
     assert "2.5" in run("levels", "list", "BEY-01").stdout
-    assert "unknown-item" in run("levels", "set", "BEY-01", "silk", "--level", "1", "--target", "2", exit_code=1).stderr
-    assert "unknown-location" in run("levels", "set", "NO", "milk", "--level", "1", "--target", "2", exit_code=1).stderr
+    assert "unknown-item" in put("BEY-01", "silk", *up_to, exit_code=1).stderr
+    assert "unknown-location" in put("NO", "milk", *up_to, exit_code=1).stderr
     assert "location-not-found" in run("levels", "list", "NO", exit_code=1).stderr
-    assert "target" in run("levels", "set", "BEY-01", "milk", "--level", "3", "--target", "2", exit_code=1).stderr
-    run("levels", "set", "BEY-01", "milk", "--level", "much", "--target", "2", exit_code=2)
-    with_commas = as_json(run, "levels", "set", "BEY-01", "milk", "--level", "2,5", "--target", "10,25")
-    assert (with_commas["level"], with_commas["target"]) == (2.5, 10.25)
+    assert "order_up_to" in put("BEY-01", "milk", "--reorder-point", "3", "--order-up-to", "3", exit_code=1).stderr
+    assert "order_up_to" in put("BEY-01", "milk", "--reorder-point", "3", exit_code=1).stderr
+    put("BEY-01", "milk", "--reorder-point", "much", "--order-up-to", "2", exit_code=2)
+    by = ("--reorder-point", "2,5", "--order-quantity", "10,25", "--pack-size", "6")
+    with_commas = json.loads(put("BEY-01", "milk", *by).stdout)
+    assert (with_commas["reorder_point"], with_commas["order_quantity"], with_commas["pack_size"]) == (2.5, 10.25, 6)
+    assert "by 10.25" in run("levels", "set", "BEY-01", "milk", *by).stdout
+    run("levels", "remove", "BEY-01", "milk")
     run("levels", "remove", "BEY-01", "milk")
     assert "none" in run("levels", "list", "BEY-01").stdout
 

@@ -1,0 +1,111 @@
+"""Marks the events that took an item's available stock from above its reorder level to it or below.
+
+The mark is a part of the sealed event, so what stands after a command is found here before it is sealed, for items
+that have a level alone. An item's available stock is the sum over its codes, by their standings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import Connection
+
+from branch_node.database.level_rows import acting_levels
+from shared.events import FIELD_SCHEMAS, MAX_QUANTITY, Event, LowStock, check
+from shared.levels.reorder_levels import ReorderLevel, became_low, to_order
+from shared.stock import Movement, Standing, advance_event, fold, history, movement
+
+
+class WatchedItem(NamedTuple):
+    """An item with a reorder level, and all codes under which the log has it."""
+
+    level: ReorderLevel
+    codes: tuple[str, ...]
+
+
+def watched_items(
+    levels: Mapping[str, ReorderLevel], codes_of_items: Mapping[str, Sequence[str]]
+) -> dict[str, WatchedItem]:
+    """Find the watched item of each code. `levels` act, by item; `codes_of_items` is of those that are mapped."""
+    return {
+        code: WatchedItem(level, codes)
+        for item_id, level in levels.items()
+        for codes in [tuple(codes_of_items.get(item_id, (item_id,)))]
+        for code in codes
+    }
+
+
+def read_watched(connection: Connection, codes_of_items: Mapping[str, Sequence[str]]) -> dict[str, WatchedItem]:
+    """Read the levels that act and find their watched items, as `watched_items`."""
+    return watched_items(acting_levels(connection), codes_of_items)
+
+
+class StandingsView(Protocol):
+    """What stands before a command."""
+
+    def standing(self, item_id: str) -> Standing: ...
+
+    def movements(self, item_id: str) -> list[Movement]: ...
+
+    def events_at(self, sequences: Sequence[int]) -> list[Event]: ...
+
+
+def mark_low_stock(
+    events: Sequence[Event], watched: Mapping[str, WatchedItem], last_sequence: int, view: StandingsView
+) -> None:
+    """Mark the last event of each item that became low by a command's `events`, which follow `last_sequence`.
+
+    Raises EventNotUnderstood, as sealing them would.
+    """
+    if not watched:
+        return
+    newest: dict[WatchedItem, int] = {}
+    for place, event in enumerate(events):
+        item = watched.get(event.item_id or "")
+        if item is not None:
+            newest[item] = place
+    for item, place in newest.items():
+        own = [(number, each) for number, each in enumerate(events, last_sequence + 1) if each.item_id in item.codes]
+        after = _available_after(own, view)
+        before = {code: _available(view.standing(code)) for code in item.codes}
+        available = sum((before | after).values())
+        if became_low(item.level, sum(before.values()), available):
+            event = events[place]
+            # A quantity of the log has a bound, which this one passes where far more was taken than there was.
+            quantity = min(to_order(item.level, available), MAX_QUANTITY)
+            event.low = LowStock(reorder_point=item.level.reorder_point, reorder_quantity=quantity)
+            event.v = max(event.v, FIELD_SCHEMAS["low"])
+
+
+def _available_after(numbered: Sequence[tuple[int, Event]], view: StandingsView) -> dict[str, int]:
+    """What is available of each code once these events are folded, each with the sequence that it will have."""
+    standings: dict[str, Standing] = {}
+    refold: set[str] = set()
+    for sequence, event in numbered:
+        event.sequence = sequence
+        check(event)
+        code = event.item_id or ""
+        target = None
+        if event.voided_sequence is not None:
+            target = movement(view.events_at([event.voided_sequence])[0])
+        after = advance_event(standings.get(code) or view.standing(code), event, target)
+        if after is None:
+            refold.add(code)
+        else:
+            standings[code] = after
+    available = {code: _available(standing) for code, standing in standings.items()}
+    for code in refold:
+        new = [movement(event) for _, event in numbered if event.item_id == code]
+        available[code] = _available_of([*view.movements(code), *new])
+    return available
+
+
+def _available(standing: Standing) -> int:
+    return standing.on_hand - standing.reserved
+
+
+def _available_of(movements: Sequence[Movement]) -> int:
+    """As `_available` of the standing that these movements fold to, whose `reserved` is the sum before expiry."""
+    standing = history(movements, as_of=None, known_through=None).standing
+    return fold(movements).on_hand - sum(each.reserved_change or 0 for each in standing)
