@@ -79,6 +79,7 @@ def stock(
             each["available"],
             each.get("unit"),
             each.get("reorder_point"),
+            each.get("reorder_quantity") if low else None,
             flags(each.get("flags")),
         )
         for each in found
@@ -96,6 +97,7 @@ def stock(
         "available#",
         "unit",
         "reorder at#",
+        "order#",
         "flags~",
     )
     print_table(title, columns, rows, empty="Nothing was recorded yet." if not low else "Nothing is low.")

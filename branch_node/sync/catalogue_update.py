@@ -56,15 +56,17 @@ class ApplyCatalogue(Command):
         items: dict[str, Item] = {}
         keys: dict[str, CatalogueKey] = {}
         levels: dict[str, CatalogueLevel] = {}
+        mapped: set[str] = set()
         location: Location | None = None
         for entry in self.entries:
             if entry.item is not None:
                 known = items.get(entry.item.item_id) or view.item(entry.item.item_id)
                 items[entry.item.item_id] = _item(view, entry.item, known)
             if entry.alias is not None and entry.alias.location_id == here:
-                mapped = _mapped(items.get(entry.alias.alias) or view.item(entry.alias.alias), entry.alias)
-                if mapped is not None:
-                    items[mapped.item_id] = mapped
+                known = items.get(entry.alias.alias) or view.item(entry.alias.alias)
+                if (alias := _mapped(known, entry.alias)) is not None:
+                    items[alias.item_id] = alias
+                    mapped.add(alias.item_id)
             if entry.key is not None and entry.key.role in ACCEPTED:
                 keys[entry.key.key_id] = entry.key
             if entry.reorder_level is not None and entry.reorder_level.location_id == here:
@@ -81,8 +83,12 @@ class ApplyCatalogue(Command):
             writes.append(_delete_other_keys(self.keep_keys))
         if levels:
             writes.append(_level_write(levels.values()))
-        mapped_now = [(item.item_id, item.stands_for) for item in items.values() if item.stands_for is not None]
-        writes += [partial(move_own_level, code=code, item_id=meant) for code, meant in mapped_now]
+        mapped_anew = {code: items[code].stands_for for code in mapped}
+        writes += [
+            partial(move_own_level, code=code, item_id=meant)
+            for code, meant in mapped_anew.items()
+            if meant is not None
+        ]
         reached = {"catalogue_version": self.version, "catalogue_hash": self.digest_after}
         writes.append(sync_state_write(here, reached))
         keys_changed = self.keys_changed if keys or self.keep_keys is not None else None
@@ -90,7 +96,7 @@ class ApplyCatalogue(Command):
             items=list(items.values()),
             location=location,
             writes=writes,
-            levels_changed=bool(levels or mapped_now),
+            levels_changed=bool(levels or mapped_anew),
             after_commit=[] if keys_changed is None else [keys_changed],
         )
 

@@ -88,7 +88,8 @@ def _available_after(numbered: Sequence[tuple[int, Event]], view: StandingsView)
         code = event.item_id or ""
         target = None
         if event.voided_sequence is not None:
-            target = movement(view.events_at([event.voided_sequence])[0])
+            own = (each for number, each in numbered if number == event.voided_sequence)
+            target = movement(next(own, None) or view.events_at([event.voided_sequence])[0])
         after = advance_event(standings.get(code) or view.standing(code), event, target)
         if after is None:
             refold.add(code)
