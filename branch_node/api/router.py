@@ -14,8 +14,8 @@ from branch_node.api.hot_route_middleware import HotRouteMiddleware
 from branch_node.api.hot_routes import MAX_BODY, HotHandlers
 from branch_node.api.import_routes import import_routes
 from branch_node.api.key_routes import key_routes
-from branch_node.api.message_routes import add_message_routes
 from branch_node.api.level_routes import level_routes
+from branch_node.api.message_routes import add_message_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.api.reservation_routes import reservation_routes

@@ -41,7 +41,6 @@ from shared.messages import CatalogueItem
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
-from shared.runtime.http.body_faults import Fault, faults_of
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import CheckedDecoder, StrictDecoder
 from shared.runtime.problems import INVALID_REQUEST

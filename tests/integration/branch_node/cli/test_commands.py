@@ -6,7 +6,7 @@ import json
 import shlex
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +293,28 @@ def test_items_from_a_file(branch: Branch, tmp_path: Path) -> None:
     }
     file.write_text("code;name\n", encoding="utf-8")
     assert "item_id, name, unit" in branch.refused("items", "import", file)
+
+
+@pytest.mark.parametrize("serving", [False, True])
+def test_reorder_levels_of_the_branch(branch: Branch, serving: bool) -> None:
+    branch.with_milk()
+    node = branch.serve() if serving else nullcontext()
+    with node:
+        made = branch.json(
+            "levels", "set", "milk", "--reorder-point", "2,5", "--order-up-to", "10", "--supplier", "farm"
+        )
+        shown = {"item_id": "milk", "reorder_point": 2.5, "order_up_to": 10, "supplier_id": "farm", "set_here": True}
+        assert made == shown
+        assert branch.json("levels", "list") == {"items": [shown]}
+        refused = branch.refused("levels", "set", "mlik", "--reorder-point", "1", "--order-quantity", "2")
+        assert "unknown-item" in refused
+        assert "larder branch items" in refused
+        assert "order_up_to" in branch.refused("levels", "set", "milk", "--reorder-point", "1")
+        branch.refused("levels", "set", "milk", "--reorder-point", "much", "--order-up-to", "2")
+        (low,) = branch.json("stock", "--low")["items"]
+        assert (low["item_id"], low["reorder_quantity"]) == ("milk", 10)
+        branch.run("levels", "remove", "milk")
+        assert "branch levels set" in branch.run("levels", "list").stdout
 
 
 def test_a_key_of_ones_own_acts_once(branch: Branch) -> None:

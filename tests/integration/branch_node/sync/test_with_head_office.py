@@ -10,15 +10,20 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 
 from branch_node.database.api_keys import BranchKeys
+from branch_node.api.level_routes import SetLevel
 from branch_node.sync.shipping_status import ShippingState
 from head_office.api.sync_routes import read_page  # type: ignore[attr-defined]
 from head_office.catalogue import api_keys, items, locations
+from head_office.catalogue.catalogue_history import read_head as catalogue_head
+from head_office.catalogue.catalogue_history import verify as verify_catalogue
+from head_office.catalogue.location_levels import LevelChange, put_levels
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.log import decoder
 from head_office.log.quarantine import retry
 from head_office.main import build
 from head_office.settings import HeadOfficeSettings
 from head_office.transfers import instructions, transfer_facts
+from shared.levels.reorder_levels import ReorderLevel
 from shared.messages import (
     CatalogueItem,
     CatalogueLocation,
@@ -29,6 +34,7 @@ from shared.messages import (
     QuarantineMessage,
 )
 from shared.runtime.cli.service_client import InProcessTransport
+from shared.runtime.client import ServiceClient
 from shared.runtime.clock import SystemClock
 from shared.runtime.database.migrations import migrate
 from shared.runtime.http.scopes import Role, Scope
@@ -61,7 +67,9 @@ class Group:
         self.transport = InProcessTransport(self.head_office.app)
         with self.engine.begin() as connection:
             texts = {place: api_keys.issue(connection, Role.BRANCH, place).text for place in (A, B)}
+            viewer = api_keys.issue(connection, Role.VIEWER, None).text
         self.texts = texts
+        self.head_office_client = ServiceClient("http://office.example", key=viewer, transport=self.transport)
         self.branches = {
             place: BranchRig(folder / place, FakeHeadOffice(place), transport=self.transport, key=texts[place])
             for place in (A, B)
@@ -153,6 +161,36 @@ def test_keys_are_given_scopes_rotated_and_revoked_at_the_next_contact(group: Gr
     found = store.lookup(old.key_id)
     assert found is not None
     assert found.revoked
+def test_a_level_of_head_office_reaches_the_branch_and_what_it_makes_low_comes_back(group: Group) -> None:
+    a, b = group.branches[A], group.branches[B]
+    group.sync()
+    level = ReorderLevel(reorder_point=2_000, order_quantity=3_000, supplier_id="farm", pack_size=4_000, lead_days=1)
+
+    def put(wanted: ReorderLevel | None) -> None:
+        with group.engine.begin() as connection:
+            put_levels(connection, [LevelChange(A, "milk", wanted)])
+        group.sync()
+
+    def marks(place: str) -> list[dict[str, object] | None]:
+        listed = group.head_office_client.get("/v1/events", location_id=place)["items"]
+        return [each.get("low") for each in sorted(listed, key=lambda each: each["sequence"])]
+
+    assert a.writer.commit([SetLevel("milk", ReorderLevel(reorder_point=0, order_up_to=1_000))]) == ["milk"]
+    put(level)
+    for rig in (a, b):
+        rig.record(5_000)
+        rig.writer.commit([Record("milk", 3_000, "ORDER_DEDUCTION"), Record("milk", 1_000, "ORDER_DEDUCTION")])
+    put(None)
+    # From 1 to 0: it was low all the time by the level that head office had, and becomes it by the own one.
+    a.writer.commit([Record("milk", 1_000, "ORDER_DEDUCTION")])
+    group.sync()
+    assert marks(A) == [
+        None, {"reorder_point": 2, "reorder_quantity": 4}, None, {"reorder_point": 0, "reorder_quantity": 1},
+    ]  # fmt: skip
+    assert marks(B) == [None, None, None]
+    assert group.logs_are_equal(A)
+    with group.engine.connect() as connection:
+        assert verify_catalogue(connection) == catalogue_head(connection).version
 
 
 def test_a_refused_transfer_is_reversed(group: Group) -> None:
