@@ -7,18 +7,21 @@ that have a level alone. An item's available stock is the sum over its codes, by
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, Protocol
 
+import msgspec
 from sqlalchemy import Connection
 
 from branch_node.database.level_rows import acting_levels
 from shared.events import FIELD_SCHEMAS, MAX_QUANTITY, Event, LowStock, check
-from shared.levels.reorder_levels import ReorderLevel, became_low, to_order
+from shared.levels.reorder_levels import ReorderLevel, is_low, to_order
 from shared.stock import Movement, Standing, advance_event, fold, history, movement
 
+_NO_BOUND: Final = 1 << 80  # more than any stock
 
-class WatchedItem(NamedTuple):
-    """An item with a reorder level, and all codes under which the log has it."""
+
+class WatchedItem(msgspec.Struct, frozen=True, eq=False):
+    """An item with a reorder level, and all codes under which the log has it. Compared by identity, which is fast."""
 
     level: ReorderLevel
     codes: tuple[str, ...]
@@ -28,12 +31,8 @@ def watched_items(
     levels: Mapping[str, ReorderLevel], codes_of_items: Mapping[str, Sequence[str]]
 ) -> dict[str, WatchedItem]:
     """Find the watched item of each code. `levels` act, by item; `codes_of_items` is of those that are mapped."""
-    return {
-        code: WatchedItem(level, codes)
-        for item_id, level in levels.items()
-        for codes in [tuple(codes_of_items.get(item_id, (item_id,)))]
-        for code in codes
-    }
+    watched = (WatchedItem(level, tuple(codes_of_items.get(item_id, (item_id,)))) for item_id, level in levels.items())
+    return {code: item for item in watched for code in item.codes}
 
 
 def read_watched(connection: Connection, codes_of_items: Mapping[str, Sequence[str]]) -> dict[str, WatchedItem]:
@@ -60,22 +59,34 @@ def mark_low_stock(
     """
     if not watched:
         return
-    newest: dict[WatchedItem, int] = {}
-    for place, event in enumerate(events):
+    touched: dict[WatchedItem, list[tuple[int, Event]]] = {}
+    for sequence, event in enumerate(events, last_sequence + 1):
         item = watched.get(event.item_id or "")
         if item is not None:
-            newest[item] = place
-    for item, place in newest.items():
-        own = [(number, each) for number, each in enumerate(events, last_sequence + 1) if each.item_id in item.codes]
-        after = _available_after(own, view)
+            touched.setdefault(item, []).append((sequence, event))
+    for item, numbered in touched.items():
         before = {code: _available(view.standing(code)) for code in item.codes}
-        available = sum((before | after).values())
-        if became_low(item.level, sum(before.values()), available):
-            event = events[place]
+        available = sum(before.values())
+        # Nearly every command is done with here: the item is low already, or stays far above.
+        if is_low(item.level, available) or not is_low(item.level, available - _most_taken(numbered)):
+            continue
+        available = sum((before | _available_after(numbered, view)).values())
+        if is_low(item.level, available):
+            event = numbered[-1][1]
             # A quantity of the log has a bound, which this one passes where far more was taken than there was.
             quantity = min(to_order(item.level, available), MAX_QUANTITY)
             event.low = LowStock(reorder_point=item.level.reorder_point, reorder_quantity=quantity)
             event.v = max(event.v, FIELD_SCHEMAS["low"])
+
+
+def _most_taken(numbered: Sequence[tuple[int, Event]]) -> int:
+    """By how much these events lower what is available at most; without a bound where one counts or voids."""
+    taken = 0
+    for _, event in numbered:
+        if event.counted is not None or event.voided_sequence is not None:
+            return _NO_BOUND
+        taken += abs(event.quantity or 0)
+    return taken
 
 
 def _available_after(numbered: Sequence[tuple[int, Event]], view: StandingsView) -> dict[str, int]:

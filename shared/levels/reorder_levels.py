@@ -59,11 +59,6 @@ def is_low(level: ReorderLevel, projected: int) -> bool:
     return projected <= level.reorder_point
 
 
-def became_low(level: ReorderLevel, before: int, after: int) -> bool:
-    """Whether available went from above the level to it or below."""
-    return after <= level.reorder_point < before
-
-
 def to_order(level: ReorderLevel, projected: int) -> int:
     """Compute how much to order where so much is available or on its way; 0 above the level.
 

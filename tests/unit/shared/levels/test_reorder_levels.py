@@ -14,7 +14,6 @@ from shared.events import MAX_QUANTITY
 from shared.levels.level_record import ReorderLevelBody, level_record
 from shared.levels.reorder_levels import (
     ReorderLevel,
-    became_low,
     is_low,
     level_faults,
     level_from_target,
@@ -76,11 +75,6 @@ def test_large_figures_are_exact(point: int, size: int, pack: int, projected: in
     assert projected + ordered > point
     want = -(-(point - projected + 1) // size) * size
     assert want <= ordered < want + pack
-
-
-@given(levels(), st.integers(-60, 60), st.integers(-60, 60))
-def test_an_item_becomes_low_once_for_each_crossing(level: ReorderLevel, before: int, after: int) -> None:
-    assert became_low(level, before, after) == (not is_low(level, before) and is_low(level, after))
 
 
 @pytest.mark.parametrize(
