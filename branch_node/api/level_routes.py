@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
-from branch_node.api.dependencies import MANAGERS, READERS, ApiNode, RequestContext, problems
+from branch_node.api.dependencies import ApiNode, RequestContext, problems
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.read_routes import After, Limit
 from branch_node.database.level_rows import acting_level, acting_page, delete_levels, store_levels
@@ -30,6 +30,7 @@ from shared.levels.level_record import ReorderLevelBody, ReorderLevelRecord, lev
 from shared.levels.reorder_levels import ReorderLevel
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.cursor import page_of
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import (
     DATABASE_BUSY,
@@ -83,8 +84,7 @@ def level_routes(node: ApiNode) -> APIRouter:
 
 
 def _reading(router: APIRouter, context: RequestContext) -> None:
-    async def reader(request: Request) -> None:
-        await context.authorize(request, READERS)
+    reader = context.caller(Scope.REPORTS)
 
     @router.get(
         "/reorder-levels",
@@ -92,7 +92,7 @@ def _reading(router: APIRouter, context: RequestContext) -> None:
         summary="The reorder levels that act here",
         responses=problems(*_READ, BAD_CURSOR, body=False)
         | {200: documented_answer(Page[ReorderLevelRecord], "Levels in the order of their items")},
-        dependencies=[Depends(reader)],
+        dependencies=[reader],
     )
     def list_levels(after: After = None, limit: Limit = 100) -> Response:
         beginning = BY_ITEM.read(after) or ""
@@ -108,7 +108,7 @@ def _reading(router: APIRouter, context: RequestContext) -> None:
         summary="The reorder level of an item that acts here",
         responses=problems(*_READ, LEVEL_NOT_FOUND, body=False)
         | {200: documented_answer(ReorderLevelRecord, "The level")},
-        dependencies=[Depends(reader)],
+        dependencies=[reader],
     )
     def read_level(item_id: _ItemId) -> Response:
         with context.store.reading() as connection:
@@ -122,9 +122,11 @@ def _reading(router: APIRouter, context: RequestContext) -> None:
 
 def _setting(router: APIRouter, context: RequestContext) -> None:
     read_body = CheckedDecoder(ReorderLevelBody, max_bytes=MAX_BODY)
+    corrector = context.caller(Scope.CORRECT)
 
     @router.put(
         "/reorder-levels/{item_id:code}",
+        dependencies=[corrector],
         tags=["recording"],
         summary="Set this branch's own reorder level of an item, where head office has none",
         responses=problems(UNKNOWN_ITEM, LEVEL_OF_GROUP, *_WRITER)
@@ -132,20 +134,19 @@ def _setting(router: APIRouter, context: RequestContext) -> None:
         openapi_extra=documented_body(ReorderLevelBody, example=examples.LEVEL),
     )
     async def put_level(item_id: _ItemId, request: Request) -> Response:
-        await context.authorize(request, MANAGERS)
         level = read_body(await body_of(request)).level()
         meant = await context.submit(SetLevel(item_id, level))
         return json_response(level_record(meant, level, set_here=True))
 
     @router.delete(
         "/reorder-levels/{item_id:code}",
+        dependencies=[corrector],
         status_code=204,
         tags=["recording"],
         summary="Remove this branch's own reorder level of an item",
         responses=problems(INVALID_REQUEST, UNKNOWN_ITEM, LEVEL_OF_GROUP, *_WRITER, body=False)
         | {204: {"description": "There is none from here on"}},
     )
-    async def delete_level(item_id: _ItemId, request: Request) -> Response:
-        await context.authorize(request, MANAGERS)
+    async def delete_level(item_id: _ItemId) -> Response:
         await context.submit(SetLevel(item_id, None))
         return Response(status_code=204)

@@ -10,10 +10,8 @@ from starlette.responses import Response
 from head_office.api import body_examples as examples
 from head_office.api.dependencies import (
     BY_ID,
-    MANAGERS,
     MAX_BODY,
     MAX_LIMIT,
-    PEOPLE,
     After,
     ItemPath,
     Limit,
@@ -36,6 +34,7 @@ from shared.levels.level_record import ReorderLevelBody, ReorderLevelRecord, lev
 from shared.levels.reorder_levels import ReorderLevel
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
@@ -51,8 +50,7 @@ _level_body: Final = CheckedDecoder(ReorderLevelBody, max_bytes=MAX_BODY)
 
 def add_level_routes(app: FastAPI, office: Office) -> None:
     """Add the routes of reorder levels."""
-    person = office.allow(*PEOPLE)
-    manager = office.allow(*MANAGERS)
+    reader, purchaser = office.caller(Scope.REPORTS), office.caller(Scope.PURCHASING)
 
     @app.get(
         "/v1/reorder-levels/{location_id:code}",
@@ -64,7 +62,7 @@ def add_level_routes(app: FastAPI, office: Office) -> None:
         },
     )
     def list_levels(
-        location_id: LocationPath, after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = person
+        location_id: LocationPath, after: After = None, limit: Limit = MAX_LIMIT, principal: Principal = reader
     ) -> Response:
         principal.check_location(location_id)
         beginning = BY_ID.read(after) or ""
@@ -82,7 +80,7 @@ def add_level_routes(app: FastAPI, office: Office) -> None:
             **PROBLEMS.responses(LOCATION_NOT_FOUND, LEVEL_NOT_FOUND, WRONG_LOCATION),
         },
     )
-    def read_level(location_id: LocationPath, item_id: ItemPath, principal: Principal = person) -> Response:
+    def read_level(location_id: LocationPath, item_id: ItemPath, principal: Principal = reader) -> Response:
         principal.check_location(location_id)
         with office.reading() as connection:
             locations.read(connection, location_id)
@@ -100,7 +98,7 @@ def add_level_routes(app: FastAPI, office: Office) -> None:
         },
     )
     def put_level(
-        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = manager, raw: RawBody
+        location_id: LocationPath, item_id: ItemPath, *, principal: Principal = purchaser, raw: RawBody
     ) -> Response:
         principal.check_location(location_id)
         level = _level_body(raw).level()
@@ -117,7 +115,7 @@ def add_level_routes(app: FastAPI, office: Office) -> None:
             **PROBLEMS.responses(UNKNOWN_LOCATION, UNKNOWN_ITEM, WRONG_LOCATION),
         },
     )
-    def delete_level(location_id: LocationPath, item_id: ItemPath, *, principal: Principal = manager) -> Response:
+    def delete_level(location_id: LocationPath, item_id: ItemPath, *, principal: Principal = purchaser) -> Response:
         principal.check_location(location_id)
         _put(office, location_id, item_id, None)
         return Response(status_code=204)

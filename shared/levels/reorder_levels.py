@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from shared.events import MAX_QUANTITY, quantity_text
-from shared.text_faults import code_fault
+from shared.runtime.text.text_faults import code_fault
 
 MAX_LEAD_DAYS: Final = 366
 MAX_SUPPLIER_ID: Final = 64

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 
-from branch_node.database.api_keys import BranchKeys
 from branch_node.api.level_routes import SetLevel
+from branch_node.database.api_keys import BranchKeys
 from branch_node.sync.shipping_status import ShippingState
 from head_office.api.sync_routes import read_page  # type: ignore[attr-defined]
 from head_office.catalogue import api_keys, items, locations
@@ -161,6 +161,8 @@ def test_keys_are_given_scopes_rotated_and_revoked_at_the_next_contact(group: Gr
     found = store.lookup(old.key_id)
     assert found is not None
     assert found.revoked
+
+
 def test_a_level_of_head_office_reaches_the_branch_and_what_it_makes_low_comes_back(group: Group) -> None:
     a, b = group.branches[A], group.branches[B]
     group.sync()
