@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
@@ -11,9 +12,9 @@ from shared.outbox.message_stream import PAGE, MessageStreams
 from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.http.event_stream import EventStream
 from shared.runtime.http.watches import Watches
-from shared.runtime.problems import UNAUTHENTICATED
+from shared.runtime.problems import DATABASE_UNAVAILABLE, UNAUTHENTICATED
 from tests.support.events import NOON, an_event, seal_all
-from tests.support.published import PLACE, MemoryLog, read_all, reader_of
+from tests.support.published import PLACE, MemoryLog, read_all
 
 
 class GrowingLog:
@@ -27,6 +28,8 @@ class GrowingLog:
         self.sent = bytearray()
         self.more = asyncio.Event()
         self.valid = True
+        self.away = False
+        self.tried = 0
 
     def grow(self, count: int) -> None:
         self.log._sealed = self._sealed[: self.log.head.sequence + count]
@@ -34,16 +37,27 @@ class GrowingLog:
 
     @property
     def reader(self) -> OutboxReader:
-        return reader_of(self.log)
+        @contextmanager
+        def opened(_location: str) -> Iterator[MemoryLog]:
+            if self.away:
+                self.tried += 1
+                raise DATABASE_UNAVAILABLE("the line is cut")
+            yield self.log
+
+        return OutboxReader(opened)
 
     def open(
         self, after: MessageCursor, types: frozenset[str] | None = None, beat: float = 100.0
     ) -> asyncio.Task[None]:
         streams = MessageStreams(self.reader, lambda _location: self.commits.watch())
-        answer = streams.answer(PLACE, after, types, recheck=self._recheck, stopping=self.stopping, beat_seconds=beat)
+        answer = streams.answer(
+            PLACE, after, types, recheck=self._recheck, stopping=self.stopping, beat_seconds=beat, retry_seconds=0.01
+        )
         return asyncio.ensure_future(self._ask(answer))
 
     async def _recheck(self) -> None:
+        if self.away:
+            raise DATABASE_UNAVAILABLE("the line is cut")
         if not self.valid:
             raise UNAUTHENTICATED("revoked")
 
@@ -143,5 +157,23 @@ def test_a_stream_whose_log_was_restored_ends() -> None:
         await log.until(lambda: len(log.ids) == 10)
         log.grow(-5)
         await task  # its client comes again, and is answered 409
+
+    run(test)
+
+
+def test_a_stream_outlives_a_database_that_is_away() -> None:
+    async def test() -> None:
+        log = GrowingLog()
+        log.grow(2)
+        task = log.open(BEFORE_ALL, beat=0.05)
+        await log.until(lambda: len(log.ids) == 2)
+        log.away = True
+        log.grow(1)
+        beats = len(log.blocks)
+        await log.until(lambda: log.tried >= 3 and len(log.blocks) > beats + 1)  # it says that it lives
+        log.away = False
+        await log.until(lambda: len(log.ids) == 3)
+        log.stopping.set()
+        await task
 
     run(test)
