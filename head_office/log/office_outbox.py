@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, null, select, union_all
 
 from head_office.database.arrays import BIGINT, array
 from head_office.database.log_segments import read_lines
@@ -50,12 +50,20 @@ class OfficeOutboxLog:
         last = min(after + limit, self.head.sequence)
         hashes: dict[int, bytes] = {}
         held: dict[int, str] = {}
-        for table, *more in ((EVENT,), (QUARANTINE, QUARANTINE.c.reason, QUARANTINE.c.released_at)):
-            within = table.c.location_id == self._location_id, table.c.sequence > after, table.c.sequence <= last
-            for row in self._connection.execute(select(table.c.sequence, table.c.hash, *more).where(*within)):
-                hashes[row.sequence] = bytes(row.hash)
-                if more and row.released_at is None:
-                    held[row.sequence] = row.reason
+        # An event that was released stands in both.
+        kinds = (EVENT, null()), (QUARANTINE, case((QUARANTINE.c.released_at.is_(None), QUARANTINE.c.reason)))
+        query = union_all(
+            *(
+                select(table.c.sequence, table.c.hash, unfolded.label("unfolded")).where(
+                    table.c.location_id == self._location_id, table.c.sequence > after, table.c.sequence <= last
+                )
+                for table, unfolded in kinds
+            )
+        )
+        for row in self._connection.execute(query):
+            hashes[row.sequence] = bytes(row.hash)
+            if row.unfolded is not None:
+                held[row.sequence] = row.unfolded
         lines = read_lines(self._connection, self._location_id, range(after + 1, last + 1))
         found = [
             _logged(sequence, hashes[sequence], lines[sequence], held.get(sequence))
