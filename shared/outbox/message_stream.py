@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
 from shared.outbox.message_cursor import MessageCursor
-from shared.outbox.message_source import MessageReader, OutboxMessage
+from shared.outbox.message_source import OutboxMessage
+from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.http.event_stream import Emit, EventStream, StreamSlots
 from shared.runtime.http.watches import Watch
 from shared.runtime.problems import DATABASE_UNAVAILABLE, Problem
@@ -36,7 +38,7 @@ Recheck = Callable[[], Awaitable[object]]
 class MessageStreams:
     """The streams of a service: a bounded number, and a bounded number of threads for them."""
 
-    def __init__(self, reader: MessageReader, open_watch: OpenWatch, slots: StreamSlots | None = None) -> None:
+    def __init__(self, reader: OutboxReader, open_watch: OpenWatch, slots: StreamSlots | None = None) -> None:
         self._reader = reader
         self._open_watch = open_watch
         self._slots = slots or StreamSlots()
@@ -69,11 +71,9 @@ class MessageStreams:
                         await _unless_unavailable(recheck())
                     await emit(f"id: {after}\n\n".encode("ascii"))
                     beat_at = clock() + beat_seconds
-                read = self._reader.read
+                read = partial(self._reader.read, location_id, after, types, PAGE, shorter=True)
                 try:
-                    page = await _unless_unavailable(
-                        to_thread.run_sync(read, location_id, after, types, PAGE, limiter=self._readers)
-                    )
+                    page = await _unless_unavailable(to_thread.run_sync(read, limiter=self._readers))
                 except _Unavailable:
                     await _pause(retry_seconds, stopping)
                     continue

@@ -79,15 +79,24 @@ class OutboxReader:
         self._kept = kept or KeptFigures()
         self._recent = recent or RecentPages()
 
-    def read(self, location_id: str, after: MessageCursor, types: frozenset[str] | None, limit: int) -> MessagePage:
+    def read(
+        self,
+        location_id: str,
+        after: MessageCursor,
+        types: frozenset[str] | None,
+        limit: int,
+        *,
+        shorter: bool = False,
+    ) -> MessagePage:
         """At most `limit` messages after a cursor, of some types (full names) or of all.
 
-        Raises Problem 409 `cursor-ahead`.
+        `shorter`: the last page that another reader was given will do, though the log has gone on since. Raises Problem
+        409 `cursor-ahead`.
         """
         request = PageRequest(location_id, after, types, limit)
         with self._recent.one_at_a_time(request), self._open_log(location_id) as log:
             check_cursor(after, log.head)
-            return _Page(log, request, self._kept, self._recent).read()
+            return _Page(log, request, self._kept, self._recent).read(shorter=shorter)
 
     def end(self, location_id: str) -> MessageCursor:
         """The cursor at the end of the log."""
@@ -150,12 +159,16 @@ class _Page:
         self._withheld = False
         self._waits_for: WaitsFor | None = None
 
-    def read(self) -> MessagePage:
+    def read(self, *, shorter: bool) -> MessagePage:
         place = place_of(self._log, self._after)
         begin = self._place(place)
         found = self._recent.find(self._request, begin)
         if found is not None and self._still_leads_to(found[1]):
-            return msgspec.structs.replace(found[0], is_last=found[0].is_last and self._is_head(found[1]))
+            page, end = found
+            if not page.is_last or end.sequence == self._log.head.sequence:
+                return page
+            if shorter:
+                return msgspec.structs.replace(page, is_last=False)
         incomplete = self._log.incomplete(place)
         start = self._start(place)
         commands = self._readable(self._commands(start), place)
@@ -170,9 +183,9 @@ class _Page:
             self._pass_over(commands[-1])
         page = self._page()
         if page.messages and not self._withheld and page.waits_for is None:
-            end = self._place(page.next.sequence)
-            assert end is not None
-            self._recent.keep(self._request, begin, page, end)
+            ended = self._place(page.next.sequence)
+            assert ended is not None
+            self._recent.keep(self._request, begin, page, ended)
         return page
 
     def _page(self) -> MessagePage:
@@ -184,9 +197,6 @@ class _Page:
     def _still_leads_to(self, end: LogPlace) -> bool:
         """Whether the log, which is the same up to where a page began, is so up to where it ended."""
         return end.sequence <= self._log.head.sequence and self._place(end.sequence) == end
-
-    def _is_head(self, end: LogPlace) -> bool:
-        return end.sequence == self._log.head.sequence
 
     def _start(self, place: int) -> int:
         """The sequence after which the page reads: from the beginning of the command that the cursor is in."""

@@ -57,9 +57,12 @@ def test_a_day(any_caller: Caller) -> None:
         found += chunk["items"]
         after = chunk["next"]
     assert found == page["items"]
+    assert any_caller.post("/v1/events", DELIVERY).status_code == 201
+    assert len(listed(any_caller)["items"]) == len(page["items"]) + 1
+    page = listed(any_caller)
     assert listed(any_caller, after="end") == {"items": [], "next": page["next"]}
     assert [each["id"] for each in listed(any_caller, after=found[0]["cursor"])["items"]] == [
-        each["id"] for each in found[1:]
+        each["id"] for each in page["items"][1:]
     ]
 
 

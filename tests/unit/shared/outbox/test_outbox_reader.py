@@ -289,12 +289,14 @@ def test_several_readers_of_one_log_get_a_page_that_is_made_once() -> None:
     read = log.read
     assert read_all(reader, limits=[50]) == first
     assert log.read == read
-    # A page that was the last one is so no longer once the log has gone on.
+    # The page that was the last one is given again only to those who said that it will do.
     last = reader.read(PLACE, MessageCursor(1, 150, MAX_PART), None, 60)
     assert last.is_last
     log._sealed = seal_all(_sales(201))
-    again = reader.read(PLACE, MessageCursor(1, 150, MAX_PART), None, 60)
+    again = reader.read(PLACE, MessageCursor(1, 150, MAX_PART), None, 60, shorter=True)
     assert (again.messages, again.is_last) == (last.messages, False)
+    fresh = reader.read(PLACE, MessageCursor(1, 150, MAX_PART), None, 60)
+    assert (len(fresh.messages), fresh.is_last) == (51, True)
 
 
 def test_no_page_of_another_log_is_given() -> None:
