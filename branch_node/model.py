@@ -115,6 +115,13 @@ class ClockRun(msgspec.Struct, frozen=True, kw_only=True):
     correction: int = 0
 
 
+class NewestHashes(Protocol):
+    """Which event of each code is the newest."""
+
+    def of(self, item_id: str) -> bytes:
+        """The hash of the newest event of a code, all decisions so far included; empty where it has none."""
+
+
 class View(Protocol):
     """The state on which a command decides: log and projections, with the decisions of its group so far.
 
@@ -124,6 +131,9 @@ class View(Protocol):
     now: int
     clock_unconfirmed: bool
     location: Location
+
+    @property
+    def newest_events(self) -> NewestHashes: ...
 
     @property
     def head(self) -> Head:

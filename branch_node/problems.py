@@ -49,6 +49,8 @@ PROBLEMS.carry(
         "import_id": {**_TEXT, "description": "The import that stands against it"},
         "began_at": {**_TEXT, "description": "When that import began"},
         "sha256": {**_TEXT, "description": "The digest of the file of that import"},
+        "stock": {"type": "object", "description": "The item's stock as it is, as GET /v1/stock/{item_id} answers it"},
+        "items": {**problem_kinds.TEXTS, "description": "The items that have this barcode"},
     }
 )
 
@@ -261,4 +263,13 @@ KEY_OF_GROUP: Final = _declare(
     409,
     "Head office issued this key",
     "Rotate or revoke it there: larder head-office keys; this node learns of it at its next contact.",
+)
+STOCK_CHANGED: Final = _declare(
+    "stock-changed",
+    412,
+    "The item's stock is not what the request was made for",
+    "Decide anew on 'stock', then send what is decided with the ETag of this answer in If-Match.",
+)
+AMBIGUOUS_BARCODE: Final = _declare(
+    "ambiguous-barcode", 409, "Several items have this barcode", "Name the item by its code: one of 'items'."
 )

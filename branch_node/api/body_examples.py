@@ -74,6 +74,7 @@ CONFIRMATION: Final = {"lines": [{"item_id": "beans", "quantity": 1}], "rest": "
 RELEASE: Final = {"reason": "cart-abandoned"}
 CONFIRM: Final = {"now": "2026-11-28T18:30:00+02:00"}
 REPAIR: Final = {"pass_over": 0}
+ADJUST: Final = {"sku": "tomato", "change": -2, "reason": "SALE"}
 KEY: Final = {"role": "staff", "label": "till 1"}
 ROTATION: Final = {"overlap_seconds": 3600}
 
@@ -86,6 +87,21 @@ def key_header(without: str = _ANEW) -> dict[str, Any]:
     schema = {"type": "string", "minLength": 1, "maxLength": 200}
     header = {"name": "Idempotency-Key", "in": "header", "schema": schema, "description": description}
     return {"parameters": [header | {"example": "till-1:2026-11-28:0042"}]}
+
+
+def if_match_header() -> dict[str, Any]:
+    """The header `If-Match` as OpenAPI documents it."""
+    description = (
+        "ETags of the item's stock, as its GET, an adjustment or a 412 answered them, or *: the request is carried out "
+        "only where the stock is still as it was. A request sent again under its key is answered as at first."
+    )
+    header = {"name": "If-Match", "in": "header", "schema": {"type": "string"}, "description": description}
+    return {"parameters": [header]}
+
+
+def headers(*documented: dict[str, Any]) -> dict[str, Any]:
+    """Several headers of one route."""
+    return {"parameters": [each for one in documented for each in one["parameters"]]}
 
 
 OF_THE_ORDER: Final = (

@@ -33,6 +33,7 @@ class RawRequest(NamedTuple):
     address: str
     read: Callable[[], Awaitable[bytes]]
     fault: Problem | None
+    if_match: Sequence[str] = ()  # every If-Match header of the request
 
 
 class RawResponse(NamedTuple):
@@ -108,6 +109,7 @@ class HotRouteMiddleware:
 def _raw_request(scope: Scope, read: Callable[[], Awaitable[bytes]]) -> RawRequest:
     authorization: list[str] = []
     key = None
+    if_match: list[str] = []
     packed = two_keys = False
     for name, value in scope["headers"]:
         if name == b"authorization":
@@ -117,9 +119,11 @@ def _raw_request(scope: Scope, read: Callable[[], Awaitable[bytes]]) -> RawReque
             key = value.decode("latin-1")
         elif name == b"content-encoding" and value != b"identity":
             packed = True
+        elif name == b"if-match":
+            if_match.append(value.decode("latin-1"))
     fault = PACKED() if packed else TWO_KEYS() if two_keys else None
     client = scope.get("client")
-    return RawRequest(authorization, key, client[0] if client else "", read, fault)
+    return RawRequest(authorization, key, client[0] if client else "", read, fault, if_match)
 
 
 async def _body(receive: Receive) -> bytes:

@@ -16,6 +16,7 @@ from branch_node.commands.orders import RecordOrder
 from branch_node.problems import INVALID_KEY, UNKNOWN_ITEM
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
+from shared.runtime.http.entity_tags import IfMatch, read_if_match
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.problems import (
@@ -78,7 +79,8 @@ class HotHandlers:
         context = self._context
         principal = await context.authorize_raw(given, self.recording)
         key = context.checked_key(given.idempotency_key) or context.new_key()
-        command = naming_every_fault(_command, principal, key, self._read_event(await given.read()))
+        if_match = read_if_match(given.if_match)
+        command = naming_every_fault(_command, principal, key, if_match, self._read_event(await given.read()))
         return RawResponse(201, _encode(await context.submit(command)))
 
     async def order(self, given: RawRequest) -> RawResponse:
@@ -111,16 +113,16 @@ class HotHandlers:
         return RawResponse(200, _encode(BatchAnswers(items=answers)))
 
 
-def _command(principal: Principal, key: str, given: EventInput) -> RecordEvent:
+def _command(principal: Principal, key: str, if_match: IfMatch | None, given: EventInput) -> RecordEvent:
     principal.check_scope(scope_of(given.type))
     entry = entry_of(given)
-    return RecordEvent(entry, key=key, actor=actor_of(principal, entry.person))
+    return RecordEvent(entry, key=key, actor=actor_of(principal, entry.person), if_match=if_match)
 
 
 def _batch_command(principal: Principal, key: str, given: BatchEventInput) -> RecordEvent:
     if given.key is not None and (fault := key_fault(given.key)) is not None:
         raise INVALID_KEY(fault, errors=[{"field": "key", "message": fault}])
-    return _command(principal, key, given)
+    return _command(principal, key, None, given)
 
 
 def _batch_answer(key: str, result: Any) -> BatchAnswer:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from branch_node.api.dependencies import ApiNode, RequestContext, problems
+from branch_node.api.tagged_stock import tagged_stock
 from branch_node.commands.count_areas import MOST_COUNTS, OpenCountRecord, open_count_record, open_counts
 from branch_node.commands.input_fields import asked
 from branch_node.database import queries, stock_figures
@@ -28,6 +29,7 @@ from shared.messages import HeadMessage, QuarantineMessage
 from shared.runtime.business_days import as_of_moment, boundary
 from shared.runtime.http.application import documented_answer, json_response
 from shared.runtime.http.cursor import MAX_CURSOR
+from shared.runtime.http.entity_tags import quoted
 from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import (
     DATABASE_BUSY,
@@ -182,11 +184,16 @@ def _stock(router: APIRouter, node: ApiNode) -> None:
         "/stock/{item_id:code}",
         tags=["reading"],
         summary="The stock of one item, now or as of a moment",
+        description="Now it comes with an ETag, which is another one whenever on hand, reserved or available may have "
+        "changed: for If-Match of POST /v1/events and POST /api/inventory/adjust.",
         responses=_documented(StockRecord, "Its stock", ITEM_NOT_FOUND, INVALID_TIME),
     )
     def stock_of(item_id: str, as_of: AsOf = None, begin: From = None, end: To = None) -> Response:
         at, over = _as_of(node, as_of), _period(node, begin, end, as_of=as_of)
         try:
+            if at is None and over == NO_PERIOD:
+                now_there, tag = tagged_stock(node, item_id)
+                return json_response(now_there, headers={"ETag": quoted(tag)})
             with node.store.reading() as connection:
                 now = node.clock.now()
                 if over == NO_PERIOD:

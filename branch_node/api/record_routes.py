@@ -39,6 +39,7 @@ from branch_node.problems import (
     NOT_WRITING,
     ORDER_CANCELLED,
     ORDER_SUPERSEDED,
+    STOCK_CHANGED,
     STRICT_ITEM,
     TOO_MANY_AREAS,
     TYPE_NOT_BY_HAND,
@@ -93,9 +94,10 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         tags=["recording"],
         summary="Record one event by hand",
         description=_EVERY_FAULT,
-        responses=problems(*_KEY, INVALID_EVENT, *_EVENT, *_WRITER)
+        responses=problems(*_KEY, INVALID_EVENT, *_EVENT, STOCK_CHANGED, *_WRITER)
         | {201: documented_answer(EventAnswer, "The event as recorded")},
-        openapi_extra=documented_body(EventInput, example=examples.EVENT) | examples.key_header(),
+        openapi_extra=documented_body(EventInput, example=examples.EVENT)
+        | examples.headers(examples.key_header(), examples.if_match_header()),
     )
     async def record_event(request: Request) -> Response:
         return response_of(await hot.event(raw_request_of(request)))

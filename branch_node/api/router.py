@@ -13,6 +13,7 @@ from branch_node.api.dependencies import ApiNode, RequestContext
 from branch_node.api.hot_route_middleware import HotRouteMiddleware
 from branch_node.api.hot_routes import MAX_BODY, HotHandlers
 from branch_node.api.import_routes import import_routes
+from branch_node.api.inventory_routes import inventory_routes
 from branch_node.api.key_routes import key_routes
 from branch_node.api.level_routes import level_routes
 from branch_node.api.message_routes import add_message_routes
@@ -48,6 +49,7 @@ def build_api(node: ApiNode) -> FastAPI:
     app.include_router(clock_routes(node))
     app.include_router(key_routes(node))
     app.include_router(level_routes(node))
+    app.include_router(inventory_routes(node))
     app.include_router(reading_routes(node))
     add_message_routes(app, node)
     # The last of the list is the innermost.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from branch_node.commands.adjustments.unchanged_stock import check_unchanged
 from branch_node.commands.counts import stocktake
 from branch_node.commands.event_inputs import EventContent, LineContent
 from branch_node.commands.keyed_command import KeyedCommand
@@ -11,6 +12,7 @@ from branch_node.commands.preconditions import StrictGuard, is_strict, known_ite
 from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.records import BranchEventRecord, record_into, record_of
 from shared.events import Event, EventType
+from shared.runtime.http.entity_tags import IfMatch
 
 
 class EventAnswer(BranchEventRecord, kw_only=True, gc=False):
@@ -20,18 +22,25 @@ class EventAnswer(BranchEventRecord, kw_only=True, gc=False):
 
 
 class RecordEvent(KeyedCommand):
-    """Record one event of a type that is recorded by hand. Answered with an `EventAnswer`."""
+    """Record one event of a type that is recorded by hand. Answered with an `EventAnswer`.
+
+    `if_match`: only where the item's stock is as it was, else 412 `stock-changed`; a repetition is answered as at
+    first.
+    """
 
     kind = "event"
 
-    def __init__(self, entry: EventContent, *, key: str, actor: str) -> None:
+    def __init__(self, entry: EventContent, *, key: str, actor: str, if_match: IfMatch | None = None) -> None:
         super().__init__(entry, key=key, actor=actor)
         self.entry = entry
+        self._if_match = if_match
         self.size = 1 + len(entry.used)
 
     def decide(self, view: View) -> Decision:
         entry = self.entry
         item = known_item(view, entry.item_id, entry.unit)
+        if self._if_match is not None:
+            check_unchanged(view, item, self._if_match)
         at = moment_of(view, entry.occurred_at)
         if entry.type is EventType.STOCKTAKE:
             fields: dict[str, Any] = {"reason": entry.reason, "reference": entry.reference}

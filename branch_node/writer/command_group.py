@@ -31,6 +31,7 @@ from branch_node.writer.committed_state import CommittedState, codes_of_items, m
 from branch_node.writer.earlier_commands import EarlierCommands
 from branch_node.writer.group_reservations import GroupReservations
 from branch_node.writer.low_stock import mark_low_stock, read_watched
+from branch_node.writer.newest_events import NewestEvents
 from branch_node.writer.pending_commit import Position
 from branch_node.writer.reservation_expiry import ExpireReservation
 from shared.chain import Head, Sealed, seal
@@ -71,6 +72,7 @@ class CommandGroup:
         self._flushed = 0
         self._standings: dict[str, Standing] = {}
         self._stored: dict[str, Standing] = {}
+        self.newest_events = NewestEvents(connection, committed.newest_events)
         self._voids: dict[int, int] = {}
         self._items: dict[str, Item] = {}
         self._watched = committed.watched
@@ -80,7 +82,7 @@ class CommandGroup:
         self._first: dict[str, Sealed] = {}
         self._kept: dict[str, tuple[str, bytes]] = {}
         self._reservations = GroupReservations(connection, committed.reservations)
-        self._before = EarlierCommands(connection, committed, self._flush_events, self._flushed_connection)
+        self._before = EarlierCommands(connection, committed, self._flush_events, lambda: self.connection)
         self._loaded: dict[int, Event] = {}
         self._restated = False  # whether a count or a void is not flushed yet
 
@@ -135,7 +137,7 @@ class CommandGroup:
             self._head = head
             if key is not None:
                 self._first[key] = sealed[0]
-            return command.answer(RecordedCommand(sealed, self._fold(sealed), False, self._flushed_connection))
+            return command.answer(RecordedCommand(sealed, self._fold(sealed), False, lambda: self.connection))
         except Problem as problem:
             raise RuntimeError("a command may refuse only while it decides") from problem
 
@@ -225,6 +227,7 @@ class CommandGroup:
                 refolded.add(item_id)
                 after = NOTHING
             changed[item_id] = self._standings[item_id] = after
+            self.newest_events.add(item_id, each.hash)
             reserves = reserves or event.reservation_id is not None
         if reserves:
             self._reservations.advance(sealed)
@@ -300,6 +303,7 @@ class CommandGroup:
         committed.standings.update(self._standings)
         self._reservations.publish()
         committed.watched = self._watched
+        self.newest_events.publish()
         if self._items:
             committed.items = {**committed.items, **self._items}  # a new dict: other threads iterate the old one
             committed.change_mapped(self._mapped())
@@ -314,9 +318,6 @@ class CommandGroup:
     def connection(self) -> Connection:
         self.flush()
         return self._connection
-
-    def _flushed_connection(self) -> Connection:
-        return self.connection
 
     def new_id(self) -> str:
         return self._make_id(self.now)

@@ -27,6 +27,8 @@ class CommittedState:
         self.head, self.eventless_commits = read_position(connection, location.location_id)
         self.reservations = ReservationBook(active_reservations(connection))
         self.standings = load_standings(connection, STOCK, location.location_id)
+        self.newest_events: dict[str, bytes] = {}
+        """The hash of the newest event of each code that had one since, or was looked up; empty: it has none."""
         # Few branches have any; the others are spared a query per group.
         self.keeps_answers = bool(kept_answers(connection, None))
         self.items: dict[str, Item] = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
@@ -37,6 +39,12 @@ class CommittedState:
         """`mapped`: the item of the group that each mapped code stands for."""
         self.mapped = mapped
         self.codes = codes_of_items(mapped)
+
+    def codes_of(self, item_id: str) -> list[str]:
+        """The codes by which this log has the item that a code stands for."""
+        item = self.items.get(item_id)
+        meant = item_id if item is None or item.stands_for is None else item.stands_for
+        return self.codes.get(meant, [meant])
 
     @property
     def position(self) -> Position:

@@ -130,6 +130,18 @@ class Writer:
     def location(self) -> Location:
         return self._state().location
 
+    def newest_events(self, item_id: str) -> dict[str, bytes | None]:
+        """The hash of the newest event of each code of an item, as committed; empty: there is none, None: look it up.
+
+        Read before a snapshot, it is never newer than that.
+        """
+        state = self._state()
+        return {code: state.newest_events.get(code) for code in state.codes_of(item_id)}
+
+    def keep_newest_event(self, item_id: str, newest: bytes) -> None:
+        """Keep what was looked up for `newest_events`, unless there is a newer one."""
+        self._state().newest_events.setdefault(item_id, newest)
+
     def _state(self) -> CommittedState:
         if self._committed is None:
             raise DATABASE_UNAVAILABLE("the writer has lost its database and is looking for it")

@@ -76,6 +76,16 @@ BODIES: Final[dict[str, tuple[Any, dict[Place, Any], dict[Place, str]]]] = {
         {},
     ),
     "/v1/events/nothing/review": ({}, {("comment",): [" ", 5], ("actor",): ["a ", 5]}, {}),
+    "/api/inventory/adjust": (
+        {"sku": "milk", "change": -1, "reason": "SALE"},
+        {
+            ("sku",): [" milk", 5],
+            ("change",): ["x", "1.2345", 0, True],
+            ("reason",): ["a\nb", 5, ""],
+            ("note",): [" ", 5],
+        },
+        {},
+    ),
     "/v1/orders/1/cancel": (
         {},
         {("reason",): ["x ", 5], ("note",): [" ", 5], ("source",): ["a:b"], ("actor",): ["a "]},
