@@ -30,7 +30,7 @@ from branch_node.problems import (
     UNKNOWN_ITEM,
 )
 from shared.event_record import Number
-from shared.events import code_fault
+from shared.runtime.text.text_faults import code_fault
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault

@@ -20,9 +20,9 @@ _BYTES: Final = 8
 
 
 def stock_tag(newest: Sequence[bytes], available: int) -> str:
-    """The tag of an item by the hashes of the newest events of its codes, in their order, and its available stock in
+    """The tag of an item by the hashes of the newest events of its codes, in any order, and its available stock in
     thousandths. Pure."""
-    known = [each for each in newest if each]
+    known = sorted(each for each in newest if each)
     digest = known[0] if len(known) == 1 else sha256(b"".join(known)).digest()
     return f"{digest[:_BYTES].hex()}.{available}"
 

@@ -32,7 +32,7 @@ from shared.outbox.message_stream import MessageStreams
 from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.http.application import json_response
 from shared.runtime.http.auth import Principal
-from shared.runtime.http.event_stream import ServerSentEvents
+from shared.runtime.http.streams.event_stream import ServerSentEvents
 from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import INVALID_REQUEST, OVERLOADED, WRONG_LOCATION, invalid_request
 

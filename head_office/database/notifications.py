@@ -1,6 +1,6 @@
 """The LISTEN thread, which wakes the routes that wait for a notification of the database.
 
-Every commit after a route opened its watch (`shared.runtime.http.watches`) wakes it. After a lost connection all
+Every commit after a route opened its watch (`shared.runtime.http.streams.watches`) wakes it. After a lost connection all
 watches are woken, as a notification may have been missed.
 """
 
@@ -18,7 +18,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from shared.runtime.http.watches import Watch
+from shared.runtime.http.streams.watches import Watch
 from shared.runtime.telemetry import get_logger
 
 log = get_logger("larder.wakeup")

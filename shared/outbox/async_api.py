@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from shared.outbox.message_records import CONTENT_TYPE, MEANING, MessageType
 from shared.outbox.message_schemas import message_schema, short_name
-from shared.runtime.http.event_stream import MEDIA_TYPE
+from shared.runtime.http.streams.event_stream import MEDIA_TYPE
 
 VERSION: Final = "3.0.0"
 STREAM: Final = "stream"

@@ -15,7 +15,7 @@ from shared.outbox.message_schemas import MessageList, list_schema, message_sche
 from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.http.application import json_response
 from shared.runtime.http.cursor import BAD_CURSOR
-from shared.runtime.http.event_stream import MEDIA_TYPE
+from shared.runtime.http.streams.event_stream import MEDIA_TYPE
 from shared.runtime.problems import INVALID_REQUEST
 
 START: Final = "start"

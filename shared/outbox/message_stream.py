@@ -16,8 +16,8 @@ from anyio import CapacityLimiter, to_thread
 from shared.outbox.message_cursor import MessageCursor
 from shared.outbox.message_source import OutboxMessage
 from shared.outbox.outbox_reader import OutboxReader
-from shared.runtime.http.event_stream import Emit, EventStream, StreamSlots
-from shared.runtime.http.watches import Watch
+from shared.runtime.http.streams.event_stream import Emit, EventStream, StreamSlots
+from shared.runtime.http.streams.watches import Watch
 from shared.runtime.problems import DATABASE_UNAVAILABLE, Problem
 
 RETRY_SECONDS: Final = 3.0

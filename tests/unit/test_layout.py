@@ -372,8 +372,11 @@ def tree(tmp_path: Path) -> Path:
     for package in (*PACKAGES, "shared/runtime"):
         (tmp_path / package).mkdir(exist_ok=True)
         (tmp_path / package / "__init__.py").write_text('"""What belongs here."""')
-    for name in SHARED:
+    for name in SHARED - {"levels", "outbox"}:
         (tmp_path / "shared" / f"{name}.py").write_text("from shared.runtime import clock\n")
+    for folder in ("levels", "outbox"):
+        (tmp_path / "shared" / folder).mkdir()
+        (tmp_path / "shared" / folder / "__init__.py").write_text('"""What belongs here."""')
     for name in RUNTIME:
         (tmp_path / "shared" / "runtime" / f"{name}.py").write_text(f"import os\nfrom . import {name}\n")
     for service in SERVICES:

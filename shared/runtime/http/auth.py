@@ -57,8 +57,7 @@ class Principal:
 
     def may(self, *scopes: Scope) -> bool:
         """Whether this key has one of these scopes."""
-        held = SCOPES_OF[self.role]
-        return any(scope in held or scope in self.added for scope in scopes)
+        return not (SCOPES_OF[self.role].isdisjoint(scopes) and self.added.isdisjoint(scopes))
 
     def check_scope(self, *scopes: Scope) -> None:
         """Raise 403 ``forbidden``, which names the key and the scopes, when it has none of these."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -148,8 +147,9 @@ def test_the_newest_event_up_to_a_sequence(any_branch: Branch) -> None:
     assert found == [NO_EVENT, hashes[0], hashes[0], hashes[2], hashes[2]]
 
 
-@pytest.mark.parametrize("hashes", [[b"a" * 32, b"b" * 32], [b"b" * 32, b"a" * 32], [b"a" * 32], [b"b" * 32], []])
-def test_tags_of_several_codes_differ(hashes: list[bytes]) -> None:
-    others = [[b"a" * 32, b"b" * 32], [b"b" * 32, b"a" * 32], [b"a" * 32], [b"b" * 32], []]
-    assert [stock_tag(other, 0) == stock_tag(hashes, 0) for other in others].count(True) == 1
-    assert stock_tag([NO_EVENT, *hashes], 0) == stock_tag(hashes, 0)
+def test_tags_of_several_codes_differ_and_their_order_does_not_count() -> None:
+    """Databases differ in how they sort codes."""
+    one, other = b"a" * 32, b"b" * 32
+    assert len({stock_tag(hashes, 0) for hashes in ([one, other], [one], [other], [])}) == 4
+    assert stock_tag([one, other], 0) == stock_tag([other, NO_EVENT, one], 0)
+    assert stock_tag([one], 0) != stock_tag([one], 1)

@@ -10,8 +10,8 @@ from typing import Any
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
 from shared.outbox.message_stream import PAGE, MessageStreams
 from shared.outbox.outbox_reader import OutboxReader
-from shared.runtime.http.event_stream import EventStream
-from shared.runtime.http.watches import Watches
+from shared.runtime.http.streams.event_stream import EventStream
+from shared.runtime.http.streams.watches import Watches
 from shared.runtime.problems import DATABASE_UNAVAILABLE, UNAUTHENTICATED
 from tests.support.events import NOON, an_event, seal_all
 from tests.support.published import PLACE, MemoryLog, read_all

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from shared.runtime.http.event_stream import Emit, EventStream, StreamSlots
-from shared.runtime.http.watches import Watches
+from shared.runtime.http.streams.event_stream import Emit, EventStream, StreamSlots
+from shared.runtime.http.streams.watches import Watches
 
 
 class Client:

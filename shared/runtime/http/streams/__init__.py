@@ -1,0 +1,1 @@
+"""Server-sent streams, and what wakes those who wait."""
