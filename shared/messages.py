@@ -129,8 +129,8 @@ class CatalogueItem(_Message, frozen=True, kw_only=True, omit_defaults=True):
 class CatalogueKey(_Message, frozen=True, kw_only=True, omit_defaults=True):
     """One API key a branch must know: the SHA-256 of its text, its role, and when it was revoked.
 
-    `scopes` are those that it was given beyond the role's. After a rotation the text of `previous_hash` is good, too,
-    until `previous_until`. An older branch knows neither, and refuses the earlier text at once.
+    `scopes` are those that it was given beyond the role's, `earlier_texts` a line of `key_rotation`: its texts before
+    rotations, which are good for a while. An older branch knows neither, and refuses those texts at once.
     """
 
     key_id: Id
@@ -139,8 +139,7 @@ class CatalogueKey(_Message, frozen=True, kw_only=True, omit_defaults=True):
     location_id: Id | None = None
     revoked_at: int | None = None
     scopes: tuple[Code, ...] = ()
-    previous_hash: HexHash | None = None
-    previous_until: int | None = None
+    earlier_texts: str = ""
 
 
 class CatalogueLevel(_Message, frozen=True, kw_only=True, omit_defaults=True):

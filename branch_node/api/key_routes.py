@@ -21,9 +21,10 @@ from branch_node.database.queries import BY_ITEM
 from branch_node.problems import BAD_CURSOR, BUSY, KEY_OF_GROUP, KEY_REVOKED, NOT_WRITING, UNKNOWN_KEY
 from branch_node.records import Page
 from shared.runtime.http.application import documented_answer, documented_body, json_response
-from shared.runtime.http.auth import MOST_OVERLAP_SECONDS, OVERLAP_SECONDS, generate_key
+from shared.runtime.http.auth import generate_key
 from shared.runtime.http.body_faults import Fault, FieldRule
 from shared.runtime.http.cursor import page_of
+from shared.runtime.http.key_rotation import MOST_OVERLAP_SECONDS, OVERLAP_SECONDS
 from shared.runtime.http.scopes import Role, Scope, addition_fault
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, INVALID_REQUEST, OVERLOADED
@@ -62,7 +63,7 @@ class IssuedKey(msgspec.Struct, kw_only=True):
 
 
 class RotatedKey(msgspec.Struct, kw_only=True):
-    """A key's new text, answered this once, and until when the one before it is good, too; null: it is not."""
+    """A key's new text, answered this once, and until when one before it is good, too; null: none is."""
 
     key_id: str
     key: str
@@ -122,8 +123,8 @@ def _changing(router: APIRouter, node: ApiNode, context: RequestContext, caller:
         dependencies=[caller],
         tags=["keys"],
         summary="Give a key of this node another text, answered once; the text until now stays good for a while",
-        description="Each request makes another text, also one sent again after its answer was lost: then rotate once "
-        "more. The text before the last one ends at once.",
+        description="Each request makes another text, also one sent again after its answer was lost. The texts before "
+        "stay good until their overlaps end; without an overlap all of them end at once.",
         responses=problems(UNKNOWN_KEY, KEY_OF_GROUP, KEY_REVOKED, *_WRITER)
         | {200: documented_answer(RotatedKey, "The key's new text")},
         openapi_extra=documented_body(RotationInput, example=examples.ROTATION),

@@ -89,7 +89,7 @@ def rotate_node_key(
         return
     until = made["previous_until"]
     print_text(f"The new text of {key_id}, shown this once:\n\n  {made['key']}")
-    print_text("The text before is no longer good." if until is None else f"The text before is good until {until}.")
+    print_text("No text before it is good any more." if until is None else f"The text before it is good until {until}.")
 
 
 @keys_app.command("revoke")

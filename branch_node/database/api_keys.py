@@ -15,6 +15,7 @@ from branch_node.problems import KEY_OF_GROUP, UNKNOWN_KEY
 from shared.event_record import moment_text
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.http.auth import NewKey, StoredKey, digest_of, generate_key
+from shared.runtime.http.key_rotation import last_good, read_earlier
 from shared.runtime.http.scopes import Role, Scope, known_scopes
 
 LOCAL: Final = "localcli"
@@ -28,7 +29,7 @@ class NodeKeyRecord(msgspec.Struct, kw_only=True):
     """A key as it is listed; its text is kept nowhere.
 
     `issued_here`: this node issued it; the others are head office's. `scopes`: those beyond the role's.
-    `previous_until`: until then the text before the last rotation is good, too. `last_used_at`: when it was last used
+    `previous_until`: until then a text before a rotation is good, too. `last_used_at`: when it was last used
     here, to within two minutes.
     """
 
@@ -65,8 +66,7 @@ class BranchKeys:
             row.location_id,
             row.revoked_at is not None,
             known_scopes(row.scopes.split()),
-            row.previous_hash,
-            row.previous_until or 0,
+            read_earlier(row.earlier_texts),
         )
 
 
@@ -138,7 +138,7 @@ def key_record(row: Row[Any]) -> NodeKeyRecord:
         label=row.label,
         issued_here=bool(row.issued_here),
         issued_at=_time(row.issued_at),
-        previous_until=_time(row.previous_until),
+        previous_until=_time(last_good(row.earlier_texts)),
         last_used_at=_time(row.last_used_at),
         revoked_at=_time(row.revoked_at),
     )

@@ -12,6 +12,7 @@ from branch_node.model import Command, Decision, View, Write
 from branch_node.problems import KEY_REVOKED
 from shared.event_record import moment_text
 from shared.runtime.http.auth import NewKey
+from shared.runtime.http.key_rotation import earlier_line, last_good
 from shared.runtime.http.scopes import Role, Scope
 
 
@@ -52,14 +53,14 @@ class RotateKey(Command):
         row = own_key(view.connection, self._made.key_id)
         if row.revoked_at is not None:
             raise KEY_REVOKED(f"{row.key_id} is revoked since {moment_text(row.revoked_at)}")
-        until = view.now + self._overlap * 1_000_000 if self._overlap else None
+        earlier = earlier_line(row.earlier_texts, row.key_hash, view.now, self._overlap)
+        until = last_good(earlier)
         change = (
             update(API_KEY)
             .where(API_KEY.c.key_id == row.key_id)
             .values(
                 key_hash=self._made.digest,
-                previous_hash=None if until is None else row.key_hash,
-                previous_until=until,
+                earlier_texts=earlier,
             )
         )
         return Decision(

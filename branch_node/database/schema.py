@@ -93,8 +93,8 @@ API_KEY: Final = Table(
     Column("revoked_at", BigInteger),
     Column("issued_here", _Flag, nullable=False),
     Column("scopes", Text, nullable=False, server_default=text("''")),  # beyond those of the role, with blanks between
-    Column("previous_hash", Text),  # of the text before the last rotation, good until previous_until
-    Column("previous_until", BigInteger),
+    # A line of `shared.runtime.http.key_rotation`.
+    Column("earlier_texts", Text, nullable=False, server_default=text("''")),
     Column("label", Text),
     Column("issued_at", BigInteger),
     Column("last_used_at", BigInteger),  # here, to within a minute or two

@@ -23,7 +23,7 @@ log = get_logger("larder.catalogue")
 
 _KEY_COLUMNS: Final = (
     *("key_id", "key_hash", "role", "location_id", "revoked_at", "issued_here"),
-    *("scopes", "previous_hash", "previous_until"),
+    *("scopes", "earlier_texts"),
 )
 ACCEPTED: Final = frozenset(SCOPES_OF) - {Role.BRANCH, Role.COORDINATOR}
 """Roles whose keys are accepted at a branch; keys of our own services are not stored."""
@@ -148,8 +148,8 @@ def _zone(name: str) -> bool:
 
 
 def _key_row(key: CatalogueKey) -> tuple[object, ...]:
-    rotated = (" ".join(key.scopes), key.previous_hash, key.previous_until)
-    return (key.key_id, key.key_hash, key.role, key.location_id, key.revoked_at, False, *rotated)
+    own = (key.key_id, key.key_hash, key.role, key.location_id, key.revoked_at)
+    return (*own, False, " ".join(key.scopes), key.earlier_texts)
 
 
 def _delete_other_keys(known: frozenset[str]) -> Write:

@@ -28,8 +28,9 @@ from head_office.catalogue.api_keys import KeyRecord, key_record
 from head_office.problems import KEY_REVOKED, LAST_ADMIN_KEY, PROBLEMS, UNKNOWN_KEY, UNKNOWN_LOCATION
 from shared.events import Id
 from shared.runtime.http.application import documented_answer, documented_body, json_response
-from shared.runtime.http.auth import MOST_OVERLAP_SECONDS, OVERLAP_SECONDS, Principal
+from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
+from shared.runtime.http.key_rotation import MOST_OVERLAP_SECONDS, OVERLAP_SECONDS
 from shared.runtime.http.scopes import Role, Scope
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST
@@ -72,7 +73,7 @@ class RotationBody(Body, frozen=True):
 
 
 class RotatedKeyOut(msgspec.Struct, frozen=True):
-    """A key's new text, shown this once, and until when the one before it is good, too; null: it is not."""
+    """A key's new text, shown this once, and until when one before it is good, too; null: none is."""
 
     key_id: str
     key: str
@@ -143,8 +144,8 @@ def add_key_routes(app: FastAPI, office: Office) -> None:
         "/v1/keys/{key_id}/rotate",
         tags=["keys"],
         summary="Give a key another text, answered once; the text until now stays good for a while",
-        description="Each request makes another text, also one sent again after its answer was lost: then rotate once "
-        "more. The text before the last one ends at once.",
+        description="Each request makes another text, also one sent again after its answer was lost. The texts before "
+        "stay good until their overlaps end; without an overlap all of them end at once.",
         openapi_extra=documented_body(RotationBody, example=examples.ROTATION),
         responses={
             200: documented_answer(RotatedKeyOut, "The key's new text"),

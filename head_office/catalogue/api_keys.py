@@ -20,7 +20,14 @@ from head_office.problems import KEY_REVOKED, LAST_ADMIN_KEY, UNKNOWN_KEY
 from shared.messages import CatalogueKey
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.database.engine import translate_driver_errors
-from shared.runtime.http.auth import MOST_OVERLAP_SECONDS, OVERLAP_SECONDS, NewKey, StoredKey, generate_key
+from shared.runtime.http.auth import NewKey, StoredKey, generate_key
+from shared.runtime.http.key_rotation import (
+    MOST_OVERLAP_SECONDS,
+    OVERLAP_SECONDS,
+    earlier_line,
+    last_good,
+    read_earlier,
+)
 from shared.runtime.http.scopes import Role, Scope, addition_fault, known_scopes
 from shared.runtime.problems import invalid_request
 from shared.runtime.text.text_faults import name_fault
@@ -48,7 +55,7 @@ class Key(NamedTuple):
 class KeyRecord(msgspec.Struct, frozen=True):
     """A key as it is listed; its text is kept nowhere.
 
-    `scopes`: those beyond the role's. `previous_until`: until then the text before the last rotation is good, too.
+    `scopes`: those beyond the role's. `previous_until`: until then a text before a rotation is good, too.
     `last_used_at`: when it was last used at head office, to within two minutes.
     """
 
@@ -151,7 +158,7 @@ def revoke(connection: Connection, key_id: str) -> Key:
 
 
 def rotate(connection: Connection, key_id: str, overlap_seconds: int = OVERLAP_SECONDS) -> tuple[NewKey, Key]:
-    """Give a key another text; the text until now stays good for `overlap_seconds`, one before that no longer.
+    """Give a key another text; the text until now stays good for `overlap_seconds`, as `earlier_line` says.
 
     Raises Problem: 404 `unknown-key`, 409 `key-revoked`, 422 `invalid-request`.
     """
@@ -164,14 +171,11 @@ def rotate(connection: Connection, key_id: str, overlap_seconds: int = OVERLAP_S
     if row.revoked_at is not None:
         raise KEY_REVOKED(f"{key_id} is revoked since {format_rfc3339(row.revoked_at)}")
     made = generate_key(key_id)
-    overlapping: dict[str, object] = {"previous_hash": None, "previous_until": None}
-    if overlap_seconds:
-        until = now(connection) + overlap_seconds * 1_000_000
-        overlapping = {"previous_hash": row.key_hash, "previous_until": until}
+    earlier = earlier_line(row.earlier_texts, row.key_hash, now(connection), overlap_seconds)
     row = connection.execute(
         update(API_KEY)
         .where(API_KEY.c.key_id == key_id)
-        .values(key_hash=made.digest, **overlapping)
+        .values(key_hash=made.digest, earlier_texts=earlier)
         .returning(*API_KEY.c)
     ).one()
     publish(connection, [_change(row)])
@@ -217,8 +221,7 @@ class DatabaseKeys:
             row.location_id,
             row.revoked_at is not None,
             known_scopes(row.scopes),
-            row.previous_hash,
-            row.previous_until or 0,
+            read_earlier(row.earlier_texts),
         )
 
 
@@ -239,8 +242,7 @@ def _change(row: Row[tuple[object, ...]]) -> Change:
         location_id=row.location_id,
         revoked_at=row.revoked_at,
         scopes=tuple(row.scopes),
-        previous_hash=row.previous_hash,
-        previous_until=row.previous_until,
+        earlier_texts=row.earlier_texts,
     )
     return Change(key, row.location_id, published=Role(row.role) not in MACHINES)
 
@@ -254,6 +256,6 @@ def _listed(row: Row[tuple[object, ...]]) -> Key:
         row.issued_at,
         row.revoked_at,
         tuple(row.scopes),
-        row.previous_until,
+        last_good(row.earlier_texts),
         row.last_used_at,
     )

@@ -125,4 +125,4 @@ def rotate_key(
         print_json({"key_id": made.key_id, "key": made.text, "previous_until": until})
         return
     print_text(f"The new text of {key_id}, shown this once:\n\n  {made.text}")
-    print_text("The text before is no longer good." if until is None else f"The text before is good until {until}.")
+    print_text("No text before it is good any more." if until is None else f"The text before it is good until {until}.")

@@ -70,10 +70,9 @@ API_KEY: Final = Table(
     Column("issued_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
     Column("scopes", ARRAY(Text), nullable=False, server_default=text("'{}'")),  # beyond those of the role, sorted
-    Column("previous_hash", Text),  # of the text before the last rotation, good until previous_until
-    Column("previous_until", BigInteger),
+    # A line of `shared.runtime.http.key_rotation`.
+    Column("earlier_texts", Text, nullable=False, server_default=text("''")),
     Column("last_used_at", BigInteger),  # here, to within a minute or two
-    CheckConstraint("(previous_hash IS NULL) = (previous_until IS NULL)", name="api_key_previous_is_whole"),
 )
 
 CATALOGUE_HEAD: Final = Table(

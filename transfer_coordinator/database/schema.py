@@ -183,8 +183,8 @@ KNOWN_KEY: Final = Table(
     Column("role", Text, nullable=False),
     Column("location_id", Text),
     Column("revoked_at", BigInteger),
-    Column("previous_hash", Text),  # of the text before the last rotation, good until previous_until
-    Column("previous_until", BigInteger),
+    # A line of `shared.runtime.http.key_rotation`.
+    Column("earlier_texts", Text, nullable=False, server_default=text("''")),
 )
 
 APPEND_ONLY: Final = ("transfer_line", "journal", "fact")

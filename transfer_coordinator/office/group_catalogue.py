@@ -26,6 +26,7 @@ from shared.runtime.clock import Clock
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.http.auth import StoredKey, digest_of, key_id_of
+from shared.runtime.http.key_rotation import read_earlier
 from shared.runtime.http.scopes import Role
 from shared.runtime.telemetry import get_logger
 from shared.runtime.text.nearest_codes import Candidate, nearest_codes
@@ -236,8 +237,7 @@ def _stored_keys(keys: Iterable[CatalogueKey]) -> dict[str, StoredKey]:
             Role(key.role),
             key.location_id,
             key.revoked_at is not None,
-            previous=key.previous_hash,
-            previous_until=key.previous_until or 0,
+            earlier=read_earlier(key.earlier_texts),
         )
         for key in keys
         if key.role in _ROLES

@@ -21,6 +21,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.requests import HTTPConnection, Request
 
 from shared.runtime.clock import Clock
+from shared.runtime.http.key_rotation import EarlierText
 from shared.runtime.http.rate_limits import RateLimiter
 from shared.runtime.http.scopes import SCOPES_OF, Role, Scope, ScopeRequirement, in_words
 from shared.runtime.problems import (
@@ -33,9 +34,6 @@ from shared.runtime.problems import (
 )
 
 _KEY: Final = re.compile(r"lk_([a-z0-9]{8,32})_([A-Za-z0-9_-]{43})", re.ASCII)
-OVERLAP_SECONDS: Final = 86_400
-MOST_OVERLAP_SECONDS: Final = 31 * OVERLAP_SECONDS
-"""How long the text of a key stays good after a rotation where nothing else is asked for, and at most."""
 _NO_DIGEST: Final = "0" * 64
 _BEARER: Final = {"WWW-Authenticate": 'Bearer realm="larder"'}
 
@@ -72,8 +70,7 @@ class Principal:
 @dataclass(frozen=True, slots=True)
 class StoredKey:
     """A key as a service stores it: ``digest`` is the lower-case hex SHA-256 of its whole text, ``added`` its scopes
-    beyond those of its role. After a rotation the text of ``previous`` is good until ``previous_until`` (microseconds
-    UTC), too."""
+    beyond those of its role, ``earlier`` its texts before rotations."""
 
     key_id: str
     digest: str
@@ -81,14 +78,14 @@ class StoredKey:
     location_id: str | None = None
     revoked: bool = False
     added: frozenset[Scope] = frozenset()
-    previous: str | None = None
-    previous_until: int = 0
+    earlier: tuple[EarlierText, ...] = ()
 
     def has(self, digest: str, now: int) -> bool:
         """Whether a text of this digest is the key's at a moment. Takes the same time whatever the digests are."""
-        current = hmac.compare_digest(digest, self.digest)
-        rotated = hmac.compare_digest(digest, self.previous or _NO_DIGEST) and now < self.previous_until
-        return current or rotated
+        same = hmac.compare_digest(digest, self.digest)
+        for each in self.earlier:
+            same |= hmac.compare_digest(digest, each.digest) and now < each.good_until
+        return same
 
 
 _NOBODY: Final = StoredKey("", _NO_DIGEST, Role.VIEWER, revoked=True)

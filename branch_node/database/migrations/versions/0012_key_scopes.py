@@ -1,4 +1,4 @@
-"""Keys have scopes beyond those of their role, a text that is still good after a rotation, and a last use."""
+"""Keys have scopes beyond those of their role, texts that are still good after a rotation, and a last use."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,10 +10,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("api_key", sa.Column("scopes", sa.Text, nullable=False, server_default=sa.text("''")))
+    for name in ("scopes", "earlier_texts"):
+        op.add_column("api_key", sa.Column(name, sa.Text, nullable=False, server_default=sa.text("''")))
     for name, kind in (
-        ("previous_hash", sa.Text),
-        ("previous_until", sa.BigInteger),
         ("label", sa.Text),
         ("issued_at", sa.BigInteger),
         ("last_used_at", sa.BigInteger),

@@ -63,7 +63,7 @@ def test_a_key_of_the_node_from_its_issue_to_its_end(person: Person) -> None:
     assert [status(person, each) for each in (old, new["key"], last["key"])] == [401, 401, 200]
     with person.node.store.reading() as connection:
         kept = connection.execute(select(API_KEY).where(API_KEY.c.key_id == key_id)).one()
-    assert (kept.key_hash, kept.previous_hash) == (digest_of(last["key"]), None)
+    assert (kept.key_hash, kept.earlier_texts) == (digest_of(last["key"]), "")
 
     revoked = call(person, "POST", f"/v1/keys/{key_id}/revoke").json()
     assert revoked["revoked_at"]
@@ -84,16 +84,17 @@ def test_a_key_that_no_node_issues(person: Person, body: dict[str, Any]) -> None
 
 
 def test_keys_of_head_office_are_listed_and_changed_there_alone(person: Person) -> None:
-    old, new = generate_key(), generate_key()
+    new = generate_key()
+    old = generate_key(new.key_id)
     told = CatalogueKey(
         key_id=new.key_id, key_hash=new.digest, role="integration", scopes=("restock", "of-tomorrow"),
-        previous_hash=old.digest, previous_until=person.node.clock.now() + 60_000_000,
+        earlier_texts=f"{old.digest}:{person.node.clock.now() + 60_000_000}",
     )  # fmt: skip
     publish(person, told)
     row = keys(person)[new.key_id]
     assert (row["issued_here"], row["scopes"]) == (False, ["restock", "of-tomorrow"])
-    found = person.node.authenticator.authenticate(new.text)
-    assert found.added == {Scope.RESTOCK}
+    assert person.node.authenticator.authenticate(new.text).added == {Scope.RESTOCK}
+    assert status(person, old.text) == 200
     for act in ("rotate", "revoke"):
         answer = call(person, "POST", f"/v1/keys/{new.key_id}/{act}", {})
         assert (answer.status_code, answer.json()["code"]) == (409, "key-of-the-group")

@@ -130,7 +130,7 @@ def test_keys_of_the_node_with_and_without_it_serving(branch: Branch) -> None:
         rotated = branch.json("keys", "rotate", made["key_id"], "--overlap", "30m")
         assert rotated["key"] != made["key"]
         assert rotated["previous_until"]
-        assert "no longer good" in branch.run("keys", "rotate", made["key_id"], "--overlap", "0").stdout
+        assert "No text before it is good" in branch.run("keys", "rotate", made["key_id"], "--overlap", "0").stdout
         assert branch.json("keys", "revoke", made["key_id"])["revoked_at"]
         told = branch.run("keys", "rotate", made["key_id"])
         assert (told.returncode, "key-revoked" in told.stderr or "was revoked" in told.stderr) == (REFUSED, True)

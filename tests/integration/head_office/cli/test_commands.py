@@ -383,7 +383,7 @@ def test_a_key_is_given_a_scope_and_rotated(run: Run) -> None:
     assert rotated["key"].startswith(f"lk_{made['key_id']}_")
     (row,) = (each for each in as_json(run, "keys", "list")["items"] if each["key_id"] == made["key_id"])
     assert (row["scopes"], row["previous_until"]) == (["restock"], rotated["previous_until"])
-    assert "no longer good" in run("keys", "rotate", made["key_id"], "--overlap", "0").stdout
+    assert "No text before it is good" in run("keys", "rotate", made["key_id"], "--overlap", "0").stdout
     run("keys", "rotate", made["key_id"], "--overlap", "32d", exit_code=1)
     run("keys", "rotate", made["key_id"], "--overlap", "soon", exit_code=2)
     run("keys", "revoke", made["key_id"])

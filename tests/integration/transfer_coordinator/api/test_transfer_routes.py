@@ -279,7 +279,7 @@ def test_the_text_before_a_rotation_is_good_for_its_overlap_also_after_a_restart
     for until, expected in ((now + 60_000_000, [200, 200]), (now - 1, [401, 200])):
         world.office.publish(
             key=CatalogueKey(
-                key_id=new.key_id, key_hash=new.digest, role=Role.STAFF, previous_hash=made.digest, previous_until=until
+                key_id=new.key_id, key_hash=new.digest, role=Role.STAFF, earlier_texts=f"{made.digest}:{until}"
             )
         )
         world.coordinator.catalogue.refresh()

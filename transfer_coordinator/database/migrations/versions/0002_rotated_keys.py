@@ -1,4 +1,4 @@
-"""The text of a key before its last rotation, which is good for a while."""
+"""Texts of a key before rotations, which are good for a while."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,5 +8,4 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    op.add_column("known_key", sa.Column("previous_hash", sa.Text))
-    op.add_column("known_key", sa.Column("previous_until", sa.BigInteger))
+    op.add_column("known_key", sa.Column("earlier_texts", sa.Text, nullable=False, server_default=sa.text("''")))

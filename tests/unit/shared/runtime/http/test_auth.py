@@ -17,6 +17,7 @@ from shared.runtime.http.auth import (
     generate_key,
     key_id_of,
 )
+from shared.runtime.http.key_rotation import EarlierText
 from shared.runtime.http.rate_limits import RateLimiter
 from shared.runtime.http.scopes import Role, Scope
 from shared.runtime.problems import Problem
@@ -108,7 +109,7 @@ def test_after_a_rotation_both_texts_are_good_until_the_overlap_ends(
     old, other = keys.add(Role.STAFF), keys.add()
     new = generate_key(old.key_id)
     assert (new.key_id, key_id_of(new.text)) == (old.key_id, old.key_id)
-    stored = StoredKey(new.key_id, new.digest, Role.STAFF, previous=old.digest, previous_until=60_000_000)
+    stored = StoredKey(new.key_id, new.digest, Role.STAFF, earlier=(EarlierText(old.digest, 60_000_000),))
     keys.kept[old.key_id] = stored
     assert [authenticator.authenticate(each.text).key_id for each in (old, new)] == [old.key_id] * 2
     assert not stored.has(other.digest, 0)
