@@ -9,7 +9,7 @@ from collections.abc import Callable
 import httpx
 
 from branch_node.api.router import build_api
-from branch_node.database.api_keys import new_local_key
+from branch_node.database.keys.api_keys import new_local_key
 from branch_node.database.store import Store
 from branch_node.node import NAME, Node
 from branch_node.pages.page_routes import add_pages

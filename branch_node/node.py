@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random
 
 from branch_node.database import witness
-from branch_node.database.api_keys import LOCAL, BranchKeys
-from branch_node.database.key_changes import RecordKeyUses
+from branch_node.database.keys.api_keys import LOCAL, BranchKeys
+from branch_node.database.keys.key_changes import RecordKeyUses
 from branch_node.database.store import AlreadyWriting, Store, last_recorded_at
 from branch_node.database.witness import Witness, WitnessVerdict
 from branch_node.metrics import add_gauges

@@ -18,8 +18,8 @@ tests/unit/shared/test_stock_map.py keeps the list. For speed, one event at a ti
   tests/integration/branch_node/writer/test_projection_property.py::test_every_kind_of_event_folds_through_the_writer
 - `branch_node.writer.low_stock.mark_low_stock`, what is available after a command that is not sealed yet:
   tests/integration/branch_node/writer/test_low_stock.py::test_every_kind_of_event_in_commands_of_any_size
-- `branch_node.database.past_standing.PastStandings`, the standing after a recent event:
-  tests/integration/branch_node/database/test_past_standing.py::test_a_past_standing_is_the_fold_up_to_its_event
+- `branch_node.database.stock.past_standing.PastStandings`, the standing after a recent event:
+  tests/integration/branch_node/database/stock/test_past_standing.py::test_a_past_standing_is_the_fold_up_to_its_event
 - `shared.outbox.running_figures.RunningFigures`, the figures of published messages:
   tests/unit/shared/outbox/test_outbox_reader.py::test_any_paging_publishes_what_the_fold_says
 - `branch_node.commands.counts.stocktake`, what is expected where a count is the newest event:

@@ -15,7 +15,7 @@ from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.tagged_stock import tagged_stock
 from branch_node.commands.adjustments.adjust_inputs import AdjustInput, adjustment_of
 from branch_node.commands.adjustments.adjust_stock import AdjustAnswer, AdjustStock, StockAdjusted
-from branch_node.database.skus import item_with_barcode
+from branch_node.database.stock.skus import item_with_barcode
 from branch_node.model import nearest_item_codes
 from branch_node.problems import (
     AMBIGUOUS_BARCODE,
@@ -30,7 +30,6 @@ from branch_node.problems import (
     UNKNOWN_ITEM,
 )
 from shared.event_record import Number
-from shared.runtime.text.text_faults import code_fault
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
@@ -46,6 +45,7 @@ from shared.runtime.problems import (
     Problem,
     invalid_request,
 )
+from shared.runtime.text.text_faults import code_fault
 
 MAX_BODY: Final = 16 * 1024
 ADJUSTING: Final = (Scope.SELL, Scope.RESTOCK, Scope.CORRECT)

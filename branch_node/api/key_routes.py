@@ -15,8 +15,8 @@ from branch_node.api.dependencies import ApiNode, RequestContext, problems
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.read_routes import After, Limit
 from branch_node.commands.input_fields import StrictInput
-from branch_node.database.api_keys import NodeKeyRecord, list_keys
-from branch_node.database.key_changes import IssueKey, RevokeKey, RotateKey
+from branch_node.database.keys.api_keys import NodeKeyRecord, list_keys
+from branch_node.database.keys.key_changes import IssueKey, RevokeKey, RotateKey
 from branch_node.database.queries import BY_ITEM
 from branch_node.problems import BAD_CURSOR, BUSY, KEY_OF_GROUP, KEY_REVOKED, NOT_WRITING, UNKNOWN_KEY
 from branch_node.records import Page

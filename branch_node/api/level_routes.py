@@ -13,9 +13,9 @@ from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import ApiNode, RequestContext, problems
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.read_routes import After, Limit
-from branch_node.database.level_rows import acting_level, acting_page, delete_levels, store_levels
 from branch_node.database.queries import BY_ITEM
-from branch_node.database.stock_figures import codes_of
+from branch_node.database.stock.level_rows import acting_level, acting_page, delete_levels, store_levels
+from branch_node.database.stock.stock_figures import codes_of
 from branch_node.model import Command, Decision, View
 from branch_node.problems import (
     BAD_CURSOR,

@@ -32,8 +32,8 @@ from shared.outbox.message_requests import (
 from shared.outbox.message_stream import MessageStreams
 from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.http.application import json_response
-from shared.runtime.http.streams.event_stream import ServerSentEvents
 from shared.runtime.http.scopes import Scope
+from shared.runtime.http.streams.event_stream import ServerSentEvents
 from shared.runtime.http.streams.watches import Watches
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, INVALID_REQUEST, OVERLOADED
 

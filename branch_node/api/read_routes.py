@@ -13,10 +13,11 @@ from branch_node.api.dependencies import ApiNode, RequestContext, problems
 from branch_node.api.tagged_stock import tagged_stock
 from branch_node.commands.count_areas import MOST_COUNTS, OpenCountRecord, open_count_record, open_counts
 from branch_node.commands.input_fields import asked
-from branch_node.database import queries, stock_figures
-from branch_node.database.explanations import ExplanationRecord, explanation
+from branch_node.database import queries
 from branch_node.database.queries import SiteTransfer
 from branch_node.database.schema import LOG
+from branch_node.database.stock import stock_figures
+from branch_node.database.stock.explanations import ExplanationRecord, explanation
 from branch_node.database.store import load_location
 from branch_node.model import nearest_item_codes
 from branch_node.problems import BAD_CURSOR, INVALID_TIME, ITEM_NOT_FOUND

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from branch_node.api.dependencies import ApiNode
-from branch_node.database.stock_figures import stock_of
-from branch_node.database.stock_tags import NO_EVENT, newest_event, stock_tag
+from branch_node.database.stock.stock_figures import stock_of
+from branch_node.database.stock.stock_tags import NO_EVENT, newest_event, stock_tag
 from branch_node.records import StockRecord
 
 

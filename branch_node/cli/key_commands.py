@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from branch_node.cli.node_client import Directory, node_at, zone_of
-from branch_node.database.api_keys import OWN_ROLES
+from branch_node.database.keys.api_keys import OWN_ROLES
 from shared.runtime.cli.arguments import duration
 from shared.runtime.cli.output import AsJson, print_json, print_table, print_text, short_time
 from shared.runtime.cli.service_client import read_items

@@ -11,7 +11,7 @@ from rich.markup import escape
 from sqlalchemy import update
 
 from branch_node.cli.node_client import Directory, serving
-from branch_node.database.api_keys import has_own_key, issue_manager_key
+from branch_node.database.keys.api_keys import has_own_key, issue_manager_key
 from branch_node.database.schema import LOCATION
 from branch_node.database.store import AlreadyWriting, DirectoryLock, Store, load_location
 from branch_node.main import serve as run_node

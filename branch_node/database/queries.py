@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from branch_node.database.level_rows import LEVEL_FIELDS, acting_on
 from branch_node.database.lookups import sealed_where, voids_of
 from branch_node.database.schema import ITEM, LOG, REORDER_LEVEL
+from branch_node.database.stock.level_rows import LEVEL_FIELDS, acting_on
 from branch_node.records import BranchEventRecord, ItemRecord, Page, record_of
 from shared.event_record import moment_text
 from shared.events import Event, EventType, quantity_json

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, true
 
 from branch_node.database.reservation_rows import reservations_where
 from branch_node.database.schema import RESERVATION, RESERVATION_LINE
-from branch_node.database.stock_figures import codes_of
+from branch_node.database.stock.stock_figures import codes_of
 from branch_node.records import Page
 from shared.reservations import ReservationRecord, ReservationState, reservation_record
 from shared.runtime.http.cursor import Cursor, page_of

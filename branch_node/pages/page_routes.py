@@ -21,9 +21,9 @@ from branch_node.api.router import IMPORTS
 from branch_node.commands.corrections import ALTERNATIVES, VoidEvent, still_standing
 from branch_node.commands.count_areas import missing_in_open_count, open_counts
 from branch_node.commands.event_commands import RecordEvent
-from branch_node.database import stock_figures
 from branch_node.database.lookups import event_by_id, first_by_key, sealed_where, voids_of
 from branch_node.database.schema import LOG
+from branch_node.database.stock import stock_figures
 from branch_node.model import Command
 from branch_node.pages.clock_pages import ClockPages
 from branch_node.pages.import_desk import PageNode

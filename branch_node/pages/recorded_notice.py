@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from branch_node.commands.corrections import decided_at, still_standing, voided_together
 from branch_node.commands.count_areas import missing_areas
-from branch_node.database import stock_figures
 from branch_node.database.lookups import event_by_id, voids_of
 from branch_node.database.schema import STOCK
+from branch_node.database.stock import stock_figures
 from branch_node.model import Item
 from branch_node.pages.page_views import EventRow, event_row, flag_words
 from shared.chain import Sealed

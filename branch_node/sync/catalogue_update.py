@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, select
 
-from branch_node.database.level_rows import delete_levels, move_own_level, store_levels
 from branch_node.database.schema import API_KEY, LOG
+from branch_node.database.stock.level_rows import delete_levels, move_own_level, store_levels
 from branch_node.model import Command, Decision, Item, Location, View, Write
 from branch_node.sync.sync_state import sync_state_write
 from shared.messages import CatalogueAlias, CatalogueEntry, CatalogueItem, CatalogueKey, CatalogueLevel

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import Connection
 
 from branch_node.database.lookups import sealed_where, standing_then
-from branch_node.database.past_standing import MOST, PastStandings
 from branch_node.database.schema import LOG
+from branch_node.database.stock.past_standing import MOST, PastStandings
 from branch_node.model import RecordedCommand
 from branch_node.writer.committed_state import CommittedState
 from shared.chain import Sealed

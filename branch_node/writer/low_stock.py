@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import msgspec
 from sqlalchemy import Connection
 
-from branch_node.database.level_rows import acting_levels
+from branch_node.database.stock.level_rows import acting_levels
 from shared.events import FIELD_SCHEMAS, MAX_QUANTITY, Event, LowStock, check
 from shared.levels.reorder_levels import ReorderLevel, is_low, to_order
 from shared.stock import Movement, Standing, advance_event, fold, history, movement

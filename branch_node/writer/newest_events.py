@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from branch_node.database.stock_tags import newest_event
+from branch_node.database.stock.stock_tags import newest_event
 
 
 class NewestEvents:

@@ -245,7 +245,7 @@ class Writer:
         """
         group = self._queue.take(self._until_expiry(block_for))
         if not group:
-            if self._failing is None and self._seconds_to_expiry() == 0:
+            if self._until_expiry(1.0) == 0:
                 self.commit([])
             if self._committed is None:
                 self._reconnect()
@@ -265,13 +265,10 @@ class Writer:
 
     def _until_expiry(self, block_for: float) -> float:
         """How long to wait for commands: at most until the next reservation expires, whose event is recorded then."""
-        seconds = self._seconds_to_expiry()
-        return block_for if seconds is None or self._failing is not None else min(block_for, seconds)
-
-    def _seconds_to_expiry(self) -> float | None:
-        """The seconds until the next reservation expires, 0 where one has; None where none is active, or unknown."""
         expires_at = None if self._committed is None else self._committed.reservations.next_expiry()
-        return None if expires_at is None else max(0.0, (expires_at - self._clock.now()) / SECOND)
+        if expires_at is None or self._failing is not None:
+            return block_for
+        return min(block_for, max(0.0, (expires_at - self._clock.now()) / SECOND))
 
     def _try_writing(self) -> None:
         """Write what changes nothing, to find out whether anything can be recorded."""

@@ -32,8 +32,8 @@ from shared.outbox.message_stream import MessageStreams
 from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.http.application import json_response
 from shared.runtime.http.auth import Principal
-from shared.runtime.http.streams.event_stream import ServerSentEvents
 from shared.runtime.http.scopes import Scope
+from shared.runtime.http.streams.event_stream import ServerSentEvents
 from shared.runtime.problems import INVALID_REQUEST, OVERLOADED, WRONG_LOCATION, invalid_request
 
 _READ = (INVALID_REQUEST, BAD_CURSOR, CURSOR_AHEAD, UNKNOWN_LOCATION, WRONG_LOCATION, OVERLOADED)

@@ -1,7 +1,7 @@
 """The LISTEN thread, which wakes the routes that wait for a notification of the database.
 
-Every commit after a route opened its watch (`shared.runtime.http.streams.watches`) wakes it. After a lost connection all
-watches are woken, as a notification may have been missed.
+Every commit after a route opened its watch (`shared.runtime.http.streams.watches`) wakes it. After a lost connection
+all watches are woken, as a notification may have been missed.
 """
 
 from __future__ import annotations

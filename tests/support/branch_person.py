@@ -12,7 +12,7 @@ from httpx2 import Response
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
-from branch_node.database.api_keys import issue_manager_key
+from branch_node.database.keys.api_keys import issue_manager_key
 from branch_node.database.schema import API_KEY, LOG
 from branch_node.database.store import Store
 from branch_node.main import build

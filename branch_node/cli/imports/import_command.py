@@ -13,7 +13,7 @@ from rich.markup import escape
 from branch_node.cli.imports.guess_output import print_guess
 from branch_node.cli.imports.preview_output import print_preview
 from branch_node.cli.node_client import Directory, node_command, opened, serving
-from branch_node.database.api_keys import LOCAL
+from branch_node.database.keys.api_keys import LOCAL
 from branch_node.database.store import Store
 from branch_node.imports.import_summary import ImportSummary
 from branch_node.imports.importer import ImportRun

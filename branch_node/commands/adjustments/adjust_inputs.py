@@ -10,10 +10,10 @@ import msgspec
 from branch_node.commands.input_fields import Amount, StrictInput, bad_quantity, codes, names, quantity_of, texts
 from shared.checked_fields import CheckedKey, Note
 from shared.events import BadQuantity, EventType, parse_quantity
-from shared.runtime.text.text_faults import name_fault
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import invalid_request
+from shared.runtime.text.text_faults import name_fault
 
 MAX_REASON: Final = 200
 MAX_NOTE: Final = 1_000

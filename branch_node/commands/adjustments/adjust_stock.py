@@ -9,9 +9,9 @@ from branch_node.commands.event_commands import RecordEvent
 from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.database.lookups import standing_then
-from branch_node.database.skus import item_with_barcode
-from branch_node.database.stock_figures import codes_of
-from branch_node.database.stock_tags import newest_event, stock_tag
+from branch_node.database.stock.skus import item_with_barcode
+from branch_node.database.stock.stock_figures import codes_of
+from branch_node.database.stock.stock_tags import newest_event, stock_tag
 from branch_node.model import Decision, RecordedCommand, View
 from shared.event_record import Number
 from shared.events import quantity_json

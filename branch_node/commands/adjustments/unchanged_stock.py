@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from branch_node.database.stock_figures import stock_of
-from branch_node.database.stock_tags import stock_tag
+from branch_node.database.stock.stock_figures import stock_of
+from branch_node.database.stock.stock_tags import stock_tag
 from branch_node.model import Item, View
 from branch_node.problems import STOCK_CHANGED
 from shared.runtime.http.entity_tags import IfMatch, quoted

@@ -31,7 +31,7 @@ from branch_node.commands.reservations.reservation_inputs import (
     WantedLine,
 )
 from branch_node.database.lookups import events_of_reservation, standing_then
-from branch_node.database.stock_figures import codes_of
+from branch_node.database.stock.stock_figures import codes_of
 from branch_node.model import Decision, RecordedCommand, View
 from branch_node.problems import (
     MORE_THAN_OPEN,

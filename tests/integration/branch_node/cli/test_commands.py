@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from sqlalchemy import update
 from typer.testing import CliRunner
 
-from branch_node.database.api_keys import LOCAL
+from branch_node.database.keys.api_keys import LOCAL
 from branch_node.database.schema import ITEM
 from branch_node.database.store import Store
 from branch_node.settings import load

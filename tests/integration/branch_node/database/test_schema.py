@@ -16,8 +16,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, create_engine, insert, text
 from sqlalchemy.exc import IntegrityError
 
-from branch_node.database.level_rows import acting_levels
 from branch_node.database.schema import REORDER_LEVEL, VERSION_TABLE, metadata
+from branch_node.database.stock.level_rows import acting_levels
 from branch_node.database.store import MIGRATIONS, LocationDiffers, Store
 from branch_node.database.stored_runs import read_runs, store_run
 from branch_node.model import ClockRun, RunKind

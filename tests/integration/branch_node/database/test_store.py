@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from branch_node.database import stock_figures
 from branch_node.database.schema import LOG
+from branch_node.database.stock import stock_figures
 from shared.event_log import read_head
 from tests.support.branch import Branch
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from branch_node.database import stock_figures
-from branch_node.database.explanations import explanation
+from branch_node.database.stock import stock_figures
+from branch_node.database.stock.explanations import explanation
 from branch_node.model import Item
 from branch_node.records import StockRecord
 from shared.chain import understand

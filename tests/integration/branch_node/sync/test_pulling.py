@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from branch_node.commands.transfer_commands import KeepTokens, StepTaken, TakeStep
-from branch_node.database.level_rows import acting_levels
 from branch_node.database.schema import API_KEY, TRANSFER_TOKEN
+from branch_node.database.stock.level_rows import acting_levels
 from shared.levels.reorder_levels import ReorderLevel
 from shared.messages import (
     CatalogueItem,

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine
 
 from branch_node.api.level_routes import SetLevel
-from branch_node.database.api_keys import BranchKeys
+from branch_node.database.keys.api_keys import BranchKeys
 from branch_node.sync.shipping_status import ShippingState
 from head_office.api.sync_routes import read_page  # type: ignore[attr-defined]
 from head_office.catalogue import api_keys, items, locations

@@ -38,7 +38,7 @@ class _ItemChanges:
 class PastStandings:
     """Subtracts plain events from what stood at a committed head. Valid for one transaction.
 
-    Agrees with the fold: tests/integration/branch_node/database/test_past_standing.py.
+    Agrees with the fold: tests/integration/branch_node/database/stock/test_past_standing.py.
     """
 
     def __init__(self, connection: Connection, standings: Mapping[str, Standing], after: int, head: int) -> None:

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, case, func, or_, select, union
 
-from branch_node.database.level_rows import ACTS, LEVEL_FIELDS, acting_on
 from branch_node.database.queries import BY_ITEM
 from branch_node.database.reservation_rows import reserved_beyond
 from branch_node.database.schema import ITEM, LOG, REORDER_LEVEL, STOCK
+from branch_node.database.stock.level_rows import ACTS, LEVEL_FIELDS, acting_on
 from branch_node.problems import ITEM_NOT_FOUND
 from branch_node.records import Page, PeriodRecord, StockRecord
 from shared.code_sums import summed

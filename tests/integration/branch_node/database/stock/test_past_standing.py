@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, create_engine
 
 from branch_node.database.lookups import standing_then
-from branch_node.database.past_standing import PastStandings
 from branch_node.database.schema import LOG, metadata
+from branch_node.database.stock.past_standing import PastStandings
 from shared.event_log import append, create_head
 from shared.events import Event
 from shared.projection import refold

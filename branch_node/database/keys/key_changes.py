@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from sqlalchemy import Connection, Update, bindparam, select, update
 
-from branch_node.database.api_keys import key_record, own_key, store_key
+from branch_node.database.keys.api_keys import key_record, own_key, store_key
 from branch_node.database.schema import API_KEY
 from branch_node.model import Command, Decision, View, Write
 from branch_node.problems import KEY_REVOKED

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from branch_node.commands.adjustments.unchanged_stock import tag_now
-from branch_node.database.stock_figures import stock_of
-from branch_node.database.stock_tags import NO_EVENT, newest_event, stock_tag
+from branch_node.database.stock.stock_figures import stock_of
+from branch_node.database.stock.stock_tags import NO_EVENT, newest_event, stock_tag
 from branch_node.model import Command, Decision, Item, View, unplaced
 from branch_node.writer.writer import Writer
 from shared.events import EventType

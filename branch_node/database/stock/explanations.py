@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from branch_node.database.lookups import sealed_where
 from branch_node.database.schema import LOG
-from branch_node.database.stock_figures import codes_of, item_row, stock_record
+from branch_node.database.stock.stock_figures import codes_of, item_row, stock_record
 from branch_node.problems import ITEM_NOT_FOUND
 from branch_node.records import BranchEventRecord, StockRecord, record_of
 from shared.code_sums import merged_explanation

@@ -1,0 +1,1 @@
+"""The API keys that a node accepts: look-ups and changes."""

@@ -1,0 +1,1 @@
+"""Stock of items in the database: figures, tags, codes, levels, explanations, what stood before."""
