@@ -7,10 +7,9 @@ times microseconds UTC. Rules: INTERFACES A1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
-from itertools import groupby
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -88,61 +87,109 @@ _ENDED_BY: Final = {
 }
 
 
+MOST_OF_A_LINE: Final = 10**18
+"""What a line can hold at most, in thousandths: beyond it a sum would soon no longer fit 64 bits."""
+
+
 class NotOfAReservation(ValueError):
-    """Events that cannot be those of one reservation, with the reason."""
+    """An event that cannot be the next one of its reservation, with the reason."""
 
 
-def advance_reservation(before: Reservation | None, events: Sequence[Event]) -> Reservation:
-    """The reservation after the events that one command recorded for it, in order, of which there is at least one.
+class ReservationFold:
+    """The fold of one reservation, event by event in the order of their sequences, from nothing or from a state.
+
+    It knows nothing of commands, so the state is the same wherever the events are cut into parts.
+    """
+
+    __slots__ = ("_created_at", "_expires_at", "_last", "_lines", "_open", "_order_id", "_revision", "_stated_at")
+
+    def __init__(self, before: Reservation | None = None) -> None:
+        self._lines = {} if before is None else {line.item_id: line for line in before.lines}
+        self._open = sum(line.open for line in self._lines.values())
+        self._order_id = "" if before is None else before.order_id
+        self._revision = 0 if before is None else before.revision
+        self._created_at = 0 if before is None else before.created_at
+        self._expires_at = 0 if before is None else before.expires_at
+        self._stated_at = 0 if before is None else before.stated_at
+        self._last: Event | Reservation | None = before
+
+    def add(self, event: Event) -> None:
+        """Take over the next event. Raises NotOfAReservation, and is unchanged then."""
+        reference = event.reference
+        if event.reservation_id is None or reference is None or reference.kind != ORDER_REFERENCE:
+            raise NotOfAReservation("it is of a reservation and names no order")
+        if event.type is not EventType.STOCK_RESERVED and event.type not in _ENDED_BY:
+            raise NotOfAReservation(f"a {event.type} changes no reservation")
+        if self._last is None and event.type is not EventType.STOCK_RESERVED:
+            raise NotOfAReservation(f"the reservation {event.reservation_id} would begin with it")
+        item_id = event.item_id or ""
+        line = self._lines.get(item_id) or ReservedLine(item_id=item_id, unit=event.unit or "", quantity=0)
+        changed = self._changed(line, event)
+        self._open += changed.open - line.open
+        self._lines[item_id] = changed
+        if self._last is None:
+            self._created_at = event.occurred_at
+        if event.type is EventType.STOCK_RESERVED:
+            self._expires_at = event.expires_at or self._expires_at
+        revision = reference.revision or 1
+        if revision > self._revision:
+            self._revision, self._stated_at = revision, event.sequence - event.line + 1
+        self._order_id, self._last = reference.id, event
+
+    @staticmethod
+    def _changed(line: ReservedLine, event: Event) -> ReservedLine:
+        quantity = event.quantity or 0
+        if event.type is EventType.STOCK_RESERVED:
+            if line.quantity + quantity > MOST_OF_A_LINE:
+                raise NotOfAReservation(f"what is reserved of {line.item_id} is out of bounds")
+            return msgspec.structs.replace(line, quantity=line.quantity + quantity)
+        if quantity > line.open:
+            left = f"which has {line.open} of {line.item_id} left"
+            raise NotOfAReservation(f"it takes {quantity} from the reservation {event.reservation_id}, {left}")
+        if event.type is EventType.RESERVATION_CONFIRMED:
+            return msgspec.structs.replace(line, confirmed=line.confirmed + quantity)
+        if event.reason == RESTATED:
+            return msgspec.structs.replace(line, quantity=line.quantity - quantity)
+        return msgspec.structs.replace(line, released=line.released + quantity)
+
+    def reservation(self) -> Reservation | None:
+        """The reservation after the events so far; None before the first one."""
+        last = self._last
+        if last is None or isinstance(last, Reservation):
+            return last
+        return Reservation(
+            reservation_id=last.reservation_id or "",
+            order_id=self._order_id,
+            source=last.source,
+            revision=self._revision,
+            state=ReservationState.ACTIVE if self._open else _ENDED_BY[last.type],
+            created_at=self._created_at,
+            expires_at=self._expires_at,
+            stated_at=self._stated_at,
+            lines=tuple(self._lines[item_id] for item_id in sorted(self._lines) if self._lines[item_id].quantity),
+        )
+
+
+def advance_reservation(before: Reservation | None, events: Iterable[Event]) -> Reservation:
+    """The reservation after further events of it, in order, of which there is at least one.
 
     Raises NotOfAReservation where they cannot follow.
     """
-    lines = {} if before is None else {line.item_id: line for line in before.lines}
-    first = events[0]
-    reference, created_at = first.reference, first.occurred_at if before is None else before.created_at
-    if reference is None or first.reservation_id is None:
-        raise NotOfAReservation(f"the event {first.sequence} names no order or no reservation")
-    if before is None and first.type is not EventType.STOCK_RESERVED:
-        raise NotOfAReservation(f"the reservation {first.reservation_id} begins with a {first.type}")
-    expires_at = 0 if before is None else before.expires_at
+    fold = ReservationFold(before)
     for event in events:
-        item_id, quantity = event.item_id or "", event.quantity or 0
-        line = lines.get(item_id) or ReservedLine(item_id=item_id, unit=event.unit or "", quantity=0)
-        if event.type is EventType.STOCK_RESERVED:
-            expires_at = event.expires_at or expires_at
-            changed = msgspec.structs.replace(line, quantity=line.quantity + quantity)
-        elif quantity > line.open:
-            raise NotOfAReservation(f"{event.type} takes {quantity} of {item_id}, of which {line.open} are open")
-        elif event.type is EventType.RESERVATION_CONFIRMED:
-            changed = msgspec.structs.replace(line, confirmed=line.confirmed + quantity)
-        elif event.reason == RESTATED:
-            changed = msgspec.structs.replace(line, quantity=line.quantity - quantity)
-        else:
-            changed = msgspec.structs.replace(line, released=line.released + quantity)
-        lines[item_id] = changed
-    is_open = any(line.open for line in lines.values())
-    revision = reference.revision or 1
-    return Reservation(
-        reservation_id=first.reservation_id,
-        order_id=reference.id,
-        source=first.source,
-        revision=revision if before is None else max(revision, before.revision),
-        state=ReservationState.ACTIVE if is_open else _ENDED_BY[events[-1].type],
-        created_at=created_at,
-        expires_at=expires_at,
-        stated_at=before.stated_at
-        if before is not None and revision <= before.revision
-        else first.sequence - first.line + 1,
-        lines=tuple(lines[item_id] for item_id in sorted(lines) if lines[item_id].quantity),
-    )
+        fold.add(event)
+    after = fold.reservation()
+    if after is None:
+        raise NotOfAReservation("there are no events")
+    return after
 
 
 def reservation_of(events: Iterable[Event]) -> Reservation | None:
     """The reservation that events of one reservation id make, given in order of sequence; None where there are none."""
-    state: Reservation | None = None
-    for _, command in groupby(events, key=lambda event: event.sequence - event.line):
-        state = advance_reservation(state, list(command))
-    return state
+    fold = ReservationFold()
+    for event in events:
+        fold.add(event)
+    return fold.reservation()
 
 
 class ReservedLineRecord(msgspec.Struct, kw_only=True):
@@ -169,8 +216,16 @@ class ReservationRecord(msgspec.Struct, kw_only=True):
     lines: list[ReservedLineRecord]
 
 
+R = TypeVar("R", bound=ReservationRecord)
+
+
 def reservation_record(reservation: Reservation, now: int | None = None) -> ReservationRecord:
     """A reservation as it is answered; one that has expired by `now` is EXPIRED, whether or not its event is there."""
+    return reservation_record_as(ReservationRecord, reservation, now)
+
+
+def reservation_record_as(kind: type[R], reservation: Reservation, now: int | None = None, **added: Any) -> R:
+    """As `reservation_record`, of a subclass of ReservationRecord with the fields that it adds."""
     expired = now is not None and reservation.active and reservation.expires_at <= now
     lines = [
         ReservedLineRecord(
@@ -183,7 +238,7 @@ def reservation_record(reservation: Reservation, now: int | None = None) -> Rese
         )
         for line in reservation.lines
     ]
-    return ReservationRecord(
+    return kind(
         reservation_id=reservation.reservation_id,
         order_id=reservation.order_id,
         revision=reservation.revision,
@@ -192,4 +247,5 @@ def reservation_record(reservation: Reservation, now: int | None = None) -> Rese
         created_at=moment_text(reservation.created_at),
         expires_at=moment_text(reservation.expires_at),
         lines=lines,
+        **added,
     )

@@ -148,6 +148,60 @@ TRANSFER_LINE: Final = Table(
     Index("transfer_line_transfer", "transfer_id", "item_id"),
 )
 
+# What the logs say of each reservation: `shared.reservations` folds it from the events.
+RESERVATION: Final = Table(
+    "reservation",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("reservation_id", Text, nullable=False),
+    Column("order_id", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),  # of the order's newest statement
+    Column("state", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("stated_at", BigInteger, nullable=False),  # the first event of the command that recorded that statement
+    PrimaryKeyConstraint("location_id", "reservation_id"),
+    CheckConstraint("state IN ('ACTIVE', 'CONFIRMED', 'RELEASED', 'EXPIRED')", name="reservation_state"),
+    # The list over all locations, in the order of ids, which is that of creation; and one by its id.
+    Index("reservation_made", "reservation_id", "location_id"),
+    Index("reservation_order", "order_id", "source"),
+)
+
+RESERVATION_LINE: Final = Table(
+    "reservation_line",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("reservation_id", Text, nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("confirmed", BigInteger, nullable=False),
+    Column("released", BigInteger, nullable=False),  # given back or expired
+    PrimaryKeyConstraint("location_id", "reservation_id", "item_id"),
+    CheckConstraint(
+        "quantity > 0 AND confirmed >= 0 AND released >= 0 AND confirmed + released <= quantity",
+        name="reservation_line_adds_up",
+    ),
+    Index("reservation_line_item", "item_id", "location_id"),
+)
+
+OPEN_LINE: Final = RESERVATION_LINE.c.quantity > RESERVATION_LINE.c.confirmed + RESERVATION_LINE.c.released
+"""What `reservation_line_open` finds: few of all lines, so that what is reserved now does not cost the whole past."""
+Index(
+    "reservation_line_open",
+    RESERVATION_LINE.c.location_id,
+    RESERVATION_LINE.c.item_id,
+    postgresql_where=OPEN_LINE,
+)
+Index(
+    "event_of_reservation",
+    EVENT.c.location_id,
+    EVENT.c.reservation_id,
+    EVENT.c.sequence,
+    postgresql_where=EVENT.c.reservation_id.is_not(None),
+)
+
 CONTACT: Final = Table(
     "contact",
     metadata,

@@ -21,8 +21,18 @@ from head_office.log.decoder import Decoded, read_partially
 from head_office.log.fold_check import IngestContext, quarantine_reason
 from head_office.log.ingest_context import IngestState, load_frame, load_location, target_of
 from head_office.log.projections import add_transfers, refold_items, store_stock, store_units, store_voids
+from head_office.log.reservation_projection import (
+    NO_ROWS,
+    LateFold,
+    ReservationRows,
+    logged_events,
+    rows_of,
+    store_reservations,
+    stored_rows,
+)
 from shared.event_log import LEAN_COLUMNS
 from shared.events import Event
+from shared.reservations import ReservationFold
 from shared.stock import Movement, movement
 
 _COPY_EVENTS: Final = f"COPY event ({', '.join(LEAN_COLUMNS)}) FROM STDIN (FORMAT binary)"
@@ -62,6 +72,7 @@ class Appender:
         self._late = False
         self._voids: dict[int, int] = {}
         self._transfers: list[Event] = []
+        self._stored: dict[str, ReservationRows] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +95,7 @@ class Appender:
         if self._state.lacks(decoded):
             self.finish_rows()
             load_frame(self.cursor, self._state, decoded)
+            self._load_reservations(decoded, late=late)
         rows = self._check(decoded)
         if rows:
             if self._copy is None:
@@ -91,6 +103,17 @@ class Appender:
                 self._copy.write(HEADER)
             self._copy.write(b"".join(rows))
         self._late = self._late or late
+
+    def _load_reservations(self, decoded: Decoded, *, late: bool) -> None:
+        known = self.context.reservations
+        ids = {each.reservation_id for each in decoded.looked_up if each.reservation_id is not None} - known.keys()
+        if not ids:
+            return
+        self._stored |= stored_rows(self._connection, self._location_id, ids)
+        events = logged_events(self._connection, self._location_id, ids) if late else {}
+        for each in ids:
+            stored = self._stored.get(each, NO_ROWS).reservation()
+            known[each] = LateFold(events.get(each, ())) if late else ReservationFold(stored)
 
     def _check(self, decoded: Decoded) -> list[bytes]:
         context, fold, pack = self.context, self._state.fold, self._rows.pack
@@ -154,13 +177,16 @@ class Appender:
         fold.standings.update(refold_items(self._connection, self._location_id, refold))
 
     def write_figures(self) -> None:
-        """Write stock and transfer lines and notify those who wait for events or facts, after `complete`.
+        """Write stock, transfer lines and reservations, and notify those who wait for events or facts, after `complete`.
 
         Reads nothing, so it may be pipelined.
         """
         cursor, location_id, fold = self.cursor, self._location_id, self._state.fold
         store_stock(cursor, location_id, {item: fold.standings[item] for item in sorted(fold.touched)})
         add_transfers(cursor, location_id, self._transfers)
+        changed = sorted(self.context.reservations_changed)
+        after = {each: rows_of(self.context.reservations[each].reservation()) for each in changed}
+        store_reservations(cursor, location_id, ((self._stored.get(each, NO_ROWS), after[each]) for each in changed))
         channels = [LOG_CHANNEL, FACTS_CHANNEL] if self._transfers else [LOG_CHANNEL]
         cursor.execute("SELECT pg_notify(channel, %s) FROM unnest(%s::text[]) AS channel", (location_id, channels))
 

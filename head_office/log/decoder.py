@@ -96,7 +96,10 @@ def decode_lines(
                 items.add(item_id)
             if event.type in _NAMING:
                 _check_storable("transfer_id", event.transfer_id)
-                _check_storable("reservation_id", event.reservation_id)
+                if event.reservation_id is not None:
+                    _check_storable("reservation_id", event.reservation_id)
+                    _check_storable("source", event.source)
+                    _check_storable("reference", event.reference.id if event.reference else None)
                 if event.type in LOOKED_UP:
                     looked_up.append(event)
         except EventNotUnderstood as error:

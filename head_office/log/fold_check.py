@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from shared.events import BY_HAND, Event, EventType
+from shared.reservations import NotOfAReservation, Reservation, ReservationFold
 from shared.stock import Movement
 
 MAX_BALANCE: Final = 10**18
@@ -27,6 +28,16 @@ class Target:
     movement: Movement
 
 
+class FoldedReservation(Protocol):
+    """A reservation that further events are folded into."""
+
+    def add(self, event: Event) -> None:
+        """Take over an event. Raises NotOfAReservation, and is unchanged then."""
+
+    def reservation(self) -> Reservation | None:
+        """The reservation after the events so far; None before the first one."""
+
+
 @dataclass(slots=True)
 class IngestContext:
     """The state of a location that the check needs; every accepted event updates it."""
@@ -39,7 +50,8 @@ class IngestContext:
     targets: dict[int, Target] = field(default_factory=dict)
     voided: set[int] = field(default_factory=set)
     moved_once: set[tuple[str, str, str]] = field(default_factory=set)  # (type, transfer, item)
-    outstanding: dict[tuple[str, str], int] = field(default_factory=dict)  # (item, reservation): still reserved
+    reservations: dict[str, FoldedReservation] = field(default_factory=dict)
+    reservations_changed: set[str] = field(default_factory=set)
 
 
 def quarantine_reason(context: IngestContext, event: Event, sequence: int, previous: bytes) -> str | None:
@@ -128,18 +140,14 @@ def _once(context: IngestContext, event: Event) -> str | None:
     return None
 
 
-def _reserve(context: IngestContext, event: Event) -> str | None:
-    key = (event.item_id or "", event.reservation_id or "")
-    context.outstanding[key] = context.outstanding.get(key, 0) + (event.quantity or 0)
-    return None
-
-
-def _settle(context: IngestContext, event: Event) -> str | None:
-    key = (event.item_id or "", event.reservation_id or "")
-    left = context.outstanding.get(key, 0)
-    if (event.quantity or 0) > left:
-        return f"it takes {event.quantity} from the reservation {event.reservation_id}, which has {left} left"
-    context.outstanding[key] = left - (event.quantity or 0)
+def _reservation(context: IngestContext, event: Event) -> str | None:
+    reservation_id = event.reservation_id or ""
+    fold = context.reservations.setdefault(reservation_id, ReservationFold())
+    try:
+        fold.add(event)
+    except NotOfAReservation as error:
+        return str(error)
+    context.reservations_changed.add(reservation_id)
     return None
 
 
@@ -147,8 +155,8 @@ _CHECKS: Final[dict[EventType, Callable[[IngestContext, Event], str | None]]] = 
     EventType.EVENT_VOIDED: _void,
     EventType.TRANSFER_REVERSED: _void,
     EventType.TRANSFER_OUT: _once,
-    EventType.STOCK_RESERVED: _reserve,
-    EventType.RESERVATION_RELEASED: _settle,
-    EventType.RESERVATION_EXPIRED: _settle,
-    EventType.RESERVATION_CONFIRMED: _settle,
+    EventType.STOCK_RESERVED: _reservation,
+    EventType.RESERVATION_RELEASED: _reservation,
+    EventType.RESERVATION_EXPIRED: _reservation,
+    EventType.RESERVATION_CONFIRMED: _reservation,
 }

@@ -50,13 +50,6 @@ SELECT e.* FROM unnest(%(transfers)s::text[]) AS wanted CROSS JOIN LATERAL (
     OFFSET 0
 ) AS e
 """
-_OUTSTANDING: Final = """
-SELECT wanted.*, e.outstanding
-FROM unnest(%(items)s::text[], %(reservations)s::text[]) AS wanted(item_id, reservation_id) CROSS JOIN LATERAL (
-    SELECT coalesce(sum(reserved_change), 0)::bigint AS outstanding FROM event
-    WHERE location_id = %(location_id)s AND item_id = wanted.item_id AND reservation_id = wanted.reservation_id
-) AS e
-"""
 
 
 @dataclass(slots=True)
@@ -118,12 +111,6 @@ def _look_up(cursor: Cursor[Any], context: IngestContext, decoded: Decoded) -> N
     if transfers:
         cursor.execute(_MOVED_ONCE, {"location_id": location_id, "transfers": texts(transfers)})
         context.moved_once.update(cursor.fetchall())
-    reservations = {(each.item_id, each.reservation_id) for each in events if each.reservation_id is not None}
-    if reservations:
-        items, ids = zip(*reservations, strict=True)
-        cursor.execute(_OUTSTANDING, {"location_id": location_id, "items": texts(items), "reservations": texts(ids)})
-        for item_id, reservation_id, left in cursor:
-            context.outstanding[item_id, reservation_id] = left
 
 
 def _add_target(context: IngestContext, row: tuple[Any, ...]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+from psycopg import Cursor
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -26,8 +27,15 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from head_office.database.packed_arrays import register_packed_arrays
 from head_office.database.schema import EVENT, HEAD, VOIDED
 from head_office.log.ingest import lock_head
+from head_office.log.reservation_projection import (
+    FOLDED_AT_ONCE,
+    LoggedReservation,
+    logged_reservations,
+    store_reservations,
+)
 from shared.stock_expressions import (
     EVERYTHING,
     after_count,
@@ -146,6 +154,7 @@ FROM_THE_LOG: Final = {
 """The query, over the log, of the rows of each derived table; parameter `:locations`, columns as in the table."""
 
 PROJECTIONS: Final = ("stock", "transfer_line")
+"""The derived tables that are rebuilt by such a query; reservations are folded from the lines of the log."""
 
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +178,10 @@ def rebuild(connection: Connection, location_id: str | None = None) -> Rebuilt:
     corrected: dict[str, int] = {}
     for table in PROJECTIONS:
         rows[table], corrected[table] = _rebuild(connection, table, locations)
+    for table in ("reservation", "reservation_line"):
+        rows[table] = corrected[table] = 0
+    for each in locations:
+        _rebuild_reservations(connection, each, rows, corrected)
     return Rebuilt(locations=len(locations), rows=rows, corrected=corrected)
 
 
@@ -187,3 +200,26 @@ def _rebuild(connection: Connection, table: str, locations: Sequence[str]) -> tu
         connection.execute(text(f"INSERT INTO {table} SELECT * FROM {fresh}"))
     connection.execute(text(f"DROP TABLE {fresh}"))
     return rows, corrected
+
+
+def _rebuild_reservations(
+    connection: Connection, location_id: str, rows: dict[str, int], corrected: dict[str, int]
+) -> None:
+    wrong: list[LoggedReservation] = []
+    cursor: Cursor[Any] = connection.connection.cursor(binary=True)  # type: ignore[assignment]
+    with cursor:
+        register_packed_arrays(cursor)
+        for each in logged_reservations(connection, location_id):
+            for table, kept, logged in (
+                ("reservation", each.stored.heads, each.folded.heads),
+                ("reservation_line", each.stored.lines, each.folded.lines),
+            ):
+                rows[table] += len(logged)
+                corrected[table] += len({*kept} ^ {*logged})
+            if each.stored == each.folded:
+                continue
+            wrong.append(each)
+            if len(wrong) >= FOLDED_AT_ONCE:
+                store_reservations(cursor, location_id, ((one.stored, one.folded) for one in wrong))
+                wrong.clear()
+        store_reservations(cursor, location_id, ((one.stored, one.folded) for one in wrong))

@@ -20,6 +20,7 @@ from head_office.database.schema import HEAD, ITEM_UNIT, QUARANTINE
 from head_office.log.decoder import Decoded, decode
 from head_office.log.rebuild import FROM_THE_LOG
 from head_office.log.refusals import UnknownLocation
+from head_office.log.reservation_projection import logged_reservations
 from head_office.reports.conservation import conservation
 from shared.chain import GENESIS
 from shared.event_log import LEAN_COLUMNS, lean_row
@@ -115,6 +116,34 @@ def _findings(
                     location_id=place,
                     item_id=row._mapping.get("item_id"),
                 )
+    yield from islice(_reservations_found(connection, place), MAX_FINDINGS)
+
+
+def _reservations_found(connection: Connection, location_id: str) -> Iterator[ConsolidationFinding]:
+    """Where reservations are not what the log says of them."""
+    try:
+        for each in logged_reservations(connection, location_id):
+            for sequence, reason in each.refused:
+                detail = f"it was folded, but: {reason}"
+                yield ConsolidationFinding(
+                    code="row-differs", detail=detail, location_id=location_id, sequence=sequence
+                )
+            for table, kept, logged in (
+                ("reservation", each.stored.heads, each.folded.heads),
+                ("reservation_line", each.stored.lines, each.folded.lines),
+            ):
+                for rows, detail in (
+                    ({*kept} - {*logged}, f"this row of {table} is not what the log says"),
+                    ({*logged} - {*kept}, f"{table} lacks this row, which the log gives"),
+                ):
+                    for row in sorted(rows):
+                        yield ConsolidationFinding(
+                            code=f"{table.replace('_', '-')}-differs",
+                            detail=f"{detail}: {row}",
+                            location_id=location_id,
+                        )
+    except BadBatch:
+        return  # the check of the log has found the damaged segment
 
 
 class _LogCheck:

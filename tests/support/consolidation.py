@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select, text
 
 from head_office.database.log_segments import segments
-from head_office.database.schema import EVENT, HEAD, LOCATION, LOG, QUARANTINE, STOCK
+from head_office.database.schema import EVENT, HEAD, LOCATION, LOG, QUARANTINE, RESERVATION, RESERVATION_LINE, STOCK
 from head_office.log.ingest import ingest
 from shared import chain, event_log, stock, wire
 from shared.chain import EMPTY, GENESIS, follow
 from shared.events import Event, EventNotUnderstood
 from shared.messages import EventsAnswer
 from shared.projection import standing_of
+from shared.reservations import Reservation, ReservationState, ReservedLine, reservation_of
 from shared.stock import Movement
 from tests.support.events import seal_all
 
@@ -98,7 +99,8 @@ def movements(connection: Connection, location_id: str, item_id: str) -> list[Mo
 
 
 def assert_projection_is_the_fold(connection: Connection) -> None:
-    """Rule 6, for every item of every location."""
+    """Rule 6, for every item and every reservation of every location."""
+    assert_reservations_are_the_fold(connection)
     rows = {(row.location_id, row.item_id): standing_of(row) for row in connection.execute(select(STOCK))}
     pairs = connection.execute(
         select(EVENT.c.location_id, EVENT.c.item_id).where(EVENT.c.item_id.is_not(None)).distinct()
@@ -113,6 +115,50 @@ def assert_projection_is_the_fold(connection: Connection) -> None:
         )
         assert (standing.on_hand, standing.reserved) == (told.on_hand, promised), (location_id, item_id)
         assert (standing.last_count, standing.recount) == (told.last_count, told.recount), (location_id, item_id)
+
+
+def assert_reservations_are_the_fold(connection: Connection) -> None:
+    """What is kept of every reservation of every location is what its events, read from the log, make of it."""
+    kept = {
+        (row.location_id, row.reservation_id): rows_of_table(connection, row.location_id, row.reservation_id)
+        for row in connection.execute(select(RESERVATION.c.location_id, RESERVATION.c.reservation_id))
+    }
+    told: dict[tuple[str, str], list[Event]] = {}
+    for location_id in connection.execute(select(HEAD.c.location_id)).scalars():
+        held = quarantined(connection, location_id)
+        for sequence, line in enumerate(log_of(connection, location_id), start=1):
+            event = None if sequence in held else chain.understand(line)
+            if event is not None and event.reservation_id is not None and event.type != "RESERVATION_REFUSED":
+                told.setdefault((location_id, event.reservation_id), []).append(event)
+    assert kept == {key: reservation_of(events) for key, events in told.items()}
+
+
+def rows_of_table(connection: Connection, location_id: str, reservation_id: str) -> Reservation:
+    """Straight from the tables, not through our own query."""
+    line = RESERVATION_LINE.c
+    lines = connection.execute(
+        select(RESERVATION_LINE).where(line.location_id == location_id, line.reservation_id == reservation_id)
+    ).all()
+    row = connection.execute(
+        select(RESERVATION).where(
+            RESERVATION.c.location_id == location_id, RESERVATION.c.reservation_id == reservation_id
+        )
+    ).one()
+    fields = row._asdict()
+    del fields["location_id"]
+    return Reservation(
+        **fields | {"state": ReservationState(row.state)},
+        lines=tuple(
+            ReservedLine(
+                item_id=each.item_id,
+                unit=each.unit,
+                quantity=each.quantity,
+                confirmed=each.confirmed,
+                released=each.released,
+            )
+            for each in sorted(lines, key=lambda each: each.item_id)
+        ),
+    )
 
 
 def quarantined(connection: Connection, location_id: str = PLACE) -> dict[int, str]:
@@ -133,6 +179,8 @@ def figures(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
         "stock": "*",
         "transfer_line": "*",
         "item_unit": "location_id, item_id, unit",
+        "reservation": "*",
+        "reservation_line": "*",
     }
     found = {
         name: [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM {name} ORDER BY 1, 2, 3"))]

@@ -24,7 +24,6 @@ NAMES_COLUMNS = {
     "shared/stock_expressions.py": "what the others are built from",
     "shared/event_log.py": "declares the columns, and partial indexes over them",
     "branch_node/imports/register/import_runs.py": "adds up what one import recorded, by type: no balance",
-    "head_office/log/ingest_context.py": "reads movements, and what is left of a reservation, for the fold check",
     "head_office/transfers/transfer_facts.py": "a reversal has the quantity of what it reverses",
 }
 

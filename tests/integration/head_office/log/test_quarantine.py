@@ -18,8 +18,9 @@ from head_office.log.quarantine import Retried, retry
 from head_office.log.refusals import UnknownLocation
 from shared import wire
 from shared.chain import canonical
-from shared.events import SCHEMA_VERSION, Parent
+from shared.events import SCHEMA_VERSION, Event, Parent
 from shared.messages import QUARANTINED_SHOWN, QuarantineMessage
+from shared.reservations import ReservedLine
 from tests.support.consolidation import (
     PLACE,
     Branch,
@@ -29,11 +30,13 @@ from tests.support.consolidation import (
     log_of,
     movements,
     quarantined,
+    rows_of_table,
 )
-from tests.support.events import NOON, an_event
+from tests.support.events import MINUTE, NOON, an_event
 from tests.support.histories import histories
 
 NUL = "\x00"
+ORDER = {"kind": "order", "id": "4711"}
 
 
 def placed(branch: Branch, kind: str = "ORDER_DEDUCTION", **fields: Any) -> dict[str, Any]:
@@ -75,7 +78,18 @@ SPOILT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda e: void(e, 1, first_id()) | {"item_id": "bread"}, "of milk, not of bread",
     ),
     "a release of nothing reserved": (
-        lambda e: e | {"type": "RESERVATION_RELEASED", "reservation_id": "r"}, "which has 0 left",
+        lambda e: e | {"type": "RESERVATION_RELEASED", "reservation_id": "r", "reference": ORDER}, "begin with it",
+    ),
+    "a reservation for no order": (
+        lambda e: e | {"type": "STOCK_RESERVED", "reservation_id": "r", "expires_at": NOON}, "names no order",
+    ),
+    "a reservation for a delivery": (
+        lambda e: e | {"type": "STOCK_RESERVED", "reservation_id": "r", "expires_at": NOON,
+                       "reference": {"kind": "delivery", "id": "1"}}, "names no order",
+    ),
+    "U+0000 in the order of a reservation": (
+        lambda e: e | {"type": "STOCK_RESERVED", "reservation_id": "r", "expires_at": NOON,
+                       "reference": ORDER | {"id": f"4{NUL}"}}, "U+0000",
     ),
     "a reversal of what was not sent": (
         lambda e: e | {"type": "TRANSFER_REVERSED", "transfer_id": "t", "transfer_line": 1, "voided_sequence": 1,
@@ -292,3 +306,33 @@ def test_the_list_of_what_is_in_quarantine_has_a_bound(office: Engine) -> None:
     told = branch.ship(office).quarantined
     assert told is not None
     assert (told.count, told.sequences) == (QUARANTINED_SHOWN + 50, tuple(range(1, QUARANTINED_SHOWN + 1)))
+
+
+def test_events_of_a_reservation_that_waited_take_their_places(office: Engine) -> None:
+    """A release of what was reserved only later, by sequence, does not become one by a retry."""
+
+    def step(kind: str, seed: int, quantity: int, **more: Any) -> Event:
+        expiry = {"expires_at": NOON + MINUTE} if kind == "STOCK_RESERVED" else {}
+        return an_event(kind, seed=seed, quantity=quantity, reservation_id="r", **expiry, **more)
+
+    branch = Branch().record(
+        [
+            step("STOCK_RESERVED", 1, 3_000, note="new"),
+            step("RESERVATION_RELEASED", 2, 3_000),  # of what waits
+            step("STOCK_RESERVED", 3, 4_000),
+            step("RESERVATION_CONFIRMED", 4, 4_000),
+        ]
+    )
+    with pytest.MonkeyPatch.context() as old:
+        old.setattr(decoder, "understand", OldVersion.understand)
+        branch.ship(office)
+        with office.begin() as connection:
+            assert set(quarantined(connection)) == {1, 2}
+            assert retry(connection, PLACE) == Retried(0, 2)
+            assert_projection_is_the_fold(connection)
+    with office.begin() as connection:
+        assert retry(connection, PLACE) == Retried(2, 0)
+        assert_projection_is_the_fold(connection)
+        assert rows_of_table(connection, PLACE, "r").lines == (
+            ReservedLine(item_id="milk", unit="l", quantity=7_000, confirmed=4_000, released=3_000),
+        )

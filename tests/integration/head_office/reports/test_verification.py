@@ -18,7 +18,7 @@ from shared import wire
 from shared.events import Event
 from shared.runtime.database.engine import snapshot
 from tests.support.consolidation import PLACE, Branch, assert_projection_is_the_fold, figures, open_location
-from tests.support.events import an_event
+from tests.support.events import MINUTE, NOON, an_event
 from tests.support.groups import PLACES, groups
 
 GIVEN = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -46,10 +46,11 @@ def test_what_was_shipped_verifies_and_is_rebuilt_the_same(
         assert verify(connection).findings == []
         before = figures(connection)
         assert set(rebuild(connection).corrected.values()) == {0}
-        for table in ("stock", "transfer_line"):
+        tables = ("stock", "transfer_line", "reservation", "reservation_line")
+        for table in tables:
             connection.execute(text(f"DELETE FROM {table}"))
         rebuilt = rebuild(connection)
-        assert rebuilt.corrected == {"stock": len(before["stock"]), "transfer_line": len(before["transfer_line"])}
+        assert rebuilt.corrected == {table: len(before[table]) for table in tables}
         assert figures(connection) == before
         assert_projection_is_the_fold(connection)
         transaction.rollback()
@@ -59,7 +60,11 @@ def test_what_was_shipped_verifies_and_is_rebuilt_the_same(
 def shipped(pair: Engine) -> Engine:
     for place in PLACES:
         sent = {"transfer_id": "t", "transfer_line": 1}
-        made = [an_event(seed=n, quantity=n * 10) for n in range(1, 1_203)]
+        made = [an_event(seed=n, quantity=n * 10) for n in range(1, 1_201)]
+        made += [
+            an_event("STOCK_RESERVED", seed=1_201, reservation_id="r", expires_at=NOON + MINUTE),
+            an_event("RESERVATION_CONFIRMED", seed=1_202, quantity=400, reservation_id="r"),
+        ]
         made += [an_event("TRANSFER_OUT", seed=1_203, **sent), an_event("STOCKTAKE", seed=1_204, counted=0, expected=0)]
         gone = {"voided_sequence": 3, "voided_event_id": an_event(seed=3).event_id}
         branch = Branch(place).record([*made, an_event("EVENT_VOIDED", seed=1_205, reason="x", **gone)]).scrawl([b"?"])
@@ -110,6 +115,21 @@ TAMPERED = {
     "a balance": (f"UPDATE stock SET on_hand = on_hand + 1 {AT}", "stock-differs", None),
     "a balance gone": (f"DELETE FROM stock {AT}", "stock-differs", None),
     "a transfer": (f"UPDATE transfer_line SET lost = 1 {AT}", "transfer-line-differs", None),
+    "a reservation": (f"UPDATE reservation SET expires_at = 1 {AT}", "reservation-differs", None),
+    "a reservation gone": (f"DELETE FROM reservation {AT}", "reservation-differs", None),
+    "a reservation too many": (
+        f"INSERT INTO reservation SELECT location_id, 'q', order_id, source, 1, state, 1, 1, 1 FROM reservation {AT}",
+        "reservation-differs", None,
+    ),
+    "a line of a reservation": (f"UPDATE reservation_line SET confirmed = 0 {AT}", "reservation-line-differs", None),
+    "a line too many": (
+        f"INSERT INTO reservation_line SELECT location_id, 'r', 'bread', 'kg', 1, 0, 0 FROM reservation_line {AT}",
+        "reservation-line-differs", None,
+    ),
+    "lines without a reservation": (
+        f"INSERT INTO reservation_line SELECT location_id, 's', 'bread', 'kg', 1, 0, 0 FROM reservation_line {AT}",
+        "reservation-line-differs", None,
+    ),
 }  # fmt: skip
 
 
@@ -125,13 +145,20 @@ def test_whatever_was_changed_is_found(shipped: Engine, name: str) -> None:
         assert verify(connection, "BEY-02").findings == [each for each in found if each.location_id is None]
 
 
-@pytest.mark.parametrize("name", ["a balance", "a balance gone", "a transfer"])
+DERIVED = [
+    name for name, (_, code, _) in TAMPERED.items() if code in {"stock-differs", "transfer-line-differs"}
+    or code.startswith("reservation")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DERIVED)
 def test_rebuild_puts_right_what_is_derived(shipped: Engine, name: str) -> None:
     tamper(shipped, TAMPERED[name][0])
     with shipped.begin() as connection:
         assert sum(rebuild(connection, PLACE).corrected.values()) >= 1
+        tables = ("stock", "transfer_line", "reservation", "reservation_line")
         assert rebuild(connection) == Rebuilt(
-            locations=2, rows={"stock": 2, "transfer_line": 2}, corrected={"stock": 0, "transfer_line": 0}
+            locations=2, rows=dict.fromkeys(tables, 2), corrected=dict.fromkeys(tables, 0)
         )
         assert_projection_is_the_fold(connection)
         assert verify(connection).ok
