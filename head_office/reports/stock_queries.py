@@ -28,11 +28,20 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from head_office.catalogue.item_codes import mappings
 from head_office.database.office_schema import ITEM
-from head_office.database.schema import EVENT, HEAD, ITEM_UNIT, LOG, QUARANTINE, STOCK
+from head_office.database.schema import (
+    HEAD,
+    ITEM_UNIT,
+    LOG,
+    OPEN_LINE,
+    QUARANTINE,
+    RESERVATION,
+    RESERVATION_LINE,
+    STOCK,
+)
 from head_office.reports.known_at import in_quarantine
 from shared.projection import balances
 from shared.stock import BEGINNING
-from shared.stock_expressions import EventScope, reserved
+from shared.stock_expressions import EventScope
 
 _TEXTS: Final = ARRAY(Text)
 _BIGINTS: Final = ARRAY(BigInteger)
@@ -126,14 +135,20 @@ def _codes_with_events(shape: Shape) -> FromClause:
 def current(shape: Shape) -> Select[Any]:
     """Select what stands now, with the head of the location; `quarantined`: whether any event is in quarantine."""
     page = _pairs(shape).subquery("page")
-    reservation = EVENT.alias("reservation")
-    # Without `stands`: no event of a reservation can be voided.
-    unexpired = reserved(
-        reservation,
-        reservation.c.location_id == page.c.location_id,
-        reservation.c.item_id == page.c.item_id,
-        expired_by=func.larder_now(),
-        outer=page,
+    # A reservation stops counting at its expiry, whether its event is here or not. Of what is open alone, for each row.
+    line, now = RESERVATION_LINE.c, select(func.larder_now()).scalar_subquery()
+    expired = (
+        select(func.coalesce(func.sum(line.quantity - line.confirmed - line.released), 0))
+        .select_from(
+            RESERVATION_LINE.join(
+                RESERVATION,
+                (RESERVATION.c.location_id == line.location_id) & (RESERVATION.c.reservation_id == line.reservation_id),
+            )
+        )
+        .where(line.location_id == page.c.location_id, line.item_id == page.c.item_id, OPEN_LINE)
+        .where(RESERVATION.c.expires_at <= now)
+        .correlate(page)
+        .scalar_subquery()
     )
     return (
         select(
@@ -143,8 +158,7 @@ def current(shape: Shape) -> Select[Any]:
             page.c.name,
             page.c.unit,
             page.c.on_hand,
-            # A reservation stops counting at its expiry, whether its event is here or not.
-            case((page.c.reserved == 0, 0), else_=unexpired).label("reserved"),
+            case((page.c.reserved == 0, 0), else_=page.c.reserved - cast(expired, BigInteger)).label("reserved"),
             page.c.counted_at,
             page.c.latest_at,
             page.c.recount,

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from shared.events import Event
+from shared.reservations import RESTATED
 from tests.support.events import MINUTE, NOON, an_event
 
 PLAIN = ("PURCHASE_RECEIVED", "ORDER_DEDUCTION", "WASTE_RECORDED", "CUSTOMER_RETURN", "TRANSFER_IN", "TRANSFER_LOST")
@@ -50,7 +51,10 @@ def histories(draw: st.DrawFn, max_size: int = 25) -> list[Event]:
             if promised[key] == 0:
                 del promised[key]
             kind = draw(st.sampled_from(["RESERVATION_RELEASED", "RESERVATION_CONFIRMED"]))
-            events.append(an_event(kind, seed=seed, occurred_at=at, quantity=taken, reservation_id=key))
+            fields = {"quantity": taken, "reservation_id": key}
+            if kind == "RESERVATION_RELEASED" and draw(st.booleans()):
+                fields["reason"] = RESTATED
+            events.append(an_event(kind, seed=seed, occurred_at=at, **fields))
         elif choice == "restate" and promised:  # more of it, until an earlier or later moment
             key = draw(st.sampled_from(sorted(promised)))
             promised[key] += quantity
