@@ -143,9 +143,7 @@ INVENTORY_UNAVAILABLE: Final = _declare(
     "Not everything that is asked for is available",
     "Nothing is reserved; the refusal is in the log as unmet demand. Ask for less, or try again under a new key.",
 )
-UNKNOWN_RESERVATION: Final = _declare(
-    "unknown-reservation", 404, "There is no such reservation here", "Reservations are listed: GET /v1/reservations."
-)
+UNKNOWN_RESERVATION: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_RESERVATION)
 RESERVATION_ENDED: Final = _declare(
     "reservation-ended",
     409,

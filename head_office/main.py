@@ -22,6 +22,7 @@ from head_office.api.level_routes import add_level_routes
 from head_office.api.location_routes import add_location_routes
 from head_office.api.message_routes import add_message_routes
 from head_office.api.report_routes import add_report_routes
+from head_office.api.reservation_routes import add_reservation_routes
 from head_office.api.stock_routes import add_stock_routes
 from head_office.api.sync_routes import EVENTS_PATH, add_sync_routes
 from head_office.catalogue.api_keys import DatabaseKeys, record_uses
@@ -124,6 +125,7 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
     add_stock_routes(app, office)
     add_report_routes(app, office)
     add_message_routes(app, office)
+    add_reservation_routes(app, office, settings.heard_within)
     add_pages(app, office, clock)
     return HeadOfficeService(app, engine, wakeups, timers)
 

@@ -14,6 +14,7 @@ PROBLEMS.carry(
         "item_id": problem_kinds.TEXT,
         "location_id": problem_kinds.TEXT,
         "nearest": problem_kinds.NEAREST,
+        "reservation_id": problem_kinds.TEXT,
         "units": {**problem_kinds.TEXTS, "description": "The units that the item was recorded in"},
         "expected_sequence": {**problem_kinds.WHOLE, "description": "From where on head office lacks the events"},
         "sequence": {**problem_kinds.WHOLE, "description": "Where the two logs differ"},
@@ -41,6 +42,7 @@ UNKNOWN_ITEM: Final = PROBLEMS.adopt(
     problem_kinds.UNKNOWN_ITEM, hint="See GET /v1/items; a manager of the group adds one with PUT."
 )
 LEVEL_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.LEVEL_NOT_FOUND)
+UNKNOWN_RESERVATION: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_RESERVATION)
 UNIT_FIXED: Final = PROBLEMS.adopt(problem_kinds.UNIT_FIXED)
 NOT_WAITING: Final = PROBLEMS.declare(
     "not-waiting", 404, "No such item of a branch waits for head office", "See GET /v1/items-waiting."

@@ -32,7 +32,8 @@ class HeadOfficeSettings(PostgresSettings):
 
     `listen_url` is where it listens for notifications of the database, by default `database_url`: through a pooler that
     gives a connection to one transaction at a time nothing is heard. `threads` work on requests, with a database
-    connection each; `ingests` of them at most take in batches at a time.
+    connection each; `ingests` of them at most take in batches at a time. `heard_within`: seconds within which a branch
+    must have been heard of to serve an order; it calls every 30.
     """
 
     service: Literal["head-office"] = SERVICE
@@ -42,6 +43,7 @@ class HeadOfficeSettings(PostgresSettings):
     listen_url: PostgresAddress | None = None
     threads: Annotated[int, Field(ge=2, le=200)] = 16
     ingests: Annotated[int, Field(ge=1, le=100)] = 4
+    heard_within: Annotated[int, Field(ge=10, le=86_400)] = 120
     log_level: str = "INFO"
     rate_limit_per_second: RateLimit = RATE_LIMIT
     rate_limit_burst: RateBurst = RATE_BURST

@@ -2,8 +2,8 @@
 
 A service takes one over with `ProblemCatalogue.adopt`, where it may say in its own words what to do. An item or a
 location that the address itself names and that is not there is 404 `item-not-found` or `location-not-found`; one that a
-body or a query names is 422 `unknown-item` or `unknown-location`. (Events, orders, keys and transfers are only named
-by an address: `unknown-event` and its like are 404.)
+body or a query names is 422 `unknown-item` or `unknown-location`. (Events, orders, reservations, keys and transfers are
+only named by an address: `unknown-event` and its like are 404.)
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ UNKNOWN_ITEM: Final = ProblemKind(
 )
 UNKNOWN_LOCATION: Final = ProblemKind(
     "unknown-location", 422, "There is no such location", "Add the location at head office first, or correct the code."
+)
+UNKNOWN_RESERVATION: Final = ProblemKind(
+    "unknown-reservation", 404, "There is no such reservation here", "Reservations are listed: GET /v1/reservations."
 )
 UNIT_DIFFERS: Final = ProblemKind("unit-differs", 422, "The units differ", "Use the item's base unit.")
 UNIT_FIXED: Final = ProblemKind(

@@ -33,4 +33,8 @@ INSTRUCTION: Final = {
     "lines": [{"line": 1, "item_id": "tomato", "quantity": 2500, "unit": "kg"}],
 }
 INSTRUCTIONS: Final = {"instructions": [INSTRUCTION]}
+AVAILABILITY: Final = {
+    "lines": [{"item_id": "tomato", "quantity": "2.5"}, {"item_id": "4006381333931", "quantity": 1}],
+    "prefer": ["BEY-02", "BEY-01"],
+}
 FACTS: Final = {"transfer_ids": ["t-4711"]}

@@ -70,7 +70,7 @@ def known_items(connection: Connection, item_ids: Iterable[str]) -> dict[str, Ca
     wanted = sorted(set(item_ids))
     found = {item.item_id: item for item in read_many(connection, wanted)}
     for missing in sorted(set(wanted) - set(found)):
-        raise _unknown(connection, missing)
+        raise unknown_item(connection, missing)
     return found
 
 
@@ -81,10 +81,10 @@ def check_seen(connection: Connection, item_id: str) -> None:
     recorded = select(ITEM_UNIT.c.item_id).where(ITEM_UNIT.c.item_id == item_id)
     mapped = select(ITEM_ALIAS.c.alias).where(ITEM_ALIAS.c.alias == item_id)
     if connection.execute(recorded.union_all(mapped).limit(1)).first() is None:
-        raise _unknown(connection, item_id)
+        raise unknown_item(connection, item_id)
 
 
-def _unknown(connection: Connection, item_id: str) -> Problem:
+def unknown_item(connection: Connection, item_id: str) -> Problem:
     """422 `unknown-item`, with the nearest codes."""
     near = _nearest(connection, item_id)
     return UNKNOWN_ITEM(f"there is no item {item_id}", item_id=item_id, nearest=near)

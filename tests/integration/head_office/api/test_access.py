@@ -66,6 +66,10 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/v1/messages/stream?location_id=BEY-01&after=nonsense", None, MESSAGE_READERS),
     ("GET", "/v1/messages/schemas", None, MESSAGE_READERS),
     ("GET", "/v1/quarantine", None, REPORTED),
+    ("GET", "/v1/reservations", None, READERS),
+    ("GET", "/v1/reservations?location_id=BEY-02", None, READERS - OF_BEY_01),
+    ("GET", "/v1/reservations/none", None, READERS),
+    ("POST", "/v1/availability", {}, READERS),
     ("POST", "/v1/quarantine/BEY-01/retry", None, {"admin"}),
 ]
 
