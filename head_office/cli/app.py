@@ -25,6 +25,10 @@ COMMANDS: Final = {
         "head_office.cli.stock_commands:stock",
         "Stock of the group, now, as of a moment, or as known at one; each figure with its freshness.",
     ),
+    "reservations": (
+        "head_office.cli.reservation_listing:reservations",
+        "Reservations of the group by their logs, the newest first; each with its freshness.",
+    ),
     "log": ("head_office.cli.stock_commands:log", "Head office's copy of a location's log."),
     "verify": (
         "head_office.cli.log_commands:verify_logs",

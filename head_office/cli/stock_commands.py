@@ -143,7 +143,7 @@ def stock(
                 quantity_text(row.reserved),
                 quantity_text(row.available),
                 row.unit,
-                f"event {cut.sequences[row.location_id]}" if in_the_past else _last_contact(fresh[row.location_id]),
+                f"event {cut.sequences[row.location_id]}" if in_the_past else last_contact(fresh[row.location_id]),
                 None if in_the_past else fresh[row.location_id].behind or None,
                 " ".join(row.flags),
             )
@@ -311,6 +311,7 @@ def _text(micros: int | None) -> str | None:
     return None if micros is None else moment_text(micros)
 
 
-def _last_contact(found: Freshness) -> str:
+def last_contact(found: Freshness) -> str:
+    """When a branch was last heard of, and by how much its clock is off, in a cell of a table."""
     contact = "never" if found.last_contact_at is None else short_time(moment_text(found.last_contact_at), UTC)
     return f"{contact}, clock {found.skew / SECOND:+.0f} s" if found.skew and found.clock_differs else contact

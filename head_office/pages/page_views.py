@@ -66,6 +66,10 @@ class Figure:
     flags: tuple[Flag, ...]
 
     @property
+    def available(self) -> int:
+        return self.on_hand - self.reserved
+
+    @property
     def change(self) -> int | None:
         return None if self.before is None else self.on_hand - self.before
 

@@ -52,17 +52,20 @@ def search_reservations(
     *,
     now: int,
     after: ReservationPlace | None = None,
+    newest_first: bool = False,
     limit: int = 100,
 ) -> list[LocatedReservation]:
-    """List reservations in the order of their ids, which is that of their creation.
+    """List reservations in the order of their ids, which is that of their creation, or the newest first.
 
     One that has expired by `now` is EXPIRED, whether or not its event has arrived.
     """
     conditions = _conditions(connection, wanted, now)
     place = (RESERVATION.c.reservation_id, RESERVATION.c.location_id)
     if after is not None:
-        conditions.append(tuple_(*place) > tuple_(*after))
-    rows = connection.execute(select(RESERVATION).where(*conditions).order_by(*place).limit(limit)).all()
+        behind = tuple_(*place) < tuple_(*after) if newest_first else tuple_(*place) > tuple_(*after)
+        conditions.append(behind)
+    order = [each.desc() for each in place] if newest_first else place
+    rows = connection.execute(select(RESERVATION).where(*conditions).order_by(*order).limit(limit)).all()
     return _with_lines(connection, rows)
 
 

@@ -68,7 +68,7 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/v1/quarantine", None, REPORTED),
     ("GET", "/v1/reservations", None, READERS),
     ("GET", "/v1/reservations?location_id=BEY-02", None, READERS - OF_BEY_01),
-    ("GET", "/v1/reservations/none", None, READERS),
+    ("GET", "/v1/reservations/r-0", None, READERS),
     ("POST", "/v1/availability", {}, READERS),
     ("POST", "/v1/quarantine/BEY-01/retry", None, {"admin"}),
 ]

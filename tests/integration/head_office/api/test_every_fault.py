@@ -44,6 +44,10 @@ BODIES: Final[dict[tuple[str, str], tuple[Any, dict[Place, Any]]]] = {
             ("lead_days",): [-1, 367, "2"],
         },
     ),
+    ("POST", "/v1/availability"): (
+        {"lines": [{"item_id": "milk", "quantity": 1}], "prefer": ["BEY-01"]},
+        {("lines", 0, "item_id"): [5, ""], ("lines", 0, "quantity"): [0, "1.2345", True], ("prefer",): [5]},
+    ),
     ("POST", "/v1/keys"): ({"role": "viewer"}, {("role",): ["king", 5], ("location_id",): [5, ""], ("label",): NAMES}),
 }
 

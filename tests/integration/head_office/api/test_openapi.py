@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from shared import wire
 from tests.integration.head_office.conftest import Api
 from tests.support.branch_log import BranchLog
+from tests.support.events import NOON
 from tests.support.openapi import try_out
 from tests.support.openapi_examples import bodies_without_good_example
 
@@ -57,6 +58,7 @@ def test_no_request_is_answered_by_a_fault(api: Api, office: Engine, mode: Gener
     log = BranchLog("BEY-01")
     log.record("TRANSFER_OUT", transfer_id="t", transfer_line=1)
     log.record("STOCKTAKE", counted=5, expected=1)
+    log.record("STOCK_RESERVED", reservation_id="r", expires_at=NOON)
     log.ship_now(office)
     schema = schemathesis.openapi.from_dict(api.client.app.openapi())  # type: ignore[attr-defined]
     tried = 0

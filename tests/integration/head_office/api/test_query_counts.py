@@ -35,7 +35,8 @@ PAGES = ("/stock", "/stock?q=milk", "/explain?location_id=BEY-01&item_id=milk", 
 FILTERED = (
     *(f"/v1/{path}?item_id={code}" for path in ("stock", "events", "reports/variance", "reports/in-transit")
       for code in ("milk", "own-code")),
-    "/v1/events?transfer_id=t-1", "/v1/stock/own-code",
+    "/v1/events?transfer_id=t-1", "/v1/stock/own-code", "/v1/reservations/r-1",
+    "/v1/reservations?item_id=milk&state=ACTIVE",
 )  # fmt: skip
 LINES = (InstructionLine(1, "milk", 1_000, "l"),)
 
@@ -51,6 +52,8 @@ def fill(office: Engine, numbers: range) -> None:
         log.record("PURCHASE_RECEIVED", quantity=5_000)
         log.record("STOCKTAKE", counted=4_000, expected=5_000)
         log.record("PURCHASE_RECEIVED", item_id="own-code", quantity=1_000)
+        reserved = {"reservation_id": f"r-{number}", "expires_at": 2**52}
+        log.record("STOCK_RESERVED", item_id="own-code", quantity=500, **reserved)
         log.record("TRANSFER_OUT", transfer_id=f"t-{number}", transfer_line=1, quantity=1_000)
         asked = Instruction(
             transfer_id=f"t-{number}", step=InstructionStep.IN, token=1, location_id=name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,12 +14,14 @@ from deploy.cli import app
 from head_office.log.ingest import ingest
 from shared import wire
 from shared.chain import EMPTY, canonical
-from shared.events import Definition
+from shared.events import Definition, Reference
+from shared.runtime.clock import parse_rfc3339
 from tests.support.branch_log import BranchLog
 from tests.support.events import MINUTE, NOON, an_event
 from tests.support.table_snapshots import WIDTHS, TableSnapshots, tables_without
 
 HERE = Path(__file__).parent
+EXPIRY = parse_rfc3339("2099-01-01T12:00:00Z")[0]
 
 
 def from_a_newer_branch(office: Engine, location_id: str) -> None:
@@ -63,6 +66,20 @@ def test_every_table(
     run("stock")
     run("stock", "--as-of", "2026-01-01T14:01:30+02:00", "--known-at", "2099-01-01T00:00:00Z")
     run("stock", "--total")
+    run("reservations")
+    reserved: dict[str, Any] = {
+        "reservation_id": "01a2204d-beff-725a-8e8b-cba5acd2fa4f",
+        "expires_at": EXPIRY,
+        "reference": Reference(id="4711", kind="order", revision=1),
+        "source": "web",
+    }
+    log.record("STOCK_RESERVED", quantity=1_500, occurred_at=NOON + 4 * MINUTE, **reserved)
+    log.record("STOCK_RESERVED", item_id="bread", quantity=250, occurred_at=NOON + 4 * MINUTE, **reserved)
+    log.record("RESERVATION_CONFIRMED", quantity=500, occurred_at=NOON + 5 * MINUTE, **reserved | {"expires_at": None})
+    log.ship_now(office)
+    run("reservations")
+    run("reservations", "--location", "BEY-01", "--order", "4711", "--state", "ACTIVE", "--item", "milk")
+    run("stock")
     run("log", "BEY-01")
     run("log", "BEY-01", "--oldest", "--limit", "1")
     run("log", "BEY-01", "--after", "3")
