@@ -7,10 +7,19 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, true
 
 from branch_node.api.level_routes import SetLevel
 from branch_node.database.keys.api_keys import BranchKeys
+from branch_node.commands.reservations.reservation_commands import ConfirmReservation, ReleaseReservation, Reserve
+from branch_node.commands.reservations.reservation_decisions import Rest
+from branch_node.commands.reservations.reservation_inputs import (
+    ConfirmationContent,
+    ReleaseContent,
+    ReservationContent,
+    WantedLine,
+)
+from branch_node.database.reservation_rows import reservations_where
 from branch_node.sync.shipping_status import ShippingState
 from head_office.api.sync_routes import read_page  # type: ignore[attr-defined]
 from head_office.catalogue import api_keys, items, locations
@@ -20,7 +29,10 @@ from head_office.catalogue.location_levels import LevelChange, put_levels
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.log import decoder
 from head_office.log.quarantine import retry
+from head_office.log.rebuild import rebuild
 from head_office.main import build
+from head_office.reports.verification import verify
+from head_office.reservations.reservation_search import ReservationFilter, search_reservations
 from head_office.settings import HeadOfficeSettings
 from head_office.transfers import instructions, transfer_facts
 from shared.levels.reorder_levels import ReorderLevel
@@ -193,6 +205,57 @@ def test_a_level_of_head_office_reaches_the_branch_and_what_it_makes_low_comes_b
     assert group.logs_are_equal(A)
     with group.engine.connect() as connection:
         assert verify_catalogue(connection) == catalogue_head(connection).version
+
+
+def reserved(order_id: str, quantity: int, revision: int = 1, *, items: tuple[str, ...] = ("milk",)) -> Reserve:
+    lines = tuple(WantedLine(item_id=item, quantity=quantity) for item in items)
+    return Reserve(ReservationContent(order_id=order_id, revision=revision, lines=lines), key=None, actor="till")
+
+
+def test_head_office_has_the_reservations_of_each_branch(group: Group) -> None:
+    """Reserved, stated anew, refused, confirmed in part and in full, released, expired: as the branch has them."""
+    group.sync()
+    rig = group.branches[A]
+    rig.define("tea")
+    rig.record(50_000)
+    rig.record(50_000, item_id="tea")
+    both = ("milk", "tea")
+    first, second, third, _, _ = rig.writer.commit(
+        [reserved(f"o-{n}", 3_000, items=both) for n in (1, 2, 3)] + [reserved("o-4", 1_000), reserved("o-5", 99_000)]
+    )
+    group.sync(A)
+    key = ReservationContent(order_id="o-1", revision=2, lines=(WantedLine(item_id="tea", quantity=7_000),))
+    part = ConfirmationContent(
+        reservation_id=second.reservation_id, lines=(WantedLine(item_id="tea", quantity=1_000),), rest=Rest.KEEP
+    )
+    rig.writer.commit(
+        [
+            Reserve(key, key=None, actor="till"),
+            ConfirmReservation(part, key="k-1", actor="till"),
+            ReleaseReservation(ReleaseContent(reservation_id=third.reservation_id), key="k-2", actor="till"),
+        ]
+    )
+    group.sync(A)
+    assert states(group, A) == {"o-1": "ACTIVE", "o-2": "ACTIVE", "o-3": "RELEASED", "o-4": "ACTIVE"}
+    whole = ConfirmationContent(reservation_id=first.reservation_id)
+    rig.writer.commit([ConfirmReservation(whole, key="k-3", actor="till")])
+    rig.base.pass_time(3_600)
+    rig.record(1)
+    group.sync(A)
+    assert states(group, A) == {"o-1": "CONFIRMED", "o-2": "EXPIRED", "o-3": "RELEASED", "o-4": "EXPIRED"}
+    with group.engine.begin() as connection:
+        assert verify(connection).ok
+        assert set(rebuild(connection).corrected.values()) == {0}
+
+
+def states(group: Group, place: str) -> dict[str, str]:
+    """How the reservations of a branch stand, by order: the same at both ends."""
+    with group.branches[place].store.reading() as connection:
+        here = reservations_where(connection, true())
+    with group.engine.connect() as connection:
+        there = search_reservations(connection, ReservationFilter(location_ids=[place]), now=0)
+    assert [each.reservation for each in there] == here
+    return {each.order_id: each.state.value for each in here}
 
 
 def test_a_refused_transfer_is_reversed(group: Group) -> None:

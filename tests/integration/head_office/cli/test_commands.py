@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from deploy.cli import app as larder
 from head_office.cli.app import app
 from head_office.database.schema import CONTACT
-from shared.events import Definition
+from shared.events import Definition, Reference
 from shared.runtime.clock import DAY
 from shared.runtime.http import running_file
 from tests.support.branch_log import BranchLog
@@ -334,7 +334,8 @@ def test_verify_and_rebuild(run: Run, office: Engine) -> None:
     log.ship_now(office)
     run("items", "add", "milk", "--name", "Milk", "--unit", "l")
     assert "All is well: 5 events" in run("verify").stdout
-    assert as_json(run, "rebuild")["corrected"] == {"stock": 0, "transfer_line": 0}
+    tables = ("stock", "transfer_line", "reservation", "reservation_line")
+    assert as_json(run, "rebuild")["corrected"] == dict.fromkeys(tables, 0)
     with office.begin() as connection:
         connection.execute(text("UPDATE stock SET on_hand = on_hand + 1"))
         connection.execute(text("ALTER TABLE catalogue_entry DISABLE TRIGGER ALL"))
@@ -347,6 +348,32 @@ def test_verify_and_rebuild(run: Run, office: Engine) -> None:
     assert {each["code"] for each in as_json(run, "verify", exit_code=1)["findings"]} == {"catalogue-differs"}
     assert "unknown-location" in run("verify", "--location", "NO", exit_code=1).stderr
     assert "unknown-location" in run("rebuild", "--location", "NO", exit_code=1).stderr
+
+
+def test_reservations(run: Run, office: Engine) -> None:
+    log = BranchLog("BEY-01")
+    for number, lines in enumerate((1, 5), start=1):
+        for line in range(lines):
+            order = Reference(id=f"order-{number}", kind="order", revision=1)
+            fields = {"reservation_id": f"r-{number}", "expires_at": 2**52, "reference": order, "source": "web"}
+            log.record("STOCK_RESERVED", item_id=f"item-{line}", **fields)
+    log.ship_now(office)
+    told = as_json(run, "reservations")
+    assert [each["reservation_id"] for each in told["items"]] == ["r-2", "r-1"], "the newest first"
+    assert (told["items"][1]["location_id"], told["items"][1]["freshness"]["sequence"]) == ("BEY-01", 6)
+    assert "item-2 1 l, and 2 more" in run("reservations", "--order", "order-2").stdout
+    for chosen, expected in (
+        (("--state", "active", "--source", "web", "--location", "BEY-01", "--limit", "1"), ["r-2"]),
+        (("--item", "item-0"), ["r-2", "r-1"]),
+        (("--item", "item-4"), ["r-2"]),
+        (("--state", "RELEASED"), []),
+        (("--location", "WH-1"), []),
+        (("--source", "till"), []),
+    ):
+        assert [each["reservation_id"] for each in as_json(run, "reservations", *chosen)["items"]] == expected
+    assert "unknown-location" in run("reservations", "--location", "NO", exit_code=1).stderr
+    assert "unknown-item" in run("reservations", "--item", "itm-0", exit_code=1).stderr
+    run("reservations", "--state", "LOST", exit_code=2)
 
 
 def test_a_database_of_a_newer_larder(run: Run, office: Engine) -> None:
