@@ -59,6 +59,9 @@ def serve(
     database_url: DatabaseUrl = None,
     threads: Annotated[int | None, typer.Option(help="Requests worked on at the same time.")] = None,
     ingests: Annotated[int | None, typer.Option(help="Batches ingested at the same time.")] = None,
+    heard_within: Annotated[
+        int | None, typer.Option(help="Seconds within which a branch must have been heard of to serve an order.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
 ) -> None:
     """Run head office until Ctrl-C."""
@@ -70,6 +73,7 @@ def serve(
         "database_url": database_url,
         "threads": threads,
         "ingests": ingests,
+        "heard_within": heard_within,
         "log_level": log_level,
     }
     raise typer.Exit(main.serve(settings_of(folder, **flags), typer.echo))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,15 +17,18 @@ from head_office.log.refusals import Forked, GapRefused, Superseded, UnknownLoca
 from shared import wire
 from shared.chain import Head
 from shared.event_log import LEAN_COLUMNS, lean_row
-from shared.events import Event, Parent
+from shared.events import Event, Parent, Reference
+from shared.reservations import RESTATED
 from tests.support.consolidation import (
     PLACE,
     Branch,
     assert_projection_is_the_fold,
+    assert_reservations_are_the_fold,
     figures,
     log_of,
     open_location,
     quarantined,
+    rows_of_table,
 )
 from tests.support.events import MINUTE, NOON, an_event, whole_event
 from tests.support.groups import groups
@@ -84,6 +89,48 @@ def test_reservations_to_the_end(office: Engine) -> None:
         assert set(quarantined(connection)) == {4}
         row = connection.execute(select(STOCK)).one()
         assert (row.on_hand, row.reserved) == (-2_000, 0)
+
+
+def test_a_batch_without_reservations_does_not_touch_their_tables(office: Engine) -> None:
+    branch = Branch().record(sales(1_500))
+    with office.connect() as connection, connection.begin() as transaction:
+        connection.execute(text("DROP TABLE reservation, reservation_line"))
+        for first, last in ((1, 40), (41, 1_500)):
+            ingest(connection, wire.unpack(branch.pack(first, last)))
+        transaction.rollback()
+
+
+def test_a_reservation_is_folded_wherever_its_command_is_cut(office: Engine) -> None:
+    """Two items are given back and reserved anew by one command of four events: after each of them a batch may end."""
+
+    def step(kind: str, item_id: str, line: int, **more: Any) -> Event:
+        order = Reference(id="4711", kind="order", revision=1 if line > 4 else 2)
+        place = {"line": line - 4, "lines": 2} if line > 4 else {"line": line, "lines": 4}
+        expiry = {"expires_at": NOON + line} if kind == "STOCK_RESERVED" else {"reason": RESTATED}
+        more |= {"item_id": item_id, "reservation_id": "r", "reference": order}
+        return an_event(kind, seed=line, **place, **expiry, **more)
+
+    events = [
+        step("STOCK_RESERVED", "milk", 5),
+        step("STOCK_RESERVED", "bread", 6),
+        step("RESERVATION_RELEASED", "milk", 1),
+        step("RESERVATION_RELEASED", "bread", 2),
+        step("STOCK_RESERVED", "bread", 3, quantity=2_500),
+        step("STOCK_RESERVED", "cup", 4),
+    ]
+    branch = Branch().record(events)
+    found = set()
+    with office.connect() as connection:
+        for cut in range(1, len(events)):
+            with connection.begin() as transaction:
+                for first, last in ((1, cut), (cut + 1, len(events))):
+                    ingest(connection, wire.unpack(branch.pack(first, last)))
+                    assert_reservations_are_the_fold(connection)
+                found.add(rows_of_table(connection, PLACE, "r"))
+                transaction.rollback()
+    (reservation,) = found
+    assert (reservation.revision, reservation.stated_at, reservation.expires_at) == (2, 3, NOON + 4)
+    assert [(line.item_id, line.open) for line in reservation.lines] == [("bread", 2_500), ("cup", 1_000)]
 
 
 # Any split, repetition, overlap and delay

@@ -148,6 +148,20 @@ def test_the_matrix_of_the_group(told: Visitor) -> None:
     assert "<script" not in told.last.text
 
 
+def test_a_figure_says_what_of_it_is_available(told: Visitor, office: Engine) -> None:
+    assert not any("reserved" in cell for row in told.stock() for cell in row)
+    log = Branch("WH-1").record(
+        [
+            an_event("PURCHASE_RECEIVED", seed=900_001, quantity=9_000),
+            an_event("STOCK_RESERVED", seed=900_002, quantity=2_500, reservation_id="r", expires_at=NOW + HOUR),
+            an_event("STOCK_RESERVED", seed=900_003, quantity=1_000, reservation_id="s", expires_at=NOW - HOUR),
+        ]
+    )
+    log.ship(office)
+    cell = next(cell for row in told.stock() for cell in row if "reserved" in cell)
+    assert "2.5 reserved, 6.5 available" in cell
+
+
 def test_each_location_says_how_fresh_it_is(told: Visitor, office: Engine) -> None:
     with office.begin() as connection:
         connection.exec_driver_sql(f"UPDATE head SET received_at = {NOW - 2 * HOUR} WHERE location_id = 'BEY-01'")
