@@ -22,6 +22,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    literal_column,
     text,
 )
 
@@ -167,6 +168,10 @@ RESERVATION: Final = Table(
     Index("reservation_made", "reservation_id", "location_id"),
     Index("reservation_order", "order_id", "source"),
 )
+
+ACTIVE: Final = RESERVATION.c.state == literal_column("'ACTIVE'")
+"""What `reservation_active` finds: few of all reservations."""
+Index("reservation_active", RESERVATION.c.reservation_id, RESERVATION.c.location_id, postgresql_where=ACTIVE)
 
 RESERVATION_LINE: Final = Table(
     "reservation_line",

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, or_, 
 from head_office.catalogue.item_codes import items_meant, read_codes
 from head_office.database.arrays import TEXT, array, unnest
 from head_office.database.office_schema import ITEM_ALIAS
-from head_office.database.schema import RESERVATION, RESERVATION_LINE
+from head_office.database.schema import ACTIVE, RESERVATION, RESERVATION_LINE
 from shared.reservations import Reservation, ReservationState, ReservedLine
 
 
@@ -94,11 +94,12 @@ def _conditions(connection: Connection, wanted: ReservationFilter, now: int) -> 
         found.append(row.source == wanted.source)
     if wanted.item_id is not None:
         found.append(_has_item(connection, wanted.item_id, wanted.location_ids))
-    overdue = and_(row.state == ReservationState.ACTIVE.value, row.expires_at <= now)
-    if wanted.state is ReservationState.EXPIRED:
-        found.append(or_(row.state == ReservationState.EXPIRED.value, overdue))
+    if wanted.state is ReservationState.ACTIVE:
+        found += [ACTIVE, row.expires_at > now]
+    elif wanted.state is ReservationState.EXPIRED:
+        found.append(or_(row.state == ReservationState.EXPIRED.value, and_(ACTIVE, row.expires_at <= now)))
     elif wanted.state is not None:
-        found.append(and_(row.state == wanted.state.value, ~overdue))
+        found.append(row.state == wanted.state.value)
     return found
 
 

@@ -24,6 +24,12 @@ def upgrade() -> None:
     )
     op.create_index("reservation_made", "reservation", ["reservation_id", "location_id"])
     op.create_index("reservation_order", "reservation", ["order_id", "source"])
+    op.create_index(
+        "reservation_active",
+        "reservation",
+        ["reservation_id", "location_id"],
+        postgresql_where=sa.text("state = 'ACTIVE'"),
+    )
     op.create_table(
         "reservation_line",
         sa.Column("location_id", sa.Text, nullable=False),
