@@ -11,7 +11,6 @@ from starlette.responses import Response
 from head_office.api import body_examples as examples
 from head_office.api.dependencies import (
     MAX_BODY,
-    PEOPLE,
     After,
     Body,
     ItemFilter,
@@ -40,6 +39,7 @@ from shared.runtime.clock import SECOND
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import Cursor, page_of
+from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
@@ -70,7 +70,7 @@ _availability_body: Final = CheckedDecoder(AvailabilityBody, max_bytes=MAX_BODY)
 
 def add_reservation_routes(app: FastAPI, office: Office, heard_within: int) -> None:
     """Add the routes. `heard_within`: how long ago a branch that serves was heard of at most, in seconds."""
-    reader = office.allow(*PEOPLE)
+    reader = office.caller(Scope.READ)
 
     @app.get(
         "/v1/reservations",

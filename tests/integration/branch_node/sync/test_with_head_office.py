@@ -10,7 +10,6 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, true
 
 from branch_node.api.level_routes import SetLevel
-from branch_node.database.keys.api_keys import BranchKeys
 from branch_node.commands.reservations.reservation_commands import ConfirmReservation, ReleaseReservation, Reserve
 from branch_node.commands.reservations.reservation_decisions import Rest
 from branch_node.commands.reservations.reservation_inputs import (
@@ -19,6 +18,7 @@ from branch_node.commands.reservations.reservation_inputs import (
     ReservationContent,
     WantedLine,
 )
+from branch_node.database.keys.api_keys import BranchKeys
 from branch_node.database.reservation_rows import reservations_where
 from branch_node.sync.shipping_status import ShippingState
 from head_office.api.sync_routes import read_page  # type: ignore[attr-defined]
