@@ -24,7 +24,7 @@ from head_office.api.stock_routes import locations_of
 from head_office.catalogue.locations import check_locations
 from head_office.database.schema import now
 from head_office.problems import BAD_CURSOR, PROBLEMS, UNKNOWN_ITEM, UNKNOWN_LOCATION, UNKNOWN_RESERVATION
-from head_office.reservations.availability import AvailabilityAnswer, ItemQuantity, availability
+from head_office.reservations.availability import ItemQuantity, ServingChoice, availability
 from head_office.reservations.reservation_answers import LocatedReservationRecord, ReservationPage, reservation_answers
 from head_office.reservations.reservation_search import (
     ReservationFilter,
@@ -142,7 +142,7 @@ def add_reservation_routes(app: FastAPI, office: Office, heard_within: int) -> N
         "that are not here or has one in quarantine never serves: nobody knows what it has sold.",
         openapi_extra=documented_body(AvailabilityBody, example=examples.AVAILABILITY),
         responses={
-            200: documented_answer(AvailabilityAnswer, "The choice, and every location"),
+            200: documented_answer(ServingChoice, "The choice, and every location"),
             **PROBLEMS.responses(UNKNOWN_ITEM, *_COMMON),
         },
     )

@@ -177,7 +177,7 @@ class Appender:
         fold.standings.update(refold_items(self._connection, self._location_id, refold))
 
     def write_figures(self) -> None:
-        """Write stock, transfer lines and reservations, and notify those who wait for events or facts, after `complete`.
+        """Write stock, transfer lines, reservations; notify those who wait for events or facts; after `complete`.
 
         Reads nothing, so it may be pipelined.
         """

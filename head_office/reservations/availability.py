@@ -59,7 +59,7 @@ class PlacementOut(msgspec.Struct, frozen=True, kw_only=True):
     freshness: FreshnessOut
 
 
-class AvailabilityAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class ServingChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The location that should serve the order, null where none does; and every location, the best first."""
 
     choice: str | None
@@ -73,7 +73,7 @@ def availability(
     prefer: Sequence[str],
     location_ids: Collection[str] | None,
     heard_within: int,
-) -> AvailabilityAnswer:
+) -> ServingChoice:
     """Find where an order should be served, among the given locations (None: all).
 
     Lines of one item are summed. `heard_within` is in microseconds. Raises Problem 422 `unknown-item`.
@@ -92,7 +92,7 @@ def availability(
         by_location[row.location_id].append(row)
     stocked = [_stocked(fresh[place], by_location[place], units) for place in fresh]
     placements = place_order(asked, stocked, prefer, now=now(connection), heard_within=heard_within)
-    return AvailabilityAnswer(choice=choice_of(placements), items=tuple(_out(each) for each in placements))
+    return ServingChoice(choice=choice_of(placements), items=tuple(_out(each) for each in placements))
 
 
 def _stocked(fresh: Freshness, rows: Iterable[StockRow], units: Mapping[str, str | None]) -> StockedLocation:
