@@ -25,7 +25,7 @@ SHARED = {
 }  # fmt: skip
 RUNTIME = {
     "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry",
-    "timers", "text", "http", "database", "postgres", "cli", "pages",
+    "timers", "text", "http", "database", "postgres", "cli", "pages", "webhooks",
 }  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
 # else. A line may import from the lines above it and from itself; folders of one line do not import each other.
@@ -44,7 +44,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "shared/runtime": (
         ("database_url",),
         ("clock", "garbage", "problems", "retry", "settings", "telemetry", "text"),
-        ("business_days", "client", "database", "timers"),
+        ("business_days", "client", "database", "timers", "webhooks"),
         ("http", "postgres"),
         ("cli", "pages"),
     ),
