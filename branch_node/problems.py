@@ -271,3 +271,7 @@ STOCK_CHANGED: Final = _declare(
 AMBIGUOUS_BARCODE: Final = _declare(
     "ambiguous-barcode", 409, "Several items have this barcode", "Name the item by its code: one of 'items'."
 )
+URL_REFUSED: Final = PROBLEMS.adopt(problem_kinds.URL_REFUSED)
+SUBSCRIPTION_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.SUBSCRIPTION_NOT_FOUND)
+TOO_MANY_SUBSCRIPTIONS: Final = PROBLEMS.adopt(problem_kinds.TOO_MANY_SUBSCRIPTIONS)
+UNKNOWN_MESSAGE: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_MESSAGE)

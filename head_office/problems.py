@@ -78,4 +78,10 @@ BODY_TOO_SLOW: Final = PROBLEMS.declare(
     "body-too-slow", 408, "The body took too long to arrive", "Send a smaller batch, or try again on a better line."
 )
 BAD_CURSOR: Final = PROBLEMS.adopt(cursor.BAD_CURSOR)
+KEY_REUSED: Final = PROBLEMS.adopt(problem_kinds.KEY_REUSED)
+INVALID_KEY: Final = PROBLEMS.adopt(problem_kinds.INVALID_KEY)
+URL_REFUSED: Final = PROBLEMS.adopt(problem_kinds.URL_REFUSED)
+SUBSCRIPTION_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.SUBSCRIPTION_NOT_FOUND)
+TOO_MANY_SUBSCRIPTIONS: Final = PROBLEMS.adopt(problem_kinds.TOO_MANY_SUBSCRIPTIONS)
+UNKNOWN_MESSAGE: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_MESSAGE)
 CURSOR_AHEAD: Final = PROBLEMS.adopt(problem_kinds.CURSOR_AHEAD)

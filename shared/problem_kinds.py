@@ -61,3 +61,21 @@ INVALID_KEY: Final = ProblemKind(
 )
 UNKNOWN_KEY: Final = ProblemKind("unknown-key", 404, "There is no key of that id", "See GET /v1/keys.")
 KEY_REVOKED: Final = ProblemKind("key-revoked", 409, "The key was revoked, for good", "Issue another key.")
+URL_REFUSED: Final = ProblemKind(
+    "url-refused",
+    422,
+    "Nothing is sent to this address",
+    "Give an https address that anybody can reach; for others the setting webhook_allow names addresses and networks.",
+)
+SUBSCRIPTION_NOT_FOUND: Final = ProblemKind(
+    "subscription-not-found", 404, "There is no such subscription here", "GET /v1/subscriptions lists them."
+)
+TOO_MANY_SUBSCRIPTIONS: Final = ProblemKind(
+    "too-many-subscriptions", 409, "There are as many subscriptions as there can be", "Remove one that nobody needs."
+)
+UNKNOWN_MESSAGE: Final = ProblemKind(
+    "unknown-message",
+    422,
+    "This message is not among those that were sent lately",
+    "See GET /v1/subscriptions/{subscription_id}/deliveries, or name the cursor to send again from.",
+)

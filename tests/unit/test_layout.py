@@ -21,7 +21,8 @@ PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {
     "chain", "checked_fields", "code_sums", "event_log", "event_record", "events", "levels", "messages", "outbox",
-    "problem_kinds", "projection", "reservations", "stock", "periods", "stock_expressions", "transfers", "wire",
+    "problem_kinds", "projection", "reservations", "stock", "subscriptions", "periods", "stock_expressions", "transfers",
+    "wire",
 }  # fmt: skip
 RUNTIME = {
     "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry",
@@ -39,6 +40,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("code_sums", "event_log", "reservations", "stock_expressions", "transfers", "wire"),
         ("periods", "projection"),
         ("outbox",),
+        ("subscriptions",),
     ),
     "shared/levels": (("reorder_levels",), ("level_columns", "level_record")),
     "shared/runtime": (
@@ -374,13 +376,16 @@ def tree(tmp_path: Path) -> Path:
     for package in (*PACKAGES, "shared/runtime"):
         (tmp_path / package).mkdir(exist_ok=True)
         (tmp_path / package / "__init__.py").write_text('"""What belongs here."""')
-    for name in SHARED - {"levels", "outbox"}:
-        (tmp_path / "shared" / f"{name}.py").write_text("from shared.runtime import clock\n")
-    for folder in ("levels", "outbox"):
-        (tmp_path / "shared" / folder).mkdir()
-        (tmp_path / "shared" / folder / "__init__.py").write_text('"""What belongs here."""')
-    for name in RUNTIME:
-        (tmp_path / "shared" / "runtime" / f"{name}.py").write_text(f"import os\nfrom . import {name}\n")
+    for folder, names, text in (
+        (Path("shared"), SHARED, "from shared.runtime import clock\n"),
+        (Path("shared/runtime"), RUNTIME, "import os\nfrom . import {}\n"),
+    ):
+        for name in names:
+            if (ROOT / folder / name).is_dir():
+                (tmp_path / folder / name).mkdir()
+                (tmp_path / folder / name / "__init__.py").write_text('"""What belongs here."""')
+            else:
+                (tmp_path / folder / f"{name}.py").write_text(text.format(name))
     for service in SERVICES:
         (tmp_path / service / "main.py").write_text("from shared import events\nfrom . import problems\nimport httpx\n")
     (tmp_path / "deploy" / "demo.py").write_text("import branch_node.api, head_office\n")

@@ -59,7 +59,7 @@ class AddressRefused(Exception):
     """Nothing is posted there. The text says why, for the person who named the address."""
 
 
-class Endpoint(NamedTuple):
+class WebhookTarget(NamedTuple):
     """Where a URL leads. `host` is a name in ASCII or an IP address without brackets."""
 
     scheme: str
@@ -67,8 +67,8 @@ class Endpoint(NamedTuple):
     port: int
 
 
-def read_endpoint(url: str) -> Endpoint:
-    """The endpoint of an absolute http or https URL. Raises AddressRefused for any other text."""
+def read_target(url: str) -> WebhookTarget:
+    """The target of an absolute http or https URL. Raises AddressRefused for any other text."""
     if not 1 <= len(url) <= MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
         raise AddressRefused(f"a URL has 1 to {MAX_URL} printable ASCII characters without blanks")
     try:
@@ -85,7 +85,7 @@ def read_endpoint(url: str) -> Endpoint:
         raise AddressRefused("the URL has a fragment, which no request carries")
     if port is not None and not 1 <= port <= 65_535:
         raise AddressRefused("the port is not 1 to 65535")
-    return Endpoint(parsed.scheme, host, port or _PORTS[parsed.scheme])
+    return WebhookTarget(parsed.scheme, host, port or _PORTS[parsed.scheme])
 
 
 def is_public(address: Address) -> bool:
@@ -137,11 +137,11 @@ class AddressGuard:
 
         A name that does not resolve now may later: it is checked again at each connection.
         """
-        endpoint = read_endpoint(url)
-        if endpoint.scheme != "https" and not self._allowed:
+        target = read_target(url)
+        if target.scheme != "https" and not self._allowed:
             raise AddressRefused("plain http: only https, or what webhook_allow names")
         try:
-            self.checked(*endpoint, resolve)
+            self.checked(*target, resolve)
         except (OSError, UnicodeError):
             return
 

@@ -74,7 +74,10 @@ class PinnedTransport(httpx.BaseTransport):
         with _as_httpx():
             answer = self._pools[request.url.scheme].handle_request(carried)
         return httpx.Response(
-            answer.status, headers=answer.headers, stream=_Body(answer), extensions={"http_version": b"HTTP/1.1"}
+            answer.status,
+            headers=answer.headers,
+            stream=_AnswerStream(answer),
+            extensions={"http_version": b"HTTP/1.1"},
         )
 
     def close(self) -> None:
@@ -82,7 +85,7 @@ class PinnedTransport(httpx.BaseTransport):
             pool.close()
 
 
-class _Body(httpx.SyncByteStream):
+class _AnswerStream(httpx.SyncByteStream):
     def __init__(self, answer: httpcore.Response) -> None:
         self._answer = answer
 

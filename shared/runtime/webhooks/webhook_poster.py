@@ -22,8 +22,8 @@ ATTEMPT_SECONDS: Final = 15.0
 LONGEST_RETRY_AFTER: Final = 3_600.0
 MAX_ANSWER: Final = 4_096
 _LONGEST_ERROR: Final = 200
-_GONE: Final = 410
-_AWAY: Final = frozenset({408, 425, 429, 503})
+GONE_STATUS: Final = 410
+AWAY_STATUSES: Final = frozenset({408, 425, 429, 503})
 
 
 class AttemptOutcome(StrEnum):
@@ -39,7 +39,7 @@ class AttemptOutcome(StrEnum):
     REFUSED = "REFUSED"
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class WebhookAttempt(msgspec.Struct, frozen=True):
     """The result of one attempt. `status`: the answer's, None where there was none. `error`: for people, None if good.
 
     `retry_after`: in how many seconds the receiver asks to try again, at most an hour.
@@ -61,7 +61,7 @@ class WebhookPoster:
 
     def post(
         self, url: str, *, message_id: str, body: bytes, content_type: str, secrets: Sequence[str], at: int
-    ) -> Attempt:
+    ) -> WebhookAttempt:
         """One attempt at a moment (microseconds UTC), of 15 s at most; raises nothing for what a receiver does.
 
         No redirect is followed, and of an answer only status and headers are used: what it says would tell a stranger
@@ -81,24 +81,26 @@ class WebhookPoster:
                 finally:
                     _read_rest(answer)
         except AddressRefused as error:
-            return Attempt(AttemptOutcome.AWAY, error=f"not connected: {error}"[:_LONGEST_ERROR])
+            return WebhookAttempt(AttemptOutcome.AWAY, error=f"not connected: {error}"[:_LONGEST_ERROR])
         except (httpx.TimeoutException, TimeoutError):
-            return Attempt(AttemptOutcome.AWAY, error=f"no answer within {self._seconds:g} s")
+            return WebhookAttempt(AttemptOutcome.AWAY, error=f"no answer within {self._seconds:g} s")
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            return Attempt(AttemptOutcome.AWAY, error=f"no answer: {error or type(error).__name__}"[:_LONGEST_ERROR])
+            return WebhookAttempt(
+                AttemptOutcome.AWAY, error=f"no answer: {error or type(error).__name__}"[:_LONGEST_ERROR]
+            )
 
     def close(self) -> None:
         self._transport.close()
 
 
-def _meaning(status: int, retry_after: str | None, at: int) -> Attempt:
+def _meaning(status: int, retry_after: str | None, at: int) -> WebhookAttempt:
     if 200 <= status < 300:
-        return Attempt(AttemptOutcome.DELIVERED, status)
+        return WebhookAttempt(AttemptOutcome.DELIVERED, status)
     error = f"answered {status}"
-    if status == _GONE:
-        return Attempt(AttemptOutcome.GONE, status, error)
-    outcome = AttemptOutcome.AWAY if status in _AWAY else AttemptOutcome.REFUSED
-    return Attempt(outcome, status, error, _seconds_of(retry_after, at))
+    if status == GONE_STATUS:
+        return WebhookAttempt(AttemptOutcome.GONE, status, error)
+    outcome = AttemptOutcome.AWAY if status in AWAY_STATUSES else AttemptOutcome.REFUSED
+    return WebhookAttempt(outcome, status, error, _seconds_of(retry_after, at))
 
 
 def _seconds_of(retry_after: str | None, at: int) -> float | None:

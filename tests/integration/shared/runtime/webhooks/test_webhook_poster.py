@@ -14,7 +14,7 @@ from standardwebhooks.webhooks import Webhook
 
 from shared.runtime.webhooks.address_guard import AddressGuard
 from shared.runtime.webhooks.pinned_transport import PinnedTransport
-from shared.runtime.webhooks.webhook_poster import Attempt, AttemptOutcome, WebhookPoster
+from shared.runtime.webhooks.webhook_poster import AttemptOutcome, WebhookAttempt, WebhookPoster
 from shared.runtime.webhooks.webhook_signatures import secret_of
 from tests.support.hook_receiver import CERTIFICATE, HookReceiver, Received, Reply
 
@@ -37,7 +37,7 @@ def poster(allow: str = "127.0.0.0/8", *, seconds: float = 5.0, **options: objec
     )
 
 
-def post(to: WebhookPoster, url: str, name: str = "m-0", at: int | None = None) -> Attempt:
+def post(to: WebhookPoster, url: str, name: str = "m-0", at: int | None = None) -> WebhookAttempt:
     return to.post(
         url,
         message_id=name,
@@ -49,7 +49,7 @@ def post(to: WebhookPoster, url: str, name: str = "m-0", at: int | None = None) 
 
 
 def test_a_message_arrives_as_it_was_given_and_its_signatures_verify(receiver: HookReceiver) -> None:
-    assert post(poster(), receiver.url + "?shop=1") == Attempt(AttemptOutcome.DELIVERED, 200)
+    assert post(poster(), receiver.url + "?shop=1") == WebhookAttempt(AttemptOutcome.DELIVERED, 200)
     (found,) = receiver.received
     assert found.path == "/hooks?shop=1"
     assert found.body == BODY

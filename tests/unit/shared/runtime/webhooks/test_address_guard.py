@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runtime.webhooks.address_guard import AddressGuard, AddressRefused, is_public, read_endpoint
+from shared.runtime.webhooks.address_guard import AddressGuard, AddressRefused, is_public, read_target
 
 ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6), st.ip_addresses(v=6, network="2000::/3"))
 
@@ -80,7 +80,7 @@ def test_every_address_of_a_name_is_checked() -> None:
     ],
 )
 def test_endpoints(url: str, expected: tuple[str, str, int]) -> None:
-    assert read_endpoint(url) == expected
+    assert read_target(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -95,18 +95,18 @@ def test_endpoints(url: str, expected: tuple[str, str, int]) -> None:
 )  # fmt: skip
 def test_what_leads_nowhere(url: str) -> None:
     with pytest.raises(AddressRefused):
-        read_endpoint(url)
+        read_target(url)
 
 
 @given(st.text(max_size=60) | st.text("htps:/@[]:.%0123456789abc#?\\", max_size=60).map("https://".__add__))
 def test_any_text_is_an_endpoint_or_refused(url: str) -> None:
     try:
-        endpoint = read_endpoint(url)
+        target = read_target(url)
     except AddressRefused:
         return
-    assert endpoint.host
-    assert endpoint.scheme in {"http", "https"}
-    assert "@" not in endpoint.host
+    assert target.host
+    assert target.scheme in {"http", "https"}
+    assert "@" not in target.host
 
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "localhost"])

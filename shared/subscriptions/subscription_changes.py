@@ -1,0 +1,307 @@
+"""Changes of subscriptions: each reads and decides, and gives what is to be written in the same transaction.
+
+A `Plan` may raise a Problem, in which case nothing is written. `SubscriptionDatabase` carries it out: a branch by its
+one writer, head office in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final, Protocol
+
+import msgspec
+from sqlalchemy import Connection, Executable, delete, func, insert, select, text, update
+
+from shared.outbox.message_cursor import MessageCursor
+from shared.problem_kinds import KEY_REUSED, SUBSCRIPTION_NOT_FOUND, TOO_MANY_SUBSCRIPTIONS, UNKNOWN_MESSAGE
+from shared.runtime.clock import SECOND
+from shared.runtime.database.row_writes import upsert
+from shared.subscriptions.delivery_state import Delivery, DeliveryState, revived
+from shared.subscriptions.subscription_access import SubscriptionAccess
+from shared.subscriptions.subscription_queries import created_with, delivery_of, find_subscription
+from shared.subscriptions.subscription_records import Subscription, SubscriptionCursor, SubscriptionState
+from shared.subscriptions.subscription_tables import SubscriptionTables
+
+MOST_SUBSCRIPTIONS: Final = 200
+MOST_SECRETS: Final = 5
+"""How many secrets of a subscription sign at the same time; the oldest ends where one more comes."""
+
+Write = Callable[[Connection], None]
+
+
+class PlannedChange(msgspec.Struct, frozen=True):
+    """What a plan has decided. `writes` may not fail but with the database."""
+
+    answer: Any = None
+    writes: Sequence[Write] = ()
+
+
+Plan = Callable[[Connection], PlannedChange]
+
+
+class SubscriptionDatabase(Protocol):
+    """The database of a service that has subscriptions."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """One snapshot. Raises Problem where the database is unavailable."""
+        ...
+
+    def apply(self, plan: Plan) -> Any:
+        """Carry out a plan in one transaction; its answer, once it is on disk. Raises Problem."""
+        ...
+
+
+class Creation(msgspec.Struct, frozen=True):
+    """The Idempotency-Key that a subscription is made with, and the digest of what was sent with it."""
+
+    key: str
+    digest: str
+
+
+def creation_plan(
+    tables: SubscriptionTables,
+    new: Subscription,
+    cursors: Sequence[SubscriptionCursor],
+    secret: str,
+    creation: Creation | None,
+) -> Plan:
+    """Make a subscription. Answers the id and the secret: of the one made before, where the same request was."""
+
+    def plan(connection: Connection) -> PlannedChange:
+        if connection.dialect.name == "postgresql":
+            # Two requests with one key wait for each other, and find what the first one made.
+            connection.execute(text("LOCK TABLE subscription IN SHARE ROW EXCLUSIVE MODE"))
+        if creation is not None and (found := created_with(connection, tables, new.owner, creation.key)) is not None:
+            if found[1] != creation.digest:
+                raise KEY_REUSED(f"the key {creation.key!r} made the subscription {found[0]}, of other content")
+            return PlannedChange((found[0], _newest_secret(connection, tables, found[0])))
+        count = connection.execute(select(func.count()).select_from(tables.subscription)).scalar_one()
+        if count >= MOST_SUBSCRIPTIONS:
+            raise TOO_MANY_SUBSCRIPTIONS(f"there are {count} already")
+        row = {
+            "subscription_id": new.subscription_id,
+            "url": new.url,
+            "types": _json(new.types),
+            "label": new.label,
+            "location_ids": _json(new.location_ids),
+            "owner": new.owner,
+            "state": new.state.value,
+            "created_at": new.created_at,
+            "creation_key": None if creation is None else creation.key,
+            "creation_digest": None if creation is None else creation.digest,
+        }
+        first = {"subscription_id": new.subscription_id, "number": 1, "secret": secret}
+        made = running(insert(tables.subscription).values(row), insert(tables.secret).values(first))
+        return PlannedChange((new.subscription_id, secret), [made, adding(tables, cursors)])
+
+    return plan
+
+
+def change_plan(
+    tables: SubscriptionTables, access: SubscriptionAccess, subscription_id: str, values: dict[str, Any], now: int
+) -> Plan:
+    """Set columns of a subscription: `url`, `types` (a frozenset, or None), `label`, `state`."""
+
+    def plan(connection: Connection) -> PlannedChange:
+        before = locked(connection, tables, access, subscription_id)
+        if not values:
+            return PlannedChange()
+        row = {**values}
+        if "types" in row:
+            row["types"] = _json(row["types"])
+        statements: list[Executable] = [
+            update(tables.subscription).where(tables.subscription.c.subscription_id == subscription_id).values(row)
+        ]
+        if "types" in values and values["types"] != before.types:
+            # The message that is being tried may not be wanted any more.
+            statements.append(_forget_retries(tables, subscription_id))
+        if {"url", "types"} & values.keys() or values.get("state") == SubscriptionState.ACTIVE.value:
+            statements += _try_at_once(tables, subscription_id, now)
+        return PlannedChange(writes=[running(*statements)])
+
+    return plan
+
+
+def removal_plan(tables: SubscriptionTables, access: SubscriptionAccess, subscription_id: str) -> Plan:
+    """Remove a subscription, with what was delivered to it."""
+
+    def plan(connection: Connection) -> PlannedChange:
+        locked(connection, tables, access, subscription_id)
+        own = (tables.delivery, tables.cursor, tables.secret, tables.subscription)
+        removed = [delete(table).where(table.c.subscription_id == subscription_id) for table in own]
+        return PlannedChange(writes=[running(*removed)])
+
+    return plan
+
+
+def rotation_plan(
+    tables: SubscriptionTables,
+    access: SubscriptionAccess,
+    subscription_id: str,
+    secret: str,
+    *,
+    overlap_seconds: int,
+    now: int,
+    key: str | None,
+) -> Plan:
+    """Give a subscription a new secret; those before sign for `overlap_seconds` more. Answers the secret: that of the
+    rotation with the same Idempotency-Key, where there was one."""
+
+    def plan(connection: Connection) -> PlannedChange:
+        locked(connection, tables, access, subscription_id)
+        table = tables.secret
+        mine = table.c.subscription_id == subscription_id
+        if key is not None:
+            found = connection.execute(select(table.c.secret).where(mine, table.c.rotation_key == key)).scalar()
+            if found is not None:
+                return PlannedChange(found)
+        number = connection.execute(select(func.max(table.c.number)).where(mine)).scalar_one() + 1
+        until = now + overlap_seconds * SECOND
+        row = {"subscription_id": subscription_id, "number": number, "secret": secret, "rotation_key": key}
+        later = (table.c.live_until.is_(None)) | (table.c.live_until > until)
+        ended = (table.c.live_until <= now) | (table.c.number <= number - MOST_SECRETS)
+        rotated = running(
+            update(table).where(mine, later).values(live_until=until),
+            delete(table).where(mine, ended),
+            insert(table).values(row),
+        )
+        return PlannedChange(secret, [rotated])
+
+    return plan
+
+
+def replay_plan(
+    tables: SubscriptionTables,
+    access: SubscriptionAccess,
+    subscription_id: str,
+    cursors: dict[str, MessageCursor],
+) -> Plan:
+    """Send again what comes after these cursors, by location."""
+
+    def plan(connection: Connection) -> PlannedChange:
+        locked(connection, tables, access, subscription_id)
+        moves = [
+            statement
+            for location_id, cursor in sorted(cursors.items())
+            for statement in _move(tables, subscription_id, location_id, cursor)
+        ]
+        return PlannedChange(writes=[running(*moves)])
+
+    return plan
+
+
+def resending_plan(
+    tables: SubscriptionTables, access: SubscriptionAccess, subscription_id: str, message_id: str, now: int
+) -> Plan:
+    """Send one message again that was sent or given up, beside those that wait."""
+
+    def plan(connection: Connection) -> PlannedChange:
+        locked(connection, tables, access, subscription_id)
+        table = tables.delivery.c
+        found = select(tables.delivery).where(table.message_id == message_id, table.subscription_id == subscription_id)
+        row = connection.execute(found).first()
+        if row is None:
+            raise UNKNOWN_MESSAGE(f"the message {message_id} is not among the deliveries of {subscription_id}")
+        values = delivery_row(subscription_id, row.location_id, revived(delivery_of(row), now), None)
+        writes: list[Write] = [lambda connection: upsert(connection, tables.delivery, [values])]
+        if row.state == DeliveryState.RETRYING.value:
+            writes.append(running(*_try_at_once(tables, subscription_id, now)))
+        return PlannedChange(writes=writes)
+
+    return plan
+
+
+def delivery_row(subscription_id: str, location_id: str, found: Delivery, number: int | None) -> dict[str, object]:
+    """The row of a delivery; `number`: which one it is of those that were delivered."""
+    return {
+        **msgspec.structs.asdict(found),
+        "subscription_id": subscription_id,
+        "location_id": location_id,
+        "cursor": str(found.cursor),
+        "state": found.state.value,
+        "number": number,
+    }
+
+
+def locked(
+    connection: Connection, tables: SubscriptionTables, access: SubscriptionAccess, subscription_id: str
+) -> Subscription:
+    """A subscription that the caller sees, for the rest of the transaction. Raises 404 `subscription-not-found`."""
+    table = tables.subscription.c
+    row = select(table.subscription_id).where(table.subscription_id == subscription_id).with_for_update()
+    connection.execute(row)
+    found = find_subscription(connection, tables, subscription_id)
+    if found is None or not access.sees(found):
+        raise SUBSCRIPTION_NOT_FOUND(f"there is no subscription {subscription_id}")
+    return found
+
+
+def running(*statements: Executable) -> Write:
+    """The write that executes these statements."""
+
+    def write(connection: Connection) -> None:
+        for each in statements:
+            connection.execute(each)
+
+    return write
+
+
+def adding(tables: SubscriptionTables, cursors: Sequence[SubscriptionCursor]) -> Write:
+    """The write that adds cursors; one that is there already stays as it is."""
+    rows = [{**msgspec.structs.asdict(each), "cursor": str(each.cursor)} for each in cursors]
+
+    def write(connection: Connection) -> None:
+        upsert(connection, tables.cursor, rows, change=(), merge={"claim": lambda _new, old: old})
+
+    return write
+
+
+def _newest_secret(connection: Connection, tables: SubscriptionTables, subscription_id: str) -> str:
+    table = tables.secret.c
+    found = select(table.secret).where(table.subscription_id == subscription_id).order_by(table.number.desc()).limit(1)
+    return str(connection.execute(found).scalar_one())
+
+
+def _move(
+    tables: SubscriptionTables, subscription_id: str, location_id: str, cursor: MessageCursor
+) -> list[Executable]:
+    there = tables.cursor.c
+    move = (
+        update(tables.cursor)
+        .where(there.subscription_id == subscription_id, there.location_id == location_id)
+        .values(
+            cursor=str(cursor),
+            failing_since=None,
+            next_try_at=None,
+            error=None,
+            claim=there.claim + 1,
+            claimed_until=0,
+        )
+    )
+    return [move, _forget_retries(tables, subscription_id, location_id)]
+
+
+def _try_at_once(tables: SubscriptionTables, subscription_id: str, now: int) -> list[Executable]:
+    there, tried = tables.cursor.c, tables.delivery.c
+    return [
+        update(tables.cursor)
+        .where(there.subscription_id == subscription_id)
+        .values(next_try_at=None, claim=there.claim + 1, claimed_until=0),
+        update(tables.delivery)
+        .where(tried.subscription_id == subscription_id, tried.state == DeliveryState.RETRYING.value)
+        .values(next_try_at=now),
+    ]
+
+
+def _forget_retries(tables: SubscriptionTables, subscription_id: str, location_id: str | None = None) -> Executable:
+    table = tables.delivery.c
+    retrying = (table.subscription_id == subscription_id) & (table.state == DeliveryState.RETRYING.value)
+    if location_id is not None:
+        retrying &= table.location_id == location_id
+    return delete(tables.delivery).where(retrying)
+
+
+def _json(names: frozenset[str] | None) -> str | None:
+    return None if names is None else json.dumps(sorted(names))
