@@ -21,6 +21,7 @@ from branch_node.database.witness import Witness, WitnessVerdict
 from branch_node.metrics import add_gauges
 from branch_node.problems import ROLLED_BACK
 from branch_node.settings import BranchSettings
+from branch_node.subscriptions.branch_subscriptions import SWEEP_SECONDS, BranchSubscriptions
 from branch_node.sync.command_recorders import QueuedRecorder
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import LONG_POLL, Puller
@@ -30,6 +31,7 @@ from branch_node.sync.sync_agent import SyncAgent
 from branch_node.writer.writer import Writer
 from shared.chain import Head
 from shared.messages import HelloAnswer, Verdict
+from shared.outbox.message_source import MessageReader
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import Clock, NodeClock
 from shared.runtime.http.auth import Authenticator
@@ -80,6 +82,7 @@ class Node:
         rng: random.Random,
         transport: httpx.BaseTransport | None,
         local_key: str,
+        messages: MessageReader | None = None,
     ) -> None:
         self.settings = settings
         self.location_id = settings.location
@@ -108,6 +111,20 @@ class Node:
         self._clients: list[ServiceClient] = []
         self._parts: list[NodePart] = []
         self._opened = False
+        self.subscriptions: BranchSubscriptions | None = None
+        if messages is not None:
+            self.subscriptions = BranchSubscriptions(
+                location_id=self.location_id,
+                store=store,
+                writer=self.writer,
+                reader=messages,
+                clock=self.clock,
+                new_id=new_id,
+                rng=rng,
+                telemetry=self.telemetry,
+                allow=settings.webhook_allow,
+                user_agent=software(),
+            )
 
     # Opening
 
@@ -246,6 +263,9 @@ class Node:
         for part in self._parts:
             part.start()
         self.writer.start()
+        if self.subscriptions is not None:
+            self.subscriptions.start()
+            self._timers.every(SWEEP_SECONDS, "secrets", self.subscriptions.sweep)
         if self._agent is not None:
             self.writer.on_commit(self._committed)
             self._agent.start()
@@ -267,7 +287,8 @@ class Node:
     def problem(self) -> str | None:
         """Why the process cannot go on (a thread died), or None."""
         agent = self._agent.problem() if self._agent is not None else None
-        return self.writer.problem() or agent
+        delivery = self.subscriptions.problem() if self.subscriptions is not None else None
+        return self.writer.problem() or agent or delivery
 
     def not_ready(self) -> str | None:
         """Why the node is not ready to record, or None."""
@@ -287,6 +308,8 @@ class Node:
         self._timers.stop(wait=True)
         for part in self._parts:
             part.stop()
+        if self.subscriptions is not None:
+            self.subscriptions.stop()
         if self._agent is not None:
             self._agent.stop()
         if self._prefetch is not None:

@@ -21,6 +21,7 @@ from shared.runtime.settings import (
     ServiceSettings,
     SettingsError,
     TrustedProxies,
+    WebhookAllow,
     environment,
     load_settings,
 )
@@ -59,7 +60,8 @@ class BranchSettings(ServiceSettings):
 
     `database` is `sqlite:///path` or `postgresql://…`; by default a SQLite file in `dir`. `key` is the location's key
     at head office. `witness` is a file outside the database's folder; by default beside `dir`. `upload_mib`: the
-    size of a file that the page of imports takes, as it is sent, in MiB.
+    size of a file that the page of imports takes, as it is sent, in MiB. `webhook_allow`: where messages may be sent
+    although it is not public, or without TLS.
     """
 
     service: Literal["branch"] = SERVICE
@@ -74,6 +76,7 @@ class BranchSettings(ServiceSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = DEFAULT_PORT
     trusted_proxies: TrustedProxies = ""
     log_level: str = "INFO"
+    webhook_allow: WebhookAllow = ""
     upload_mib: Annotated[int, Field(ge=1, le=65_536)] = 64
     rate_limit_per_second: RateLimit = RATE_LIMIT
     rate_limit_burst: RateBurst = RATE_BURST

@@ -18,6 +18,7 @@ from shared.runtime.settings import (
     RateLimit,
     SettingsError,
     TrustedProxies,
+    WebhookAllow,
     environment,
     find_here,
     load_settings,
@@ -33,7 +34,8 @@ class HeadOfficeSettings(PostgresSettings):
     `listen_url` is where it listens for notifications of the database, by default `database_url`: through a pooler that
     gives a connection to one transaction at a time nothing is heard. `threads` work on requests, with a database
     connection each; `ingests` of them at most take in batches at a time. `heard_within`: seconds within which a branch
-    must have been heard of to serve an order; it calls every 30.
+    must have been heard of to serve an order; it calls every 30. `webhook_allow`: where messages may be sent although it
+    is not public, or without TLS.
     """
 
     service: Literal["head-office"] = SERVICE
@@ -47,6 +49,7 @@ class HeadOfficeSettings(PostgresSettings):
     log_level: str = "INFO"
     rate_limit_per_second: RateLimit = RATE_LIMIT
     rate_limit_burst: RateBurst = RATE_BURST
+    webhook_allow: WebhookAllow = ""
 
 
 def settings_of(folder: Path | None, **flags: Any) -> HeadOfficeSettings:

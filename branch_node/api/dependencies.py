@@ -15,6 +15,7 @@ from branch_node.commands.input_fields import key_fault
 from branch_node.database.store import Store
 from branch_node.model import Command, nearest_item_codes
 from branch_node.problems import INVALID_KEY, PROBLEMS, UNKNOWN_ITEM
+from branch_node.subscriptions.branch_subscriptions import BranchSubscriptions
 from branch_node.sync.shipping_status import StatusBoard
 from branch_node.writer.command_queue import Outcome
 from branch_node.writer.writer import Writer
@@ -56,6 +57,7 @@ class ApiNode(Protocol):
     authenticator: Authenticator
     board: StatusBoard
     telemetry: Telemetry
+    subscriptions: BranchSubscriptions | None
 
     def unshipped(self) -> int:
         """How many events head office has not acknowledged."""

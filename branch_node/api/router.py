@@ -20,6 +20,7 @@ from branch_node.api.message_routes import add_message_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.api.reservation_routes import reservation_routes
+from branch_node.api.subscription_routes import branch_subscription_routes
 from branch_node.problems import PROBLEMS
 from shared.runtime.http.application import build_app, read_guide
 
@@ -52,6 +53,8 @@ def build_api(node: ApiNode) -> FastAPI:
     app.include_router(inventory_routes(node))
     app.include_router(reading_routes(node))
     add_message_routes(app, node)
+    if node.subscriptions is not None:
+        app.include_router(branch_subscription_routes(context, node.subscriptions.desk))
     # The last of the list is the innermost.
     app.user_middleware.append(Middleware(HotRouteMiddleware, routes=hot.routes))
     return app

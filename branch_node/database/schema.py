@@ -27,6 +27,7 @@ from sqlalchemy import (
 from shared.event_log import log_tables
 from shared.levels.level_columns import level_columns
 from shared.projection import stock_table
+from shared.subscriptions.subscription_tables import subscription_tables
 
 VERSION_TABLE: Final = "branch_version"
 
@@ -34,6 +35,7 @@ metadata: Final = MetaData()
 
 LOG: Final = log_tables(metadata, consolidated=False)
 STOCK: Final = stock_table(metadata)
+SUBSCRIPTIONS: Final = subscription_tables(metadata)
 
 _Flag = Boolean(create_constraint=False)
 

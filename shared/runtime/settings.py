@@ -114,6 +114,10 @@ def _addresses(text: str) -> str:
 TrustedProxies = Annotated[str, AfterValidator(_addresses)]
 """IP addresses or networks, with commas between them, of proxies whose X-Forwarded-For and -Proto are believed."""
 
+WebhookAllow = Annotated[str, AfterValidator(_addresses)]
+"""IP addresses or networks, with commas between them, that messages may be sent to although they are not public; they
+may be sent there without TLS, too."""
+
 
 def _postgres(secret: SecretStr) -> SecretStr:
     if database_url(secret.get_secret_value()).get_backend_name() not in {"postgresql", "postgres"}:

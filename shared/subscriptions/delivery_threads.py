@@ -20,9 +20,13 @@ STOP_SECONDS: Final = 5.0
 
 
 class DeliveryThreads:
-    """Runs a deliverer from `start` to `stop`. Make it first: the deliverer submits its jobs to `submit`."""
+    """Runs a deliverer from `start` to `stop`. Make it first: the deliverer submits its jobs to `submit`.
 
-    def __init__(self, threads: int) -> None:
+    `interrupt` ends the attempts that are being made.
+    """
+
+    def __init__(self, threads: int, interrupt: Callable[[], None]) -> None:
+        self._interrupt = interrupt
         self.deliverer: Deliverer | None = None
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._condition = threading.Condition()
@@ -53,6 +57,7 @@ class DeliveryThreads:
             self._condition.notify()
         for _ in self._threads[1:]:
             self._jobs.put(None)
+        self._interrupt()
         until = time.monotonic() + STOP_SECONDS
         for each in self._threads:
             if each.is_alive():

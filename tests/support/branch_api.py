@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,10 @@ import httpx
 
 from branch_node.api.router import build_api
 from branch_node.database.store import Store
+from branch_node.subscriptions.branch_subscriptions import BranchSubscriptions
 from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
 from branch_node.writer.writer import Writer
+from shared.outbox.message_source import MessageReader
 from shared.runtime.clock import IdFactory, NodeClock
 from shared.runtime.http.auth import Authenticator, StoredKey, generate_key
 from shared.runtime.http.scopes import Role
@@ -42,7 +45,7 @@ class Keys:
 class SmallNode:
     """The parts of a node that the API needs, without agent or witness."""
 
-    def __init__(self, store: Store, clock: TestClock, keys: Any) -> None:
+    def __init__(self, store: Store, clock: TestClock, keys: Any, messages: MessageReader | None = None) -> None:
         self.location_id = PLACE
         self.store = store
         self.clock = NodeClock(clock)
@@ -50,6 +53,20 @@ class SmallNode:
         self.authenticator = Authenticator(keys, self.clock, attempts=10_000)
         self.board = StatusBoard(ShippingStatus(state=ShippingState.NO_HEAD_OFFICE))
         self.telemetry = Telemetry("branch")
+        self.subscriptions: BranchSubscriptions | None = None
+        if messages is not None:
+            self.subscriptions = BranchSubscriptions(
+                location_id=PLACE,
+                store=store,
+                writer=self.writer,
+                reader=messages,
+                clock=self.clock,
+                new_id=IdFactory(),
+                rng=random.Random(1),
+                telemetry=self.telemetry,
+                allow="127.0.0.0/8",
+                user_agent="larder/test",
+            )
 
     def unshipped(self) -> int:
         return self.writer.head.sequence
@@ -111,11 +128,11 @@ class Caller:
 
 
 @contextmanager
-def a_caller(folder: Path, url: str | None = None) -> Iterator[Caller]:
-    """The API of a fresh branch whose writer runs."""
+def a_caller(folder: Path, url: str | None = None, messages: MessageReader | None = None) -> Iterator[Caller]:
+    """The API of a fresh branch whose writer runs; with subscriptions to `messages`, whose deliverer is not started."""
     store = branch_store(folder, url)
     keys = Keys()
-    node = SmallNode(store, TestClock(), keys)
+    node = SmallNode(store, TestClock(), keys, messages)
     node.writer.open()
     node.writer.commit([PutItems(ITEMS)])
     node.writer.start()

@@ -58,7 +58,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("database",),
         ("commands", "writer"),
         ("clock",),
-        ("imports", "sync"),
+        ("imports", "sync", "subscriptions"),
         ("metrics",),
         ("node",),
         ("api",),

@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
+from weakref import WeakSet
 
 import httpcore
 import httpx
@@ -34,6 +35,7 @@ class PinnedTransport(httpx.BaseTransport):
         self, guard: AddressGuard, *, resolve: Resolver = look_up, ssl_context: ssl.SSLContext | None = None
     ) -> None:
         self._deadline = _Deadline()
+        self._open = _OpenSockets()
         context = ssl_context or httpx.create_ssl_context(trust_env=False)
         lookups = _Lookups(resolve)
         # Two, as the network's side of a pool is not told the scheme, on which it depends what is allowed.
@@ -43,7 +45,7 @@ class PinnedTransport(httpx.BaseTransport):
                 max_connections=MOST_CONNECTIONS,
                 max_keepalive_connections=MOST_CONNECTIONS,
                 keepalive_expiry=KEEP_ALIVE_SECONDS,
-                network_backend=_PinnedNetwork(scheme, guard, lookups, self._deadline),
+                network_backend=_PinnedNetwork(scheme, guard, lookups, self._deadline, self._open),
             )
             for scheme in ("http", "https")
         }
@@ -79,6 +81,10 @@ class PinnedTransport(httpx.BaseTransport):
             stream=_AnswerStream(answer),
             extensions={"http_version": b"HTTP/1.1"},
         )
+
+    def interrupt(self) -> None:
+        """Cut off every connection, from any thread: who waits for an answer waits no more. For good."""
+        self._open.cut_off()
 
     def close(self) -> None:
         for pool in self._pools.values():
@@ -128,6 +134,31 @@ class _Deadline(threading.local):
         return left
 
 
+class _OpenSockets:
+    """The sockets that are open, so that another thread can end what waits on them."""
+
+    def __init__(self) -> None:
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def add(self, opened: socket.socket) -> None:
+        """Raises OSError once they were cut off."""
+        with self._lock:
+            if self._closed:
+                opened.close()
+                raise OSError("connections are being closed")
+            self._sockets.add(opened)
+
+    def cut_off(self) -> None:
+        with self._lock:
+            self._closed = True
+            for each in list(self._sockets):
+                # Not TLS's own way to shut down, which would touch what the thread that waits is using.
+                with suppress(OSError):
+                    socket.socket.shutdown(each, socket.SHUT_RDWR)
+
+
 class _Lookups:
     """Resolves names in threads of their own: the system's resolver cannot be interrupted."""
 
@@ -159,7 +190,10 @@ class _Lookups:
 
 
 class _PinnedNetwork(httpcore.NetworkBackend):
-    def __init__(self, scheme: str, guard: AddressGuard, lookups: _Lookups, deadline: _Deadline) -> None:
+    def __init__(
+        self, scheme: str, guard: AddressGuard, lookups: _Lookups, deadline: _Deadline, opened: _OpenSockets
+    ) -> None:
+        self._open = opened
         self._scheme = scheme
         self._guard = guard
         self._lookups = lookups
@@ -177,7 +211,7 @@ class _PinnedNetwork(httpcore.NetworkBackend):
             addresses = self._guard.checked(
                 self._scheme, host, port, lambda name, port: self._lookups.addresses(name, port, self._remaining())
             )
-            return _PinnedStream(self._connect(addresses, port), self._deadline)
+            return _PinnedStream(self._connect(addresses, port), self._deadline, self._open)
 
     def _remaining(self) -> float:
         return self._deadline.remaining()
@@ -201,7 +235,9 @@ class _PinnedNetwork(httpcore.NetworkBackend):
 class _PinnedStream(httpcore.NetworkStream):
     """A socket, each use of which ends by the deadline of the thread that uses it."""
 
-    def __init__(self, connected: socket.socket, deadline: _Deadline) -> None:
+    def __init__(self, connected: socket.socket, deadline: _Deadline, opened: _OpenSockets) -> None:
+        opened.add(connected)
+        self._open = opened
         self._socket = connected
         self._deadline = deadline
 
@@ -226,9 +262,8 @@ class _PinnedStream(httpcore.NetworkStream):
         with _mapped(httpcore.ConnectTimeout, httpcore.ConnectError):
             try:
                 self._socket.settimeout(self._deadline.remaining())
-                return _PinnedStream(
-                    ssl_context.wrap_socket(self._socket, server_hostname=server_hostname), self._deadline
-                )
+                secured = ssl_context.wrap_socket(self._socket, server_hostname=server_hostname)
+                return _PinnedStream(secured, self._deadline, self._open)
             except BaseException:
                 self.close()
                 raise

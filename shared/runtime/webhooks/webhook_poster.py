@@ -89,6 +89,10 @@ class WebhookPoster:
                 AttemptOutcome.AWAY, error=f"no answer: {error or type(error).__name__}"[:_LONGEST_ERROR]
             )
 
+    def interrupt(self) -> None:
+        """End the attempts that are being made, as if nobody had answered; no more can be made."""
+        self._transport.interrupt()
+
     def close(self) -> None:
         self._transport.close()
 

@@ -20,6 +20,8 @@ from tests.support.listed_messages import ADDED, REMOVED, TABLES
 
 PLACE = "BEY-01"
 HOUR = 3_600
+HOURLY = WebhookAttempt(AttemptOutcome.REFUSED, 500, "answered 500", 3_600.0)
+"""A refusal that asks to try again in an hour: 72 hours in few attempts."""
 DAY = 24 * HOUR
 
 
@@ -92,7 +94,7 @@ def test_a_receiver_that_is_down_for_a_day_then_gets_all_in_order(rig: DeliveryR
 def test_what_is_refused_for_72_hours_is_dead_and_the_next_goes(rig: DeliveryRig) -> None:
     rig.subscribe()
     bad, *good = publish(rig, 4)
-    rig.answer = lambda _url, message_id: REFUSED if message_id == bad.id else GOOD
+    rig.answer = lambda _url, message_id: HOURLY if message_id == bad.id else GOOD
     rig.run_for(71 * HOUR)
     assert set(rig.sent()) == {bad.id}
     rig.run_for(2 * HOUR)
@@ -116,7 +118,7 @@ def test_what_is_refused_for_72_hours_is_dead_and_the_next_goes(rig: DeliveryRig
 def test_a_dead_one_that_is_refused_again_holds_up_nobody(rig: DeliveryRig) -> None:
     rig.subscribe()
     bad, second = publish(rig, 2)
-    rig.answer = lambda _url, message_id: REFUSED if message_id == bad.id else GOOD
+    rig.answer = lambda _url, message_id: HOURLY if message_id == bad.id else GOOD
     rig.run_for(74 * HOUR)
     rig.resend(bad.id)
     later = publish(rig, 3)
@@ -131,7 +133,7 @@ def test_a_dead_one_that_is_refused_again_holds_up_nobody(rig: DeliveryRig) -> N
 def test_dead_after_dead(rig: DeliveryRig) -> None:
     rig.subscribe()
     messages = publish(rig, 3)
-    rig.answer = lambda *_: REFUSED
+    rig.answer = lambda *_: HOURLY
     rig.run_for(3 * 73 * HOUR)
     assert [each.message_id for each in rig.deliveries(state=DeliveryState.DEAD)] == ids(messages)[::-1]
     failing = rig.cursor()

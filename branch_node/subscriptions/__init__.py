@@ -1,0 +1,1 @@
+"""Subscriptions of this branch: their database, by the one writer, and the deliverer with its threads."""
