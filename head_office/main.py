@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from head_office.api.message_routes import add_message_routes
 from head_office.api.report_routes import add_report_routes
 from head_office.api.reservation_routes import add_reservation_routes
 from head_office.api.stock_routes import add_stock_routes
+from head_office.api.subscriber_access import office_subscription_routes
 from head_office.api.sync_routes import EVENTS_PATH, add_sync_routes
 from head_office.catalogue.api_keys import DatabaseKeys, record_uses
 from head_office.database.connections import DATABASE, listener
@@ -34,7 +37,9 @@ from head_office.pages.page_routes import add_pages
 from head_office.problem_translation import translated
 from head_office.problems import PROBLEMS
 from head_office.settings import HeadOfficeSettings
-from shared.runtime.clock import Clock, SystemClock
+from head_office.subscriptions.office_subscriptions import CONNECTIONS, OfficeSubscriptions
+from shared.outbox.message_source import MessageReader
+from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import pending_upgrade
 from shared.runtime.http.application import build_app, read_guide
@@ -60,16 +65,25 @@ class HeadOfficeService:
     engine: Engine
     wakeups: Wakeups
     timers: Timers
+    subscriptions: OfficeSubscriptions | None = None
+
+    def failure(self) -> str | None:
+        """Why a thread of it has ended, or None."""
+        delivery = self.subscriptions.problem() if self.subscriptions is not None else None
+        return self.wakeups.failure() or delivery
 
     def close(self) -> None:
         """Close the database connections of an app that was never started."""
         self.engine.dispose()
 
 
-def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
+def build(
+    settings: HeadOfficeSettings, clock: Clock, messages: Callable[[Engine], MessageReader] | None = None
+) -> HeadOfficeService:
     """Build head office on the migrated database that the settings name.
 
-    No thread runs and no connection is open yet. Raises SettingsError where no database is named.
+    `messages` reads what the logs publish; without it nobody can subscribe. No
+    thread runs and no connection is open yet. Raises SettingsError where no database is named.
     """
     if settings.database_url is None:
         raise SettingsError("head office needs a database: give --database-url or set LARDER_DATABASE_URL")
@@ -78,7 +92,7 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
     # A connection for every thread: one that waits for a connection while it holds a lock would be a deadlock.
     engine = postgres_engine(
         url,
-        pool_size=settings.threads + settings.ingests,
+        pool_size=settings.threads + settings.ingests + CONNECTIONS,
         application_name="larder head-office",
         prepared_statements=settings.prepared_statements,
     )
@@ -98,7 +112,20 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
         (LOG_CHANNEL, FACTS_CHANNEL, INSTRUCTIONS_CHANNEL, CATALOGUE_CHANNEL),
         {CATALOGUE_CHANNEL: authenticator.invalidate},
     )
-    office = Office(engine, authenticator, wakeups, CapacityLimiter(settings.ingests))
+    subscriptions = None
+    if messages is not None:
+        subscriptions = OfficeSubscriptions(
+            engine,
+            messages(engine),
+            clock=clock,
+            new_id=IdFactory(),
+            rng=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret
+            telemetry=telemetry,
+            allow=settings.webhook_allow,
+            user_agent=f"larder/{version('larder')}",
+        )
+    ingested = subscriptions.ingested if subscriptions is not None else lambda: None
+    office = Office(engine, authenticator, wakeups, CapacityLimiter(settings.ingests), ingested)
     app = build_app(
         title="Larder head office",
         version=version("larder"),
@@ -112,8 +139,10 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
         },
         body_limits={EVENTS_PATH: MAX_BATCH_BYTES, INSTRUCTIONS_PATH: MAX_BODY},
         own_budget={EVENTS_PATH},
-        on_start=[wakeups.start, timers.start],
-        on_stop=[engine.dispose, timers.stop, wakeups.stop],
+        on_start=[wakeups.start, timers.start, *([subscriptions.start] if subscriptions is not None else [])],
+        on_stop=[
+            engine.dispose, timers.stop, wakeups.stop, *([subscriptions.stop] if subscriptions is not None else [])
+        ],
     )
     app.router.lifespan_context = _sized(app.router.lifespan_context, settings.threads)
     add_sync_routes(app, office)
@@ -126,8 +155,10 @@ def build(settings: HeadOfficeSettings, clock: Clock) -> HeadOfficeService:
     add_report_routes(app, office)
     add_message_routes(app, office)
     add_reservation_routes(app, office, settings.heard_within)
+    if subscriptions is not None:
+        app.include_router(office_subscription_routes(authenticator, subscriptions.desk))
     add_pages(app, office, clock)
-    return HeadOfficeService(app, engine, wakeups, timers)
+    return HeadOfficeService(app, engine, wakeups, timers, subscriptions)
 
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
@@ -165,5 +196,5 @@ def serve(settings: HeadOfficeSettings, say: Callable[[str], None]) -> int:
             name=NAME,
             key="",
             say=say,
-            watch=lambda: office.wakeups.failure() or database.problem(),
+            watch=lambda: office.failure() or database.problem(),
         )

@@ -20,7 +20,7 @@ from branch_node.api.message_routes import add_message_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.api.reservation_routes import reservation_routes
-from branch_node.api.subscription_routes import branch_subscription_routes
+from branch_node.api.subscriber_access import branch_subscription_routes
 from branch_node.problems import PROBLEMS
 from shared.runtime.http.application import build_app, read_guide
 

@@ -20,6 +20,8 @@ HINTS: Final[Mapping[str, str]] = {
     "key-of-the-group": "At head office: larder head-office keys rotate, or revoke. The node learns of it by itself.",
     "key-revoked": "Issue another key: larder branch keys add --role ROLE.",
     "level-of-the-group": "Change it at head office: 'larder head-office levels set', or 'remove' it there.",
+    "subscription-not-found": "'larder branch subscriptions list' lists them.",
+    "unknown-message": "'larder branch subscriptions deliveries' lists what was sent lately.",
     "type-not-by-hand": "See 'larder branch --help': orders, counts, voids and reviews have commands of their own.",
     "unknown-event": "'larder branch log' lists the events.",
     "unknown-item": "'larder branch items' lists the codes; 'larder branch items add' defines one that is missing.",

@@ -37,12 +37,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Office:
-    """The service context of a route. `ingests` bounds the batches that are ingested at the same time."""
+    """The service context of a route. `ingests` bounds the batches that are ingested at the same time.
+
+    `ingested` is called after each of them.
+    """
 
     engine: Engine
     authenticator: Authenticator
     wakeups: Wakeups
     ingests: CapacityLimiter
+    ingested: Callable[[], None] = lambda: None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

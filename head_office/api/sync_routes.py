@@ -112,6 +112,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
 
         async with bodies.read(request) as raw:
             answer = await to_thread.run_sync(take, raw, limiter=office.ingests)
+        office.ingested()
         return json_response(answer)
 
     @app.get(

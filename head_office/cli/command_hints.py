@@ -11,6 +11,7 @@ _LOCATIONS: Final = (
 HINTS: Final[Mapping[str, str]] = {
     "item-not-found": "'larder head-office items list' lists the items.",
     "key-revoked": "Issue another one: larder head-office keys add --role ROLE.",
+    "key-reused": "Give the command once more without the key.",
     "last-admin-key": "Issue another one first: larder head-office keys add --role admin",
     "level-not-found": "'larder head-office levels list' lists those that are set, 'levels set' sets one.",
     "location-exists": "Choose another code, or change it with 'larder head-office locations change'. "
@@ -18,6 +19,8 @@ HINTS: Final[Mapping[str, str]] = {
     "location-not-found": _LOCATIONS,
     "not-waiting": "'larder head-office items waiting' lists those that wait.",
     "nothing-known": "'larder head-office stock' lists what is known.",
+    "subscription-not-found": "'larder head-office subscriptions list' lists them.",
+    "unknown-message": "'larder head-office subscriptions deliveries' lists what was sent lately.",
     "unknown-item": "'larder head-office items list' lists the items, 'larder head-office items add' adds one.",
     "unknown-key": "'larder head-office keys list' lists the keys.",
     "unknown-location": _LOCATIONS,

@@ -1,4 +1,4 @@
-"""Head office's own tables: the catalogue, the API keys of the group, and the coordinator's instructions to branches.
+"""Head office's own tables: the catalogue, API keys, subscriptions, and the coordinator's instructions to branches.
 
 They join the MetaData of `schema`. Times are microseconds UTC, quantities thousandths.
 """
@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from head_office.database.schema import EVENT, metadata
 from shared.levels.level_columns import level_columns
+from shared.subscriptions.subscription_tables import subscription_tables
 
 INSTRUCTIONS_CHANNEL: Final = "larder_instructions"
 """NOTIFY channel of new instructions; the payload is the location."""
@@ -131,6 +132,8 @@ Table(
     PrimaryKeyConstraint("transfer_id", "location_id", "step"),
     Index("instruction_number", "location_id", "number", unique=True),
 )
+
+SUBSCRIPTIONS: Final = subscription_tables(metadata)
 
 # Facts are queried by transfer, over all locations.
 Index(

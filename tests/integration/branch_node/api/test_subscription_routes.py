@@ -177,7 +177,7 @@ def test_the_same_request_with_the_same_key_is_answered_the_same(caller: Caller)
 
 def test_who_may(caller: Caller) -> None:
     at = f"{PATH}/{create(caller)['subscription_id']}"
-    requests = (
+    requests: tuple[tuple[str, str, Any], ...] = (
         ("GET", PATH, None),
         ("POST", PATH, {"url": URL}),
         ("GET", at, None),

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,10 @@ def advance(rig: Rig, seconds: float) -> None:
     rig.part._threads.wake()
 
 
+def tried_so_often(rig: Rig, made: dict[str, Any], count: int) -> bool:
+    return [each["attempts"] for each in rig.deliveries(made)] == [count]
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_all_arrive_signed_and_in_order(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url = None
@@ -129,7 +134,7 @@ def test_whatever_a_receiver_does_it_is_noted_and_ends_well(rig: Rig) -> None:
         (message,) = rig.publish(1)
         for count in range(1, len(replies)):
             receiver.wait_for(count)
-            wait_until(lambda count=count: [each["attempts"] for each in rig.deliveries(made)] == [count])
+            wait_until(partial(tried_so_often, rig, made, count))
             (tried,) = rig.deliveries(made)
             assert tried["state"] == "RETRYING"
             assert rig.at(made)["cursors"][0]["failing_since"] is not None

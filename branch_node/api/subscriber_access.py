@@ -1,4 +1,4 @@
-"""The routes of subscriptions at a branch: who may call them."""
+"""Who may call the routes of subscriptions at a branch, and what each sees."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Subscriptions at head office: their database, and the deliverer with its threads, beside those of other processes."""
