@@ -14,6 +14,7 @@ from branch_node.database.store import Store
 from branch_node.node import NAME, Node
 from branch_node.pages.page_routes import add_pages
 from branch_node.settings import BranchSettings
+from branch_node.subscriptions import published_messages
 from shared.outbox.message_source import MessageReader
 from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database.engine import wait_for_database
@@ -30,12 +31,12 @@ def build(
     *,
     new_id: Callable[[int], str] | None = None,
     rng: random.Random | None = None,
-    messages: Callable[[Store], MessageReader] | None = None,
+    messages: Callable[[Store], MessageReader | None] | None = None,
 ) -> Node:
     """Build the node of these settings on its database, which `init` created; nothing runs yet.
 
-    `transport` is the HTTP transport to head office, None for the network. `messages` reads what the log publishes;
-    without it nobody can subscribe. Raises Problem where the database is
+    `transport` is the HTTP transport to head office, None for the network. `messages` gives what
+    reads the log's messages, in place of `published_messages`. Raises Problem where the database is
     unavailable.
     """
     store = Store(settings.database_url, settings.dir)
@@ -47,7 +48,7 @@ def build(
         rng=rng or random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret
         transport=transport,
         local_key=new_local_key(),
-        messages=None if messages is None else messages(store),
+        messages=(messages or published_messages.message_reader)(store),
     )
     node.app = build_api(node)
     add_pages(node.app, node)

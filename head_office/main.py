@@ -37,6 +37,7 @@ from head_office.pages.page_routes import add_pages
 from head_office.problem_translation import translated
 from head_office.problems import PROBLEMS
 from head_office.settings import HeadOfficeSettings
+from head_office.subscriptions import published_messages
 from head_office.subscriptions.office_subscriptions import CONNECTIONS, OfficeSubscriptions
 from shared.outbox.message_source import MessageReader
 from shared.runtime.clock import Clock, IdFactory, SystemClock
@@ -78,11 +79,11 @@ class HeadOfficeService:
 
 
 def build(
-    settings: HeadOfficeSettings, clock: Clock, messages: Callable[[Engine], MessageReader] | None = None
+    settings: HeadOfficeSettings, clock: Clock, messages: Callable[[Engine], MessageReader | None] | None = None
 ) -> HeadOfficeService:
     """Build head office on the migrated database that the settings name.
 
-    `messages` reads what the logs publish; without it nobody can subscribe. No
+    `messages` gives what reads the logs' messages, in place of `published_messages`. No
     thread runs and no connection is open yet. Raises SettingsError where no database is named.
     """
     if settings.database_url is None:
@@ -113,10 +114,11 @@ def build(
         {CATALOGUE_CHANNEL: authenticator.invalidate},
     )
     subscriptions = None
-    if messages is not None:
+    reader = (messages or published_messages.message_reader)(engine)
+    if reader is not None:
         subscriptions = OfficeSubscriptions(
             engine,
-            messages(engine),
+            reader,
             clock=clock,
             new_id=IdFactory(),
             rng=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret

@@ -46,6 +46,10 @@ COMMANDS: Final = {
         "Where the log ends, what waits to be shipped, how shipping stands.",
     ),
     "clock": ("branch_node.cli.clock_commands:clock_app", "Show the clock, confirm it, repair what it dated wrongly."),
+    "subscriptions": (
+        "branch_node.cli.messaging.subscription_commands:subscriptions_app",
+        "Who is sent messages by webhook: list, add, show, pause, resume, remove, rotate, replay, deliveries.",
+    ),
     "verify": (
         "branch_node.cli.check_commands:verify",
         "Verify the log's chain, and that every figure is the fold of the log.",

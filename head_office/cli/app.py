@@ -30,6 +30,10 @@ COMMANDS: Final = {
         "Reservations of the group by their logs, the newest first; each with its freshness.",
     ),
     "log": ("head_office.cli.stock_commands:log", "Head office's copy of a location's log."),
+    "subscriptions": (
+        "head_office.cli.subscription_commands:subscriptions_app",
+        "Who is sent messages by webhook: list, add, show, pause, resume, remove, rotate, replay, deliveries.",
+    ),
     "verify": (
         "head_office.cli.log_commands:verify_logs",
         "Verify every hash, every row beside the log, every projected figure, and that goods are conserved.",

@@ -158,8 +158,10 @@ class Deliverer:
             lanes = read_lanes(connection, self._tables, active, now) if active else []
             missing = missing_locations(active, lanes, self._locations(connection) if active else ())
         for subscription_id, location_ids in missing.items():
-            self._database.apply(new_locations_plan(self._tables, [subscription_id], location_ids))
-            self._changed = True
+            self._database.apply(new_locations_plan(self._tables, subscription_id, location_ids))
+        if missing:
+            with self._database.reading() as connection:
+                lanes = read_lanes(connection, self._tables, active, now)
         self._lanes, self._read_at = lanes, monotonic
         with self._lock:
             keys = {lane.key for lane in lanes}

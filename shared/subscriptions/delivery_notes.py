@@ -118,18 +118,18 @@ def note_plan(
     return plan
 
 
-def new_locations_plan(
-    tables: SubscriptionTables, subscription_ids: Collection[str], location_ids: Collection[str]
-) -> Plan:
-    """Give these subscriptions a cursor at the beginning of these locations' logs, where they have none there."""
+def new_locations_plan(tables: SubscriptionTables, subscription_id: str, location_ids: Collection[str]) -> Plan:
+    """Give a subscription a cursor at the beginning of these locations' logs, where it has none there."""
     cursors = [
         SubscriptionCursor(subscription_id=subscription_id, location_id=location_id, cursor=BEFORE_ALL)
-        for subscription_id in sorted(subscription_ids)
         for location_id in sorted(location_ids)
     ]
 
-    def plan(_connection: Connection) -> PlannedChange:
-        return PlannedChange(writes=[adding(tables, cursors)])
+    def plan(connection: Connection) -> PlannedChange:
+        mine = tables.subscription.c.subscription_id == subscription_id
+        there = connection.execute(select(tables.subscription.c.state).where(mine).with_for_update()).first()
+        # It may have been removed since it was read.
+        return PlannedChange(writes=[adding(tables, cursors)] if there is not None else [])
 
     return plan
 

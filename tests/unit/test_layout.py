@@ -113,6 +113,7 @@ SAME_IN_EACH_SERVICE = {
     "level_routes": "the routes of reorder levels",
     "reservation_routes": "the routes of reservations",
     "subscriber_access": "who may subscribe to its messages",
+    "published_messages": "where its messages are read from",
     "subscription_commands": "the commands `subscriptions` of its command line",
     "setup_commands": "the commands `init` and `serve` of its command line",
     "key_commands": "the commands `keys` of its command line",

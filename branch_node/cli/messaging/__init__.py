@@ -1,0 +1,1 @@
+"""Commands about the messages that this branch publishes, and who subscribes to them."""
