@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import Connection, Engine, MetaData
 
@@ -36,7 +37,7 @@ class ListedMessages:
             sequence = self._ends.get(location_id, BEFORE_ALL).sequence + 1
             made = [
                 OutboxMessage(
-                    id=f"{sequence:08x}-0000-7000-8000-000000000000-{part}",
+                    id=f"{sequence:08x}-{crc32(location_id.encode()) & 0xFFFF:04x}-7000-8000-000000000000-{part}",
                     type=kind,
                     cursor=MessageCursor(epoch, sequence, part),
                     recorded_at=sequence,

@@ -333,7 +333,7 @@ def test_one_that_fails_holds_up_neither_other_subscriptions_nor_other_locations
     rig.answer = lambda url, message_id: SILENT if "down" in url and message_id == stuck else GOOD
     rig.run_for(60)
     assert sorted(rig.sent("up")) == sorted(ids([*here, *there]))
-    # Ids are per location in this stand-in, so the same one fails at the other location, too.
+    assert rig.cursor("down", "BEY-02").cursor == there[-1].cursor
     assert rig.cursor("up", "BEY-02").cursor == there[-1].cursor
     rig.answer = lambda *_: GOOD
     rig.run_for(HOUR)
