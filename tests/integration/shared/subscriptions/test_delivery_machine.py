@@ -7,6 +7,7 @@ was allowed then, and at the end which messages must have arrived.
 from __future__ import annotations
 
 import tempfile
+from copy import deepcopy
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -33,25 +34,45 @@ class Killed(BaseException):
     """The process ends here."""
 
 
+class PlainTries:
+    """How one message was answered so far."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.refused = 0
+        self.last: tuple[int, bool] | None = None  # when it was tried last, and whether it was refused
+        self.not_before = 0
+
+    def failed(self, answer: WebhookAttempt, now: int) -> bool:
+        """Count one more answer that was not good; whether it is given up now."""
+        self.attempts += 1
+        refused = answer.outcome is AttemptOutcome.REFUSED
+        if refused and self.last is not None and self.last[1]:
+            self.refused += min(now - self.last[0], HOUR * SECOND)
+        self.last = now, refused
+        self.not_before = now + shortest_wait(answer, self.attempts)
+        return refused and self.refused >= 72 * HOUR * SECOND
+
+
+def shortest_wait(answer: WebhookAttempt, attempts: int) -> int:
+    if answer is GONE:
+        return 0
+    if answer.retry_after is not None:
+        return int(answer.retry_after * SECOND)
+    return int(0.8 * min(300, 2 ** (attempts - 1)) * SECOND) - 1
+
+
 class PlainLane:
     """What is known of one location by counting alone."""
 
     def __init__(self) -> None:
         self.messages: list[OutboxMessage] = []
         self.next = 0  # the message that must be tried next
-        self.noted = 0  # `next` as it was when the step began, which a crash goes back to
-        self.attempts = 0
-        self.refused = 0
-        self.refused_before = 0
-        self.last: tuple[int, bool] | None = None  # when the next one was tried last, and whether it was refused
-        self.not_before = 0
-        self.resends: dict[str, int] = {}  # ids of messages to be sent beside the others, and not before when
+        self.tries = PlainTries()  # of that one
+        self.resends: dict[str, PlainTries] = {}  # of messages to be sent beside those in order, by id
         self.dead: set[str] = set()
         self.arrived: list[str] = []
         self.skipped: set[str] = set()  # a replay from further on left them out on purpose
-
-    def begin(self) -> None:
-        self.attempts, self.refused, self.last, self.not_before = 0, 0, None, 0
 
 
 class DeliveryMachine(RuleBasedStateMachine):
@@ -84,44 +105,31 @@ class DeliveryMachine(RuleBasedStateMachine):
         assert self.state == "ACTIVE", "nothing is sent to one that is paused or gone"
         self.remember(lane)
         if message_id in lane.resends and message_id != self.id_of(lane):
-            assert now >= lane.resends[message_id]
+            assert now >= lane.resends[message_id].not_before
             if answer is GOOD:
                 del lane.resends[message_id]
-                lane.dead.discard(message_id)
                 lane.arrived.append(message_id)
-            else:
-                lane.resends[message_id] = now + self.shortest_wait(answer, 1)
+            elif lane.resends[message_id].failed(answer, now):
+                del lane.resends[message_id]
+                lane.dead.add(message_id)
         else:
             assert message_id == self.id_of(lane), "in order, and none is left out"
-            assert now >= lane.not_before, "not before its time"
+            assert now >= lane.tries.not_before, "not before its time"
             self.tried_in_order(lane, message_id, answer, now)
         if answer is GONE and not self.crashing:
             self.state = "DISABLED"
         return answer
 
     def tried_in_order(self, lane: PlainLane, message_id: str, answer: WebhookAttempt, now: int) -> None:
-        lane.attempts += 1
+        lane.dead.discard(message_id)  # a replay came back to it
+        dead = answer is not GOOD and lane.tries.failed(answer, now)
         if answer is GOOD:
             lane.arrived.append(message_id)
-            lane.next += 1
-            lane.begin()
-            return
-        refused = answer.outcome is AttemptOutcome.REFUSED
-        if refused and lane.last is not None and lane.last[1]:
-            lane.refused += min(now - lane.last[0], HOUR * SECOND)
-        lane.last = now, refused
-        lane.not_before = now + self.shortest_wait(answer, lane.attempts)
-        if refused and lane.refused >= 72 * HOUR * SECOND:
+        if dead:
             lane.dead.add(message_id)
+        if answer is GOOD or dead:
             lane.next += 1
-            lane.begin()
-
-    def shortest_wait(self, answer: WebhookAttempt, attempts: int) -> int:
-        if answer is GONE:
-            return 0
-        if answer.retry_after is not None:
-            return int(answer.retry_after * SECOND)
-        return int(0.8 * min(300, 2 ** (attempts - 1)) * SECOND) - 1
+            lane.tries = PlainTries()
 
     def id_of(self, lane: PlainLane) -> str | None:
         return lane.messages[lane.next].id if lane.next < len(lane.messages) else None
@@ -129,9 +137,8 @@ class DeliveryMachine(RuleBasedStateMachine):
     def remember(self, lane: PlainLane) -> None:
         """What the model goes back to where the attempt is not noted."""
         if self.crashing:
-            kept = {name: value for name, value in vars(lane).items() if name != "arrived"}
-            copied = {name: value.copy() if isinstance(value, dict | set) else value for name, value in kept.items()}
-            self.undo.append((lane, copied))
+            undone = ("next", "tries", "resends", "dead")
+            self.undo.append((lane, {name: deepcopy(getattr(lane, name)) for name in undone}))
 
     # What happens
 
@@ -201,8 +208,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.rig.change(state=SubscriptionState.ACTIVE.value)
         self.state = "ACTIVE"
         for lane in self.lanes.values():
-            lane.not_before = 0
-            lane.resends = dict.fromkeys(lane.resends, 0)
+            for each in (lane.tries, *lane.resends.values()):
+                each.not_before = 0
 
     @rule(place=st.sampled_from(PLACES), number=st.integers(0, 400))
     def replay(self, place: str, number: int) -> None:
@@ -212,7 +219,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.rig.replay(cursor, location_id=place)
         lane.skipped |= {each.id for each in lane.messages[lane.next : number]}
         lane.next = number
-        lane.begin()
+        lane.tries = PlainTries()
         lane.resends.clear()
 
     @rule(place=st.sampled_from(PLACES), number=st.integers(0, 30))
@@ -224,7 +231,7 @@ class DeliveryMachine(RuleBasedStateMachine):
             return
         message_id = kept[number % len(kept)]
         self.rig.resend(message_id)
-        lane.resends[message_id] = 0
+        lane.resends[message_id] = PlainTries()
         # It is known as one to be sent, no more as dead.
         lane.dead.discard(message_id)
 
