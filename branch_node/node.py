@@ -111,6 +111,7 @@ class Node:
         self._clients: list[ServiceClient] = []
         self._parts: list[NodePart] = []
         self._opened = False
+        self._delivers = False
         self.subscriptions: BranchSubscriptions | None = None
         if messages is not None:
             self.subscriptions = BranchSubscriptions(
@@ -139,6 +140,8 @@ class Node:
         # Not earlier: opening the writer upgrades the schema.
         state = self.log_reader.sync_state()
         self.board.change(acknowledged=state.acknowledged, last_contact_at=state.last_contact_at)
+        # A short command may change subscriptions; to deliver is for the node that serves.
+        self._delivers = agent is AgentMode.THREADS
         self._opened = True
         verdict = self._check_witness()
         if verdict is WitnessVerdict.ROLLED_BACK:
@@ -263,7 +266,7 @@ class Node:
         for part in self._parts:
             part.start()
         self.writer.start()
-        if self.subscriptions is not None:
+        if self.subscriptions is not None and self._delivers:
             self.subscriptions.start()
             self._timers.every(SWEEP_SECONDS, "secrets", self.subscriptions.sweep)
         if self._agent is not None:

@@ -44,7 +44,7 @@ from shared.subscriptions.subscription_tables import SubscriptionTables
 log = get_logger("larder.deliverer")
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
-MOST_MESSAGES: Final = 50
+MOST_MESSAGES: Final = 100
 MOST_SECONDS: Final = 0.25
 """How many messages are sent, and for how long, before they are noted: what a crash sends again."""
 CLAIM_MICROS: Final = 60 * SECOND

@@ -20,6 +20,7 @@ from shared.problem_kinds import CURSOR_AHEAD, SUBSCRIPTION_NOT_FOUND, URL_REFUS
 from shared.runtime.http.cursor import Cursor
 from shared.runtime.problems import WRONG_LOCATION, invalid_request
 from shared.runtime.webhooks.address_guard import AddressGuard, AddressRefused, Resolver, look_up
+from shared.runtime.webhooks.pinned_transport import TimedLookups
 from shared.runtime.webhooks.webhook_signatures import NEW_SECRET_BYTES, secret_of
 from shared.subscriptions.delivery_state import DeliveryState
 from shared.subscriptions.subscription_access import SubscriptionAccess
@@ -65,6 +66,10 @@ from shared.subscriptions.subscription_tables import SubscriptionTables
 BY_SUBSCRIPTION: Final[Cursor[str]] = Cursor(str)
 BY_DELIVERY: Final[Cursor[DeliveryPlace]] = Cursor(DeliveryPlace)
 
+LOOKUP_SECONDS: Final = 5.0
+"""How long a name may take to resolve; one that takes longer is checked when it is connected to."""
+MOST_READ: Final = 1_000
+
 CheckLocations = Callable[[Connection, Collection[str]], None]
 
 
@@ -95,7 +100,7 @@ class SubscriptionDesk:
         self._locations = locations
         self._check_locations = check_locations
         self._changed = changed
-        self._resolve = resolve
+        self._lookups = TimedLookups(resolve)
 
     # Reading
 
@@ -244,7 +249,7 @@ class SubscriptionDesk:
 
     def _check_url(self, url: str) -> None:
         try:
-            self._guard.check_url(url, self._resolve)
+            self._guard.check_url(url, lambda host, port: self._lookups.addresses(host, port, LOOKUP_SECONDS))
         except AddressRefused as error:
             raise URL_REFUSED(str(error)) from error
 
@@ -284,9 +289,6 @@ class SubscriptionDesk:
     def _record(self, found: Subscription, cursors: Collection[SubscriptionCursor]) -> SubscriptionRecord:
         behind = {each.location_id: self._reader.count_behind(each.location_id, each.cursor) for each in cursors}
         return subscription_record(found, [cursor_record(each, behind[each.location_id]) for each in cursors])
-
-
-MOST_READ: Final = 1_000
 
 
 def _digest(given: SubscriptionInput) -> str:

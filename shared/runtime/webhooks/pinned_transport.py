@@ -37,7 +37,7 @@ class PinnedTransport(httpx.BaseTransport):
         self._deadline = _Deadline()
         self._open = _OpenSockets()
         context = ssl_context or httpx.create_ssl_context(trust_env=False)
-        lookups = _Lookups(resolve)
+        lookups = TimedLookups(resolve)
         # Two, as the network's side of a pool is not told the scheme, on which it depends what is allowed.
         self._pools = {
             scheme: httpcore.ConnectionPool(
@@ -159,7 +159,7 @@ class _OpenSockets:
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
 
 
-class _Lookups:
+class TimedLookups:
     """Resolves names in threads of their own: the system's resolver cannot be interrupted."""
 
     def __init__(self, resolve: Resolver) -> None:
@@ -167,7 +167,7 @@ class _Lookups:
         self._free = threading.BoundedSemaphore(MOST_LOOKUPS)
 
     def addresses(self, host: str, port: int, seconds: float) -> list[str]:
-        """Raises OSError, TimeoutError."""
+        """The addresses of a host. Raises OSError where it has none, or they were not found in time."""
         if is_address(host):
             return [host]
         if not self._free.acquire(timeout=seconds):
@@ -191,7 +191,7 @@ class _Lookups:
 
 class _PinnedNetwork(httpcore.NetworkBackend):
     def __init__(
-        self, scheme: str, guard: AddressGuard, lookups: _Lookups, deadline: _Deadline, opened: _OpenSockets
+        self, scheme: str, guard: AddressGuard, lookups: TimedLookups, deadline: _Deadline, opened: _OpenSockets
     ) -> None:
         self._open = opened
         self._scheme = scheme
