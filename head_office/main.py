@@ -143,7 +143,10 @@ def build(
         own_budget={EVENTS_PATH},
         on_start=[wakeups.start, timers.start, *([subscriptions.start] if subscriptions is not None else [])],
         on_stop=[
-            engine.dispose, timers.stop, wakeups.stop, *([subscriptions.stop] if subscriptions is not None else [])
+            engine.dispose,
+            timers.stop,
+            wakeups.stop,
+            *([subscriptions.stop] if subscriptions is not None else []),
         ],
     )
     app.router.lifespan_context = _sized(app.router.lifespan_context, settings.threads)

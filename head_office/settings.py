@@ -34,8 +34,8 @@ class HeadOfficeSettings(PostgresSettings):
     `listen_url` is where it listens for notifications of the database, by default `database_url`: through a pooler that
     gives a connection to one transaction at a time nothing is heard. `threads` work on requests, with a database
     connection each; `ingests` of them at most take in batches at a time. `heard_within`: seconds within which a branch
-    must have been heard of to serve an order; it calls every 30. `webhook_allow`: where messages may be sent although it
-    is not public, or without TLS.
+    must have been heard of to serve an order; it calls every 30. `webhook_allow`: where messages may be sent although
+    it is not public, or without TLS.
     """
 
     service: Literal["head-office"] = SERVICE

@@ -21,8 +21,8 @@ PACKAGES = ("shared", *SERVICES, "deploy")
 # Closed lists. A new module is added here on purpose, by somebody who has looked for its home in the old ones.
 SHARED = {
     "chain", "checked_fields", "code_sums", "event_log", "event_record", "events", "levels", "messages", "outbox",
-    "problem_kinds", "projection", "reservations", "stock", "subscriptions", "periods", "stock_expressions", "transfers",
-    "wire",
+    "problem_kinds", "projection", "reservations", "stock", "subscriptions", "periods", "stock_expressions",
+    "transfers", "wire",
 }  # fmt: skip
 RUNTIME = {
     "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry",
