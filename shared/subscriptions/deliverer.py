@@ -54,6 +54,8 @@ IDLE_SECONDS: Final = 5.0
 KEEP_CURSOR_SECONDS: Final = 5.0
 """How often a cursor is stored that only passed over messages nobody wants."""
 TROUBLE_SECONDS: Final = 1.0
+STUCK_SECONDS: Final = 2.0
+"""How often a log is read again that goes on but cannot be read any further yet."""
 
 Submit = Callable[[Callable[[], None]], None]
 
@@ -203,6 +205,9 @@ class Deliverer:
         if in_order is not None and in_order <= now:
             page = self._reader.read(lane.at.location_id, reached, lane.subscription.types, MOST_MESSAGES)
         messages = [] if page is None else page.messages
+        if page is not None and not messages and page.next <= reached:
+            # The log goes on and cannot be read any further yet, such as where head office cannot fold an event.
+            self._rests[lane.key] = self._clock.monotonic() + STUCK_SECONDS
         if not messages and resending is None:
             self._pass_over(lane, reached if page is None else page.next)
             return

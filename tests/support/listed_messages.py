@@ -30,6 +30,9 @@ class ListedMessages:
         self.by_location: dict[str, list[OutboxMessage]] = {}
         self._ends: dict[str, MessageCursor] = {}
         self._lock = threading.Lock()
+        self.readable: int | None = None
+        """The sequence up to which the logs can be read, where that is before their end."""
+        self.reads = 0
 
     def add(self, location_id: str, *types: str, epoch: int = 1) -> list[OutboxMessage]:
         """The messages of a command that published these types; none for an event that published nothing."""
@@ -51,7 +54,12 @@ class ListedMessages:
 
     def read(self, location_id: str, after: MessageCursor, types: frozenset[str] | None, limit: int) -> MessagePage:
         with self._lock:
+            self.reads += 1
             later = [each for each in self.by_location.get(location_id, []) if each.cursor > after]
+            if self.readable is not None:
+                later = [each for each in later if each.cursor.sequence <= self.readable]
+                found = [each for each in later if types is None or each.type in types][:limit]
+                return MessagePage(found, max(after, later[len(found) - 1].cursor) if found else after)
             found = [each for each in later if types is None or each.type in types]
             if len(found) > limit:
                 return MessagePage(found[:limit], found[limit - 1].cursor)

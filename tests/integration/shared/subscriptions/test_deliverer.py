@@ -490,3 +490,15 @@ def test_a_new_epoch_goes_on_after_the_old_cursor(rig: DeliveryRig) -> None:
     assert continued.cursor == MessageCursor(2, 6, 0)
     rig.run()
     assert rig.sent()[-1] == continued.id
+
+
+def test_a_log_that_cannot_be_read_to_its_end_is_not_read_all_the_time(small: DeliveryRig) -> None:
+    small.subscribe()
+    messages = publish(small, 4)
+    small.messages.readable = 2
+    small.run_for(60)
+    assert small.sent() == ids(messages[:2])
+    assert small.messages.reads < 60
+    small.messages.readable = None
+    small.run_for(10)
+    assert small.sent() == ids(messages)
