@@ -31,7 +31,7 @@ def build(
     *,
     new_id: Callable[[int], str] | None = None,
     rng: random.Random | None = None,
-    messages: Callable[[Store], MessageReader | None] | None = None,
+    messages: Callable[[Store, str], MessageReader | None] | None = None,
 ) -> Node:
     """Build the node of these settings on its database, which `init` created; nothing runs yet.
 
@@ -48,7 +48,7 @@ def build(
         rng=rng or random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret
         transport=transport,
         local_key=new_local_key(),
-        messages=(messages or published_messages.message_reader)(store),
+        messages=(messages or published_messages.message_reader)(store, settings.location),
     )
     node.app = build_api(node)
     add_pages(node.app, node)

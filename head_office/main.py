@@ -161,7 +161,7 @@ def build(
     add_message_routes(app, office)
     add_reservation_routes(app, office, settings.heard_within)
     if subscriptions is not None:
-        app.include_router(office_subscription_routes(authenticator, subscriptions.desk))
+        app.include_router(office_subscription_routes(office, subscriptions.desk))
     add_pages(app, office, clock)
     return HeadOfficeService(app, engine, wakeups, timers, subscriptions)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from branch_node.database.branch_outbox import branch_outbox
 from branch_node.database.store import Store
 from shared.outbox.message_source import MessageReader
+from shared.outbox.outbox_reader import OutboxReader
 
 
-def message_reader(store: Store) -> MessageReader | None:  # noqa: ARG001 - what reads messages needs it
-    """Reads what the log publishes; None: this version publishes nothing, so nobody can subscribe."""
-    return None
+def message_reader(store: Store, location_id: str) -> MessageReader | None:
+    """Reads what the log publishes. None in place of it: nobody can subscribe."""
+    return OutboxReader(branch_outbox(store, location_id))

@@ -7,27 +7,24 @@ from typing import Final
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from head_office.api.dependencies import MANAGERS
+from head_office.api.dependencies import Office
 from head_office.problems import PROBLEMS, UNKNOWN_LOCATION
-from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.auth import Principal
+from shared.runtime.http.scopes import Role, Scope
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, FORBIDDEN, UNAUTHENTICATED, WRONG_LOCATION
 from shared.subscriptions.subscription_access import SubscriptionAccess
 from shared.subscriptions.subscription_desk import SubscriptionDesk
 from shared.subscriptions.subscription_routes import subscription_routes
 
-SUBSCRIBERS: Final = MANAGERS
-"""The roles that subscribe."""
-OWN_ONLY: Final = frozenset({"integration"})
-"""Those of them that see and change only what their own key made."""
+OWN_ONLY: Final = frozenset({Role.INTEGRATION})
+"""The roles that see and change only what their own key made."""
 
 
-def office_subscription_routes(authenticator: Authenticator, desk: SubscriptionDesk) -> APIRouter:
+def office_subscription_routes(office: Office, desk: SubscriptionDesk) -> APIRouter:
     """The routes of subscriptions."""
 
-    async def access(request: Request) -> SubscriptionAccess:
-        principal = await authenticator.principal(request)
-        principal.check_role(*SUBSCRIBERS)
-        return SubscriptionAccess(principal.key_id, principal.role.value in OWN_ONLY, principal.location_id)
+    async def access(principal: Principal = office.caller(Scope.MESSAGES)) -> SubscriptionAccess:  # noqa: B008
+        return SubscriptionAccess(principal.key_id, principal.role in OWN_ONLY, principal.location_id)
 
     async def body(request: Request) -> bytes:
         return await request.body()

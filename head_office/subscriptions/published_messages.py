@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from sqlalchemy import Connection, Engine
+
+from head_office.log.office_outbox import office_outbox
+from head_office.problem_translation import translated
 from shared.outbox.message_source import MessageReader
+from shared.outbox.outbox_reader import OutboxReader
+from shared.runtime.database.engine import snapshot
 
 
-def message_reader(engine: Engine) -> MessageReader | None:  # noqa: ARG001 - what reads messages needs it
-    """Reads what the logs publish; None: this version publishes nothing, so nobody can subscribe."""
-    return None
+def message_reader(engine: Engine) -> MessageReader | None:
+    """Reads what the logs publish. None in place of it: nobody can subscribe."""
+
+    @contextmanager
+    def reading() -> Iterator[Connection]:
+        with translated(), snapshot(engine) as connection:
+            yield connection
+
+    return OutboxReader(office_outbox(reading))

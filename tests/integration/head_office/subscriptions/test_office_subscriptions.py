@@ -20,7 +20,7 @@ from head_office.settings import HeadOfficeSettings
 from shared.messages import CatalogueLocation
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
 from shared.runtime.clock import SystemClock
-from shared.runtime.http.auth import Role
+from shared.runtime.http.scopes import Role
 from tests.support.hook_receiver import HookReceiver
 from tests.support.listed_messages import ADDED, ListedMessages
 from tests.support.openapi import try_out

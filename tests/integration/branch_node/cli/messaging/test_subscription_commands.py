@@ -36,7 +36,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
     messages = ListedMessages()
     messages.add("BEY-01", ADDED)
     build = branch_node.main.build
-    monkeypatch.setattr(branch_node.main, "build", partial(build, messages=lambda _store: messages))
+    monkeypatch.setattr(branch_node.main, "build", partial(build, messages=lambda *_: messages))
     monkeypatch.setenv("LARDER_WEBHOOK_ALLOW", "127.0.0.1")
     made = Commands(tmp_path / "node")
     made.run("init", "--location", "BEY-01")
