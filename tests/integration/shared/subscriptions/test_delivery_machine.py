@@ -9,16 +9,25 @@ from __future__ import annotations
 import tempfile
 from copy import deepcopy
 from pathlib import Path
+from types import ModuleType
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
 from shared.outbox.message_source import OutboxMessage
 from shared.runtime.webhooks.webhook_poster import AttemptOutcome, WebhookAttempt
-from shared.subscriptions.delivery_state import DeliveryState
-from shared.subscriptions.subscription_records import SubscriptionState
+from shared.subscriptions import deliverer, delivery_notes, delivery_state, lanes
+from shared.subscriptions.delivery_state import Delivery, DeliveryState
+from shared.subscriptions.subscription_records import SubscriptionCursor, SubscriptionState
 from tests.support.delivery_rig import GONE, GOOD, REFUSED, SILENT, DeliveryRig
 from tests.support.listed_messages import ADDED, REMOVED
 
@@ -273,7 +282,30 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-DeliveryMachine.TestCase.settings = settings(
-    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+SETTINGS = settings(max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck))
+DeliveryMachine.TestCase.settings = SETTINGS
 TestDelivery = DeliveryMachine.TestCase
+
+
+def passing_over(before: SubscriptionCursor, tried: list[Delivery], reached: MessageCursor) -> SubscriptionCursor:
+    """A defect: the cursor goes on behind a message that is to be tried again."""
+    return delivery_notes.cursor_after(before, tried, tried[-1].cursor if tried else reached)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "name", "defect"),
+    [
+        (lanes, "_moment", lambda _next_try_at, _now: 0),
+        (delivery_state, "LONGEST_REFUSED", 36 * HOUR * SECOND),
+        (deliverer, "cursor_after", passing_over),
+    ],
+    ids=["does not wait", "gives up too early", "passes over what failed"],
+)
+def test_a_planted_defect_is_found(
+    module: ModuleType, name: str, defect: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, name, defect)
+    tried = settings(SETTINGS, max_examples=200, derandomize=True, database=None, phases=[Phase.generate])
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(DeliveryMachine, settings=tried)
