@@ -123,6 +123,7 @@ def build(
             new_id=IdFactory(),
             rng=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret
             telemetry=telemetry,
+            timers=timers,
             allow=settings.webhook_allow,
             user_agent=f"larder/{version('larder')}",
         )

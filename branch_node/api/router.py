@@ -16,11 +16,11 @@ from branch_node.api.import_routes import import_routes
 from branch_node.api.inventory_routes import inventory_routes
 from branch_node.api.key_routes import key_routes
 from branch_node.api.level_routes import level_routes
-from branch_node.api.message_routes import add_message_routes
+from branch_node.api.messaging.message_routes import add_message_routes
+from branch_node.api.messaging.subscriber_access import branch_subscription_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.api.reservation_routes import reservation_routes
-from branch_node.api.subscriber_access import branch_subscription_routes
 from branch_node.problems import PROBLEMS
 from shared.runtime.http.application import build_app, read_guide
 

@@ -97,6 +97,7 @@ class OfficeSubscriptions:
         new_id: Callable[[int], str],
         rng: random.Random,
         telemetry: Telemetry,
+        timers: Timers,
         allow: str,
         user_agent: str,
         resolve: Resolver = look_up,
@@ -104,7 +105,6 @@ class OfficeSubscriptions:
         guard = AddressGuard(allow)
         self._poster = WebhookPoster(PinnedTransport(guard, resolve=resolve), user_agent=user_agent)
         self._threads = DeliveryThreads(THREADS, self._poster.interrupt)
-        self._timers = Timers(telemetry)
         attempts = telemetry.counter("webhook_attempts", "Attempts to deliver a message, by outcome", ["outcome"])
         self.deliverer = Deliverer(
             tables=SUBSCRIPTIONS,
@@ -120,7 +120,7 @@ class OfficeSubscriptions:
             counted=lambda outcome: attempts.labels(outcome).inc(),
         )
         self._threads.deliverer = self.deliverer
-        self._timers.every(SWEEP_SECONDS, "secrets", self.deliverer.sweep)
+        timers.every(SWEEP_SECONDS, "secrets", self.deliverer.sweep)
         self.desk = subscription_desk(
             engine, reader, guard, now=clock.now, new_id=new_id, changed=self._threads.wake, resolve=resolve
         )
@@ -128,10 +128,8 @@ class OfficeSubscriptions:
     def start(self) -> None:
         """Start the threads."""
         self._threads.start()
-        self._timers.start()
 
     def stop(self) -> None:
-        self._timers.stop()
         self._threads.stop()
         self._poster.close()
 

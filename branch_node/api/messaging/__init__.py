@@ -1,0 +1,1 @@
+"""The routes of published messages and of who subscribes to them."""
