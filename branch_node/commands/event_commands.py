@@ -29,6 +29,8 @@ class RecordEvent(KeyedCommand):
     """
 
     kind = "event"
+    _if_match: IfMatch | None = None
+    """A row of an import has none: it is recorded whatever the stock is."""
 
     def __init__(self, entry: EventContent, *, key: str, actor: str, if_match: IfMatch | None = None) -> None:
         super().__init__(entry, key=key, actor=actor)
