@@ -71,6 +71,10 @@ class Reservation(msgspec.Struct, frozen=True, kw_only=True):
     def active(self) -> bool:
         return self.state is ReservationState.ACTIVE
 
+    def state_at(self, now: int) -> ReservationState:
+        """Its state at a moment: one that has expired by then is EXPIRED, whether or not its event is there."""
+        return ReservationState.EXPIRED if self.active and self.expires_at <= now else self.state
+
     def line(self, item_id: str) -> ReservedLine | None:
         """Its line of an item, if it has one."""
         return next((each for each in self.lines if each.item_id == item_id), None)
@@ -226,7 +230,8 @@ def reservation_record(reservation: Reservation, now: int | None = None) -> Rese
 
 def reservation_record_as(kind: type[R], reservation: Reservation, now: int | None = None, **added: Any) -> R:
     """As `reservation_record`, of a subclass of ReservationRecord with the fields that it adds."""
-    expired = now is not None and reservation.active and reservation.expires_at <= now
+    state = reservation.state if now is None else reservation.state_at(now)
+    expired = reservation.active and state is ReservationState.EXPIRED
     lines = [
         ReservedLineRecord(
             item_id=line.item_id,
@@ -243,7 +248,7 @@ def reservation_record_as(kind: type[R], reservation: Reservation, now: int | No
         order_id=reservation.order_id,
         revision=reservation.revision,
         source=reservation.source,
-        state=ReservationState.EXPIRED if expired else reservation.state,
+        state=state,
         created_at=moment_text(reservation.created_at),
         expires_at=moment_text(reservation.expires_at),
         lines=lines,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 
 from branch_node.database.reservation_rows import reservations_where
 from branch_node.database.schema import RESERVATION, RESERVATION_LINE
 from branch_node.database.stock.stock_figures import codes_of
 from branch_node.records import Page
-from shared.reservations import ReservationRecord, ReservationState, reservation_record
+from shared.reservations import Reservation, ReservationRecord, ReservationState, reservation_record
 from shared.runtime.http.cursor import Cursor, page_of
 
 BY_RESERVATION: Final[Cursor[str]] = Cursor(str)
@@ -56,3 +56,27 @@ def list_reservations(
     records = [reservation_record(each, now) for each in found]
     items, following = page_of(records, limit, lambda last: BY_RESERVATION.write(last.reservation_id))
     return Page(items=items, next=following)
+
+
+def active_by_expiry(
+    connection: Connection, wanted: ReservationsWanted, *, now: int, limit: int
+) -> tuple[list[Reservation], int]:
+    """The reservations that are active at `now`, the one that expires first in front; and how many there are in all."""
+    row = RESERVATION.c
+    active = and_(*wanted._replace(state=ReservationState.ACTIVE).conditions(connection, now))
+    found = reservations_where(connection, active, limit, order=(row.expires_at, row.reservation_id))
+    if len(found) < limit:
+        return found, len(found)
+    return found, connection.execute(select(func.count()).select_from(RESERVATION).where(active)).scalar_one()
+
+
+def ended_newest_first(
+    connection: Connection, wanted: ReservationsWanted, *, now: int, before: str | None, limit: int
+) -> list[Reservation]:
+    """The reservations that have ended by `now`, the newest in front; `before` an id, those made before it."""
+    row = RESERVATION.c
+    ended = or_(row.state != ReservationState.ACTIVE.value, row.expires_at <= now)
+    conditions = [ended, *wanted._replace(state=None).conditions(connection, now)]
+    if before is not None:
+        conditions.append(row.reservation_id < before)
+    return reservations_where(connection, and_(*conditions), limit, order=(row.reservation_id.desc(),))

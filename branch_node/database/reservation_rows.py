@@ -19,10 +19,13 @@ _LINE_COLUMNS: Final = tuple(column.name for column in RESERVATION_LINE.columns)
 
 
 def reservations_where(
-    connection: Connection, condition: ColumnElement[bool], limit: int | None = None
+    connection: Connection,
+    condition: ColumnElement[bool],
+    limit: int | None = None,
+    order: Sequence[ColumnElement[Any]] = (RESERVATION.c.reservation_id,),
 ) -> list[Reservation]:
-    """Read the reservations for which a condition on their table holds, in order of id, which is that of creation."""
-    query = select(RESERVATION).where(condition).order_by(RESERVATION.c.reservation_id).limit(limit)
+    """Read the reservations for which a condition on their table holds, else in order of id: that of creation."""
+    query = select(RESERVATION).where(condition).order_by(*order).limit(limit)
     rows = connection.execute(query).all()
     lines = _lines_of(connection, [row.reservation_id for row in rows])
     return [_reservation(row, lines.get(row.reservation_id, ())) for row in rows]

@@ -1,1 +1,1 @@
-"""The branch's pages for people: record, stock, log."""
+"""The branch's pages for people: record, stock, reservations, imports, log."""

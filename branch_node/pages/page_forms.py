@@ -122,12 +122,12 @@ class FormRefusal(Exception):
 
     def view(self, values: Mapping[str, str]) -> FormView:
         """The refused form with the values typed."""
-        focus = next((name for name in FIELDS if name in self.faults), None)
+        focus = next((name for name in FIELDS if name in self.faults), next(iter(self.faults), None))
         return FormView(values, self.faults, focus, self.refused, self.nearest)
 
 
 FIELDS: Final = ("item", "quantity", "unit", "type", "reason", "note", "when")
-"""The fields in the order they stand on the page."""
+"""The fields in the order they stand on the page, for forms whose faults do not come in that order."""
 
 # Form fields by the field names in a problem's `errors`, and by the code of a problem without them.
 _FIELD_OF: Final = {
@@ -163,21 +163,36 @@ _HINTS: Final = {
 }
 
 
-def refused_by(problem: Problem) -> FormRefusal:
-    """A Problem of a command as faults of the fields it concerns."""
+def recorded_something_else(values: Mapping[str, str]) -> FormView:
+    """The form again after its key had recorded something else; `values` has a new key."""
+    fault = FormFault(
+        "This form recorded something else before, which stands.",
+        "Look at what was recorded last. Send the form again if this is to be recorded as well.",
+    )
+    return FormView(values, refused=fault)
+
+
+def refused_by(
+    problem: Problem, fields: Mapping[str, str] = _FIELD_OF, fields_by_code: Mapping[str, str] = _FIELD_OF_CODE
+) -> FormRefusal:
+    """A Problem of a command as faults of the fields it concerns.
+
+    `fields` names the form's fields by the names in the problem's `errors`, `fields_by_code` by the code of a problem
+    without them.
+    """
     hint = _HINTS.get(problem.code, problem.hint)
     if problem.extras.get("standing"):
         hint = "Others of its command still stand: choose All of it."
     faults: dict[str, FormFault] = {}
     for error in problem.extras.get("errors", ()):
-        name = _FIELD_OF.get(error["field"])
+        name = fields.get(error["field"])
         if name is not None:
-            faults.setdefault(name, FormFault(_sentence(error["message"]), hint))
-    if not faults and problem.code in _FIELD_OF_CODE:
-        faults[_FIELD_OF_CODE[problem.code]] = FormFault(_sentence(problem.detail), hint)
+            faults.setdefault(name, FormFault(sentence(error["message"]), hint))
+    if not faults and problem.code in fields_by_code:
+        faults[fields_by_code[problem.code]] = FormFault(sentence(problem.detail), hint)
     if faults:
         return FormRefusal(faults)
-    return FormRefusal({}, FormFault(_sentence(problem.detail or problem.title), hint))
+    return FormRefusal({}, FormFault(sentence(problem.detail or problem.title), hint))
 
 
 def read_record(kind: FormKind, form: Mapping[str, str], items: Mapping[str, Item], zone: ZoneInfo) -> EventContent:
@@ -247,7 +262,7 @@ def _occurred_at(text: str, zone: ZoneInfo, faults: dict[str, FormFault]) -> str
     try:
         return format_rfc3339(local_moment(text, zone))
     except BadLocalTime as error:
-        faults["when"] = FormFault(_sentence(str(error)), _HINTS["invalid-time"])
+        faults["when"] = FormFault(sentence(str(error)), _HINTS["invalid-time"])
         return None
 
 
@@ -273,7 +288,7 @@ def search_items(text: str, items: Iterable[Item]) -> list[Item]:
     return sorted(found, key=lambda item: (item.name.casefold(), item.item_id))
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """The text as a sentence: first letter in upper case, one full stop at the end."""
     text = text.removesuffix(".")
     return f"{text[:1].upper()}{text[1:]}."

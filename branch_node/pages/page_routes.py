@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import secrets
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as TookTooLong
 from typing import Any, Final
@@ -31,13 +29,13 @@ from branch_node.pages.import_pages import ImportPages
 from branch_node.pages.page_forms import (
     KINDS,
     VOID_REASONS,
-    FormFault,
     FormKind,
     FormRefusal,
     FormView,
     find_item,
     read_record,
     read_void,
+    recorded_something_else,
     refused_by,
     search_items,
 )
@@ -51,28 +49,30 @@ from branch_node.pages.page_views import (
     stock_rows,
 )
 from branch_node.pages.recorded_notice import recorded_notice
+from branch_node.pages.reservation_pages import RESERVATIONS, ReservationPages
 from branch_node.problems import BUSY, KEY_REUSED, UNKNOWN_EVENT
 from shared.chain import EMPTY, Head, Sealed
 from shared.event_log import read_head
 from shared.events import BY_HAND, EventType, quantity_text
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.scopes import Scope
+from shared.runtime.pages.form_keys import form_key, with_key
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Sessions
 from shared.runtime.pages.site import Site, redirect
 from shared.runtime.pages.words import figure_filters
-from shared.runtime.problems import BAD_REQUEST, FORBIDDEN, NOT_FOUND, Problem, Recorded
+from shared.runtime.problems import FORBIDDEN, NOT_FOUND, Problem, Recorded
 
 LAST_EVENTS: Final = 12
 LOG_PAGE: Final = 50
 STOCK_SHOWN: Final = 1_000
 MOST_ITEMS: Final = 100_000
 ANSWER_SECONDS: Final = 30.0
-_OUR_KEY: Final = re.compile(r"page-[A-Za-z0-9_-]{24}")
 
 SECTIONS: Final = (
     ("/record/deduction", "Record"),
     ("/stock", "Stock"),
+    (RESERVATIONS, "Reservations"),
     (IMPORTS, "Import"),
     ("/log", "Log and shipping"),
 )
@@ -102,7 +102,7 @@ class _BranchPages:
             clock=node.clock,
             check=lambda session: session.principal.check_location(node.location_id),
         )
-        self.site.templates.filters |= figure_filters(quantity_text)
+        self.site.templates.filters |= figure_filters(quantity_text) | {"plain": quantity_text}
         self.site.get("/", self.start)
         self.site.get("/record/{kind}", self.form)
         self.site.post("/record/{kind}", self.record, *RECORDING)
@@ -112,6 +112,7 @@ class _BranchPages:
         self.site.post("/void/{event_id}", self.void, Scope.CORRECT)
         ClockPages(self.site, node, self._show, self._commit)
         ImportPages(self.site, node, self._show, self._commit)
+        ReservationPages(self.site, node, self._show, self._commit)
 
     def _name(self) -> str:
         try:
@@ -141,6 +142,7 @@ class _BranchPages:
             shipping=shipping_view(self._node.board.read(), head.sequence),
             kinds=[(kind.value, labels.name) for kind, labels in KINDS.items()],
             may_record=session.principal.may(*RECORDING),
+            may_sell=session.principal.may(Scope.SELL),
             may_void=session.principal.may(Scope.CORRECT),
             recordable=[kind.value for kind in _recordable(session.principal)],
             **given,
@@ -187,7 +189,7 @@ class _BranchPages:
             recorded = self._recorded_under(values["key"])
             if recorded is not None:
                 return redirect(f"/record/{kind}?{urlencode({'done': recorded})}")
-        return self._form_page(request, kind, FormView(_with_key(values), focus="item" if values["done"] else None))
+        return self._form_page(request, kind, FormView(with_key(values), focus="item" if values["done"] else None))
 
     def record(self, request: Request) -> Response:
         kind, form = _kind(request), self.site.form(request)
@@ -195,24 +197,18 @@ class _BranchPages:
         try:
             entry = read_record(kind, form, self._node.writer.items, self._zone())
             principal.check_scope(scope_of(entry.type))
-            answer = self._commit(RecordEvent(entry, key=_key(form), actor=actor_of(principal, None)))
+            answer = self._commit(RecordEvent(entry, key=form_key(form), actor=actor_of(principal, None)))
         except FormRefusal as refused:
             return self._form_page(request, kind, refused.view(form), status=422)
         except Problem as problem:
             if problem.recorded is Recorded.UNKNOWN or problem.code == FORBIDDEN.code:
                 raise  # of the first the site shows the form once more, with its key
             if problem.code == KEY_REUSED.code:
-                return self._form_page(request, kind, self._key_reused(form), status=problem.status)
+                return self._form_page(
+                    request, kind, recorded_something_else(with_key(form, new=True)), status=problem.status
+                )
             return self._form_page(request, kind, refused_by(problem).view(form), status=problem.status)
         return redirect(f"/record/{kind}?{urlencode({'done': answer.event_id})}")
-
-    def _key_reused(self, form: Form) -> FormView:
-        """The form again, with a new key and a message, after its key had recorded something else."""
-        fault = FormFault(
-            "This form recorded something else before, which stands.",
-            "Look at what was recorded last. Send the form again if this is to be recorded as well.",
-        )
-        return FormView(_with_key(form, new=True), refused=fault)
 
     def _recorded_under(self, key: str) -> str | None:
         with self._node.store.reading() as connection:
@@ -283,14 +279,14 @@ class _BranchPages:
     # Voiding
 
     def void_form(self, request: Request) -> Response:
-        return self._void_page(request, FormView(_with_key(Form(dict(request.query_params)))))
+        return self._void_page(request, FormView(with_key(Form(dict(request.query_params)))))
 
     def void(self, request: Request) -> Response:
         form, principal = self.site.form(request), self.site.session(request).principal
         event_id = request.path_params["event_id"]
         try:
             content = read_void(event_id, form)
-            self._commit(VoidEvent(content, key=_key(form), actor=actor_of(principal, None)))
+            self._commit(VoidEvent(content, key=form_key(form), actor=actor_of(principal, None)))
         except FormRefusal as refused:
             return self._void_page(request, refused.view(form), status=422)
         except Problem as problem:
@@ -332,17 +328,3 @@ def _kind(request: Request) -> FormKind:
         return FormKind(request.path_params["kind"])
     except ValueError as error:
         raise NOT_FOUND("there is no such form", hint="Begin at the first page.") from error
-
-
-def _with_key(form: Form, *, new: bool = False) -> Form:
-    """The form with its idempotency key, its own or a new one."""
-    if _OUR_KEY.fullmatch(form["key"]) and not new:
-        return form
-    return Form({**form, "key": f"page-{secrets.token_urlsafe(18)}"})
-
-
-def _key(form: Form) -> str:
-    """The form's idempotency key. Raises Problem where it is not one of these pages."""
-    if not _OUR_KEY.fullmatch(form["key"]):
-        raise BAD_REQUEST("the form has no key of this page", hint="Load the page again and send its form.")
-    return form["key"]

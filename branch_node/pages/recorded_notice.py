@@ -35,6 +35,7 @@ class StockNow:
     name: str
     unit: str
     on_hand: int
+    reserved: int
     available: int
     flags: tuple[Flag, ...]
 
@@ -82,7 +83,7 @@ def recorded_notice(
     standing = still_standing(connection, event) if voids or counted else []
     others = [each for each in standing if each.event.sequence != event.sequence]
     together = voided_together(connection, event.sequence, *voids.values()) if voids else []
-    stock = _stock_now(connection, item_id, items, now)
+    stock = stock_now(connection, item_id, items, now)
     # A void touches what it voids; what still stands of its command it leaves.
     further = _items_of(together if voids else others, connection, but=stock.item_id)
     return RecordedNotice(
@@ -93,7 +94,7 @@ def recorded_notice(
         more_others=max(0, len(others) - MOST_TOUCHED),
         voided_together=_rows(together, items),
         more_voided=max(0, len(together) - MOST_TOUCHED),
-        touched=[_stock_now(connection, each, items, now) for each in further[:MOST_TOUCHED]],
+        touched=[stock_now(connection, each, items, now) for each in further[:MOST_TOUCHED]],
         more_touched=max(0, len(further) - MOST_TOUCHED),
         other_codes=_other_codes(connection, event) if counted else [],
         missing=_missing(connection, [event, *(each.event for each in others)], items) if counted else [],
@@ -111,7 +112,8 @@ def _items_of(found: Iterable[Sealed], connection: Connection, *, but: str) -> l
     return [item_id for item_id in meant if item_id != but]
 
 
-def _stock_now(connection: Connection, item_id: str, items: Mapping[str, Item], now: int) -> StockNow:
+def stock_now(connection: Connection, item_id: str, items: Mapping[str, Item], now: int) -> StockNow:
+    """What stands of an item, given by any of its codes; what had expired by `now` is not reserved."""
     stock = stock_figures.stock_of(connection, item_id, now=now, as_of=None)
     item = items.get(stock.item_id) or items.get(item_id)
     return StockNow(
@@ -119,6 +121,7 @@ def _stock_now(connection: Connection, item_id: str, items: Mapping[str, Item], 
         name=item.name if item else stock.item_id,
         unit=item.unit if item else stock.unit or "",
         on_hand=parse_quantity(stock.on_hand),
+        reserved=parse_quantity(stock.reserved),
         available=parse_quantity(stock.available),
         flags=tuple(flag_words(stock.flags)),
     )
