@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection
 
+from branch_node.inbound_orders import InboundOrder
 from shared.chain import Head, Sealed
 from shared.events import Event, EventType, schema_of
 from shared.reservations import Reservation
@@ -151,6 +152,9 @@ class View(Protocol):
     def codes(self, item_id: str) -> list[str]:
         """The codes under which this log has an item: its own, unless that stands for another item, and its aliases."""
 
+    def items_with_barcode(self, barcode: str) -> list[Item]:
+        """The items that have this barcode, in order of code."""
+
     def standing(self, item_id: str) -> Standing:
         """The standing of an item as folded. What has expired is recorded before any command of a group decides."""
 
@@ -175,6 +179,9 @@ class View(Protocol):
         """The highest fencing token seen for a transfer, 0 if none."""
 
     def order(self, order_id: str, source: str) -> OrderState | None: ...
+
+    def inbound_order(self, order_id: str, source: str) -> InboundOrder | None:
+        """What another system told of an order, by events."""
 
     def reservation(self, reservation_id: str) -> Reservation | None:
         """A reservation by its id, also one that has ended."""
@@ -243,8 +250,8 @@ class Command:
     `key` and `digest` (SHA-256, hex, of the canonical content) make it idempotent: both or neither. A command without
     key changes side tables only, or records events that may be recorded twice. `size` is the approximate number of its
     events, `content_bytes` how long its content is. `order` is the (order id, source) whose state the writer loads
-    together with those of its group; `reserves`: its reservations, too. `alone`: it is decided in a transaction of its
-    own.
+    together with those of its group; `reserves`: its reservations, too, and what was told of it. `alone`: it is decided
+    in a transaction of its own.
     """
 
     key: str | None = None

@@ -128,6 +128,42 @@ STRICT_ITEM: Final = _declare(
 UNKNOWN_ORDER: Final = _declare(
     "unknown-order", 404, "There is no such order here", "Check order id and source; nothing was recorded under them."
 )
+UNKNOWN_TOLD_ORDER: Final = PROBLEMS.vary(
+    UNKNOWN_ORDER,
+    409,
+    hint="Send what the parcel holds in data.lines; or send this event again once the order was placed.",
+)
+INVALID_SIGNATURE: Final = _declare(
+    "invalid-signature",
+    401,
+    "The signature is not one of this source",
+    "Sign 'webhook-id.webhook-timestamp.body' with the source's secret, as Standard Webhooks has it, and check the "
+    "address: 'larder branch sources list' names the sources.",
+)
+SIGNATURE_EXPIRED: Final = _declare(
+    "signature-expired",
+    401,
+    "The signature is more than five minutes away from this node's time",
+    "Sign each attempt anew with the time of the attempt in webhook-timestamp; see that both clocks are right.",
+)
+SOURCE_EXISTS: Final = _declare(
+    "source-exists",
+    409,
+    "This source is there already",
+    "Give the new one another name; for a new secret rotate it: larder branch sources rotate SOURCE.",
+)
+UNKNOWN_SOURCE: Final = _declare(
+    "unknown-source", 404, "There is no such source here", "Sources are listed: GET /v1/inbound/sources."
+)
+TOO_MANY_SOURCES: Final = _declare(
+    "too-many-sources", 409, "Too many sources are kept", "Remove one: larder branch sources remove SOURCE."
+)
+TOO_MANY_SECRETS: Final = _declare(
+    "too-many-secrets",
+    409,
+    "Too many secrets of this source are still valid",
+    "Wait until one has ended, or rotate with overlap_seconds 0, which ends them all at once.",
+)
 ORDER_SUPERSEDED: Final = _declare(
     "order-superseded",
     409,

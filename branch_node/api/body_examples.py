@@ -72,6 +72,21 @@ RESERVATION: Final = {
 }
 CONFIRMATION: Final = {"lines": [{"item_id": "beans", "quantity": 1}], "rest": "keep"}
 RELEASE: Final = {"reason": "cart-abandoned"}
+SOURCE: Final = {"source": "webshop", "hold_days": 14}
+SECRET_ROTATION: Final = {"overlap_seconds": 86400}
+ORDER_EVENT: Final = {
+    "specversion": "1.0",
+    "id": "evt-1001",
+    "source": "https://shop.example/orders",
+    "type": "com.shop.order.placed",
+    "time": "2026-11-28T10:15:00Z",
+    "data": {
+        "order_id": "web-4711",
+        "revision": 1,
+        "lines": [{"item_id": "beans", "quantity": 2}, {"item_id": "5901234123457", "quantity": 12}],
+    },
+}
+ORDER_EVENT_DATA: Final = {"order_id": "web-4711", "lines": [{"item_id": "beans", "quantity": 1}], "final": False}
 CONFIRM: Final = {"now": "2026-11-28T18:30:00+02:00"}
 REPAIR: Final = {"pass_over": 0}
 ADJUST: Final = {"sku": "tomato", "change": -2, "reason": "SALE"}

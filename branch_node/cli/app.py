@@ -27,6 +27,10 @@ COMMANDS: Final = {
         "branch_node.cli.reserve_commands:reservations_app",
         "List the reservations; show, confirm or release one.",
     ),
+    "sources": (
+        "branch_node.cli.source_commands:sources_app",
+        "Systems that may tell of their orders: list, add, rotate the secret, remove.",
+    ),
     "count": ("branch_node.cli.record_commands:count", "Record what was counted."),
     "void": (
         "branch_node.cli.correction_commands:void",

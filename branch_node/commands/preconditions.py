@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from branch_node.model import Item, View
-from branch_node.problems import FUTURE_DATE, STRICT_ITEM, UNIT_DIFFERS, UNKNOWN_ITEM
+from branch_node.problems import AMBIGUOUS_BARCODE, FUTURE_DATE, STRICT_ITEM, UNIT_DIFFERS, UNKNOWN_ITEM
 from shared.code_sums import summed_breach
 from shared.events import Event, quantity_text
 from shared.runtime.clock import MINUTE, format_rfc3339
+from shared.runtime.problems import named_faults
 from shared.stock import Movement, Place, movement, strict_breach
 
 AHEAD: Final = 5 * MINUTE
@@ -50,6 +51,35 @@ def known_items(view: View, named: Sequence[tuple[str, str, str | None]]) -> dic
     return {item_id: known_item(view, item_id, unit) for _, item_id, unit in named}
 
 
+def items_named(view: View, named: Sequence[tuple[str, str]]) -> dict[str, Item]:
+    """The items of (path of the field, what it says): an item's code, else its barcode. The Problem names all unknown.
+
+    Raises 422 `unknown-item`, 409 `ambiguous-barcode` for one that several items have.
+    """
+    found: dict[str, Item] = {}
+    errors: list[dict[str, str]] = []
+    for path, name in named:
+        item = view.item(name) or _with_barcode(view, path, name)
+        if item is None:
+            errors.append({"field": path, "message": f"there is no item with the code or the barcode {name!r}"})
+        else:
+            found[name] = item
+    if errors:
+        unknown = next(name for path, name in named if path == errors[0]["field"])
+        more = f" (and {len(errors) - 1} more, see 'errors')" if len(errors) > 1 else ""
+        raise UNKNOWN_ITEM(errors[0]["message"] + more, item_id=unknown, **named_faults(errors))
+    return found
+
+
+def _with_barcode(view: View, path: str, barcode: str) -> Item | None:
+    """The item of the group, else the branch's own, with a barcode; codes that stand for one item are that item."""
+    alike = view.items_with_barcode(barcode)
+    meant = sorted({each.stands_for or each.item_id for each in alike})
+    if len(meant) > 1:
+        raise AMBIGUOUS_BARCODE(f"{path}: {barcode!r} is the barcode of {', '.join(meant[:10])}", items=meant[:10])
+    return view.item(meant[0]) or alike[0] if meant else None
+
+
 def is_strict(view: View, item: Item) -> bool:
     """Whether the item may not fall below zero: one of the codes that it has here is strict."""
     if item.strict:
@@ -83,6 +113,13 @@ class StrictGuard:
             if breach is not None:
                 self._refuse(item, new, breach)
         own.append(new)
+
+    def pass_over(self, item: Item, event: Event) -> None:
+        """Take the command's next event into account without a check: it is one that is always recorded."""
+        self._sequence += 1
+        event.sequence = self._sequence
+        self._own.setdefault(item.item_id, []).append(movement(event))
+        event.sequence = 0
 
     def _breach(self, item: Item, new: Movement, own: list[Movement]) -> Place | None:
         codes = self._view.codes(item.stands_for or item.item_id)

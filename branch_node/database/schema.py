@@ -2,7 +2,8 @@
 
 The log, its head and its voids are `shared.event_log`'s, the projection is `shared.projection`'s. The other
 tables are the node's own: location, catalogue, API keys, sync state, what is derived from the log (`sale_order`,
-`reservation`) and what waits to be recorded in it (`count_area`). Times are microseconds UTC, quantities thousandths.
+`reservation`, `inbound_order`) and what waits to be recorded in it (`count_area`). Times are microseconds UTC,
+quantities thousandths.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -251,6 +253,53 @@ RESERVATION_LINE: Final = Table(
 )
 
 Index("reservation_line_item", RESERVATION_LINE.c.item_id)
+
+# What the log says of each order that another system told of: `branch_node.inbound_orders` folds it from the events.
+INBOUND_ORDER: Final = Table(
+    "inbound_order",
+    metadata,
+    Column("order_id", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("covered", _Flag, nullable=False),
+    Column("cancelled", _Flag, nullable=False),
+    Column("final", _Flag, nullable=False),
+    Column("deductions", Text, nullable=False),  # sequences, as JSON; some may have been voided since
+    PrimaryKeyConstraint("order_id", "source"),
+)
+
+# The systems that may tell of orders.
+INBOUND_SOURCE: Final = Table(
+    "inbound_source",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("hold_days", Integer, nullable=False),  # how long a placed order is held that names no expiry
+    Column("created_at", BigInteger, nullable=False),
+    CheckConstraint("hold_days BETWEEN 1 AND 366", name="inbound_source_hold_days"),
+)
+
+# Their secrets as they are: a signature can be verified with no less.
+INBOUND_SECRET: Final = Table(
+    "inbound_secret",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),  # of the source's secrets, from 1
+    Column("secret", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),  # of one that was replaced
+    PrimaryKeyConstraint("source", "number"),
+    ForeignKeyConstraint(["source"], ["inbound_source.source"], name="inbound_secret_source"),
+)
+
+_newest = text("expires_at IS NULL")
+# One at a time is not replaced.
+Index(
+    "inbound_secret_newest",
+    INBOUND_SECRET.c.source,
+    unique=True,
+    sqlite_where=_newest,
+    postgresql_where=_newest,
+)
 
 # The events of each import, as stretches of the log that hold no others but definitions of items.
 IMPORT_SPAN: Final = Table(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, update
 
 from branch_node.database.lookups import (
     ORDER_COLUMNS,
@@ -17,19 +17,21 @@ from branch_node.database.lookups import (
     events_of_transfer,
     first_by_key,
     highest_token,
-    kept_answers,
     order_row,
     orders_named,
     sealed_where,
     voids_of,
 )
-from branch_node.database.schema import ITEM, KEPT_ANSWER, LOCATION, LOG, SALE_ORDER, STOCK
+from branch_node.database.schema import ITEM, LOCATION, LOG, SALE_ORDER, STOCK
 from branch_node.database.stored_runs import start_run, store_run
+from branch_node.inbound_orders import InboundOrder
 from branch_node.model import Command, Decision, Item, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
 from branch_node.writer.committed_state import CommittedState, codes_of_items, mapped_codes
 from branch_node.writer.earlier_commands import EarlierCommands
+from branch_node.writer.group_inbound_orders import GroupInboundOrders
 from branch_node.writer.group_reservations import GroupReservations
+from branch_node.writer.kept_answers import KeptAnswers
 from branch_node.writer.low_stock import mark_low_stock, read_watched
 from branch_node.writer.newest_events import NewestEvents
 from branch_node.writer.pending_commit import Position
@@ -80,8 +82,9 @@ class CommandGroup:
         self._changed_orders: dict[OrderKey, OrderState] = {}
         self._wrote = False
         self._first: dict[str, Sealed] = {}
-        self._kept: dict[str, tuple[str, bytes]] = {}
+        self._kept = KeptAnswers(connection, any_kept=committed.keeps_answers)
         self._reservations = GroupReservations(connection, committed.reservations)
+        self._told = GroupInboundOrders(connection, any_told=committed.any_told)
         self._before = EarlierCommands(connection, committed, self._flush_events, lambda: self.connection)
         self._loaded: dict[int, Event] = {}
         self._restated = False  # whether a count or a void is not flushed yet
@@ -90,14 +93,15 @@ class CommandGroup:
         """Load what the whole group needs, one statement each: keys already used, states of orders."""
         keys = [command.key for command in commands if command.key is not None]
         self._first = first_by_key(self._connection, keys)
-        if self._committed.keeps_answers:
-            self._kept = kept_answers(self._connection, keys)
+        self._kept.preload(keys)
         self._before.preload(self._first.values())
         orders = {command.order: None for command in commands if command.order is not None}
         self._orders.update(orders)
         for state in orders_named(self._connection, [order_id for order_id, _ in orders]):
             self._orders[state.order_id, state.source] = state
-        self._reservations.preload([each.order for each in commands if each.order is not None and each.reserves])
+        reserving = [each.order for each in commands if each.order is not None and each.reserves]
+        self._reservations.preload(reserving)
+        self._told.preload(reserving)
 
     def expire(self) -> None:
         """Record the expiry of every reservation that has expired by now: what is reserved is exact from here on."""
@@ -118,25 +122,26 @@ class CommandGroup:
             if (after := command.key_after(first.event, self)) is None:
                 return command.answer(self._before.of(first, command.stands_at(first.event, self)))
             key, self._first = after, first_by_key(self._connection, [after]) | self._first
-        if command.key is not None and (kept := self._kept.get(command.key)) is not None:
-            if kept[0] != command.digest:
-                raise KEY_REUSED(f"the key {command.key!r} was used for something else")
-            return command.again(kept[1])
+        if (kept := self._kept.of(command)) is not None:
+            return command.again(kept)
         decision = command.decide(self)
         sealed, head = self._seal_all(command, key, decision)
         try:
             if decision.writes or decision.items or decision.order or decision.location or decision.after_commit:
                 self._apply_rows(decision)
             for prefix in decision.forget:
-                self._forget_answers(prefix)
+                self._kept.forget(prefix)
+                self._wrote = True
             if not sealed:
                 if decision.kept is not None:
-                    self._keep_answer(command, decision.kept)
+                    self._kept.keep(command, decision.kept)
+                    self._wrote = True
                 return decision.answer
             self._sealed += sealed
             self._head = head
             if key is not None:
                 self._first[key] = sealed[0]
+                self._told.advance(sealed)
             return command.answer(RecordedCommand(sealed, self._fold(sealed), False, lambda: self.connection))
         except Problem as problem:
             raise RuntimeError("a command may refuse only while it decides") from problem
@@ -188,20 +193,6 @@ class CommandGroup:
         if decision.levels_changed:
             self._watched = read_watched(self._connection, codes_of_items(self._mapped()))
         self.after_commit.extend(decision.after_commit)
-
-    def _keep_answer(self, command: Command, answer: bytes) -> None:
-        if command.key is None or command.digest is None:
-            raise ValueError("an answer is kept under a key")
-        row = (command.key, command.digest, answer)
-        self._connection.execute(insert(KEPT_ANSWER), dict(zip(KEPT_ANSWER.columns.keys(), row, strict=True)))
-        self._kept[command.key] = row[1:]
-        self._wrote = True
-
-    def _forget_answers(self, prefix: str) -> None:
-        kept = KEPT_ANSWER.c.command_key
-        self._connection.execute(delete(KEPT_ANSWER).where(kept.startswith(prefix, autoescape=True)))
-        self._kept = {key: found for key, found in self._kept.items() if not key.startswith(prefix)}
-        self._wrote = True
 
     def _update_location(self, **values: object) -> None:
         here = LOCATION.c.location_id == self.location.location_id
@@ -280,6 +271,7 @@ class CommandGroup:
         """Write everything decided so far to the tables. Raises StaleHead where another writer has written."""
         self._flush_events()
         self._reservations.flush()
+        self._told.flush()
         if self._items:
             rows = [msgspec.structs.astuple(item) for item in self._items.values()]
             upsert_rows(self._connection, ITEM, _ITEM_COLUMNS, rows)
@@ -299,7 +291,7 @@ class CommandGroup:
         committed.head = self._head
         committed.eventless_commits = self._eventless_commits
         committed.location = self.location
-        committed.keeps_answers = committed.keeps_answers or bool(self._kept)
+        committed.keeps_answers, committed.any_told = self._kept.any_kept, self._told.any_told
         committed.standings.update(self._standings)
         self._reservations.publish()
         committed.watched = self._watched
@@ -325,6 +317,10 @@ class CommandGroup:
     def item(self, item_id: str) -> Item | None:
         return self._items.get(item_id) or self._committed.items.get(item_id)
 
+    def items_with_barcode(self, barcode: str) -> list[Item]:
+        found = {each.item_id: each for each in self._committed.items_with_barcode(barcode)} | self._items
+        return [found[code] for code in sorted(found) if found[code].barcode == barcode]
+
     def codes(self, item_id: str) -> list[str]:
         known = codes_of_items(self._mapped()) if self._items else self._committed.codes
         return known.get(item_id, [item_id])
@@ -339,6 +335,9 @@ class CommandGroup:
     def available(self, item_id: str) -> int:
         standing = self.standing(item_id)
         return standing.on_hand - standing.reserved
+
+    def inbound_order(self, order_id: str, source: str) -> InboundOrder | None:
+        return self._told.get((order_id, source))
 
     def reservation(self, reservation_id: str) -> Reservation | None:
         return self._reservations.get(reservation_id)

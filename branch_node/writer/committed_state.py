@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, select
 
+from branch_node.database.inbound.inbound_order_rows import has_inbound_orders
 from branch_node.database.lookups import kept_answers
 from branch_node.database.reservation_rows import active_reservations
 from branch_node.database.schema import ITEM, STOCK
@@ -31,9 +32,21 @@ class CommittedState:
         """The hash of the newest event of each code that had one since, or was looked up; empty: it has none."""
         # Few branches have any; the others are spared a query per group.
         self.keeps_answers = bool(kept_answers(connection, None))
+        self.any_told = has_inbound_orders(connection)
         self.items: dict[str, Item] = {row.item_id: Item(**row._mapping) for row in connection.execute(select(ITEM))}
         self.change_mapped(mapped_codes(self.items.values()))
         self.watched = read_watched(connection, self.codes)
+        self._barcodes: tuple[dict[str, Item], dict[str, list[Item]]] = ({}, {})
+
+    def items_with_barcode(self, barcode: str) -> list[Item]:
+        """The items that have this barcode. The index is made anew once the catalogue has changed."""
+        if self._barcodes[0] is not self.items:
+            index: dict[str, list[Item]] = {}
+            for item in self.items.values():
+                if item.barcode is not None:
+                    index.setdefault(item.barcode, []).append(item)
+            self._barcodes = (self.items, index)
+        return self._barcodes[1].get(barcode, [])
 
     def change_mapped(self, mapped: dict[str, str]) -> None:
         """`mapped`: the item of the group that each mapped code stands for."""

@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -128,6 +128,7 @@ class ProblemCatalogue:
 
     def __init__(self, *, common: bool = True) -> None:
         self._kinds: dict[str, ProblemKind] = dict(COMMON._kinds) if common else {}
+        self._variants: set[ProblemKind] = set()
         self.members: dict[str, Mapping[str, Any]] = dict(COMMON.members) if common else {}
         """The JSON Schemas of the further members that its problems may have, by name."""
 
@@ -161,6 +162,14 @@ class ProblemCatalogue:
             kind.code, kind.status, kind.title, kind.hint if hint is None else hint, recorded=kind.recorded
         )
 
+    def vary(self, kind: ProblemKind, status: int, *, hint: str) -> ProblemKind:
+        """A kind of this catalogue as some routes answer it: with another status, and what to do there."""
+        if self._kinds.get(kind.code) != kind:
+            raise ValueError(f"the problem {kind.code!r} is not of this catalogue")
+        varied = replace(kind, status=status, hint=hint)
+        self._variants.add(varied)
+        return varied
+
     def extend(self, other: ProblemCatalogue) -> None:
         """Add the kinds and members of another catalogue. ValueError where a code exists with another kind."""
         self.carry(other.members)
@@ -184,7 +193,7 @@ class ProblemCatalogue:
         """The OpenAPI ``responses`` of a route that may answer these kinds, for FastAPI's argument of that name."""
         by_status: dict[int | str, list[ProblemKind]] = {}
         for kind in kinds:
-            if self._kinds.get(kind.code) != kind:
+            if self._kinds.get(kind.code) != kind and kind not in self._variants:
                 raise ValueError(f"the problem {kind.code!r} is not of this catalogue")
             by_status.setdefault(kind.status, []).append(kind)
         return {

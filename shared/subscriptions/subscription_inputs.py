@@ -86,7 +86,7 @@ class SubscriptionChange(_Input, kw_only=True):
     state: WantedState | UnsetType = UNSET
 
 
-class SecretRotationInput(_Input, kw_only=True):
+class SubscriptionRotationInput(_Input, kw_only=True):
     """`overlap_seconds`: how long the secrets before still sign, beside the new one."""
 
     overlap_seconds: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_OVERLAP)] = 86_400

@@ -31,9 +31,9 @@ from shared.subscriptions.subscription_desk import SubscriptionDesk
 from shared.subscriptions.subscription_inputs import (
     GroupSubscriptionInput,
     ReplayInput,
-    SecretRotationInput,
     SubscriptionChange,
     SubscriptionInput,
+    SubscriptionRotationInput,
 )
 from shared.subscriptions.subscription_records import DeliveryRecord, NewSecret, NewSubscription, SubscriptionRecord
 
@@ -185,7 +185,7 @@ def _add_changing(
 
 
 def _add_sending(router: APIRouter, desk: SubscriptionDesk, caller: Any, raw_body: Any, refusals: _Refusals) -> None:
-    read_rotation = CheckedDecoder(SecretRotationInput, max_bytes=MAX_BODY)
+    read_rotation = CheckedDecoder(SubscriptionRotationInput, max_bytes=MAX_BODY)
     read_replay = CheckedDecoder(ReplayInput, max_bytes=MAX_BODY)
 
     @router.post(
@@ -194,7 +194,7 @@ def _add_sending(router: APIRouter, desk: SubscriptionDesk, caller: Any, raw_bod
         summary="A new secret, answered this once; those before sign beside it for a while",
         responses=refusals(SUBSCRIPTION_NOT_FOUND, INVALID_KEY, MALFORMED_JSON, INVALID_REQUEST)
         | {200: documented_answer(NewSecret, "The new secret")},
-        openapi_extra=documented_body(SecretRotationInput, example={"overlap_seconds": 3_600}),
+        openapi_extra=documented_body(SubscriptionRotationInput, example={"overlap_seconds": 3_600}),
     )
     def rotate(
         subscription_id: _Id, request: Request, access: SubscriptionAccess = caller, raw: bytes = raw_body

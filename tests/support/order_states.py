@@ -21,8 +21,8 @@ def derive(events: Iterable[Event]) -> dict[tuple[str, str], OrderState]:
         reference = event.reference
         if reference is None or reference.revision is None or reference.kind not in {ORDER, CANCEL}:
             continue
-        if event.reservation_id is not None:
-            continue  # a reservation for the order says nothing of what was sold
+        if event.reservation_id is not None or event.type is EventType.ORDER_CANCELLED:
+            continue  # a reservation for the order says nothing of what was sold, nor does that none is made any more
         place = (reference.id, event.source)
         state = states.get(place) or OrderState(
             order_id=reference.id,

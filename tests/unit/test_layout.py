@@ -52,6 +52,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "branch_node": (
         ("problems", "settings"),
+        ("inbound_orders",),
         ("records",),
         ("model",),
         ("reservation_events",),

@@ -69,7 +69,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     short: tuple[Shortage, ...]
 
 
-class _Statement(msgspec.Struct, frozen=True):
+class ReservationStatement(msgspec.Struct, frozen=True):
     """What the events of a new statement of an order say of their reservation."""
 
     reservation_id: str
@@ -78,7 +78,7 @@ class _Statement(msgspec.Struct, frozen=True):
     revision: int
 
 
-class _Stock:
+class ViewedStock:
     """The writer's view as the decisions query it."""
 
     def __init__(self, view: View) -> None:
@@ -92,7 +92,9 @@ class _Stock:
         return sum(self._view.available(code) for code in self._view.codes(item_id))
 
 
-class _ReservationCommand(KeyedCommand):
+class ReservationCommand(KeyedCommand):
+    """Base of the commands that record events of reservations."""
+
     def _events(
         self, view: View, of: Reserved, drafts: list[ReservationDraft], expires_at: int | None = None
     ) -> list[Event]:
@@ -111,7 +113,7 @@ class _ReservationCommand(KeyedCommand):
         ]
 
 
-class Reserve(_ReservationCommand):
+class Reserve(ReservationCommand):
     """Reserve all lines of an order or none. Answered with a `Reservation`, or with the `Refusal` that was recorded."""
 
     kind = "reserve"
@@ -139,23 +141,24 @@ class Reserve(_ReservationCommand):
     def decide(self, view: View) -> Decision:
         content = self.content
         order = view.order(content.order_id, content.source)
-        if order is not None and order.cancelled:
+        told = view.inbound_order(content.order_id, content.source)
+        if (order is not None and order.cancelled) or (told is not None and told.cancelled):
             raise ORDER_CANCELLED(f"the order {content.order_id} of {content.source} was cancelled")
         known = view.reservations_of(content.order_id, content.source)
-        newest = max(known, key=lambda each: each.revision, default=None)
+        newest = max(known, key=lambda each: (each.revision, each.stated_at), default=None)
         if newest is not None and content.revision <= newest.revision:
             return self._stated_before(view, newest)
         asked = _asked(view, content.lines)
         current = next((each for each in known if each.active), None)
         served = _served(known)
-        statement = _Statement(
+        statement = ReservationStatement(
             view.new_id() if current is None else current.reservation_id,
             content.order_id,
             content.source,
             content.revision,
         )
         try:
-            drafts = reserve(asked, current, served, _Stock(view))
+            drafts = reserve(asked, current, served, ViewedStock(view))
         except InventoryUnavailable as refused:
             return Decision(events=self._refusals(view, statement, refused))
         if not drafts:
@@ -196,11 +199,11 @@ class Reserve(_ReservationCommand):
     def answer(self, recorded: RecordedCommand) -> Reservation | Refusal:
         events = [each.event for each in recorded.sealed]
         if events[0].type is EventType.RESERVATION_REFUSED:
-            return _refusal(self.content.order_id, events, recorded.look())
+            return recorded_refusal(self.content.order_id, events, recorded.look())
         return _answer(events, self._before, recorded)
 
 
-class ConfirmReservation(_ReservationCommand):
+class ConfirmReservation(ReservationCommand):
     """Confirm a reservation in full or in part: what is confirmed leaves the stock. Answered with a `Reservation`."""
 
     kind = "reservation-confirm"
@@ -232,7 +235,7 @@ class ConfirmReservation(_ReservationCommand):
         return _answer([each.event for each in recorded.sealed], self._before, recorded)
 
 
-class ReleaseReservation(_ReservationCommand):
+class ReleaseReservation(ReservationCommand):
     """Give back everything that a reservation has open. Answered with a `Reservation`."""
 
     kind = "reservation-release"
@@ -294,7 +297,7 @@ def _answer(events: list[Event], before: Reservation | None, recorded: RecordedC
     return reservation
 
 
-def _refusal(order_id: str, events: list[Event], connection: Connection) -> Refusal:
+def recorded_refusal(order_id: str, events: list[Event], connection: Connection) -> Refusal:
     """What was short when the order was refused: by the log, so that a repetition has the same answer."""
     short = []
     for event in events:

@@ -19,6 +19,10 @@ STREAM = "/v1/messages/stream"
 EVENT = {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 5}
 
 
+SIGNED = {"/v1/inbound/orders/{source}"}
+"""The routes whose callers are known by the signature of what they send."""
+
+
 def test_a_document_for_every_route(caller: Caller) -> None:
     document = caller.get("/openapi.json").json()
     paths = [path for path in document["paths"] if path.startswith("/v1/")]
@@ -27,7 +31,7 @@ def test_a_document_for_every_route(caller: Caller) -> None:
         for method, operation in document["paths"][path].items():
             where = f"{method} {path}"
             assert operation["summary"], where
-            assert operation["security"] == [{"key": []}], where
+            assert operation["security"] == ([] if path in SIGNED else [{"key": []}]), where
             good = [status for status in operation["responses"] if status.startswith("2")]
             assert good, where
             for status in good:

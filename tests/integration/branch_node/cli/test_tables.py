@@ -92,6 +92,8 @@ def test_every_table(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     quiet.run("branch", "reserve", "web-4712", "milk=1", "--expires-in", "14d")
     quiet.run("branch", "reservations", "release", "web-4712", "--reason", "cancelled")
     branch("reservations", "list")
+    quiet.run("branch", "sources", "add", "webshop", "--hold-days", "7", "--secret", f"whsec_{'A' * 43}=")
+    branch("sources", "list")
     branch("items")
     branch("items", "list")
     by = ("--order-quantity", "1000", "--pack-size", "12.5", "--supplier", "farm-of-the-north", "--lead-days", "2")

@@ -31,6 +31,8 @@ OPEN = {
     "GET /static/{version}/{name}", "GET /sign-in", "POST /sign-in", "POST /sign-out",
 }  # fmt: skip
 """The routes that are open to everybody, or to every session."""
+SIGNED = {"POST /v1/inbound/orders/{source}"}
+"""The routes that take no key: what is sent there is signed."""
 
 
 class Service(NamedTuple):
@@ -75,7 +77,7 @@ def service(request: pytest.FixtureRequest) -> Service:
 
 
 def test_every_route_names_its_scopes(service: Service) -> None:
-    found = accesses(service.app)
+    found = [each for each in accesses(service.app) if f"{each.method} {each.path}" not in SIGNED]
     assert {f"{each.method} {each.path}" for each in found if not each.scopes} <= OPEN
     assert all(each.scopes for each in found if not each.is_page)
 
