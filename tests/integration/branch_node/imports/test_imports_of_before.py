@@ -43,6 +43,8 @@ def at_the_version_before(url: str, files: Sequence[tuple[str, Path, str]]) -> N
     with engine.begin() as connection:
         for table in ("import_named_row", "import_span", "import_run"):
             connection.execute(text(f"DROP TABLE {table}"))
+        for column in ("scopes", "earlier_texts", "label", "issued_at", "last_used_at"):
+            connection.execute(text(f"ALTER TABLE api_key DROP COLUMN {column}"))
         connection.execute(
             text(
                 "CREATE TABLE import_file (source TEXT NOT NULL, file TEXT NOT NULL, size BIGINT NOT NULL, sha256 TEXT "
