@@ -209,17 +209,19 @@ class Decision(msgspec.Struct, kw_only=True):
     """The decision of a command.
 
     `events` are unplaced, without command_key, command_digest, line, lines: the writer sets those. Each of `further` is
-    recorded behind them as a command of its own without a key, in the same transaction. `writes` change side
-    tables, in the same transaction, in order; they may not raise a Problem. `items`, `location` and `order` replace
-    rows with the same id, in the table and in the writer's state. `answer` is the answer of a decision without events;
-    `kept` is that answer as JSON where the decision has an effect: it is stored under the command's key, for
-    `Command.again`. Each of `forget` begins the keys of kept answers that no longer stand for an equal request.
-    `levels_changed`: `writes` change reorder levels, or which level acts for an item.
+    recorded behind them as a command of its own without a key, in the same transaction. All are recorded at
+    `recorded_at` (microseconds UTC); None: now. `writes` change side tables, in the same transaction, in order; they
+    may not raise a Problem. `items`, `location` and `order` replace rows with the same id, in the table and in the
+    writer's state. `answer` is the answer of a decision without events; `kept` is that answer as JSON where the
+    decision has an effect: it is stored under the command's key, for `Command.again`. Each of `forget` begins the keys
+    of kept answers that no longer stand for an equal request. `levels_changed`: `writes` change reorder levels, or
+    which level acts for an item.
     `after_commit` runs on the writer's thread after the commit and before the answer is sent; it may not fail.
     """
 
     events: Sequence[Event] = ()
     further: Sequence[Sequence[Event]] = ()
+    recorded_at: int | None = None
     writes: Sequence[Write] = ()
     items: Sequence[Item] = ()
     location: Location | None = None

@@ -6,6 +6,7 @@ call the same handler. It is the innermost middleware: body limits, headers, met
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
@@ -18,6 +19,7 @@ from branch_node.problems import INVALID_KEY
 from shared.runtime.problems import UNSUPPORTED_MEDIA_TYPE, Problem, problem_response
 
 TWO_KEYS: Final = partial(INVALID_KEY, "the header stands twice in the request")
+_PLAIN_CODE: Final = re.compile(r"[A-Za-z0-9-]+", re.ASCII)
 PACKED: Final = partial(UNSUPPORTED_MEDIA_TYPE, "a packed body is not read here")
 
 
@@ -25,7 +27,7 @@ class RawRequest(NamedTuple):
     """The parts of a request that a recording route needs.
 
     `read` gives its body and `fault` says what is wrong with its other headers; both are for callers whose API key was
-    checked.
+    checked. `code` is that in its path, where the route's has one.
     """
 
     authorization: Sequence[str]  # every Authorization header of the request
@@ -34,6 +36,7 @@ class RawRequest(NamedTuple):
     read: Callable[[], Awaitable[bytes]]
     fault: Problem | None
     if_match: Sequence[str] = ()  # every If-Match header of the request
+    code: str = ""
 
 
 class RawResponse(NamedTuple):
@@ -47,7 +50,7 @@ Handler = Callable[[RawRequest], Awaitable[RawResponse]]
 
 
 class HotRoute(NamedTuple):
-    """A POST route with its exact path, by which the metrics name it."""
+    """A POST route with its path, by which the metrics name it; it may have one `{name}` in it, for a plain code."""
 
     path: str
     handler: Handler
@@ -60,9 +63,9 @@ async def body_of(request: Request) -> bytes:
     return await request.body()
 
 
-def raw_request_of(request: Request) -> RawRequest:
-    """The RawRequest of a request that FastAPI routed."""
-    return _raw_request(request.scope, request.body)
+def raw_request_of(request: Request, code: str = "") -> RawRequest:
+    """The RawRequest of a request that FastAPI routed; `code` is that in its path."""
+    return _raw_request(request.scope, request.body, code)
 
 
 def key_header(request: Request) -> str | None:
@@ -83,18 +86,30 @@ class HotRouteMiddleware:
     def __init__(self, app: ASGIApp, routes: Mapping[str, HotRoute]) -> None:
         self.app = app
         self._routes = routes
+        named = [(re.split(r"\{\w+\}", path), route) for path, route in routes.items() if "{" in path]
+        self._named = [(before, after, route) for (before, after), route in named]
+
+    def _route(self, path: str) -> tuple[HotRoute | None, str]:
+        """The hot route of a path, and the code in it; a code of other characters goes the way of the other routes."""
+        route = self._routes.get(path)
+        if route is None:
+            for before, after, named in self._named:
+                if path.startswith(before) and path.endswith(after):
+                    code = path[len(before) : len(path) - len(after)]
+                    return (named, code) if _PLAIN_CODE.fullmatch(code) else (None, "")
+        return route, ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = None
+        route, code = None, ""
         # A query goes the way of the other routes, which refuse what they do not know of it.
         if scope["type"] == "http" and scope["method"] == "POST" and not scope["query_string"]:
-            route = self._routes.get(scope["path"])
+            route, code = self._route(scope["path"])
         if route is None:
             await self.app(scope, receive, send)
             return
         scope["route"] = route
         try:
-            raw = await route.handler(_raw_request(scope, partial(_body, receive)))
+            raw = await route.handler(_raw_request(scope, partial(_body, receive), code))
         except Problem as problem:
             await problem_response(problem, scope["method"])(scope, receive, send)
             return
@@ -106,7 +121,7 @@ class HotRouteMiddleware:
         await send({"type": "http.response.body", "body": raw.body})
 
 
-def _raw_request(scope: Scope, read: Callable[[], Awaitable[bytes]]) -> RawRequest:
+def _raw_request(scope: Scope, read: Callable[[], Awaitable[bytes]], code: str) -> RawRequest:
     authorization: list[str] = []
     key = None
     if_match: list[str] = []
@@ -123,7 +138,7 @@ def _raw_request(scope: Scope, read: Callable[[], Awaitable[bytes]]) -> RawReque
             if_match.append(value.decode("latin-1"))
     fault = PACKED() if packed else TWO_KEYS() if two_keys else None
     client = scope.get("client")
-    return RawRequest(authorization, key, client[0] if client else "", read, fault, if_match)
+    return RawRequest(authorization, key, client[0] if client else "", read, fault, if_match, code)
 
 
 async def _body(receive: Receive) -> bytes:

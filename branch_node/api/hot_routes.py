@@ -1,4 +1,4 @@
-"""The handlers of the hot routes, which tills call all day: one event, an order, a batch of events."""
+"""The handlers of the hot routes, which tills and checkouts call all day: events, orders, reservations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from branch_node.commands.event_inputs import BatchEventInput, BatchInput, Event
 from branch_node.commands.input_fields import key_fault
 from branch_node.commands.order_inputs import OrderInput, order_of
 from branch_node.commands.orders import RecordOrder
+from branch_node.commands.reservations.reservation_commands import ConfirmReservation, Reserve
+from branch_node.commands.reservations.reservation_inputs import (
+    ConfirmationInput,
+    ReservationInput,
+    confirmation_content,
+    reservation_content,
+)
+from branch_node.commands.reservations.reservation_refusals import unless_refused
 from branch_node.problems import INVALID_KEY, UNKNOWN_ITEM
+from shared.reservations import reservation_record
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
 from shared.runtime.http.entity_tags import IfMatch, read_if_match
@@ -64,6 +73,8 @@ class HotHandlers:
         self._read_event = StrictDecoder(EventInput, max_bytes=MAX_BODY)
         self._read_batch = StrictDecoder(BatchInput, max_bytes=MAX_BATCH_BODY)
         self._read_order = StrictDecoder(OrderInput, max_bytes=MAX_BODY)
+        self._read_reservation = StrictDecoder(ReservationInput, max_bytes=MAX_BODY)
+        self._read_confirmation = StrictDecoder(ConfirmationInput, max_bytes=MAX_BODY)
 
     @property
     def routes(self) -> dict[str, HotRoute]:
@@ -72,6 +83,8 @@ class HotHandlers:
             HotRoute("/v1/events", self.event),
             HotRoute("/v1/orders", self.order),
             HotRoute("/v1/events/batch", self.batch),
+            HotRoute("/v1/reservations", self.reserve),
+            HotRoute("/v1/reservations/{reservation_id}/confirm", self.confirm),
         )
         return {route.path: route for route in hot}
 
@@ -90,6 +103,24 @@ class HotHandlers:
         content = naming_every_fault(order_of, self._read_order(await given.read()))
         command = RecordOrder(content, key=key, actor=actor_of(principal, content.person))
         return RawResponse(201, _encode(await context.submit(command)))
+
+    async def reserve(self, given: RawRequest) -> RawResponse:
+        context = self._context
+        principal = await context.authorize_raw(given, self.selling)
+        content = naming_every_fault(reservation_content, self._read_reservation(await given.read()))
+        key = context.checked_key(given.idempotency_key)
+        command = Reserve(content, key=key, actor=actor_of(principal, content.person))
+        return RawResponse(201, _encode(reservation_record(unless_refused(await context.submit(command)))))
+
+    async def confirm(self, given: RawRequest) -> RawResponse:
+        """`given.code` is the reservation's id."""
+        context = self._context
+        principal = await context.authorize_raw(given, self.selling)
+        body = self._read_confirmation(await given.read() or b"{}")
+        content = naming_every_fault(confirmation_content, given.code, body)
+        key = context.checked_key(given.idempotency_key) or context.new_key()
+        command = ConfirmReservation(content, key=key, actor=actor_of(principal, content.person))
+        return RawResponse(200, _encode(reservation_record(await context.submit(command))))
 
     async def batch(self, given: RawRequest) -> RawResponse:
         context = self._context

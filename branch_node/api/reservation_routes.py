@@ -5,25 +5,22 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import ApiNode, RequestContext, actor_of, problems
-from branch_node.api.hot_route_middleware import body_of
-from branch_node.api.hot_routes import MAX_BODY
+from branch_node.api.hot_route_middleware import body_of, raw_request_of, response_of
+from branch_node.api.hot_routes import MAX_BODY, HotHandlers
 from branch_node.api.read_routes import After, Limit
-from branch_node.commands.reservations.reservation_commands import ConfirmReservation, ReleaseReservation, Reserve
+from branch_node.commands.reservations.reservation_commands import ReleaseReservation
 from branch_node.commands.reservations.reservation_inputs import (
     ConfirmationInput,
     ReleaseInput,
     ReservationInput,
-    confirmation_content,
     release_content,
-    reservation_content,
 )
-from branch_node.commands.reservations.reservation_refusals import unless_refused
 from branch_node.database.reservation_lists import BY_RESERVATION, ReservationsWanted, list_reservations
 from branch_node.database.reservation_rows import reservation_with_id
 from branch_node.problems import (
@@ -57,22 +54,20 @@ _READ: Final = (INVALID_REQUEST, DATABASE_BUSY, DATABASE_UNAVAILABLE, OVERLOADED
 _TAGS: Final[list[str | Enum]] = ["reservations"]
 
 
-def reservation_routes(node: ApiNode) -> APIRouter:
+def reservation_routes(node: ApiNode, hot: HotHandlers) -> APIRouter:
     """The routes below /v1/reservations."""
     router = APIRouter(prefix="/v1/reservations")
     context = RequestContext(node)
-    _reserving(router, context)
-    _ending(router, context)
+    _reserving(router, hot)
+    _ending(router, context, hot)
     _reading(router, context, node)
     return router
 
 
-def _reserving(router: APIRouter, context: RequestContext) -> None:
-    seller = context.caller(Scope.SELL)
-    read = StrictDecoder(ReservationInput, max_bytes=MAX_BODY)
-
+def _reserving(router: APIRouter, hot: HotHandlers) -> None:
     @router.post(
         "",
+        dependencies=[Depends(hot.selling.principal)],
         status_code=201,
         tags=_TAGS,
         summary="Reserve all lines of an order, or none; a higher revision states it anew",
@@ -88,19 +83,17 @@ def _reserving(router: APIRouter, context: RequestContext) -> None:
         openapi_extra=documented_body(ReservationInput, example=examples.RESERVATION)
         | examples.key_header(examples.OF_THE_RESERVATION),
     )  # fmt: skip
-    async def reserve_stock(request: Request, principal: Principal = seller) -> Response:
-        content = naming_every_fault(reservation_content, read(await body_of(request)))
-        command = Reserve(content, key=context.caller_key(request), actor=actor_of(principal, content.person))
-        return json_response(reservation_record(unless_refused(await context.submit(command))), 201)
+    async def reserve_stock(request: Request) -> Response:
+        return response_of(await hot.reserve(raw_request_of(request)))
 
 
-def _ending(router: APIRouter, context: RequestContext) -> None:
+def _ending(router: APIRouter, context: RequestContext, hot: HotHandlers) -> None:
     seller = context.caller(Scope.SELL)
-    read_confirmation = StrictDecoder(ConfirmationInput, max_bytes=MAX_BODY)
     read_release = StrictDecoder(ReleaseInput, max_bytes=MAX_BODY)
 
     @router.post(
         "/{reservation_id:code}/confirm",
+        dependencies=[Depends(hot.selling.principal)],
         tags=_TAGS,
         summary="Confirm what was sent of a reservation, in full or in part: it leaves the stock",
         responses=problems(
@@ -115,12 +108,8 @@ def _ending(router: APIRouter, context: RequestContext) -> None:
         | {200: documented_answer(ReservationRecord, "The reservation")},
         openapi_extra=documented_body(ConfirmationInput, example=examples.CONFIRMATION) | examples.key_header(),
     )
-    async def confirm_reservation(reservation_id: str, request: Request, principal: Principal = seller) -> Response:
-        body = read_confirmation(await body_of(request) or b"{}")
-        content = naming_every_fault(confirmation_content, reservation_id, body)
-        actor = actor_of(principal, content.person)
-        command = ConfirmReservation(content, key=context.key(request), actor=actor)
-        return json_response(reservation_record(await context.submit(command)))
+    async def confirm_reservation(reservation_id: str, request: Request) -> Response:
+        return response_of(await hot.confirm(raw_request_of(request, reservation_id)))
 
     @router.post(
         "/{reservation_id:code}/release",

@@ -47,7 +47,7 @@ def build_api(node: ApiNode) -> FastAPI:
     context = RequestContext(node)
     hot = HotHandlers(context)
     app.include_router(recording_routes(context, hot))
-    app.include_router(reservation_routes(node))
+    app.include_router(reservation_routes(node, hot))
     app.include_router(inbound_routes(node))
     app.include_router(source_routes(node))
     app.include_router(import_routes(node))

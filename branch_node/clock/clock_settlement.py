@@ -124,8 +124,13 @@ class SettleClock(Command):
                 connection.execute(update(COUNT_AREA).where(waiting, ahead).values(occurred_at=moved))
 
         moved = self._clock.move_by(measured)
-        restated = _restated(view, moved) if moved.ahead and view.clock_unconfirmed else []
-        return Decision(further=restated, writes=[write], after_commit=[lambda: self._clock.settle(measured)])
+        wrong = view.clock_unconfirmed or abs(moved.ahead) > NodeClock.TOLERANCE
+        return Decision(
+            further=_restated(view, moved) if moved.ahead and wrong else [],
+            recorded_at=moved.time_now,
+            writes=[write],
+            after_commit=[lambda: self._clock.settle(measured)],
+        )
 
     def answer(self, recorded: RecordedCommand) -> None:  # noqa: ARG002
         return None
@@ -133,7 +138,7 @@ class SettleClock(Command):
 
 def _restated(view: View, moved: ClockMove) -> list[list[Event]]:
     """Each active reservation stated anew, so that it keeps its remaining time when the clock moves."""
-    return [
+    commands = [
         [
             reservation_event(
                 view,
@@ -153,6 +158,10 @@ def _restated(view: View, moved: ClockMove) -> list[list[Event]]:
         ]
         for reservation in view.active_reservations()
     ]
+    for events in commands:
+        for event in events:
+            event.clock_unconfirmed = None  # they are dated by the time that is settled
+    return commands
 
 
 def _verified(connection: Connection) -> int:

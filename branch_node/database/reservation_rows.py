@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, delete, func, select
 
 from branch_node.database.schema import RESERVATION, RESERVATION_LINE
 from shared.reservations import Reservation, ReservationState, ReservedLine
-from shared.runtime.database.row_writes import upsert_rows
+from shared.runtime.database.row_writes import driver_sql, upsert_rows
 
 OrderKey = tuple[str, str]
 """(order id, source)."""
@@ -45,7 +46,24 @@ def reservations_of_orders(connection: Connection, orders: Sequence[OrderKey]) -
     """Read all reservations of these orders, ended ones too, in order of creation."""
     if not orders:
         return []
-    return reservations_where(connection, tuple_(RESERVATION.c.order_id, RESERVATION.c.source).in_(list(orders)))
+    # Runs for each group that reserves, and finds nothing of most orders: on the driver's cursor, by the orders' ids.
+    ids = [order_id for order_id, _ in orders]
+    places = 1 << (len(ids) - 1).bit_length()  # filled up to a power of two, for few different statements
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(_of_orders_sql(places, connection.dialect.name), [*ids, *[ids[-1]] * (places - len(ids))])
+        wanted, found = set(orders), cursor.fetchall()
+    finally:
+        cursor.close()
+    known = [reservation_id for reservation_id, *order in found if tuple(order) in wanted]
+    return reservations_where(connection, RESERVATION.c.reservation_id.in_(known)) if known else []
+
+
+@lru_cache(maxsize=32)
+def _of_orders_sql(places: int, dialect: str) -> str:
+    row = RESERVATION.c
+    wanted: list[BindParameter[str]] = [bindparam(f"order_{place}") for place in range(places)]
+    return driver_sql(select(row.reservation_id, row.order_id, row.source).where(row.order_id.in_(wanted)), dialect)
 
 
 def reserved_beyond(connection: Connection, moment: int, item_ids: Iterable[str]) -> dict[str, int]:

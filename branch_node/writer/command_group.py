@@ -149,16 +149,17 @@ class CommandGroup:
     def _seal_all(self, command: Command, key: str | None, decision: Decision) -> tuple[list[Sealed], Head]:
         if self._restated and any(event.type is EventType.STOCK_RESERVED for event in decision.events):
             self._flush_events()  # the database's guard adds plain changes to the projection as it was flushed last
-        sealed, head = self._seal(command, key, decision.events)
+        now = self.now if decision.recorded_at is None else decision.recorded_at
+        sealed, head = self._seal(command, key, decision.events, now, self._head)
         for further in decision.further:
-            more, head = self._seal(None, None, further, head)
+            more, head = self._seal(None, None, further, now, head)
             sealed += more
         return sealed, head
 
     def _seal(
-        self, command: Command | None, key: str | None, events: Sequence[Event], head: Head | None = None
+        self, command: Command | None, key: str | None, events: Sequence[Event], now: int, head: Head
     ) -> tuple[list[Sealed], Head]:
-        head, now, line, lines = head or self._head, self.now, 0, len(events)
+        line, lines = 0, len(events)
         sealed: list[Sealed] = []
         if events and command is not None:
             events[0].command_key, events[0].command_digest = key, command.digest

@@ -85,7 +85,8 @@ class GroupReservations:
         )
         by_id = sorted(of_reservations, key=lambda event: (event.reservation_id or "", event.sequence))
         for reservation_id, events in groupby(by_id, key=lambda event: event.reservation_id or ""):
-            before = self.get(reservation_id)
+            # Only an active one changes, and those are in memory; what is in neither is new.
+            before = self._changed.get(reservation_id) or self._book.get(reservation_id)
             after = advance_reservation(before, list(events))
             order = (after.order_id, after.source)
             self._stored.setdefault(reservation_id, before)

@@ -120,6 +120,16 @@ ROWS: tuple[Row, ...] = (
         yardstick=("events", "rate"),
         goal=3.0,
     ),
+    Row(
+        name="reserve-http",
+        title="reserve + confirm over HTTP, 32 callers, 100 items",
+        group="http",
+        ours=("reservations", "rate"),
+        against="single events over HTTP",
+        yardstick=("events", "rate"),
+        goal=0.6,
+        per="requests/s",
+    ),
     *(
         Row(
             name=f"append-{size}",

@@ -17,6 +17,7 @@ from shared.chain import EMPTY, Head, Sealed, seal
 from shared.events import Event, EventType, Reference
 
 ITEMS = 200
+RESERVED_ITEMS = 100
 LOCATION = "BEY-01"
 SECOND = 1_000_000
 _ZONE = timezone(timedelta(hours=2))
@@ -69,6 +70,19 @@ def order_body(number: int, moment: int, run: str, lines: int = 12) -> bytes:
             ],
         },
         separators=(",", ":"),
+    ).encode()
+
+
+def reservation_body(number: int, run: str) -> bytes:
+    """The JSON of an order of one line for POST /v1/reservations, of one of RESERVED_ITEMS items."""
+    line = {"item_id": f"item-{number % RESERVED_ITEMS + 1:04d}", "quantity": 1 + number % 4 / 4}
+    return json.dumps({"order_id": f"{run}-{number:07d}", "lines": [line]}, separators=(",", ":")).encode()
+
+
+def delivery_body(item: int, quantity: int) -> bytes:
+    """The JSON of a delivery for POST /v1/events."""
+    return json.dumps(
+        {"type": "PURCHASE_RECEIVED", "item_id": f"item-{item + 1:04d}", "quantity": quantity}, separators=(",", ":")
     ).encode()
 
 

@@ -11,8 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.simulation.history import STEPS
-from tests.simulation.invariants import RuleBroken
 from tests.simulation.playing import missing, play
+from tests.simulation.rule_broken import RuleBroken
 from tests.support.databases import database_server
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
-from branch_node.database.store import Store
+from branch_node.database.store import Store, last_recorded_at
 from branch_node.model import Command, Location
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import Puller
@@ -19,10 +19,11 @@ from branch_node.sync.shipper import Shipper
 from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
 from branch_node.sync.step_result import StepResult
 from branch_node.writer.writer import Writer
+from shared.reservations import Reservation
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import IdFactory, NodeClock
 from shared.runtime.retry import Backoff
-from tests.simulation.clock import VirtualClock
+from tests.simulation.clock import ComputerClock, VirtualClock
 from tests.simulation.network import Network
 from tests.support.command_recorder import LocalCommandRecorder
 
@@ -59,13 +60,14 @@ class SimulatedBranch:
         self.crash_at: str | None = None
         self.crash_after: int | None = None
         self.injected: Counter[str] = network.injected
-        self._clock = clock
+        self.computer = ComputerClock(clock)
         self._network = network
         self._random = random
         self._folder = folder
         self.store = Store(f"sqlite:///{folder / 'branch.db'}", folder)
-        self._watching: sqlite3.Connection | None = None
+        self.database: sqlite3.Connection
         self._version = 0
+        self.node_clock: NodeClock
         self.writer: Writer
         self.shipper: Shipper
         self.puller: Puller
@@ -73,11 +75,12 @@ class SimulatedBranch:
     def set_up(self) -> None:
         """Begin an empty log."""
         (self._folder / "branch.db").write_bytes(empty_log(self.location_id))
-        self._watching = sqlite3.connect(self._folder / "branch.db")
+        self.database = sqlite3.connect(self._folder / "branch.db")
 
     def start(self) -> None:
         """Start the process on what its database holds."""
-        node_clock = NodeClock(self._clock)
+        with self.store.reading() as connection:
+            node_clock = self.node_clock = NodeClock(self.computer, last_recorded_at(connection))
         self.writer = Writer(self.store, node_clock, IdFactory(self._random.getrandbits))
         self.writer.open()
         self._watch_commits()
@@ -141,20 +144,28 @@ class SimulatedBranch:
 
     def anything_committed(self) -> bool:
         """Whether anything was committed to the database since the last call."""
-        assert self._watching is not None
         before = self._version
-        (self._version,) = self._watching.execute("PRAGMA data_version").fetchone()
+        (self._version,) = self.database.execute("PRAGMA data_version").fetchone()
         return self._version != before
 
     def step(self, what: str) -> StepResult:
         """One step of the shipper or the puller. Raises Crashed."""
         return self.shipper.step() if what == "ship" else self.puller.step()
 
+    def pass_time(self) -> None:
+        """Let the writer do what it does when nobody wants anything. Raises Crashed."""
+        self.writer.step(0)
+
+    @property
+    def remembered(self) -> tuple[list[Reservation], dict[str, int]]:
+        """The active reservations that the writer holds in memory, and what it has as reserved, by item."""
+        committed = cast(Any, self.writer)._committed
+        return committed.reservations.all(), {item: each.reserved for item, each in committed.standings.items()}
+
     def close(self) -> None:
         if self.up:
             self.crash()
-        if self._watching is not None:
-            self._watching.close()
+        self.database.close()
         self.store.close()
 
     def crash(self) -> None:

@@ -16,9 +16,11 @@ from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.order_inputs import CancelContent, OrderContent, OrderLine
 from branch_node.commands.orders import CancelOrder, RecordOrder
 from branch_node.model import Command
+from branch_node.problems import RESERVATION_ENDED
 from shared.events import EventType
 from shared.runtime.problems import Problem
-from tests.simulation.invariants import RuleBroken
+from tests.simulation.checkout import KINDS, WEIGHTS, Checkout, reserves
+from tests.simulation.rule_broken import RuleBroken
 
 PLAIN = (
     EventType.PURCHASE_RECEIVED,
@@ -36,6 +38,7 @@ class Wish:
     name: str
     location_id: str
     make: Callable[[], Command]
+    order_id: str | None = None
     tries: int = 0
     told: object | None = None
 
@@ -52,26 +55,56 @@ class Callers:
     waiting: list[Wish] = field(default_factory=list)
     answered: list[Wish] = field(default_factory=list)
     made: int = 0
+    checkouts: dict[str, Checkout] = field(default_factory=dict)
+    told_of_reservations: list[Wish] = field(default_factory=list)
+    """Those that were answered since the last look."""
 
-    def wish(self, location_id: str, items: tuple[str, ...], now: int, known: list[str]) -> Wish:
+    def checkout(self, location_id: str) -> Checkout:
+        """The checkout of a location."""
+        return self.checkouts.setdefault(location_id, Checkout(self.random))
+
+    def wish(
+        self, location_id: str, items: tuple[str, ...], now: int, known: list[str], *, kind: str | None = None
+    ) -> Wish:
         """Think of something to record. `known` are ids of events of this branch, to void or review."""
         self.made += 1
         number, random = self.made, self.random
         key = f"key-{number}"
-        kind = random.choices(
-            ["plain", "order", "revision", "cancel", "count", "void", "review", "waste", "adjustment"],
-            [30, 14, 8, 4, 10, 10, 3, 6, 4],
-        )[0]
+        kind = (
+            kind
+            or random.choices(
+                [
+                    "plain",
+                    "order",
+                    "revision",
+                    "cancel",
+                    "count",
+                    "void",
+                    "review",
+                    "waste",
+                    "adjustment",
+                    "sold",
+                    *KINDS,
+                ],
+                [30, 14, 8, 4, 10, 10, 3, 6, 4, 3, *WEIGHTS],
+            )[0]
+        )
         item = random.choice(items)
         quantity = random.randint(1, 40) * 250
         at = now - random.choice([0, 0, 0, random.randint(0, 7_200)]) * 1_000_000
         make: Callable[[], Command]
-        if kind in ("void", "review") and known:
+        order_id: str | None = None
+        checkout = self.checkout(location_id)
+        if kind in KINDS:
+            make = checkout.wish(kind, number, items)
+        elif kind in ("void", "review") and known:
             content = CorrectionContent(event_id=random.choice(known), reason="mistake")
             correction = VoidEvent if kind == "void" else ReviewEvent
             make = lambda: correction(content, key=key, actor="m-1")  # noqa: E731
-        elif kind == "order" or (kind in ("revision", "cancel") and not self._orders(location_id)):
-            make = self._order(f"o-{number}", 1, items, at)
+        elif kind in ("order", "sold") or (kind in ("revision", "cancel") and not self._orders(location_id)):
+            order_id = checkout.order() if kind == "sold" else None
+            order_id = order_id or f"o-{number}"
+            make = self._order(order_id, 1, items, at)
         elif kind == "revision":
             make = self._order(random.choice(self._orders(location_id)), random.randint(2, 4), items, at)
         elif kind == "cancel":
@@ -83,7 +116,7 @@ class Callers:
             make = lambda: RecordCount(count, key=key, actor="s-1")  # noqa: E731
         else:
             make = self._entry(kind, item, quantity, at, key)
-        wish = Wish(f"{kind} {number}", location_id, make)
+        wish = Wish(f"{kind} {number}", location_id, make, order_id)
         self.waiting.append(wish)
         return wish
 
@@ -116,7 +149,7 @@ class Callers:
 
     def _orders(self, location_id: str) -> list[str]:
         done = (wish for wish in self.answered if wish.accepted and wish.location_id == location_id)
-        return [f"o-{wish.name.split()[1]}" for wish in done if wish.name.startswith("order ")]
+        return [wish.order_id for wish in done if wish.order_id is not None]
 
     def tell(self, wish: Wish, outcome: object) -> None:
         """A caller is told an outcome: it waits no more, unless it was told to come back."""
@@ -127,15 +160,24 @@ class Callers:
         if wish in self.waiting:
             self.waiting.remove(wish)
             self.answered.append(wish)
-        elif wish.accepted and same_answer(wish.told) != same_answer(outcome):
+        elif wish.accepted and same_answer(wish.told) != same_answer(outcome) and not said_to_have_ended(wish, outcome):
             raise RuleBroken(8, f"{wish.name} was told {wish.told!r}, then {outcome!r}")
+        if reserves(outcome):
+            self.told_of_reservations.append(wish)
+            self.checkout(wish.location_id).hear(outcome)
         if wish.told is None or wish.accepted is False:
             wish.told = outcome
 
 
+def said_to_have_ended(wish: Wish, outcome: object) -> bool:
+    """Whether an order's statement, sent again without a key of its own, is refused as its reservation has ended."""
+    own = (wish.make().key or "").startswith("larder:reservation:")
+    return own and isinstance(outcome, Problem) and outcome.code == RESERVATION_ENDED.code
+
+
 def same_answer(outcome: object) -> Any:
-    """What must be the same each time a command is answered: the events it recorded."""
-    return sorted(event_ids(outcome))
+    """What must be the same each time a command is answered: the events it recorded, or all of a reservation."""
+    return outcome if reserves(outcome) else sorted(event_ids(outcome))
 
 
 def event_ids(outcome: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""The one clock of a simulated history; only the history moves it."""
+"""The one clock of a simulated history, which only the history moves, and the computers' clocks, which may be wrong."""
 
 from __future__ import annotations
 
@@ -21,3 +21,17 @@ class VirtualClock:
 
     def advance(self, micros: int) -> None:
         self._now += micros
+
+
+class ComputerClock:
+    """The clock of one branch's computer: `ahead` micros of the true time. It jumps when that is set."""
+
+    def __init__(self, true: VirtualClock) -> None:
+        self._true = true
+        self.ahead = 0
+
+    def now(self) -> int:
+        return self._true.now() + self.ahead
+
+    def monotonic(self) -> float:
+        return self._true.monotonic()

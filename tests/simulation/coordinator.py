@@ -21,9 +21,9 @@ from shared.runtime.problems import Problem
 from shared.runtime.telemetry import Telemetry
 from tests.simulation.branch import OFFICE, Crashed
 from tests.simulation.clock import VirtualClock
-from tests.simulation.invariants import RuleBroken
 from tests.simulation.network import Network
 from tests.simulation.office import ITEMS, KEYS, LOCATIONS, Observer, give_virtual_clock, tripwire
+from tests.simulation.rule_broken import RuleBroken
 from transfer_coordinator.database.schema import MIGRATIONS, VERSION_TABLE, metadata
 from transfer_coordinator.office.head_office_client import HeadOfficeClient
 from transfer_coordinator.saga.saga import Transfer

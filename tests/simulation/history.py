@@ -14,15 +14,18 @@ from typing import Any
 from branch_node.database.schema import LOG as BRANCH_LOG
 from branch_node.database.schema import STOCK as BRANCH_STOCK
 from head_office.database.schema import STOCK as OFFICE_STOCK
-from shared.runtime.clock import SECOND
+from shared.runtime.clock import DAY, MINUTE, SECOND
 from tests.simulation import invariants
+from tests.simulation import reservation_rules as rules
 from tests.simulation.branch import Crashed, SimulatedBranch
-from tests.simulation.callers import Callers, Wish, event_ids
+from tests.simulation.callers import Callers, Wish, event_ids, said_to_have_ended
 from tests.simulation.clock import VirtualClock
 from tests.simulation.coordinator import ENDED, SimulatedCoordinator
-from tests.simulation.invariants import Copy, RuleBroken
+from tests.simulation.invariants import Copy
 from tests.simulation.network import AsgiCaller, HostDied, Network
 from tests.simulation.office import ITEMS, KEYS, LOCATIONS, SimulatedOffice, follow_office, heads
+from tests.simulation.reservation_ledger import ReservationLedger
+from tests.simulation.rule_broken import RuleBroken
 from tests.simulation.till import Till
 from tests.support.memory_folder import memory_folder
 
@@ -35,6 +38,8 @@ FAULTS = {
     "delayed": 0.10,
     "truncated": 0.04,
 }
+JUMPS = (0, 0, 7 * MINUTE, 7 * MINUTE, 9 * MINUTE, 60 * MINUTE, 20 * DAY, -7 * MINUTE, -180 * MINUTE)
+"""How far a branch's computer may be ahead of the true time."""
 OFFICE_HOST = "head-office"
 COORDINATOR = "coordinator"
 
@@ -72,6 +77,7 @@ class History:
         self.tills = {name: Till(Random(seed * 37 + number)) for number, name in enumerate(LOCATIONS)}
         self.branches: dict[str, SimulatedBranch] = {}
         self.here = {name: Copy() for name in LOCATIONS}
+        self.ledgers = {name: ReservationLedger(name, asked=self.callers.checkout(name).asked) for name in LOCATIONS}
         self.there = {name: Copy() for name in LOCATIONS}
 
     def __enter__(self) -> History:
@@ -122,6 +128,8 @@ class History:
         self.office.committed = self.coordinator.committed = True  # whatever was noticed of their commits
         self._look()
         self._last_look()
+        for ledger in self.ledgers.values():
+            self.injected.update({f"{kind} recorded": times for kind, times in ledger.seen.items()})
         return self.injected
 
     # What happens
@@ -142,6 +150,8 @@ class History:
             (2, self._crash_branch),
             (1, self._crash_office),
             (3, self._cut_or_join),
+            (4, self._pass_time),
+            (1.5, self._jump),
             (14, self._bring_up),
         ]
         self.random.choices([act for _, act in actions], [weight for weight, _ in actions])[0]()
@@ -231,9 +241,40 @@ class History:
                 branch.crash_at = self.random.choice(["before the commit", "after the commit"])
             if self.random.random() < 0.03:
                 self.office.crash_at = self.random.choice(["before the commit", "after the commit"])
+            ledger, before = self.ledgers[branch.location_id], branch.node_clock.read()
+            lasting = {each.reservation_id: each.expires_at for each in ledger.active}
             result = self._alive(branch, lambda: branch.step(what))
             self.office.crash_at = None
+            if branch.up:
+                self._look_at_branch(branch)
+                if rules.remaining_time_kept(lasting, ledger, before, branch.node_clock.now()):
+                    self.injected["clock settled"] += 1
             self.trace.add(f"{branch.location_id} {what} -> {result}")
+
+    def _pass_time(self) -> None:
+        """A branch to which nobody comes: what has expired is recorded by itself."""
+        running = self._running()
+        if running:
+            branch = self.random.choice(running)
+            self.trace.add(f"{branch.location_id} has time")
+            if self.random.random() < 0.1:
+                branch.crash_at = self.random.choice(["before the commit", "after the commit"])
+            self._alive(branch, branch.pass_time)
+
+    def _jump(self) -> None:
+        """The clock of a branch's computer jumps, or is put right; often as the computer is switched off and on, and
+        then its checkout is busy before head office is asked for the time."""
+        branch = self.branches[self.random.choice(LOCATIONS)]
+        switched = branch.up and self.random.random() < 0.6
+        if switched:
+            branch.crash()
+        branch.computer.ahead = self.random.choice(JUMPS)
+        self.injected["clock jumped"] += 1
+        self.trace.add(f"the clock of {branch.location_id} is {branch.computer.ahead // MINUTE} min ahead")
+        if switched:
+            branch.start()
+            now, name = branch_now(self.clock), branch.location_id
+            self._send(branch, [self.callers.wish(name, tuple(ITEMS), now, [], kind="reserve") for _ in range(2)])
 
     def _transfer(self) -> None:
         """Somebody wants a transfer, or asks again for one of which nothing was heard."""
@@ -329,14 +370,12 @@ class History:
     def _look(self) -> None:
         """Look at what has changed since the last look: a database to which nothing was committed is not read again."""
         changed = False
-        for name, branch in self.branches.items():
-            if not branch.anything_committed():
-                continue
-            changed = True
-            with branch.store.reading() as connection:
-                if invariants.follow_branch(self.here[name], connection, BRANCH_LOG, name):
-                    invariants.projection_is_fold(self.here[name], connection, BRANCH_STOCK, name, name)
-                    invariants.one_effect_a_command(self.here[name], name)
+        for branch in self.branches.values():
+            changed |= self._look_at_branch(branch)
+        for wish in self.callers.told_of_reservations:
+            if wish.make().key not in self.ledgers[wish.location_id].keys:
+                raise RuleBroken(3, f"{wish.name} was told {wish.told}, which is not in the log")
+        self.callers.told_of_reservations.clear()
         if self.office.committed:
             changed, self.office.committed = True, False
             self._look_at_head_office()
@@ -345,6 +384,22 @@ class History:
             self.coordinator.look()
         if changed:
             self._look_at_ends()
+
+    def _look_at_branch(self, branch: SimulatedBranch) -> bool:
+        """Whether anything was committed there since the last look."""
+        if not branch.anything_committed():
+            return False
+        name, copy, ledger = branch.location_id, self.here[branch.location_id], self.ledgers[branch.location_id]
+        known = len(copy.events)
+        with branch.store.reading() as connection:
+            if invariants.follow_branch(copy, connection, BRANCH_LOG, name):
+                rules.follow_reservations(ledger, copy, known)
+                invariants.projection_is_fold(copy, connection, BRANCH_STOCK, name, name)
+                invariants.one_effect_a_command(copy, name)
+                rules.tables_are_what_the_log_says(ledger, branch.database)
+        if branch.up:
+            rules.memory_is_what_the_log_says(ledger, *branch.remembered)
+        return True
 
     def _look_at_head_office(self) -> None:
         connection = self.office.observer.connection
@@ -368,6 +423,8 @@ class History:
         """End all faults, let everybody go on until nothing moves, within a bound."""
         self.trace.add("the faults end")
         self.network.heal()
+        for branch in self.branches.values():
+            branch.computer.ahead = 0
         self.network.step += 1_000
         for _ in range(HEALING_ROUNDS):
             self._advance(20)
@@ -382,6 +439,7 @@ class History:
                     self._send(branch, waiting)
                 for what in ("ship", "ship", "pull", "pull", "ship"):
                     branch.step(what)
+                branch.pass_time()
             for wish in self.coordinator.wishes.values():
                 if not wish.taken:
                     self.coordinator.ask(wish)
@@ -398,6 +456,8 @@ class History:
     def _unsettled(self) -> list[str]:
         behind = [f"{n}: {len(self.there[n].lines)} of {len(self.here[n].lines)} events" for n in LOCATIONS
                   if len(self.there[n].lines) != len(self.here[n].lines)]  # fmt: skip
+        behind += [f"{each.reservation_id} of {name} has not expired" for name, ledger in self.ledgers.items()
+                   for each in ledger.active if each.expires_at <= self.branches[name].node_clock.now()]  # fmt: skip
         behind += [f"{name} is {state}" for name, state in self.coordinator.told_states.items() if state not in ENDED]
         behind += [f"{wish.transfer_id} was never taken" for wish in self.coordinator.wishes.values() if not wish.taken]
         behind += [f"{item} of {name} is on its way" for name, item in +invariants.in_transit(self.there)]
@@ -425,7 +485,8 @@ class History:
                 raise RuleBroken(3, f"the sales {sorted(till.unread)} of {name}'s till were never imported")
             callers = (event for event in here.events if event.actor != COORDINATOR and event.source != "till")
             keys = {event.command_key for event in callers if event.command_key}
-            if unknown := keys - {wish.make().key for wish in told}:
+            of_the_order = [wish for wish in self.callers.answered if said_to_have_ended(wish, wish.told)]
+            if unknown := keys - {wish.make().key for wish in [*told, *of_the_order]}:
                 raise RuleBroken(8, f"{name} recorded {sorted(unknown)}, of which no caller was told")
 
 

@@ -16,14 +16,7 @@ from shared.event_log import LogTables, read_after
 from shared.events import Event, EventType
 from shared.projection import load_standings
 from shared.stock import Movement, fold, movement
-
-
-class RuleBroken(AssertionError):
-    """A rule does not hold. `rule` is its number in DESIGN section 6."""
-
-    def __init__(self, rule: int, what: str) -> None:
-        super().__init__(f"rule {rule}: {what}")
-        self.rule = rule
+from tests.simulation.rule_broken import RuleBroken
 
 
 @dataclass
@@ -34,6 +27,8 @@ class Copy:
     hashes: list[bytes] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     stories: defaultdict[str, list[Movement]] = field(default_factory=lambda: defaultdict(list))
+    reserved: Counter[str] = field(default_factory=Counter)
+    """What the events say is reserved, by item, expired or not."""
 
     def add(self, sequence: int, line: bytes, digest: bytes, where: str) -> None:
         """Take the next event in. Gaps (rule 1) and wrong hashes (rule 2) are noticed here."""
@@ -48,6 +43,7 @@ class Copy:
         self.events.append(event)
         if event.item_id is not None and event.type is not EventType.ITEM_DEFINED:
             self.stories[event.item_id].append(movement(event))
+            self.reserved[event.item_id] += _RESERVED.get(event.type, 0) * (event.quantity or 0)
 
 
 def follow_branch(copy: Copy, connection: Connection, tables: LogTables, where: str) -> bool:
@@ -91,6 +87,10 @@ def projection_is_fold(copy: Copy, connection: Connection, stock: Table, locatio
             told.recount,
         ):
             raise RuleBroken(6, f"{where}: {item_id} is projected as {standing}, its events say {told}")
+        if standing.reserved != copy.reserved[item_id]:
+            raise RuleBroken(
+                6, f"{where}: {standing.reserved} of {item_id} reserved, its events say {copy.reserved[item_id]}"
+            )
         if standing.reserved < 0:
             raise RuleBroken(13, f"{where}: {standing.reserved} of {item_id} reserved")
 
@@ -167,6 +167,12 @@ _FLOW = {
     EventType.PRODUCTION_MADE: 1,
     EventType.ADJUSTMENT: 1,
     EventType.RESERVATION_CONFIRMED: -1,
+}
+_RESERVED = {
+    EventType.STOCK_RESERVED: 1,
+    EventType.RESERVATION_CONFIRMED: -1,
+    EventType.RESERVATION_RELEASED: -1,
+    EventType.RESERVATION_EXPIRED: -1,
 }
 _TRANSIT = {EventType.TRANSFER_OUT: 1, EventType.TRANSFER_IN: -1, EventType.TRANSFER_LOST: -1}
 

@@ -19,7 +19,8 @@ from shared.runtime.database.migrations import migrate
 from shared.runtime.http.scopes import Role
 from tests.simulation.branch import Crashed
 from tests.simulation.clock import VirtualClock
-from tests.simulation.invariants import Copy, RuleBroken
+from tests.simulation.invariants import Copy
+from tests.simulation.rule_broken import RuleBroken
 from tests.support.events import NOON
 
 LOCATIONS = ("A", "B", "C")

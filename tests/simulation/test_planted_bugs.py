@@ -22,8 +22,7 @@ import transfer_coordinator.database.transfer_writer
 import transfer_coordinator.saga.saga
 from shared import stock
 from shared.events import Event
-from tests.simulation.invariants import RuleBroken
-from tests.simulation.playing import play
+from tests.simulation.playing import first_broken
 from tests.support.databases import Databases
 from transfer_coordinator.saga.saga import REFUSED_AT_DESTINATION, InstructionStep, State  # type: ignore[attr-defined]
 
@@ -146,15 +145,6 @@ def test_the_simulation_finds_it(
     plant: Plant, rules: set[int], databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    found = _first_broken(databases)
+    found = first_broken(databases, range(MOST_HISTORIES), STEPS)
     assert found is not None, f"{MOST_HISTORIES} histories did not find it"
     assert found.rule in rules, found
-
-
-def _first_broken(databases: Databases) -> RuleBroken | None:
-    for seed in range(MOST_HISTORIES):
-        try:
-            play(databases, seed, STEPS)
-        except RuleBroken as broken:
-            return broken
-    return None

@@ -20,7 +20,7 @@ from branch_node.model import Command
 from shared.events import Event
 from shared.runtime.clock import SECOND, format_rfc3339
 from tests.simulation.branch import SimulatedBranch
-from tests.simulation.invariants import RuleBroken
+from tests.simulation.rule_broken import RuleBroken
 
 MAP = b"""
 source = "till"

@@ -8,40 +8,44 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-ITEM = "COALESCE((SELECT r.stands_for FROM item AS r WHERE r.item_id = e.item_id), e.item_id)"
-# Every code of the item that the reserved event `e` names: one stock.
-CODES = f"""
-SELECT e.item_id UNION ALL
-SELECT o.item_id FROM item AS o WHERE o.item_id = {ITEM} AND o.stands_for IS NULL UNION ALL
-SELECT i.item_id FROM item AS i WHERE i.stands_for = {ITEM}
-"""
-
-# Where a reservation `e` took an item's available stock below zero: the projection as of the head before, and what was
-# appended since up to `e`. The writer decides it first; this stands behind it, and is asked once a group. It does not
-# ask of a group in which no more of the item became reserved: a reservation stated anew for less, or with another
-# expiry, is right whatever the stock is.
+# Where a reservation took an item's available stock below zero: the projection as of the head before, and what was
+# appended since up to it, over every code of the item, which are one stock. The writer decides it first; this stands
+# behind it, and is asked once a group. It does not ask of a group in which no more of the item became reserved: a
+# reservation stated anew for less, or with another expiry, is right whatever the stock is. It reads the group's events
+# once, and no others: running sums by item.
+GROUP = "e.sequence > OLD.sequence AND e.sequence <= NEW.sequence"
+RESERVES = f"EXISTS (SELECT 1 FROM event AS e WHERE e.type = 'STOCK_RESERVED' AND {GROUP})"
 AVAILABLE_BREACH = f"""
-SELECT 1 FROM event AS e
-WHERE e.type = 'STOCK_RESERVED' AND e.sequence > OLD.sequence AND e.sequence <= NEW.sequence
-  AND (
-    SELECT SUM(m.reserved_change) FROM event AS m
-    WHERE m.sequence > OLD.sequence AND m.sequence <= e.sequence AND m.item_id IN ({CODES})) > 0
-  AND COALESCE((SELECT SUM(s.on_hand - s.reserved) FROM stock AS s WHERE s.item_id IN ({CODES})), 0) + (
-    SELECT SUM(
-      CASE WHEN c.counted_at IS NULL OR (m.occurred_at, m.sequence) > (c.counted_at, c.counted_sequence)
-        THEN COALESCE(m.on_hand_change, 0) ELSE 0 END - COALESCE(m.reserved_change, 0))
-    FROM event AS m LEFT JOIN stock AS c ON c.item_id = m.item_id
-    WHERE m.sequence > OLD.sequence AND m.sequence <= e.sequence AND m.item_id IN ({CODES})) < 0
+SELECT 1 FROM (
+  SELECT g.item, g.type,
+    SUM(g.reserved) OVER (PARTITION BY g.item ORDER BY g.sequence) AS reserved,
+    SUM(g.on_hand - g.reserved) OVER (PARTITION BY g.item ORDER BY g.sequence) AS available
+  FROM (
+    SELECT e.sequence, e.type, COALESCE(i.stands_for, e.item_id) AS item,
+      COALESCE(e.reserved_change, 0) AS reserved,
+      CASE WHEN c.counted_at IS NULL OR (e.occurred_at, e.sequence) > (c.counted_at, c.counted_sequence)
+        THEN COALESCE(e.on_hand_change, 0) ELSE 0 END AS on_hand
+    FROM event AS e
+    LEFT JOIN item AS i ON i.item_id = e.item_id
+    LEFT JOIN stock AS c ON c.location_id = NEW.location_id AND c.item_id = e.item_id
+    WHERE {GROUP} AND e.item_id IS NOT NULL
+  ) AS g
+) AS r
+WHERE r.type = 'STOCK_RESERVED' AND r.reserved > 0
+  AND r.available + COALESCE((
+    SELECT SUM(s.on_hand - s.reserved) FROM stock AS s WHERE s.location_id = NEW.location_id AND s.item_id IN (
+      SELECT o.item_id FROM item AS o WHERE o.item_id = r.item AND o.stands_for IS NULL UNION ALL
+      SELECT o.item_id FROM item AS o WHERE o.stands_for = r.item)), 0) < 0
 """
 
 APPLIES = "NOT EXISTS (SELECT 1 FROM location WHERE location.replaying)"
 SQLITE = [
-    f"CREATE TRIGGER head_available AFTER UPDATE OF sequence ON head WHEN {APPLIES} "
+    f"CREATE TRIGGER head_available AFTER UPDATE OF sequence ON head WHEN {APPLIES} AND {RESERVES} "
     f"BEGIN SELECT RAISE(ABORT, 'larder: available below zero') WHERE EXISTS ({AVAILABLE_BREACH}); END",
 ]
 POSTGRESQL = [
     f"CREATE FUNCTION refuse_unavailable() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {APPLIES} "
-    f"AND EXISTS ({AVAILABLE_BREACH}) THEN "
+    f"AND {RESERVES} AND EXISTS ({AVAILABLE_BREACH}) THEN "
     "RAISE EXCEPTION 'larder: available below zero' USING ERRCODE = 'check_violation'; END IF; "
     "RETURN NULL; END $$",
     "CREATE TRIGGER head_available AFTER UPDATE OF sequence ON head FOR EACH ROW EXECUTE FUNCTION refuse_unavailable()",

@@ -82,6 +82,35 @@ def test_reservations_keep_their_remaining_time(computer: Computer, wrong_by: in
         assert client.get("/v1/stock/milk")["available"] == 5
 
 
+@pytest.mark.parametrize("wrong_by", [HOUR, YEAR])
+def test_a_settlement_that_moves_reservations_leaves_a_clock_that_a_restart_goes_on_from(
+    computer: Computer, wrong_by: int
+) -> None:
+    with computer.started() as client:
+        with_milk(client)
+        computer.record("PURCHASE_RECEIVED", 5)
+    computer.pass_time(DAY)
+    with computer.started(wrong_by=wrong_by) as client:
+        # An hour more may well have passed since the node was stopped; a year has not.
+        assert client.get("/v1/clock")["confirmed"] == (wrong_by == HOUR)
+        body = {"order_id": "web-1", "lines": [{"item_id": "milk", "quantity": 2}], "expires_in": 600}
+        made = client.post("/v1/reservations", body, idempotency_key="r-1")
+        computer.correct()
+        measured = computer.node.clock.measure(computer.true_time, 0.0)
+        assert measured is not None
+        settle(computer, SettleClock(computer.node.clock, measured, by=HEAD_OFFICE))
+        moved = client.get("/v1/events?type=STOCK_RESERVED")["items"][-1]
+        assert moved["recorded_at"] == moved["occurred_at"]
+        assert parse_rfc3339(moved["recorded_at"])[0] == computer.true_time
+        assert "clock_unconfirmed" not in moved
+    computer.pass_time(MINUTE)
+    with computer.started() as client:
+        clock = client.get("/v1/clock")
+        assert (clock["confirmed"], clock["now"]) == (True, moment_text(computer.true_time))
+        kept = client.get(f"/v1/reservations/{made['reservation_id']}")
+        assert (kept["state"], kept["expires_at"]) == ("ACTIVE", moment_text(computer.true_time + 9 * MINUTE))
+
+
 def test_two_confirmations_at_once_settle_once(computer: Computer) -> None:
     with computer.started(wrong_by=YEAR) as client:
         three_events_a_year_ahead(computer, client)

@@ -1,0 +1,11 @@
+"""What a history ends with when a rule does not hold."""
+
+from __future__ import annotations
+
+
+class RuleBroken(AssertionError):
+    """A rule does not hold. `rule` is its number in DESIGN section 6."""
+
+    def __init__(self, rule: int, what: str) -> None:
+        super().__init__(f"rule {rule}: {what}")
+        self.rule = rule
