@@ -1,7 +1,7 @@
 """What the log says of an order that another system told of by events, beside its reservations. Pure.
 
-The events of one told event are one command, whose key begins with `INBOUND_KEYS`: that is how they are known. Rules:
-INTERFACES A3.
+The events of one told event are one command, whose key begins with `INBOUND_KEYS`: that is how they are known. What a
+wrong clock dated of them is recorded again by commands whose keys begin with `REDATING_KEYS`. Rules: INTERFACES A3.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from shared.events import Event, EventType
 
 INBOUND_KEYS: Final = "larder:inbound:"
 """How the keys of these commands begin; no caller may give such a key."""
+
+REDATING_KEYS: Final = "larder:clock:"
+"""How the keys of commands begin that void what a wrong clock dated, and record it again."""
 
 FINAL: Final = "final"
 """The reason of the events by which the last of an order was shipped: nothing is reserved for it from there on."""
@@ -43,6 +46,35 @@ class InboundOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 class NotOfAnInboundOrder(ValueError):
     """Events that cannot be those of a told event, with the reason."""
+
+
+def told_order_of(events: Sequence[Event]) -> tuple[str, str] | None:
+    """The (order id, source) of which the events of one command say something new; None where they say nothing."""
+    key = events[0].command_key or ""
+    if key.startswith(INBOUND_KEYS):
+        named = events[:1]
+    elif key.startswith(REDATING_KEYS):
+        named = [event for event in events if event.type is EventType.ORDER_DEDUCTION][:1]
+    else:
+        return None
+    return next(((event.reference.id, event.source) for event in named if event.reference is not None), None)
+
+
+def told_by(before: InboundOrder | None, events: Sequence[Event]) -> InboundOrder | None:
+    """The order after the events of one command of which `told_order_of` says that they are of this order."""
+    if (events[0].command_key or "").startswith(INBOUND_KEYS):
+        return advance_inbound_order(before, events)
+    return None if before is None else redated_inbound_order(before, events)
+
+
+def redated_inbound_order(before: InboundOrder, events: Sequence[Event]) -> InboundOrder:
+    """The order after some of its deductions were voided and recorded again, at the right moment."""
+    voided = {event.voided_sequence for event in events if event.voided_sequence is not None}
+    kept = tuple(sequence for sequence in before.deductions if sequence not in voided)
+    if len(kept) == len(before.deductions):
+        return before
+    again = tuple(event.sequence for event in events if event.type is EventType.ORDER_DEDUCTION)
+    return msgspec.structs.replace(before, deductions=(*kept, *again))
 
 
 def advance_inbound_order(before: InboundOrder | None, events: Sequence[Event]) -> InboundOrder:

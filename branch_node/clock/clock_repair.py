@@ -17,6 +17,7 @@ from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.orders import ORDER
 from branch_node.commands.preconditions import StrictGuard, known_item
 from branch_node.database.schema import COUNT_AREA
+from branch_node.inbound_orders import REDATING_KEYS
 from branch_node.model import Decision, OrderState, RecordedCommand, View, Write
 from shared.events import MAX_LINES, CountedArea, Event, EventType
 
@@ -39,7 +40,7 @@ class RedateEvents(KeyedCommand):
     kind = "clock-repair"
 
     def __init__(self, first: Event, content: Redating, *, actor: str) -> None:
-        super().__init__(content, key=f"larder:clock:{first.event_id}", actor=actor)
+        super().__init__(content, key=f"{REDATING_KEYS}{first.event_id}", actor=actor)
         self.content = content
         self.size = 2 * len(content.sequences)
 

@@ -8,8 +8,10 @@ from sqlalchemy import Connection
 
 from branch_node.database.inbound.inbound_order_rows import inbound_orders, store_inbound_orders
 from branch_node.database.reservation_rows import OrderKey
-from branch_node.inbound_orders import INBOUND_KEYS, InboundOrder, advance_inbound_order
+from branch_node.inbound_orders import INBOUND_KEYS, REDATING_KEYS, InboundOrder, told_by, told_order_of
 from shared.chain import Sealed
+
+_SAY_SOMETHING = (INBOUND_KEYS, REDATING_KEYS)
 
 
 class GroupInboundOrders:
@@ -35,14 +37,19 @@ class GroupInboundOrders:
         return self._known[order]
 
     def advance(self, sealed: Sequence[Sealed]) -> None:
-        """Take over the events of one command, if they are those of a told event."""
-        first = sealed[0].event
-        if first.command_key is None or not first.command_key.startswith(INBOUND_KEYS) or first.reference is None:
+        """Take over the events of one command, if they say anything of a told order."""
+        key = sealed[0].event.command_key
+        if key is None or not key.startswith(_SAY_SOMETHING):
             return
-        order = (first.reference.id, first.source)
-        after = advance_inbound_order(self.get(order), [each.event for each in sealed])
-        self._known[order] = self._unwritten[order] = after
-        self.any_told = True
+        events = [each.event for each in sealed]
+        order = told_order_of(events)
+        if order is None:
+            return
+        before = self.get(order)
+        after = told_by(before, events)
+        if after is not None and after is not before:
+            self._known[order] = self._unwritten[order] = after
+            self.any_told = True
 
     def flush(self) -> None:
         """Write what has changed since the last flush."""

@@ -11,7 +11,7 @@ from branch_node.commands.inbound.cloud_events import InboundEvent
 from branch_node.commands.inbound.order_event_commands import order_event_command
 from branch_node.commands.inbound.order_event_inputs import key_of, kind_of, order_event_of
 from branch_node.commands.inbound.told_events import OrderEventAnswer
-from branch_node.inbound_orders import INBOUND_KEYS, InboundOrder, advance_inbound_order
+from branch_node.inbound_orders import InboundOrder, told_by, told_order_of
 from shared.events import Event
 from tests.support.branch import Branch
 
@@ -67,9 +67,7 @@ def told_orders(events: Iterable[Event]) -> dict[tuple[str, str], InboundOrder]:
     found: dict[tuple[str, str], InboundOrder] = {}
     for _, command in groupby(events, key=lambda event: event.sequence - event.line):
         recorded = list(command)
-        first = recorded[0]
-        if first.command_key is not None and first.command_key.startswith(INBOUND_KEYS):
-            assert first.reference is not None
-            order = (first.reference.id, first.source)
-            found[order] = advance_inbound_order(found.get(order), recorded)
+        order = told_order_of(recorded)
+        if order is not None and (after := told_by(found.get(order), recorded)) is not None:
+            found[order] = after
     return found

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from branch_node.clock.clock_repair import redating_commands
+from branch_node.clock.misdated_events import MisdatedEvent
 from branch_node.database.inbound.inbound_order_rows import inbound_orders
 from branch_node.model import Item
 from shared.events import Event
@@ -215,6 +217,22 @@ def test_what_was_voided_was_not_shipped(shop: Shop) -> None:
     shop.branch.void(shop.branch.events()[-1].event_id)
     assert shop.outcome("placed", "1", lines={"milk": 5}) == "reserved"
     assert figures(shop) == (20, 5)
+
+
+def test_what_a_wrong_clock_dated_was_shipped_all_the_same(shop: Shop) -> None:
+    shop.tell("shipped", "1", lines={"milk": 3})
+    event = shop.branch.events()[-1]
+    (command,) = redating_commands([MisdatedEvent(event, -DAY)], "manager-1")
+    assert shop.branch.run(command) == 1
+    assert [(each.type.value, each.occurred_at) for each in shop.branch.events()[-2:]][1] == (
+        "ORDER_DEDUCTION",
+        NOON - DAY,
+    )
+    assert shop.outcome("placed", "1", lines={"milk": 5}) == "reserved"
+    assert figures(shop) == (17, 2)
+    derived = told_orders(shop.branch.events())
+    with shop.branch.store.reading() as connection:
+        assert inbound_orders(connection, [("1", "shop")]) == [derived["1", "shop"]]
 
 
 def test_items_by_code_or_barcode_and_unknown_ones(shop: Shop) -> None:
