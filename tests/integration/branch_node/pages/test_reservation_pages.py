@@ -8,9 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert
 
-from branch_node.database.schema import REORDER_LEVEL
 from branch_node.model import Item
 from branch_node.writer.writer import Writer
 from shared.runtime.http.scopes import Role
@@ -32,10 +30,9 @@ NEW = "/reservations/new"
 @pytest.fixture
 def person(tmp_path: Path) -> Iterator[Person]:
     with somebody(tmp_path, ITEMS) as found:
-        engine = found.node.store.writing_engine()
-        with engine.begin() as connection:
-            connection.execute(insert(REORDER_LEVEL).values(item_id="beans", level=2_000, target=9_000))
-        engine.dispose()
+        level = {"reorder_point": 2, "order_up_to": 9}
+        answer = found.client.put("/v1/reorder-levels/beans", json=level, headers=headers(found, Role.MANAGER))
+        assert answer.status_code == 200, answer.text
         for item in ITEMS:
             post(found, "/v1/events", {"type": "PURCHASE_RECEIVED", "item_id": item.item_id, "quantity": 10})
         yield found
