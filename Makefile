@@ -13,13 +13,14 @@ DEMO_DIR ?= ./larder-demo
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check pytest exhaustive soak acceptance bench lock clean
+.PHONY: help venv run test check pytest exhaustive soak acceptance scenarios bench lock clean
 
 help:
 	@echo "make run         head office, coordinator and three branches on this machine, in $(DEMO_DIR)"
 	@echo "make test        lint, types and every test but those of the next two"
 	@echo "make exhaustive  the rest of what make test samples, such as the simulation's histories"
 	@echo "make acceptance  real processes, killed often, over the data set in ../shared/data"
+	@echo "make scenarios   a shop's day and others, played by real processes; SCENARIOS names some, JSON=1 for machines"
 	@echo "make soak        new histories of the simulation, for as long as you like"
 	@echo "make bench       the speed table, each row beside its yardstick"
 	@echo "make lock        write requirements.lock and requirements-run.lock again from pyproject.toml"
@@ -72,6 +73,9 @@ soak: $(READY)
 
 acceptance: $(READY)
 	$(BIN)/python -m pytest -m acceptance -s -o faulthandler_timeout=1800 $(PYTEST_ARGS)
+
+scenarios: $(READY)
+	@$(BIN)/python -m tests.scenarios $(SCENARIOS) $(if $(JSON),--json)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
