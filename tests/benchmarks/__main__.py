@@ -20,6 +20,7 @@ from tests.benchmarks.group_hot import HOT_GROUP
 from tests.benchmarks.group_http import HTTP_GROUP
 from tests.benchmarks.group_imports import IMPORTS_GROUP
 from tests.benchmarks.group_library import LIBRARY_GROUP
+from tests.benchmarks.group_messages import MESSAGES_GROUP
 from tests.benchmarks.group_ship import BATCHES_GROUP, SHIP_GROUP
 from tests.benchmarks.group_transfers import TRANSFERS_GROUP
 from tests.benchmarks.harness import Bench, Group, Measured, Outcome, run_group
@@ -30,6 +31,7 @@ from tests.benchmarks.rows import BODIES_ROWS, MEMORY_ROWS, ROWS, SLOWEST, USUAL
 NOISY = 1.25
 GROUPS: tuple[Group, ...] = (
     HTTP_GROUP,
+    MESSAGES_GROUP,
     LIBRARY_GROUP,
     IMPORTS_GROUP,
     HOT_GROUP,

@@ -130,6 +130,25 @@ ROWS: tuple[Row, ...] = (
         goal=0.6,
         per="requests/s",
     ),
+    Row(
+        name="append-followed",
+        title="append over HTTP, two subscribers connected",
+        group="messages",
+        ours=("followed", "rate"),
+        against="the same without any",
+        yardstick=("quiet", "rate"),
+        goal=0.9,
+    ),
+    Row(
+        name="webhooks",
+        title="messages of one location by webhook, one at a time",
+        group="messages",
+        ours=("webhooks", "rate"),
+        against="a bare httpx client, the same receiver",
+        yardstick=("posts", "rate"),
+        goal=0.5,
+        per="messages/s",
+    ),
     *(
         Row(
             name=f"append-{size}",

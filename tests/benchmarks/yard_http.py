@@ -94,7 +94,29 @@ class _SaleStruct(msgspec.Struct):
     reference: dict[str, Any] | None = None
 
 
-APPLICATIONS: dict[str, Callable[..., FastAPI]] = {"trivial": trivial, "commit-each": commit_each}
+def receiver() -> FastAPI:
+    """Takes whatever is posted, and says how much it was."""
+    app = FastAPI()
+    received = {"messages": 0}
+
+    @app.post("/messages")
+    async def take(request: Request) -> Response:
+        await request.body()
+        received["messages"] += 1
+        return Response(status_code=204)
+
+    @app.get("/count")
+    async def count() -> Response:
+        return Response(str(received["messages"]))
+
+    return app
+
+
+APPLICATIONS: dict[str, Callable[..., FastAPI]] = {
+    "trivial": trivial,
+    "commit-each": commit_each,
+    "receiver": receiver,
+}
 
 
 def main() -> None:
