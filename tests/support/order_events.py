@@ -12,6 +12,7 @@ from branch_node.commands.inbound.order_event_commands import order_event_comman
 from branch_node.commands.inbound.order_event_inputs import key_of, kind_of, order_event_of
 from branch_node.commands.inbound.told_events import OrderEventAnswer
 from branch_node.inbound_orders import InboundOrder, told_by, told_order_of
+from branch_node.model import Command
 from shared.events import Event
 from tests.support.branch import Branch
 
@@ -32,8 +33,16 @@ class Shop:
         self.source = source
         self.told = 0
 
-    def tell(self, told: str, order_id: str, *, id: str | None = None, time: int | None = None, **data: Any) -> Any:
-        """Tell `order.<told>` of an order; the answer. A mapping for `lines` is quantities by item."""
+    def tell(self, told: str, order_id: str, **more: Any) -> Any:
+        """Tell `order.<told>` of an order; the answer. `more` as of `command`."""
+        answer = self.branch.run(self.command(told, order_id, **more))
+        assert isinstance(answer, OrderEventAnswer)
+        return answer
+
+    def command(
+        self, told: str, order_id: str, *, id: str | None = None, time: int | None = None, **data: Any
+    ) -> Command:
+        """The command of an event; `data` is its data, in which a mapping for `lines` is quantities by item."""
         self.told += 1
         if isinstance(data.get("lines"), Mapping):
             data["lines"] = lines_of(data["lines"])
@@ -46,15 +55,12 @@ class Shop:
         )
         kind = kind_of(event.type)
         assert kind is not None
-        command = order_event_command(
+        return order_event_command(
             order_event_of(kind, self.source, event),
             key=key_of(self.source, event),
             actor=f"inbound/{self.source}",
             hold_days=HOLD_DAYS,
         )
-        answer = self.branch.run(command)
-        assert isinstance(answer, OrderEventAnswer)
-        return answer
 
     def outcome(self, told: str, order_id: str, **more: Any) -> str:
         """Tell of an order; what became of it."""

@@ -235,6 +235,37 @@ def test_what_a_wrong_clock_dated_was_shipped_all_the_same(shop: Shop) -> None:
         assert inbound_orders(connection, [("1", "shop")]) == [derived["1", "shop"]]
 
 
+def test_events_that_come_at_once_are_decided_one_after_another(shop: Shop) -> None:
+    """They are committed as one group; one of them is refused, and harms no other."""
+    told: list[tuple[str, str, dict[str, Any]]] = [
+        ("placed", "1", {"lines": {"milk": 5}}),
+        ("placed", "1", {"lines": {"milk": 5}}),
+        ("placed", "2", {"lines": {"milk": 16}}),
+        ("shipped", "1", {"lines": {"milk": 6}}),
+        ("shipped", "3", {}),
+        ("placed", "1", {"revision": 2, "lines": {"milk": 8}}),
+        ("cancelled", "1", {}),
+        ("cancelled", "1", {}),
+        ("placed", "1", {"revision": 3, "lines": {"milk": 9}}),
+        ("placed", "2", {"lines": {"milk": 14}}),
+    ]
+    commands = [
+        shop.command(kind, order_id, id=f"e{place}", **data) for place, (kind, order_id, data) in enumerate(told)
+    ]
+    answers = shop.branch.writer.commit(commands)
+    outcomes = [each.code if isinstance(each, Problem) else str(each.outcome) for each in answers]
+    assert outcomes == [
+        "reserved", "reserved", "unavailable", "shipped", "unknown-order", "reserved", "released", "nothing",
+        "cancelled", "reserved",
+    ]  # fmt: skip
+    assert figures(shop) == (14, 14)
+    again = [shop.command(kind, order_id, id=f"e{place}", **data) for place, (kind, order_id, data) in enumerate(told)]
+    repeated = shop.branch.writer.commit(again)
+    assert [each for each in repeated if not isinstance(each, Problem)] == [
+        each for each in answers if not isinstance(each, Problem)
+    ]
+
+
 def test_items_by_code_or_barcode_and_unknown_ones(shop: Shop) -> None:
     items = (
         Item(item_id="tea", name="Tea", unit="kg", barcode="590"),
