@@ -14,7 +14,7 @@ from branch_node.database.store import Store
 from branch_node.node import NAME, Node
 from branch_node.pages.page_routes import add_pages
 from branch_node.settings import BranchSettings
-from branch_node.subscriptions import published_messages
+from branch_node.subscriptions.published_messages import message_reader
 from shared.outbox.message_source import MessageReader
 from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database.engine import wait_for_database
@@ -31,13 +31,12 @@ def build(
     *,
     new_id: Callable[[int], str] | None = None,
     rng: random.Random | None = None,
-    messages: Callable[[Store, str], MessageReader | None] | None = None,
+    messages: Callable[[Store, str], MessageReader] = message_reader,
 ) -> Node:
     """Build the node of these settings on its database, which `init` created; nothing runs yet.
 
     `transport` is the HTTP transport to head office, None for the network. `messages` gives what
-    reads the log's messages, in place of `published_messages`. Raises Problem where the database is
-    unavailable.
+    reads the messages that the log publishes. Raises Problem where the database is unavailable.
     """
     store = Store(settings.database_url, settings.dir)
     node = Node(
@@ -48,7 +47,7 @@ def build(
         rng=rng or random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret
         transport=transport,
         local_key=new_local_key(),
-        messages=(messages or published_messages.message_reader)(store, settings.location),
+        messages=messages(store, settings.location),
     )
     node.app = build_api(node)
     add_pages(node.app, node)

@@ -82,7 +82,7 @@ class Node:
         rng: random.Random,
         transport: httpx.BaseTransport | None,
         local_key: str,
-        messages: MessageReader | None = None,
+        messages: MessageReader,
     ) -> None:
         self.settings = settings
         self.location_id = settings.location
@@ -112,20 +112,18 @@ class Node:
         self._parts: list[NodePart] = []
         self._opened = False
         self._delivers = False
-        self.subscriptions: BranchSubscriptions | None = None
-        if messages is not None:
-            self.subscriptions = BranchSubscriptions(
-                location_id=self.location_id,
-                store=store,
-                writer=self.writer,
-                reader=messages,
-                clock=self.clock,
-                new_id=new_id,
-                rng=rng,
-                telemetry=self.telemetry,
-                allow=settings.webhook_allow,
-                user_agent=software(),
-            )
+        self.subscriptions = BranchSubscriptions(
+            location_id=self.location_id,
+            store=store,
+            writer=self.writer,
+            reader=messages,
+            clock=self.clock,
+            new_id=new_id,
+            rng=rng,
+            telemetry=self.telemetry,
+            allow=settings.webhook_allow,
+            user_agent=software(),
+        )
 
     # Opening
 
@@ -266,7 +264,7 @@ class Node:
         for part in self._parts:
             part.start()
         self.writer.start()
-        if self.subscriptions is not None and self._delivers:
+        if self._delivers:
             self.subscriptions.start()
             self._timers.every(SWEEP_SECONDS, "secrets", self.subscriptions.sweep)
         if self._agent is not None:
@@ -290,7 +288,7 @@ class Node:
     def problem(self) -> str | None:
         """Why the process cannot go on (a thread died), or None."""
         agent = self._agent.problem() if self._agent is not None else None
-        delivery = self.subscriptions.problem() if self.subscriptions is not None else None
+        delivery = self.subscriptions.problem()
         return self.writer.problem() or agent or delivery
 
     def not_ready(self) -> str | None:
@@ -311,8 +309,7 @@ class Node:
         self._timers.stop(wait=True)
         for part in self._parts:
             part.stop()
-        if self.subscriptions is not None:
-            self.subscriptions.stop()
+        self.subscriptions.stop()
         if self._agent is not None:
             self._agent.stop()
         if self._prefetch is not None:

@@ -37,8 +37,8 @@ from head_office.pages.page_routes import add_pages
 from head_office.problem_translation import translated
 from head_office.problems import PROBLEMS
 from head_office.settings import HeadOfficeSettings
-from head_office.subscriptions import published_messages
 from head_office.subscriptions.office_subscriptions import CONNECTIONS, OfficeSubscriptions
+from head_office.subscriptions.published_messages import message_reader
 from shared.outbox.message_source import MessageReader
 from shared.runtime.clock import Clock, IdFactory, SystemClock
 from shared.runtime.database.engine import postgres_engine
@@ -66,11 +66,11 @@ class HeadOfficeService:
     engine: Engine
     wakeups: Wakeups
     timers: Timers
-    subscriptions: OfficeSubscriptions | None = None
+    subscriptions: OfficeSubscriptions
 
     def failure(self) -> str | None:
         """Why a thread of it has ended, or None."""
-        delivery = self.subscriptions.problem() if self.subscriptions is not None else None
+        delivery = self.subscriptions.problem()
         return self.wakeups.failure() or delivery
 
     def close(self) -> None:
@@ -79,12 +79,12 @@ class HeadOfficeService:
 
 
 def build(
-    settings: HeadOfficeSettings, clock: Clock, messages: Callable[[Engine], MessageReader | None] | None = None
+    settings: HeadOfficeSettings, clock: Clock, messages: Callable[[Engine], MessageReader] = message_reader
 ) -> HeadOfficeService:
     """Build head office on the migrated database that the settings name.
 
-    `messages` gives what reads the logs' messages, in place of `published_messages`. No
-    thread runs and no connection is open yet. Raises SettingsError where no database is named.
+    `messages` gives what reads the messages that the logs publish. No thread runs and no connection is open yet. Raises
+    SettingsError where no database is named.
     """
     if settings.database_url is None:
         raise SettingsError("head office needs a database: give --database-url or set LARDER_DATABASE_URL")
@@ -113,22 +113,18 @@ def build(
         (LOG_CHANNEL, FACTS_CHANNEL, INSTRUCTIONS_CHANNEL, CATALOGUE_CHANNEL),
         {CATALOGUE_CHANNEL: authenticator.invalidate},
     )
-    subscriptions = None
-    reader = (messages or published_messages.message_reader)(engine)
-    if reader is not None:
-        subscriptions = OfficeSubscriptions(
-            engine,
-            reader,
-            clock=clock,
-            new_id=IdFactory(),
-            rng=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret
-            telemetry=telemetry,
-            timers=timers,
-            allow=settings.webhook_allow,
-            user_agent=f"larder/{version('larder')}",
-        )
-    ingested = subscriptions.ingested if subscriptions is not None else lambda: None
-    office = Office(engine, authenticator, wakeups, CapacityLimiter(settings.ingests), ingested)
+    subscriptions = OfficeSubscriptions(
+        engine,
+        messages(engine),
+        clock=clock,
+        new_id=IdFactory(),
+        rng=random.Random(secrets.randbits(64)),  # noqa: S311 - jitter, not a secret
+        telemetry=telemetry,
+        timers=timers,
+        allow=settings.webhook_allow,
+        user_agent=f"larder/{version('larder')}",
+    )
+    office = Office(engine, authenticator, wakeups, CapacityLimiter(settings.ingests), subscriptions.ingested)
     app = build_app(
         title="Larder head office",
         version=version("larder"),
@@ -142,12 +138,12 @@ def build(
         },
         body_limits={EVENTS_PATH: MAX_BATCH_BYTES, INSTRUCTIONS_PATH: MAX_BODY},
         own_budget={EVENTS_PATH},
-        on_start=[wakeups.start, timers.start, *([subscriptions.start] if subscriptions is not None else [])],
+        on_start=[wakeups.start, timers.start, subscriptions.start],
         on_stop=[
             engine.dispose,
             timers.stop,
             wakeups.stop,
-            *([subscriptions.stop] if subscriptions is not None else []),
+            subscriptions.stop,
         ],
     )
     app.router.lifespan_context = _sized(app.router.lifespan_context, settings.threads)
@@ -161,8 +157,7 @@ def build(
     add_report_routes(app, office)
     add_message_routes(app, office)
     add_reservation_routes(app, office, settings.heard_within)
-    if subscriptions is not None:
-        app.include_router(office_subscription_routes(office, subscriptions.desk))
+    app.include_router(office_subscription_routes(office, subscriptions.desk))
     add_pages(app, office, clock)
     return HeadOfficeService(app, engine, wakeups, timers, subscriptions)
 

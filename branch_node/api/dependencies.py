@@ -57,7 +57,7 @@ class ApiNode(Protocol):
     authenticator: Authenticator
     board: StatusBoard
     telemetry: Telemetry
-    subscriptions: BranchSubscriptions | None
+    subscriptions: BranchSubscriptions
 
     def unshipped(self) -> int:
         """How many events head office has not acknowledged."""

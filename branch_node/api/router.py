@@ -57,8 +57,7 @@ def build_api(node: ApiNode) -> FastAPI:
     app.include_router(inventory_routes(node))
     app.include_router(reading_routes(node))
     add_message_routes(app, node)
-    if node.subscriptions is not None:
-        app.include_router(branch_subscription_routes(context, node.subscriptions.desk))
+    app.include_router(branch_subscription_routes(context, node.subscriptions.desk))
     # The last of the list is the innermost.
     app.user_middleware.append(Middleware(HotRouteMiddleware, routes=hot.routes))
     return app

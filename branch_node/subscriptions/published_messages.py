@@ -8,6 +8,6 @@ from shared.outbox.message_source import MessageReader
 from shared.outbox.outbox_reader import OutboxReader
 
 
-def message_reader(store: Store, location_id: str) -> MessageReader | None:
-    """Reads what the log publishes. None in place of it: nobody can subscribe."""
+def message_reader(store: Store, location_id: str) -> MessageReader:
+    """Reads what the log publishes."""
     return OutboxReader(branch_outbox(store, location_id))

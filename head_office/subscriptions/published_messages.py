@@ -14,8 +14,8 @@ from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.database.engine import snapshot
 
 
-def message_reader(engine: Engine) -> MessageReader | None:
-    """Reads what the logs publish. None in place of it: nobody can subscribe."""
+def message_reader(engine: Engine) -> MessageReader:
+    """Reads what the logs publish."""
 
     @contextmanager
     def reading() -> Iterator[Connection]:

@@ -14,6 +14,7 @@ import httpx
 from branch_node.api.router import build_api
 from branch_node.database.store import Store
 from branch_node.subscriptions.branch_subscriptions import BranchSubscriptions
+from branch_node.subscriptions.published_messages import message_reader
 from branch_node.sync.shipping_status import ShippingState, ShippingStatus, StatusBoard
 from branch_node.writer.writer import Writer
 from shared.outbox.message_source import MessageReader
@@ -53,20 +54,18 @@ class SmallNode:
         self.authenticator = Authenticator(keys, self.clock, attempts=10_000)
         self.board = StatusBoard(ShippingStatus(state=ShippingState.NO_HEAD_OFFICE))
         self.telemetry = Telemetry("branch")
-        self.subscriptions: BranchSubscriptions | None = None
-        if messages is not None:
-            self.subscriptions = BranchSubscriptions(
-                location_id=PLACE,
-                store=store,
-                writer=self.writer,
-                reader=messages,
-                clock=self.clock,
-                new_id=IdFactory(),
-                rng=random.Random(1),
-                telemetry=self.telemetry,
-                allow="127.0.0.0/8",
-                user_agent="larder/test",
-            )
+        self.subscriptions = BranchSubscriptions(
+            location_id=PLACE,
+            store=store,
+            writer=self.writer,
+            reader=messages or message_reader(store, PLACE),
+            clock=self.clock,
+            new_id=IdFactory(),
+            rng=random.Random(1),
+            telemetry=self.telemetry,
+            allow="127.0.0.0/8",
+            user_agent="larder/test",
+        )
 
     def unshipped(self) -> int:
         return self.writer.head.sequence

@@ -70,8 +70,3 @@ def test_refusals_say_what_to_do(commands: Commands) -> None:
     assert "larder.Unheard" not in commands.run("add", URL, "--type", "larder.StockAdded")
     assert "types" in commands.run("add", URL, "--type", "larder.Unheard", code=1)
     commands.run("replay", "x", code=2)
-
-
-def test_a_version_that_publishes_nothing_says_so(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published_messages, "message_reader", lambda _engine: None)
-    assert "publishes no messages" in commands.run("list", code=1)
