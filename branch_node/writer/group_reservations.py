@@ -29,6 +29,7 @@ class GroupReservations:
         self._stored: dict[str, Reservation | None] = {}  # what the table has of those changed, None: nothing
         self._unwritten: dict[str, None] = {}  # ids, in the order in which they are to be written
         self._of_orders: dict[OrderKey, dict[str, Reservation]] = {}
+        self._more = 0  # by how many the group has changed the number of active ones
         self._active_of: dict[OrderKey, str | None] = {}
 
     def preload(self, orders: Sequence[OrderKey]) -> None:
@@ -61,8 +62,8 @@ class GroupReservations:
         return self._book.of_order(order)
 
     def count(self) -> int:
-        """How many are active: those committed, and those that the group has changed to be."""
-        return len(self._book) + sum(each.active for each in self._changed.values())
+        """How many are active, with what the group has changed."""
+        return len(self._book) + self._more
 
     def active(self) -> list[Reservation]:
         """Every active reservation, in order of id."""
@@ -88,6 +89,7 @@ class GroupReservations:
             # Only an active one changes, and those are in memory; what is in neither is new.
             before = self._changed.get(reservation_id) or self._book.get(reservation_id)
             after = advance_reservation(before, list(events))
+            self._more += after.active - (before is not None and before.active)
             order = (after.order_id, after.source)
             self._stored.setdefault(reservation_id, before)
             self._changed[reservation_id] = after
