@@ -23,6 +23,7 @@ from tests.benchmarks.harness import Bench
 
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 120
+BODIES = ".bodies"
 
 
 class Load(msgspec.Struct):
@@ -61,7 +62,10 @@ def drive(bench: Bench, port: int, requests: Iterable[bytes], callers: int, *, k
     spec = bench.new_folder("load") / "load.msgpack"
     spec.write_bytes(msgspec.msgpack.encode(Load(port, callers, list(requests), keep)))
     answer: dict[str, Any] = bench.child("load:run", spec=str(spec))
+    bodies = spec.with_suffix(BODIES)
+    answer["bodies"] = msgspec.msgpack.decode(bodies.read_bytes())
     spec.unlink()
+    bodies.unlink()
     if answer["refused"]:
         raise RuntimeError(f"not every answer was 2xx: {answer['refused']}; the first: {answer['first_refusal']}")
     return answer
@@ -97,7 +101,10 @@ def _body_length(head: bytes) -> int:
 def run(spec: str) -> dict[str, Any]:
     """In the child: send everything, tell how it went."""
     load = msgspec.msgpack.decode(Path(spec).read_bytes(), type=Load)
-    return uvloop.run(_run(load))
+    answer = uvloop.run(_run(load))
+    # Megabytes of answers go by a file, not by the pipe of the child's output.
+    Path(spec).with_suffix(BODIES).write_bytes(msgspec.msgpack.encode(answer.pop("bodies")))
+    return answer
 
 
 async def _run(load: Load) -> dict[str, Any]:
