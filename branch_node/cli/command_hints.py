@@ -19,6 +19,7 @@ HINTS: Final[Mapping[str, str]] = {
     "too-many-reservations": "'larder branch reservations list --state ACTIVE' shows them: confirm or release some.",
     "key-of-the-group": "At head office: larder head-office keys rotate, or revoke. The node learns of it by itself.",
     "key-revoked": "Issue another key: larder branch keys add --role ROLE.",
+    "level-not-found": "'larder branch levels list' lists those that act here.",
     "level-of-the-group": "Change it at head office: 'larder head-office levels set', or 'remove' it there.",
     "subscription-not-found": "'larder branch subscriptions list' lists them.",
     "unknown-message": "'larder branch subscriptions deliveries' lists what was sent lately.",

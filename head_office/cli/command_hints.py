@@ -24,4 +24,5 @@ HINTS: Final[Mapping[str, str]] = {
     "unknown-item": "'larder head-office items list' lists the items, 'larder head-office items add' adds one.",
     "unknown-key": "'larder head-office keys list' lists the keys.",
     "unknown-location": _LOCATIONS,
+    "unknown-reservation": "'larder head-office reservations' lists them.",
 }

@@ -23,6 +23,22 @@ ROWS = ["1,milk,1,2025-12-31 12:00", "2,milk,1,2025-12-31 12:01"]
 THIRD = "3,milk,1,2025-12-31 12:02"
 DAY = 24 * 60 * MINUTE
 BY_LINE = TILL.replace("till-7", "till-8")
+LATER_TABLES = (
+    "import_named_row",
+    "import_span",
+    "import_run",
+    "reservation_line",
+    "reservation",
+    "reorder_level",
+    "subscription",
+    "subscription_secret",
+    "subscription_cursor",
+    "webhook_delivery",
+    "inbound_order",
+    "inbound_secret",
+    "inbound_source",
+)
+"""Those that the version before did not have, or had otherwise."""
 
 
 def recorded_before(branch: Branch, keys: Sequence[str], source: str) -> None:
@@ -41,8 +57,17 @@ def recorded_before(branch: Branch, keys: Sequence[str], source: str) -> None:
 def at_the_version_before(url: str, files: Sequence[tuple[str, Path, str]]) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
-        for table in ("import_named_row", "import_span", "import_run"):
+        on_postgresql = engine.dialect.name == "postgresql"
+        connection.execute(text("DROP TRIGGER head_available" + (" ON head" if on_postgresql else "")))
+        if on_postgresql:
+            connection.execute(text("DROP FUNCTION refuse_unavailable"))
+        for index in ("event_of_reservation", "event_reserved"):
+            connection.execute(text(f"DROP INDEX {index}"))
+        for table in LATER_TABLES:
             connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(
+            text("CREATE TABLE reorder_level (item_id TEXT PRIMARY KEY, level BIGINT NOT NULL, target BIGINT NOT NULL)")
+        )
         for column in ("scopes", "earlier_texts", "label", "issued_at", "last_used_at"):
             connection.execute(text(f"ALTER TABLE api_key DROP COLUMN {column}"))
         connection.execute(

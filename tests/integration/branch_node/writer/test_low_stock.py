@@ -29,7 +29,7 @@ from shared.messages import CatalogueAlias, CatalogueEntry, level_change
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
 from shared.stock import fold, history, movement
-from tests.support.branch import PLACE, Branch, TestClock, a_branch, read
+from tests.support.branch import PLACE, Branch, Replay, TestClock, a_branch, read
 from tests.support.events import MINUTE, NOON
 from tests.support.histories import histories
 from tests.support.log_check import verify_log
@@ -194,6 +194,7 @@ def fresh(template: Path) -> Iterator[Branch]:
 @given(histories(max_size=24), st.data())
 def test_every_kind_of_event_in_commands_of_any_size(template: Path, events: list[Event], data: st.DataObject) -> None:
     with fresh(template) as branch:
+        branch.run(Replay())
         left, changes = list(events), []
         while left:
             group: list[Command] = []
