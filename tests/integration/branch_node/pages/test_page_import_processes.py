@@ -28,7 +28,7 @@ def file_of(count: int) -> bytes:
 
 
 FILE = file_of(ROWS)
-# A node that is stopped goes on recording until it hears of it, which may take seconds on a busy machine.
+# A node that is stopped goes on recording until it hears of it, and answers late while it records: seconds.
 LONG = 3 * ROWS
 
 
@@ -114,25 +114,25 @@ def keys_by_line(found: Counter[str]) -> Counter[str]:
 
 def test_an_import_that_was_killed_goes_on_with_the_same_file(served: Served) -> None:
     with served.serving() as (process, client):
-        assert to_record(give(client)) == ROWS
+        assert to_record(give(client, file_of(LONG))) == LONG
         assert served.count() == 0
         confirm(client)
         wait_until(lambda: served.count() >= 2_000, 60, interval=0.005)
         assert phase(client) == "importing"
         process.kill()
     done = served.count()
-    assert 0 < done < ROWS
+    assert 0 < done < LONG
     with served.serving() as (process, client):
         page = client.get("/imports")
         assert "not whole" in page.text
         assert client.get("/imports/upload").url.path == "/imports"
         assert not (served.folder / "uploads").exists()
-        assert to_record(give(client)) == ROWS - served.count()
+        assert to_record(give(client, file_of(LONG))) == LONG - served.count()
         confirm(client)
         assert "were recorded" in settled(client)
-        assert keys_by_line(served.lines()) == whole()
+        assert keys_by_line(served.lines()) == whole(LONG)
         assert "not whole" not in client.get("/imports").text
-        assert "was imported already" in give(client)
+        assert "was imported already" in give(client, file_of(LONG))
 
 
 def test_a_node_that_is_stopped_in_the_middle_ends_soon_and_loses_nothing(served: Served) -> None:
@@ -152,7 +152,7 @@ def test_a_node_that_is_stopped_in_the_middle_ends_soon_and_loses_nothing(served
 
 def test_tills_go_on_beside_an_import(served: Served) -> None:
     with served.serving() as (_, client):
-        give(client)
+        give(client, file_of(LONG))
         confirm(client)
         sold = {"type": "ORDER_DEDUCTION", "item_id": "milk", "quantity": 1}
         wait_until(lambda: served.count() >= 1_000, 60, interval=0.005)
@@ -160,7 +160,7 @@ def test_tills_go_on_beside_an_import(served: Served) -> None:
         assert answer.status_code == 201, answer.text
         assert phase(client) == "importing"
         settled(client)
-    assert served.count() == ROWS + 1
+    assert served.count() == LONG + 1
 
 
 def test_an_upload_that_is_cut_off_leaves_nothing(served: Served) -> None:

@@ -120,6 +120,7 @@ def step(branch: Branch, events: list[str], kind: str, code: str, number: int) -
 
 
 def test_a_reservation_that_expires_changes_the_tag_before_and_with_its_event(any_branch: Branch) -> None:
+    any_branch.run(PutItems(OIL))
     any_branch.event("PURCHASE_RECEIVED", "milk", 5)
     any_branch.run(Reserve("milk", 60))
     before = any_branch.run(Tags())["milk"]
