@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from branch_node.cli.node_client import Directory, opened, serving
+from branch_node.database.reservation_verification import count_reservations, verify_reservations
 from branch_node.database.store import Store
 from branch_node.database.verification import (
     VerificationFinding,
@@ -36,7 +37,7 @@ def verify(
     deep: Annotated[bool, typer.Option("--deep", help="Also compare every line with the columns beside it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Verify the log's chain from its first event, and that every figure kept is the fold of the log.
+    """Verify the log's chain from its first event, and that every figure and reservation kept is the fold of the log.
 
     Reads only, on one snapshot; the node may run meanwhile.
     """
@@ -50,6 +51,8 @@ def verify(
             broken = verify_chain(connection, place, advance, deep=deep)
         with progress_bar("Projection", items) as advance:
             findings = verify_projection(connection, place, advance)
+        with progress_bar("Reservations", count_reservations(connection)) as advance:
+            findings += verify_reservations(connection, advance)
     found = ([broken] if broken else []) + findings
     if as_json:
         shown = [_plain(each) for each in found]
