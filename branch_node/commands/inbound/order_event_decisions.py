@@ -19,6 +19,7 @@ from branch_node.commands.reservations.reservation_decisions import (
     Stock,
     confirm,
     release,
+    served_of,
 )
 from shared.reservations import Reservation, ReservedLine
 
@@ -87,13 +88,9 @@ def settled(revision: int, situation: OrderSituation) -> OrderOutcome | None:
 
 def shipped_before(asked: Iterable[AskedLine], situation: OrderSituation, stock: Stock) -> dict[str, int]:
     """How much of each line that is asked for was shipped already, by its code."""
-    shipped: dict[str, int] = {}
-    for reservation in situation.reservations:
-        for line in reservation.lines:
-            _add(shipped, stock.stands_for(line.item_id), line.confirmed)
-    for deduction in situation.deductions:
-        _add(shipped, stock.stands_for(deduction.item_id), deduction.quantity)
-    return {line.item_id: _take(shipped, stock.stands_for(line.item_id), line.quantity) for line in asked}
+    confirmed = [(line.item_id, line.confirmed) for each in situation.reservations for line in each.lines]
+    deducted = [(each.item_id, each.quantity) for each in situation.deductions]
+    return served_of(asked, [*confirmed, *deducted], stock)
 
 
 def ship(asked: Sequence[AskedLine] | None, situation: OrderSituation, stock: Stock, *, final: bool) -> ShipmentDraft:

@@ -23,6 +23,7 @@ from branch_node.commands.reservations.reservation_decisions import (
     confirm,
     release,
     reserve,
+    served_of,
 )
 from branch_node.commands.reservations.reservation_inputs import (
     ConfirmationContent,
@@ -150,7 +151,8 @@ class Reserve(ReservationCommand):
             return self._stated_before(view, newest)
         asked = _asked(view, content.lines)
         current = next((each for each in known if each.active), None)
-        served = _served(known)
+        stock = ViewedStock(view)
+        served = served_of(asked, _served(known).items(), stock)
         statement = ReservationStatement(
             view.new_id() if current is None else current.reservation_id,
             content.order_id,
@@ -158,7 +160,7 @@ class Reserve(ReservationCommand):
             content.revision,
         )
         try:
-            drafts = reserve(asked, current, served, ViewedStock(view))
+            drafts = reserve(asked, current, served, stock)
         except InventoryUnavailable as refused:
             return Decision(events=self._refusals(view, statement, refused))
         if not drafts:

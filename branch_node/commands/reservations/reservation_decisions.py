@@ -82,7 +82,7 @@ def reserve(
 ) -> list[ReservationDraft]:
     """State an order's reservation, or state it anew in place of `current`: everything of it or nothing.
 
-    `asked` is the whole order, one line an item. What is `served` of an item (confirmed for the order before) is not
+    `asked` is the whole order, one line an item. What is `served` of a line (confirmed for the order before) is not
     reserved again. What `current` has open is given back first, and is there to be reserved again. No drafts: nothing
     is left to reserve, and nothing was. Raises InventoryUnavailable, with what is asked beyond what `current` holds.
     """
@@ -97,6 +97,24 @@ def reserve(
         raise InventoryUnavailable(short)
     given_back = [_draft(EventType.RESERVATION_RELEASED, line, line.open, RESTATED) for line in held]
     return [*given_back, *(_draft(EventType.STOCK_RESERVED, line, line.quantity) for line in wanted)]
+
+
+def served_of(asked: Iterable[AskedLine], before: Iterable[tuple[str, int]], stock: Stock) -> dict[str, int]:
+    """How much of each line that is asked for was served before, by its code.
+
+    `before`: (code, quantity) of what was confirmed, or taken directly. What was served under one code of an item
+    counts for all of them, for the line that is named first.
+    """
+    left: dict[str, int] = {}
+    for item_id, quantity in before:
+        item = stock.stands_for(item_id)
+        left[item] = left.get(item, 0) + quantity
+    served: dict[str, int] = {}
+    for line in asked:
+        item = stock.stands_for(line.item_id)
+        served[line.item_id] = part = min(left.get(item, 0), line.quantity)
+        left[item] = left.get(item, 0) - part
+    return served
 
 
 def _short(wanted: Iterable[AskedLine], held: Iterable[ReservedLine], stock: Stock) -> list[Shortage]:

@@ -318,3 +318,16 @@ def test_the_codes_of_one_item_share_its_stock(any_branch: Branch) -> None:
     assert isinstance(branch.reserve("A", {"milk": 4, "lait": 2}, key="less"), Reservation)
     assert isinstance(branch.reserve("B", {"lait": 1}), Refusal)
     assert EventType.RESERVATION_REFUSED in {event.type for event in branch.events()}
+
+
+def test_what_was_confirmed_under_another_code_of_the_item_counts_as_served(any_branch: Branch) -> None:
+    branch = any_branch
+    branch.define("lait", unit="l")
+    branch.event("PURCHASE_RECEIVED", "lait", 10)
+    first = branch.reserve("A", {"lait": 5})
+    branch.confirm(first.reservation_id, {"lait": 2}, rest="keep")
+    branch.run(PutItems((Item(item_id="lait", name="Lait", unit="l", stands_for="milk"),)))
+    changed = branch.reserve("A", {"milk": 6}, revision=2)
+    assert lines(changed) == {"lait": (2, 2, 0, 0), "milk": (4, 0, 0, 4)}
+    less = branch.reserve("A", {"milk": 1, "lait": 2}, revision=3)
+    assert sum(line.open for line in less.lines) == 1_000  # three in all, of which two were served
