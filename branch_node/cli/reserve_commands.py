@@ -175,6 +175,10 @@ def _print(found: dict[str, Any], zone: ZoneInfo, *, as_json: bool) -> None:
 def _path(node: ServiceClient, reservation: str, source: str | None) -> str:
     """The address of the newest reservation of an order, else of the reservation with this id."""
     of_order = [*read_items(node, "/v1/reservations", **_given({"order_id": reservation, "source": source}))]
+    sources = sorted({each["source"] for each in of_order})
+    if len(sources) > 1:
+        named = ", ".join(sources)
+        raise typer.BadParameter(f"{named} have an order {reservation}: name the one meant", param_hint="--source")
     found = of_order[-1]["reservation_id"] if of_order else reservation
     return f"/v1/reservations/{quote(found, safe='')}"
 

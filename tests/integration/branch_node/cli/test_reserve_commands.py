@@ -63,6 +63,18 @@ def test_refusals_name_what_is_short_and_what_to_do(branch: Branch) -> None:
     assert "--state" in branch.refused("reservations", "list", "--state", "OPEN", code=WRONG_USAGE)
 
 
+def test_an_order_id_of_two_systems_needs_the_system_named(branch: Branch) -> None:
+    for source in ("shop", "market"):
+        branch.json("reserve", "4711", "milk=2", "--source", source)
+    told = branch.refused("reservations", "release", "4711", code=WRONG_USAGE)
+    assert "--source" in told
+    assert "market" in told
+    assert "shop" in told
+    assert _stock(branch) == (20, 4, 16)
+    assert branch.json("reservations", "confirm", "4711", "--source", "shop")["source"] == "shop"
+    assert _stock(branch) == (18, 2, 16)
+
+
 @pytest.mark.parametrize("way", ["http", "command-line beside http"])
 def test_64_callers_never_reserve_more_than_there_is(branch: Branch, way: str) -> None:
     """Each asks for one of the last 20 units; exactly 20 get one, the others are told how many are left."""
