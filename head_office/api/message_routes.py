@@ -89,7 +89,7 @@ def add_message_routes(app: FastAPI, office: Office) -> None:
         place = location_of(principal, location_id)
         cursor = cursor_of(reader, place, last_event_id or after)
         return streams.answer(
-            place, cursor, wanted, recheck=lambda: subscribed.principal(request), stopping=request.app.state.stopping
+            place, cursor, wanted, recheck=lambda: subscribed.recheck(request), stopping=request.app.state.stopping
         )
 
     @app.get(

@@ -80,7 +80,7 @@ def add_message_routes(app: FastAPI, node: ApiNode) -> None:
             node.location_id,
             cursor,
             wanted,
-            recheck=lambda: subscriber.principal(request),
+            recheck=lambda: subscriber.recheck(request),
             stopping=request.app.state.stopping,
         )
 

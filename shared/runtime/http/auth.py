@@ -198,8 +198,7 @@ class Authenticator:
 
     def admit(self, principal: Principal) -> Principal:
         """The same principal, whose request is counted. Raises 429 ``too-many-requests`` beyond its key's rate."""
-        now = self._clock.monotonic()
-        self._used[principal.key_id] = now
+        now = self._use(principal)
         if self._limiter is not None and (wait := self._limiter.wait(principal.key_id, now)):
             seconds = math.ceil(wait)
             raise TOO_MANY_REQUESTS(
@@ -208,6 +207,11 @@ class Authenticator:
                 retry_after=seconds,
             )
         return principal
+
+    def _use(self, principal: Principal) -> float:
+        """Remember that a key is used now; the moment by the monotonic clock."""
+        now = self._used[principal.key_id] = self._clock.monotonic()
+        return now
 
     def take_uses(self) -> dict[str, int]:
         """When each key was last used (microseconds UTC), of those that were used since this was called before."""
@@ -228,8 +232,18 @@ class Authenticator:
 
     async def admitted(self, text: str, address: str) -> Principal:
         """The principal of a request with this key, admitted. Keys not in the cache are looked up in a thread."""
+        return self.admit(await self._identified(text, address))
+
+    async def again(self, connection: HTTPConnection) -> Principal:
+        """The principal of a request that goes on, which was counted when it began. Raises 401 once it is revoked."""
+        text = bearer_key(connection.headers.getlist("authorization"))
+        principal = await self._identified(text, address_of(connection))
+        self._use(principal)
+        return principal
+
+    async def _identified(self, text: str, address: str) -> Principal:
         known = self.cached(text)
-        return self.admit(await self.look_up(text, address) if known is None else known)
+        return await self.look_up(text, address) if known is None else known
 
     async def look_up(self, text: str, address: str) -> Principal:
         """``authenticate`` in a thread, for routes on the event loop."""
@@ -254,6 +268,10 @@ class ScopeCheck(ScopeRequirement):
     async def principal(self, request: Request) -> Principal:
         """A FastAPI dependency: the Principal of the request. Raises 401, 403 or 429."""
         return self.check(await self._authenticator.principal(request))
+
+    async def recheck(self, request: Request) -> Principal:
+        """As ``principal``, of a request that goes on: its key's rate has no part in it. Raises 401 or 403."""
+        return self.check(await self._authenticator.again(request))
 
     def check(self, principal: Principal) -> Principal:
         """The same principal. Raises 403 ``forbidden`` or ``wrong-location``."""

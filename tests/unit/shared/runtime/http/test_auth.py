@@ -152,6 +152,28 @@ def test_a_key_beyond_its_rate(keys: Keys, clock: Seconds) -> None:
     authenticator.admit(first)
 
 
+def test_a_request_that_goes_on_is_not_counted_again(keys: Keys, clock: Seconds) -> None:
+    key = keys.add()
+    authenticator = Authenticator(keys, clock, limiter=RateLimiter(0.5, 2))
+    check = authenticator.require(Scope.READ)
+    headers = [(b"authorization", f"Bearer {key.text}".encode())]
+    request = Request({"type": "http", "headers": headers, "client": None})
+    for _ in range(2):
+        asyncio.run(check.principal(request))
+    with pytest.raises(Problem) as caught:
+        asyncio.run(check.principal(request))
+    assert caught.value.code == "too-many-requests"
+    # A stream asks every few seconds whether its key is still good; other requests of the key do not end it.
+    clock.now_seconds = 1.0
+    assert asyncio.run(check.recheck(request)).key_id == key.key_id
+    assert authenticator.take_uses() == {key.key_id: 1_000_000}
+    keys.kept.clear()
+    authenticator.invalidate()
+    with pytest.raises(Problem) as caught:
+        asyncio.run(check.recheck(request))
+    assert caught.value.code == "unauthenticated"
+
+
 def test_a_good_key_is_looked_up_once_in_its_time_and_no_longer(
     authenticator: Authenticator, keys: Keys, clock: Seconds
 ) -> None:
