@@ -18,6 +18,9 @@ from shared.runtime.http.cursor import BAD_CURSOR
 from shared.runtime.http.streams.event_stream import MEDIA_TYPE
 from shared.runtime.problems import INVALID_REQUEST
 
+MOST_READS: Final = 50
+"""How many parts of a log are read for one page: where few of its messages are wanted, most parts have none."""
+
 START: Final = "start"
 END: Final = "end"
 
@@ -69,9 +72,17 @@ def cursor_of(reader: OutboxReader, location_id: str, text: str) -> MessageCurso
 
 
 def message_page(reader: OutboxReader, location_id: str, after: str, types: str | None, limit: int) -> Response:
-    """The answer of the list. Raises Problem, as `types_of` and `cursor_of`."""
+    """The answer of the list. Raises Problem, as `types_of` and `cursor_of`.
+
+    It is empty only at the end of the log, or where a long part of it has none of the messages that are wanted.
+    """
     wanted = types_of(types)
-    page = reader.read(location_id, cursor_of(reader, location_id, after), wanted, limit)
+    cursor = cursor_of(reader, location_id, after)
+    for _ in range(MOST_READS):
+        page = reader.read(location_id, cursor, wanted, limit)
+        cursor = page.next
+        if page.messages or page.is_last:
+            break
     items = [msgspec.Raw(each.body) for each in page.messages]
     return json_response(MessageList(items=items, next=str(page.next), waits_for=page.waits_for))
 
