@@ -38,7 +38,7 @@ def level_faults(level: ReorderLevel) -> Iterator[tuple[str, str]]:
     if (level.order_up_to is None) == (level.order_quantity is None):
         yield "order_up_to", "give exactly one of order_up_to and order_quantity"
     elif level.order_up_to is not None and level.order_up_to <= level.reorder_point:
-        yield "order_up_to", "it is above the reorder point"
+        yield "order_up_to", "it is not above the reorder point"
 
 
 def _single_faults(level: ReorderLevel) -> Iterator[tuple[str, str | None]]:

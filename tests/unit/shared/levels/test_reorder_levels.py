@@ -98,6 +98,11 @@ def test_what_a_level_cannot_be(fields: dict[str, Any], faulty: list[str]) -> No
     assert [field for field, _ in level_faults(ReorderLevel(**fields))] == faulty
 
 
+def test_a_fault_says_what_is_wrong_and_not_the_rule() -> None:
+    ((field, why),) = level_faults(ReorderLevel(reorder_point=5, order_up_to=5))
+    assert (field, why) == ("order_up_to", "it is not above the reorder point")
+
+
 read = CheckedDecoder(ReorderLevelBody, max_bytes=1_000)
 
 
