@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
 from shared.outbox.message_cursor import MessageCursor
-
-MESSAGE_TYPES: Final = frozenset(
-    f"larder.{name}"
-    for name in (
-        *("StockAdded", "StockRemoved", "LowStockDetected", "LogContinued"),
-        *("InventoryReserved", "InventoryUnavailable"),
-        *("ReservationConfirmed", "ReservationReleased", "ReservationExpired"),
-        *("TransferSent", "TransferReceived", "TransferEnded"),
-    )
-)
-"""The types of messages, by their full names."""
 
 
 class OutboxMessage(msgspec.Struct, frozen=True):

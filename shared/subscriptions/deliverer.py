@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from shared.outbox.message_cursor import MAX_PART, MessageCursor
+from shared.outbox.message_records import CONTENT_TYPE
 from shared.outbox.message_source import MessageReader, OutboxMessage
 from shared.runtime.clock import SECOND, Clock
 from shared.runtime.problems import Problem
@@ -43,7 +44,6 @@ from shared.subscriptions.subscription_tables import SubscriptionTables
 
 log = get_logger("larder.deliverer")
 
-CONTENT_TYPE: Final = "application/cloudevents+json"
 MOST_MESSAGES: Final = 100
 MOST_SECONDS: Final = 0.25
 """How many messages are sent, and for how long, before they are noted: what a crash sends again."""

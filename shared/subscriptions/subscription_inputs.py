@@ -11,13 +11,14 @@ from msgspec import UNSET, UnsetType
 
 from shared.checked_fields import CheckedId, Name
 from shared.outbox.message_cursor import MessageCursor, read_cursor
-from shared.outbox.message_source import MESSAGE_TYPES
+from shared.outbox.message_records import MessageType
 from shared.runtime.http.body_faults import Fault, FieldRule
 from shared.runtime.webhooks.address_guard import MAX_URL
 
 START: Final = "start"
 END: Final = "end"
 LONGEST_OVERLAP: Final = 30 * 86_400
+_TYPES: Final = frozenset(each.value for each in MessageType)
 
 
 def after_fault(text: str) -> str | None:
@@ -37,14 +38,14 @@ def cursor_of(text: str) -> MessageCursor | None:
 
 
 def _type_fault(name: str) -> str | None:
-    return None if name in MESSAGE_TYPES else "there are no messages of this type"
+    return None if name in _TYPES else "there are no messages of this type"
 
 
 Url = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_URL, description="Where the messages are posted")]
 TypeName = Annotated[
-    str, msgspec.Meta(pattern=r"^larder\.[A-Za-z]{1,60}\Z"), FieldRule(_type_fault, tuple(sorted(MESSAGE_TYPES)))
+    str, msgspec.Meta(pattern=r"^larder\.[A-Za-z]{1,60}\Z"), FieldRule(_type_fault, tuple(sorted(_TYPES)))
 ]
-Types = Annotated[list[TypeName], msgspec.Meta(min_length=1, max_length=len(MESSAGE_TYPES))]
+Types = Annotated[list[TypeName], msgspec.Meta(min_length=1, max_length=len(_TYPES))]
 Place = Annotated[
     str, msgspec.Meta(max_length=40, description="'start', 'end' or a message's cursor"), FieldRule(after_fault)
 ]
