@@ -65,6 +65,7 @@ from shared.runtime.problems import (
     DISK_FULL,
     OVERLOADED,
     TOO_MANY_ATTEMPTS,
+    TOO_MANY_REQUESTS,
     Problem,
 )
 from shared.runtime.webhooks.webhook_signatures import (
@@ -178,9 +179,10 @@ def inbound_routes(node: ApiNode) -> APIRouter:
         summary="Tell of an order of another system: it was placed, shipped, cancelled or returned",
         description=_ABOUT,
         responses=PROBLEMS.responses(
-            *BODY, INVALID_SIGNATURE, SIGNATURE_EXPIRED, TOO_MANY_ATTEMPTS, INVALID_TIME, FUTURE_DATE, UNKNOWN_ITEM,
-            AMBIGUOUS_BARCODE, KEY_REUSED, ORDER_SUPERSEDED, UNKNOWN_TOLD_ORDER, STRICT_ITEM, TOO_MANY_LINES,
-            TOO_MANY_RESERVATIONS, BUSY, NOT_WRITING, OVERLOADED, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL,
+            *BODY, INVALID_SIGNATURE, SIGNATURE_EXPIRED, TOO_MANY_ATTEMPTS, TOO_MANY_REQUESTS, INVALID_TIME,
+            FUTURE_DATE, UNKNOWN_ITEM, AMBIGUOUS_BARCODE, KEY_REUSED, ORDER_SUPERSEDED, UNKNOWN_TOLD_ORDER,
+            STRICT_ITEM, TOO_MANY_LINES, TOO_MANY_RESERVATIONS, BUSY, NOT_WRITING, OVERLOADED, DATABASE_BUSY,
+            DATABASE_UNAVAILABLE, DISK_FULL,
         )
         | {200: documented_answer(InboundAnswer, "What became of it, for ever")},
         openapi_extra=_documentation(),
@@ -191,6 +193,7 @@ def inbound_routes(node: ApiNode) -> APIRouter:
         if len(body) > MAX_EVENT_BYTES:
             raise BODY_TOO_LARGE(f"an event has at most {MAX_EVENT_BYTES} bytes", max_bytes=MAX_EVENT_BYTES)
         teller = await signatures.source_of(source, request, body)
+        node.authenticator.count_signed(teller.source)
         event = read_cloud_event(request.headers, body)
         kind = kind_of(event.type)
         if kind is None:

@@ -198,15 +198,21 @@ class Authenticator:
 
     def admit(self, principal: Principal) -> Principal:
         """The same principal, whose request is counted. Raises 429 ``too-many-requests`` beyond its key's rate."""
-        now = self._use(principal)
-        if self._limiter is not None and (wait := self._limiter.wait(principal.key_id, now)):
+        self._count(principal.key_id, self._use(principal), "the key")
+        return principal
+
+    def count_signed(self, sender: str) -> None:
+        """Count a request that was signed with the secret of a sender, which is its key. Raises 429 as `admit` does."""
+        self._count(f"signed/{sender}", self._clock.monotonic(), "what is signed by")
+
+    def _count(self, key_id: str, now: float, caller: str) -> None:
+        if self._limiter is not None and (wait := self._limiter.wait(key_id, now)):
             seconds = math.ceil(wait)
             raise TOO_MANY_REQUESTS(
-                f"the key {principal.key_id} makes more requests than it may",
+                f"{caller} {key_id.removeprefix('signed/')} makes more requests than it may",
                 headers={"Retry-After": str(seconds)},
                 retry_after=seconds,
             )
-        return principal
 
     def _use(self, principal: Principal) -> float:
         """Remember that a key is used now; the moment by the monotonic clock."""
