@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -61,6 +62,20 @@ def test_refusals_name_what_is_short_and_what_to_do(branch: Branch) -> None:
     assert "unknown-reservation" in branch.refused("reservations", "show", "nothing")
     assert "duration" in branch.refused("reserve", "web-2", "milk=1", "--expires-in", "soon", code=WRONG_USAGE)
     assert "--state" in branch.refused("reservations", "list", "--state", "OPEN", code=WRONG_USAGE)
+
+
+def test_verify_names_a_reservation_that_is_not_what_the_log_says(branch: Branch) -> None:
+    made = branch.json("reserve", "web-1", "milk=2")
+    assert branch.json("verify")["true"]
+    with sqlite3.connect(branch.folder / "branch.db") as connection:
+        connection.execute("UPDATE reservation_line SET quantity = 9000")
+    connection.close()
+    done = branch.run("verify", "--json")
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert done.returncode == REFUSED
+    assert made["reservation_id"] in finding["what"]
+    assert "milk 9 " in finding["recorded"]
+    assert "milk 2 " in finding["computed"]
 
 
 def test_an_order_id_of_two_systems_needs_the_system_named(branch: Branch) -> None:
