@@ -226,7 +226,8 @@ def _short_lines(
 def _ended_fault(state: str, what: str) -> FormFault:
     words = STATE_WORDS[ReservationState(state)]
     if state == ReservationState.CONFIRMED:
-        return FormFault(f"{what} has ended: all of it is confirmed.", "For more, raise the order's revision.")
+        hint = "For more, raise the order's revision, or take another order where its last parcel was sent."
+        return FormFault(f"{what} has ended: all of it is confirmed.", hint)
     hint = "To reserve again for the order, state all of it with a higher revision."
     return FormFault(f"{what} has ended: it is {words}. Nothing was recorded.", hint)
 

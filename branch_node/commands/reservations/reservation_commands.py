@@ -145,6 +145,10 @@ class Reserve(ReservationCommand):
         told = view.inbound_order(content.order_id, content.source)
         if (order is not None and order.cancelled) or (told is not None and told.cancelled):
             raise ORDER_CANCELLED(f"the order {content.order_id} of {content.source} was cancelled")
+        if told is not None and told.final:
+            detail = f"the last of the order {content.order_id} of {content.source} was shipped"
+            hint = "Reserve what is wanted after all under another order id."
+            raise RESERVATION_ENDED(detail, hint=hint, state=ReservationState.CONFIRMED.value)
         known = view.reservations_of(content.order_id, content.source)
         newest = max(known, key=lambda each: (each.revision, each.stated_at), default=None)
         if newest is not None and content.revision <= newest.revision:

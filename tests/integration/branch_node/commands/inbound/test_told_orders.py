@@ -310,6 +310,16 @@ def test_an_order_that_was_recorded_here_is_not_reserved_again(shop: Shop) -> No
     assert shop.outcome("placed", "2", lines={"milk": 3}) == "cancelled"
 
 
+def test_nothing_is_reserved_by_hand_for_an_order_whose_last_parcel_was_told(shop: Shop) -> None:
+    shop.tell("placed", "1", lines={"milk": 5})
+    shop.tell("shipped", "1", lines={"milk": 3}, final=True)
+    head = shop.branch.writer.head
+    with refused("reservation-ended", 409) as problem:
+        shop.branch.reserve("1", {"milk": 6}, source="shop", revision=2)
+    assert problem.value.extras["state"] == "CONFIRMED"  # type: ignore[attr-defined]
+    assert shop.branch.writer.head == head
+
+
 def test_what_is_known_of_told_orders_follows_from_the_log_and_outlives_a_restart(shop: Shop) -> None:
     answers = {}
     course: list[tuple[str, str, dict[str, Any]]] = [
