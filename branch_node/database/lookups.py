@@ -128,7 +128,7 @@ def newest_of_item(connection: Connection, item_id: str, after: int, before: int
 def first_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, Sealed]:
     """Read the first event of each command that was recorded under one of these keys, by key."""
     found = {}
-    for line, digest in _rows(connection, _by_key_sql, keys):
+    for line, digest in rows_for_any(connection, _by_key_sql, keys):
         event = understand(bytes(line))
         if event.command_key is not None:
             found[event.command_key] = Sealed(event, bytes(line), bytes(digest))
@@ -155,7 +155,7 @@ def orders_named(connection: Connection, order_ids: Sequence[str]) -> list[Order
             stated_at=stated_at,
             sequences=tuple(msgspec.json.decode(sequences, type=list[int])),
         )
-        for order_id, source, revision, cancelled, occurred_at, stated_at, sequences in _rows(
+        for order_id, source, revision, cancelled, occurred_at, stated_at, sequences in rows_for_any(
             connection, _orders_sql, order_ids
         )
     ]
@@ -168,7 +168,9 @@ def order_row(state: OrderState) -> tuple[object, ...]:
     return (*place, state.revision, state.cancelled, state.occurred_at, state.stated_at, sequences)
 
 
-def _rows(connection: Connection, sql: Callable[[int, str], str], values: Sequence[str]) -> list[Any]:
+def rows_for_any(connection: Connection, sql: Callable[[int, str], str], values: Sequence[str]) -> list[Any]:
+    """Read the rows for any of these values on the driver's cursor; `sql` makes the statement, by the number of its
+    placeholders and the dialect."""
     if not values:
         return []
     # The placeholders are filled up to the next power of two, for few different statements.

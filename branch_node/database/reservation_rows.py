@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, delete, func, select
 
+from branch_node.database.lookups import rows_for_any
 from branch_node.database.schema import RESERVATION, RESERVATION_LINE
 from shared.reservations import Reservation, ReservationState, ReservedLine
 from shared.runtime.database.row_writes import driver_sql, upsert_rows
@@ -44,17 +45,8 @@ def reservation_with_id(connection: Connection, reservation_id: str) -> Reservat
 
 def reservations_of_orders(connection: Connection, orders: Sequence[OrderKey]) -> list[Reservation]:
     """Read all reservations of these orders, ended ones too, in order of creation."""
-    if not orders:
-        return []
-    # Runs for each group that reserves, and finds nothing of most orders: on the driver's cursor, by the orders' ids.
-    ids = [order_id for order_id, _ in orders]
-    places = 1 << (len(ids) - 1).bit_length()  # filled up to a power of two, for few different statements
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(_of_orders_sql(places, connection.dialect.name), [*ids, *[ids[-1]] * (places - len(ids))])
-        wanted, found = set(orders), cursor.fetchall()
-    finally:
-        cursor.close()
+    # Runs for each group that reserves, and finds nothing of most orders: by the orders' ids alone.
+    found, wanted = rows_for_any(connection, _of_orders_sql, [order_id for order_id, _ in orders]), set(orders)
     known = [reservation_id for reservation_id, *order in found if tuple(order) in wanted]
     return reservations_where(connection, RESERVATION.c.reservation_id.in_(known)) if known else []
 
