@@ -16,9 +16,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection
 
-from branch_node.inbound_orders import InboundOrder
 from shared.chain import Head, Sealed
 from shared.events import Event, EventType, schema_of
+from shared.orders.inbound_orders import InboundOrder
 from shared.reservations import Reservation
 from shared.runtime.clock import MINUTE, business_date, offset_minutes
 from shared.runtime.text.nearest_codes import Candidate, nearest_codes

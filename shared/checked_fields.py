@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import msgspec
+
 from shared.events import MAX_QUANTITY, BadQuantity, Code, Id, Key, Text, parse_quantity
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.http.body_faults import FieldRule
@@ -35,3 +37,16 @@ def _fault(read: Callable[[Any], Any], refusal: type[ValueError] = ValueError) -
 
 MOMENT_RULE = FieldRule(_fault(parse_rfc3339))
 """The rule of a moment: RFC 3339 with its offset from UTC."""
+
+Moment = Annotated[str, msgspec.Meta(max_length=40, description="RFC 3339 with offset; now if left out"), MOMENT_RULE]
+Amount = Annotated[
+    msgspec.Raw,
+    msgspec.Meta(
+        description="JSON number or decimal string, at most three decimals",
+        extra_json_schema={"type": ["number", "string"]},
+    ),
+    quantity_rule(),
+]
+OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100), FieldRule(code_fault)]
+Source = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z", description="The system that it comes from")]
+Revision = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]

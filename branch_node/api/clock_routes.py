@@ -19,7 +19,7 @@ from branch_node.api.read_routes import After, Limit
 from branch_node.clock.clock_repair import RedateEvents, redating_commands
 from branch_node.clock.clock_settlement import SettleClock, clock_state
 from branch_node.clock.misdated_events import RedatingRecord, misdated_events, redating_record
-from branch_node.commands.input_fields import Moment, StrictInput, moment
+from branch_node.commands.input_fields import StrictInput, moment
 from branch_node.database import queries
 from branch_node.problems import (
     BAD_CURSOR,
@@ -31,6 +31,7 @@ from branch_node.problems import (
     STRICT_ITEM,
 )
 from branch_node.records import Page
+from shared.checked_fields import Moment
 from shared.event_record import moment_text
 from shared.events import MAX_SEQUENCE
 from shared.runtime.clock import NodeClock

@@ -17,9 +17,9 @@ from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.orders import ORDER
 from branch_node.commands.preconditions import StrictGuard, known_item
 from branch_node.database.schema import COUNT_AREA
-from branch_node.inbound_orders import REDATING_KEYS
 from branch_node.model import Decision, OrderState, RecordedCommand, View, Write
 from shared.events import MAX_LINES, CountedArea, Event, EventType
+from shared.orders.inbound_orders import REDATING_KEYS
 
 REASON: Final = "clock"
 """The reason of the voids."""

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from branch_node.commands.input_fields import (
-    Person,
-    StrictInput,
-    codes,
-    texts,
-)
+from branch_node.commands.input_fields import Person, StrictInput, codes, texts
 from shared.checked_fields import CheckedCode, Note
 
 

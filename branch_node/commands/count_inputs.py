@@ -7,20 +7,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from branch_node.commands.input_fields import (
-    DEFAULT_SOURCE,
-    Amount,
-    Moment,
-    OrderId,
-    Person,
-    Source,
-    StrictInput,
-    codes,
-    moment,
-    quantity_of,
-    texts,
-)
-from shared.checked_fields import CheckedCode, CheckedId, Note, quantity_rule
+from branch_node.commands.input_fields import DEFAULT_SOURCE, Person, StrictInput, codes, moment, quantity_of, texts
+from shared.checked_fields import Amount, CheckedCode, CheckedId, Moment, Note, OrderId, Source, quantity_rule
 from shared.events import MAX_LINES
 from shared.runtime.http.body_faults import Fault
 from shared.runtime.problems import invalid_request

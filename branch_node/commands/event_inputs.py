@@ -15,10 +15,7 @@ import msgspec
 
 from branch_node.commands.input_fields import (
     DEFAULT_SOURCE,
-    Amount,
-    Moment,
     Person,
-    Source,
     StrictInput,
     bad_quantity,
     codes,
@@ -28,7 +25,7 @@ from branch_node.commands.input_fields import (
     texts,
 )
 from branch_node.problems import INVALID_EVENT, TYPE_NOT_BY_HAND
-from shared.checked_fields import CheckedCode, CheckedId, CheckedKey, Note, quantity_rule
+from shared.checked_fields import Amount, CheckedCode, CheckedId, CheckedKey, Moment, Note, Source, quantity_rule
 from shared.events import (
     MAX_LINES,
     MAX_QUANTITY,

@@ -11,7 +11,6 @@ from typing import Annotated, Final
 import msgspec
 
 from branch_node.problems import INVALID_QUANTITY, INVALID_TIME
-from shared.checked_fields import MOMENT_RULE, quantity_rule
 from shared.events import MAX_QUANTITY, BadQuantity, parse_quantity
 from shared.runtime.business_days import Asked, read_asked
 from shared.runtime.clock import parse_rfc3339
@@ -24,19 +23,6 @@ DEFAULT_SOURCE: Final = "api"
 Person = Annotated[
     str, msgspec.Meta(min_length=1, max_length=31, description="An opaque id of who did it"), FieldRule(code_fault)
 ]
-Moment = Annotated[str, msgspec.Meta(max_length=40, description="RFC 3339 with offset; now if left out"), MOMENT_RULE]
-Amount = Annotated[
-    msgspec.Raw,
-    msgspec.Meta(
-        description="JSON number or decimal string, at most three decimals",
-        extra_json_schema={"type": ["number", "string"]},
-    ),
-    quantity_rule(),
-]
-OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=100), FieldRule(code_fault)]
-Source = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}\Z", description="The system that it comes from")]
-Revision = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
-
 MAX_KEY: Final = 200
 RESERVED_KEYS: Final = ("transfer:", "larder:")
 """Prefixes of keys that the node makes itself."""

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from branch_node.commands.input_fields import (
-    StrictInput,
-    codes,
-    names,
-)
+from branch_node.commands.input_fields import StrictInput, codes, names
 from shared.checked_fields import CheckedCode, Name
 from shared.events import Definition
 from shared.runtime.problems import invalid_request

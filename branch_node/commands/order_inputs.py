@@ -7,19 +7,8 @@ from typing import Annotated, Final
 import msgspec
 
 from branch_node.commands.event_inputs import LineContent, LineInput, line_of
-from branch_node.commands.input_fields import (
-    DEFAULT_SOURCE,
-    Moment,
-    OrderId,
-    Person,
-    Revision,
-    Source,
-    StrictInput,
-    codes,
-    moment,
-    texts,
-)
-from shared.checked_fields import CheckedCode, Note
+from branch_node.commands.input_fields import DEFAULT_SOURCE, Person, StrictInput, codes, moment, texts
+from shared.checked_fields import CheckedCode, Moment, Note, OrderId, Revision, Source
 from shared.events import MAX_LINES
 from shared.runtime.problems import invalid_request
 

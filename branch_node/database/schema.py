@@ -15,7 +15,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -28,6 +27,7 @@ from sqlalchemy import (
 
 from shared.event_log import log_tables
 from shared.levels.level_columns import level_columns
+from shared.orders.source_tables import source_tables
 from shared.projection import stock_table
 from shared.subscriptions.subscription_tables import subscription_tables
 
@@ -254,7 +254,7 @@ RESERVATION_LINE: Final = Table(
 
 Index("reservation_line_item", RESERVATION_LINE.c.item_id)
 
-# What the log says of each order that another system told of: `branch_node.inbound_orders` folds it from the events.
+# What the log says of each order that another system told of: `shared.orders.inbound_orders` folds it from the events.
 INBOUND_ORDER: Final = Table(
     "inbound_order",
     metadata,
@@ -268,38 +268,8 @@ INBOUND_ORDER: Final = Table(
     PrimaryKeyConstraint("order_id", "source"),
 )
 
-# The systems that may tell of orders.
-INBOUND_SOURCE: Final = Table(
-    "inbound_source",
-    metadata,
-    Column("source", Text, primary_key=True),
-    Column("hold_days", Integer, nullable=False),  # how long a placed order is held that names no expiry
-    Column("created_at", BigInteger, nullable=False),
-    CheckConstraint("hold_days BETWEEN 1 AND 366", name="inbound_source_hold_days"),
-)
-
-# Their secrets as they are: a signature can be verified with no less.
-INBOUND_SECRET: Final = Table(
-    "inbound_secret",
-    metadata,
-    Column("source", Text, nullable=False),
-    Column("number", BigInteger, nullable=False),  # of the source's secrets, from 1
-    Column("secret", Text, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("expires_at", BigInteger),  # of one that was replaced
-    PrimaryKeyConstraint("source", "number"),
-    ForeignKeyConstraint(["source"], ["inbound_source.source"], name="inbound_secret_source"),
-)
-
-_newest = text("expires_at IS NULL")
-# One at a time is not replaced.
-Index(
-    "inbound_secret_newest",
-    INBOUND_SECRET.c.source,
-    unique=True,
-    sqlite_where=_newest,
-    postgresql_where=_newest,
-)
+# The systems that may tell of orders, with their secrets.
+SOURCES: Final = source_tables(metadata)
 
 # The events of each import, as stretches of the log that hold no others but definitions of items.
 IMPORT_SPAN: Final = Table(

@@ -15,21 +15,11 @@ from branch_node.commands.event_inputs import (
     entered_of,
     reference_of,
 )
-from branch_node.commands.input_fields import (
-    Amount,
-    Moment,
-    Person,
-    Source,
-    StrictInput,
-    codes,
-    key_fault,
-    moment,
-    texts,
-)
+from branch_node.commands.input_fields import Person, StrictInput, codes, key_fault, moment, texts
 from branch_node.commands.item_inputs import ItemInput
 from branch_node.imports.register.import_runs import ImportRecord, ImportState, TypeTotals
 from branch_node.imports.register.row_commands import ImportCount, ImportCountLine
-from shared.checked_fields import CheckedCode, CheckedId, CheckedKey, Note, quantity_rule
+from shared.checked_fields import Amount, CheckedCode, CheckedId, CheckedKey, Moment, Note, Source, quantity_rule
 from shared.event_record import SparseRecord, moment_text
 from shared.events import MAX_LINES, MAX_SEQUENCE, HexHash, Key, quantity_json
 from shared.runtime.http.body_faults import FieldRule

@@ -24,7 +24,6 @@ from branch_node.database.lookups import (
 )
 from branch_node.database.schema import ITEM, LOCATION, LOG, SALE_ORDER, STOCK
 from branch_node.database.stored_runs import start_run, store_run
-from branch_node.inbound_orders import InboundOrder
 from branch_node.model import Command, Decision, Item, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
 from branch_node.writer.committed_state import CommittedState, codes_of_items, mapped_codes
@@ -39,6 +38,7 @@ from branch_node.writer.reservation_expiry import ExpireReservation
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append
 from shared.events import MAX_LINES, Event, EventNotUnderstood, EventType
+from shared.orders.inbound_orders import InboundOrder
 from shared.projection import movements_of, refold, store_standings
 from shared.reservations import Reservation
 from shared.runtime.clock import ClockStart

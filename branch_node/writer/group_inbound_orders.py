@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from branch_node.database.inbound.inbound_order_rows import inbound_orders, store_inbound_orders
 from branch_node.database.reservation_rows import OrderKey
-from branch_node.inbound_orders import INBOUND_KEYS, REDATING_KEYS, InboundOrder, told_by, told_order_of
 from shared.chain import Sealed
+from shared.orders.inbound_orders import INBOUND_KEYS, REDATING_KEYS, InboundOrder, told_by, told_order_of
 
 _SAY_SOMETHING = (INBOUND_KEYS, REDATING_KEYS)
 

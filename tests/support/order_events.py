@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
-from branch_node.commands.inbound.cloud_events import InboundEvent
 from branch_node.commands.inbound.order_event_commands import order_event_command
-from branch_node.commands.inbound.order_event_inputs import key_of, kind_of, order_event_of
 from branch_node.commands.inbound.told_events import OrderEventAnswer
-from branch_node.inbound_orders import InboundOrder, told_by, told_order_of
 from branch_node.model import Command
 from shared.events import Event
+from shared.orders.cloud_events import InboundEvent
+from shared.orders.inbound_orders import InboundOrder, told_by, told_order_of
+from shared.orders.order_event_inputs import key_of, kind_of, order_event_of
 from tests.support.branch import Branch
 
 SHOP = "shop"

@@ -17,25 +17,9 @@ from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import BODY, ApiNode, RequestContext
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.inbound.source_routes import PATH
-from branch_node.commands.inbound.cloud_events import (
-    MAX_EVENT_BYTES,
-    PLAIN,
-    STRUCTURED,
-    CloudEventInput,
-    InboundEvent,
-    read_cloud_event,
-)
 from branch_node.commands.inbound.order_event_commands import order_event_command
-from branch_node.commands.inbound.order_event_decisions import OrderOutcome
-from branch_node.commands.inbound.order_event_inputs import (
-    OrderPlacedData,
-    OrderShippedData,
-    key_of,
-    kind_of,
-    order_event_of,
-)
 from branch_node.commands.inbound.told_events import OrderEventAnswer
-from branch_node.database.inbound.order_sources import OrderSource, order_source
+from branch_node.database.schema import SOURCES
 from branch_node.problems import (
     AMBIGUOUS_BARCODE,
     BUSY,
@@ -55,6 +39,23 @@ from branch_node.problems import (
 )
 from shared.event_record import Number
 from shared.events import quantity_json
+from shared.orders.cloud_events import (
+    MAX_EVENT_BYTES,
+    PLAIN,
+    STRUCTURED,
+    CloudEventInput,
+    InboundEvent,
+    read_cloud_event,
+)
+from shared.orders.order_event_inputs import (
+    OrderPlacedData,
+    OrderShippedData,
+    key_of,
+    kind_of,
+    order_event_of,
+)
+from shared.orders.order_outcomes import OrderOutcome
+from shared.orders.order_sources import OrderSource, order_source
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import address_of
 from shared.runtime.http.rate_limits import RateLimiter
@@ -155,7 +156,7 @@ class _Signatures:
 
     def _look_up(self, name: str, now: int) -> OrderSource | None:
         with self._node.store.reading() as connection:
-            return order_source(connection, name, now)
+            return order_source(connection, SOURCES, name, now)
 
     def _refusal(self, request: Request, detail: str) -> Problem:
         wait = self._wrong.wait(address_of(request), self._node.clock.monotonic())

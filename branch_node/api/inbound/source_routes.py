@@ -16,8 +16,8 @@ from branch_node.api.dependencies import ApiNode, RequestContext, problems
 from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.read_routes import After, Limit
 from branch_node.commands.inbound.source_changes import AddSource, RemoveSource, RotateSecret
-from branch_node.commands.input_fields import Source, StrictInput
-from branch_node.database.inbound.order_sources import BY_SOURCE, OrderSource, order_sources
+from branch_node.commands.input_fields import StrictInput
+from branch_node.database.schema import SOURCES
 from branch_node.problems import (
     BAD_CURSOR,
     BUSY,
@@ -28,7 +28,9 @@ from branch_node.problems import (
     UNKNOWN_SOURCE,
 )
 from branch_node.records import Page
+from shared.checked_fields import Source
 from shared.event_record import Moment, moment_text
+from shared.orders.order_sources import BY_SOURCE, OrderSource, order_sources
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.body_faults import FieldRule
 from shared.runtime.http.cursor import page_of
@@ -178,7 +180,7 @@ def _reading(router: APIRouter, node: ApiNode, caller: Any) -> None:
     def listed(after: After = None, limit: Limit = 100) -> Response:
         place = BY_SOURCE.read(after)
         with node.store.reading() as connection:
-            found = order_sources(connection, place, limit + 1, node.clock.now())
+            found = order_sources(connection, SOURCES, place, limit + 1, node.clock.now())
         items, following = page_of(found, limit, lambda last: BY_SOURCE.write(last.source))
         return json_response(Page(items=[_record(each) for each in items], next=following))
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from branch_node.commands.input_fields import Amount, StrictInput, bad_quantity, codes, names, quantity_of, texts
-from shared.checked_fields import CheckedKey, Note
+from branch_node.commands.input_fields import StrictInput, bad_quantity, codes, names, quantity_of, texts
+from shared.checked_fields import Amount, CheckedKey, Note
 from shared.events import BadQuantity, EventType, parse_quantity
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.http.scopes import Scope

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from branch_node.commands.inbound.order_event_decisions import OrderOutcome, settled, ship, shipped_before
-from branch_node.commands.inbound.order_event_inputs import OrderEvent, OrderEventKind
+from branch_node.commands.inbound.order_event_decisions import settled, ship, shipped_before
 from branch_node.commands.inbound.told_events import OrderEventAnswer, ToldEventCommand
 from branch_node.commands.orders import CANCELLED
 from branch_node.commands.preconditions import StrictGuard, known_item, moment_of
@@ -28,7 +27,6 @@ from branch_node.commands.reservations.reservation_decisions import (
     reserve,
 )
 from branch_node.commands.reservations.reservation_inputs import MAX_EXPIRY
-from branch_node.inbound_orders import FINAL
 from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.problems import (
     INVALID_TIME,
@@ -39,6 +37,9 @@ from branch_node.problems import (
 )
 from branch_node.reservation_events import reservation_event
 from shared.events import MAX_LINES, MAX_TIME, Event, EventType
+from shared.orders.inbound_orders import FINAL
+from shared.orders.order_event_inputs import OrderEvent, OrderEventKind
+from shared.orders.order_outcomes import OrderOutcome
 from shared.reservations import Reservation
 from shared.runtime.clock import DAY, SECOND, format_rfc3339
 from shared.runtime.text.text_faults import code_fault

@@ -7,7 +7,6 @@ Quantities are thousandths of the items' base units. Codes of one item share its
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 
 import msgspec
 
@@ -21,22 +20,8 @@ from branch_node.commands.reservations.reservation_decisions import (
     release,
     served_of,
 )
+from shared.orders.order_outcomes import OrderOutcome
 from shared.reservations import Reservation, ReservedLine
-
-
-class OrderOutcome(StrEnum):
-    """What became of a told event."""
-
-    RESERVED = "reserved"
-    UNAVAILABLE = "unavailable"
-    CANCELLED = "cancelled"
-    SHIPPED = "shipped"
-    SUPERSEDED = "superseded"
-    RELEASED = "released"
-    NOTED = "noted"
-    NOTHING = "nothing"
-    RETURNED = "returned"
-    IGNORED = "ignored"
 
 
 class DirectDeduction(msgspec.Struct, frozen=True, kw_only=True, gc=False):

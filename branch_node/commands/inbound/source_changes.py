@@ -6,7 +6,10 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from branch_node.database.inbound.order_sources import (
+from branch_node.database.schema import SOURCES
+from branch_node.model import Command, Decision, View
+from branch_node.problems import SOURCE_EXISTS, TOO_MANY_SECRETS, TOO_MANY_SOURCES, UNKNOWN_SOURCE
+from shared.orders.order_sources import (
     OrderSource,
     add_source,
     count_sources,
@@ -15,8 +18,6 @@ from branch_node.database.inbound.order_sources import (
     remove_source,
     rotate_secret,
 )
-from branch_node.model import Command, Decision, View
-from branch_node.problems import SOURCE_EXISTS, TOO_MANY_SECRETS, TOO_MANY_SOURCES, UNKNOWN_SOURCE
 from shared.runtime.clock import SECOND
 
 MOST_SOURCES: Final = 100
@@ -32,13 +33,13 @@ class AddSource(Command):
 
     def decide(self, view: View) -> Decision:
         connection, now = view.connection, view.now
-        if order_source(connection, self._source, now) is not None:
+        if order_source(connection, SOURCES, self._source, now) is not None:
             raise SOURCE_EXISTS(f"there is a source {self._source!r} already")
-        if count_sources(connection) >= MOST_SOURCES:
+        if count_sources(connection, SOURCES) >= MOST_SOURCES:
             raise TOO_MANY_SOURCES(f"there are {MOST_SOURCES} sources")
 
         def write(connection: Connection) -> None:
-            add_source(connection, self._source, self._secret, self._hold_days, now)
+            add_source(connection, SOURCES, self._source, self._secret, self._hold_days, now)
 
         return Decision(writes=[write])
 
@@ -58,9 +59,9 @@ class RotateSecret(Command):
             raise TOO_MANY_SECRETS(f"{MOST_SECRETS} secrets of {self._source} count now")
 
         def write(connection: Connection) -> None:
-            rotate_secret(connection, self._source, self._secret, now + self._overlap * SECOND, now)
+            rotate_secret(connection, SOURCES, self._source, self._secret, now + self._overlap * SECOND, now)
             if not self._overlap:
-                end_replaced_secrets(connection, self._source)
+                end_replaced_secrets(connection, SOURCES, self._source)
 
         return Decision(writes=[write])
 
@@ -75,14 +76,14 @@ class RemoveSource(Command):
         known_source(view, self._source)
 
         def write(connection: Connection) -> None:
-            remove_source(connection, self._source)
+            remove_source(connection, SOURCES, self._source)
 
         return Decision(writes=[write])
 
 
 def known_source(view: View, source: str) -> OrderSource:
     """The source of this name. Raises 404 `unknown-source`."""
-    found = order_source(view.connection, source, view.now)
+    found = order_source(view.connection, SOURCES, source, view.now)
     if found is None:
         raise UNKNOWN_SOURCE(f"there is no source {source!r}")
     return found

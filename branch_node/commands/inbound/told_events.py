@@ -7,19 +7,15 @@ from typing import Final
 
 import msgspec
 
-from branch_node.commands.inbound.order_event_decisions import (
-    DirectDeduction,
-    OrderOutcome,
-    OrderSituation,
-    summed,
-)
-from branch_node.commands.inbound.order_event_inputs import OrderEvent
+from branch_node.commands.inbound.order_event_decisions import DirectDeduction, OrderSituation, summed
 from branch_node.commands.preconditions import items_named
 from branch_node.commands.reservations.reservation_commands import ReservationCommand
 from branch_node.commands.reservations.reservation_decisions import AskedLine, Shortage
-from branch_node.inbound_orders import NOTHING_LEFT, InboundOrder
 from branch_node.model import Decision, Item, View, unplaced
 from shared.events import Event, EventType, Reference
+from shared.orders.inbound_orders import NOTHING_LEFT, InboundOrder
+from shared.orders.order_event_inputs import OrderEvent
+from shared.orders.order_outcomes import OrderOutcome
 from shared.reservations import ORDER_REFERENCE
 
 _OF_AN_EVENT: Final = "Give each event an id of its own; only the same event may be sent again under its id."

@@ -7,20 +7,9 @@ from typing import Annotated, Final
 
 import msgspec
 
-from branch_node.commands.input_fields import (
-    DEFAULT_SOURCE,
-    Amount,
-    OrderId,
-    Person,
-    Revision,
-    Source,
-    StrictInput,
-    bad_quantity,
-    codes,
-    quantity_of,
-)
+from branch_node.commands.input_fields import DEFAULT_SOURCE, Person, StrictInput, bad_quantity, codes, quantity_of
 from branch_node.commands.reservations.reservation_decisions import Rest
-from shared.checked_fields import CheckedCode, CheckedId
+from shared.checked_fields import Amount, CheckedCode, CheckedId, OrderId, Revision, Source
 from shared.events import MAX_LINES, MAX_QUANTITY, quantity_text
 
 MAX_RESERVED_LINES: Final = MAX_LINES // 2

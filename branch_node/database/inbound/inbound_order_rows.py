@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, tuple_
 
 from branch_node.database.reservation_rows import OrderKey
 from branch_node.database.schema import INBOUND_ORDER
-from branch_node.inbound_orders import InboundOrder
+from shared.orders.inbound_orders import InboundOrder
 from shared.runtime.database.row_writes import upsert_rows
 
 _COLUMNS: Final = tuple(column.name for column in INBOUND_ORDER.columns)

@@ -11,11 +11,10 @@ from typing import Annotated, Final
 
 import msgspec
 
-from branch_node.commands.inbound.cloud_events import InboundEvent, tolerant
-from branch_node.commands.input_fields import Amount, Moment, OrderId, Revision, moment
-from branch_node.inbound_orders import INBOUND_KEYS
-from shared.checked_fields import CheckedId, Note, quantity_rule
+from shared.checked_fields import Amount, CheckedId, Moment, Note, OrderId, Revision, quantity_rule
 from shared.events import MAX_LINES, MAX_QUANTITY, parse_quantity, quantity_text
+from shared.orders.cloud_events import InboundEvent, moment_of, tolerant
+from shared.orders.inbound_orders import ASKED_KEYS, INBOUND_KEYS
 from shared.runtime.problems import invalid_request
 
 MAX_EVENT_LINES: Final = MAX_LINES // 4
@@ -123,7 +122,16 @@ def kind_of(event_type: str) -> OrderEventKind | None:
 
 def key_of(source: str, event: InboundEvent) -> str:
     """The key of a source's event: it has one effect and one answer, however often it is sent."""
-    return f"{INBOUND_KEYS}{source}:{sha256(msgspec.json.encode((event.source, event.id))).hexdigest()}"
+    return f"{INBOUND_KEYS}{source}:{_digest(event)}"
+
+
+def asked_key_of(source: str, event: InboundEvent) -> str:
+    """The key of the same event where head office asks a branch to take it."""
+    return f"{INBOUND_KEYS}{source}{ASKED_KEYS}{_digest(event)}"
+
+
+def _digest(event: InboundEvent) -> str:
+    return sha256(msgspec.json.encode((event.source, event.id))).hexdigest()
 
 
 def order_event_of(kind: OrderEventKind, source: str, event: InboundEvent) -> OrderEvent:
@@ -144,7 +152,7 @@ def order_event_of(kind: OrderEventKind, source: str, event: InboundEvent) -> Or
             final=isinstance(data, OrderShippedData) and (data.final or told is None),
         ),
         time=event.time,
-        expires_at=moment(data.expires_at, "data.expires_at") if isinstance(data, OrderPlacedData) else None,
+        expires_at=moment_of(data.expires_at) if isinstance(data, OrderPlacedData) else None,
         reason=data.reason if isinstance(data, OrderCancelledData) else None,
         places=places,
     )

@@ -27,6 +27,13 @@ NOTHING_LEFT: Final = "order-shipped"
 where the order was placed and nothing of it is left to reserve, without where nothing is left to ship."""
 
 
+RESERVED_BEFORE: Final = "order-reserved"
+"""The kind of reference of an EVENT_REVIEWED by which a branch answers that the order is reserved as it is placed."""
+
+ASKED_KEYS: Final = ":asked:"
+"""What stands between a source and an event in the key of a command that head office asked for."""
+
+
 class InboundOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order after its newest told event.
 

@@ -11,7 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from branch_node.commands.input_fields import Moment, moment
+from shared.checked_fields import Moment
+from shared.runtime.clock import parse_rfc3339
 from shared.runtime.http.body_faults import FieldRule, and_more, body_faults
 from shared.runtime.http.strict_json import parse_json
 from shared.runtime.problems import BAD_REQUEST, INVALID_REQUEST, UNSUPPORTED_MEDIA_TYPE, named_faults
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 
 class CloudEventInput(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The attributes of a InboundEvent. `source` and `id` together say which event it is, however often it is sent."""
+    """The attributes of a CloudEvent. `source` and `id` together say which event it is, however often it is sent."""
 
     specversion: Literal["1.0"]
     id: Attribute
@@ -64,7 +65,7 @@ def read_cloud_event(headers: Mapping[str, str], body: bytes) -> InboundEvent:
         return _event(given, None if isinstance(given.data, msgspec.UnsetType) else bytes(given.data))
     if "ce-specversion" not in headers:
         raise UNSUPPORTED_MEDIA_TYPE(
-            f"the body is no InboundEvent: send it whole as {STRUCTURED}, or its attributes as ce-… headers and its "
+            f"the body is no CloudEvent: send it whole as {STRUCTURED}, or its attributes as ce-… headers and its "
             f"data as {PLAIN}"
         )
     if body and not _is_json(media_type):
@@ -91,6 +92,11 @@ def tolerant(raw: bytes, target: type[T], path: str = "") -> T:
     raise INVALID_REQUEST(f"{first['field']}: {first['message']}{and_more(errors)}", **named_faults(errors))
 
 
+def moment_of(text: str | None) -> int | None:
+    """A moment that `tolerant` has checked, in microseconds UTC."""
+    return None if text is None else parse_rfc3339(text)[0]
+
+
 def _behind(path: str, field: str) -> str:
     if field != "body":
         return path + field
@@ -98,7 +104,7 @@ def _behind(path: str, field: str) -> str:
 
 
 def _event(given: CloudEventInput, data: bytes | None) -> InboundEvent:
-    return InboundEvent(id=given.id, source=given.source, type=given.type, time=moment(given.time, "time"), data=data)
+    return InboundEvent(id=given.id, source=given.source, type=given.type, time=moment_of(given.time), data=data)
 
 
 def _media_type(text: str) -> str:
