@@ -51,21 +51,23 @@ def count_sources(connection: Connection, tables: SourceTables) -> int:
 
 
 def add_source(
-    connection: Connection, tables: SourceTables, source: str, secret: str, hold_days: int, now: int
+    connection: Connection, tables: SourceTables, source: str, secret: str, *, hold_days: int, now: int
 ) -> None:
     """Store a new source with its first secret."""
     connection.execute(insert(tables.source).values(source=source, hold_days=hold_days, created_at=now))
-    _add_secret(connection, tables, source, 1, secret, now)
+    _add_secret(connection, tables, source, secret, number=1, now=now)
 
 
-def rotate_secret(connection: Connection, tables: SourceTables, source: str, secret: str, until: int, now: int) -> None:
+def rotate_secret(
+    connection: Connection, tables: SourceTables, source: str, secret: str, *, until: int, now: int
+) -> None:
     """Store a newer secret of a source; the one until now counts until a moment, ended ones are removed."""
     row = tables.secret.c
     its = row.source == source
     number = connection.execute(select(func.max(row.number)).where(its)).scalar_one()
     connection.execute(update(tables.secret).where(its, row.expires_at.is_(None)).values(expires_at=until))
     connection.execute(delete(tables.secret).where(its, row.expires_at <= now))
-    _add_secret(connection, tables, source, number + 1, secret, now)
+    _add_secret(connection, tables, source, secret, number=number + 1, now=now)
 
 
 def end_replaced_secrets(connection: Connection, tables: SourceTables, source: str) -> None:
@@ -80,7 +82,9 @@ def remove_source(connection: Connection, tables: SourceTables, source: str) -> 
     connection.execute(delete(tables.source).where(tables.source.c.source == source))
 
 
-def _add_secret(connection: Connection, tables: SourceTables, source: str, number: int, secret: str, now: int) -> None:
+def _add_secret(
+    connection: Connection, tables: SourceTables, source: str, secret: str, *, number: int, now: int
+) -> None:
     values = {"source": source, "number": number, "secret": secret, "created_at": now}
     connection.execute(insert(tables.secret).values(values))
 

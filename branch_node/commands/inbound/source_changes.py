@@ -39,7 +39,7 @@ class AddSource(Command):
             raise TOO_MANY_SOURCES(f"there are {MOST_SOURCES} sources")
 
         def write(connection: Connection) -> None:
-            add_source(connection, SOURCES, self._source, self._secret, self._hold_days, now)
+            add_source(connection, SOURCES, self._source, self._secret, hold_days=self._hold_days, now=now)
 
         return Decision(writes=[write])
 
@@ -59,7 +59,7 @@ class RotateSecret(Command):
             raise TOO_MANY_SECRETS(f"{MOST_SECRETS} secrets of {self._source} count now")
 
         def write(connection: Connection) -> None:
-            rotate_secret(connection, SOURCES, self._source, self._secret, now + self._overlap * SECOND, now)
+            rotate_secret(connection, SOURCES, self._source, self._secret, until=now + self._overlap * SECOND, now=now)
             if not self._overlap:
                 end_replaced_secrets(connection, SOURCES, self._source)
 
