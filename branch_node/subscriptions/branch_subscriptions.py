@@ -4,59 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any, Final
-
-from sqlalchemy import Connection
+from typing import Final
 
 from branch_node.database.schema import SUBSCRIPTIONS
 from branch_node.database.store import Store
-from branch_node.model import Command, Decision, View
 from branch_node.writer.writer import Writer
+from branch_node.writer.writer_database import WriterDatabase
 from shared.chain import Head
 from shared.outbox.message_source import MessageReader
 from shared.runtime.clock import NodeClock
-from shared.runtime.problems import DATABASE_BUSY
 from shared.runtime.telemetry import Telemetry
 from shared.runtime.webhooks.address_guard import AddressGuard, Resolver, look_up
 from shared.runtime.webhooks.pinned_transport import PinnedTransport
 from shared.runtime.webhooks.webhook_poster import WebhookPoster
 from shared.subscriptions.deliverer import Deliverer
 from shared.subscriptions.delivery_threads import DeliveryThreads
-from shared.subscriptions.subscription_changes import Plan
 from shared.subscriptions.subscription_desk import SubscriptionDesk
 
 THREADS: Final = 8
 SWEEP_SECONDS: Final = 600.0
-LONGEST_WAIT: Final = 60.0
-
-
-class ApplyPlan(Command):
-    """Carry out a plan about subscriptions, in the transaction of the group. Answered with the plan's answer."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-
-    def decide(self, view: View) -> Decision:
-        change = self._plan(view.connection)
-        return Decision(writes=change.writes, answer=change.answer)
-
-
-class WriterDatabase:
-    """A SubscriptionDatabase over the node's readers and its one writer."""
-
-    def __init__(self, store: Store, writer: Writer) -> None:
-        self._store = store
-        self._writer = writer
-
-    def reading(self) -> AbstractContextManager[Connection]:
-        return self._store.reading()
-
-    def apply(self, plan: Plan) -> Any:
-        try:
-            return self._writer.submit(ApplyPlan(plan)).result(LONGEST_WAIT)
-        except TimeoutError as error:
-            raise DATABASE_BUSY("the writer did not get to it in time") from error
 
 
 class BranchSubscriptions:

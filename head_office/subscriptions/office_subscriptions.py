@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from sqlalchemy import Connection, Engine, select
 
@@ -13,10 +12,9 @@ from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import SUBSCRIPTIONS
 from head_office.database.schema import LOCATION
 from head_office.database.schema import now as database_time
-from head_office.problem_translation import translated
+from head_office.office_transactions import OfficeDatabase
 from shared.outbox.message_source import MessageReader
 from shared.runtime.clock import Clock
-from shared.runtime.database.engine import snapshot
 from shared.runtime.telemetry import Telemetry
 from shared.runtime.timers import Timers
 from shared.runtime.webhooks.address_guard import AddressGuard, Resolver, look_up
@@ -24,32 +22,12 @@ from shared.runtime.webhooks.pinned_transport import PinnedTransport
 from shared.runtime.webhooks.webhook_poster import WebhookPoster
 from shared.subscriptions.deliverer import Deliverer
 from shared.subscriptions.delivery_threads import DeliveryThreads
-from shared.subscriptions.subscription_changes import Plan
 from shared.subscriptions.subscription_desk import SubscriptionDesk
 
 THREADS: Final = 8
 CONNECTIONS: Final = THREADS + 2
 """The database connections that deliveries need: a worker has one at a time, and so do the loop and the timer."""
 SWEEP_SECONDS: Final = 600.0
-
-
-class OfficeDatabase:
-    """A SubscriptionDatabase over head office's engine."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        with translated(), snapshot(self._engine) as connection:
-            yield connection
-
-    def apply(self, plan: Plan) -> Any:
-        with translated(), self._engine.begin() as connection:
-            change = plan(connection)
-            for write in change.writes:
-                write(connection)
-        return change.answer
 
 
 def location_ids(connection: Connection) -> list[str]:

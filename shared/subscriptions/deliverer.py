@@ -19,6 +19,7 @@ from shared.outbox.message_cursor import MAX_PART, MessageCursor
 from shared.outbox.message_records import CONTENT_TYPE
 from shared.outbox.message_source import MessageReader, OutboxMessage
 from shared.runtime.clock import SECOND, Clock
+from shared.runtime.database.planned_changes import PlanDatabase
 from shared.runtime.problems import Problem
 from shared.runtime.telemetry import get_logger
 from shared.runtime.webhooks.webhook_poster import AttemptOutcome, WebhookAttempt
@@ -38,7 +39,6 @@ from shared.subscriptions.lanes import (
     missing_locations,
     read_lanes,
 )
-from shared.subscriptions.subscription_changes import SubscriptionDatabase
 from shared.subscriptions.subscription_records import SubscriptionCursor
 from shared.subscriptions.subscription_tables import SubscriptionTables
 
@@ -79,7 +79,7 @@ class Deliverer:
         self,
         *,
         tables: SubscriptionTables,
-        database: SubscriptionDatabase,
+        database: PlanDatabase,
         reader: MessageReader,
         poster: Poster,
         clock: Clock,

@@ -13,9 +13,10 @@ import msgspec
 from sqlalchemy import Connection, Executable, delete, select, update
 
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
+from shared.runtime.database.planned_changes import Plan, PlannedChange, Write
 from shared.runtime.database.row_writes import upsert
 from shared.subscriptions.delivery_state import Delivery, DeliveryState
-from shared.subscriptions.subscription_changes import Plan, PlannedChange, Write, adding, delivery_row, running
+from shared.subscriptions.subscription_changes import adding, delivery_row, running
 from shared.subscriptions.subscription_records import SubscriptionCursor, SubscriptionState
 from shared.subscriptions.subscription_tables import SubscriptionTables
 

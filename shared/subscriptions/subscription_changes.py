@@ -1,15 +1,13 @@
 """Changes of subscriptions: each reads and decides, and gives what is to be written in the same transaction.
 
-A `Plan` may raise a Problem, in which case nothing is written. `SubscriptionDatabase` carries it out: a branch by its
-one writer, head office in a transaction of its own.
+They are plans, which `PlanDatabase` carries out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Executable, delete, func, insert, select, text, update
@@ -17,6 +15,7 @@ from sqlalchemy import Connection, Executable, delete, func, insert, select, tex
 from shared.outbox.message_cursor import MessageCursor
 from shared.problem_kinds import KEY_REUSED, SUBSCRIPTION_NOT_FOUND, TOO_MANY_SUBSCRIPTIONS, UNKNOWN_MESSAGE
 from shared.runtime.clock import SECOND
+from shared.runtime.database.planned_changes import Plan, PlannedChange, Write
 from shared.runtime.database.row_writes import upsert
 from shared.subscriptions.delivery_state import Delivery, DeliveryState, revived
 from shared.subscriptions.subscription_access import SubscriptionAccess
@@ -27,30 +26,6 @@ from shared.subscriptions.subscription_tables import SubscriptionTables
 MOST_SUBSCRIPTIONS: Final = 200
 MOST_SECRETS: Final = 5
 """How many secrets of a subscription sign at the same time; the oldest ends where one more comes."""
-
-Write = Callable[[Connection], None]
-
-
-class PlannedChange(msgspec.Struct, frozen=True):
-    """What a plan has decided. `writes` may not fail but with the database."""
-
-    answer: Any = None
-    writes: Sequence[Write] = ()
-
-
-Plan = Callable[[Connection], PlannedChange]
-
-
-class SubscriptionDatabase(Protocol):
-    """The database of a service that has subscriptions."""
-
-    def reading(self) -> AbstractContextManager[Connection]:
-        """One snapshot. Raises Problem where the database is unavailable."""
-        ...
-
-    def apply(self, plan: Plan) -> Any:
-        """Carry out a plan in one transaction; its answer, once it is on disk. Raises Problem."""
-        ...
 
 
 class Creation(msgspec.Struct, frozen=True):

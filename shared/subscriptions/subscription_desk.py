@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
 from shared.outbox.message_source import MessageReader
 from shared.problem_kinds import CURSOR_AHEAD, SUBSCRIPTION_NOT_FOUND, URL_REFUSED
+from shared.runtime.database.planned_changes import PlanDatabase
 from shared.runtime.http.cursor import Cursor
 from shared.runtime.problems import WRONG_LOCATION, invalid_request
 from shared.runtime.webhooks.address_guard import AddressGuard, AddressRefused, Resolver, look_up
@@ -26,7 +27,6 @@ from shared.subscriptions.delivery_state import DeliveryState
 from shared.subscriptions.subscription_access import SubscriptionAccess
 from shared.subscriptions.subscription_changes import (
     Creation,
-    SubscriptionDatabase,
     change_plan,
     creation_plan,
     removal_plan,
@@ -81,7 +81,7 @@ class SubscriptionDesk:
         self,
         *,
         tables: SubscriptionTables,
-        database: SubscriptionDatabase,
+        database: PlanDatabase,
         reader: MessageReader,
         guard: AddressGuard,
         now: Callable[[], int],

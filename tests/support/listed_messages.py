@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, MetaData
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
 from shared.outbox.message_source import MessagePage, OutboxMessage
 from shared.runtime.database.engine import postgres_engine, snapshot, sqlite_engine, translate_driver_errors
-from shared.subscriptions.subscription_changes import Plan
+from shared.runtime.database.planned_changes import Plan
 from shared.subscriptions.subscription_tables import subscription_tables
 
 METADATA = MetaData()

@@ -74,6 +74,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("reports",),
         ("reservations",),
         ("problem_translation",),
+        ("office_transactions",),
         ("subscriptions",),
         ("api",),
         ("pages",),
