@@ -133,37 +133,21 @@ UNKNOWN_TOLD_ORDER: Final = PROBLEMS.vary(
     409,
     hint="Send what the parcel holds in data.lines; or send this event again once the order was placed.",
 )
-INVALID_SIGNATURE: Final = _declare(
-    "invalid-signature",
-    401,
-    "The signature is not one of this source",
-    "Sign 'webhook-id.webhook-timestamp.body' with the source's secret, as Standard Webhooks has it, and check the "
-    "address: 'larder branch sources list' names the sources.",
+INVALID_SIGNATURE: Final = PROBLEMS.adopt(
+    problem_kinds.INVALID_SIGNATURE,
+    hint="Sign 'webhook-id.webhook-timestamp.body' with the source's secret, as Standard Webhooks has it, and check "
+    "the address: 'larder branch sources list' names the sources.",
 )
-SIGNATURE_EXPIRED: Final = _declare(
-    "signature-expired",
-    401,
-    "The signature is more than five minutes away from this node's time",
-    "Sign each attempt anew with the time of the attempt in webhook-timestamp; see that both clocks are right.",
+SIGNATURE_EXPIRED: Final = PROBLEMS.adopt(problem_kinds.SIGNATURE_EXPIRED)
+SOURCE_EXISTS: Final = PROBLEMS.adopt(
+    problem_kinds.SOURCE_EXISTS,
+    hint="Give the new one another name; for a new secret rotate it: larder branch sources rotate SOURCE.",
 )
-SOURCE_EXISTS: Final = _declare(
-    "source-exists",
-    409,
-    "This source is there already",
-    "Give the new one another name; for a new secret rotate it: larder branch sources rotate SOURCE.",
+UNKNOWN_SOURCE: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_SOURCE)
+TOO_MANY_SOURCES: Final = PROBLEMS.adopt(
+    problem_kinds.TOO_MANY_SOURCES, hint="Remove one: larder branch sources remove SOURCE."
 )
-UNKNOWN_SOURCE: Final = _declare(
-    "unknown-source", 404, "There is no such source here", "Sources are listed: GET /v1/inbound/sources."
-)
-TOO_MANY_SOURCES: Final = _declare(
-    "too-many-sources", 409, "Too many sources are kept", "Remove one: larder branch sources remove SOURCE."
-)
-TOO_MANY_SECRETS: Final = _declare(
-    "too-many-secrets",
-    409,
-    "Too many secrets of this source are still valid",
-    "Wait until one has ended, or rotate with overlap_seconds 0, which ends them all at once.",
-)
+TOO_MANY_SECRETS: Final = PROBLEMS.adopt(problem_kinds.TOO_MANY_SECRETS)
 ORDER_SUPERSEDED: Final = _declare(
     "order-superseded",
     409,

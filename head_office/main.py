@@ -18,6 +18,7 @@ from sqlalchemy import Engine, text
 
 from head_office.api.coordinator_routes import INSTRUCTIONS_PATH, add_transfer_routes
 from head_office.api.dependencies import MAX_BODY, Office
+from head_office.api.inbound.source_access import office_source_routes
 from head_office.api.item_routes import add_item_routes
 from head_office.api.key_routes import add_key_routes
 from head_office.api.level_routes import add_level_routes
@@ -158,6 +159,7 @@ def build(
     add_message_routes(app, office)
     add_reservation_routes(app, office, settings.heard_within)
     app.include_router(office_subscription_routes(office, subscriptions.desk))
+    app.include_router(office_source_routes(office, clock))
     add_pages(app, office, clock)
     return HeadOfficeService(app, engine, wakeups, timers, subscriptions)
 

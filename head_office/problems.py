@@ -80,6 +80,21 @@ BODY_TOO_SLOW: Final = PROBLEMS.declare(
 BAD_CURSOR: Final = PROBLEMS.adopt(cursor.BAD_CURSOR)
 KEY_REUSED: Final = PROBLEMS.adopt(problem_kinds.KEY_REUSED)
 INVALID_KEY: Final = PROBLEMS.adopt(problem_kinds.INVALID_KEY)
+INVALID_SIGNATURE: Final = PROBLEMS.adopt(
+    problem_kinds.INVALID_SIGNATURE,
+    hint="Sign 'webhook-id.webhook-timestamp.body' with the source's secret, as Standard Webhooks has it, and check "
+    "the address: 'larder head-office sources list' names the sources.",
+)
+SIGNATURE_EXPIRED: Final = PROBLEMS.adopt(problem_kinds.SIGNATURE_EXPIRED)
+SOURCE_EXISTS: Final = PROBLEMS.adopt(
+    problem_kinds.SOURCE_EXISTS,
+    hint="Give the new one another name; for a new secret rotate it: larder head-office sources rotate SOURCE.",
+)
+UNKNOWN_SOURCE: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_SOURCE)
+TOO_MANY_SOURCES: Final = PROBLEMS.adopt(
+    problem_kinds.TOO_MANY_SOURCES, hint="Remove one: larder head-office sources remove SOURCE."
+)
+TOO_MANY_SECRETS: Final = PROBLEMS.adopt(problem_kinds.TOO_MANY_SECRETS)
 URL_REFUSED: Final = PROBLEMS.adopt(problem_kinds.URL_REFUSED)
 SUBSCRIPTION_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.SUBSCRIPTION_NOT_FOUND)
 TOO_MANY_SUBSCRIPTIONS: Final = PROBLEMS.adopt(problem_kinds.TOO_MANY_SUBSCRIPTIONS)

@@ -2,8 +2,8 @@
 
 A service takes one over with `ProblemCatalogue.adopt`, where it may say in its own words what to do. An item or a
 location that the address itself names and that is not there is 404 `item-not-found` or `location-not-found`; one that a
-body or a query names is 422 `unknown-item` or `unknown-location`. (Events, orders, reservations, keys and transfers are
-only named by an address: `unknown-event` and its like are 404.)
+body or a query names is 422 `unknown-item` or `unknown-location`. (Events, orders, reservations, keys, sources and
+transfers are only named by an address: `unknown-event` and its like are 404.)
 """
 
 from __future__ import annotations
@@ -61,6 +61,32 @@ INVALID_KEY: Final = ProblemKind(
 )
 UNKNOWN_KEY: Final = ProblemKind("unknown-key", 404, "There is no key of that id", "See GET /v1/keys.")
 KEY_REVOKED: Final = ProblemKind("key-revoked", 409, "The key was revoked, for good", "Issue another key.")
+INVALID_SIGNATURE: Final = ProblemKind(
+    "invalid-signature",
+    401,
+    "The signature is not one of this source",
+    "Sign 'webhook-id.webhook-timestamp.body' with the source's secret, as Standard Webhooks has it, and check the "
+    "address: GET /v1/inbound/sources names the sources.",
+)
+SIGNATURE_EXPIRED: Final = ProblemKind(
+    "signature-expired",
+    401,
+    "The signature is more than five minutes away from the time here",
+    "Sign each attempt anew with the time of the attempt in webhook-timestamp; see that both clocks are right.",
+)
+SOURCE_EXISTS: Final = ProblemKind(
+    "source-exists", 409, "This source is there already", "Give the new one another name; for a new secret rotate it."
+)
+UNKNOWN_SOURCE: Final = ProblemKind(
+    "unknown-source", 404, "There is no such source here", "Sources are listed: GET /v1/inbound/sources."
+)
+TOO_MANY_SOURCES: Final = ProblemKind("too-many-sources", 409, "Too many sources are kept", "Remove one.")
+TOO_MANY_SECRETS: Final = ProblemKind(
+    "too-many-secrets",
+    409,
+    "Too many secrets of this source are still valid",
+    "Wait until one has ended, or rotate with overlap_seconds 0, which ends them all at once.",
+)
 URL_REFUSED: Final = ProblemKind(
     "url-refused",
     422,

@@ -72,8 +72,6 @@ RESERVATION: Final = {
 }
 CONFIRMATION: Final = {"lines": [{"item_id": "beans", "quantity": 1}], "rest": "keep"}
 RELEASE: Final = {"reason": "cart-abandoned"}
-SOURCE: Final = {"source": "webshop", "hold_days": 14}
-SECRET_ROTATION: Final = {"overlap_seconds": 86400}
 ORDER_EVENT: Final = {
     "specversion": "1.0",
     "id": "evt-1001",

@@ -14,7 +14,6 @@ from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import ApiNode, RequestContext, actor_of, problems
-from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.read_routes import After, Limit
 from branch_node.clock.clock_repair import RedateEvents, redating_commands
 from branch_node.clock.clock_settlement import SettleClock, clock_state
@@ -35,7 +34,7 @@ from shared.checked_fields import Moment
 from shared.event_record import moment_text
 from shared.events import MAX_SEQUENCE
 from shared.runtime.clock import NodeClock
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import body_of, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import page_of
 from shared.runtime.http.scopes import Scope

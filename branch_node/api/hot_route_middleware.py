@@ -16,11 +16,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from branch_node.problems import INVALID_KEY
-from shared.runtime.problems import UNSUPPORTED_MEDIA_TYPE, Problem, problem_response
+from shared.runtime.http.application import PACKED
+from shared.runtime.problems import Problem, problem_response
 
 TWO_KEYS: Final = partial(INVALID_KEY, "the header stands twice in the request")
 _PLAIN_CODE: Final = re.compile(r"[A-Za-z0-9-]+", re.ASCII)
-PACKED: Final = partial(UNSUPPORTED_MEDIA_TYPE, "a packed body is not read here")
 
 
 class RawRequest(NamedTuple):
@@ -54,13 +54,6 @@ class HotRoute(NamedTuple):
 
     path: str
     handler: Handler
-
-
-async def body_of(request: Request) -> bytes:
-    """The request's body. Raises 415 for a compressed one."""
-    if any(each != "identity" for each in request.headers.getlist("content-encoding")):
-        raise PACKED()
-    return await request.body()
 
 
 def raw_request_of(request: Request, code: str = "") -> RawRequest:

@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import RECORDING, ApiNode, RequestContext, actor_of, problems
-from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.import_scopes import ImportScopes
 from branch_node.api.read_routes import After, Limit
 from branch_node.commands.event_inputs import BatchEventInput, entry_of
@@ -61,7 +60,7 @@ from branch_node.problems import (
     UNKNOWN_IMPORT,
 )
 from branch_node.records import Page
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import body_of, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
 from shared.runtime.http.scopes import Scope

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import ApiNode, RequestContext, actor_of, problems
-from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.tagged_stock import tagged_stock
 from branch_node.commands.adjustments.adjust_inputs import AdjustInput, adjustment_of
 from branch_node.commands.adjustments.adjust_stock import AdjustAnswer, AdjustStock, StockAdjusted
@@ -30,7 +29,7 @@ from branch_node.problems import (
     UNKNOWN_ITEM,
 )
 from shared.event_record import Number
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import body_of, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
 from shared.runtime.http.entity_tags import quoted, read_if_match

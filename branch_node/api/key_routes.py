@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import ApiNode, RequestContext, problems
-from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.read_routes import After, Limit
 from branch_node.commands.input_fields import StrictInput
 from branch_node.database.keys.api_keys import NodeKeyRecord, list_keys
@@ -20,7 +19,7 @@ from branch_node.database.keys.key_changes import IssueKey, RevokeKey, RotateKey
 from branch_node.database.queries import BY_ITEM
 from branch_node.problems import BAD_CURSOR, BUSY, KEY_OF_GROUP, KEY_REVOKED, NOT_WRITING, UNKNOWN_KEY
 from branch_node.records import Page
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import body_of, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import generate_key
 from shared.runtime.http.body_faults import Fault, FieldRule
 from shared.runtime.http.cursor import page_of

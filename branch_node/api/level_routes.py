@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import ApiNode, RequestContext, problems
-from branch_node.api.hot_route_middleware import body_of
 from branch_node.api.read_routes import After, Limit
 from branch_node.database.queries import BY_ITEM
 from branch_node.database.stock.level_rows import acting_level, acting_page, delete_levels, store_levels
@@ -28,7 +27,7 @@ from branch_node.problems import (
 from branch_node.records import Page
 from shared.levels.level_record import ReorderLevelBody, ReorderLevelRecord, level_record
 from shared.levels.reorder_levels import ReorderLevel
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import body_of, documented_answer, documented_body, json_response
 from shared.runtime.http.cursor import page_of
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import CheckedDecoder

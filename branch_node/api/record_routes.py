@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import RequestContext, actor_of, problems
-from branch_node.api.hot_route_middleware import body_of, raw_request_of, response_of
+from branch_node.api.hot_route_middleware import raw_request_of, response_of
 from branch_node.api.hot_routes import MAX_BATCH_BODY, MAX_BODY, BatchAnswers, HotHandlers
 from branch_node.commands.correction_inputs import ReviewInput, VoidInput, review_of, void_of
 from branch_node.commands.corrections import ReviewEvent, VoidAnswer, VoidEvent
@@ -50,7 +50,7 @@ from branch_node.problems import (
     UNKNOWN_ORDER,
 )
 from branch_node.records import BranchEventRecord, ItemRecord
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import body_of, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
 from shared.runtime.http.scopes import Scope

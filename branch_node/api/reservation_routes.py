@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from branch_node.api import body_examples as examples
 from branch_node.api.dependencies import ApiNode, RequestContext, actor_of, problems
-from branch_node.api.hot_route_middleware import body_of, raw_request_of, response_of
+from branch_node.api.hot_route_middleware import raw_request_of, response_of
 from branch_node.api.hot_routes import MAX_BODY, HotHandlers
 from branch_node.api.read_routes import After, Limit
 from branch_node.commands.reservations.reservation_commands import ReleaseReservation
@@ -42,7 +42,7 @@ from branch_node.problems import (
 )
 from branch_node.records import Page
 from shared.reservations import ReservationRecord, ReservationState, reservation_record
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import body_of, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import naming_every_fault
 from shared.runtime.http.scopes import Scope

@@ -14,7 +14,7 @@ from branch_node.api.hot_route_middleware import HotRouteMiddleware
 from branch_node.api.hot_routes import MAX_BODY, HotHandlers
 from branch_node.api.import_routes import import_routes
 from branch_node.api.inbound.inbound_routes import inbound_routes
-from branch_node.api.inbound.source_routes import source_routes
+from branch_node.api.inbound.source_access import branch_source_routes
 from branch_node.api.inventory_routes import inventory_routes
 from branch_node.api.key_routes import key_routes
 from branch_node.api.level_routes import level_routes
@@ -49,7 +49,7 @@ def build_api(node: ApiNode) -> FastAPI:
     app.include_router(recording_routes(context, hot))
     app.include_router(reservation_routes(node, hot))
     app.include_router(inbound_routes(node))
-    app.include_router(source_routes(node))
+    app.include_router(branch_source_routes(node))
     app.include_router(import_routes(node))
     app.include_router(clock_routes(node))
     app.include_router(key_routes(node))

@@ -1,4 +1,4 @@
-"""Head office's own tables: the catalogue, API keys, subscriptions, and the coordinator's instructions to branches.
+"""Head office's own tables: the catalogue, API keys, subscriptions, sources of orders, the coordinator's instructions.
 
 They join the MetaData of `schema`. Times are microseconds UTC, quantities thousandths.
 """
@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from head_office.database.schema import EVENT, metadata
 from shared.levels.level_columns import level_columns
+from shared.orders.source_tables import source_tables
 from shared.subscriptions.subscription_tables import subscription_tables
 
 INSTRUCTIONS_CHANNEL: Final = "larder_instructions"
@@ -134,6 +135,8 @@ Table(
 )
 
 SUBSCRIPTIONS: Final = subscription_tables(metadata)
+
+SOURCES: Final = source_tables(metadata)
 
 # Facts are queried by transfer, over all locations.
 Index(

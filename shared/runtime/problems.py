@@ -162,6 +162,10 @@ class ProblemCatalogue:
             kind.code, kind.status, kind.title, kind.hint if hint is None else hint, recorded=kind.recorded
         )
 
+    def own(self, kind: ProblemKind) -> ProblemKind:
+        """The kind that this catalogue adopted of this one: with what to do at its service. LookupError if none."""
+        return self._kinds[kind.code]
+
     def vary(self, kind: ProblemKind, status: int, *, hint: str) -> ProblemKind:
         """A kind of this catalogue as some routes answer it: with another status, and what to do there."""
         if self._kinds.get(kind.code) != kind:

@@ -7,8 +7,8 @@ from typing import Final
 from fastapi import APIRouter
 
 from branch_node.api.dependencies import ALWAYS, RequestContext
-from branch_node.api.hot_route_middleware import body_of
 from branch_node.problems import BUSY, NOT_WRITING, PROBLEMS
+from shared.runtime.http.application import body_of
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.scopes import Role, Scope
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL

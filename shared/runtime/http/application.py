@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -35,6 +36,7 @@ from shared.runtime.problems import (
     MALFORMED_JSON,
     MOST_NAMED,
     PROBLEM_MEDIA_TYPE,
+    UNSUPPORTED_MEDIA_TYPE,
     Problem,
     ProblemCatalogue,
     Recorded,
@@ -53,6 +55,16 @@ _encode = msgspec.json.Encoder().encode
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """An answer encoded by msgspec: Structs, dicts, lists; a Decimal is written as text, so give numbers as Raw."""
     return Response(_encode(value), status, headers, "application/json")
+
+
+PACKED = partial(UNSUPPORTED_MEDIA_TYPE, "a packed body is not read here")
+
+
+async def body_of(request: Request) -> bytes:
+    """The request's body. Raises 415 for a compressed one."""
+    if any(each != "identity" for each in request.headers.getlist("content-encoding")):
+        raise PACKED()
+    return await request.body()
 
 
 def read_guide(package: str) -> str:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 
 from shared.runtime.clock import SECOND
-from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.rate_limits import RateLimiter
 from shared.runtime.webhooks.webhook_signatures import secret_of, signed_headers
 from tests.support.branch_api import Caller
@@ -313,9 +312,9 @@ def test_whatever_is_signed_is_answered_and_never_by_a_fault(
     assert answer.status_code in {200, 400, 409, 415, 422}, answer.text
 
 
-def test_a_source_may_send_as_much_as_a_key_may(caller: Caller) -> None:
+def test_a_source_may_send_as_much_as_a_key_may(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     teller, other = Teller(caller), Teller(caller, "market")
-    caller.node.authenticator = Authenticator(caller.keys, caller.node.clock, limiter=RateLimiter(0.1, 2))
+    monkeypatch.setattr(caller.node.authenticator, "_limiter", RateLimiter(0.1, 2))
     told = [teller.tell("cancelled", {"order_id": str(number)}, id=str(number)) for number in range(3)]
     assert [each.status_code for each in told] == [200, 200, 429]
     assert (told[2].json()["code"], told[2].json()["recorded"]) == ("too-many-requests", "no")

@@ -1,0 +1,1 @@
+"""Orders that other systems tell head office of, and the sources that may."""
