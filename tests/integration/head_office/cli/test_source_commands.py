@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from shared.runtime.webhooks.webhook_signatures import secret_of
+from tests.support.processes import ROOT
 
 OWN_SECRET = secret_of(bytes(range(32)))
 
@@ -86,6 +88,17 @@ def test_more_secrets_than_can_count(commands: Commands) -> None:
     said = commands.run("rotate", "webshop", code=1)
     assert "too-many-secrets" in said
     assert "--overlap 0" in " ".join(said.split())
+
+
+def test_the_commands_of_the_handbook(commands: Commands) -> None:
+    page = (ROOT / "deploy" / "handbook" / "order-system.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^larder head-office sources (.*)$", page, re.M)
+    answers = [commands.json(*shlex.split(line)) for line in lines]
+    added, listed, rotated, removed = answers
+    assert added["path"] == "/v1/inbound/orders/marketplace"
+    assert [(each["source"], each["hold_days"]) for each in listed["items"]] == [("marketplace", 14)]
+    assert rotated["secret"] != added["secret"]
+    assert removed == {"source": "marketplace"}
 
 
 def test_sources_are_completed(commands: Commands) -> None:
