@@ -188,6 +188,29 @@ class ToldEventCommand(ReservationCommand):
             reference=self.reference(revision=revision),
         )
 
+    def refusal(
+        self, view: View, lines: Iterable[AskedLine], *, reason: str, note: str | None, revision: int | None
+    ) -> list[Event]:
+        """The events that say of each line that it was refused. `revision`: of an order that was placed."""
+        active = view.active_reservation(self.content.order_id, self.content.source)
+        reservation_id = view.new_id() if active is None else active.reservation_id
+        return [
+            unplaced(
+                view,
+                EventType.RESERVATION_REFUSED,
+                actor=self.actor,
+                source=self.content.source,
+                item_id=line.item_id,
+                unit=line.unit,
+                quantity=line.quantity,
+                reservation_id=reservation_id,
+                reason=reason,
+                note=None if place else note,
+                reference=self.reference(revision=revision),
+            )
+            for place, line in enumerate(lines)
+        ]
+
     def told_reason(self) -> tuple[str, str | None]:
         """Why the order is cancelled: as a code, and as a note where what was told can be none."""
         told = self.told.reason
