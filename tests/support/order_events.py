@@ -14,7 +14,7 @@ from branch_node.model import Command
 from shared.events import Event
 from shared.orders.cloud_events import InboundEvent
 from shared.orders.inbound_orders import INBOUND_KEYS, InboundOrder, told_by, told_order_of
-from shared.orders.order_event_inputs import OrderEvent, asked_key_of, key_of, kind_of, order_event_of
+from shared.orders.order_event_inputs import OrderEvent, OrderEventKind, asked_key_of, key_of, kind_of, order_event_of
 from shared.orders.order_instructions import OrderInstruction, OrderInstructionLine
 from shared.orders.order_outcomes import RecordedOutcome, recorded_outcome
 from tests.support.branch import ITEMS, PLACE, Branch
@@ -104,6 +104,22 @@ def instruction_of(source: str, event: InboundEvent, told: OrderEvent, location_
         reason=told.reason,
         hold_days=HOLD_DAYS,
     )
+
+
+def order_instruction(
+    kind: str, order_id: str, event_id: str, lines: Mapping[str, int] | None, unit: str = "l", **fields: Any
+) -> OrderInstruction:
+    """What head office asks, of thousandths by item."""
+    event = InboundEvent(id=event_id, source="https://shop.example", type=f"order.{kind}", time=None, data=None)
+    made: dict[str, Any] = {
+        "location_id": PLACE,
+        "key": asked_key_of(SHOP, event),
+        "kind": OrderEventKind(f"order.{kind}"),
+        "source": SHOP,
+        "order_id": order_id,
+        "lines": None if lines is None else tuple(OrderInstructionLine(each, lines[each], unit) for each in lines),
+    }
+    return OrderInstruction(**{**made, **fields})
 
 
 def answers_in(events: Iterable[Event]) -> dict[str, RecordedOutcome]:
