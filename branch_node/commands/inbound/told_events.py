@@ -15,7 +15,11 @@ from branch_node.commands.inbound.order_event_decisions import (
 )
 from branch_node.commands.inbound.order_event_inputs import OrderEvent
 from branch_node.commands.preconditions import items_named
-from branch_node.commands.reservations.reservation_commands import ReservationCommand
+from branch_node.commands.reservations.reservation_commands import (
+    ReservationCommand,
+    deductions_of,
+    standing_deductions,
+)
 from branch_node.commands.reservations.reservation_decisions import AskedLine, Shortage
 from branch_node.inbound_orders import NOTHING_LEFT, InboundOrder
 from branch_node.model import Decision, Item, View, unplaced
@@ -66,17 +70,14 @@ class ToldEventCommand(ReservationCommand):
         return view.inbound_order(order_id, source) or InboundOrder(order_id=order_id, source=source)
 
     def _deductions(self, view: View) -> tuple[int, ...]:
-        """The sequences of what was taken for the order directly, by told events and by orders recorded here."""
-        recorded = view.order(self.content.order_id, self.content.source)
-        return (*self._state(view).deductions, *(() if recorded is None else recorded.sequences))
+        """The sequences of what was taken for the order directly."""
+        return deductions_of(view, self.content.order_id, self.content.source)
 
     def _situation(self, view: View) -> OrderSituation:
         order_id, source = self.content.order_id, self.content.source
         state, recorded = self._state(view), view.order(order_id, source)
         reservations = view.reservations_of(order_id, source)
-        sequences = self._deductions(view)
-        gone = view.voided_by(sequences)
-        standing = view.events_at([each for each in sequences if each not in gone])
+        standing = standing_deductions(view, self._deductions(view))
         return OrderSituation(
             revision=max([state.revision, *(each.revision for each in reservations)]),
             known=bool(reservations) or state.covered or recorded is not None,
