@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
-from shared.stock import BEGINNING, Balance, Explanation, Movement, NotCounted, Place, Standing, Step, history, walk
+from shared.stock import BEGINNING, Balance, Explanation, Movement, Place, Standing, Step, history, walk
 
 
 def summed_balance(balances: Sequence[Balance]) -> Balance:
@@ -42,10 +42,13 @@ def merged_explanation(by_code: Mapping[str, Explanation]) -> Explanation:
 
     The figures of a step are what all codes add to the balance up to there: one that starts from a count adds nothing
     before it. Where there are several codes with events, each one's first count is a step and nothing is before it.
+    Events that were not known then, or happened later, are listed and change nothing else.
     """
-    explained = {code: each for code, each in by_code.items() if each.start or each.steps or each.not_counted}
+    excluded = [each for explanation in by_code.values() for each in explanation.not_counted]
+    excluded.sort(key=lambda each: each.movement.place)
+    explained = {code: each for code, each in by_code.items() if _says_anything(each)}
     if len(explained) == 1:
-        return next(iter(explained.values()))
+        return structs.replace(next(iter(explained.values())), not_counted=excluded)
     steps: list[Step] = []
     on_hand: dict[str, int] = {}
     reserved: dict[str, int] = {}
@@ -53,12 +56,22 @@ def merged_explanation(by_code: Mapping[str, Explanation]) -> Explanation:
         on_hand[code] = step.on_hand if counts else 0
         reserved[code] = step.reserved
         steps.append(structs.replace(step, on_hand=sum(on_hand.values()), reserved=sum(reserved.values())))
-    excluded: list[NotCounted] = [each for explanation in explained.values() for each in explanation.not_counted]
     return Explanation(
         balance=summed_balance([each.balance for each in by_code.values()]),
         start=None,
         steps=steps,
-        not_counted=sorted(excluded, key=lambda each: each.movement.place),
+        not_counted=excluded,
+    )
+
+
+def _says_anything(explanation: Explanation) -> bool:
+    """Whether a code has an event that was known and had happened.
+
+    If one that comes to be known later made its code count, it would change how the past is told: what is known at a
+    moment never changes.
+    """
+    return bool(explanation.start or explanation.steps) or any(
+        each.reason not in {"not known then", "later"} for each in explanation.not_counted
     )
 
 

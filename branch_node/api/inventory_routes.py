@@ -14,7 +14,7 @@ from branch_node.api.dependencies import ApiNode, RequestContext, actor_of, prob
 from branch_node.api.tagged_stock import tagged_stock
 from branch_node.commands.adjustments.adjust_inputs import AdjustInput, adjustment_of
 from branch_node.commands.adjustments.adjust_stock import AdjustAnswer, AdjustStock, StockAdjusted
-from branch_node.database.stock.skus import item_with_barcode
+from branch_node.commands.preconditions import item_with_barcode, no_item_named
 from branch_node.model import nearest_item_codes
 from branch_node.problems import (
     AMBIGUOUS_BARCODE,
@@ -41,7 +41,6 @@ from shared.runtime.problems import (
     DISK_FULL,
     INVALID_REQUEST,
     OVERLOADED,
-    Problem,
     invalid_request,
 )
 from shared.runtime.text.text_faults import code_fault
@@ -122,10 +121,7 @@ def _item_of(node: ApiNode, sku: str) -> str:
     items = node.writer.items
     if sku in items:
         return sku
-    try:
-        with node.store.reading() as connection:
-            return item_with_barcode(connection, sku)
-    except Problem as problem:
-        if problem.code == UNKNOWN_ITEM.code:
-            problem.extras["nearest"] = nearest_item_codes(sku, items.values())
-        raise
+    meant = item_with_barcode(node.writer.items_with_barcode(sku), sku)
+    if meant is None:
+        raise UNKNOWN_ITEM(no_item_named(sku), item_id=sku, nearest=nearest_item_codes(sku, items.values()))
+    return meant

@@ -72,8 +72,8 @@ def _reserving(router: APIRouter, hot: HotHandlers) -> None:
         tags=_TAGS,
         summary="Reserve all lines of an order, or none; a higher revision states it anew",
         description=(
-            "Reserves what of the order is not confirmed yet. Where too little is available nothing is reserved and "
-            "the refusal is recorded: 409 `inventory-unavailable`, `recorded: yes`."
+            "Reserves what of the order is not confirmed yet, nor sold by `POST /v1/orders`. Where too little is "
+            "available nothing is reserved and the refusal is recorded: 409 `inventory-unavailable`, `recorded: yes`."
         ),
         responses=problems(
             *_WRITER, INVALID_QUANTITY, UNKNOWN_ITEM, UNIT_DIFFERS, INVENTORY_UNAVAILABLE, ORDER_SUPERSEDED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from branch_node.model import Item, View
@@ -15,6 +15,9 @@ from shared.stock import Movement, Place, movement, strict_breach
 
 AHEAD: Final = 5 * MINUTE
 """How far ahead of the node's clock a time may be, in microseconds."""
+
+MOST_NAMED: Final = 10
+"""How many of the items that share a barcode are named."""
 
 
 def moment_of(view: View, occurred_at: int | None, field: str = "occurred_at") -> int:
@@ -59,9 +62,13 @@ def items_named(view: View, named: Sequence[tuple[str, str]]) -> dict[str, Item]
     found: dict[str, Item] = {}
     errors: list[dict[str, str]] = []
     for path, name in named:
-        item = view.item(name) or _with_barcode(view, path, name)
+        item = view.item(name)
         if item is None:
-            errors.append({"field": path, "message": f"there is no item with the code or the barcode {name!r}"})
+            alike = view.items_with_barcode(name)
+            meant = item_with_barcode(alike, name, path)
+            item = None if meant is None else view.item(meant) or alike[0]
+        if item is None:
+            errors.append({"field": path, "message": no_item_named(name)})
         else:
             found[name] = item
     if errors:
@@ -71,13 +78,22 @@ def items_named(view: View, named: Sequence[tuple[str, str]]) -> dict[str, Item]
     return found
 
 
-def _with_barcode(view: View, path: str, barcode: str) -> Item | None:
-    """The item of the group, else the branch's own, with a barcode; codes that stand for one item are that item."""
-    alike = view.items_with_barcode(barcode)
+def item_with_barcode(alike: Iterable[Item], barcode: str, path: str | None = None) -> str | None:
+    """The item that a barcode means, of those that have it; codes that stand for one item are that item. Pure.
+
+    None where there is none. Raises 409 `ambiguous-barcode`, which names the field at `path`, if any.
+    """
     meant = sorted({each.stands_for or each.item_id for each in alike})
     if len(meant) > 1:
-        raise AMBIGUOUS_BARCODE(f"{path}: {barcode!r} is the barcode of {', '.join(meant[:10])}", items=meant[:10])
-    return view.item(meant[0]) or alike[0] if meant else None
+        where = "" if path is None else f"{path}: "
+        named = meant[:MOST_NAMED]
+        raise AMBIGUOUS_BARCODE(f"{where}{barcode!r} is the barcode of {', '.join(named)}", items=named)
+    return meant[0] if meant else None
+
+
+def no_item_named(name: str) -> str:
+    """What is said of a text that names no item."""
+    return f"there is no item with the code or the barcode {name!r}"
 
 
 def is_strict(view: View, item: Item) -> bool:

@@ -39,14 +39,18 @@ class CommittedState:
         self._barcodes: tuple[dict[str, Item], dict[str, list[Item]]] = ({}, {})
 
     def items_with_barcode(self, barcode: str) -> list[Item]:
-        """The items that have this barcode. The index is made anew once the catalogue has changed."""
-        if self._barcodes[0] is not self.items:
+        """The items that have this barcode. The index is made anew once the catalogue has changed.
+
+        Called by any thread: what one of them takes of the catalogue and the index belongs together.
+        """
+        items, barcodes = self.items, self._barcodes
+        if barcodes[0] is not items:
             index: dict[str, list[Item]] = {}
-            for item in self.items.values():
+            for item in items.values():
                 if item.barcode is not None:
                     index.setdefault(item.barcode, []).append(item)
-            self._barcodes = (self.items, index)
-        return self._barcodes[1].get(barcode, [])
+            self._barcodes = barcodes = (items, index)
+        return barcodes[1].get(barcode, [])
 
     def change_mapped(self, mapped: dict[str, str]) -> None:
         """`mapped`: the item of the group that each mapped code stands for."""

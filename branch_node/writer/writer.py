@@ -126,15 +126,15 @@ class Writer:
         """The catalogue as committed, by item code; never changed in place."""
         return self._state().items
 
+    def items_with_barcode(self, barcode: str) -> list[Item]:
+        return self._state().items_with_barcode(barcode)
+
     @property
     def location(self) -> Location:
         return self._state().location
 
     def newest_events(self, item_id: str) -> dict[str, bytes | None]:
-        """The hash of the newest event of each code of an item, as committed; empty: there is none, None: look it up.
-
-        Read before a snapshot, it is never newer than that.
-        """
+        """Each code's newest event's hash, never newer than a snapshot taken later. Empty: none; None: look it up."""
         state = self._state()
         return {code: state.newest_events.get(code) for code in state.codes_of(item_id)}
 

@@ -138,10 +138,11 @@ def explain(
     # An event in quarantine that names no item may concern any, and makes no figure of an item that has none.
     if not present:
         return None
-    # Reservations expire by the clock, so a figure without a moment is as of now, or of the latest event if later.
+    # Reservations expire by the clock, so a figure without a moment is as of now, or of the latest event if later: of
+    # those known, or what is known at a moment would change with an event that comes later.
     moment = as_of
     if moment is None:
-        latest = (each.occurred_at for found in known.values() for each in found)
+        latest = (each.occurred_at for found in known.values() for each in found if each.sequence <= known_through)
         moment = max([cut.known_at or now(connection), *latest])
     opening = None
     if begin is None and end is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ READY_SECONDS = 90.0
 class Target:
     """One service: started, killed, started again; knows how many requests of ours are in flight to it."""
 
-    def __init__(self, name: str, folder: Path, command: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, folder: Path, command: tuple[str, ...], environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.folder = folder
         self.port = free_port()
@@ -28,13 +30,15 @@ class Target:
         self.kills = 0
         self.in_flight_at_kills = 0
         self._command = (*command, "--dir", folder, "--port", str(self.port))
+        self._environment = environment
         self._process: RunningProcess | None = None
         self._in_flight = 0
         self._change = threading.Condition()
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        process = larder(*self._command, output=self.folder / "acceptance.log")  # type: ignore[arg-type]
+        output = self.folder / "acceptance.log"
+        process = larder(*self._command, output=output, environment=self._environment)  # type: ignore[arg-type]
         self._process = process
 
         def ready() -> bool:
@@ -103,8 +107,8 @@ class Traffic:
 
 
 def larder_json(*arguments: str | Path) -> Any:
-    """One `larder` command to its end, its JSON."""
-    done = run_larder(*arguments, "--json", timeout=120)
+    """One `larder` command to its end, which must be a good one; its JSON."""
+    done = run_larder(*arguments, "--json", timeout=300)
     assert done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
     return json.loads(done.stdout)
 
@@ -115,7 +119,9 @@ class HostileGroup:
     def __init__(self, folder: Path, locations: list[str], timezone: str) -> None:
         office, coordinator = folder / "office", folder / "coordinator"
         self.admin = str(larder_json("head-office", "init", "--dir", office)["key"])
-        self.office = Target("head office", office, ("head-office", "serve"))
+        # Webhooks of the run go to this machine.
+        allowed = {"LARDER_WEBHOOK_ALLOW": "127.0.0.1"}
+        self.office = Target("head office", office, ("head-office", "serve"), allowed)
         self.office.start()
         self.branches: dict[str, Target] = {}
         self.keys: dict[str, Any] = {}

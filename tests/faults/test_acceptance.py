@@ -17,14 +17,18 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.faults.checkouts import Checkout, judge_reservations
 from tests.faults.coffee import DATA, LINES, MAP, MONTH_ENDS, STORES, ZONE, Coffee, end_of_business
-from tests.faults.hostile_group import HostileGroup, Target, Traffic
+from tests.faults.hostile_group import HostileGroup, Target, Traffic, larder_json
+from tests.faults.webhook_follower import WebhookFollower
 from tests.support.processes import RunningProcess, larder
 from tests.support.strict_skips import NO_SHARED
 from tests.support.waiting import wait_until
 
 KILLS = 10
 TRANSFERS = 200
+ORDERS = 220
+"""Orders that reserve at each branch: twenty of each ending."""
 WORKERS = 4
 MONTHS = 6
 CANCELLED = 0.5
@@ -49,6 +53,11 @@ class Story:
         self.coffee = Coffee()
         self.group = HostileGroup(folder, list(STORES), "America/New_York")
         self.client = httpx.Client(timeout=60, trust_env=False)
+        self.follower = WebhookFollower()
+        self.checkouts = {
+            name: Checkout(name, branch, self.group.keys[name], sorted(self.coffee.products))
+            for name, branch in self.group.branches.items()
+        }
         self.traffic: dict[str, Traffic] = {}
         self.ends: dict[str, str] = {}
         self.wanted: dict[str, dict[str, Any]] = {}
@@ -70,9 +79,12 @@ class Story:
         return len(answer.json()["items"])
 
     def begin_traffic(self) -> None:
-        """At each branch purchases and counts, over and over under the same keys; stock looked at; transfers."""
+        """At each branch purchases and counts, over and over under the same keys, and a checkout; stock looked at;
+        transfers; a follower of all messages of reservations and transfers."""
+        self.follower.subscribe(self.client, self.group.office, self.group.admin)
         for name, branch in self.group.branches.items():
             self.traffic[name] = Traffic(name, self._recording(name, branch))
+            self.traffic[f"checkout {name}"] = Traffic(f"checkout {name}", self.checkouts[name].act)
         self.traffic["office"] = Traffic("office", self._looking)
         for number in range(WORKERS):
             self.traffic[f"transfers {number}"] = Traffic(f"transfers {number}", self._moving(number))
@@ -166,6 +178,8 @@ class Story:
         if self.away:
             self.group.branches[self.away].kill()
         self.month, asked_before = month, self.asked_while_away
+        for checkout in self.checkouts.values():
+            checkout.allowed = ORDERS * month // MONTHS
         for name in STORES:
             if name != self.away:
                 self._import_under_fire(name, path)
@@ -220,12 +234,21 @@ class Story:
         """Let traffic finish what it began, then wait until everything has arrived and every transfer has ended."""
         wait_until(lambda: all(len(told) == count for told, count in self.told_batches.values()), 300)
         wait_until(lambda: len(self.wanted) == TRANSFERS, 300, what="all transfers to be asked for")
+        wait_until(lambda: all(each.done == ORDERS for each in self.checkouts.values()), 300, what="all orders")
         for traffic in self.traffic.values():
             traffic.stop()
+        for name, checkout in self.checkouts.items():
+            wait_until(lambda n=name, c=checkout: self._expired(n) == c.expired, 120, what=f"what expires at {name}")  # type: ignore[misc]
         for transfer_id in self.wanted:
             wait_until(lambda t=transfer_id: self._end_of(t) in ENDS, 120, what=f"the end of {transfer_id}")  # type: ignore[misc]
         for name in STORES:
             wait_until(lambda n=name: self._heads(n)[0] == self._heads(n)[1], 120, what=f"the log of {name}")  # type: ignore[misc]
+
+    def _expired(self, name: str) -> int:
+        """How many reservations have expired by a branch's log."""
+        with sqlite3.connect(f"file:{self.folder / name / 'branch.db'}?mode=ro", uri=True) as db:
+            query = "SELECT count(DISTINCT reservation_id) FROM event WHERE type = 'RESERVATION_EXPIRED'"
+            return int(db.execute(query).fetchone()[0])
 
     def _end_of(self, transfer_id: str) -> str:
         answer = self.group.coordinator.request(self.client, "GET", f"/v1/transfers/{transfer_id}", self.group.admin)
@@ -300,8 +323,10 @@ def test_half_a_year_of_three_shops(tmp_path: Path) -> None:
         story.settle()
         _report(story)
         _judge(story)
+        _judge_orders(story)
     finally:
         story.group.stop()
+        story.follower.close()
 
 
 def _report(story: Story) -> None:
@@ -327,11 +352,30 @@ def _judge(story: Story) -> None:
         for (location, product), pieces in moved.items():
             if location == name:
                 expected[product] += pieces
+        for product, pieces in story.checkouts[name].confirmed().items():
+            expected[product] -= pieces
         assert story.stock(name) == expected, f"the stock of {name} at the end"
         for day in MONTH_ENDS:
             moment = end_of_business(_last_business_day(story, store, day))
             assert story.stock(name, moment) == story.coffee.stock(store, moment), f"{name} at the end of {day}"
     assert sales == LINES
+
+
+def _judge_orders(story: Story) -> None:
+    """Reservations are at the branches and at head office what the checkouts were told; the follower has it all."""
+    office, admin = story.group.office, story.group.admin
+    for name, checkout in story.checkouts.items():
+        judge_reservations(story.client, checkout, story.group.branches[name], story.group.keys[name])
+        judge_reservations(story.client, checkout, office, admin, location_id=name)
+        print(f"reservations at {name}: {checkout.summary()}")
+        larder_json("branch", "verify", "--dir", story.folder / name)
+    larder_json("head-office", "verify", "--dir", story.folder / "office")
+    counts = story.follower.judge(story.client, office, admin, list(STORES))
+    print(f"messages: {counts}, {len(story.follower.refused)} refused at first, {story.follower.repeated} came again")
+    checkouts = story.checkouts.values()
+    assert counts["larder.InventoryReserved"] == sum(each.reservations for each in checkouts)
+    assert counts["larder.InventoryUnavailable"] == sum(each.refused for each in checkouts)
+    assert counts["larder.ReservationExpired"] == sum(each.expired for each in checkouts)
 
 
 def _last_business_day(story: Story, store: str, month_end: date) -> date:

@@ -59,6 +59,8 @@ class ReservationLedger:
     reserved: Counter[str] = field(default_factory=Counter)
     asked: dict[str, Content] = field(default_factory=dict)
     """What callers ask for, by the key that it is recorded under; filled by them before they ask."""
+    sold: dict[int, tuple[str, str, str, int]] = field(default_factory=dict)
+    """What recorded orders took that stands: (order id, source, item, quantity) by sequence."""
     keys: set[str] = field(default_factory=set)
     """Under which commands were recorded."""
     seen: Counter[str] = field(default_factory=Counter)
@@ -91,6 +93,7 @@ class ReservationLedger:
         self._decided_on_what_was_there(command, before, on_hand)
         self._as_asked(command, content, held)
         self._orders_release(command)
+        self._sell(command)
 
     # One event
 
@@ -170,13 +173,16 @@ class ReservationLedger:
                     raise self._broken(f"{event.quantity} of {item} were available, and refused at {event.sequence}")
 
     def _held(self, content: Content | None) -> tuple[Counter[str], Counter[str]]:
-        """What was confirmed for an order before a command, and what its reservation has open, by item."""
+        """What was confirmed or sold for an order before a command, and what its reservation has open, by item."""
         served: Counter[str] = Counter()
         held: Counter[str] = Counter()
         if isinstance(content, ReservationContent):
             for each in self.of_order(content.order_id, content.source):
                 served += each.confirmed
                 held += each.open if each.state == "ACTIVE" else Counter()
+            for order_id, source, item, quantity in self.sold.values():
+                if (order_id, source) == (content.order_id, content.source):
+                    served[item] += quantity
         elif content is not None and content.reservation_id in self.promises:
             held += self.promises[content.reservation_id].open
         return served, held
@@ -215,6 +221,15 @@ class ReservationLedger:
                 continue
             if any(each.state == "ACTIVE" for each in self.of_order(reference.id, event.source)):
                 raise self._broken(f"{reference.id} is recorded at {event.sequence}, and still reserves stock")
+
+    def _sell(self, command: Sequence[Event]) -> None:
+        for event in command:
+            reference = event.reference
+            if event.voided_sequence is not None:
+                self.sold.pop(event.voided_sequence, None)
+            elif event.type is EventType.ORDER_DEDUCTION and reference is not None and reference.revision is not None:
+                sold = (reference.id, event.source, event.item_id or "", event.quantity or 0)
+                self.sold[event.sequence] = sold
 
     def _broken(self, what: str) -> RuleBroken:
         return RuleBroken(13, f"{self.where}: {what}")

@@ -140,8 +140,14 @@ class RunningProcess:
         self.process.wait(10)
 
 
-def start_command(command: Sequence[str | Path], output: Path, *, folder: Path | None = None) -> RunningProcess:
-    """Any program."""
+def start_command(
+    command: Sequence[str | Path],
+    output: Path,
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> RunningProcess:
+    """Any program. `environment` is added to `clean_environment`."""
     with output.open("wb") as file:
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -149,15 +155,15 @@ def start_command(command: Sequence[str | Path], output: Path, *, folder: Path |
             stdout=file,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env=clean_environment(),
+            env=clean_environment(environment),
             start_new_session=True,
         )
     return RunningProcess(process, output)
 
 
-def larder(*arguments: str | Path, output: Path) -> RunningProcess:
-    """`larder …` as a process of its own, running on."""
-    return start_command([sys.executable, "-m", "deploy.cli", *arguments], output)
+def larder(*arguments: str | Path, output: Path, environment: Mapping[str, str] | None = None) -> RunningProcess:
+    """`larder …` as a process of its own, running on; `environment` as there."""
+    return start_command([sys.executable, "-m", "deploy.cli", *arguments], output, environment=environment)
 
 
 def run_larder(

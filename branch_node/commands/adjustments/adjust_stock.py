@@ -8,11 +8,12 @@ from branch_node.commands.adjustments.adjust_inputs import AdjustContent
 from branch_node.commands.event_commands import RecordEvent
 from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.keyed_command import KeyedCommand
+from branch_node.commands.preconditions import item_with_barcode, no_item_named
 from branch_node.database.lookups import standing_then
-from branch_node.database.stock.skus import item_with_barcode
 from branch_node.database.stock.stock_figures import codes_of
 from branch_node.database.stock.stock_tags import newest_event, stock_tag
 from branch_node.model import Decision, RecordedCommand, View
+from branch_node.problems import UNKNOWN_ITEM
 from shared.event_record import Number
 from shared.events import quantity_json
 from shared.runtime.http.entity_tags import IfMatch
@@ -53,7 +54,12 @@ class AdjustStock(KeyedCommand):
 
     def decide(self, view: View) -> Decision:
         content = self._content
-        item_id = content.sku if view.item(content.sku) else item_with_barcode(view.connection, content.sku)
+        item_id = content.sku
+        if view.item(item_id) is None:
+            meant = item_with_barcode(view.items_with_barcode(item_id), item_id)
+            if meant is None:
+                raise UNKNOWN_ITEM(no_item_named(item_id), item_id=item_id)
+            item_id = meant
         kind = content.kind
         entry = EventContent(
             type=kind.type,

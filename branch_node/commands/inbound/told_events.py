@@ -10,7 +10,12 @@ import msgspec
 from branch_node.commands.inbound.order_event_decisions import DirectDeduction, OrderSituation, summed
 from branch_node.commands.orders import CANCELLED
 from branch_node.commands.preconditions import items_named
-from branch_node.commands.reservations.reservation_commands import ReservationCommand, recorded_refusal
+from branch_node.commands.reservations.reservation_commands import (
+    ReservationCommand,
+    deductions_of,
+    recorded_refusal,
+    standing_deductions,
+)
 from branch_node.commands.reservations.reservation_decisions import AskedLine, Shortage
 from branch_node.model import Decision, Item, RecordedCommand, View, unplaced
 from shared.events import Event, EventType, Reference
@@ -80,18 +85,15 @@ class ToldEventCommand(ReservationCommand):
         return view.inbound_order(order_id, source) or InboundOrder(order_id=order_id, source=source)
 
     def _deductions(self, view: View) -> tuple[int, ...]:
-        """The sequences of what was taken for the order directly, by told events and by orders recorded here."""
-        recorded = view.order(self.content.order_id, self.content.source)
-        return (*self._state(view).deductions, *(() if recorded is None else recorded.sequences))
+        """The sequences of what was taken for the order directly."""
+        return deductions_of(view, self.content.order_id, self.content.source)
 
     def situation(self, view: View) -> OrderSituation:
         """What is known of the order."""
         order_id, source = self.content.order_id, self.content.source
         state, recorded = self._state(view), view.order(order_id, source)
         reservations = view.reservations_of(order_id, source)
-        sequences = self._deductions(view)
-        gone = view.voided_by(sequences)
-        standing = view.events_at([each for each in sequences if each not in gone])
+        standing = standing_deductions(view, self._deductions(view))
         return OrderSituation(
             revision=max([state.revision, *(each.revision for each in reservations)]),
             known=bool(reservations) or state.covered or recorded is not None,

@@ -6,6 +6,7 @@ refer to the order with its revision, so the state of every reservation follows 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -154,7 +155,7 @@ class Reserve(ReservationCommand):
         asked = _asked(view, content.lines)
         current = next((each for each in known if each.active), None)
         stock = ViewedStock(view)
-        served = served_of(asked, _served(known).items(), stock)
+        served = served_of(asked, _served(view, content, known), stock)
         statement = ReservationStatement(
             view.new_id() if current is None else current.reservation_id,
             content.order_id,
@@ -166,7 +167,7 @@ class Reserve(ReservationCommand):
         except InventoryUnavailable as refused:
             return Decision(events=self._refusals(view, statement, refused))
         if not drafts:
-            detail = f"everything of the order {content.order_id} is confirmed: nothing is left to reserve"
+            detail = f"everything of the order {content.order_id} is confirmed or sold: nothing is left to reserve"
             raise RESERVATION_ENDED(detail, state=ReservationState.CONFIRMED.value)
         if current is None and view.reservation_count() >= MOST_ACTIVE:
             raise TOO_MANY_RESERVATIONS(f"{MOST_ACTIVE} reservations are active")
@@ -281,13 +282,28 @@ def _asked(view: View, lines: tuple[WantedLine, ...]) -> list[AskedLine]:
     return [AskedLine(item_id=line.item_id, unit=items[line.item_id].unit, quantity=line.quantity) for line in lines]
 
 
-def _served(reservations: list[Reservation]) -> dict[str, int]:
-    """What was confirmed for an order before, by item."""
-    served: dict[str, int] = {}
-    for each in reservations:
-        for line in each.lines:
-            served[line.item_id] = served.get(line.item_id, 0) + line.confirmed
-    return served
+def _served(view: View, content: ReservationContent, reservations: list[Reservation]) -> list[tuple[str, int]]:
+    """(item, quantity) of what of an order has left the stock: confirmed for it, or taken for it directly."""
+    confirmed = [(line.item_id, line.confirmed) for each in reservations for line in each.lines]
+    taken = standing_deductions(view, deductions_of(view, content.order_id, content.source))
+    return [*confirmed, *((event.item_id or "", event.quantity or 0) for event in taken)]
+
+
+def deductions_of(view: View, order_id: str, source: str) -> tuple[int, ...]:
+    """The sequences of what was taken for an order beside its reservations: by told events, and as recorded here.
+
+    Some may have been voided since.
+    """
+    told, recorded = view.inbound_order(order_id, source), view.order(order_id, source)
+    return (*(() if told is None else told.deductions), *(() if recorded is None else recorded.sequences))
+
+
+def standing_deductions(view: View, sequences: Sequence[int]) -> list[Event]:
+    """Those of an order's deductions that were not voided."""
+    if not sequences:
+        return []
+    gone = view.voided_by(sequences)
+    return view.events_at([each for each in sequences if each not in gone])
 
 
 def _answer(events: list[Event], before: Reservation | None, recorded: RecordedCommand) -> Reservation:

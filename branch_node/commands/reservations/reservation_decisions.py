@@ -82,7 +82,7 @@ def reserve(
 ) -> list[ReservationDraft]:
     """State an order's reservation, or state it anew in place of `current`: everything of it or nothing.
 
-    `asked` is the whole order, one line an item. What is `served` of a line (confirmed for the order before) is not
+    `asked` is the whole order, one line an item. What is `served` of a line (see `served_of`) is not
     reserved again. What `current` has open is given back first, and is there to be reserved again. No drafts: nothing
     is left to reserve, and nothing was. Raises InventoryUnavailable, with what is asked beyond what `current` holds.
     """

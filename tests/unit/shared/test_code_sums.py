@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from shared.code_sums import summed_breach
-from shared.stock import Movement, Place, fold, strict_breach
+from shared.code_sums import merged_explanation, summed_breach
+from shared.stock import Movement, Place, explain, fold, strict_breach
 from tests.support.events import MINUTE, NOON
 
 CODES = ("oil", "oel", "zeit")
@@ -55,3 +56,32 @@ def test_the_first_place_at_which_the_sum_is_below_zero(
 def test_with_one_code_it_is_that_of_the_item(by_code: dict[str, list[Movement]], quantity: int, minute: int) -> None:
     new = sale(quantity, minute)
     assert summed_breach({"oil": by_code["oil"]}, "oil", new) == strict_breach(by_code["oil"], new)
+
+
+@given(stories(), st.integers(0, 9), st.none() | st.integers(0, 9))
+def test_what_comes_to_be_known_later_changes_no_explanation(
+    by_code: dict[str, list[Movement]], known_through: int, minute: int | None
+) -> None:
+    """As known through a sequence: it is only listed. A code that has nothing else is as if it did not exist."""
+    as_of = None if minute is None else NOON + minute * MINUTE
+    before = {code: [each for each in found if each.sequence <= known_through] for code, found in by_code.items()}
+    then, later = (
+        merged_explanation(
+            {code: explain(found, as_of=as_of, known_through=known_through) for code, found in each.items()}
+        )
+        for each in (before, by_code)
+    )
+    listed = [each for each in later.not_counted if each.reason == "not known then"]
+    assert replace(later, not_counted=[each for each in later.not_counted if each not in listed]) == then
+    assert len(listed) == sum(each.sequence > known_through for found in by_code.values() for each in found)
+
+
+@given(stories(), st.integers(0, 9))
+def test_what_happens_later_changes_no_explanation_of_the_past(by_code: dict[str, list[Movement]], minute: int) -> None:
+    as_of = NOON + minute * MINUTE
+    before = {code: [each for each in found if each.occurred_at <= as_of] for code, found in by_code.items()}
+    then, later = (
+        merged_explanation({code: explain(found, as_of=as_of) for code, found in each.items()})
+        for each in (before, by_code)
+    )
+    assert replace(later, not_counted=[each for each in later.not_counted if each.reason != "later"]) == then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from head_office.reports.known_at import report_snapshot
 from head_office.reports.variances import variances
 from shared.events import Definition
 from shared.messages import CatalogueItem
+from shared.runtime.database.engine import postgres_engine
+from tests.integration.head_office.log.conftest import one_location
 from tests.support.branch_log import BranchLog
 from tests.support.consolidation import PLACE, open_location
 from tests.support.events import MINUTE, NOON
@@ -196,6 +199,47 @@ def test_known_at_keeps_a_conflict_of_units_that_a_mapping_has_ended(group: Grou
     assert [conflicts(group, moment) for moment in (first, group.now(), None)] == [[True, True], [False], [False]]
 
 
+def test_known_at_explains_an_item_as_before_its_other_code_had_events(group: Group) -> None:
+    """The explanation starts from the count under one code, though events under the other one are received later."""
+    group.map("apple")
+    group.record(PLACE, "PURCHASE_RECEIVED", "apfel", 2_000)
+    group.record(PLACE, "STOCKTAKE", "apfel", counted=1_000, expected=0, occurred_at=NOON + MINUTE)
+    moment = group.now()
+    before = group.known_at(moment)
+    group.record(PLACE, "PURCHASE_RECEIVED", "apple", 5_000, occurred_at=NOON + 2 * MINUTE)
+    assert group.known_at(moment) == before
+    with report_snapshot(group.office, moment) as (connection, settled):
+        found = explain(connection, PLACE, "apple", known_at=settled)
+        assert found is not None
+        assert found.start is not None
+        assert (found.start.event.type, found.on_hand, found.steps) == ("STOCKTAKE", 1_000, [])
+        listed = [(each.event.type, each.event.item_id, each.reason) for each in found.not_counted]
+        assert ("PURCHASE_RECEIVED", "apfel", "before the count") in listed
+        assert ("PURCHASE_RECEIVED", "apple", "not known then") in listed
+
+
+def test_known_at_explains_what_was_reserved_whatever_is_received_later(group: Group) -> None:
+    """A reservation that had not expired at the moment counts, though an event from after its expiry is received."""
+    later = group.now() + 60 * MINUTE
+    group.record(PLACE, "PURCHASE_RECEIVED", "apple", 2_000)
+    group.record(
+        PLACE, "STOCK_RESERVED", "apple", 500, reservation_id="r-1", expires_at=later, occurred_at=NOON + MINUTE
+    )
+    moment = group.now()
+
+    def reserved() -> int:
+        with report_snapshot(group.office, moment) as (connection, settled):
+            found = explain(connection, PLACE, "apple", known_at=settled)
+            assert found is not None
+            (row,) = stock(connection, known_at=settled, item_ids=["apple"]).rows
+            assert row.reserved == found.reserved
+            return found.reserved
+
+    assert reserved() == 500
+    group.record(PLACE, "ORDER_DEDUCTION", "apple", 1_000, occurred_at=later + MINUTE)
+    assert reserved() == 500
+
+
 STEPS = st.one_of(
     st.tuples(st.just("map"), st.sampled_from(["apple", "pear"])),
     st.tuples(st.just("name"), st.sampled_from(["apple", "pear"]), st.sampled_from(["One", "Two"])),
@@ -207,7 +251,18 @@ STEPS = st.one_of(
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEPS, min_size=3, max_size=9))
-def test_what_was_known_at_a_moment_never_changes(group: Group, steps: list[tuple[Any, ...]]) -> None:
+def test_what_was_known_at_a_moment_never_changes(
+    postgres_url_factory: Callable[..., str], steps: list[tuple[Any, ...]]
+) -> None:
+    # A group of its own for each example: what fails must fail again.
+    office = postgres_engine(postgres_url_factory(one_location))
+    try:
+        _never_changes(Group(office), steps)
+    finally:
+        office.dispose()
+
+
+def _never_changes(group: Group, steps: list[tuple[Any, ...]]) -> None:
     said: dict[int, dict[str, Any]] = {}
     for number, (what, *arguments) in enumerate(steps):
         if what == "map":

@@ -13,12 +13,14 @@ from sqlalchemy import text
 from branch_node.commands.reservations import reservation_commands, reservation_decisions
 from branch_node.commands.reservations.reservation_commands import Refusal, Reserve
 from branch_node.commands.reservations.reservation_inputs import ReservationContent, WantedLine
+from branch_node.database.reservation_rows import reservation_with_id
 from branch_node.model import Item
 from shared.events import Event, EventType
 from shared.reservations import Reservation, ReservationState
 from shared.runtime.problems import Problem, Recorded
 from tests.support.branch import Branch, PutItems, a_branch
 from tests.support.events import MINUTE, NOON
+from tests.support.order_events import Shop
 
 ACTIVE, CONFIRMED, RELEASED, EXPIRED = ReservationState
 
@@ -142,6 +144,51 @@ def test_a_changed_order_reserves_only_what_is_not_confirmed(any_branch: Branch)
     more = branch.reserve("A", {"milk": 4}, revision=6)
     assert more.reservation_id != first.reservation_id
     assert lines(more) == {"milk": (1, 0, 0, 1)}
+
+
+def test_a_changed_order_reserves_only_what_was_not_sold_for_it(any_branch: Branch) -> None:
+    """Of an order of 5 the till has sold 2: stated anew, it holds 3. The till's order is whole, and can be revised."""
+    branch = any_branch
+    branch.event("PURCHASE_RECEIVED", "milk", 10)
+    branch.event("PURCHASE_RECEIVED", "cup", 10)
+    first = branch.reserve("A", {"milk": 5}, source="till")
+    branch.confirm(first.reservation_id, {"milk": 1}, rest="keep")
+    branch.order("A", [{"item_id": "milk", "quantity": 1}, {"item_id": "cup", "quantity": 1}], source="till")
+    assert (figures(branch), figures(branch, "cup")) == ((8, 0, 8), (9, 0, 9))  # the order has released it
+    again = branch.reserve("A", {"milk": 5, "cup": 1}, source="till", revision=2)
+    assert lines(again) == {"milk": (3, 0, 0, 3)}
+    assert figures(branch) == (8, 3, 5)
+    other = branch.reserve("A", {"milk": 5}, source="api")  # the order of another system
+    assert lines(other) == {"milk": (5, 0, 0, 5)}
+    branch.release(other.reservation_id)
+    branch.order("A", [{"item_id": "milk", "quantity": 3}], source="till", revision=2)
+    with refused("reservation-ended") as problem:
+        # One confirmed and three sold.
+        branch.reserve("A", {"milk": 4}, source="till", revision=3)
+    assert problem["state"] == "CONFIRMED"
+    assert lines(branch.reserve("A", {"milk": 5}, source="till", revision=4)) == {"milk": (1, 0, 0, 1)}
+
+
+def test_what_was_voided_was_not_sold(any_branch: Branch) -> None:
+    branch = any_branch
+    branch.event("PURCHASE_RECEIVED", "milk", 10)
+    branch.order("A", [{"item_id": "milk", "quantity": 2}], source="till")
+    branch.void(branch.events()[-1].event_id)
+    assert lines(branch.reserve("A", {"milk": 5}, source="till")) == {"milk": (5, 0, 0, 5)}
+
+
+def test_both_ways_to_place_an_order_reserve_the_same(any_branch: Branch) -> None:
+    """An order that its shop told of, and one that is reserved by request, of which as much was sold already."""
+    branch = any_branch
+    branch.event("PURCHASE_RECEIVED", "milk", 20)
+    for order_id in ("told", "asked"):
+        branch.order(order_id, [{"item_id": "milk", "quantity": 2}], source="shop")
+    told = Shop(branch).tell("placed", "told", lines={"milk": 5})
+    asked = branch.reserve("asked", {"milk": 5}, source="shop")
+    with branch.store.reading() as connection:
+        found = reservation_with_id(connection, told.reservation_id)
+    assert found is not None
+    assert lines(found) == lines(asked) == {"milk": (3, 0, 0, 3)}
 
 
 def test_less_of_what_it_has_is_possible_when_the_stock_is_gone(any_branch: Branch) -> None:
