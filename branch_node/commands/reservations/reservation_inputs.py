@@ -10,7 +10,11 @@ import msgspec
 from branch_node.commands.input_fields import DEFAULT_SOURCE, Person, StrictInput, bad_quantity, codes, quantity_of
 from branch_node.commands.reservations.reservation_decisions import Rest
 from shared.checked_fields import Amount, CheckedCode, CheckedId, OrderId, Revision, Source
-from shared.events import MAX_LINES, MAX_QUANTITY, quantity_text
+from shared.events import MAX_LINES, MAX_QUANTITY, Code, quantity_text
+from shared.reservations import RESTATED
+from shared.runtime.http.body_faults import FieldRule
+from shared.runtime.problems import invalid_request
+from shared.runtime.text.text_faults import code_fault
 
 MAX_RESERVED_LINES: Final = MAX_LINES // 2
 """A reservation that is stated anew may give back every line and reserve as many again, all in one command."""
@@ -52,10 +56,15 @@ class ConfirmationInput(StrictInput, kw_only=True):
     actor: Person | None = None
 
 
+def _reason_fault(text: str) -> str | None:
+    # Of a release, this reason says that the same command states the reservation anew.
+    return f"{RESTATED!r} is a reason that the node itself gives" if text == RESTATED else code_fault(text)
+
+
 class ReleaseInput(StrictInput, kw_only=True):
     """Why a reservation is given back."""
 
-    reason: CheckedCode | None = None
+    reason: Annotated[Code, FieldRule(_reason_fault)] | None = None
     actor: Person | None = None
 
 
@@ -115,7 +124,9 @@ def confirmation_content(reservation_id: str, body: ConfirmationInput) -> Confir
 
 def release_content(reservation_id: str, body: ReleaseInput) -> ReleaseContent:
     """The content of a release's body. Raises Problem."""
-    codes(actor=body.actor, reason=body.reason)
+    codes(actor=body.actor)
+    if body.reason is not None and (fault := _reason_fault(body.reason)) is not None:
+        invalid_request("reason", fault)
     return ReleaseContent(reservation_id=reservation_id, reason=body.reason, person=body.actor)
 
 
