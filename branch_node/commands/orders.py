@@ -159,7 +159,8 @@ class RecordOrder(_OrderCommand):
         if self.content.revision == state.revision:
             before = view.recorded_at(state.stated_at)
             if before.sealed[0].event.command_digest == self.digest:
-                return Decision(answer=self.answer(before))
+                answer = self.answer(before)
+                return Decision(answer=answer, kept=msgspec.json.encode(answer))
         raise ORDER_SUPERSEDED(
             f"revision {state.revision} of the order {self.content.order_id} is recorded, with other content",
             hint=_RAISE.format(revision=state.revision),
