@@ -55,7 +55,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("inbound_orders",),
         ("records",),
         ("model",),
-        ("reservation_events",),
+        ("order_states", "reservation_events"),
         ("database",),
         ("commands", "writer"),
         ("clock",),
