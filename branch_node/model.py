@@ -253,7 +253,7 @@ class Command:
     key changes side tables only, or records events that may be recorded twice. `size` is the approximate number of its
     events, `content_bytes` how long its content is. `order` is the (order id, source) whose state the writer loads
     together with those of its group; `reserves`: its reservations, too, and what was told of it. `alone`: it is decided
-    in a transaction of its own.
+    in a transaction of its own. `after_expiries`: what has expired by now is recorded before it decides.
     """
 
     key: str | None = None
@@ -263,6 +263,7 @@ class Command:
     order: tuple[str, str] | None = None
     reserves: bool = False
     alone: bool = False
+    after_expiries: bool = True
 
     def decide(self, view: View) -> Decision:
         """Decide on the current state. Raises Problem to refuse; nothing is recorded then."""

@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from branch_node.database import witness
 from branch_node.database.keys.api_keys import LOCAL, BranchKeys
 from branch_node.database.keys.key_changes import RecordKeyUses
-from branch_node.database.store import AlreadyWriting, Store, last_recorded_at
+from branch_node.database.store import AlreadyWriting, Store, last_moment
 from branch_node.database.witness import Witness, WitnessVerdict
 from branch_node.metrics import add_gauges
 from branch_node.problems import ROLLED_BACK
@@ -91,7 +91,8 @@ class Node:
         self.telemetry = Telemetry(NAME)
         self.log_reader = LogReader(store, self.location_id)
         with store.reading() as connection:
-            self.clock = NodeClock(clock, last_recorded_at(connection))
+            last_now, unsettled = last_moment(connection)
+        self.clock = NodeClock(clock, last_now, unsettled=unsettled)
         limiter = RateLimiter(settings.rate_limit_per_second, settings.rate_limit_burst, exempt={LOCAL})
         self.authenticator = Authenticator(BranchKeys(store, local_key), self.clock, limiter=limiter)
         self.writer = Writer(store, self.clock, new_id)
@@ -147,6 +148,8 @@ class Node:
         if self._witness is not None:
             self._witness.write(self.writer.head)
             self.writer.on_commit(self._witness.write)
+        if self.clock.unmeasured:
+            self.writer.commit([])  # what is reserved is kept before anybody reads
         if self.settings.head_office is not None and agent is not AgentMode.NONE:
             self._connect(self.settings.head_office, agent)
 

@@ -234,5 +234,6 @@ def _correction_routes(router: APIRouter, context: RequestContext) -> None:
     )
     async def define_item(item_id: str, request: Request, principal: Principal = corrector) -> Response:
         content = naming_every_fault(item_of, item_id, read_item(await body_of(request)))
-        command = DefineItem(content, key=context.key(request), actor=principal.key_id)
+        key = context.caller_key(request)
+        command = DefineItem(content, key=key or context.new_key(), actor=principal.key_id, keeps=key is not None)
         return json_response(await context.submit(command))

@@ -8,21 +8,15 @@ import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
 
 from branch_node.clock.clock_runs import WrongStretch, wrong_stretches
+from branch_node.clock.reservation_ends import ends_by, settled_time
 from branch_node.database.schema import CLOCK_SETTLEMENT, COUNT_AREA, WRONG_STRETCH
 from branch_node.database.stored_runs import delete_runs, read_runs, start_run, store_run
 from branch_node.model import ClockRun, Command, Decision, RecordedCommand, RunKind, View
-from branch_node.reservation_events import reservation_event
-from shared.events import MAX_TIME, MIN_TIME, Event, EventType
-from shared.reservations import RESTATED
-from shared.runtime.clock import ClockMeasurement, ClockMove, NodeClock
+from shared.runtime.clock import ClockMeasurement, NodeClock
 from shared.runtime.database.row_writes import upsert
 
 HEAD_OFFICE: Final = "head-office"
 """By whom a clock was settled, where it was by head office's time."""
-
-
-ACTOR: Final = "clock"
-"""The actor of reservations that a settlement states anew."""
 
 
 class ClockState(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +58,12 @@ def read_stretches(connection: Connection) -> list[WrongStretch]:
 class SettleClock(Command):
     """Settle the clock by a measurement of the true time, and record which events were recorded at a wrong one.
 
-    Decided alone, so that no event of its transaction is dated by the time before. Answered with None.
+    Decided alone and before what has expired, so that no event of its transaction is dated by the time before, and
+    nothing ends by it. Answered with None.
     """
 
     alone = True
+    after_expiries = False
 
     def __init__(self, clock: NodeClock, measured: ClockMeasurement, *, by: str) -> None:
         self._clock = clock
@@ -124,9 +120,10 @@ class SettleClock(Command):
                 connection.execute(update(COUNT_AREA).where(waiting, ahead).values(occurred_at=moved))
 
         moved = self._clock.move_by(measured)
+        time = settled_time(runs, stretches, moved, verified)
         wrong = view.clock_unconfirmed or abs(moved.ahead) > NodeClock.TOLERANCE
         return Decision(
-            further=_restated(view, moved) if moved.ahead and wrong else [],
+            further=ends_by(view, time) if wrong else [],
             recorded_at=moved.time_now,
             writes=[write],
             after_commit=[lambda: self._clock.settle(measured)],
@@ -134,34 +131,6 @@ class SettleClock(Command):
 
     def answer(self, recorded: RecordedCommand) -> None:  # noqa: ARG002
         return None
-
-
-def _restated(view: View, moved: ClockMove) -> list[list[Event]]:
-    """Each active reservation stated anew, so that it keeps its remaining time when the clock moves."""
-    commands = [
-        [
-            reservation_event(
-                view,
-                kind,
-                reservation,
-                line,
-                line.open,
-                actor=ACTOR,
-                reason=RESTATED,
-                occurred_at=moved.time_now,
-                expires_at=None
-                if kind is EventType.RESERVATION_RELEASED
-                else min(max(reservation.expires_at + moved.ahead, MIN_TIME), MAX_TIME),
-            )
-            for kind in (EventType.RESERVATION_RELEASED, EventType.STOCK_RESERVED)
-            for line in reservation.open_lines
-        ]
-        for reservation in view.active_reservations()
-    ]
-    for events in commands:
-        for event in events:
-            event.clock_unconfirmed = None  # they are dated by the time that is settled
-    return commands
 
 
 def _verified(connection: Connection) -> int:

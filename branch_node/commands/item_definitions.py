@@ -19,9 +19,11 @@ class DefineItem(KeyedCommand):
 
     kind = "item"
 
-    def __init__(self, content: ItemContent, *, key: str, actor: str) -> None:
+    def __init__(self, content: ItemContent, *, key: str, actor: str, keeps: bool = False) -> None:
+        """`keeps`: the key is a caller's, and stands for its answer for ever, also where nothing was recorded."""
         super().__init__(content, key=key, actor=actor)
         self.content = content
+        self._keeps = keeps
 
     def decide(self, view: View) -> Decision:
         item_id, definition = self.content.item_id, self.content.definition
@@ -30,7 +32,8 @@ class DefineItem(KeyedCommand):
         if known is not None:
             item = msgspec.structs.replace(item, stands_for=known.stands_for)
             if known == msgspec.structs.replace(item, defined_here=known.defined_here):
-                return Decision(answer=item_record(known))
+                answer = item_record(known)
+                return Decision(answer=answer, kept=msgspec.json.encode(answer) if self._keeps else None)
             if not known.defined_here:
                 raise ITEM_OF_GROUP(f"{item_id} is head office's item {known.name!r}", item_id=item_id)
             if known.unit != item.unit and item_used(view.connection, item_id):

@@ -18,6 +18,7 @@ from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.order_inputs import CancelContent, OrderContent, OrderLine
 from branch_node.commands.preconditions import StrictGuard, known_item, known_items, moment_of
 from branch_node.model import Decision, OrderState, RecordedCommand, View, unplaced
+from branch_node.order_states import CANCEL
 from branch_node.problems import ORDER_CANCELLED, ORDER_SUPERSEDED, TOO_MANY_LINES, UNKNOWN_ORDER
 from branch_node.records import BranchEventRecord, record_of
 from branch_node.reservation_events import reservation_event
@@ -25,8 +26,7 @@ from shared.events import MAX_LINES, Event, EventType, Reference
 from shared.reservations import ORDER_REFERENCE
 
 ORDER: Final = ORDER_REFERENCE
-CANCEL: Final = "order-cancel"
-"""The kinds of reference in the events of orders; only these references have a revision."""
+"""The kinds of reference in the events of orders are this and CANCEL; only these references have a revision."""
 REVISED: Final = "order-revised"
 CANCELLED: Final = "order-cancelled"
 UNCHANGED: Final = "order-unchanged"
@@ -159,7 +159,8 @@ class RecordOrder(_OrderCommand):
         if self.content.revision == state.revision:
             before = view.recorded_at(state.stated_at)
             if before.sealed[0].event.command_digest == self.digest:
-                return Decision(answer=self.answer(before))
+                answer = self.answer(before)
+                return Decision(answer=answer, kept=msgspec.json.encode(answer))
         raise ORDER_SUPERSEDED(
             f"revision {state.revision} of the order {self.content.order_id} is recorded, with other content",
             hint=_RAISE.format(revision=state.revision),

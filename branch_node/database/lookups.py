@@ -145,20 +145,21 @@ def kept_answers(connection: Connection, keys: Sequence[str] | None) -> dict[str
 
 def orders_named(connection: Connection, order_ids: Sequence[str]) -> list[OrderState]:
     """Read the orders with these ids, of every source."""
-    return [
-        OrderState(
-            order_id=order_id,
-            source=source,
-            revision=revision,
-            cancelled=bool(cancelled),
-            occurred_at=occurred_at,
-            stated_at=stated_at,
-            sequences=tuple(msgspec.json.decode(sequences, type=list[int])),
-        )
-        for order_id, source, revision, cancelled, occurred_at, stated_at, sequences in rows_for_any(
-            connection, _orders_sql, order_ids
-        )
-    ]
+    return [order_state_of(row) for row in rows_for_any(connection, _orders_sql, order_ids)]
+
+
+def order_state_of(row: Sequence[Any]) -> OrderState:
+    """What a row says of its order, given in the order of ORDER_COLUMNS."""
+    order_id, source, revision, cancelled, occurred_at, stated_at, sequences = row
+    return OrderState(
+        order_id=order_id,
+        source=source,
+        revision=revision,
+        cancelled=bool(cancelled),
+        occurred_at=occurred_at,
+        stated_at=stated_at,
+        sequences=tuple(msgspec.json.decode(sequences, type=list[int])),
+    )
 
 
 def order_row(state: OrderState) -> tuple[object, ...]:

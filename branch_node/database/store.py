@@ -124,6 +124,11 @@ def last_recorded_at(connection: Connection) -> int | None:
 
     Where the clock was settled after that event, the settled time: the event may have been recorded by a wrong clock.
     """
+    return last_moment(connection)[0]
+
+
+def last_moment(connection: Connection) -> tuple[int | None, bool]:
+    """`last_recorded_at`, and whether the clock was unconfirmed then: the next process confirms nothing by starting."""
     event = LOG.event
     newest = connection.execute(
         select(event.c.sequence, event.c.line).order_by(event.c.sequence.desc()).limit(1)
@@ -132,8 +137,11 @@ def last_recorded_at(connection: Connection) -> int | None:
     if inspect(connection).has_table(CLOCK_SETTLEMENT.name):
         settled = connection.execute(select(CLOCK_SETTLEMENT)).one_or_none()
         if settled is not None and (newest is None or newest.sequence <= settled.sequence):
-            return int(settled.settled_at)
-    return None if newest is None else understand(bytes(newest.line)).recorded_at
+            return int(settled.settled_at), False
+    if newest is None:
+        return None, False
+    found = understand(bytes(newest.line))
+    return found.recorded_at, bool(found.clock_unconfirmed)
 
 
 class DirectoryLock:

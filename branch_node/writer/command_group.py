@@ -26,15 +26,16 @@ from branch_node.database.schema import ITEM, LOCATION, LOG, SALE_ORDER, STOCK
 from branch_node.database.stored_runs import start_run, store_run
 from branch_node.model import Command, Decision, Item, OrderState, RecordedCommand
 from branch_node.problems import INVALID_EVENT, KEY_REUSED
-from branch_node.writer.committed_state import CommittedState, codes_of_items, mapped_codes
+from branch_node.writer.committed_state import CommittedState, codes_of_items
 from branch_node.writer.earlier_commands import EarlierCommands
 from branch_node.writer.group_inbound_orders import GroupInboundOrders
+from branch_node.writer.group_items import GroupItems
 from branch_node.writer.group_reservations import GroupReservations
 from branch_node.writer.kept_answers import KeptAnswers
 from branch_node.writer.low_stock import mark_low_stock, read_watched
 from branch_node.writer.newest_events import NewestEvents
 from branch_node.writer.pending_commit import Position
-from branch_node.writer.reservation_expiry import ExpireReservation
+from branch_node.writer.reservation_expiry import MOST_EXPIRED_LINES, ExpireReservation
 from shared.chain import Head, Sealed, seal
 from shared.event_log import append
 from shared.events import MAX_LINES, Event, EventNotUnderstood, EventType
@@ -76,7 +77,7 @@ class CommandGroup:
         self._stored: dict[str, Standing] = {}
         self.newest_events = NewestEvents(connection, committed.newest_events)
         self._voids: dict[int, int] = {}
-        self._items: dict[str, Item] = {}
+        self._catalogue = GroupItems(committed)
         self._watched = committed.watched
         self._orders: dict[OrderKey, OrderState | None] = {}
         self._changed_orders: dict[OrderKey, OrderState] = {}
@@ -103,10 +104,12 @@ class CommandGroup:
         self._reservations.preload(reserving)
         self._told.preload(reserving)
 
-    def expire(self) -> None:
-        """Record the expiry of every reservation that has expired by now: what is reserved is exact from here on."""
-        for each in self._reservations.expired_by(self.now):
+    def expire(self) -> bool:
+        """Record what has expired by now, as much as a transaction holds; whether there is more to record first."""
+        due, more = self._reservations.expired_by(self.now, MOST_EXPIRED_LINES)
+        for each in due:
             self.run(ExpireReservation(each))
+        return more
 
     def run(self, command: Command) -> object:
         """Decide one command and apply its decision; its answer. Raises Problem: then nothing has changed."""
@@ -180,7 +183,7 @@ class CommandGroup:
     def _apply_rows(self, decision: Decision) -> None:
         """Apply a decision's changes outside the log."""
         for item in decision.items:
-            self._items[item.item_id] = item
+            self._catalogue.changed[item.item_id] = item
         if decision.order is not None:
             place = (decision.order.order_id, decision.order.source)
             self._orders[place] = self._changed_orders[place] = decision.order
@@ -192,7 +195,7 @@ class CommandGroup:
             self._wrote = True
             write(self._connection)
         if decision.levels_changed:
-            self._watched = read_watched(self._connection, codes_of_items(self._mapped()))
+            self._watched = read_watched(self._connection, codes_of_items(self._catalogue.mapped()))
         self.after_commit.extend(decision.after_commit)
 
     def _update_location(self, **values: object) -> None:
@@ -273,8 +276,8 @@ class CommandGroup:
         self._flush_events()
         self._reservations.flush()
         self._told.flush()
-        if self._items:
-            rows = [msgspec.structs.astuple(item) for item in self._items.values()]
+        if self._catalogue.changed:
+            rows = [msgspec.structs.astuple(item) for item in self._catalogue.changed.values()]
             upsert_rows(self._connection, ITEM, _ITEM_COLUMNS, rows)
         if self._changed_orders:
             rows = [order_row(state) for state in self._changed_orders.values()]
@@ -284,7 +287,7 @@ class CommandGroup:
     @property
     def changed(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self._sealed or self._wrote or self._items or self._changed_orders)
+        return bool(self._sealed or self._wrote or self._catalogue.changed or self._changed_orders)
 
     def publish(self) -> None:
         """Apply this group's changes to the writer's committed state; called after the commit."""
@@ -297,9 +300,7 @@ class CommandGroup:
         self._reservations.publish()
         committed.watched = self._watched
         self.newest_events.publish()
-        if self._items:
-            committed.items = {**committed.items, **self._items}  # a new dict: other threads iterate the old one
-            committed.change_mapped(self._mapped())
+        self._catalogue.publish()
 
     # The View of the commands
 
@@ -316,19 +317,13 @@ class CommandGroup:
         return self._make_id(self.now)
 
     def item(self, item_id: str) -> Item | None:
-        return self._items.get(item_id) or self._committed.items.get(item_id)
+        return self._catalogue.item(item_id)
 
     def items_with_barcode(self, barcode: str) -> list[Item]:
-        found = {each.item_id: each for each in self._committed.items_with_barcode(barcode)} | self._items
-        return [found[code] for code in sorted(found) if found[code].barcode == barcode]
+        return self._catalogue.with_barcode(barcode)
 
     def codes(self, item_id: str) -> list[str]:
-        known = codes_of_items(self._mapped()) if self._items else self._committed.codes
-        return known.get(item_id, [item_id])
-
-    def _mapped(self) -> dict[str, str]:
-        kept = {code: meant for code, meant in self._committed.mapped.items() if code not in self._items}
-        return kept | mapped_codes(self._items.values())
+        return self._catalogue.codes(item_id)
 
     def standing(self, item_id: str) -> Standing:
         return self._standings.get(item_id) or self._committed.standings.get(item_id) or NOTHING

@@ -71,11 +71,12 @@ class GroupReservations:
         others = [each for each in self._book.all() if each.reservation_id not in self._changed]
         return sorted([*others, *changed], key=lambda each: each.reservation_id)
 
-    def expired_by(self, moment: int) -> list[Reservation]:
-        """The active reservations that have expired by a moment."""
-        committed = (each for each in self._book.expired_by(moment) if each.reservation_id not in self._changed)
+    def expired_by(self, moment: int, most_lines: int) -> tuple[list[Reservation], bool]:
+        """Active reservations that have expired by a moment, of about so many lines; and whether there are more."""
+        found, more = self._book.expired_by(moment, most_lines)
+        committed = (each for each in found if each.reservation_id not in self._changed)
         changed = (each for each in self._changed.values() if each.active and each.expires_at <= moment)
-        return [*committed, *changed]
+        return [*committed, *changed], more
 
     def advance(self, sealed: Iterable[Sealed]) -> None:
         """Take over the events that one command recorded of reservations, and others among them."""

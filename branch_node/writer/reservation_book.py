@@ -50,20 +50,30 @@ class ReservationBook:
         self._drop_stale()
         return self._expiries[0][0] if self._expiries else None
 
-    def expired_by(self, moment: int) -> list[Reservation]:
-        """The active reservations that have expired by a moment, in the order of their expiry."""
+    def expired_by(self, moment: int, most_lines: int) -> tuple[list[Reservation], bool]:
+        """Active reservations that have expired by a moment, those that expired first: of up to so many lines, or one.
+
+        And whether there are more.
+        """
         found: dict[str, Reservation] = {}
-        due = []
+        due: list[tuple[int, str]] = []
+        lines, more = 0, False
         while self._expiries and self._expiries[0][0] <= moment:
-            expires_at, reservation_id = heappop(self._expiries)
+            expires_at, reservation_id = self._expiries[0]
             reservation = self._by_id.get(reservation_id)
-            if reservation is not None and reservation.expires_at == expires_at and reservation_id not in found:
+            known = reservation_id in found or reservation is None or reservation.expires_at != expires_at
+            if reservation is not None and not known:
+                lines += len(reservation.open_lines)
+                if due and lines > most_lines:
+                    more = True
+                    break
                 found[reservation_id] = reservation
                 due.append((expires_at, reservation_id))
+            heappop(self._expiries)
         # They stay due until what ends them is committed.
         for each in due:
             heappush(self._expiries, each)
-        return list(found.values())
+        return list(found.values()), more
 
     def all(self) -> list[Reservation]:
         """Every active reservation, in order of id."""

@@ -32,6 +32,8 @@ from branch_node.writer.command_queue import CommandQueue, Outcome, QueueEntry
 from branch_node.writer.committed_state import CommittedState
 from branch_node.writer.database_guards import problem_of_guard
 from branch_node.writer.pending_commit import PendingCommit, read_position
+from branch_node.writer.reservation_expiry import KeepReservations
+from branch_node.writer.write_health import WriteHealth
 from shared.chain import Head
 from shared.event_log import StaleHead
 from shared.runtime.clock import SECOND, NodeClock
@@ -71,7 +73,7 @@ class Writer:
         self._accepting = False
         self._stopping = False
         self._failure: BaseException | None = None
-        self._failing: Problem | None = None
+        self._health = WriteHealth()
         self._refuse: Callable[[], Problem] | None = None
         self.groups = 0
         self.events = 0
@@ -177,7 +179,7 @@ class Writer:
 
     def failing(self) -> str | None:
         """Why the last write failed, such as a full disk; None since one has succeeded. Looked at anew every second."""
-        return None if self._failing is None else self._failing.detail or self._failing.title
+        return self._health.reason
 
     def waiting(self) -> int:
         """The approximate number of requests that wait or are being committed."""
@@ -219,7 +221,7 @@ class Writer:
             self._try_writing()
             # Closed in the same breath: what was admitted before is answered, what comes after is refused.
             while not (self._stopping and self._queue.close(only_if_empty=True)):
-                waiting = self._stopping or self._committed is None or self._failing is not None
+                waiting = self._stopping or self._committed is None or self._health.failing
                 self.step(block_for=RECONNECT_SECONDS if waiting else 60.0)
         except BaseException as error:
             self._failure = error
@@ -249,7 +251,7 @@ class Writer:
                 self.commit([])
             if self._committed is None:
                 self._reconnect()
-            if self._failing is not None and not self._stopping:
+            if self._health.failing and not self._stopping:
                 self._try_writing()
             return False
         commands = [command for entry in group for command in entry.commands]
@@ -266,7 +268,7 @@ class Writer:
     def _until_expiry(self, block_for: float) -> float:
         """How long to wait for commands: at most until the next reservation expires, whose event is recorded then."""
         expires_at = None if self._committed is None else self._committed.reservations.next_expiry()
-        if expires_at is None or self._failing is not None:
+        if expires_at is None or self._health.failing:
             return block_for
         return min(block_for, max(0.0, (expires_at - self._clock.now()) / SECOND))
 
@@ -281,30 +283,25 @@ class Writer:
                 writing.commit()
         except (Problem, AlreadyWriting, SQLAlchemyError, sqlite3.Error, psycopg.Error) as error:
             problem, _ = self._recover(error)
-            self._note_failure(problem or (error if isinstance(error, Problem) else None))
+            self._health.note_failure(problem or (error if isinstance(error, Problem) else None))
         else:
-            self._note_success()
-
-    def _note_failure(self, problem: Problem | None) -> None:
-        if problem is None or problem.code == DATABASE_BUSY.code:
-            return  # busy is for a moment only
-        if self._failing is None:
-            log.error("nothing can be recorded", reason=str(problem))
-        self._failing = problem
-
-    def _note_success(self) -> None:
-        if self._failing is not None:
-            log.warning("recording works again", reason=str(self._failing))
-            self._failing = None
+            self._health.note_success()
 
     # Committing
 
     def commit(self, commands: Sequence[Command], *, again: bool = False) -> list[Outcome]:
         """Decide and commit commands in order, in one transaction if possible; an answer or exception for each.
 
-        Only one thread may commit. `again`: they were committed, and their answers are missing. Raises StaleHead where
-        another writer has written: this process must end.
+        What reservations come to by themselves is committed before. Only one thread may commit. `again`: they were
+        committed, and their answers are missing. Raises StaleHead where another writer has written: this process must
+        end.
         """
+        while (outcomes := self._commit_next(commands, again=again)) is None:
+            pass  # each time fewer reservations are due
+        return outcomes
+
+    def _commit_next(self, commands: Sequence[Command], *, again: bool) -> list[Outcome] | None:
+        """Commit one transaction of `commit`; None where it had to be another one than theirs."""
         try:
             outcomes, callbacks = self._commit_group(commands)
         except StaleHead:
@@ -316,7 +313,7 @@ class Writer:
             elif problem is not None and (problem.code in _DATABASE_FAILURES or len(commands) == 1):
                 problem.recorded = Recorded.UNKNOWN if again else recorded
                 if problem.code in _DATABASE_FAILURES:
-                    self._note_failure(problem)
+                    self._health.note_failure(problem)
                 return [problem] * len(commands)
             elif len(commands) == 1:
                 log.exception("a command failed", command=type(commands[0]).__name__)
@@ -331,21 +328,24 @@ class Writer:
         log.warning("a group is redone one by one", commands=len(commands))
         return [outcome for command in commands for outcome in self.commit([command], again=again)]
 
-    def _commit_group(self, commands: Sequence[Command]) -> tuple[list[Outcome], list[Callable[[], None]]]:
-        """The outcomes, and the callbacks to run after the commit."""
+    def _commit_group(self, commands: Sequence[Command]) -> tuple[list[Outcome] | None, list[Callable[[], None]]]:
+        """The outcomes, None where something else is to be committed first; the callbacks to run after the commit."""
         writing, memory = self._connect()
         now, confirmed = self._clock.read()
         group = CommandGroup(writing.connection, memory, now, not confirmed, self._new_id)
-        outcomes: list[Outcome] = []
         before = memory.head.sequence
         writing.begin()
-        group.expire()
-        group.preload(commands)
-        for command in commands:
-            try:
-                outcomes.append(group.run(command))
-            except Problem as refusal:
-                outcomes.append(refusal)
+        if unmeasured := len(memory.reservations) and self._clock.unmeasured:
+            group.run(KeepReservations(unmeasured))
+        first = unmeasured or (all(each.after_expiries for each in commands) and group.expire())
+        outcomes: list[Outcome] | None = None if first else []
+        if outcomes is not None:
+            group.preload(commands)
+            for command in commands:
+                try:
+                    outcomes.append(group.run(command))
+                except Problem as refusal:
+                    outcomes.append(refusal)
         if not group.changed:
             writing.rollback()
             return outcomes, []
@@ -356,7 +356,7 @@ class Writer:
         self._committing = PendingCommit(memory.position, after, callbacks)
         writing.commit()
         self._committing = None
-        self._note_success()
+        self._health.note_success()
         group.publish()
         self.groups += 1
         self.events += memory.head.sequence - before

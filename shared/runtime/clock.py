@@ -189,7 +189,8 @@ class NodeClock:
 
     ``last_now`` is the last moment that an earlier process of this node recorded, or None on the first start. A wall
     clock that starts more than ``LONGEST_STOP`` ahead of it is taken, one that starts behind it by over ``TOLERANCE``
-    is not: the clock goes on from ``last_now``. Both leave it unconfirmed.
+    is not: the clock goes on from ``last_now``. Both leave it unconfirmed. ``unsettled``: that process ended with an
+    unconfirmed clock; a start does not confirm it.
 
     Deterministic: the same readings of the base give the same answers. Thread-safe.
     """
@@ -198,7 +199,7 @@ class NodeClock:
     LONGEST_STOP: Final = 14 * DAY
     LONGEST_ROUND_TRIP: Final = MINUTE
 
-    def __init__(self, base: Clock, last_now: int | None = None) -> None:
+    def __init__(self, base: Clock, last_now: int | None = None, *, unsettled: bool = False) -> None:
         self._base = base
         self._lock = threading.Lock()
         wall = base.now()
@@ -212,13 +213,19 @@ class NodeClock:
         # Also where it seems to go on unbroken: a computer without a battery goes on from when it was switched off.
         self.start: ClockStart | None = ClockStart(start, self._trusted)
         """How the time began, for the record; None once it is recorded, and after a settlement."""
+        self._trusted = self._trusted and not unsettled
+        self.unmeasured = 0
+        """By how many micros, where more than ``TOLERANCE``, an unconfirmed time began ahead of `last_now`: how much of
+        that has passed, nobody measured. Zero once the start is recorded, and after a settlement."""
+        if last_now is not None and not self._trusted and start - last_now > self.TOLERANCE:
+            self.unmeasured = start - last_now
         self.settled = False
         """Whether the clock was settled since the start."""
         self._follow(start)
 
     def keep_start(self) -> None:
         """`start` was recorded."""
-        self.start = None
+        self.start, self.unmeasured = None, 0
 
     def _follow(self, time_now: int) -> None:
         """Take `time_now` as the time. Three readings of one moment: the clocks are compared by how far they move."""
@@ -288,7 +295,7 @@ class NodeClock:
             before, target = self._read()
             time_now = self._move(measured, target).time_now
             agreed = self._trusted and abs(measured.correction) <= self.TOLERANCE
-            self._trusted, self.settled, self.start = True, True, None
+            self._trusted, self.settled, self.start, self.unmeasured = True, True, None, 0
             self._follow(time_now)
             if agreed:
                 self._last = max(self._last, before)

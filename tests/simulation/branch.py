@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, cast
 
-from branch_node.database.store import Store, last_recorded_at
+from branch_node.database.store import Store, last_moment
 from branch_node.model import Command, Location
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.puller import Puller
@@ -57,6 +57,8 @@ class SimulatedBranch:
         self.location_id = location_id
         self.key = key
         self.up = False
+        self.starts = 0
+        """How many processes there have been."""
         self.crash_at: str | None = None
         self.crash_after: int | None = None
         self.injected: Counter[str] = network.injected
@@ -79,8 +81,10 @@ class SimulatedBranch:
 
     def start(self) -> None:
         """Start the process on what its database holds."""
+        self.starts += 1
         with self.store.reading() as connection:
-            node_clock = self.node_clock = NodeClock(self.computer, last_recorded_at(connection))
+            last_now, unsettled = last_moment(connection)
+        node_clock = self.node_clock = NodeClock(self.computer, last_now, unsettled=unsettled)
         self.writer = Writer(self.store, node_clock, IdFactory(self._random.getrandbits))
         self.writer.open()
         self._watch_commits()
@@ -161,6 +165,11 @@ class SimulatedBranch:
         """The active reservations that the writer holds in memory, and what it has as reserved, by item."""
         committed = cast(Any, self.writer)._committed
         return committed.reservations.all(), {item: each.reserved for item, each in committed.standings.items()}
+
+    @property
+    def verified(self) -> int:
+        """The last event whose time head office has verified, 0 for none."""
+        return int(self.database.execute("SELECT max(verified_sequence) FROM clock_settlement").fetchone()[0] or 0)
 
     def close(self) -> None:
         if self.up:

@@ -24,6 +24,7 @@ from tests.simulation.coordinator import ENDED, SimulatedCoordinator
 from tests.simulation.invariants import Copy
 from tests.simulation.network import AsgiCaller, HostDied, Network
 from tests.simulation.office import ITEMS, KEYS, LOCATIONS, SimulatedOffice, follow_office, heads
+from tests.simulation.promised_times import PromisedTimes
 from tests.simulation.reservation_ledger import ReservationLedger
 from tests.simulation.rule_broken import RuleBroken
 from tests.simulation.till import Till
@@ -78,6 +79,7 @@ class History:
         self.branches: dict[str, SimulatedBranch] = {}
         self.here = {name: Copy() for name in LOCATIONS}
         self.ledgers = {name: ReservationLedger(name, asked=self.callers.checkout(name).asked) for name in LOCATIONS}
+        self.times = {name: PromisedTimes(ledger) for name, ledger in self.ledgers.items()}
         self.there = {name: Copy() for name in LOCATIONS}
 
     def __enter__(self) -> History:
@@ -241,13 +243,13 @@ class History:
                 branch.crash_at = self.random.choice(["before the commit", "after the commit"])
             if self.random.random() < 0.03:
                 self.office.crash_at = self.random.choice(["before the commit", "after the commit"])
-            ledger, before = self.ledgers[branch.location_id], branch.node_clock.read()
-            lasting = {each.reservation_id: each.expires_at for each in ledger.active}
+            times = self.times[branch.location_id]
+            before = times.before(*branch.node_clock.read(), branch.verified)
             result = self._alive(branch, lambda: branch.step(what))
             self.office.crash_at = None
             if branch.up:
                 self._look_at_branch(branch)
-                if rules.remaining_time_kept(lasting, ledger, before, branch.node_clock.now()):
+                if times.settled(before, branch.starts, branch.node_clock.now()):
                     self.injected["clock settled"] += 1
             self.trace.add(f"{branch.location_id} {what} -> {result}")
 
@@ -272,7 +274,7 @@ class History:
         self.injected["clock jumped"] += 1
         self.trace.add(f"the clock of {branch.location_id} is {branch.computer.ahead // MINUTE} min ahead")
         if switched:
-            branch.start()
+            self._start(branch)
             now, name = branch_now(self.clock), branch.location_id
             self._send(branch, [self.callers.wish(name, tuple(ITEMS), now, [], kind="reserve") for _ in range(2)])
 
@@ -327,7 +329,7 @@ class History:
         for branch in self.branches.values():
             if not branch.up:
                 self.trace.add(f"{branch.location_id} starts")
-                branch.start()
+                self._start(branch)
                 return
         if self.coordinator.process is None:
             self.trace.add("the coordinator starts")
@@ -337,6 +339,13 @@ class History:
             self.trace.add("head office starts")
             self.office.start()
             self.network.hosts[OFFICE_HOST] = self._office_app()
+
+    def _start(self, branch: SimulatedBranch) -> None:
+        branch.start()
+        now, confirmed = branch.node_clock.read()
+        if confirmed:
+            self.times[branch.location_id].trust(now, self.clock.now())
+        self.injected["branch started far ahead"] += branch.node_clock.unmeasured > 0
 
     def _office_app(self) -> Callable[..., Any]:
         """Head office's application, whose death in a commit takes the process down and leaves the caller waiting."""
@@ -394,6 +403,7 @@ class History:
         with branch.store.reading() as connection:
             if invariants.follow_branch(copy, connection, BRANCH_LOG, name):
                 rules.follow_reservations(ledger, copy, known)
+                self.times[name].take(copy.events[known:], branch.starts, self.clock.now())
                 invariants.projection_is_fold(copy, connection, BRANCH_STOCK, name, name)
                 invariants.one_effect_a_command(copy, name)
                 rules.tables_are_what_the_log_says(ledger, branch.database)

@@ -39,6 +39,7 @@ EXPECTED = frozenset(
         "coordinator replaced",
         "sleeper woke",
         "clock jumped",
+        "branch started far ahead",
         "clock settled",
         "STOCK_RESERVED recorded",
         "RESERVATION_REFUSED recorded",

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.reservations import Reservation
-from shared.runtime.clock import NodeClock
 from shared.stock import fold
 from tests.simulation.invariants import Copy
 from tests.simulation.reservation_ledger import Promise, ReservationLedger
@@ -57,29 +56,6 @@ def memory_is_what_the_log_says(
         raise RuleBroken(6, f"{ledger.where}: the writer remembers {found}, the log has {expected}")
     if +ledger.reserved != {item_id: quantity for item_id, quantity in reserved.items() if quantity}:
         raise RuleBroken(6, f"{ledger.where}: the writer has {reserved} reserved, the log {+ledger.reserved}")
-
-
-def remaining_time_kept(
-    before: Mapping[str, int], ledger: ReservationLedger, read_before: tuple[int, bool], now_after: int
-) -> bool:
-    """Rule 13: where a settlement moved the clock, each reservation keeps its time; whether one did.
-
-    `before`: when each active reservation expired, before it; `read_before`: the time by the node's clock then, and
-    whether it was confirmed: one that was, and is right within its tolerance, only goes on.
-    """
-    now_before, confirmed = read_before
-    moved = abs(now_after - now_before)
-    if not moved or (confirmed and moved <= NodeClock.TOLERANCE):
-        return False
-    for reservation_id, expires_at in before.items():
-        promise = ledger.promises[reservation_id]
-        if expires_at > now_before and promise.expires_at - now_after != expires_at - now_before:
-            raise RuleBroken(
-                13,
-                f"{ledger.where}: the clock was moved from {now_before} to {now_after}, the end of "
-                f"{reservation_id} ({promise.state}) from {expires_at} to {promise.expires_at}",
-            )
-    return True
 
 
 def _row(promise: Promise) -> tuple[object, ...]:

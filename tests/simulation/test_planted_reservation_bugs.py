@@ -1,4 +1,4 @@
-"""Eight bugs of reservations, planted one at a time: the simulation finds each under the rule that it breaks."""
+"""Ten bugs of reservations, planted one at a time: the simulation finds each under the rule that it breaks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import branch_node.commands.reservations.reservation_commands
 import branch_node.writer.command_group
 import branch_node.writer.committed_state
 import branch_node.writer.group_reservations
+from branch_node.clock.reservation_ends import SettledTime
 from branch_node.commands.reservations.reservation_commands import Refusal, Reserve
 from branch_node.database import reservation_rows
 from branch_node.model import Decision
 from branch_node.writer.command_group import CommandGroup
 from shared import stock
 from shared.events import Event, EventType
+from shared.runtime.clock import NodeClock
 from tests.simulation.playing import first_broken
 from tests.support.databases import Databases
 
@@ -78,7 +80,17 @@ def reservations_are_not_loaded_after_a_crash(patch: pytest.MonkeyPatch) -> None
 
 def settlement_forgets_remaining_time(patch: pytest.MonkeyPatch) -> None:
     """The clock is moved, and when reservations expire is not."""
-    patch.setattr(branch_node.clock.clock_settlement, "_restated", lambda _view, _moved: [])
+    patch.setattr(branch_node.clock.clock_settlement, "ends_by", lambda _view, _time: [])
+
+
+def start_far_ahead_ends_reservations(patch: pytest.MonkeyPatch) -> None:
+    """A process that starts with a clock weeks ahead takes all that time for passed."""
+    patch.setattr(NodeClock, "unmeasured", property(lambda _clock: 0, lambda _clock, _value: None), raising=False)
+
+
+def settlement_gives_time_that_has_passed(patch: pytest.MonkeyPatch) -> None:
+    """Every reservation keeps the time that it has left, also what a right clock had said before the node was off."""
+    patch.setattr(SettledTime, "end", lambda time, _stated, kept: kept + time.ahead)
 
 
 def order_keeps_its_reservation(patch: pytest.MonkeyPatch) -> None:
@@ -105,6 +117,8 @@ def rows_are_written_once(patch: pytest.MonkeyPatch) -> None:
         (refusal_is_answered_and_not_recorded, {3}),
         (reservations_are_not_loaded_after_a_crash, {6, 13, 16}),
         (settlement_forgets_remaining_time, {13}),
+        (start_far_ahead_ends_reservations, {13}),
+        (settlement_gives_time_that_has_passed, {13}),
         (order_keeps_its_reservation, {13}),
         (rows_are_written_once, {6}),
     ],

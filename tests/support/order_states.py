@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from branch_node.commands.orders import CANCEL, ORDER
+from branch_node.commands.orders import ORDER
 from branch_node.model import OrderState
+from branch_node.order_states import CANCEL
 from shared.events import Event, EventType
 
 

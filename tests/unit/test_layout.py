@@ -54,7 +54,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("problems", "settings"),
         ("records",),
         ("model",),
-        ("reservation_events",),
+        ("order_states", "reservation_events"),
         ("database",),
         ("commands", "writer"),
         ("clock",),

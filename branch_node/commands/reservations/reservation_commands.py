@@ -181,12 +181,18 @@ class Reserve(ReservationCommand):
         if content.revision == newest.revision:
             before = view.recorded_at(newest.stated_at)
             if before.sealed[0].event.command_digest == self.digest:
-                return Decision(answer=self._check_active(newest))
+                active = self._check_active(newest)
+                # What the order's own key answers follows the reservation; a caller's key stands for its answer.
+                kept = None if self._own_key else msgspec.json.encode(active)
+                return Decision(answer=active, kept=kept)
         raise ORDER_SUPERSEDED(
             f"revision {newest.revision} of the order {content.order_id} is reserved, with other content",
             hint=_RAISE.format(revision=newest.revision),
             revision=newest.revision,
         )
+
+    def again(self, kept: bytes) -> Reservation:
+        return msgspec.json.decode(kept, type=Reservation)
 
     def _check_active(self, reservation: Reservation | None) -> Reservation:
         if reservation is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, select, tuple_
@@ -22,18 +22,20 @@ def inbound_orders(connection: Connection, orders: Sequence[OrderKey]) -> list[I
         return []
     row = INBOUND_ORDER.c
     query = select(INBOUND_ORDER).where(tuple_(row.order_id, row.source).in_(list(orders)))
-    return [
-        InboundOrder(
-            order_id=row.order_id,
-            source=row.source,
-            revision=row.revision,
-            covered=bool(row.covered),
-            cancelled=bool(row.cancelled),
-            final=bool(row.final),
-            deductions=tuple(msgspec.json.decode(row.deductions, type=list[int])),
-        )
-        for row in connection.execute(query)
-    ]
+    return [inbound_order_of(row) for row in connection.execute(query)]
+
+
+def inbound_order_of(row: Any) -> InboundOrder:
+    """What a row says of its order."""
+    return InboundOrder(
+        order_id=row.order_id,
+        source=row.source,
+        revision=row.revision,
+        covered=bool(row.covered),
+        cancelled=bool(row.cancelled),
+        final=bool(row.final),
+        deductions=tuple(msgspec.json.decode(row.deductions, type=list[int])),
+    )
 
 
 def has_inbound_orders(connection: Connection) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from branch_node.database.lookups import orders_named
@@ -108,6 +109,21 @@ def test_older_and_repeated_revisions(any_branch: Branch) -> None:
     refused("key-reused", any_branch.order, "1", LATTE[:1])
     problem = refused("order-superseded", any_branch.order, "1", LATTE, revision=2)
     assert problem.extras["revision"] == 3
+    assert any_branch.writer.head == head
+
+
+def test_what_an_order_was_answered_under_another_key_stands_for_ever(any_branch: Branch) -> None:
+    first = any_branch.order("1", LATTE)
+    assert any_branch.order("1", LATTE, key="another") == first
+    any_branch.order("1", LATTE[:1], revision=2)
+    any_branch.cancel("1")
+    head = any_branch.writer.head
+    again = any_branch.order("1", LATTE, key="another")
+    assert msgspec.json.encode(again) == msgspec.json.encode(first)
+    refused("key-reused", any_branch.order, "1", LATTE[:1], key="another")
+    refused("order-cancelled", any_branch.order, "1", LATTE, key="a third")
+    # Of what else may be repeated under another key nothing is answered that was not recorded: it is refused.
+    refused("order-cancelled", any_branch.cancel, "1", key="fourth")
     assert any_branch.writer.head == head
 
 

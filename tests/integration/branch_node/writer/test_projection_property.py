@@ -22,6 +22,7 @@ from branch_node.commands.counts import RecordCount
 from branch_node.commands.order_inputs import CancelInput, OrderInput, cancel_of, order_of
 from branch_node.commands.orders import CancelOrder, RecordOrder
 from branch_node.database.lookups import orders_named
+from branch_node.database.order_verification import verify_orders
 from branch_node.database.reservation_rows import reservations_where
 from branch_node.database.schema import LOG, STOCK
 from branch_node.database.store import Store
@@ -147,6 +148,7 @@ def check_everything(branch: Branch) -> None:
                 balance.on_hand, promised, balance.last_count, balance.recount,
             )  # fmt: skip
         kept = {each.reservation_id: each for each in reservations_where(connection, true())}
+        assert verify_orders(connection, lambda _: None) == []
     assert derive(log) == orders
     check_reservations(branch, log, kept)
     assert branch.writer._state().standings == stored

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from branch_node.commands.inbound.told_events import OrderEventAnswer
 from branch_node.database.inbound.inbound_order_rows import inbound_orders
+from branch_node.database.order_verification import verify_orders
 from branch_node.database.reservation_rows import active_reservations
 from branch_node.database.store import Store
 from shared.orders.order_outcomes import RecordedOutcome
@@ -229,6 +230,7 @@ def check_tables(shop: Shop) -> None:
     derived = told_orders(shop.branch.events())
     with shop.branch.store.reading() as connection:
         stored = inbound_orders(connection, list(derived))
+        assert verify_orders(connection, lambda _: None) == []
     assert {(each.order_id, each.source): each for each in stored} == derived
 
 

@@ -112,10 +112,14 @@ def test_stated_again_alike_it_is_the_same_one_until_it_ends(any_branch: Branch)
     with refused("key-reused"):
         branch.reserve("A", {"milk": 3})
     branch.release(first.reservation_id)
-    for key in (None, "other", "fourth"):
+    for key in (None, "fourth"):
         with refused("reservation-ended") as problem:
             branch.reserve("A", {"milk": 4}, key=key)
         assert problem["state"] == "RELEASED"
+    # What a caller's key was answered stands for ever.
+    assert branch.reserve("A", {"milk": 4}, key="other") == first
+    with refused("key-reused"):
+        branch.reserve("A", {"milk": 3}, key="other")
     assert isinstance(branch.reserve("A", {"milk": 4}, revision=2), Reservation)
 
 
