@@ -50,7 +50,8 @@ def cursor_is_committed_before_the_post(patch: pytest.MonkeyPatch) -> None:
 
 def refused_message_is_skipped(patch: pytest.MonkeyPatch) -> None:
     """What is answered with 500 is given up at once, and the next one goes."""
-    right = shared.subscriptions.deliverer.after_attempt
+    deliverer: Any = shared.subscriptions.deliverer
+    right = deliverer.after_attempt
 
     def wrong(before: Any, attempt: Any, now: int, jitter: float) -> Any:
         after = right(before, attempt, now, jitter)
@@ -58,7 +59,7 @@ def refused_message_is_skipped(patch: pytest.MonkeyPatch) -> None:
             return msgspec.structs.replace(after, state=DeliveryState.DEAD, next_try_at=None)
         return after
 
-    patch.setattr(shared.subscriptions.deliverer, "after_attempt", wrong)
+    patch.setattr(deliverer, "after_attempt", wrong)
 
 
 def order_is_lost_after_a_restart(patch: pytest.MonkeyPatch) -> None:
@@ -100,12 +101,13 @@ def page_ends_with_the_command(patch: pytest.MonkeyPatch) -> None:
 
 def late_count_is_not_folded_anew(patch: pytest.MonkeyPatch) -> None:
     """Figures that cannot be folded forward stay as they were."""
-    right = shared.outbox.running_figures.advance_event
+    figures: Any = shared.outbox.running_figures
+    right = figures.advance_event
 
     def wrong(standing: Any, event: Any, voided: Any = None) -> Any:
         return right(standing, event, voided) or standing
 
-    patch.setattr(shared.outbox.running_figures, "advance_event", wrong)
+    patch.setattr(figures, "advance_event", wrong)
 
 
 def low_stock_is_told_each_time(patch: pytest.MonkeyPatch) -> None:
@@ -128,9 +130,10 @@ def low_stock_is_told_each_time(patch: pytest.MonkeyPatch) -> None:
 
 def paused_subscription_is_sent_to(patch: pytest.MonkeyPatch) -> None:
     """Who is paused is sent messages like all others."""
-    right = shared.subscriptions.lanes.list_subscriptions
+    lanes: Any = shared.subscriptions.lanes
+    right = lanes.list_subscriptions
     patch.setattr(
-        shared.subscriptions.lanes,
+        lanes,
         "list_subscriptions",
         lambda connection, tables, **given: right(connection, tables, **{**given, "state": None}),
     )
@@ -144,7 +147,7 @@ def paused_subscription_is_sent_to(patch: pytest.MonkeyPatch) -> None:
         (order_is_lost_after_a_restart, {"M2"}),
         (failed_message_is_behind_the_cursor, {"M1"}),
         (page_ends_with_the_command, {"M1"}),
-        (late_count_is_not_folded_anew, {"M4"}),
+        (late_count_is_not_folded_anew, {"M2", "M4"}),
         (low_stock_is_told_each_time, {"M5"}),
         (paused_subscription_is_sent_to, {"M7"}),
     ],

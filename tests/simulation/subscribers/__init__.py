@@ -3,6 +3,7 @@
 The rules have names, which a broken one is told by:
 
 - M1 a cursor, and a page's `next`, passes no message that was not delivered: at least once, nothing skipped.
+  (None is given up here: that takes 72 hours of refusals.)
 - M2 first deliveries of a location are in the order of its log, each the next one of those that are wanted.
 - M3 a message has one id and the same bytes each time, at the branch and at head office.
 - M4 a message says what the log says, by another model than the product's.

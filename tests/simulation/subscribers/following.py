@@ -38,7 +38,11 @@ SERVICES = (*LOCATIONS, HEAD_OFFICE, HEAD_OFFICE)
 MOST_SUBSCRIBERS = 7
 CALLER = SubscriptionAccess("simulation")
 PATIENCE_SECONDS = 15
+NIGHTS = 0.25
+"""How often nobody does anything for hours once a receiver is away."""
 MANY = 1_000
+SMALL_PAGES = 30
+"""How many pages of a few messages a reader gets at a branch in one round: their ends are what may go wrong."""
 MOST_STEPS = 10
 FEW_TYPES = (
     frozenset({MessageType.LOW_STOCK_DETECTED.value}),
@@ -91,7 +95,7 @@ class Following:
         """One thing that subscribers, receivers, readers or deliverers do."""
         actions: list[tuple[float, Callable[[], None]]] = [
             (24, self._deliver),
-            (5, self._page),
+            (8, self._page),
             (4, self._subscribe),
             (4, self._change),
             (4, self._turn_mood),
@@ -133,6 +137,9 @@ class Following:
         self.say(f"{receiver.host} is {mood}")
         if mood is Mood.AWAY:
             self.injected["a receiver went away"] += 1
+            if self.random.random() < NIGHTS:
+                self.injected["a receiver was away for hours"] += 1
+                self.clock.advance(self.random.randint(1, 9) * 3_600 * SECOND)
 
     def _patience(self) -> None:
         """A sender waits, until it waits no longer."""
@@ -351,7 +358,12 @@ class Following:
             self._set_mood(each, Mood.FINE)
 
     def settle(self) -> None:
-        """One round of all that is still to be done; every service is up."""
+        """One round of all that is still to be done; every service is up, and what is in the logs was looked at."""
+        for reader in self.readers:
+            for limit in (*[None] * (SMALL_PAGES if reader.service != HEAD_OFFICE else 2), MANY):
+                if reader.lane.missing:
+                    self.read_page(reader, limit)
+                    reader.look()
         for each in self.subscribers:
             if each.subscription_id is None:
                 self.ask(each)
@@ -365,9 +377,6 @@ class Following:
                 self.deliver_at(service)
                 if self._arrived(service) == before:
                     break
-        for reader in self.readers:
-            if reader.lane.missing:
-                self.read_page(reader, MANY)
 
     def _arrived(self, service: str) -> int:
         return sum(len(each.arrived) for each in self.subscribers if each.service == service)
