@@ -23,10 +23,12 @@ from tests.simulation.clock import VirtualClock
 from tests.simulation.coordinator import ENDED, SimulatedCoordinator
 from tests.simulation.invariants import Copy
 from tests.simulation.network import AsgiCaller, HostDied, Network
-from tests.simulation.office import ITEMS, KEYS, LOCATIONS, SimulatedOffice, follow_office, heads
+from tests.simulation.office import ITEMS, KEYS, LEVELS, LOCATIONS, SimulatedOffice, follow_office, heads
 from tests.simulation.promised_times import PromisedTimes
 from tests.simulation.reservation_ledger import ReservationLedger
 from tests.simulation.rule_broken import RuleBroken
+from tests.simulation.subscribers.following import Following
+from tests.simulation.subscribers.message_ledger import MessageLedger
 from tests.simulation.till import Till
 from tests.support.memory_folder import memory_folder
 
@@ -41,6 +43,12 @@ FAULTS = {
 }
 JUMPS = (0, 0, 7 * MINUTE, 7 * MINUTE, 9 * MINUTE, 60 * MINUTE, 20 * DAY, -7 * MINUTE, -180 * MINUTE)
 """How far a branch's computer may be ahead of the true time."""
+FOLLOWED = 0.22
+"""How often subscribers and deliverers do something between two steps."""
+DELIVERY_ROUNDS = 40
+NEXT_TRY = 300
+"""Seconds between two rounds of deliveries alone: the longest wait after an attempt."""
+WITH_LEVELS = "SELECT item_id FROM reorder_level"
 OFFICE_HOST = "head-office"
 COORDINATOR = "coordinator"
 
@@ -81,6 +89,18 @@ class History:
         self.ledgers = {name: ReservationLedger(name, asked=self.callers.checkout(name).asked) for name in LOCATIONS}
         self.times = {name: PromisedTimes(ledger) for name, ledger in self.ledgers.items()}
         self.there = {name: Copy() for name in LOCATIONS}
+        self.messages = {name: MessageLedger(name, LEVELS) for name in LOCATIONS}
+        self.known_levels: dict[str, frozenset[str]] = {name: frozenset() for name in LOCATIONS}
+        self.following = Following(
+            Random(seed + 4),
+            self.network,
+            self.clock,
+            self.office,
+            self.branches,
+            self.messages,
+            self.trace.add,
+            self._office_down,
+        )
 
     def __enter__(self) -> History:
         self._advance(0)
@@ -108,6 +128,8 @@ class History:
             for what in ("ship", "pull"):
                 branch.step(what)
             self._send(branch, [self.callers.delivery(branch.location_id, item) for item in ITEMS])
+        for subscriber in self.following.subscribers:
+            self.following.ask(subscriber)
         self.network.faults = faults
 
     def __exit__(self, *_exception: object) -> None:
@@ -126,12 +148,16 @@ class History:
             self.network.deliver_late()
             self._one_step()
             self._look()
+            if self.following.random.random() < FOLLOWED:
+                self.following.step()
+                self._look()
         self._heal()
         self.office.committed = self.coordinator.committed = True  # whatever was noticed of their commits
         self._look()
         self._last_look()
         for ledger in self.ledgers.values():
             self.injected.update({f"{kind} recorded": times for kind, times in ledger.seen.items()})
+        self.injected["reorder point crossed"] += sum(each.crossings for each in self.messages.values())
         return self.injected
 
     # What happens
@@ -385,6 +411,8 @@ class History:
             if wish.make().key not in self.ledgers[wish.location_id].keys:
                 raise RuleBroken(3, f"{wish.name} was told {wish.told}, which is not in the log")
         self.callers.told_of_reservations.clear()
+        self.following.look_at_arrivals()
+        self.following.look_at_branches()
         if self.office.committed:
             changed, self.office.committed = True, False
             self._look_at_head_office()
@@ -404,15 +432,18 @@ class History:
             if invariants.follow_branch(copy, connection, BRANCH_LOG, name):
                 rules.follow_reservations(ledger, copy, known)
                 self.times[name].take(copy.events[known:], branch.starts, self.clock.now())
+                self.messages[name].follow(copy, known, self.known_levels[name])
                 invariants.projection_is_fold(copy, connection, BRANCH_STOCK, name, name)
                 invariants.one_effect_a_command(copy, name)
                 rules.tables_are_what_the_log_says(ledger, branch.database)
+        self.known_levels[name] = frozenset(item for (item,) in branch.database.execute(WITH_LEVELS))
         if branch.up:
             rules.memory_is_what_the_log_says(ledger, *branch.remembered)
         return True
 
     def _look_at_head_office(self) -> None:
         connection = self.office.observer.connection
+        self.following.look_at_office(connection)
         arrived = heads(connection)
         for name in LOCATIONS:
             there = self.there[name]
@@ -433,6 +464,7 @@ class History:
         """End all faults, let everybody go on until nothing moves, within a bound."""
         self.trace.add("the faults end")
         self.network.heal()
+        self.following.heal()
         for branch in self.branches.values():
             branch.computer.ahead = 0
         self.network.step += 1_000
@@ -456,12 +488,21 @@ class History:
             for _ in range(3):  # a lease outlives some steps, but not the time between two rounds
                 self.coordinator.step()
             self._look()
-            if self._settled():
-                return
+            if not self._unsettled():
+                self._deliver_all()
+                if not self._unsettled():
+                    return
         raise RuleBroken(17, f"not settled {HEALING_ROUNDS} rounds after the faults ended: {self._unsettled()}")
 
-    def _settled(self) -> bool:
-        return not self._unsettled()
+    def _deliver_all(self) -> None:
+        """Let deliverers and readers go on, until they have all or something else is to be done before they can."""
+        for _ in range(DELIVERY_ROUNDS):
+            self.following.settle()
+            self._look()
+            if self._unsettled() or not self.following.missing():
+                return
+            self._advance(NEXT_TRY)
+        raise RuleBroken("M6", f"{DELIVERY_ROUNDS} rounds after all else was done: {self.following.missing()}")
 
     def _unsettled(self) -> list[str]:
         behind = [f"{n}: {len(self.there[n].lines)} of {len(self.here[n].lines)} events" for n in LOCATIONS

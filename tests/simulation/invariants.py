@@ -43,7 +43,7 @@ class Copy:
         self.events.append(event)
         if event.item_id is not None and event.type is not EventType.ITEM_DEFINED:
             self.stories[event.item_id].append(movement(event))
-            self.reserved[event.item_id] += _RESERVED.get(event.type, 0) * (event.quantity or 0)
+            self.reserved[event.item_id] += RESERVED_CHANGES.get(event.type, 0) * (event.quantity or 0)
 
 
 def follow_branch(copy: Copy, connection: Connection, tables: LogTables, where: str) -> bool:
@@ -168,7 +168,7 @@ _FLOW = {
     EventType.ADJUSTMENT: 1,
     EventType.RESERVATION_CONFIRMED: -1,
 }
-_RESERVED = {
+RESERVED_CHANGES = {
     EventType.STOCK_RESERVED: 1,
     EventType.RESERVATION_CONFIRMED: -1,
     EventType.RESERVATION_RELEASED: -1,

@@ -25,6 +25,10 @@ class HostDied(Exception):
     """The application's process ended while it worked on a request: nothing is known of it."""
 
 
+class NoAnswer(Exception):
+    """The application took the request and never answers: who sent it waits until its patience is over."""
+
+
 class AsgiCaller:
     """Calls ASGI applications from synchronous code, one request at a time, on one event loop.
 
@@ -147,7 +151,7 @@ class Network:
             app = self.hosts.get(each.host)
             if app is not None:
                 self.injected["delivered late"] += 1
-                with suppress(HostDied):  # its sender has long stopped listening
+                with suppress(HostDied, NoAnswer):  # its sender has long stopped listening
                     self.caller.call(app, each.request.method, each.request.url, each.request.headers, each.body)
 
     def send(self, sender: str, request: httpx.Request) -> httpx.Response:
@@ -188,6 +192,8 @@ class Network:
             return self.caller.call(app, request.method, request.url, request.headers, body)
         except HostDied as error:
             raise httpx.ReadError("the other side went away", request=request) from error
+        except NoAnswer as error:
+            raise httpx.ReadTimeout("no answer came", request=request) from error
 
     def _pick(self) -> str | None:
         roll = self.random.random()

@@ -10,10 +10,12 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from head_office.catalogue import api_keys, items, locations
+from head_office.catalogue.location_levels import LevelChange, put_levels
 from head_office.database.log_segments import segments
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.main import build
 from head_office.settings import HeadOfficeSettings
+from shared.levels.reorder_levels import ReorderLevel
 from shared.messages import CatalogueItem, CatalogueLocation
 from shared.runtime.database.migrations import migrate
 from shared.runtime.http.scopes import Role
@@ -25,6 +27,11 @@ from tests.support.events import NOON
 
 LOCATIONS = ("A", "B", "C")
 ITEMS = {"milk": "l", "flour": "kg", "eggs": "piece", "salt": "kg"}
+LEVELS = {
+    "milk": ReorderLevel(reorder_point=40_000, order_up_to=100_000),
+    "eggs": ReorderLevel(reorder_point=25_000, order_quantity=12_000, pack_size=5_000),
+}
+"""The reorder levels of every location."""
 KEYS: dict[str, str] = {}
 """Texts of the keys in the template, by location or role. Their secrets are random; nothing decides by them."""
 
@@ -80,6 +87,7 @@ def prepare_office(url: str) -> None:
         items.put(
             connection, [CatalogueItem(item_id=item, name=item.title(), unit=unit) for item, unit in ITEMS.items()]
         )
+        put_levels(connection, [LevelChange(name, *level) for name in LOCATIONS for level in LEVELS.items()])
         KEYS["coordinator"] = api_keys.issue(connection, Role.COORDINATOR).text
         KEYS["admin"] = api_keys.issue(connection, Role.ADMIN).text
     engine.dispose()
@@ -108,22 +116,22 @@ class SimulatedOffice:
         self._folder = folder
         self.crash_at: str | None = None
         self.committed = False
-        self._clock = clock
+        self.clock = clock
         self.observer = Observer(url, clock)
         self.app: FastAPI | None = None
-        self._engine: Engine | None = None
+        self.engine: Engine | None = None
 
     def start(self) -> None:
         settings = HeadOfficeSettings(dir=self._folder, database_url=SecretStr(self.url), threads=3, ingests=1)
-        built = build(settings, self._clock)
+        built = build(settings, self.clock)
         tripwire(built.engine, self)
-        self._engine, self.app = built.engine, built.app
+        self.engine, self.app = built.engine, built.app
 
     def stop(self) -> None:
         """The process is gone, in order or not: its connections are closed, what was not committed never was."""
-        if self._engine is not None:
-            self._engine.dispose()
-        self._engine = self.app = None
+        if self.engine is not None:
+            self.engine.dispose()
+        self.engine = self.app = None
 
     def close(self) -> None:
         self.stop()

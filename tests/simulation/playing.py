@@ -46,10 +46,24 @@ EXPECTED = frozenset(
         "RESERVATION_CONFIRMED recorded",
         "RESERVATION_RELEASED recorded",
         "RESERVATION_EXPIRED recorded",
+        "reorder point crossed",
+        "message taken",
+        "message taken again",
+        "messages asked for again",
+        "subscription paused",
+        "secret rotated",
+        "a receiver answers 500",
+        "a receiver hangs",
+        "a receiver resets",
+        "a receiver forgets to answer",
+        "a receiver refused a signature",
+        "a receiver went away",
+        "branch crashed as it delivered",
+        "head office crashed as it delivered",
     }
 )
-"""Every kind of fault, imports, and what becomes of reservations. A run without one of them has not tested what it
-says."""
+"""Every kind of fault, imports, what becomes of reservations, and of messages. A run without one of them has not tested
+what it says."""
 
 
 def play(databases: Databases, seed: int, steps: int = STEPS, *, aloud: bool = False) -> Counter[str]:

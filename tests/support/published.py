@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -169,31 +169,44 @@ def read_all(
     raise AssertionError("the log has no end")
 
 
+Figures = Callable[[str, int], tuple[int, int]]
+"""What stood of an item after the event at a sequence: on hand, and reserved before expiry (thousandths)."""
+
+
 def expected(sealed: Sequence[Sealed]) -> list[dict[str, Any]]:
     """The messages of a log of whole commands, by the table of INTERFACES and the fold of all that was known then."""
     events = [each.event for each in sealed]
-    found: list[dict[str, Any]] = []
-    for last in (each for each in events if each.line == each.lines):
-        command = events[last.sequence - last.lines : last.sequence]
-        groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-        for event in command:
-            for kind, subject, line in _lines(events, event, last):
-                groups[kind, subject] += [] if line is None else [line]
-        order = [kind.value for kind in MessageType]
-        for part, key in enumerate(sorted(groups, key=lambda key: order.index(key[0]))):
-            lines = groups[key]
-            of_items = key[0] in {"larder.StockAdded", "larder.StockRemoved", "larder.LowStockDetected"}
-            one_item = lines[0]["item_id"] if of_items and len(lines) == 1 else None
-            found.append(
-                {
-                    "id": f"{last.event_id}-{part}",
-                    "type": key[0],
-                    "subject": one_item or key[1] or None,
-                    "cursor": f"{last.epoch:08d}-{last.sequence:016d}-{part:03d}",
-                    "time": moment_text(last.occurred_at),
-                    "lines": lines,
-                }
-            )
+
+    def figures(item_id: str, through: int) -> tuple[int, int]:
+        found = _standing(events, item_id, through)
+        return found.on_hand, found.reserved
+
+    commands = (each for each in events if each.line == each.lines)
+    return [message for last in commands for message in expected_of_command(events, last, figures)]
+
+
+def expected_of_command(events: Sequence[Event], last: Event, figures: Figures) -> list[dict[str, Any]]:
+    """The messages of the command that ends with `last`. `events` are the log's, from its first."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for event in events[last.sequence - last.lines : last.sequence]:
+        for kind, subject, line in _lines(events, event, last, figures):
+            groups[kind, subject] += [] if line is None else [line]
+    order = [kind.value for kind in MessageType]
+    found = []
+    for part, key in enumerate(sorted(groups, key=lambda key: order.index(key[0]))):
+        lines = groups[key]
+        of_items = key[0] in {"larder.StockAdded", "larder.StockRemoved", "larder.LowStockDetected"}
+        one_item = lines[0]["item_id"] if of_items and len(lines) == 1 else None
+        found.append(
+            {
+                "id": f"{last.event_id}-{part}",
+                "type": key[0],
+                "subject": one_item or key[1] or None,
+                "cursor": f"{last.epoch:08d}-{last.sequence:016d}-{part:03d}",
+                "time": moment_text(last.occurred_at),
+                "lines": lines,
+            }
+        )
     return found
 
 
@@ -212,29 +225,29 @@ _TRANSFERS = {
 }
 
 
-def _lines(events: Sequence[Event], event: Event, last: Event) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+def _lines(
+    events: Sequence[Event], event: Event, last: Event, figures: Figures
+) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
     """(type, what its message is about, line) of an event."""
     if event.type is EventType.TRANSFER_REFUSED:
         yield _TRANSFERS[event.type], event.transfer_id or "", None
         return
     if event.item_id is None:
         return
-    was, now, after = (
-        _standing(events, event.item_id, through) for through in (event.sequence - 1, event.sequence, last.sequence)
-    )
+    on_hand, reserved = figures(event.item_id, last.sequence)
     unit = event.unit
     if event.voided_sequence is not None:
         unit = events[event.voided_sequence - 1].unit
-    available = _number(after.on_hand - after.reserved)
+    available = _number(on_hand - reserved)
     named = {"item_id": event.item_id, "unit": unit, "event_id": event.event_id, "available": available}
     line = named | {
         "event_type": event.type.value,
-        "on_hand": _number(after.on_hand),
-        "reserved": _number(after.reserved),
+        "on_hand": _number(on_hand),
+        "reserved": _number(reserved),
     }
     quantity = _number(event.quantity or 0)
     if event.type in BY_HAND or event.type is EventType.EVENT_VOIDED:
-        change = now.on_hand - was.on_hand
+        change = figures(event.item_id, event.sequence)[0] - figures(event.item_id, event.sequence - 1)[0]
         if change:
             kind = "larder.StockAdded" if change > 0 else "larder.StockRemoved"
             yield kind, "", line | {"quantity": _number(abs(change))}
@@ -253,7 +266,15 @@ def _lines(events: Sequence[Event], event: Event, last: Event) -> Iterator[tuple
             split = {"quantity": 0, "lost": quantity}
         yield _TRANSFERS[event.type], event.transfer_id or "", line | split
     if event.low is not None:
-        yield "larder.LowStockDetected", "", named | {"reorder_point": 4, "reorder_quantity": 6.5}
+        yield (
+            "larder.LowStockDetected",
+            "",
+            named
+            | {
+                "reorder_point": _number(event.low.reorder_point),
+                "reorder_quantity": _number(event.low.reorder_quantity),
+            },
+        )
 
 
 def _number(thousandths: int) -> float:
@@ -264,8 +285,12 @@ def told(message: OutboxMessage) -> dict[str, Any]:
     """A message in the form of `expected`, checked for what it says twice."""
     body = json.loads(message.body)
     assert (body["id"], body["type"], body["cursor"]) == (message.id, message.type, str(message.cursor))
-    data = body["data"]
+    return told_by(body)
+
+
+def told_by(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A message's JSON in the form of `expected`."""
     return {
         **{name: body.get(name) for name in ("id", "type", "subject", "cursor", "time")},
-        "lines": data.get("lines"),
+        "lines": body["data"].get("lines"),
     }
