@@ -100,11 +100,12 @@ class DeliveryRig:
         self.deliverer.changed()
 
     def replay(self, cursor: MessageCursor, name: str = "s-1", location_id: str = "BEY-01") -> None:
-        self.database.apply(replay_plan(TABLES, EVERYBODY, name, {location_id: cursor}))
+        self.database.apply(replay_plan(TABLES, EVERYBODY, name, {location_id: cursor}, request=None))
         self.deliverer.changed()
 
     def resend(self, message_id: str, name: str = "s-1") -> None:
-        self.database.apply(resending_plan(TABLES, EVERYBODY, name, message_id, self.clock.now()))
+        plan = resending_plan(TABLES, EVERYBODY, name, message_id, now=self.clock.now(), request=None)
+        self.database.apply(plan)
         self.deliverer.changed()
 
     def run(self, most: int = 200) -> None:
