@@ -151,9 +151,9 @@ def _add_changing(
         status_code=201,
         tags=_TAGS,
         summary="Have messages posted to an address, each signed with the secret that is answered this once",
-        description="The same request with the same `Idempotency-Key` makes one subscription, and is answered with it as "
-        "it stands and the secret that signs now: so a lost answer is asked for again. The key is known as long as the "
-        "subscription is there.",
+        description="The same request with the same `Idempotency-Key` makes one subscription, and is answered with it "
+        "as it stands and the secret that signs now: so a lost answer is asked for again. The key is known as long "
+        "as the subscription is there.",
         responses=refusals(
             URL_REFUSED, TOO_MANY_SUBSCRIPTIONS, CURSOR_AHEAD, KEY_REUSED, INVALID_KEY, MALFORMED_JSON, INVALID_REQUEST
         )
