@@ -13,7 +13,6 @@ from head_office.catalogue import locations
 from head_office.database.schema import LOG_CHANNEL
 from head_office.log.office_outbox import office_outbox
 from head_office.problems import BAD_CURSOR, CURSOR_AHEAD, PROBLEMS, UNKNOWN_LOCATION
-from shared.outbox.async_api import async_api
 from shared.outbox.message_requests import (
     END,
     START,
@@ -35,6 +34,7 @@ from shared.runtime.http.auth import Principal
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.streams.event_stream import ServerSentEvents
 from shared.runtime.problems import INVALID_REQUEST, OVERLOADED, TOO_MANY_STREAMS, WRONG_LOCATION, invalid_request
+from shared.subscriptions.async_api import async_api
 
 _READ = (INVALID_REQUEST, BAD_CURSOR, CURSOR_AHEAD, UNKNOWN_LOCATION, WRONG_LOCATION, OVERLOADED)
 

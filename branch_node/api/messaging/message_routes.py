@@ -14,7 +14,6 @@ from branch_node.database.branch_outbox import branch_outbox
 from branch_node.database.queries import MAX_PAGE
 from branch_node.problems import BAD_CURSOR, CURSOR_AHEAD
 from shared.chain import Head
-from shared.outbox.async_api import async_api
 from shared.outbox.message_requests import (
     END,
     START,
@@ -37,6 +36,7 @@ from shared.runtime.http.scopes import Scope
 from shared.runtime.http.streams.event_stream import ServerSentEvents
 from shared.runtime.http.streams.watches import Watches
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, INVALID_REQUEST, OVERLOADED, TOO_MANY_STREAMS
+from shared.subscriptions.async_api import async_api
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most")]
 
