@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from branch_node.database.schema import SUBSCRIPTIONS
+from branch_node.database.schema import API_KEY, SUBSCRIPTIONS
 from branch_node.database.store import Store
 from branch_node.model import Command, Decision, View
 from branch_node.writer.writer import Writer
@@ -23,6 +23,7 @@ from shared.runtime.webhooks.pinned_transport import PinnedTransport
 from shared.runtime.webhooks.webhook_poster import WebhookPoster
 from shared.subscriptions.deliverer import Deliverer
 from shared.subscriptions.delivery_threads import DeliveryThreads
+from shared.subscriptions.subscription_access import revoked_in
 from shared.subscriptions.subscription_changes import Plan
 from shared.subscriptions.subscription_desk import SubscriptionDesk
 
@@ -94,6 +95,7 @@ class BranchSubscriptions:
             clock=clock,
             rng=rng,
             locations=lambda _connection: (location_id,),
+            revoked=revoked_in(API_KEY),
             submit=self._threads.submit,
             threads=THREADS,
             counted=lambda outcome: attempts.labels(outcome).inc(),
@@ -108,6 +110,7 @@ class BranchSubscriptions:
             new_id=new_id,
             locations=lambda _connection: (location_id,),
             check_locations=lambda _connection, _location_ids: None,
+            revoked=revoked_in(API_KEY),
             changed=self._threads.wake,
             resolve=resolve,
         )

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, select
 
 from head_office.catalogue.locations import check_locations
-from head_office.database.office_schema import SUBSCRIPTIONS
+from head_office.database.office_schema import API_KEY, SUBSCRIPTIONS
 from head_office.database.schema import LOCATION
 from head_office.database.schema import now as database_time
 from head_office.problem_translation import translated
@@ -24,6 +24,7 @@ from shared.runtime.webhooks.pinned_transport import PinnedTransport
 from shared.runtime.webhooks.webhook_poster import WebhookPoster
 from shared.subscriptions.deliverer import Deliverer
 from shared.subscriptions.delivery_threads import DeliveryThreads
+from shared.subscriptions.subscription_access import revoked_in
 from shared.subscriptions.subscription_changes import Plan
 from shared.subscriptions.subscription_desk import SubscriptionDesk
 
@@ -77,6 +78,7 @@ def subscription_desk(
         new_id=new_id,
         locations=location_ids,
         check_locations=check_locations,
+        revoked=revoked_in(API_KEY),
         changed=changed,
         resolve=resolve,
     )
@@ -114,6 +116,7 @@ class OfficeSubscriptions:
             clock=clock,
             rng=rng,
             locations=location_ids,
+            revoked=revoked_in(API_KEY),
             submit=self._threads.submit,
             threads=THREADS,
             claim_time=database_time,

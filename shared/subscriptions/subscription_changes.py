@@ -20,7 +20,7 @@ from shared.runtime.clock import SECOND
 from shared.runtime.database.row_writes import upsert
 from shared.subscriptions.delivery_state import Delivery, DeliveryState, revived
 from shared.subscriptions.request_keys import KeyedRequest, remember_request, same_content, was_made
-from shared.subscriptions.subscription_access import SubscriptionAccess
+from shared.subscriptions.subscription_access import RevokedAmong, SubscriptionAccess
 from shared.subscriptions.subscription_queries import created_with, delivery_of, find_subscription
 from shared.subscriptions.subscription_records import Subscription, SubscriptionCursor, SubscriptionState
 from shared.subscriptions.subscription_tables import SubscriptionTables
@@ -101,16 +101,26 @@ def made_with(connection: Connection, tables: SubscriptionTables, owner: str, cr
     return found[0]
 
 
-def change_plan(
-    tables: SubscriptionTables, access: SubscriptionAccess, subscription_id: str, values: dict[str, Any], now: int
+def change_plan(  # noqa: PLR0917 - what it is about, and then what is to become of it
+    tables: SubscriptionTables,
+    access: SubscriptionAccess,
+    subscription_id: str,
+    values: dict[str, Any],
+    now: int,
+    revoked: RevokedAmong,
 ) -> Plan:
-    """Set columns of a subscription: `url`, `types` (a frozenset, or None), `label`, `state`."""
+    """Set columns of a subscription: `url`, `types` (a frozenset, or None), `label`, `state`.
+
+    Who resumes one whose key was revoked takes it over.
+    """
 
     def plan(connection: Connection) -> PlannedChange:
         before = locked(connection, tables, access, subscription_id)
         if not values:
             return PlannedChange()
         row = {**values}
+        if values.get("state") == SubscriptionState.ACTIVE.value and revoked(connection, [before.owner]):
+            row |= {"owner": access.key_id, "creation_key": None, "creation_digest": None}
         if "types" in row:
             row["types"] = _json(row["types"])
         statements: list[Executable] = [

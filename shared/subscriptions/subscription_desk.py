@@ -23,7 +23,7 @@ from shared.runtime.webhooks.pinned_transport import TimedLookups
 from shared.runtime.webhooks.webhook_signatures import NEW_SECRET_BYTES, secret_of
 from shared.subscriptions.delivery_state import DeliveryState
 from shared.subscriptions.request_keys import KeyedRequest, keyed_request, was_made
-from shared.subscriptions.subscription_access import SubscriptionAccess
+from shared.subscriptions.subscription_access import RevokedAmong, SubscriptionAccess
 from shared.subscriptions.subscription_changes import (
     SubscriptionDatabase,
     change_plan,
@@ -77,7 +77,7 @@ CheckLocations = Callable[[Connection, Collection[str]], None]
 
 class SubscriptionDesk:
     """Subscriptions of one service. `locations` reads which there are; `check_locations` raises Problem for one that is
-    not; `changed` is told of every change, so that it takes effect at once."""
+    not; `revoked` reads which keys were; `changed` is told of every change, so that it takes effect at once."""
 
     def __init__(
         self,
@@ -90,6 +90,7 @@ class SubscriptionDesk:
         new_id: Callable[[int], str],
         locations: Callable[[Connection], Collection[str]],
         check_locations: CheckLocations,
+        revoked: RevokedAmong,
         changed: Callable[[], None] = lambda: None,
         resolve: Resolver = look_up,
     ) -> None:
@@ -101,6 +102,7 @@ class SubscriptionDesk:
         self._new_id = new_id
         self._locations = locations
         self._check_locations = check_locations
+        self._revoked = revoked
         self._changed = changed
         self._lookups = TimedLookups(resolve)
 
@@ -193,7 +195,7 @@ class SubscriptionDesk:
         return self._with_secret(access, subscription_id, secret)
 
     def change(self, access: SubscriptionAccess, subscription_id: str, given: SubscriptionChange) -> SubscriptionRecord:
-        """Change a subscription; what is left out stays."""
+        """Change a subscription; what is left out stays. Who resumes one whose key was revoked takes it over."""
         values: dict[str, Any] = {
             name: value for name, value in msgspec.structs.asdict(given).items() if value is not UNSET
         }
@@ -203,7 +205,7 @@ class SubscriptionDesk:
             values["types"] = frozenset(values["types"])
         if "state" in values:
             values["state"] = values["state"].value
-        self._apply(change_plan(self._tables, access, subscription_id, values, self._now()))
+        self._apply(change_plan(self._tables, access, subscription_id, values, self._now(), self._revoked))
         return self.show(access, subscription_id)
 
     def remove(self, access: SubscriptionAccess, subscription_id: str) -> None:

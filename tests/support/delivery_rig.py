@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from shared.outbox.message_cursor import MessageCursor
 from shared.runtime.clock import SECOND
@@ -49,6 +49,7 @@ class DeliveryRig:
         self.answer: Answer = lambda _url, _message_id: GOOD
         self.posts: list[tuple[str, str, bytes, tuple[str, ...]]] = []
         self.claims = claims
+        self.revoked: set[str] = set()
         self.deliverer = self.new_deliverer()
 
     def new_deliverer(self) -> Deliverer:
@@ -61,10 +62,14 @@ class DeliveryRig:
             clock=self.clock,
             rng=random.Random(1),
             locations=lambda _connection: self.locations,
+            revoked=self._revoked_among,
             submit=lambda job: job(),
             threads=8,
             claim_time=(lambda _connection: self.clock.now()) if self.claims else None,
         )
+
+    def _revoked_among(self, _connection: Connection, key_ids: Collection[str]) -> set[str]:
+        return self.revoked & set(key_ids)
 
     def post(
         self, url: str, *, message_id: str, body: bytes, content_type: str, secrets: list[str], at: int
@@ -96,7 +101,8 @@ class DeliveryRig:
         return name
 
     def change(self, name: str = "s-1", **values: Any) -> None:
-        self.database.apply(change_plan(TABLES, EVERYBODY, name, values, self.clock.now()))
+        plan = change_plan(TABLES, EVERYBODY, name, values, self.clock.now(), self._revoked_among)
+        self.database.apply(plan)
         self.deliverer.changed()
 
     def replay(self, cursor: MessageCursor, name: str = "s-1", location_id: str = "BEY-01") -> None:

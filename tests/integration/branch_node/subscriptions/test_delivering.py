@@ -15,7 +15,10 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 from standardwebhooks.webhooks import Webhook
 
+from branch_node.database.keys.key_changes import IssueKey, RevokeKey
 from shared.outbox.message_records import MessageType
+from shared.runtime.http.auth import NewKey, key_id_of
+from shared.runtime.http.scopes import Role
 from tests.support.branch import PLACE
 from tests.support.branch_api import Caller, a_caller
 from tests.support.every_message import log_of_every_type
@@ -198,6 +201,28 @@ def test_a_rotated_secret_signs_beside_the_new_one(rig: Rig) -> None:
             Webhook(each).sign(received.message_id, _moment(timestamp), received.body.decode()) for each in expected
         ]
         assert received.headers["webhook-signature"].split(" ") == signatures
+
+
+def test_a_revoked_key_is_sent_nothing_more_until_somebody_takes_over(rig: Rig) -> None:
+    caller = rig.caller
+    shop = NewKey(key_id_of(caller.keys.text["integration"]) or "", "", "0" * 64)
+    caller.node.writer.submit(IssueKey(shop, Role.INTEGRATION, (), "the shop")).result(10)
+    with HookReceiver() as receiver:
+        made = caller.post(PATH, {"url": receiver.url}, role="integration", key="make-1").json()
+        assert caller.post(PATH, {"url": receiver.url, "label": "mine"}, key="make-1").status_code == 201
+        first = rig.publish(1)
+        receiver.wait_for(2)
+        caller.node.writer.submit(RevokeKey(shop.key_id, lambda: None)).result(10)
+        rig.part._threads.wake()
+        wait_until(lambda: rig.at(made)["state"] == "DISABLED")
+        missed = rig.publish(1)
+        assert [each.message_id for each in receiver.wait_for(3)] == [*first, *first, *missed]
+        wait_until(lambda: rig.at(made)["cursors"][0]["behind"] == 1)
+        # The manager's own subscription was made with the same Idempotency-Key.
+        taken = caller.send("PATCH", f"{PATH}/{made['subscription_id']}", {"state": "ACTIVE"})
+        assert taken.json()["state"] == "ACTIVE"
+        receiver.wait_for(4)
+        wait_until(lambda: rig.at(made)["cursors"][0] | {"behind": 0, "error": None} == rig.at(made)["cursors"][0])
 
 
 def test_what_is_posted_is_what_the_asyncapi_document_says(tmp_path: Path) -> None:
