@@ -14,7 +14,7 @@ RevokedAmong = Callable[[Connection, Collection[str]], set[str]]
 
 
 def revoked_in(api_key: Table) -> RevokedAmong:
-    """By a service's table of keys, with `key_id` and `revoked_at`. Who is not in it, as a command is, is not revoked."""
+    """By a service's table of keys, with `key_id` and `revoked_at`; who is not in it, as a command is, was not."""
 
     def revoked_among(connection: Connection, key_ids: Collection[str]) -> set[str]:
         query = select(api_key.c.key_id).where(api_key.c.key_id.in_(sorted(key_ids)), api_key.c.revoked_at.is_not(None))
