@@ -127,7 +127,7 @@ class Deliverer:
         now, monotonic = self._clock.now(), self._clock.monotonic()
         if self._changed or self._read_at is None or monotonic - self._read_at >= READ_AGAIN_SECONDS:
             self._read(now, monotonic)
-        ends = {each: self._reader.end(each) for each in sorted({lane.at.location_id for lane in self._lanes})}
+        ends = self._reader.ends(sorted({lane.at.location_id for lane in self._lanes}))
         due: list[Lane] = []
         wait = IDLE_SECONDS
         for lane in self._lanes:

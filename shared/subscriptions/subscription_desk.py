@@ -6,7 +6,7 @@ Every function blocks for the database, and where a URL is given for its name to
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,7 @@ from msgspec import UNSET
 from sqlalchemy import Connection
 
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
-from shared.outbox.message_source import MessageReader
+from shared.outbox.message_source import MessageReader, behind
 from shared.problem_kinds import CURSOR_AHEAD, SUBSCRIPTION_NOT_FOUND, URL_REFUSED
 from shared.runtime.http.cursor import Cursor
 from shared.runtime.problems import WRONG_LOCATION, invalid_request
@@ -120,7 +120,7 @@ class SubscriptionDesk:
             seen = [each for each in found if access.sees(each)]
             page = seen[:limit]
             cursors = self._cursors(connection, page)
-        records = [self._record(each, cursors[each.subscription_id]) for each in page]
+        records = self._records([(each, cursors[each.subscription_id]) for each in page])
         return records, BY_SUBSCRIPTION.write(page[-1].subscription_id) if len(seen) > limit else None
 
     def show(self, access: SubscriptionAccess, subscription_id: str) -> SubscriptionRecord:
@@ -128,7 +128,8 @@ class SubscriptionDesk:
         with self._database.reading() as connection:
             found = self._find(connection, access, subscription_id)
             cursors = self._cursors(connection, [found])
-        return self._record(found, cursors[subscription_id])
+        (record,) = self._records([(found, cursors[subscription_id])])
+        return record
 
     def deliveries(
         self,
@@ -291,7 +292,7 @@ class SubscriptionDesk:
         """The cursor to begin at, by location."""
         cursor = cursor_of(after)
         if cursor is None:
-            return {each: BEFORE_ALL if after == START else self._reader.end(each) for each in places}
+            return dict.fromkeys(places, BEFORE_ALL) if after == START else self._reader.ends(places)
         if len(places) != 1:
             invalid_request("after", "a cursor is of one location's log: name the location, or 'start' or 'end'")
         (place,) = places
@@ -312,6 +313,15 @@ class SubscriptionDesk:
             by_id[each.subscription_id].append(each)
         return by_id
 
-    def _record(self, found: Subscription, cursors: Collection[SubscriptionCursor]) -> SubscriptionRecord:
-        behind = {each.location_id: self._reader.count_behind(each.location_id, each.cursor) for each in cursors}
-        return subscription_record(found, [cursor_record(each, behind[each.location_id]) for each in cursors])
+    def _records(self, found: Sequence[tuple[Subscription, Sequence[SubscriptionCursor]]]) -> list[SubscriptionRecord]:
+        ends = self._reader.ends({at.location_id for _, cursors in found for at in cursors})
+        return [
+            subscription_record(
+                each,
+                [
+                    cursor_record(at, behind(self._reader, at.location_id, at.cursor, ends[at.location_id]))
+                    for at in cursors
+                ],
+            )
+            for each, cursors in found
+        ]
