@@ -264,8 +264,8 @@ TOO_MANY_STREAMS = _declare(
     "too-many-streams",
     429,
     "The key has as many streams open as it may",
-    "Close one that nobody reads, and try again as Retry-After says; one stream carries messages of several types, and "
-    "a subscription needs none.",
+    "Close one that nobody reads, and try again in a few seconds. One stream carries messages of several types, and a "
+    "subscription needs none.",
 )
 HEADERS_TOO_LARGE = _declare(
     "headers-too-large", 431, "The address and headers are too long", "Send a shorter address and fewer headers."
