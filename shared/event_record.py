@@ -72,8 +72,12 @@ class CountedAreaRecord(SparseRecord, kw_only=True):
 
 
 class LowStockRecord(SparseRecord, kw_only=True):
-    """The reorder level that the command took the item's available stock to, or below, and what to order then."""
+    """The reorder level that the command took the item's available stock to, or below, and what to order then.
 
+    `available`: the sum over the item's codes, where it has several.
+    """
+
+    available: Number | None = None
     reorder_point: Number
     reorder_quantity: Number
 
@@ -200,6 +204,7 @@ def event_record_as(kind: type[R], event: Event, **added: Any) -> R:
         _add_detail(record, event)
     if event.low is not None:
         record.low = LowStockRecord(
+            available=None if event.low.available is None else quantity_json(event.low.available),
             reorder_point=quantity_json(event.low.reorder_point),
             reorder_quantity=quantity_json(event.low.reorder_quantity),
         )

@@ -111,9 +111,11 @@ class Definition(_Part, frozen=True, kw_only=True, gc=False):
 class LowStock(_Part, frozen=True, kw_only=True, gc=False):
     """The reorder level that the item's available stock reached or passed from above by the event's command.
 
-    `reorder_quantity`: what to order then, at least; both in thousandths of the item's unit.
+    `reorder_quantity`: what to order then, at least. `available`: what the item was judged by, the sum over its codes
+    where it has several; None: what is available of the event's own code. All in thousandths of the item's unit.
     """
 
+    available: Annotated[int, msgspec.Meta(ge=-MAX_SEQUENCE, le=MAX_SEQUENCE)] | None = None
     reorder_point: Annotated[int, msgspec.Meta(ge=0, le=MAX_QUANTITY)]
     reorder_quantity: Annotated[int, msgspec.Meta(ge=0, le=MAX_QUANTITY)]
 

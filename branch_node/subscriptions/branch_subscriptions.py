@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from branch_node.database.schema import SUBSCRIPTIONS
+from branch_node.database.schema import API_KEY, SUBSCRIPTIONS
 from branch_node.database.store import Store
 from branch_node.writer.writer import Writer
 from branch_node.writer.writer_database import WriterDatabase
@@ -19,6 +19,7 @@ from shared.runtime.webhooks.pinned_transport import PinnedTransport
 from shared.runtime.webhooks.webhook_poster import WebhookPoster
 from shared.subscriptions.deliverer import Deliverer
 from shared.subscriptions.delivery_threads import DeliveryThreads
+from shared.subscriptions.subscription_access import revoked_in
 from shared.subscriptions.subscription_desk import SubscriptionDesk
 
 THREADS: Final = 8
@@ -60,6 +61,7 @@ class BranchSubscriptions:
             clock=clock,
             rng=rng,
             locations=lambda _connection: (location_id,),
+            revoked=revoked_in(API_KEY),
             submit=self._threads.submit,
             threads=THREADS,
             counted=lambda outcome: attempts.labels(outcome).inc(),
@@ -74,6 +76,7 @@ class BranchSubscriptions:
             new_id=new_id,
             locations=lambda _connection: (location_id,),
             check_locations=lambda _connection, _location_ids: None,
+            revoked=revoked_in(API_KEY),
             changed=self._threads.wake,
             resolve=resolve,
         )

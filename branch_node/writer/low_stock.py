@@ -1,7 +1,8 @@
 """Marks the events that took an item's available stock from above its reorder level to it or below.
 
 The mark is a part of the sealed event, so what stands after a command is found here before it is sealed, for items
-that have a level alone. An item's available stock is the sum over its codes, by their standings.
+that have a level alone. An item's available stock is the sum over its codes, by their standings; the mark says it where
+there are several.
 """
 
 from __future__ import annotations
@@ -75,7 +76,12 @@ def mark_low_stock(
             event = numbered[-1][1]
             # A quantity of the log has a bound, which this one passes where far more was taken than there was.
             quantity = min(to_order(item.level, available), MAX_QUANTITY)
-            event.low = LowStock(reorder_point=item.level.reorder_point, reorder_quantity=quantity)
+            event.low = LowStock(
+                # Which codes are one item is not in the log, so their sum is.
+                available=available if len(item.codes) > 1 else None,
+                reorder_point=item.level.reorder_point,
+                reorder_quantity=quantity,
+            )
             event.v = max(event.v, FIELD_SCHEMAS["low"])
 
 

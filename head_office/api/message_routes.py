@@ -13,7 +13,6 @@ from head_office.catalogue import locations
 from head_office.database.schema import LOG_CHANNEL
 from head_office.log.office_outbox import office_outbox
 from head_office.problems import BAD_CURSOR, CURSOR_AHEAD, PROBLEMS, UNKNOWN_LOCATION
-from shared.outbox.async_api import async_api
 from shared.outbox.message_requests import (
     END,
     START,
@@ -34,7 +33,8 @@ from shared.runtime.http.application import json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.streams.event_stream import ServerSentEvents
-from shared.runtime.problems import INVALID_REQUEST, OVERLOADED, WRONG_LOCATION, invalid_request
+from shared.runtime.problems import INVALID_REQUEST, OVERLOADED, TOO_MANY_STREAMS, WRONG_LOCATION, invalid_request
+from shared.subscriptions.async_api import async_api
 
 _READ = (INVALID_REQUEST, BAD_CURSOR, CURSOR_AHEAD, UNKNOWN_LOCATION, WRONG_LOCATION, OVERLOADED)
 
@@ -75,7 +75,7 @@ def add_message_routes(app: FastAPI, office: Office) -> None:
         tags=["messages"],
         summary="The same as server-sent events, each message as it comes",
         response_class=ServerSentEvents,
-        responses=PROBLEMS.responses(*_READ) | {200: documented_stream()},
+        responses=PROBLEMS.responses(*_READ, TOO_MANY_STREAMS) | {200: documented_stream()},
     )
     def stream(  # noqa: PLR0917 - parameters of the route
         request: Request,
@@ -89,7 +89,12 @@ def add_message_routes(app: FastAPI, office: Office) -> None:
         place = location_of(principal, location_id)
         cursor = cursor_of(reader, place, last_event_id or after)
         return streams.answer(
-            place, cursor, wanted, recheck=lambda: subscribed.recheck(request), stopping=request.app.state.stopping
+            place,
+            cursor,
+            wanted,
+            key_id=principal.key_id,
+            recheck=lambda: subscribed.recheck(request),
+            stopping=request.app.state.stopping,
         )
 
     @app.get(

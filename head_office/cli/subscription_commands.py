@@ -24,7 +24,12 @@ from shared.runtime.webhooks.address_guard import AddressGuard
 from shared.subscriptions.delivery_state import DeliveryState
 from shared.subscriptions.subscription_access import SubscriptionAccess
 from shared.subscriptions.subscription_desk import SubscriptionDesk
-from shared.subscriptions.subscription_inputs import GroupSubscriptionInput, ReplayInput, SubscriptionChange
+from shared.subscriptions.subscription_inputs import (
+    GroupSubscriptionInput,
+    ReplayInput,
+    SubscriptionChange,
+    SubscriptionRotationInput,
+)
 from shared.subscriptions.subscription_output import (
     print_deliveries,
     print_secret,
@@ -166,7 +171,7 @@ def rotate(
 ) -> None:
     """Give it a new secret, which is shown this once; the old one signs beside it for a while."""
     with _desk(folder, database_url) as desk:
-        made = desk.rotate(COMMAND_LINE, subscription, overlap, None)
+        made = desk.rotate(COMMAND_LINE, subscription, SubscriptionRotationInput(overlap_seconds=overlap), None)
     if as_json:
         print_json(made)
     else:
@@ -193,7 +198,7 @@ def replay(
         raise typer.BadParameter("give either --after or --message")
     given = _read(ReplayInput, {"after": after, "message_id": message, "location_id": location})
     with _desk(folder, database_url) as desk:
-        found = desk.replay(COMMAND_LINE, subscription, given)
+        found = desk.replay(COMMAND_LINE, subscription, given, None)
     _say(found, subscription, "sends again", as_json=as_json)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from head_office.database.log_segments import read_lines
 from head_office.database.schema import EVENT, LOG, QUARANTINE
 from head_office.log.quarantine import epoch_at, epochs_of
 from head_office.log.refusals import UnknownLocation
-from shared.chain import understand
+from shared.chain import Head, understand
 from shared.event_log import read_head
 from shared.events import RULES, Event, EventNotUnderstood
 from shared.outbox.log_standings import standings_at
@@ -119,6 +119,16 @@ def _logged(sequence: int, digest: bytes, line: bytes, unfolded: str | None) -> 
     except EventNotUnderstood as error:
         # Also where an earlier version of Larder was installed again, and the event is folded already.
         return LoggedEvent(sequence, digest, None, unfolded or error.reason)
+
+
+def heads_of(connection: Connection, location_ids: Collection[str]) -> dict[str, Head]:
+    """The heads of these locations' logs, in one statement. Raises UnknownLocation."""
+    head = LOG.head.c
+    rows = connection.execute(select(LOG.head).where(head.location_id.in_(sorted(location_ids))))
+    found = {row.location_id: Head(row.epoch, row.sequence, bytes(row.hash)) for row in rows}
+    for missing in sorted(set(location_ids) - found.keys()):
+        raise UnknownLocation(missing)
+    return found
 
 
 def office_outbox(

@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, select
 
 from head_office.catalogue.locations import check_locations
-from head_office.database.office_schema import SUBSCRIPTIONS
+from head_office.database.office_schema import API_KEY, SUBSCRIPTIONS
 from head_office.database.schema import LOCATION
 from head_office.database.schema import now as database_time
 from head_office.office_transactions import OfficeDatabase
@@ -22,6 +22,7 @@ from shared.runtime.webhooks.pinned_transport import PinnedTransport
 from shared.runtime.webhooks.webhook_poster import WebhookPoster
 from shared.subscriptions.deliverer import Deliverer
 from shared.subscriptions.delivery_threads import DeliveryThreads
+from shared.subscriptions.subscription_access import revoked_in
 from shared.subscriptions.subscription_desk import SubscriptionDesk
 
 THREADS: Final = 8
@@ -55,6 +56,7 @@ def subscription_desk(
         new_id=new_id,
         locations=location_ids,
         check_locations=check_locations,
+        revoked=revoked_in(API_KEY),
         changed=changed,
         resolve=resolve,
     )
@@ -92,6 +94,7 @@ class OfficeSubscriptions:
             clock=clock,
             rng=rng,
             locations=location_ids,
+            revoked=revoked_in(API_KEY),
             submit=self._threads.submit,
             threads=THREADS,
             claim_time=database_time,

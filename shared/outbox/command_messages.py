@@ -298,12 +298,12 @@ def _low(parts: _MessageParts) -> LowStockItems:
             event_id=each.event.event_id,
             item_id=each.event.item_id or "",
             unit=_unit(each),
-            available=parts.available(each.event.item_id),
-            reorder_point=quantity_json(each.event.low.reorder_point),
-            reorder_quantity=quantity_json(each.event.low.reorder_quantity),
+            available=parts.available(each.event.item_id) if low.available is None else quantity_json(low.available),
+            reorder_point=quantity_json(low.reorder_point),
+            reorder_quantity=quantity_json(low.reorder_quantity),
         )
         for each in parts.events
-        if each.event.low is not None
+        if (low := each.event.low) is not None
     )
     return LowStockItems(**parts.common, lines=lines)
 

@@ -84,7 +84,10 @@ class ShortLine(_Sparse, frozen=True, kw_only=True):
 
 
 class LowStockLine(_Sparse, frozen=True, kw_only=True):
-    """An item that came to its reorder point, or below; `reorder_quantity`: what to order then, at least."""
+    """An item that came to its reorder point, or below; `reorder_quantity`: what to order then, at least.
+
+    `item_id` is the code that was recorded, `available` what the item was judged by: the sum over all of its codes.
+    """
 
     event_id: Uuid
     item_id: Id

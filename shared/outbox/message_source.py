@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
 
-from shared.outbox.message_cursor import MessageCursor
+from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
 
 
 class OutboxMessage(msgspec.Struct, frozen=True):
@@ -56,6 +57,17 @@ class MessageReader(Protocol):
         """The cursor at the end of the log: after it come only messages that are not there yet."""
         ...
 
+    def ends(self, location_ids: Collection[str]) -> dict[str, MessageCursor]:
+        """`end` of several logs, read from one snapshot where one has them all."""
+        ...
+
     def count_behind(self, location_id: str, after: MessageCursor) -> int:
         """How many events of the log come after a cursor."""
         ...
+
+
+def behind(reader: MessageReader, location_id: str, after: MessageCursor, end: MessageCursor) -> int:
+    """As `count_behind`, without reading the log where its `end` is known and says it: in the same epoch."""
+    if after.epoch == end.epoch or after == BEFORE_ALL:
+        return max(0, end.sequence - after.sequence)
+    return reader.count_behind(location_id, after)

@@ -45,17 +45,21 @@ class MessageStreams:
         self._readers = CapacityLimiter(READERS)
 
     def answer(
-        self, location_id: str, after: MessageCursor, types: frozenset[str] | None, *, recheck: Recheck,
-        stopping: asyncio.Event, beat_seconds: float = BEAT_SECONDS, retry_seconds: float = RETRY_SECONDS,
+        self, location_id: str, after: MessageCursor, types: frozenset[str] | None, *, key_id: str,
+        recheck: Recheck, stopping: asyncio.Event, beat_seconds: float = BEAT_SECONDS,
+        retry_seconds: float = RETRY_SECONDS,
     ) -> EventStream:  # fmt: skip
-        """The stream of the messages after a cursor, which ends when `stopping` is set or `recheck` refuses."""
+        """The stream of the messages after a cursor, to the caller with a key.
+
+        It ends when `stopping` is set or `recheck` refuses.
+        """
 
         async def produce(emit: Emit) -> None:
             # The client comes again in three seconds, with its last cursor, and is told then what is wrong.
             with suppress(Problem):
                 await self._follow(emit, location_id, after, types, recheck, stopping, beat_seconds, retry_seconds)
 
-        return EventStream(produce, self._slots)
+        return EventStream(produce, self._slots, key_id)
 
     async def _follow(  # noqa: PLR0917 - those of `answer`
         self, emit: Emit, location_id: str, after: MessageCursor, types: frozenset[str] | None, recheck: Recheck,

@@ -10,7 +10,7 @@ behind it: then nothing is published of commands with items whose figures lack s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
@@ -69,13 +69,26 @@ class OutboxLog(FigureSource, Protocol):
 
 OpenLog = Callable[[str], AbstractContextManager[OutboxLog]]
 """Opens the log of a location. Raises Problem for a location that is not there, or where the database is away."""
+ReadHeads = Callable[[Collection[str]], Mapping[str, Head]]
+"""Reads the heads of several logs from one snapshot. Raises Problem, as `OpenLog`."""
 
 
 class OutboxReader:
-    """The MessageReader of a service, by the logs that it has. May be used by several threads."""
+    """The MessageReader of a service, by the logs that it has. May be used by several threads.
 
-    def __init__(self, open_log: OpenLog, kept: KeptFigures | None = None, recent: RecentPages | None = None) -> None:
+    `read_heads` is given where one snapshot has several logs.
+    """
+
+    def __init__(
+        self,
+        open_log: OpenLog,
+        kept: KeptFigures | None = None,
+        recent: RecentPages | None = None,
+        *,
+        read_heads: ReadHeads | None = None,
+    ) -> None:
         self._open_log = open_log
+        self._read_heads = read_heads or self._heads_one_by_one
         self._kept = kept or KeptFigures()
         self._recent = recent or RecentPages()
 
@@ -100,8 +113,19 @@ class OutboxReader:
 
     def end(self, location_id: str) -> MessageCursor:
         """The cursor at the end of the log."""
-        with self._open_log(location_id) as log:
-            return MessageCursor(log.head.epoch, log.head.sequence, MAX_PART)
+        return self.ends((location_id,))[location_id]
+
+    def ends(self, location_ids: Collection[str]) -> dict[str, MessageCursor]:
+        """The cursors at the ends of these logs."""
+        heads = self._read_heads(location_ids) if location_ids else {}
+        return {each: MessageCursor(head.epoch, head.sequence, MAX_PART) for each, head in heads.items()}
+
+    def _heads_one_by_one(self, location_ids: Collection[str]) -> dict[str, Head]:
+        found = {}
+        for each in location_ids:
+            with self._open_log(each) as log:
+                found[each] = log.head
+        return found
 
     def check(self, location_id: str, after: MessageCursor) -> None:
         """Raise Problem 409 `cursor-ahead` for a cursor that `read` would refuse."""

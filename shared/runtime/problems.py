@@ -264,6 +264,13 @@ TOO_MANY_REQUESTS = _declare(
     "Too many requests with this key",
     "Wait as Retry-After says; send several events in one batch.",
 )
+TOO_MANY_STREAMS = _declare(
+    "too-many-streams",
+    429,
+    "The key has as many streams open as it may",
+    "Close one that nobody reads, and try again in a few seconds. One stream carries messages of several types, and a "
+    "subscription needs none.",
+)
 HEADERS_TOO_LARGE = _declare(
     "headers-too-large", 431, "The address and headers are too long", "Send a shorter address and fewer headers."
 )

@@ -29,6 +29,7 @@ from shared.subscriptions.delivery_notes import (
     ended_secrets_plan,
     new_locations_plan,
     note_plan,
+    revoked_owners_plan,
 )
 from shared.subscriptions.delivery_state import Delivery, DeliveryState, after_attempt
 from shared.subscriptions.lanes import (
@@ -39,6 +40,7 @@ from shared.subscriptions.lanes import (
     missing_locations,
     read_lanes,
 )
+from shared.subscriptions.subscription_access import RevokedAmong
 from shared.subscriptions.subscription_records import SubscriptionCursor
 from shared.subscriptions.subscription_tables import SubscriptionTables
 
@@ -71,8 +73,8 @@ class Poster(Protocol):
 class Deliverer:
     """Delivers for one service. `submit` runs a job: on a thread of its own, or at once where the caller steps.
 
-    `locations` reads which locations there are. `claim_time` is given where several processes deliver from one
-    database: its time, by which they claim lanes. `counted` is told each attempt's outcome.
+    `locations` reads which locations there are, `revoked` which keys were revoked. `claim_time` is given where several
+    processes deliver from one database: its time, by which they claim lanes. `counted` is told each attempt's outcome.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Deliverer:
         clock: Clock,
         rng: random.Random,
         locations: Callable[[Connection], Collection[str]],
+        revoked: RevokedAmong,
         submit: Submit,
         threads: int,
         claim_time: Callable[[Connection], int] | None = None,
@@ -97,6 +100,7 @@ class Deliverer:
         self._clock = clock
         self._rng = rng
         self._locations = locations
+        self._revoked = revoked
         self._submit = submit
         self._threads = threads
         self._claim_time = claim_time
@@ -123,7 +127,7 @@ class Deliverer:
         now, monotonic = self._clock.now(), self._clock.monotonic()
         if self._changed or self._read_at is None or monotonic - self._read_at >= READ_AGAIN_SECONDS:
             self._read(now, monotonic)
-        ends = {each: self._reader.end(each) for each in sorted({lane.at.location_id for lane in self._lanes})}
+        ends = self._reader.ends(sorted({lane.at.location_id for lane in self._lanes}))
         due: list[Lane] = []
         wait = IDLE_SECONDS
         for lane in self._lanes:
@@ -157,8 +161,13 @@ class Deliverer:
             self._outdated.clear()
         with self._database.reading() as connection:
             active = active_subscriptions(connection, self._tables)
+            revoked = self._revoked(connection, {each.owner for each in active})
+            active = [each for each in active if each.owner not in revoked]
             lanes = read_lanes(connection, self._tables, active, now) if active else []
             missing = missing_locations(active, lanes, self._locations(connection) if active else ())
+        if revoked:
+            count = self._database.apply(revoked_owners_plan(self._tables, revoked, now))
+            log.warning("subscriptions of revoked keys were disabled", subscriptions=count, keys=sorted(revoked))
         for subscription_id, location_ids in missing.items():
             self._database.apply(new_locations_plan(self._tables, subscription_id, location_ids))
         if missing:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, Executable, delete, select, update
+from sqlalchemy import Connection, Executable, delete, func, select, update
 
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
 from shared.runtime.database.planned_changes import Plan, PlannedChange, Write
@@ -131,6 +131,32 @@ def new_locations_plan(tables: SubscriptionTables, subscription_id: str, locatio
         there = connection.execute(select(tables.subscription.c.state).where(mine).with_for_update()).first()
         # It may have been removed since it was read.
         return PlannedChange(writes=[adding(tables, cursors)] if there is not None else [])
+
+    return plan
+
+
+def revoked_owners_plan(tables: SubscriptionTables, key_ids: Collection[str], now: int) -> Plan:
+    """Disable the active subscriptions of keys that were revoked; each keeps its place, for whoever takes it over."""
+    table = tables.subscription.c
+    theirs = (table.owner.in_(sorted(key_ids))) & (table.state == SubscriptionState.ACTIVE.value)
+    there = tables.cursor.c
+
+    def plan(connection: Connection) -> PlannedChange:
+        query = select(table.subscription_id, table.owner).where(theirs).order_by(table.subscription_id)
+        writes: list[Write] = []
+        for subscription_id, owner in connection.execute(query.with_for_update()).all():
+            stopped = (
+                update(tables.cursor)
+                .where(there.subscription_id == subscription_id)
+                .values(
+                    failing_since=func.coalesce(there.failing_since, now),
+                    error=f"the key {owner}, which made this subscription, was revoked",
+                    claim=there.claim + 1,
+                    claimed_until=0,
+                )
+            )
+            writes += [running(_disabling(tables, subscription_id), stopped)]
+        return PlannedChange(len(writes), writes)
 
     return plan
 

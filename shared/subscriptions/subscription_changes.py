@@ -13,12 +13,13 @@ import msgspec
 from sqlalchemy import Connection, Executable, delete, func, insert, select, text, update
 
 from shared.outbox.message_cursor import MessageCursor
-from shared.problem_kinds import KEY_REUSED, SUBSCRIPTION_NOT_FOUND, TOO_MANY_SUBSCRIPTIONS, UNKNOWN_MESSAGE
+from shared.problem_kinds import SUBSCRIPTION_NOT_FOUND, TOO_MANY_SUBSCRIPTIONS, UNKNOWN_MESSAGE
 from shared.runtime.clock import SECOND
 from shared.runtime.database.planned_changes import Plan, PlannedChange, Write
 from shared.runtime.database.row_writes import upsert
 from shared.subscriptions.delivery_state import Delivery, DeliveryState, revived
-from shared.subscriptions.subscription_access import SubscriptionAccess
+from shared.subscriptions.request_keys import KeyedRequest, remember_request, same_content, was_made
+from shared.subscriptions.subscription_access import RevokedAmong, SubscriptionAccess
 from shared.subscriptions.subscription_queries import created_with, delivery_of, find_subscription
 from shared.subscriptions.subscription_records import Subscription, SubscriptionCursor, SubscriptionState
 from shared.subscriptions.subscription_tables import SubscriptionTables
@@ -28,30 +29,22 @@ MOST_SECRETS: Final = 5
 """How many secrets of a subscription sign at the same time; the oldest ends where one more comes."""
 
 
-class Creation(msgspec.Struct, frozen=True):
-    """The Idempotency-Key that a subscription is made with, and the digest of what was sent with it."""
-
-    key: str
-    digest: str
-
-
 def creation_plan(
     tables: SubscriptionTables,
     new: Subscription,
     cursors: Sequence[SubscriptionCursor],
     secret: str,
-    creation: Creation | None,
+    creation: KeyedRequest | None,
 ) -> Plan:
-    """Make a subscription. Answers the id and the secret: of the one made before, where the same request was."""
+    """Make a subscription. Answers the id and the secret: of the one made before, where the same request was, the
+    secret that signs now."""
 
     def plan(connection: Connection) -> PlannedChange:
         if connection.dialect.name == "postgresql":
             # Two requests with one key wait for each other, and find what the first one made.
             connection.execute(text("LOCK TABLE subscription IN SHARE ROW EXCLUSIVE MODE"))
-        if creation is not None and (found := created_with(connection, tables, new.owner, creation.key)) is not None:
-            if found[1] != creation.digest:
-                raise KEY_REUSED(f"the key {creation.key!r} made the subscription {found[0]}, of other content")
-            return PlannedChange((found[0], _newest_secret(connection, tables, found[0])))
+        if creation is not None and (found := made_with(connection, tables, new.owner, creation)) is not None:
+            return PlannedChange((found, newest_secret(connection, tables, found)))
         count = connection.execute(select(func.count()).select_from(tables.subscription)).scalar_one()
         if count >= MOST_SUBSCRIPTIONS:
             raise TOO_MANY_SUBSCRIPTIONS(f"there are {count} already")
@@ -74,16 +67,35 @@ def creation_plan(
     return plan
 
 
-def change_plan(
-    tables: SubscriptionTables, access: SubscriptionAccess, subscription_id: str, values: dict[str, Any], now: int
+def made_with(connection: Connection, tables: SubscriptionTables, owner: str, creation: KeyedRequest) -> str | None:
+    """The id of the subscription that an owner made by this request. Raises 409 `key-reused`."""
+    found = created_with(connection, tables, owner, creation.key)
+    if found is None:
+        return None
+    same_content(creation, found[1], f"making the subscription {found[0]}")
+    return found[0]
+
+
+def change_plan(  # noqa: PLR0917 - what it is about, and then what is to become of it
+    tables: SubscriptionTables,
+    access: SubscriptionAccess,
+    subscription_id: str,
+    values: dict[str, Any],
+    now: int,
+    revoked: RevokedAmong,
 ) -> Plan:
-    """Set columns of a subscription: `url`, `types` (a frozenset, or None), `label`, `state`."""
+    """Set columns of a subscription: `url`, `types` (a frozenset, or None), `label`, `state`.
+
+    Who resumes one whose key was revoked takes it over.
+    """
 
     def plan(connection: Connection) -> PlannedChange:
         before = locked(connection, tables, access, subscription_id)
         if not values:
             return PlannedChange()
         row = {**values}
+        if values.get("state") == SubscriptionState.ACTIVE.value and revoked(connection, [before.owner]):
+            row |= {"owner": access.key_id, "creation_key": None, "creation_digest": None}
         if "types" in row:
             row["types"] = _json(row["types"])
         statements: list[Executable] = [
@@ -104,7 +116,7 @@ def removal_plan(tables: SubscriptionTables, access: SubscriptionAccess, subscri
 
     def plan(connection: Connection) -> PlannedChange:
         locked(connection, tables, access, subscription_id)
-        own = (tables.delivery, tables.cursor, tables.secret, tables.subscription)
+        own = (tables.delivery, tables.cursor, tables.secret, tables.request, tables.subscription)
         removed = [delete(table).where(table.c.subscription_id == subscription_id) for table in own]
         return PlannedChange(writes=[running(*removed)])
 
@@ -119,22 +131,22 @@ def rotation_plan(
     *,
     overlap_seconds: int,
     now: int,
-    key: str | None,
+    request: KeyedRequest | None,
 ) -> Plan:
-    """Give a subscription a new secret; those before sign for `overlap_seconds` more. Answers the secret: that of the
-    rotation with the same Idempotency-Key, where there was one."""
+    """Give a subscription a new secret; those before sign for `overlap_seconds` more. Answers the secret.
+
+    Where the same request made one before, it answers the newest, which is that one unless it was rotated again.
+    """
 
     def plan(connection: Connection) -> PlannedChange:
         locked(connection, tables, access, subscription_id)
+        if was_made(connection, tables, subscription_id, request):
+            return PlannedChange(newest_secret(connection, tables, subscription_id))
         table = tables.secret
         mine = table.c.subscription_id == subscription_id
-        if key is not None:
-            found = connection.execute(select(table.c.secret).where(mine, table.c.rotation_key == key)).scalar()
-            if found is not None:
-                return PlannedChange(found)
         number = connection.execute(select(func.max(table.c.number)).where(mine)).scalar_one() + 1
         until = now + overlap_seconds * SECOND
-        row = {"subscription_id": subscription_id, "number": number, "secret": secret, "rotation_key": key}
+        row = {"subscription_id": subscription_id, "number": number, "secret": secret}
         later = (table.c.live_until.is_(None)) | (table.c.live_until > until)
         ended = (table.c.live_until <= now) | (table.c.number <= number - MOST_SECRETS)
         rotated = running(
@@ -142,7 +154,7 @@ def rotation_plan(
             delete(table).where(mine, ended),
             insert(table).values(row),
         )
-        return PlannedChange(secret, [rotated])
+        return PlannedChange(secret, [rotated, _remembering(tables, subscription_id, request)])
 
     return plan
 
@@ -152,28 +164,40 @@ def replay_plan(
     access: SubscriptionAccess,
     subscription_id: str,
     cursors: dict[str, MessageCursor],
+    *,
+    request: KeyedRequest | None,
 ) -> Plan:
-    """Send again what comes after these cursors, by location."""
+    """Send again what comes after these cursors, by location; nothing where the same request did so before."""
 
     def plan(connection: Connection) -> PlannedChange:
         locked(connection, tables, access, subscription_id)
+        if was_made(connection, tables, subscription_id, request):
+            return PlannedChange()
         moves = [
             statement
             for location_id, cursor in sorted(cursors.items())
             for statement in _move(tables, subscription_id, location_id, cursor)
         ]
-        return PlannedChange(writes=[running(*moves)])
+        return PlannedChange(writes=[running(*moves), _remembering(tables, subscription_id, request)])
 
     return plan
 
 
 def resending_plan(
-    tables: SubscriptionTables, access: SubscriptionAccess, subscription_id: str, message_id: str, now: int
+    tables: SubscriptionTables,
+    access: SubscriptionAccess,
+    subscription_id: str,
+    message_id: str,
+    *,
+    now: int,
+    request: KeyedRequest | None,
 ) -> Plan:
-    """Send one message again that was sent or given up, beside those that wait."""
+    """Send one message again that was sent or given up, beside those that wait; as `replay_plan`, once a request."""
 
     def plan(connection: Connection) -> PlannedChange:
         locked(connection, tables, access, subscription_id)
+        if was_made(connection, tables, subscription_id, request):
+            return PlannedChange()
         table = tables.delivery.c
         found = select(tables.delivery).where(table.message_id == message_id, table.subscription_id == subscription_id)
         row = connection.execute(found).first()
@@ -183,7 +207,7 @@ def resending_plan(
         writes: list[Write] = [lambda connection: upsert(connection, tables.delivery, [values])]
         if row.state == DeliveryState.RETRYING.value:
             writes.append(running(*_try_at_once(tables, subscription_id, now)))
-        return PlannedChange(writes=writes)
+        return PlannedChange(writes=[*writes, _remembering(tables, subscription_id, request)])
 
     return plan
 
@@ -233,10 +257,15 @@ def adding(tables: SubscriptionTables, cursors: Sequence[SubscriptionCursor]) ->
     return write
 
 
-def _newest_secret(connection: Connection, tables: SubscriptionTables, subscription_id: str) -> str:
+def newest_secret(connection: Connection, tables: SubscriptionTables, subscription_id: str) -> str:
+    """The secret that signs until it is rotated."""
     table = tables.secret.c
     found = select(table.secret).where(table.subscription_id == subscription_id).order_by(table.number.desc()).limit(1)
     return str(connection.execute(found).scalar_one())
+
+
+def _remembering(tables: SubscriptionTables, subscription_id: str, request: KeyedRequest | None) -> Write:
+    return lambda connection: remember_request(connection, tables, subscription_id, request)
 
 
 def _move(

@@ -5,9 +5,8 @@ Every function blocks for the database, and where a URL is given for its name to
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +14,7 @@ from msgspec import UNSET
 from sqlalchemy import Connection
 
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
-from shared.outbox.message_source import MessageReader
+from shared.outbox.message_source import MessageReader, behind
 from shared.problem_kinds import CURSOR_AHEAD, SUBSCRIPTION_NOT_FOUND, URL_REFUSED
 from shared.runtime.database.planned_changes import PlanDatabase
 from shared.runtime.http.cursor import Cursor
@@ -24,11 +23,13 @@ from shared.runtime.webhooks.address_guard import AddressGuard, AddressRefused, 
 from shared.runtime.webhooks.pinned_transport import TimedLookups
 from shared.runtime.webhooks.webhook_signatures import NEW_SECRET_BYTES, secret_of
 from shared.subscriptions.delivery_state import DeliveryState
-from shared.subscriptions.subscription_access import SubscriptionAccess
+from shared.subscriptions.request_keys import KeyedRequest, keyed_request, was_made
+from shared.subscriptions.subscription_access import RevokedAmong, SubscriptionAccess
 from shared.subscriptions.subscription_changes import (
-    Creation,
     change_plan,
     creation_plan,
+    made_with,
+    newest_secret,
     removal_plan,
     replay_plan,
     resending_plan,
@@ -40,6 +41,7 @@ from shared.subscriptions.subscription_inputs import (
     ReplayInput,
     SubscriptionChange,
     SubscriptionInput,
+    SubscriptionRotationInput,
     cursor_of,
 )
 from shared.subscriptions.subscription_queries import (
@@ -75,7 +77,7 @@ CheckLocations = Callable[[Connection, Collection[str]], None]
 
 class SubscriptionDesk:
     """Subscriptions of one service. `locations` reads which there are; `check_locations` raises Problem for one that is
-    not; `changed` is told of every change, so that it takes effect at once."""
+    not; `revoked` reads which keys were; `changed` is told of every change, so that it takes effect at once."""
 
     def __init__(
         self,
@@ -88,6 +90,7 @@ class SubscriptionDesk:
         new_id: Callable[[int], str],
         locations: Callable[[Connection], Collection[str]],
         check_locations: CheckLocations,
+        revoked: RevokedAmong,
         changed: Callable[[], None] = lambda: None,
         resolve: Resolver = look_up,
     ) -> None:
@@ -99,6 +102,7 @@ class SubscriptionDesk:
         self._new_id = new_id
         self._locations = locations
         self._check_locations = check_locations
+        self._revoked = revoked
         self._changed = changed
         self._lookups = TimedLookups(resolve)
 
@@ -116,7 +120,7 @@ class SubscriptionDesk:
             seen = [each for each in found if access.sees(each)]
             page = seen[:limit]
             cursors = self._cursors(connection, page)
-        records = [self._record(each, cursors[each.subscription_id]) for each in page]
+        records = self._records([(each, cursors[each.subscription_id]) for each in page])
         return records, BY_SUBSCRIPTION.write(page[-1].subscription_id) if len(seen) > limit else None
 
     def show(self, access: SubscriptionAccess, subscription_id: str) -> SubscriptionRecord:
@@ -124,7 +128,8 @@ class SubscriptionDesk:
         with self._database.reading() as connection:
             found = self._find(connection, access, subscription_id)
             cursors = self._cursors(connection, [found])
-        return self._record(found, cursors[subscription_id])
+        (record,) = self._records([(found, cursors[subscription_id])])
+        return record
 
     def deliveries(
         self,
@@ -159,7 +164,11 @@ class SubscriptionDesk:
     # Changing
 
     def create(self, access: SubscriptionAccess, given: SubscriptionInput, key: str | None) -> NewSubscription:
-        """Make a subscription. The same request with the same Idempotency-Key is answered the same."""
+        """Make a subscription. The same request with the same Idempotency-Key makes it once, and is answered with it as
+        it stands and the secret that signs now, also where it would be refused by now."""
+        creation = keyed_request(key, "create", given)
+        if creation is not None and (made_before := self._made_before(access, creation)) is not None:
+            return self._with_secret(access, *made_before)
         self._check_url(given.url)
         location_ids = self._wanted_locations(access, given)
         with self._database.reading() as connection:
@@ -182,14 +191,12 @@ class SubscriptionDesk:
             SubscriptionCursor(subscription_id=new.subscription_id, location_id=place, cursor=cursor)
             for place, cursor in starts.items()
         ]
-        creation = None if key is None else Creation(key, _digest(given))
         made = secret_of(secrets.token_bytes(NEW_SECRET_BYTES))
         subscription_id, secret = self._apply(creation_plan(self._tables, new, cursors, made, creation))
-        record = self.show(access, subscription_id)
-        return NewSubscription(**msgspec.structs.asdict(record), secret=secret)
+        return self._with_secret(access, subscription_id, secret)
 
     def change(self, access: SubscriptionAccess, subscription_id: str, given: SubscriptionChange) -> SubscriptionRecord:
-        """Change a subscription; what is left out stays."""
+        """Change a subscription; what is left out stays. Who resumes one whose key was revoked takes it over."""
         values: dict[str, Any] = {
             name: value for name, value in msgspec.structs.asdict(given).items() if value is not UNSET
         }
@@ -199,7 +206,7 @@ class SubscriptionDesk:
             values["types"] = frozenset(values["types"])
         if "state" in values:
             values["state"] = values["state"].value
-        self._apply(change_plan(self._tables, access, subscription_id, values, self._now()))
+        self._apply(change_plan(self._tables, access, subscription_id, values, self._now(), self._revoked))
         return self.show(access, subscription_id)
 
     def remove(self, access: SubscriptionAccess, subscription_id: str) -> None:
@@ -207,36 +214,47 @@ class SubscriptionDesk:
         self._apply(removal_plan(self._tables, access, subscription_id))
 
     def rotate(
-        self, access: SubscriptionAccess, subscription_id: str, overlap_seconds: int, key: str | None
+        self, access: SubscriptionAccess, subscription_id: str, given: SubscriptionRotationInput, key: str | None
     ) -> NewSecret:
-        """A new secret, which signs beside those before for so many seconds."""
+        """A new secret, which signs beside those before for so many seconds; one for each Idempotency-Key."""
         made = secret_of(secrets.token_bytes(NEW_SECRET_BYTES))
         plan = rotation_plan(
             self._tables,
             access,
             subscription_id,
             made,
-            overlap_seconds=overlap_seconds,
+            overlap_seconds=given.overlap_seconds,
             now=self._now(),
-            key=key,
+            request=keyed_request(key, "rotate", given),
         )
         return NewSecret(secret=self._apply(plan))
 
-    def replay(self, access: SubscriptionAccess, subscription_id: str, given: ReplayInput) -> SubscriptionRecord:
-        """Send again what comes after a place, or one message. Raises 422 `unknown-message`, 409 `cursor-ahead`."""
+    def replay(
+        self, access: SubscriptionAccess, subscription_id: str, given: ReplayInput, key: str | None
+    ) -> SubscriptionRecord:
+        """Send again what comes after a place, or one message, once for each Idempotency-Key.
+
+        Raises 422 `unknown-message`, 409 `cursor-ahead`.
+        """
+        request = keyed_request(key, "replay", given)
         if given.message_id is not None:
-            plan = resending_plan(self._tables, access, subscription_id, given.message_id, self._now())
+            plan = resending_plan(
+                self._tables, access, subscription_id, given.message_id, now=self._now(), request=request
+            )
         else:
             with self._database.reading() as connection:
                 found = self._find(connection, access, subscription_id)
+                done = was_made(connection, self._tables, subscription_id, request)
                 cursors = self._cursors(connection, [found])[subscription_id]
+            if done:
+                return self.show(access, subscription_id)
             places = [each.location_id for each in cursors]
             if given.location_id is not None:
                 if given.location_id not in places:
                     invalid_request("location_id", "this subscription is sent no messages of that location")
                 places = [given.location_id]
             starts = self._starts(given.after or START, places)
-            plan = replay_plan(self._tables, access, subscription_id, starts)
+            plan = replay_plan(self._tables, access, subscription_id, starts, request=request)
         self._apply(plan)
         return self.show(access, subscription_id)
 
@@ -246,6 +264,15 @@ class SubscriptionDesk:
         answer = self._database.apply(plan)
         self._changed()
         return answer
+
+    def _made_before(self, access: SubscriptionAccess, creation: KeyedRequest) -> tuple[str, str] | None:
+        with self._database.reading() as connection:
+            found = made_with(connection, self._tables, access.key_id, creation)
+            return None if found is None else (found, newest_secret(connection, self._tables, found))
+
+    def _with_secret(self, access: SubscriptionAccess, subscription_id: str, secret: str) -> NewSubscription:
+        record = self.show(access, subscription_id)
+        return NewSubscription(**msgspec.structs.asdict(record), secret=secret)
 
     def _check_url(self, url: str) -> None:
         try:
@@ -265,7 +292,7 @@ class SubscriptionDesk:
         """The cursor to begin at, by location."""
         cursor = cursor_of(after)
         if cursor is None:
-            return {each: BEFORE_ALL if after == START else self._reader.end(each) for each in places}
+            return dict.fromkeys(places, BEFORE_ALL) if after == START else self._reader.ends(places)
         if len(places) != 1:
             invalid_request("after", "a cursor is of one location's log: name the location, or 'start' or 'end'")
         (place,) = places
@@ -286,12 +313,15 @@ class SubscriptionDesk:
             by_id[each.subscription_id].append(each)
         return by_id
 
-    def _record(self, found: Subscription, cursors: Collection[SubscriptionCursor]) -> SubscriptionRecord:
-        behind = {each.location_id: self._reader.count_behind(each.location_id, each.cursor) for each in cursors}
-        return subscription_record(found, [cursor_record(each, behind[each.location_id]) for each in cursors])
-
-
-def _digest(given: SubscriptionInput) -> str:
-    """Of what a request says, in whichever order it says it."""
-    content = msgspec.json.encode(given, order="sorted")
-    return hashlib.sha256(content).hexdigest()
+    def _records(self, found: Sequence[tuple[Subscription, Sequence[SubscriptionCursor]]]) -> list[SubscriptionRecord]:
+        ends = self._reader.ends({at.location_id for _, cursors in found for at in cursors})
+        return [
+            subscription_record(
+                each,
+                [
+                    cursor_record(at, behind(self._reader, at.location_id, at.cursor, ends[at.location_id]))
+                    for at in cursors
+                ],
+            )
+            for each, cursors in found
+        ]

@@ -53,7 +53,7 @@ MessageId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f-]{36}-[0-9]{1,3}\Z")]
 
 
 class WantedState(StrEnum):
-    """The states that a person may set. DISABLED is what a receiver's 410 does; ACTIVE ends it."""
+    """The states that a person may set. DISABLED is what a receiver's 410 and a key's end do; ACTIVE ends it."""
 
     ACTIVE = "ACTIVE"
     PAUSED = "PAUSED"

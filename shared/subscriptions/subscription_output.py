@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rich.markup import escape
-
-from shared.runtime.cli.output import local_time, print_line, print_table, print_text, short_time
+from shared.runtime.cli.output import flags, local_time, print_line, print_table, print_text, short_time
 
 Record = Mapping[str, Any]
 
@@ -20,13 +18,13 @@ def print_subscriptions(found: Sequence[Record]) -> None:
             each["subscription_id"],
             each["state"],
             sum(cursor["behind"] for cursor in each["cursors"]),
-            "failing" if any(cursor["failing_since"] for cursor in each["cursors"]) else "",
+            flags(["failing"] if any(cursor["failing_since"] for cursor in each["cursors"]) else []),
             each["url"],
             each["label"],
         )
         for each in found
     ]
-    columns = ("subscription", "state", "behind#", "", "url~", "label~")
+    columns = ("subscription", "state", "behind#", "flags", "url~", "label~")
     print_table("Subscriptions", columns, rows, empty="Nobody subscribes to messages.")
 
 
@@ -36,12 +34,13 @@ def print_subscription(found: Record, zone: ZoneInfo) -> None:
     rows = [
         ("Subscription", found["subscription_id"]),
         ("State", found["state"]),
-        ("URL", found["url"]),
         ("Types", "all" if found["types"] is None else ", ".join(found["types"])),
         ("Label", found["label"]),
         ("Locations", "all" if locations is None else ", ".join(locations)),
         ("Since", local_time(found["created_at"], zone)),
     ]
+    # By itself, whole, as it may be longer than a line and is there to be copied.
+    print_text(f"URL: {found['url']}")
     print_table("", ("", "~"), [(name, value) for name, value in rows if value is not None])
     cursors = [
         (
@@ -64,19 +63,20 @@ def print_secret(secret: str) -> None:
 
 
 def print_deliveries(found: Sequence[Record], zone: ZoneInfo) -> None:
-    """A table of deliveries."""
+    """A table of deliveries; `not before` is when one is tried again."""
+    several = len({each["location_id"] for each in found}) > 1
     rows = [
         (
-            each["message_id"],
+            short_time(each["last_tried_at"], zone),
+            each["location_id"] if several else "",
             each["type"].removeprefix("larder."),
             each["state"],
             each["attempts"],
+            short_time(each["next_try_at"], zone),
+            each["message_id"],
             each["error"],
         )
         for each in found
     ]
-    print_table("Deliveries", ("message", "type~", "state", "tries#", "error~"), rows)
-    waiting = [each for each in found if each["next_try_at"] is not None]
-    for each in waiting:
-        when = local_time(each["next_try_at"], zone)
-        print_line(escape(f"{each['location_id']}: {each['message_id']} is tried again at {when}."))
+    columns = ("tried@", "location", "type", "state", "tries#", "not before@", "message", "error~")
+    print_table(f"Deliveries ({zone.key})", columns, rows, empty="Deliveries: none")

@@ -12,7 +12,7 @@ from shared.subscriptions.delivery_state import Delivery
 
 
 class SubscriptionState(StrEnum):
-    """DISABLED: the receiver answered 410, that it wants nothing more."""
+    """DISABLED: the receiver answered 410, that it wants nothing more; or the key that made it was revoked."""
 
     ACTIVE = "ACTIVE"
     PAUSED = "PAUSED"

@@ -151,6 +151,9 @@ def _add_changing(
         status_code=201,
         tags=_TAGS,
         summary="Have messages posted to an address, each signed with the secret that is answered this once",
+        description="The same request with the same `Idempotency-Key` makes one subscription, and is answered with it "
+        "as it stands and the secret that signs now: so a lost answer is asked for again. The key is known as long "
+        "as the subscription is there.",
         responses=refusals(
             URL_REFUSED, TOO_MANY_SUBSCRIPTIONS, CURSOR_AHEAD, KEY_REUSED, INVALID_KEY, MALFORMED_JSON, INVALID_REQUEST
         )
@@ -192,7 +195,8 @@ def _add_sending(router: APIRouter, desk: SubscriptionDesk, caller: Any, raw_bod
         "/{subscription_id}/rotate",
         tags=_TAGS,
         summary="A new secret, answered this once; those before sign beside it for a while",
-        responses=refusals(SUBSCRIPTION_NOT_FOUND, INVALID_KEY, MALFORMED_JSON, INVALID_REQUEST)
+        description="The same request with the same `Idempotency-Key` makes one secret, and is answered the newest.",
+        responses=refusals(SUBSCRIPTION_NOT_FOUND, KEY_REUSED, INVALID_KEY, MALFORMED_JSON, INVALID_REQUEST)
         | {200: documented_answer(NewSecret, "The new secret")},
         openapi_extra=documented_body(SubscriptionRotationInput, example={"overlap_seconds": 3_600}),
     )
@@ -201,16 +205,23 @@ def _add_sending(router: APIRouter, desk: SubscriptionDesk, caller: Any, raw_bod
     ) -> Response:
         key = _key(request)
         given = read_rotation(raw or b"{}")
-        return json_response(desk.rotate(access, subscription_id, given.overlap_seconds, key))
+        return json_response(desk.rotate(access, subscription_id, given, key))
 
     @router.post(
         "/{subscription_id}/replay",
         status_code=202,
         tags=_TAGS,
         summary="Send again what comes after a cursor, or one message",
-        description="Sent twice, it sends twice: receivers know a message by its id.",
+        description="The same request with the same `Idempotency-Key` sends once; without that header each request "
+        "sends. Receivers know a message by its id.",
         responses=refusals(
-            SUBSCRIPTION_NOT_FOUND, UNKNOWN_MESSAGE, CURSOR_AHEAD, INVALID_KEY, MALFORMED_JSON, INVALID_REQUEST
+            SUBSCRIPTION_NOT_FOUND,
+            UNKNOWN_MESSAGE,
+            CURSOR_AHEAD,
+            KEY_REUSED,
+            INVALID_KEY,
+            MALFORMED_JSON,
+            INVALID_REQUEST,
         )
         | {202: documented_answer(SubscriptionRecord, "The subscription, which begins to send")},
         openapi_extra=documented_body(ReplayInput, example={"after": "start"}),
@@ -218,8 +229,8 @@ def _add_sending(router: APIRouter, desk: SubscriptionDesk, caller: Any, raw_bod
     def replay(
         subscription_id: _Id, request: Request, access: SubscriptionAccess = caller, raw: bytes = raw_body
     ) -> Response:
-        _key(request)
-        return json_response(desk.replay(access, subscription_id, read_replay(raw)), 202)
+        key = _key(request)
+        return json_response(desk.replay(access, subscription_id, read_replay(raw), key), 202)
 
 
 def _key(request: Request) -> str | None:

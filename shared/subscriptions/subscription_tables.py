@@ -19,10 +19,14 @@ from sqlalchemy import (
 
 
 class SubscriptionTables(NamedTuple):
-    """`cursor` has a row for each subscription and location, `delivery` one for each message that was tried."""
+    """`cursor` has a row for each subscription and location, `delivery` one for each message that was tried.
+
+    `request` has the keys of what was done with a subscription beyond its making.
+    """
 
     subscription: Table
     secret: Table
+    request: Table
     cursor: Table
     delivery: Table
 
@@ -54,9 +58,18 @@ def subscription_tables(metadata: MetaData) -> SubscriptionTables:
         Column("number", Integer, nullable=False),  # the highest is the newest
         Column("secret", Text, nullable=False),  # readable, as it signs
         Column("live_until", BigInteger),  # NULL: until it is rotated
-        Column("rotation_key", Text),  # the Idempotency-Key of the rotation that made it
         PrimaryKeyConstraint("subscription_id", "number"),
     )
+    request = Table(
+        "subscription_request",
+        metadata,
+        Column("subscription_id", Text, nullable=False),
+        Column("request_key", Text, nullable=False),  # the Idempotency-Key
+        Column("digest", Text, nullable=False),  # of what was sent with it
+        Column("number", BigInteger, nullable=False),  # the highest is the newest
+        PrimaryKeyConstraint("subscription_id", "request_key"),
+    )
+    Index("subscription_request_number", request.c.subscription_id, request.c.number, unique=True)
     cursor = Table(
         "subscription_cursor",
         metadata,
@@ -109,4 +122,4 @@ def subscription_tables(metadata: MetaData) -> SubscriptionTables:
         postgresql_where=retrying,
     )
     Index("webhook_delivery_message", delivery.c.message_id)
-    return SubscriptionTables(subscription, secret, cursor, delivery)
+    return SubscriptionTables(subscription, secret, request, cursor, delivery)

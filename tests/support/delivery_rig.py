@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from shared.outbox.message_cursor import MessageCursor
 from shared.runtime.clock import SECOND
@@ -15,12 +15,7 @@ from shared.runtime.webhooks.webhook_signatures import secret_of
 from shared.subscriptions.deliverer import IDLE_SECONDS, Deliverer
 from shared.subscriptions.delivery_state import Delivery
 from shared.subscriptions.subscription_access import SubscriptionAccess
-from shared.subscriptions.subscription_changes import (
-    change_plan,
-    creation_plan,
-    replay_plan,
-    resending_plan,
-)
+from shared.subscriptions.subscription_changes import change_plan, creation_plan, replay_plan, resending_plan
 from shared.subscriptions.subscription_queries import find_subscription, list_deliveries, read_cursors
 from shared.subscriptions.subscription_records import Subscription, SubscriptionCursor, SubscriptionState
 from tests.support.branch_rig import TurnedClock
@@ -49,6 +44,7 @@ class DeliveryRig:
         self.answer: Answer = lambda _url, _message_id: GOOD
         self.posts: list[tuple[str, str, bytes, tuple[str, ...]]] = []
         self.claims = claims
+        self.revoked: set[str] = set()
         self.deliverer = self.new_deliverer()
 
     def new_deliverer(self) -> Deliverer:
@@ -61,10 +57,14 @@ class DeliveryRig:
             clock=self.clock,
             rng=random.Random(1),
             locations=lambda _connection: self.locations,
+            revoked=self._revoked_among,
             submit=lambda job: job(),
             threads=8,
             claim_time=(lambda _connection: self.clock.now()) if self.claims else None,
         )
+
+    def _revoked_among(self, _connection: Connection, key_ids: Collection[str]) -> set[str]:
+        return self.revoked & set(key_ids)
 
     def post(
         self, url: str, *, message_id: str, body: bytes, content_type: str, secrets: list[str], at: int
@@ -96,15 +96,17 @@ class DeliveryRig:
         return name
 
     def change(self, name: str = "s-1", **values: Any) -> None:
-        self.database.apply(change_plan(TABLES, EVERYBODY, name, values, self.clock.now()))
+        plan = change_plan(TABLES, EVERYBODY, name, values, self.clock.now(), self._revoked_among)
+        self.database.apply(plan)
         self.deliverer.changed()
 
     def replay(self, cursor: MessageCursor, name: str = "s-1", location_id: str = "BEY-01") -> None:
-        self.database.apply(replay_plan(TABLES, EVERYBODY, name, {location_id: cursor}))
+        self.database.apply(replay_plan(TABLES, EVERYBODY, name, {location_id: cursor}, request=None))
         self.deliverer.changed()
 
     def resend(self, message_id: str, name: str = "s-1") -> None:
-        self.database.apply(resending_plan(TABLES, EVERYBODY, name, message_id, self.clock.now()))
+        plan = resending_plan(TABLES, EVERYBODY, name, message_id, now=self.clock.now(), request=None)
+        self.database.apply(plan)
         self.deliverer.changed()
 
     def run(self, most: int = 200) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
+
+from shared.runtime.http.streams.event_stream import MOST_OF_A_KEY
+from tests.support.waiting import wait_until
 
 
 class EventSource:
@@ -51,3 +54,25 @@ def event_source(client: httpx.Client, path: str, last_id: str | None = None, **
     with client.stream("GET", path, params=params, headers=headers, timeout=30) as answer:
         assert answer.status_code == 200, answer.read()
         yield EventSource(answer)
+
+
+def key_takes_its_share_alone(client: httpx.Client, other_key: str, **params: str) -> None:
+    """Open as many streams as one key may: the next is refused, another key's is not, and one that ends makes room."""
+    path, other = "/v1/messages/stream", {"Authorization": f"Bearer {other_key}"}
+    with ExitStack() as stack:
+        sources = [stack.enter_context(event_source(client, path, **params)) for _ in range(MOST_OF_A_KEY - 1)]
+        with event_source(client, path, **params) as last:
+            next(last.blocks())
+            refused = client.get(path, params=params)
+            assert (refused.status_code, refused.json()["code"]) == (429, "too-many-streams")
+            assert refused.headers["retry-after"] == "15"
+            assert refused.headers["content-type"] == "application/problem+json"
+            with client.stream("GET", path, params=params, headers=other) as answer:
+                assert answer.status_code == 200
+        wait_until(lambda: _opens(client, path, params))
+        assert len(sources) == MOST_OF_A_KEY - 1
+
+
+def _opens(client: httpx.Client, path: str, params: dict[str, str]) -> bool:
+    with client.stream("GET", path, params=params) as answer:
+        return answer.status_code == 200

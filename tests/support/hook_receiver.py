@@ -24,6 +24,7 @@ class Received:
     path: str
     headers: Mapping[str, str]
     body: bytes
+    method: str = "POST"
 
     @property
     def message_id(self) -> str:
@@ -103,7 +104,7 @@ class HookReceiver:
 
     def _take(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
-        received = Received(handler.path, {k.lower(): v for k, v in handler.headers.items()}, body)
+        received = Received(handler.path, {k.lower(): v for k, v in handler.headers.items()}, body, handler.command)
         reply = self.answer(received)
         with self._changed:
             self.received.append(received)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,9 @@ class ListedMessages:
     def end(self, location_id: str) -> MessageCursor:
         with self._lock:
             return self._ends.get(location_id, BEFORE_ALL)
+
+    def ends(self, location_ids: Collection[str]) -> dict[str, MessageCursor]:
+        return {each: self.end(each) for each in location_ids}
 
     def count_behind(self, location_id: str, after: MessageCursor) -> int:
         return max(0, self.end(location_id).sequence - after.sequence)

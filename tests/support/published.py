@@ -49,7 +49,9 @@ def logs(draw: st.DrawFn, max_size: int = 12) -> list[Event]:
             event.voided_sequence = placed[item, event.voided_sequence - 1]
             event.voided_event_id = events[event.voided_sequence - 1].event_id
         if event.counted is None and draw(st.booleans()):
-            event.low = LowStock(reorder_point=4_000, reorder_quantity=6_500)
+            summed = draw(st.none() | st.integers(-9, 8))
+            judged_by = None if summed is None else summed * 500
+            event.low = LowStock(available=judged_by, reorder_point=4_000, reorder_quantity=6_500)
         events.append(event)
         placed[item, index] = len(events)
         if draw(st.integers(0, 5)) == 0:
@@ -266,15 +268,12 @@ def _lines(
             split = {"quantity": 0, "lost": quantity}
         yield _TRANSFERS[event.type], event.transfer_id or "", line | split
     if event.low is not None:
-        yield (
-            "larder.LowStockDetected",
-            "",
-            named
-            | {
-                "reorder_point": _number(event.low.reorder_point),
-                "reorder_quantity": _number(event.low.reorder_quantity),
-            },
-        )
+        levels = {
+            "reorder_point": _number(event.low.reorder_point),
+            "reorder_quantity": _number(event.low.reorder_quantity),
+        }
+        judged_by = {} if event.low.available is None else {"available": _number(event.low.available)}
+        yield "larder.LowStockDetected", "", named | levels | judged_by
 
 
 def _number(thousandths: int) -> float:

@@ -30,6 +30,7 @@ ANEW = "LARDER_WRITE_SNAPSHOTS"
 _REPLACED = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "01a2204d-beff-725a-8e8b-cba5acd2fa4f"),
     (re.compile(r"\blk_[0-9a-f]{12}_\S{43}"), f"lk_{'a' * 12}_{'b' * 43}"),
+    (re.compile(r"\bwhsec_[A-Za-z0-9+/]{43}="), f"whsec_{'c' * 43}="),
     (re.compile(r"(?<=machine-)[0-9a-f]{8}\b"), "0123abcd"),
     (re.compile(r"(?<=[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:)[0-9]{2}"), "00"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "0123456789abcdef"),

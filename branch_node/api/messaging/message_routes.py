@@ -14,7 +14,6 @@ from branch_node.database.branch_outbox import branch_outbox
 from branch_node.database.queries import MAX_PAGE
 from branch_node.problems import BAD_CURSOR, CURSOR_AHEAD
 from shared.chain import Head
-from shared.outbox.async_api import async_api
 from shared.outbox.message_requests import (
     END,
     START,
@@ -32,10 +31,12 @@ from shared.outbox.message_requests import (
 from shared.outbox.message_stream import MessageStreams
 from shared.outbox.outbox_reader import OutboxReader
 from shared.runtime.http.application import json_response
+from shared.runtime.http.auth import Principal
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.streams.event_stream import ServerSentEvents
 from shared.runtime.http.streams.watches import Watches
-from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, INVALID_REQUEST, OVERLOADED
+from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, INVALID_REQUEST, OVERLOADED, TOO_MANY_STREAMS
+from shared.subscriptions.async_api import async_api
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many at most")]
 
@@ -55,7 +56,8 @@ def add_message_routes(app: FastAPI, node: ApiNode) -> None:
     streams = MessageStreams(reader, lambda _location_id: commits.watch())
 
     subscriber = context.require(Scope.MESSAGES)
-    router = APIRouter(prefix="/v1/messages", tags=["messages"], dependencies=[Depends(subscriber.principal)])
+    a_reader = Depends(subscriber.principal)
+    router = APIRouter(prefix="/v1/messages", tags=["messages"], dependencies=[a_reader])
 
     @router.get(
         "",
@@ -69,10 +71,14 @@ def add_message_routes(app: FastAPI, node: ApiNode) -> None:
         "/stream",
         summary="The same as server-sent events, each message as it comes",
         response_class=ServerSentEvents,
-        responses=problems(*_READ, body=False) | {200: documented_stream()},
+        responses=problems(*_READ, TOO_MANY_STREAMS, body=False) | {200: documented_stream()},
     )
     def stream(
-        request: Request, after: MessagesAfter = END, types: MessageTypes = None, last_event_id: LastEventId = None
+        request: Request,
+        after: MessagesAfter = END,
+        types: MessageTypes = None,
+        last_event_id: LastEventId = None,
+        principal: Principal = a_reader,
     ) -> Response:
         wanted = types_of(types)
         cursor = cursor_of(reader, node.location_id, last_event_id or after)
@@ -80,6 +86,7 @@ def add_message_routes(app: FastAPI, node: ApiNode) -> None:
             node.location_id,
             cursor,
             wanted,
+            key_id=principal.key_id,
             recheck=lambda: subscriber.recheck(request),
             stopping=request.app.state.stopping,
         )

@@ -144,7 +144,7 @@ def replay(
         raise typer.BadParameter("give either --after or --message")
     body = {"after": after} if after is not None else {"message_id": message}
     with node_at(directory) as node:
-        found = node.post(f"{_at(subscription)}/replay", body)
+        found = node.post(f"{_at(subscription)}/replay", body, idempotency_key=secrets.token_hex(16), tries=TRIES)
     _say(found, "sends again", as_json=as_json)
 
 

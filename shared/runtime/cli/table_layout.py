@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
@@ -159,7 +159,10 @@ def _as_table(
 
 
 def _apart(columns: Sequence[_FilledColumn], number: int, width: int) -> list[Text]:
-    """The cells of a row that stand below it, each after its heading; codes whole, texts broken between words."""
+    """The cells of a row that stand below it, each after its heading; codes whole, texts broken between words.
+
+    A word that is longer than a line, as a URL may be, is broken where the line ends.
+    """
     lines: list[Text] = []
     for column in columns:
         cell = column.cells[number]
@@ -168,6 +171,8 @@ def _apart(columns: Sequence[_FilledColumn], number: int, width: int) -> list[Te
         words = [cell] if column.kind is not ColumnKind.TEXT else cell.split(" ")
         if column.heading:
             words = [Text.assemble((f"{column.heading}: ", "dim"), words[0]), *words[1:]]
+        if column.kind is ColumnKind.TEXT:
+            words = [part for word in words for part in _folded(word, width - INDENT)]
         for place, word in enumerate(words):
             gap = " " if place else " " * GAP
             if lines and cell_len(lines[-1].plain) + len(gap) + cell_len(word.plain) <= width:
@@ -230,6 +235,16 @@ def _broken(console: Console, cell: Text, width: int) -> list[Text]:
     for part in parts:
         part.rstrip()
     return parts
+
+
+def _folded(word: Text, width: int) -> list[Text]:
+    """A word in parts that fit, the whole word where it does."""
+    parts = []
+    while cell_len(word.plain) > width:
+        count = len(set_cell_size(word.plain, width).rstrip(" ")) or 1
+        parts.append(word[:count])
+        word = word[count:]
+    return [*parts, word]
 
 
 def _longest_word(text: str) -> int:

@@ -70,7 +70,10 @@ class WebhookTarget(NamedTuple):
 def read_target(url: str) -> WebhookTarget:
     """The target of an absolute http or https URL. Raises AddressRefused for any other text."""
     if not 1 <= len(url) <= MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
-        raise AddressRefused(f"a URL has 1 to {MAX_URL} printable ASCII characters without blanks")
+        raise AddressRefused(
+            f"a URL has 1 to {MAX_URL} printable ASCII characters without blanks; other letters of a name are written "
+            "as xn--…, those of a path as %…"
+        )
     try:
         # The parser that the request is made with: another one might read another host.
         parsed = httpx.URL(url)

@@ -109,7 +109,9 @@ def _as_httpx() -> Iterator[None]:
         yield
     except httpcore.TimeoutException as error:
         raise httpx.TimeoutException(str(error)) from error
-    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
+    except httpcore.ProtocolError as error:
+        raise httpx.RemoteProtocolError(str(error)) from error
+    except (httpcore.NetworkError, httpcore.UnsupportedProtocol) as error:
         raise httpx.NetworkError(str(error)) from error
 
 

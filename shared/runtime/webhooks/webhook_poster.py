@@ -21,6 +21,7 @@ log = get_logger("larder.webhooks")
 ATTEMPT_SECONDS: Final = 15.0
 LONGEST_RETRY_AFTER: Final = 3_600.0
 MAX_ANSWER: Final = 4_096
+NOT_HTTP: Final = "no answer: the connection was closed, or what came is not HTTP"
 _LONGEST_ERROR: Final = 200
 GONE_STATUS: Final = 410
 AWAY_STATUSES: Final = frozenset({408, 425, 429, 503})
@@ -84,6 +85,9 @@ class WebhookPoster:
             return WebhookAttempt(AttemptOutcome.AWAY, error=f"not connected: {error}"[:_LONGEST_ERROR])
         except (httpx.TimeoutException, TimeoutError):
             return WebhookAttempt(AttemptOutcome.AWAY, error=f"no answer within {self._seconds:g} s")
+        except httpx.RemoteProtocolError:
+            # Not its text, which quotes what came: the greeting of a service that speaks something else, for example.
+            return WebhookAttempt(AttemptOutcome.AWAY, error=NOT_HTTP)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             return WebhookAttempt(
                 AttemptOutcome.AWAY, error=f"no answer: {error or type(error).__name__}"[:_LONGEST_ERROR]

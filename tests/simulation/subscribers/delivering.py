@@ -15,12 +15,14 @@ from typing import Any, Final, cast
 
 import httpx
 
+from branch_node.database.schema import API_KEY as BRANCH_KEYS
 from branch_node.database.schema import SUBSCRIPTIONS as BRANCH_TABLES
 from branch_node.model import Command
 from branch_node.subscriptions.branch_subscriptions import THREADS
 from branch_node.subscriptions.published_messages import message_reader as branch_reader
 from branch_node.writer.writer import Writer
 from branch_node.writer.writer_database import WriterDatabase
+from head_office.database.office_schema import API_KEY as OFFICE_KEYS
 from head_office.database.office_schema import SUBSCRIPTIONS as OFFICE_TABLES
 from head_office.database.schema import now as database_time
 from head_office.office_transactions import OfficeDatabase
@@ -32,6 +34,7 @@ from shared.runtime.webhooks.address_guard import AddressGuard
 from shared.runtime.webhooks.pinned_transport import PinnedTransport
 from shared.runtime.webhooks.webhook_poster import WebhookPoster
 from shared.subscriptions.deliverer import Deliverer
+from shared.subscriptions.subscription_access import revoked_in
 from shared.subscriptions.subscription_desk import SubscriptionDesk
 from tests.simulation.branch import SimulatedBranch
 from tests.simulation.network import Network, SimulatedTransport
@@ -109,6 +112,7 @@ def branch_delivering(branch: SimulatedBranch, line: WebhookLine, random: Random
         clock=branch.node_clock,
         rng=random,
         locations=lambda _connection: (branch.location_id,),
+        revoked=revoked_in(BRANCH_KEYS),
         submit=_at_once,
         threads=THREADS,
     )
@@ -120,6 +124,7 @@ def branch_delivering(branch: SimulatedBranch, line: WebhookLine, random: Random
         now=branch.node_clock.now,
         new_id=IdFactory(random.getrandbits),
         locations=lambda _connection: (branch.location_id,),
+        revoked=revoked_in(BRANCH_KEYS),
         check_locations=lambda _connection, _location_ids: None,
         changed=deliverer.changed,
         resolve=_resolve,
@@ -139,6 +144,7 @@ def office_delivering(office: SimulatedOffice, line: WebhookLine, random: Random
         clock=office.clock,
         rng=random,
         locations=location_ids,
+        revoked=revoked_in(OFFICE_KEYS),
         submit=_at_once,
         threads=THREADS,
         claim_time=database_time,

@@ -20,6 +20,7 @@ from shared.subscriptions.subscription_inputs import (
     ReplayInput,
     SubscriptionChange,
     SubscriptionInput,
+    SubscriptionRotationInput,
     WantedState,
 )
 from tests.simulation.branch import Crashed, SimulatedBranch
@@ -227,9 +228,10 @@ class Following:
             chosen.rotations += 1
             chosen.untold_rotation = self.random.choice([0, 600, 86_400])
         overlap, key = chosen.untold_rotation, f"rotation-{chosen.rotations}"
+        given = SubscriptionRotationInput(overlap_seconds=overlap)
         self._wound(chosen.service, 0.1)
         desk, subscription_id = self._process(chosen.service).desk, chosen.subscription_id or ""
-        told = self._alive(chosen.service, lambda: desk.rotate(CALLER, subscription_id, overlap, key))
+        told = self._alive(chosen.service, lambda: desk.rotate(CALLER, subscription_id, given, key))
         self.say(f"{chosen.name} has a new secret, the old one for {overlap} s more: {told is not None}")
         if told is not None:
             self.injected["secret rotated"] += 1
@@ -261,7 +263,7 @@ class Following:
         self.injected["messages asked for again"] += 1
         self.say(f"{chosen.name} asks again for {given}")
         desk, subscription_id = self._process(chosen.service).desk, chosen.subscription_id or ""
-        self._alive(chosen.service, lambda: desk.replay(CALLER, subscription_id, given))
+        self._alive(chosen.service, lambda: desk.replay(CALLER, subscription_id, given, None))
 
     # The services
 

@@ -80,6 +80,11 @@ def test_the_line_of_an_event_with_a_supplier_that_made_an_item_low() -> None:
     assert b'"source":"test","supplier_id":"ACME","type"' in sealed.line
     assert rfc8785.dumps(json.loads(sealed.line)) == sealed.line
     assert understand(sealed.line) == sealed.event
+    summed = LowStock(available=-1_500, reorder_point=2_000, reorder_quantity=6_000)
+    sealed = seal(an_event("ORDER_DEDUCTION", low=summed, v=3), EMPTY, NOON)
+    assert b'"low":{"available":-1500,"reorder_point":2000,"reorder_quantity":6000}' in sealed.line
+    assert rfc8785.dumps(json.loads(sealed.line)) == sealed.line
+    assert understand(sealed.line) == sealed.event
     with pytest.raises(EventNotUnderstood, match="supplier_id"):
         seal(an_event("ORDER_DEDUCTION", supplier_id="ACME"), EMPTY, NOON)
 

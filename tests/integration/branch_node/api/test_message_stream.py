@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.event_source import event_source
+from tests.support.event_source import event_source, key_takes_its_share_alone
 from tests.support.forked import larder, run_larder
 from tests.support.processes import RunningProcess
 
@@ -66,6 +66,12 @@ def test_clients_that_leave_free_their_place(serving: tuple[httpx.Client, Runnin
     for _ in range(80):  # more than may be open at the same time
         with event_source(client, STREAM, after="start") as source:
             assert len(source.messages(1)) == 1
+
+
+def test_one_key_does_not_take_the_places_of_all(serving: tuple[httpx.Client, RunningProcess], tmp_path: Path) -> None:
+    client, _ = serving
+    added = run_larder("branch", "keys", "add", "--role", "integration", "--dir", tmp_path / "b", "--json")
+    key_takes_its_share_alone(client, json.loads(added.stdout)["key"])
 
 
 def test_a_client_that_does_not_read_holds_up_nobody(serving: tuple[httpx.Client, RunningProcess]) -> None:

@@ -170,9 +170,31 @@ def test_the_same_request_with_the_same_key_is_answered_the_same(caller: Caller)
     rotated = caller.post(f"{at}/rotate", {}, key="turn-1").json()
     assert caller.post(f"{at}/rotate", {}, key="turn-1").json() == rotated
     assert caller.post(f"{at}/rotate", {}, key="turn-2").json() != rotated
+    reused = caller.post(f"{at}/rotate", {"overlap_seconds": 1}, key="turn-1")
+    assert (reused.status_code, reused.json()["code"]) == (409, "key-reused")
     for path in (PATH, f"{at}/rotate", f"{at}/replay"):
         refused = caller.post(path, body, key="\x7f")
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid-idempotency-key")
+
+
+def test_what_was_lost_is_asked_for_again_though_it_would_be_refused_by_now(caller: Caller) -> None:
+    """The answer was lost; meanwhile the log was restored to an earlier place, so that the cursor is ahead of it."""
+    place = str(MessageCursor(1, 3, 0))
+    body = {"url": URL, "after": place}
+    made = caller.post(PATH, body, key="make-1").json()
+    at = f"{PATH}/{made['subscription_id']}"
+    replayed = caller.post(f"{at}/replay", {"after": place}, key="again-1")
+    assert replayed.status_code == 202
+    messages: ListedMessages = caller.node.subscriptions.desk._reader  # type: ignore[assignment]
+    messages._ends[PLACE] = MessageCursor(1, 1, 0)
+    assert caller.post(PATH, body, key="make-2").json()["code"] == "cursor-ahead"
+    assert caller.post(PATH, body, key="make-1").json() == made
+    assert caller.post(f"{at}/replay", {"after": place}, key="again-2").json()["code"] == "cursor-ahead"
+    assert caller.post(f"{at}/replay", {"after": place}, key="again-1").status_code == 202
+    assert caller.post(f"{at}/replay", {"after": "end"}, key="again-1").json()["code"] == "key-reused"
+    newer = caller.post(f"{at}/rotate", {"overlap_seconds": 0}).json()["secret"]
+    assert caller.post(PATH, body, key="make-1").json()["secret"] == newer, "the secret that signs now"
+    assert len(caller.get(PATH).json()["items"]) == 1
 
 
 def test_who_may(caller: Caller) -> None:

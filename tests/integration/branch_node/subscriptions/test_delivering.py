@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 from standardwebhooks.webhooks import Webhook
 
+from branch_node.database.keys.key_changes import IssueKey, RevokeKey
+from shared.outbox.message_records import MessageType
+from shared.runtime.http.auth import NewKey, key_id_of
+from shared.runtime.http.scopes import Role
 from tests.support.branch import PLACE
 from tests.support.branch_api import Caller, a_caller
+from tests.support.every_message import log_of_every_type
 from tests.support.hook_receiver import HookReceiver, Reply
 from tests.support.listed_messages import ADDED, ListedMessages
+from tests.support.published import reader_of
 from tests.support.waiting import wait_until
 
 PATH = "/v1/subscriptions"
@@ -193,6 +201,60 @@ def test_a_rotated_secret_signs_beside_the_new_one(rig: Rig) -> None:
             Webhook(each).sign(received.message_id, _moment(timestamp), received.body.decode()) for each in expected
         ]
         assert received.headers["webhook-signature"].split(" ") == signatures
+
+
+def test_a_revoked_key_is_sent_nothing_more_until_somebody_takes_over(rig: Rig) -> None:
+    caller = rig.caller
+    shop = NewKey(key_id_of(caller.keys.text["integration"]) or "", "", "0" * 64)
+    caller.node.writer.submit(IssueKey(shop, Role.INTEGRATION, (), "the shop")).result(10)
+    with HookReceiver() as receiver:
+        made = caller.post(PATH, {"url": receiver.url}, role="integration", key="make-1").json()
+        assert caller.post(PATH, {"url": receiver.url, "label": "mine"}, key="make-1").status_code == 201
+        first = rig.publish(1)
+        receiver.wait_for(2)
+        caller.node.writer.submit(RevokeKey(shop.key_id, lambda: None)).result(10)
+        rig.part._threads.wake()
+        wait_until(lambda: rig.at(made)["state"] == "DISABLED")
+        missed = rig.publish(1)
+        assert [each.message_id for each in receiver.wait_for(3)] == [*first, *first, *missed]
+        wait_until(lambda: rig.at(made)["cursors"][0]["behind"] == 1)
+        # The manager's own subscription was made with the same Idempotency-Key.
+        taken = caller.send("PATCH", f"{PATH}/{made['subscription_id']}", {"state": "ACTIVE"})
+        assert taken.json()["state"] == "ACTIVE"
+        receiver.wait_for(4)
+        wait_until(lambda: rig.at(made)["cursors"][0] | {"behind": 0, "error": None} == rig.at(made)["cursors"][0])
+
+
+def test_what_is_posted_is_what_the_asyncapi_document_says(tmp_path: Path) -> None:
+    """Every type of message, signed by one secret and by two, as it comes to a receiver."""
+    reader = reader_of(log_of_every_type())
+    with a_caller(tmp_path, None, reader) as caller, HookReceiver() as receiver:
+        document = caller.get("/asyncapi.json", role=None).json()
+        made = caller.post(PATH, {"url": receiver.url, "after": "start"}).json()
+        caller.node.subscriptions.start()
+        try:
+            once = len(receiver.wait_for(len(MessageType)))
+            at = f"{PATH}/{made['subscription_id']}"
+            assert caller.post(f"{at}/rotate").status_code == 200
+            assert caller.post(f"{at}/replay", {"after": "start"}).status_code == 202
+            found = receiver.wait_for(2 * once)
+        finally:
+            caller.node.subscriptions.stop()
+    operation = document["operations"]["postMessages"]
+    headers = Draft202012Validator(document["components"]["schemas"]["SignedHeaders"])
+    described = document["channels"]["webhooks"]["messages"]
+    assert {json.loads(each.body)["type"] for each in found} == {each["name"] for each in described.values()}
+    for each in found:
+        body = json.loads(each.body)
+        message = described[body["type"].rpartition(".")[2]]
+        schema = document["components"]["schemas"][message["payload"]["$ref"].rpartition("/")[2]]
+        Draft202012Validator(schema, validate_formats=True).validate(body)
+        headers.validate(dict(each.headers))
+        assert (each.method, each.headers["content-type"]) == (
+            operation["bindings"]["http"]["method"], message["contentType"],
+        )  # fmt: skip
+        assert each.message_id == body["id"]
+    assert [len(found[place].headers["webhook-signature"].split(" ")) for place in (0, -1)] == [1, 2]
 
 
 def test_stopping_does_not_wait_for_a_receiver_that_hangs(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,10 +23,12 @@ from branch_node.commands.orders import RecordOrder
 from branch_node.database.schema import LOG
 from branch_node.database.store import Store
 from branch_node.model import Command, Decision, View
+from branch_node.subscriptions.published_messages import message_reader
 from branch_node.sync.catalogue_update import ApplyCatalogue
 from shared.events import MAX_QUANTITY, Event, LowStock
 from shared.levels.reorder_levels import ReorderLevel
 from shared.messages import CatalogueAlias, CatalogueEntry, level_change
+from shared.outbox.message_cursor import BEFORE_ALL
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem
 from shared.stock import fold, history, movement
@@ -119,7 +122,11 @@ class Oracle:
                     wanted = next(n * size for n in range(1, 10_000) if after + n * size > level.reorder_point)
                 pack = level.pack_size or 1
                 packs = next(n for n in range(10**6) if n * pack >= wanted)
-                found[mine[-1]] = LowStock(reorder_point=level.reorder_point, reorder_quantity=packs * pack)
+                found[mine[-1]] = LowStock(
+                    available=after if len(codes) > 1 else None,
+                    reorder_point=level.reorder_point,
+                    reorder_quantity=packs * pack,
+                )
         return found
 
 
@@ -318,11 +325,32 @@ def test_what_is_available_is_the_sum_of_the_codes_as_they_are_mapped_now(any_br
 
     map_to("milk")
     assert low_of(branch.event("ORDER_DEDUCTION", "milk", quantity=3)) is None
-    assert low_of(branch.event("ORDER_DEDUCTION", "cup", quantity=1)) == {"reorder_point": 2, "reorder_quantity": 8}
+    low = low_of(branch.event("ORDER_DEDUCTION", "cup", quantity=1))
+    assert low == {"available": 2, "reorder_point": 2, "reorder_quantity": 8}
     branch.event("PURCHASE_RECEIVED", "milk", quantity=3)
     map_to("cup")
     assert low_of(branch.event("ORDER_DEDUCTION", "cup", quantity=1)) is None
     assert low_of(branch.event("ORDER_DEDUCTION", "milk", quantity=1)) == {"reorder_point": 2, "reorder_quantity": 8}
+
+
+def test_the_message_tells_the_figures_that_the_item_was_judged_by(any_branch: Branch) -> None:
+    """The code that was recorded has more than the reorder point; the other one takes the item below it."""
+    branch = any_branch
+    branch.run(SetLevel("milk", LEVEL))
+    branch.run(from_head_office(alias=CatalogueAlias(location_id=PLACE, alias="cup", item_id="milk")))
+    branch.event("PURCHASE_RECEIVED", "milk", quantity=10)
+    branch.event("ORDER_DEDUCTION", "cup", quantity=4)
+    branch.event("ORDER_DEDUCTION", "milk", quantity=4)
+    found = [
+        json.loads(each.body)
+        for each in message_reader(branch.store, PLACE).read(PLACE, BEFORE_ALL, None, 100).messages
+    ]
+    (told,) = [each for each in found if each["type"] == "larder.LowStockDetected"]
+    (line,) = told["data"]["lines"]
+    figures = {name: line[name] for name in ("item_id", "available", "reorder_point", "reorder_quantity")}
+    assert figures == {"item_id": "milk", "available": 2, "reorder_point": 2, "reorder_quantity": 8}
+    removed = next(each for each in found if each["cursor"][:26] == told["cursor"][:26] and each is not told)
+    assert removed["data"]["lines"][0]["available"] == 6
 
 
 def test_a_void_that_folds_the_item_anew(any_branch: Branch) -> None:

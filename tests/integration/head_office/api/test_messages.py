@@ -16,7 +16,7 @@ from tests.integration.head_office.api.test_process import call, say, serve
 from tests.integration.head_office.conftest import Api
 from tests.support.branch_log import BranchLog
 from tests.support.consolidation import OldVersion
-from tests.support.event_source import event_source
+from tests.support.event_source import event_source, key_takes_its_share_alone
 
 READY = r"larder head-office ready on (http://127\.0\.0\.1:\d+)"
 
@@ -91,3 +91,14 @@ def test_what_is_shipped_comes_at_once(tmp_path: Path) -> None:
             process.signal(15)
             assert list(source.blocks()) == []
             assert process.wait(20) == 0
+
+
+def test_one_key_does_not_take_the_places_of_all(tmp_path: Path) -> None:
+    folder = tmp_path / "office"
+    admin = say("head-office", "init", "--dir", folder)["key"]
+    with serve(folder, tmp_path / "serve.txt") as process:
+        url = process.wait_for(READY)[1]
+        say("head-office", "locations", "add", "BEY-01", "--name", "A", "--timezone", "UTC", "--dir", folder)
+        other = say("head-office", "keys", "add", "--role", "integration", "--dir", folder)["key"]
+        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {admin}"}, trust_env=False) as client:
+            key_takes_its_share_alone(client, other, location_id="BEY-01")

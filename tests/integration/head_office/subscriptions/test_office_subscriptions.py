@@ -204,6 +204,27 @@ def test_a_location_that_is_added_later_is_sent_from_its_beginning(
         assert len(receiver.received) == 1
 
 
+def test_a_revoked_key_is_sent_nothing_more_until_somebody_takes_over(
+    single: Office, office: Engine, messages: ListedMessages
+) -> None:
+    with office.begin() as connection:
+        shop = api_keys.issue(connection, Role.INTEGRATION, None)
+    single.keys["shop"] = shop.text
+    with HookReceiver() as receiver:
+        made = single.create(receiver.url, who="shop")
+        at = f"{PATH}/{made['subscription_id']}"
+        assert single.call("GET", at, who="shop").status_code == 200
+        assert single.call("POST", f"/v1/keys/{shop.key_id}/revoke", who="admin").status_code == 200
+        wait_until(lambda: single.call("GET", at).json()["state"] == "DISABLED", timeout=20)
+        assert shop.key_id in single.call("GET", at).json()["cursors"][0]["error"]
+        (missed,) = messages.add("BEY-01", ADDED)
+        single.wake()
+        assert single.call("PATCH", at, {"state": "ACTIVE"}).json()["state"] == "ACTIVE"
+        assert receiver.wait_for(1)[0].body == missed.body
+        wait_until(lambda: cursors(single.call("GET", at).json())["BEY-01"][1] == 0)
+        assert single.call("GET", at).json()["state"] == "ACTIVE"
+
+
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_no_request_is_answered_by_a_fault(single: Office, mode: GenerationMode) -> None:
     single.create(URL)

@@ -183,6 +183,13 @@ def test_low_stock_is_told_with_the_figure_after_the_command() -> None:
     }  # fmt: skip
 
 
+def test_low_stock_of_an_item_with_several_codes_is_told_with_what_it_was_judged_by() -> None:
+    low = LowStock(available=-500, reorder_point=0, reorder_quantity=12_500)
+    removed, told = published([delivery(10_000)], [an_event(seed=2, quantity=3_000, low=low, v=3)])
+    assert removed["data"]["lines"][0]["available"] == 7, "of the code that was recorded"
+    assert told["data"]["lines"][0] | {"item_id": "milk", "available": -0.5} == told["data"]["lines"][0]
+
+
 def test_a_log_that_goes_on_in_another_epoch() -> None:
     opened = an_event("EPOCH_OPENED", seed=1, parent=Parent(epoch=1, hash="ab" * 32, sequence=0))
     (message,) = published([opened])

@@ -51,7 +51,14 @@ class GrowingLog:
     ) -> asyncio.Task[None]:
         streams = MessageStreams(self.reader, lambda _location: self.commits.watch())
         answer = streams.answer(
-            PLACE, after, types, recheck=self._recheck, stopping=self.stopping, beat_seconds=beat, retry_seconds=0.01
+            PLACE,
+            after,
+            types,
+            key_id="k",
+            recheck=self._recheck,
+            stopping=self.stopping,
+            beat_seconds=beat,
+            retry_seconds=0.01,
         )
         return asyncio.ensure_future(self._ask(answer))
 

@@ -92,3 +92,20 @@ def test_texts_and_then_codes_stand_apart_where_there_is_no_room() -> None:
         "two    222222222222",
         "three  333333333333",
     ]
+
+
+@given(
+    st.lists(st.text("abcdefghij/?=&-é上", min_size=1, max_size=300), min_size=1, max_size=3),
+    st.sampled_from([80, 120]),
+)
+def test_a_word_longer_than_a_line_is_broken_and_nothing_of_it_is_lost(words: list[str], width: int) -> None:
+    code = "01a2204d-beff-725a-8e8b-cba5acd2fa4f"
+    lines = plain(["subscription", "behind#", "url~"], [[code, "3", " ".join(words)]], width)
+    assert [line for line in lines if cell_len(line) > width] == []
+    shown = "".join(line.strip() for line in lines[2:]).replace(" ", "")
+    assert "".join(words) in shown or shown == f"{code}3" + "".join(words)
+
+
+def test_a_long_url_stands_below_its_row() -> None:
+    lines = plain(["id", "url~"], [["a" * 36, "https://shop.example/" + "x" * 80]], 80)
+    assert lines[2:] == ["a" * 36, "       url: https://shop.example/" + "x" * 47, "       " + "x" * 33]

@@ -12,6 +12,8 @@ from starlette.requests import ClientDisconnect
 from shared.runtime.http.streams.event_stream import Emit, EventStream, StreamSlots
 from shared.runtime.http.streams.watches import Watches
 
+KEY = "0123456789ab"
+
 
 class Client:
     """The server's side of one connection: takes what it is sent while `reads` is set, and leaves when told."""
@@ -54,7 +56,7 @@ async def three(emit: Emit) -> None:
 def test_a_stream_ends_where_nothing_more_comes() -> None:
     async def test() -> None:
         slots, client = StreamSlots(1), Client()
-        await client.ask(EventStream(three, slots))
+        await client.ask(EventStream(three, slots, KEY))
         start = client.sent[0]
         headers = dict(start["headers"])
         assert headers[b"content-type"].startswith(b"text/event-stream")
@@ -73,18 +75,52 @@ def test_the_number_of_streams_is_bounded() -> None:
         async def waits(_emit: Emit) -> None:
             await asyncio.Event().wait()
 
-        first = asyncio.ensure_future(endless.ask(EventStream(waits, slots)))
+        first = asyncio.ensure_future(endless.ask(EventStream(waits, slots, KEY)))
         while slots.open == 0:
             await asyncio.sleep(0)
-        await late.ask(EventStream(three, slots))
+        await late.ask(EventStream(three, slots, KEY))
         assert late.sent[0]["status"] == 503
         assert b'"overloaded"' in late.bodies[0]
         endless.leaves.set()
         await first
         assert slots.open == 0
         again = Client()
-        await again.ask(EventStream(three, slots))
+        await again.ask(EventStream(three, slots, KEY))
         assert again.sent[0]["status"] == 200
+
+    run(test)
+
+
+def test_a_key_takes_its_share_of_the_places_alone() -> None:
+    async def test() -> None:
+        slots, clients = StreamSlots(5, 2), [Client() for _ in range(6)]
+
+        async def waits(_emit: Emit) -> None:
+            await asyncio.Event().wait()
+
+        keys = ("a", "a", "b", "b", "c")
+        asked = [
+            asyncio.ensure_future(client.ask(EventStream(waits, slots, key)))
+            for client, key in zip(clients, keys, strict=False)
+        ]
+        while slots.open < len(keys):
+            await asyncio.sleep(0)
+        for key, status, code in (("a", 429, b'"too-many-streams"'), ("c", 503, b'"overloaded"')):
+            late = Client()
+            await late.ask(EventStream(three, slots, key))
+            assert late.sent[0]["status"] == status
+            assert code in late.bodies[0]
+            assert dict(late.sent[0]["headers"])[b"retry-after"] == b"15"
+        clients[0].leaves.set()
+        await asked[0]
+        again = Client()
+        await again.ask(EventStream(three, slots, "a"))
+        assert again.sent[0]["status"] == 200
+        for client in clients:
+            client.leaves.set()
+        await asyncio.gather(*asked)
+        assert slots.open == 0
+        assert not slots._by_key, "keys that are gone are not remembered"
 
     run(test)
 
@@ -101,7 +137,7 @@ def test_nothing_more_is_made_while_the_client_does_not_read() -> None:
                     client.reads.clear()
                 await emit(b"x")
 
-        asked = asyncio.ensure_future(client.ask(EventStream(produce, StreamSlots())))
+        asked = asyncio.ensure_future(client.ask(EventStream(produce, StreamSlots(), KEY)))
         while client.reads.is_set():
             await asyncio.sleep(0)
         for _ in range(20):
@@ -123,7 +159,7 @@ def test_a_client_that_never_reads_is_cut_off() -> None:
             await emit(b"x")
 
         with pytest.raises(ClientDisconnect):
-            await client.ask(EventStream(produce, slots, stalled_seconds=0.01))
+            await client.ask(EventStream(produce, slots, KEY, stalled_seconds=0.01))
         assert slots.open == 0
         assert client.bodies == []
 
@@ -138,7 +174,7 @@ def test_a_fault_is_passed_on_and_the_slot_is_free_again() -> None:
             raise LookupError("a defect")
 
         with pytest.raises(LookupError):
-            await Client().ask(EventStream(breaks, slots))
+            await Client().ask(EventStream(breaks, slots, KEY))
         assert slots.open == 0
 
     run(test)
