@@ -9,7 +9,7 @@ from typing import Final
 from branch_node.database.schema import API_KEY, SUBSCRIPTIONS
 from branch_node.database.store import Store
 from branch_node.writer.writer import Writer
-from branch_node.writer.writer_database import WriterDatabase
+from branch_node.writer_database import WriterDatabase
 from shared.chain import Head
 from shared.outbox.message_source import MessageReader
 from shared.runtime.clock import NodeClock

@@ -57,7 +57,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("order_states", "reservation_events"),
         ("database",),
         ("commands", "writer"),
-        ("clock",),
+        ("clock", "writer_database"),
         ("imports", "sync", "subscriptions"),
         ("metrics",),
         ("node",),

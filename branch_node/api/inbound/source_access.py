@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from branch_node.api.dependencies import ALWAYS, ApiNode, RequestContext
 from branch_node.database.schema import SOURCES
 from branch_node.problems import BUSY, NOT_WRITING, PROBLEMS
-from branch_node.writer.writer_database import WriterDatabase
+from branch_node.writer_database import WriterDatabase
 from shared.orders.source_desk import SourceDesk
 from shared.orders.source_routes import source_routes
 from shared.runtime.http.scopes import Scope

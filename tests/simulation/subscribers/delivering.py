@@ -21,7 +21,7 @@ from branch_node.model import Command
 from branch_node.subscriptions.branch_subscriptions import THREADS
 from branch_node.subscriptions.published_messages import message_reader as branch_reader
 from branch_node.writer.writer import Writer
-from branch_node.writer.writer_database import WriterDatabase
+from branch_node.writer_database import WriterDatabase
 from head_office.database.office_schema import API_KEY as OFFICE_KEYS
 from head_office.database.office_schema import SUBSCRIPTIONS as OFFICE_TABLES
 from head_office.database.schema import now as database_time
