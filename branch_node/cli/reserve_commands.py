@@ -82,7 +82,8 @@ def list_reservations(
             each["order_id"],
             each["source"],
             each["state"],
-            short_time(each["expires_at"], zone),
+            # When it would have expired says nothing of one that ended before.
+            short_time(each["expires_at"], zone) if each["state"] in {"ACTIVE", "EXPIRED"} else None,
             len(each["lines"]),
             sum(line["open"] > 0 for line in each["lines"]),
         )
@@ -162,11 +163,13 @@ def _print(found: dict[str, Any], zone: ZoneInfo, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    until = f", until {short_time(found['expires_at'], zone)} ({zone.key})" if found["state"] == "ACTIVE" else ""
+    until = f" until {short_time(found['expires_at'], zone)} ({zone.key})" if found["state"] == "ACTIVE" else ""
+    # Two lines: the ids of both would not fit one of 80 columns.
     print_line(
-        f"Reservation {escape(found['reservation_id'])} of the order [bold]{escape(found['order_id'])}[/] "
-        f"({escape(found['source'])}, revision {found['revision']}): [bold]{found['state']}[/]{until}"
+        f"Order [bold]{escape(found['order_id'])}[/] ({escape(found['source'])}, revision {found['revision']}): "
+        f"[bold]{found['state']}[/]{until}"
     )
+    print_line(f"[dim]Reservation {escape(found['reservation_id'])}[/]")
     names = ("quantity", "confirmed", "released", "open")
     rows = [(line["item_id"], *(number(line[name]) for name in names), line["unit"]) for line in found["lines"]]
     print_table("", ("item", *(f"{name}#" for name in names), "unit"), rows)

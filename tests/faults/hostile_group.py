@@ -77,12 +77,16 @@ class Target:
 
 
 class Traffic:
-    """A thread that keeps calling until it is told to stop; what it could not do it does again."""
+    """A thread that keeps calling until it is told to stop; what it could not do it does again.
 
-    def __init__(self, name: str, act: Callable[[httpx.Client], None]) -> None:
+    `pace`: seconds between calls, of one that would only take the time of the others.
+    """
+
+    def __init__(self, name: str, act: Callable[[httpx.Client], None], pace: float = 0.0) -> None:
         self.counts: Counter[str] = Counter()
         self.failure: BaseException | None = None
         self._act = act
+        self._pace = pace
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -93,6 +97,8 @@ class Traffic:
                 try:
                     self._act(client)
                     self.counts["answered"] += 1
+                    if self._pace:
+                        self._stop.wait(self._pace)
                 except httpx.TransportError:
                     self.counts["cut off"] += 1
                     self._stop.wait(0.02)

@@ -84,7 +84,7 @@ class Story:
         self.follower.subscribe(self.client, self.group.office, self.group.admin)
         for name, branch in self.group.branches.items():
             self.traffic[name] = Traffic(name, self._recording(name, branch))
-            self.traffic[f"checkout {name}"] = Traffic(f"checkout {name}", self.checkouts[name].act)
+            self.traffic[f"checkout {name}"] = Traffic(f"checkout {name}", self.checkouts[name].act, pace=0.02)
         self.traffic["office"] = Traffic("office", self._looking)
         for number in range(WORKERS):
             self.traffic[f"transfers {number}"] = Traffic(f"transfers {number}", self._moving(number))
