@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any, Final
 
@@ -382,6 +383,7 @@ def quantity_text(thousandths: int) -> str:
     return f"{sign}{whole}.{rest:03d}".rstrip("0") if rest else f"{sign}{whole}"
 
 
+@lru_cache(maxsize=8_192)
 def quantity_json(thousandths: int) -> msgspec.Raw:
-    """A quantity for an answer encoded by msgspec: a JSON number, exact."""
+    """A quantity for an answer encoded by msgspec: a JSON number, exact. Cached, as most are small and come again."""
     return msgspec.Raw(quantity_text(thousandths).encode("ascii"))
