@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any, Final
 
@@ -282,6 +283,9 @@ _READ_FORBIDDEN: Final = {kind: attrgetter(*fields) for kind, fields in _FORBIDD
 def schema_of(kind: EventType, fields: Iterable[str]) -> int:
     """The lowest schema that has this type with these fields, which an event says so that older readers know."""
     newest = TYPE_SCHEMAS.get(kind, PLAIN_SCHEMA)
+    # It is on the path of every append, and hardly any event has one of these.
+    if FIELD_SCHEMAS.keys().isdisjoint(fields):
+        return newest
     return max([newest, *(FIELD_SCHEMAS[field] for field in FIELD_SCHEMAS.keys() & set(fields))])
 
 
@@ -381,6 +385,7 @@ def quantity_text(thousandths: int) -> str:
     return f"{sign}{whole}.{rest:03d}".rstrip("0") if rest else f"{sign}{whole}"
 
 
+@lru_cache(maxsize=8_192)
 def quantity_json(thousandths: int) -> msgspec.Raw:
-    """A quantity for an answer encoded by msgspec: a JSON number, exact."""
+    """A quantity for an answer encoded by msgspec: a JSON number, exact. Cached, as most are small and come again."""
     return msgspec.Raw(quantity_text(thousandths).encode("ascii"))

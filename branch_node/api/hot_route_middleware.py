@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from branch_node.problems import INVALID_KEY
 from shared.runtime.http.application import PACKED
+from shared.runtime.http.middleware import send_json
 from shared.runtime.problems import Problem, problem_response
 
 TWO_KEYS: Final = partial(INVALID_KEY, "the header stands twice in the request")
@@ -106,12 +107,7 @@ class HotRouteMiddleware:
         except Problem as problem:
             await problem_response(problem, scope["method"])(scope, receive, send)
             return
-        headers = [
-            (b"content-length", str(len(raw.body)).encode("ascii")),
-            (b"content-type", b"application/json"),
-        ]
-        await send({"type": "http.response.start", "status": raw.status, "headers": headers})
-        await send({"type": "http.response.body", "body": raw.body})
+        await send_json(scope, send, raw.status, raw.body)
 
 
 def _raw_request(scope: Scope, read: Callable[[], Awaitable[bytes]], code: str) -> RawRequest:

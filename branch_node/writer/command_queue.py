@@ -3,10 +3,12 @@
 Requests that arrive in one iteration of an event loop are enqueued together, and their results return in one callback,
 as passing an object between threads costs more than recording an event. While fewer requests have arrived than are
 expected from the active callers, the writer waits some tenths of a millisecond: one commit for all is faster for each.
+Only the last of those expected wakes it then: each time that it wakes it takes the interpreter from the event loop.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -30,6 +32,7 @@ GROUP_EVENTS: Final = 2_000
 QUIET_SECONDS: Final = 0.000_3
 """When nothing has arrived for this long, no further request is expected."""
 LINGER_SECONDS: Final = 0.003
+_NEVER: Final = 1 << 60
 
 Outcome = Any
 """A command's answer, or the exception that refused or failed it."""
@@ -77,7 +80,9 @@ class CommandQueue:
     """Filled by any thread, consumed by the writer's thread alone."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[list[QueueEntry] | None] = queue.SimpleQueue()
+        self._arrivals: deque[QueueEntry] = deque()  # appended to by any thread, emptied by the writer's
+        self._wake_at = _NEVER  # how many arrivals wake the writer
+        self._signals: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         # What was put is counted under the lock, what is done by the writer's thread only.
         self._put_count = self._put_events = self._put_bytes = 0
@@ -119,7 +124,8 @@ class CommandQueue:
     def put(self, entry: QueueEntry) -> None:
         """Enqueue an entry. Raises 503 `busy` where the queue is full, `not-writing` where it is closed."""
         self._admit(entry)
-        self._queue.put([entry])
+        self._arrivals.append(entry)
+        self._signal()
 
     def put_from(self, loop: AbstractEventLoop, entry: QueueEntry) -> None:
         """As `put`, from the thread of the entry's event loop."""
@@ -131,23 +137,28 @@ class CommandQueue:
         arrived.append(entry)
 
     def _put_arrived(self, loop: AbstractEventLoop) -> None:
-        self._queue.put(self._arrived.pop(loop))
+        self._arrivals.extend(self._arrived.pop(loop))
+        self._signal()
+
+    def _signal(self) -> None:
+        # Looked at after the arrival; the writer looks for arrivals once it has said how many wake it.
+        if len(self._arrivals) >= self._wake_at:
+            self._wake_at = _NEVER
+            self._signals.put(None)
 
     def wake(self) -> None:
         """End a blocking `take` without an entry."""
-        self._queue.put(None)
+        self._signals.put(None)
 
     def take(self, block_for: float) -> list[QueueEntry]:
         """The next group, first in first out; empty if none arrived within `block_for` seconds, or after `wake`."""
         ready = self._ready
-        if not ready and not self._receive(block_for):
+        if not (self._receive(1, 0) or ready or self._receive(1, block_for)):
             return []
-        while self._receive(0):
-            pass
-        if len(ready) < self._expected:
-            deadline = time.monotonic() + LINGER_SECONDS
-            while len(ready) < self._expected and self._receive(QUIET_SECONDS) and time.monotonic() < deadline:
-                pass
+        deadline = time.monotonic() + LINGER_SECONDS
+        while len(ready) < self._expected and self._receive(self._expected - len(ready), QUIET_SECONDS):
+            if time.monotonic() >= deadline:
+                break
         group = [ready.popleft()]
         commands, events = len(group[0].commands), group[0].size
         while ready and not (group[-1].alone or ready[0].alone):
@@ -158,15 +169,18 @@ class CommandQueue:
             group.append(ready.popleft())
         return group
 
-    def _receive(self, block_for: float) -> bool:
-        try:
-            entries = self._queue.get(timeout=block_for) if block_for > 0 else self._queue.get_nowait()
-        except queue.Empty:
-            return False
-        if entries is None:
-            return False
-        self._ready.extend(entries)
-        return True
+    def _receive(self, wanted: int, seconds: float) -> bool:
+        """Receive so many entries, or those that have arrived after these seconds, or at `wake`; whether any did."""
+        arrived = len(self._arrivals)
+        if arrived < wanted and seconds > 0:
+            self._wake_at = wanted
+            if len(self._arrivals) < wanted:
+                with contextlib.suppress(queue.Empty):
+                    self._signals.get(timeout=seconds)
+            self._wake_at = _NEVER
+            arrived = len(self._arrivals)
+        self._ready.extend([self._arrivals.popleft() for _ in range(arrived)])
+        return arrived > 0
 
     def complete(self, group: list[QueueEntry]) -> None:
         """Resolve the futures of a group with the entries' `outcomes`."""

@@ -8,6 +8,7 @@ branch and head office make the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -136,7 +137,7 @@ def _message(kind: MessageType, subject: str, last: Event, part: int, data: Mess
     body: CloudEvent[MessageData] = CloudEvent(
         specversion=SPECVERSION,
         id=id_,
-        source=f"/locations/{quote(last.location_id, safe='')}",
+        source=_source_of(last.location_id),
         type=kind,
         subject=subject or None,
         time=moment_text(last.occurred_at),
@@ -145,6 +146,11 @@ def _message(kind: MessageType, subject: str, last: Event, part: int, data: Mess
         data=data,
     )
     return OutboxMessage(id_, kind.value, cursor, last.recorded_at, _encode(body))
+
+
+@lru_cache(maxsize=1_024)
+def _source_of(location_id: str) -> str:
+    return f"/locations/{quote(location_id, safe='')}"
 
 
 class _MessageParts(NamedTuple):
@@ -172,14 +178,15 @@ class _MessageParts(NamedTuple):
         event = folded.event
         item_id = event.item_id or ""
         now = self.after[item_id]
+        on_hand = quantity_json(now.on_hand)
         return {
             "event_id": event.event_id,
             "event_type": event.type,
             "item_id": item_id,
             "unit": _unit(folded),
-            "on_hand": quantity_json(now.on_hand),
+            "on_hand": on_hand,
             "reserved": quantity_json(now.reserved),
-            "available": quantity_json(now.on_hand - now.reserved),
+            "available": quantity_json(now.on_hand - now.reserved) if now.reserved else on_hand,
         }
 
     def lines(self, quantity: Callable[[FoldedEvent], int]) -> tuple[FigureLine, ...]:

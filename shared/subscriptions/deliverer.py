@@ -122,6 +122,11 @@ class Deliverer:
         """Subscriptions were changed: the next step reads them again."""
         self._changed = True
 
+    @property
+    def follows(self) -> bool:
+        """Whether new events may be for anybody. False only where this process alone changes subscriptions."""
+        return bool(self._lanes) or self._changed or self._claim_time is not None
+
     def step(self) -> float:
         """Start what is due; seconds until something is, if nobody wakes it before. Raises Problem."""
         now, monotonic = self._clock.now(), self._clock.monotonic()

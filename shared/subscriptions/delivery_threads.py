@@ -64,7 +64,10 @@ class DeliveryThreads:
                 each.join(max(0.0, until - time.monotonic()))
 
     def committed(self) -> None:
-        """The log has new events."""
+        """The log has new events. Called after each commit, by a writer whom waking a thread costs more than this."""
+        # A thread that was woken has not looked yet; what is subscribed to later begins with `wake`.
+        if self._committed or (self.deliverer is not None and not self.deliverer.follows):
+            return
         with self._condition:
             self._committed = True
             self._condition.notify()

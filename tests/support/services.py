@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.runtime.http.application import build_app
 from shared.runtime.http.connection_limits import ConnectionLimits
+from shared.runtime.http.middleware import send_json
 from shared.runtime.http.server import run
 from shared.runtime.problems import ProblemCatalogue
 from shared.runtime.telemetry import Telemetry, configure_logging
@@ -21,6 +25,19 @@ def _application(**more: Any) -> FastAPI:
     return build_app(title="t", version="1", catalogue=ProblemCatalogue(), telemetry=Telemetry("t"), **more)
 
 
+class Whole:
+    """Answers POST /whole as hot routes do."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/whole":
+            await send_json(scope, send, 201, b'{"a":1}')
+        else:
+            await self.app(scope, receive, send)
+
+
 def limited_service(limits: dict[str, float]) -> None:
     """A service with these members of ConnectionLimits."""
     app = _application()
@@ -28,6 +45,12 @@ def limited_service(limits: dict[str, float]) -> None:
     @app.post("/size")
     async def size(request: Request) -> int:
         return len(await request.body())
+
+    @app.post("/plain")
+    async def plain() -> Response:
+        return Response(b'{"a":1}', 201, media_type="application/json")
+
+    app.user_middleware.append(Middleware(Whole))
 
     @app.post("/deaf")
     async def deaf() -> str:

@@ -116,6 +116,9 @@ def build_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        # Ours are at /metrics. FastAPI's look on every request for what would receive them, for as long as a look-up of
+        # the key takes.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         # A redirect loses the body of a POST, and with some clients the key.
         redirect_slashes=False,
         strict_content_type=False,

@@ -238,18 +238,16 @@ class Authenticator:
 
     async def admitted(self, text: str, address: str) -> Principal:
         """The principal of a request with this key, admitted. Keys not in the cache are looked up in a thread."""
-        return self.admit(await self._identified(text, address))
+        known = self.cached(text)
+        return self.admit(await self.look_up(text, address) if known is None else known)
 
     async def again(self, connection: HTTPConnection) -> Principal:
         """The principal of a request that goes on, which was counted when it began. Raises 401 once it is revoked."""
         text = bearer_key(connection.headers.getlist("authorization"))
-        principal = await self._identified(text, address_of(connection))
+        known = self.cached(text)
+        principal = await self.look_up(text, address_of(connection)) if known is None else known
         self._use(principal)
         return principal
-
-    async def _identified(self, text: str, address: str) -> Principal:
-        known = self.cached(text)
-        return await self.look_up(text, address) if known is None else known
 
     async def look_up(self, text: str, address: str) -> Principal:
         """``authenticate`` in a thread, for routes on the event loop."""

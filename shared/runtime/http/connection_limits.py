@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from shared.runtime.http.middleware import DISCARD_BYTES, DISCARD_SECONDS, HEADERS, NO_STORE
+from shared.runtime.http.middleware import DISCARD_BYTES, DISCARD_SECONDS, HEADERS, NO_STORE, WHOLE_ANSWER
 from shared.runtime.problems import (
     BAD_REQUEST,
     HEADERS_TOO_LARGE,
@@ -172,12 +173,30 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        # The application is started by a task, which runs later than this.
+        self.scope[WHOLE_ANSWER] = partial(self._answer_whole, self.cycle)  # type: ignore[typeddict-unknown-key]
         if len(self.pipeline) > self.limits.pipelined:
             raise _RequestRejected("too many requests wait on this connection")
         self._phase = _Phase.BODY
         self._framing = self._window = self._discarded = 0
         if self._timer is not None:
             self._unset_timer()
+
+    def _answer_whole(self, cycle: RequestResponseCycle, status: int, head: bytes, body: bytes) -> bool:
+        """The `AnswerWhole` of a request other than HEAD: what `cycle.send` does with both messages, in one write."""
+        if cycle.response_started or cycle.disconnected or self.flow.write_paused:
+            return False
+        if not cycle.keep_alive:
+            head += b"connection: close\r\n"
+        own = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])
+        self.transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], own, head, body))
+        cycle.waiting_for_100_continue = False
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def on_body(self, body: bytes) -> None:
         self._framing = 0

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, NoReturn
 
 from starlette.requests import ClientDisconnect
@@ -47,6 +47,31 @@ HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
 )
 NO_STORE: Final = (b"cache-control", b"no-store")
+WHOLE_ANSWER: Final = "larder.answer_whole"
+"""In a scope: the server's `AnswerWhole` of this request, where it has one."""
+AnswerWhole = Callable[[int, bytes, bytes], bool]
+"""Sends an answer in one piece, given status, header lines and body; False, and nothing is sent, where it cannot."""
+_STATUS: Final = "larder.status"
+_JSON_HEAD: Final = b"content-type: application/json\r\n" + b"".join(
+    b"%b: %b\r\n" % each for each in (NO_STORE, *HEADERS)
+)
+
+
+async def send_json(scope: Scope, send: Send, status: int, body: bytes) -> None:
+    """Answer a request with JSON: below a `ServiceMiddleware`, which adds its headers.
+
+    Where the server can, head and body go out in one piece: a second write costs as much as the decoding of the body.
+    """
+    answer: AnswerWhole | None = scope.get(WHOLE_ANSWER)
+    if answer is not None and "larder.unread" not in scope:
+        request_id = scope["larder.request_id"].encode("ascii")
+        head = b"content-length: %d\r\n%bx-request-id: %b\r\n" % (len(body), _JSON_HEAD, request_id)
+        if answer(status, head, body):
+            scope[_STATUS] = status
+            return
+    headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class BodyBudget:
@@ -133,7 +158,7 @@ class ServiceMiddleware:
             else:
                 await problem_response(rejection, scope["method"])(scope, receive, send_with_headers)
         except Problem as problem:
-            if status:
+            if status or _STATUS in scope:
                 raise
             await problem_response(problem, scope["method"])(scope, receive, send_with_headers)
         except ClientDisconnect:
@@ -146,7 +171,7 @@ class ServiceMiddleware:
                 path=scope["path"],
                 error=type(error).__name__,
             )
-            if status:
+            if status or _STATUS in scope:
                 # The answer has begun: only closing the connection shows the client that it is incomplete.
                 raise
             unexpected = INTERNAL_ERROR("this was not foreseen", incident=request_id)
@@ -154,7 +179,7 @@ class ServiceMiddleware:
         finally:
             if bounded is not None:
                 bounded.release()
-            self._record(scope, status, time.perf_counter() - started, request_id)
+            self._record(scope, status or scope.get(_STATUS, 0), time.perf_counter() - started, request_id)
         if unfinished:
             await _discard(receive)
             await send({"type": "http.response.body", "body": b"", "more_body": False})

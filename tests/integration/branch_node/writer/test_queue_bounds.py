@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -214,3 +216,50 @@ def test_voids_of_whole_commands_share_a_transaction_only_up_to_its_bound() -> N
         void = VoidEvent(content, key=f"void-{each}", actor="manager-1")
         waiting.put(command_queue.QueueEntry([void], Future(), loop=None, many=False))
     assert len(waiting.take(1)) * MAX_LINES <= command_queue.GROUP_EVENTS
+
+
+def test_an_arrival_wakes_the_writer_at_whatever_moment_it_comes() -> None:
+    """A wake-up that is lost costs its `take` twenty seconds."""
+    waiting = command_queue.CommandQueue()
+    callers, each = 4, 1_500
+    taken: list[int] = []
+
+    def call() -> None:
+        for _ in range(each):
+            done: Future[Any] = Future()
+            waiting.put(command_queue.QueueEntry([Sized()], done, loop=None, many=False))
+            done.result(30)
+
+    threads = [threading.Thread(target=call, daemon=True) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    longest = 0.0
+    while sum(taken) < callers * each:
+        begin = time.monotonic()
+        group = waiting.take(block_for=20.0)
+        longest = max(longest, time.monotonic() - begin)
+        for entry in group:
+            entry.outcomes = ["done"]
+        waiting.complete(group)
+        taken.append(len(group))
+    for thread in threads:
+        thread.join(30)
+    assert len(waiting) == 0
+    assert longest < 15
+
+
+def test_arrivals_of_one_loop_and_of_threads_are_taken_in_their_order() -> None:
+    waiting = command_queue.CommandQueue()
+    entries = [command_queue.QueueEntry([Sized()], Future(), loop=None, many=False) for _ in range(5)]
+
+    async def arrive() -> None:
+        loop = asyncio.get_running_loop()
+        for entry in entries[:3]:
+            waiting.put_from(loop, entry)
+        await asyncio.sleep(0)
+
+    asyncio.run(arrive())
+    for entry in entries[3:]:
+        waiting.put(entry)
+    assert waiting.take(block_for=0) == entries
+    assert waiting.take(block_for=0) == []

@@ -498,3 +498,25 @@ def test_a_log_that_cannot_be_read_to_its_end_is_not_read_all_the_time(small: De
     small.messages.readable = None
     small.run_for(10)
     assert small.sent() == ids(messages)
+
+
+def test_it_follows_the_log_only_while_a_subscription_may_want_something(small: DeliveryRig, tmp_path: Path) -> None:
+    assert small.deliverer.follows, "it has not looked yet"
+    small.run()
+    assert not small.deliverer.follows
+    small.subscribe()
+    assert small.deliverer.follows, "somebody has subscribed since"
+    small.run()
+    assert small.deliverer.follows
+    small.change(state=SubscriptionState.PAUSED)
+    small.run()
+    assert not small.deliverer.follows
+    small.change(state=SubscriptionState.ACTIVE)
+    publish(small, 2)
+    assert small.deliverer.follows
+    small.run()
+    assert len(small.posts) == 2
+    shared = DeliveryRig(f"sqlite:///{tmp_path / 'shared.db'}", claims=True)
+    shared.run()
+    assert shared.deliverer.follows, "another process may subscribe"
+    shared.close()

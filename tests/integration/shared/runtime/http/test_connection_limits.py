@@ -366,3 +366,47 @@ def test_silence_is_bounded_from_the_first_moment(start: Start) -> None:
     assert read_answer(connection)[0] == 200
     connection.sendall(b"xxx")
     assert connection.recv(1) == b"", "the rest of a body that nobody waited for"
+
+
+def as_sent(path: bytes, version: bytes = b"1.1", more: bytes = b"") -> bytes:
+    return b"POST %b HTTP/%b\r\nHost: x\r\nContent-Length: 0\r\n%b\r\n" % (path, version, more)
+
+
+@pytest.mark.parametrize(
+    ("version", "more", "stays"),
+    [(b"1.1", b"", True), (b"1.1", b"Connection: close\r\n", False), (b"1.0", b"", False)],
+    ids=["kept", "to-be-closed", "http-1.0"],
+)
+def test_an_answer_in_one_piece_is_as_any_other(start: Start, version: bytes, more: bytes, *, stays: bool) -> None:
+    service = start()
+    answers = []
+    for path in (b"/plain", b"/whole"):
+        connection = service.connect(as_sent(path, version, more))
+        status, headers, body = read_answer(connection)
+        assert headers.pop("date")
+        assert headers.pop("x-request-id")
+        answers.append((status, headers, body))
+        if stays:
+            connection.sendall(as_sent(path))
+            assert read_answer(connection)[0] == 201
+        else:
+            assert connection.recv(1) == b""
+    assert answers[0] == answers[1]
+
+
+def test_answers_in_one_piece_come_in_the_order_of_the_requests(start: Start) -> None:
+    service = start()
+    paths = [b"/whole", b"/plain", b"/whole", b"/size", b"/whole"]
+    connection = service.connect(b"".join(as_sent(path) for path in paths))
+    told = [(status, body) for status, body in read_answers(connection, len(paths))]
+    made = (201, b'{"a":1}')
+    assert told == [made, made, made, (200, b"0"), made]
+
+
+def test_an_answer_in_one_piece_is_counted(start: Start) -> None:
+    service = start()
+    connection = service.connect(as_sent(b"/whole"))
+    assert read_answer(connection)[0] == 201
+    connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    counted = [each for each in read_answer(connection)[2].decode().splitlines() if 'method="POST"' in each]
+    assert any('status="201"' in each and each.endswith(" 1.0") for each in counted), counted

@@ -77,8 +77,9 @@ def test_what_our_protocol_uses_of_uvicorns_is_there(protocol: Any) -> None:
 
 
 def test_what_our_protocol_uses_of_a_request_is_there() -> None:
-    names = used_attributes(connection_limits.LimitedHttpProtocol, "self.cycle")
-    assert {"response_complete", "message_event"} <= names, "the search finds what is used"
+    ours = connection_limits.LimitedHttpProtocol
+    names = used_attributes(ours, "self.cycle") | used_attributes(ours, "cycle")
+    assert {"response_complete", "message_event", "default_headers"} <= names, "the search finds what is used"
     arguments = inspect.signature(httptools_impl.RequestResponseCycle).parameters
     assert_there(httptools_impl.RequestResponseCycle(**dict.fromkeys(arguments)), names)  # type: ignore[arg-type]
     assert httptools_impl.STATUS_LINE[503].startswith(b"HTTP/1.1 503 ")
