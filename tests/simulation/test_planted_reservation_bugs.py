@@ -109,24 +109,24 @@ def rows_are_written_once(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plant", "rules"),
+    ("plant", "rules", "steps"),
     [
-        (expiry_is_recorded_after_what_it_should_precede, {13}),
-        (confirmation_leaves_reserved_as_it_is, {6}),
-        (restatement_forgets_what_is_confirmed, {13}),
-        (refusal_is_answered_and_not_recorded, {3}),
-        (reservations_are_not_loaded_after_a_crash, {6, 13, 16}),
-        (settlement_forgets_remaining_time, {13}),
-        (start_far_ahead_ends_reservations, {13}),
-        (settlement_gives_time_that_has_passed, {13}),
-        (order_keeps_its_reservation, {13}),
-        (rows_are_written_once, {6}),
+        (expiry_is_recorded_after_what_it_should_precede, {13}, STEPS),
+        (confirmation_leaves_reserved_as_it_is, {6}, STEPS),
+        (restatement_forgets_what_is_confirmed, {13}, STEPS),
+        (refusal_is_answered_and_not_recorded, {3}, STEPS),
+        (reservations_are_not_loaded_after_a_crash, {6, 13, 16}, STEPS),
+        (settlement_forgets_remaining_time, {13}, STEPS),
+        (start_far_ahead_ends_reservations, {13}, 2 * STEPS),
+        (settlement_gives_time_that_has_passed, {13}, 2 * STEPS),
+        (order_keeps_its_reservation, {13}, STEPS),
+        (rows_are_written_once, {6}, STEPS),
     ],
 )
 def test_the_simulation_finds_it(
-    plant: Plant, rules: set[int], databases: Databases, monkeypatch: pytest.MonkeyPatch
+    plant: Plant, rules: set[int], steps: int, databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    found = first_broken(databases, range(MOST_HISTORIES), STEPS)
+    found = first_broken(databases, range(MOST_HISTORIES), steps)
     assert found is not None, f"{MOST_HISTORIES} histories did not find it"
     assert found.rule in rules, found

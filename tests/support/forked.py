@@ -119,7 +119,7 @@ def start_program(program: Callable[..., object], *arguments: object, output: Pa
 
 def larder(*arguments: str | Path, output: Path) -> RunningProcess:
     """`larder …` as a process of its own, running on."""
-    return start_program(_command_line, *(str(argument) for argument in arguments), output=output)
+    return start_program(command_line, *(str(argument) for argument in arguments), output=output)
 
 
 def run_larder(*arguments: str | Path, timeout: float = 60.0, text: str = "") -> subprocess.CompletedProcess[str]:
@@ -128,7 +128,7 @@ def run_larder(*arguments: str | Path, timeout: float = 60.0, text: str = "") ->
     with tempfile.TemporaryDirectory() as folder:
         output, errors = Path(folder) / "output", Path(folder) / "errors"
         environment = clean_environment()
-        process = ForkedProcess(_command_line, *given, output=output, errors=errors, text=text, environment=environment)
+        process = ForkedProcess(command_line, *given, output=output, errors=errors, text=text, environment=environment)
         try:
             code = process.wait(timeout)
         finally:
@@ -136,7 +136,8 @@ def run_larder(*arguments: str | Path, timeout: float = 60.0, text: str = "") ->
         return subprocess.CompletedProcess(["larder", *given], code, output.read_text(), errors.read_text())
 
 
-def _command_line(*arguments: str) -> None:
+def command_line(*arguments: str) -> None:
+    """`larder …` in this process."""
     from deploy import cli
 
     sys.argv = ["larder", *arguments]

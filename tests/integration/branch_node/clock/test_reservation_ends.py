@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,8 +16,11 @@ from branch_node.clock.clock_settlement import HEAD_OFFICE, SettleClock
 from branch_node.database.verification import verify_projection
 from shared.event_record import moment_text
 from shared.runtime.client import ServiceClient
-from shared.runtime.clock import DAY, MINUTE, SECOND, parse_rfc3339
+from shared.runtime.clock import DAY, MINUTE, SECOND, SystemClock, parse_rfc3339
+from tests.support.branch import PLACE
 from tests.support.computer import HOUR, YEAR, Computer, with_milk
+from tests.support.forked import run_larder
+from tests.support.moved_clock import larder_ahead
 
 FOREVER = 60 * DAY
 
@@ -156,6 +161,48 @@ def test_a_jump_while_it_runs(computer: Computer) -> None:
         assert found(client, made) == ("ACTIVE", moment_text(until))
 
 
+def test_processes_with_a_clock_400_days_ahead(tmp_path: Path) -> None:
+    """Killed and started again by the wrong clock, until a person says the time."""
+    folder = tmp_path / "node"
+    made = run_larder("branch", "init", "--dir", folder, "--location", PLACE, "--json")
+    key = json.loads(made.stdout)["key"]
+    kept: dict[str, int] = {}
+    serve = ("branch", "serve", "--dir", folder, "--port", "0")
+    for life, ahead in enumerate((0, 400 * DAY, 400 * DAY, 0)):
+        with larder_ahead(ahead, *serve, output=tmp_path / f"{life}.log") as node:
+            url, headers = node.wait_for(r"ready on (http://\S+)")[1], {"Authorization": f"Bearer {key}"}
+            with httpx.Client(base_url=url, headers=headers, timeout=20) as client:
+                if life == 0:
+                    assert client.put("/v1/items/milk", json={"name": "Milk", "unit": "l"}).status_code == 200
+                    bought = {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 5}
+                    assert client.post("/v1/events", json=bought).status_code == 201
+                assert client.get("/v1/clock").json()["confirmed"] == (ahead == 0)
+                for reservation_id in kept:
+                    assert client.get(f"/v1/reservations/{reservation_id}").json()["state"] == "ACTIVE"
+                assert client.get("/v1/stock/milk").json()["available"] == 5 - len(kept)
+                if life < 2:
+                    body = {
+                        "order_id": f"web-{life}",
+                        "lines": [{"item_id": "milk", "quantity": 1}],
+                        "expires_in": 3600,
+                    }
+                    answer = client.post("/v1/reservations", json=body)
+                    assert answer.status_code == 201, answer.text
+                    kept[answer.json()["reservation_id"]] = _micros(answer.json()["expires_at"]) - ahead
+                if life == 2:
+                    now = moment_text(SystemClock().now())
+                    assert client.post("/v1/clock/confirm", json={"now": now}).json()["confirmed"]
+                if life >= 2:
+                    for reservation_id, until in kept.items():
+                        found = client.get(f"/v1/reservations/{reservation_id}").json()
+                        # By hand a time is given a moment before it is taken.
+                        assert abs(_micros(found["expires_at"]) - until) < 10 * SECOND
+                        assert found["state"] == "ACTIVE"
+            node.kill()
+    verified = run_larder("branch", "verify", "--dir", folder, "--json")
+    assert verified.returncode == 0, verified.stdout
+
+
 class Shelf:
     """What a branch has promised, on paper: by the true time, and by what its computer can know of it."""
 
@@ -188,7 +235,7 @@ ACTS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(acts=st.lists(ACTS, min_size=3, max_size=14))
 def test_no_wrong_clock_ends_a_reservation(acts: list[tuple[str, Any]]) -> None:
     """Against the paper: while the clock is unconfirmed what was measured counts, once it is settled the true time."""
