@@ -432,13 +432,13 @@ class History:
             if invariants.follow_branch(copy, connection, BRANCH_LOG, name):
                 rules.follow_reservations(ledger, copy, known)
                 self.times[name].take(copy.events[known:], branch.starts, self.clock.now())
-                self.messages[name].follow(copy, known, self.known_levels[name])
                 invariants.projection_is_fold(copy, connection, BRANCH_STOCK, name, name)
                 invariants.one_effect_a_command(copy, name)
                 rules.tables_are_what_the_log_says(ledger, branch.database)
-        self.known_levels[name] = frozenset(item for (item,) in branch.database.execute(WITH_LEVELS))
         if branch.up:
             rules.memory_is_what_the_log_says(ledger, *branch.remembered)
+        self.messages[name].follow(copy, known, self.known_levels[name])
+        self.known_levels[name] = frozenset(item for (item,) in branch.database.execute(WITH_LEVELS))
         return True
 
     def _look_at_head_office(self) -> None:

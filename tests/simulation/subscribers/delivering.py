@@ -61,9 +61,12 @@ class WebhookLine(SimulatedTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self._before(request)
         try:
-            return super().handle_request(request)
-        finally:
+            answer = super().handle_request(request)
+        except httpx.TransportError:
             self._after(request)
+            raise
+        self._after(request)
+        return answer
 
 
 class _SteppedWriter:

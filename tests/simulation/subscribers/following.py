@@ -42,7 +42,7 @@ PATIENCE_SECONDS = 15
 NIGHTS = 0.25
 """How often nobody does anything for hours once a receiver is away."""
 MANY = 1_000
-SMALL_PAGES = 30
+SMALL_PAGES = 15
 """How many pages of a few messages a reader gets at a branch in one round: their ends are what may go wrong."""
 MOST_STEPS = 10
 FEW_TYPES = (
@@ -76,7 +76,7 @@ class Following:
     def __post_init__(self) -> None:
         for host in HOSTS:
             self.receivers[host] = Receiver(host, self.random, self.injected, self._patience)
-            self.network.hosts[host] = self.receivers[host].app
+            self._set_mood(self.receivers[host], self.random.choices(MOODS, WEIGHTS)[0])
         self._want(HEAD_OFFICE, None, None, "start")
         self._want(HEAD_OFFICE, (self.random.choice(LOCATIONS),), self.random.choice(FEW_TYPES), "start")
         self._want(self.random.choice(LOCATIONS), None, None, "start")
@@ -95,11 +95,11 @@ class Following:
     def step(self) -> None:
         """One thing that subscribers, receivers, readers or deliverers do."""
         actions: list[tuple[float, Callable[[], None]]] = [
-            (24, self._deliver),
+            (30, self._deliver),
             (8, self._page),
             (4, self._subscribe),
             (4, self._change),
-            (4, self._turn_mood),
+            (7, self._turn_mood),
         ]
         self.random.choices([act for _, act in actions], [weight for weight, _ in actions])[0]()
 
@@ -138,7 +138,7 @@ class Following:
         self.say(f"{receiver.host} is {mood}")
         if mood is Mood.AWAY:
             self.injected["a receiver went away"] += 1
-            if self.random.random() < NIGHTS:
+            if self.subscribers and self.random.random() < NIGHTS:
                 self.injected["a receiver was away for hours"] += 1
                 self.clock.advance(self.random.randint(1, 9) * 3_600 * SECOND)
 
@@ -275,8 +275,9 @@ class Following:
         known = self.running.get(service)
         here = self.office.engine if service == HEAD_OFFICE else self.branches[service].writer
         if known is None or known.process is not here:
+            chance = 0.1 if service == HEAD_OFFICE else 0.06
             line = WebhookLine(
-                self.network, service, self._posting, lambda _request: self._wound(service, 0.06, posted=True)
+                self.network, service, self._posting, lambda _request: self._wound(service, chance, posted=True)
             )
             random = Random(self.random.getrandbits(64))
             if service == HEAD_OFFICE:

@@ -32,7 +32,7 @@ class Mood(StrEnum):
 
 
 MOODS = tuple(Mood)
-WEIGHTS = (40, 12, 6, 8, 8, 10, 3, 12, 2)
+WEIGHTS = (24, 14, 6, 12, 14, 10, 4, 10, 2)
 STEADY = 0.8
 """How often it answers by its mood, else well."""
 
@@ -101,6 +101,7 @@ class Receiver:
             raise RuleBroken("M3", f"{subscriber.name} was sent {message_id} as {headers}, and it is {body!r}")
         mood = self.mood if self.random.random() < STEADY else Mood.FINE
         if mood is not Mood.FINE:
+            self.injected["a receiver failed"] += 1
             self.injected[f"a receiver {mood}"] += 1
         return self._by_mood(mood, subscriber, message["data"]["location_id"], body)
 
