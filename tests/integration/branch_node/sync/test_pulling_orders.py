@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from shared.chain import understand
 from shared.messages import CatalogueItem, Instruction, InstructionLine, InstructionStep, Verdict
@@ -103,16 +104,15 @@ def test_an_item_made_a_moment_ago_is_waited_for(rig: BranchRig) -> None:
     assert rig.on_hand("tea") == 1_000
 
 
-def test_an_item_that_the_catalogue_does_not_bring_leaves_its_order_open(
-    rig: BranchRig, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_item_that_the_catalogue_does_not_bring_leaves_its_order_open(rig: BranchRig) -> None:
     rig.office.ask_orders(
         order_instruction("returned", "1", "a", {"tea": 1_000}, "kg"),
         order_instruction("placed", "2", "b", {"milk": 1_000}),
     )
-    rig.pull()
+    with capture_logs() as logged:
+        rig.pull()
     assert outcomes(rig) == ["reserved"]  # nobody is held up
-    assert "unknown-item" in capsys.readouterr().out
+    assert ["unknown-item" in each["why"] for each in logged if each["log_level"] == "error"] == [True]
     rig.office.publish(item=CatalogueItem(item_id="tea", name="Tea", unit="kg"))
     rig.base.pass_time(30)
     settle(rig)  # after the next hello it is asked again
