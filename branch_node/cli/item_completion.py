@@ -1,4 +1,4 @@
-"""Completion of item codes in a shell, from the catalogue in the node's database."""
+"""Completion of item codes and of sources of orders in a shell, from the node's database."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import typer
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, literal, select
 
-from branch_node.database.schema import ITEM
+from branch_node.database.schema import ITEM, SOURCES
 from branch_node.database.store import Store
 from branch_node.settings import load
 from shared.runtime.cli.code_completion import Completions, as_lines, complete_code
@@ -20,6 +20,13 @@ def complete_item(ctx: typer.Context, incomplete: str) -> Completions:
     """The items of the branch."""
     query = select(ITEM.c.item_id, ITEM.c.name)
     return complete_code(partial(_catalogue, ctx.params.get("directory")), query, ITEM.c.item_id, incomplete)
+
+
+def complete_source(ctx: typer.Context, incomplete: str) -> Completions:
+    """The systems that may tell the branch of orders."""
+    source = SOURCES.source.c.source
+    query = select(source, literal(""))
+    return complete_code(partial(_catalogue, ctx.params.get("directory")), query, source, incomplete)
 
 
 def complete_line(ctx: typer.Context, incomplete: str) -> Completions:

@@ -6,18 +6,22 @@ from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
-from rich.markup import escape
 
+from branch_node.cli.item_completion import complete_source
 from branch_node.cli.node_client import Directory, node_at, zone_of
+from shared.orders.source_output import OWN_SECRET, print_removed_source, print_source_secret, print_sources
 from shared.runtime.cli.arguments import duration
-from shared.runtime.cli.output import AsJson, print_json, print_line, print_table, print_text, short_time
+from shared.runtime.cli.output import AsJson, print_json
 from shared.runtime.cli.service_app import command_group
 from shared.runtime.cli.service_client import read_items
 
 sources_app: Final = command_group("Systems that may tell of their orders: list, add, rotate the secret, remove.")
 
-_Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The name of the system, such as webshop.")]
-_OWN_TEXT: Final = "whsec_ and the base64 of 24 to 64 random bytes; made for you if not given."
+_NewSource = Annotated[str, typer.Argument(metavar="SOURCE", help="The name of the system, such as webshop.")]
+_Source = Annotated[
+    str,
+    typer.Argument(metavar="SOURCE", help="The system, as 'list' names it.", autocompletion=complete_source),
+]
 
 
 @sources_app.command("list")
@@ -29,28 +33,15 @@ def list_sources(directory: Directory = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"items": found, "next": None})
         return
-    rows = [
-        (
-            each["source"],
-            each["path"],
-            each["hold_days"],
-            len(each["secrets"]),
-            short_time(each["secrets"][0]["created_at"], zone),
-        )
-        for each in found
-    ]
-    print_table(
-        f"Sources of orders, times in {zone.key}", ("source", "path", "hold days#", "secrets#", "newest@"), rows,
-        empty="No system may tell of orders yet: 'larder branch sources add' adds one.",
-    )  # fmt: skip
+    print_sources(found, zone, "branch")
 
 
 @sources_app.command("add")
 def add_source(
-    source: _Source,
+    source: _NewSource,
     *,
     hold_days: Annotated[int, typer.Option(help="How many days an order is reserved that names no expiry.")] = 14,
-    secret: Annotated[str | None, typer.Option(help=_OWN_TEXT)] = None,
+    secret: Annotated[str | None, typer.Option(help=OWN_SECRET)] = None,
     directory: Directory = None,
     as_json: AsJson = False,
 ) -> None:
@@ -58,7 +49,10 @@ def add_source(
     body = {"source": source, "hold_days": hold_days, "secret": secret}
     with node_at(directory) as node:
         made = node.post("/v1/inbound/sources", {name: value for name, value in body.items() if value is not None})
-    _print_secret(made, as_json=as_json)
+    if as_json:
+        print_json(made)
+    else:
+        print_source_secret(made, "this node")
 
 
 @sources_app.command("rotate")
@@ -68,7 +62,7 @@ def rotate_secret(
     overlap: Annotated[
         str, typer.Option(help="How long the secret until now still counts: 24h, 30m, 7d; 0: not at all.")
     ] = "24h",
-    secret: Annotated[str | None, typer.Option(help=_OWN_TEXT)] = None,
+    secret: Annotated[str | None, typer.Option(help=OWN_SECRET)] = None,
     directory: Directory = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,7 +72,10 @@ def rotate_secret(
         body["secret"] = secret
     with node_at(directory) as node:
         made = node.post(f"/v1/inbound/sources/{quote(source, safe='')}/rotate", body)
-    _print_secret(made, as_json=as_json)
+    if as_json:
+        print_json(made)
+    else:
+        print_source_secret(made, "this node")
 
 
 @sources_app.command("remove")
@@ -89,12 +86,4 @@ def remove_source(source: _Source, *, directory: Directory = None, as_json: AsJs
     if as_json:
         print_json(removed)
     else:
-        print_line(f"Nothing is taken from [bold]{escape(removed['source'])}[/] any more.")
-
-
-def _print_secret(made: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(made)
-        return
-    print_text(f"The secret of {made['source']}, shown this once:\n\n  {made['secret']}\n")
-    print_text(f"It sends its events to {made['path']} of this node, each signed with the secret.")
+        print_removed_source(removed)

@@ -34,6 +34,10 @@ COMMANDS: Final = {
         "head_office.cli.subscription_commands:subscriptions_app",
         "Who is sent messages by webhook: list, add, show, pause, resume, remove, rotate, replay, deliveries.",
     ),
+    "sources": (
+        "head_office.cli.source_commands:sources_app",
+        "Systems that may tell of their orders: list, add, rotate, remove.",
+    ),
     "verify": (
         "head_office.cli.log_commands:verify_logs",
         "Verify every hash, every row beside the log, every projected figure, and that goods are conserved.",

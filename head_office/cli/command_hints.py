@@ -19,10 +19,13 @@ HINTS: Final[Mapping[str, str]] = {
     "location-not-found": _LOCATIONS,
     "not-waiting": "'larder head-office items waiting' lists those that wait.",
     "nothing-known": "'larder head-office stock' lists what is known.",
+    "source-exists": "Give the new one another name; 'larder head-office sources rotate' makes another secret.",
+    "too-many-secrets": "Wait until one has ended, or rotate with --overlap 0, which ends them all at once.",
     "subscription-not-found": "'larder head-office subscriptions list' lists them.",
     "unknown-message": "'larder head-office subscriptions deliveries' lists what was sent lately.",
     "unknown-item": "'larder head-office items list' lists the items, 'larder head-office items add' adds one.",
     "unknown-key": "'larder head-office keys list' lists the keys.",
     "unknown-location": _LOCATIONS,
     "unknown-reservation": "'larder head-office reservations' lists them.",
+    "unknown-source": "'larder head-office sources list' lists them.",
 }

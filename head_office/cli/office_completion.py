@@ -1,14 +1,14 @@
-"""Completion of the group's codes in a shell, from head office's database, where that runs."""
+"""Completion of the group's codes and of sources of orders in a shell, from head office's database, where that runs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import typer
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, literal, select
 
 from head_office.database.connections import DATABASE
-from head_office.database.office_schema import ITEM
+from head_office.database.office_schema import ITEM, SOURCES
 from head_office.database.schema import LOCATION, STOCK
 from head_office.settings import settings_of
 from shared.runtime.cli.code_completion import Completions, complete_code
@@ -22,6 +22,12 @@ def complete_item(ctx: typer.Context, incomplete: str) -> Completions:
 def complete_location(ctx: typer.Context, incomplete: str) -> Completions:
     """The locations of the group."""
     return _complete(ctx, select(LOCATION.c.location_id, LOCATION.c.name), LOCATION.c.location_id, incomplete)
+
+
+def complete_source(ctx: typer.Context, incomplete: str) -> Completions:
+    """The systems that may tell head office of orders."""
+    source = SOURCES.source.c.source
+    return _complete(ctx, select(source, literal("")), source, incomplete)
 
 
 def complete_branch_code(ctx: typer.Context, incomplete: str) -> Completions:

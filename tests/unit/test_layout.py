@@ -114,6 +114,7 @@ SAME_IN_EACH_SERVICE = {
     "level_routes": "the routes of reorder levels",
     "reservation_routes": "the routes of reservations",
     "source_access": "who may say which systems tell it of orders",
+    "source_commands": "the commands `sources` of its command line",
     "subscriber_access": "who may subscribe to its messages",
     "published_messages": "where its messages are read from",
     "subscription_commands": "the commands `subscriptions` of its command line",

@@ -1,20 +1,20 @@
-"""Events of orders over HTTP, signed by another system: both modes, who may send, what is refused before it is read."""
+"""Events of orders at a branch over HTTP, signed by another system: both modes, what is read and what is refused.
+
+Who may send, and how, is the same at head office: tests/integration/shared/orders/test_sources_contract.py.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from standardwebhooks.webhooks import Webhook
 
 from shared.runtime.clock import SECOND
-from shared.runtime.http.rate_limits import RateLimiter
 from shared.runtime.webhooks.webhook_signatures import secret_of, signed_headers
 from tests.support.branch_api import Caller
 
@@ -99,54 +99,6 @@ def test_binary_mode_says_the_same(teller: Teller) -> None:
     assert teller.send(b"", headers).json()["errors"] == [{"field": "data", "message": "the event has no data in JSON"}]
 
 
-def test_the_library_of_the_standard_signs_what_is_taken(teller: Teller) -> None:
-    event = {"specversion": "1.0", "id": "1", "source": "/o", "type": "order.placed",
-             "data": {"order_id": "1", "lines": [LINE]}}  # fmt: skip
-    body = json.dumps(event)
-    at = datetime.fromtimestamp(teller.caller.node.clock.now() // SECOND, UTC)
-    headers = {
-        "webhook-id": "m",
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(teller.secret).sign("m", at, body),
-    }
-    answer = teller.send(body.encode(), {"content-type": STRUCTURED, **headers})
-    assert (answer.status_code, answer.json()["outcome"]) == (200, "reserved")
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"webhook-signature": "v1,AAAA"},
-        {"webhook-signature": "v1a,x v2,y"},
-        {"webhook-signature": ""},
-        {"webhook-id": "other"},
-        {"webhook-timestamp": "soon"},
-        {"webhook-timestamp": "1e9"},
-    ],
-)
-def test_a_wrong_signature_is_refused_before_anything_is_read(teller: Teller, wrong: dict[str, str]) -> None:
-    answer = teller.send(b"this is no JSON", {"content-type": "text/plain", **wrong})
-    assert (answer.status_code, answer.json()["code"], answer.json()["recorded"]) == (401, "invalid-signature", "no")
-
-
-def test_who_may_send(teller: Teller) -> None:
-    body = b"this is no JSON"
-    headers = teller.signed(body) | {"content-type": STRUCTURED}
-    codes = []
-    for path in (teller.path, f"{teller.path}x", "/v1/inbound/orders/%00", "/v1/inbound/orders/ "):
-        answer = teller.caller.send("POST", path, raw=body, headers=headers, role=None)
-        codes.append((answer.status_code, answer.json()["code"]))
-    assert codes[:2] == [(400, "malformed-json"), (401, "invalid-signature")]
-    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
-        left = {each: value for each, value in headers.items() if each != name}
-        assert teller.caller.send("POST", teller.path, raw=body, headers=left, role=None).status_code == 401
-        twice = [*headers.items(), (name, headers[name])]
-        assert teller.caller.send("POST", teller.path, raw=body, headers=twice, role=None).status_code == 401
-    # An API key is none here, and a signature is none elsewhere.
-    assert teller.caller.send("POST", teller.path, raw=body, role="manager").status_code == 401
-    assert teller.caller.send("GET", "/v1/stock", raw=b"", headers=headers, role=None).status_code == 401
-
-
 def test_an_old_signature_is_refused_unless_the_clock_is_unconfirmed(teller: Teller) -> None:
     body = json.dumps({"specversion": "1.0", "id": "1", "source": "/o", "type": "x"}).encode()
     headers = {"content-type": STRUCTURED}
@@ -161,66 +113,6 @@ def test_an_old_signature_is_refused_unless_the_clock_is_unconfirmed(teller: Tel
     clock.wall += 3_600 * SECOND  # type: ignore[attr-defined] # a jump that nothing explains
     assert not teller.caller.node.clock.confirmed
     assert teller.send(body, headers, ago=4_000).status_code == 200
-
-
-def test_many_wrong_signatures_of_one_address_are_slowed_down_and_a_right_one_passes(teller: Teller) -> None:
-    codes = [teller.send(b"{}", {}, secret=secret_of(bytes(24))).status_code for _ in range(40)]
-    assert set(codes) == {401, 429}
-    assert codes[:30] == [401] * 30
-    last = teller.send(b"{}", {}, secret=secret_of(bytes(24)))
-    assert (last.json()["code"], int(last.headers["retry-after"]) > 0) == ("too-many-attempts", True)
-    assert teller.tell("x", {}).status_code == 200
-
-
-def test_secrets_are_rotated_with_an_overlap_and_end(teller: Teller) -> None:
-    caller, old = teller.caller, teller.secret
-    body = json.dumps({"specversion": "1.0", "id": "1", "source": "/o", "type": "x"}).encode()
-
-    def status(secret: str) -> int:
-        return teller.send(body, {"content-type": STRUCTURED}, secret=secret).status_code
-
-    own = OWN_SECRET
-    made = caller.post("/v1/inbound/sources/webshop/rotate", {"overlap_seconds": 60, "secret": own})
-    assert (made.status_code, made.json()["secret"]) == (200, own)
-    assert (status(old), status(own)) == (200, 200)
-    caller.node.clock._base.advance(61 * SECOND)  # type: ignore[attr-defined]
-    assert (status(old), status(own)) == (401, 200)
-    for _ in range(4):
-        last = caller.post("/v1/inbound/sources/webshop/rotate", {}).json()["secret"]
-    refused = caller.post("/v1/inbound/sources/webshop/rotate", {})
-    assert (refused.status_code, refused.json()["code"]) == (409, "too-many-secrets")
-    (listed,) = caller.get("/v1/inbound/sources").json()["items"]
-    assert [each["expires_at"] is None for each in listed["secrets"]] == [True, False, False, False, False]
-    assert last not in json.dumps(listed)
-    newest = caller.post("/v1/inbound/sources/webshop/rotate", {"overlap_seconds": 0}).json()["secret"]
-    assert (status(own), status(last), status(newest)) == (401, 401, 200)
-    assert caller.send("DELETE", "/v1/inbound/sources/webshop", raw=b"").json() == {"source": "webshop"}
-    assert status(newest) == 401
-    for method, path in (("DELETE", "webshop"), ("POST", "webshop/rotate")):
-        gone = caller.send(method, f"/v1/inbound/sources/{path}", {})
-        assert (gone.status_code, gone.json()["code"]) == (404, "unknown-source")
-
-
-def test_sources_are_bounded_and_there_once(caller: Caller) -> None:
-    for body in (
-        {"source": "a:b"},
-        {"source": "a", "secret": "whsec_AAAA"},
-        {"source": "a", "secret": "secret"},
-        {"source": "a", "hold_days": 0},
-        {"source": "a", "hold_days": 367},
-        {"source": "a", "more": 1},
-        {},
-    ):
-        assert caller.post("/v1/inbound/sources", body).status_code == 422, body
-    for number in range(100):
-        assert caller.post("/v1/inbound/sources", {"source": f"s{number:03}"}).status_code == 201
-    for source, code in (("s000", "source-exists"), ("s100", "too-many-sources")):
-        refused = caller.post("/v1/inbound/sources", {"source": source})
-        assert (refused.status_code, refused.json()["code"]) == (409, code)
-    first = caller.get("/v1/inbound/sources", limit=60).json()
-    rest = caller.get("/v1/inbound/sources", limit=60, after=first["next"]).json()
-    assert [each["source"] for each in first["items"] + rest["items"]] == [f"s{number:03}" for number in range(100)]
-    assert rest["next"] is None
 
 
 @pytest.mark.parametrize(
@@ -249,29 +141,6 @@ def test_what_is_used_is_read_strictly(teller: Teller, event: dict[str, Any], st
     assert answer.status_code == status, answer.text
     if fields is not None:
         assert {each["field"] for each in answer.json()["errors"]} == fields
-
-
-def test_limits_and_types_of_bodies(teller: Teller) -> None:
-    good = b'{"specversion":"1.0","id":"1","source":"/o","type":"x","data":"%s"}'
-    for body, content_type, status in (
-        (good % (b"x" * 250_000), STRUCTURED, 200),
-        (good % (b"x" * 300_000), STRUCTURED, 413),
-        (good % b"x", "application/json", 415),
-        (good % b"x", "application/cloudevents-batch+json", 415),
-        (good % b"x", "", 415),
-        (b'{"specversion":"1.0","specversion":"1.0"}', STRUCTURED, 400),
-        (b"[" * 100, STRUCTURED, 400),
-        (b'{"a":NaN}', STRUCTURED, 400),
-        (b"\xff", STRUCTURED, 400),
-        (b"", STRUCTURED, 400),
-    ):
-        answer = teller.send(body, {"content-type": content_type})
-        assert answer.status_code == status, (body[:50], answer.text)
-    assert teller.send(good % b"x", {"content-type": STRUCTURED, "content-encoding": "gzip"}).status_code == 415
-    headers = {"ce-specversion": "1.0", "ce-source": "/o", "ce-type": "x", "content-type": "application/json"}
-    assert teller.send(b"{}", headers | {"ce-id": "%ff"}).status_code == 400
-    assert teller.send(b"{}", headers | {"ce-id": "x" * 2_001}).status_code == 422
-    assert teller.send(b"{}", headers).json()["errors"][0]["field"] == "ce"
 
 
 values = st.recursive(
@@ -310,15 +179,3 @@ def test_whatever_is_signed_is_answered_and_never_by_a_fault(
     headers = signed_headers([OWN_SECRET], "m", caller.node.clock.now(), body) | {"content-type": STRUCTURED}
     answer = caller.send("POST", "/v1/inbound/orders/shop", raw=body, headers=headers, role=None)
     assert answer.status_code in {200, 400, 409, 415, 422}, answer.text
-
-
-def test_a_source_may_send_as_much_as_a_key_may(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    teller, other = Teller(caller), Teller(caller, "market")
-    monkeypatch.setattr(caller.node.authenticator, "_limiter", RateLimiter(0.1, 2))
-    told = [teller.tell("cancelled", {"order_id": str(number)}, id=str(number)) for number in range(3)]
-    assert [each.status_code for each in told] == [200, 200, 429]
-    assert (told[2].json()["code"], told[2].json()["recorded"]) == ("too-many-requests", "no")
-    assert 1 <= int(told[2].headers["Retry-After"]) <= 10
-    assert other.tell("cancelled", {"order_id": "1"}).status_code == 200
-    unsigned = teller.send(b"{}", {"webhook-signature": "v1,AAAA", "content-type": STRUCTURED})
-    assert unsigned.json()["code"] == "invalid-signature"  # not counted: nobody else can use up its rate

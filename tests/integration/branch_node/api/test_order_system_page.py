@@ -17,7 +17,8 @@ from tests.integration.branch_node.cli.test_commands import Branch
 from tests.support.processes import ROOT, start_command
 
 PAGE = (ROOT / "deploy" / "handbook" / "order-system.md").read_text(encoding="utf-8")
-SHELL = re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S)
+SHELL = [each for each in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) if "head-office" not in each]
+"""Those of head office are run by tests/integration/head_office/cli/test_source_commands.py."""
 
 
 def commands(block: str) -> list[list[str]]:
