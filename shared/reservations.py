@@ -19,6 +19,10 @@ from shared.events import Event, EventType, quantity_json
 ORDER_REFERENCE: Final = "order"
 """The kind of reference by which the events of orders and of reservations name their order."""
 
+UNAVAILABLE: Final = "unavailable"
+"""The reason of a RESERVATION_REFUSED where too little was available: unmet demand. Others were refused whatever was.
+"""
+
 RESTATED: Final = "restated"
 """The reason of a RESERVATION_RELEASED after which the same command states the reservation anew.
 

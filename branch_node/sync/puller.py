@@ -1,21 +1,21 @@
 """The puller: takes the catalogue and the instructions from head office (DESIGN 4.5 and 5).
 
 `step()` does one bounded piece of work. Nothing is pulled while shipping is stopped: a log that diverged must not be
-extended by decisions, so instructions and receipts wait for the recovery. The cursor of the instructions is kept in
-memory only: head office sends those that no fact answers yet, so a restart from 0 costs little and loses nothing.
+extended by decisions, so instructions and receipts wait for the recovery. The cursors of the instructions, of
+transfers and of orders, are kept in memory only: head office sends those that the log does not answer yet, so a restart
+from 0 costs little and loses nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from branch_node.commands.transfer_commands import KeepTokens, StepTaken, TakeStep
-from branch_node.commands.transfer_decisions import WrongLocation, check_site
 from branch_node.sync.catalogue_update import ApplyCatalogue
 from branch_node.sync.command_recorders import CommandRecorder
+from branch_node.sync.instruction_execution import execute
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.shipping_status import ShippingState, StatusBoard
 from branch_node.sync.step_result import StepOutcome, StepResult
@@ -23,13 +23,12 @@ from shared.messages import (
     CATALOGUE_START,
     CatalogueDiverged,
     CataloguePage,
-    Instruction,
-    InstructionPage,
     read_catalogue_page,
 )
+from shared.orders.order_instructions import BranchInstructions
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import Clock
-from shared.runtime.problems import Problem
+from shared.runtime.problems import INVALID_REQUEST
 from shared.runtime.retry import Backoff
 from shared.runtime.telemetry import get_logger
 
@@ -41,10 +40,8 @@ CATALOGUE_EVERY: Final = 1.0
 """Seconds between catalogue requests while pages of instructions arrive without pause."""
 EMPTY_POLL_PAUSE: Final = 0.5
 """Seconds before the next poll where head office answered an empty one at once."""
-GROUP_SIZE: Final = 250
-"""Instructions submitted to the writer in one group."""
 
-_page: Final = msgspec.json.Decoder(InstructionPage).decode
+_page: Final = msgspec.json.Decoder(BranchInstructions).decode
 
 
 class Puller:
@@ -85,8 +82,9 @@ class Puller:
         self._catalogue_due = True
         self._pause = 0.0
         self._restart = True
-        self._cursor = 0
-        self._deferred: InstructionPage | None = None
+        self._cursor = self._orders_cursor = 0
+        self._asks_for_orders = True
+        self._deferred: BranchInstructions | None = None
 
     def restart(self) -> None:
         """Make the next step request the catalogue, then every open instruction. Called after each hello."""
@@ -98,7 +96,9 @@ class Puller:
             self._deferred = None
             return StepResult(StepOutcome.WAITING, 1.0)
         if self._restart:
-            self._restart, self._catalogue_due, self._cursor, self._deferred = False, True, 0, None
+            self._restart, self._catalogue_due, self._deferred = False, True, None
+            self._cursor = self._orders_cursor = 0
+            self._asks_for_orders = True
         try:
             if self._catalogue_due:
                 return self._pull_catalogue()
@@ -164,62 +164,53 @@ class Puller:
 
     def _pull_instructions(self) -> StepResult:
         sent_at = self._clock.monotonic()
-        answer = self._client.request(
-            "GET",
-            "/v1/sync/instructions",
-            params={"after": self._cursor, "wait": int(self._long_poll), "catalogue_version": self._version},
-            wait=self._long_poll,
-        )
+        params = {"after": self._cursor, "wait": int(self._long_poll), "catalogue_version": self._version}
+        if self._asks_for_orders:
+            params["orders_after"] = self._orders_cursor
+        try:
+            answer = self._client.request("GET", "/v1/sync/instructions", params=params, wait=self._long_poll)
+        except RemoteProblem as problem:
+            if problem.code != INVALID_REQUEST.code or not self._asks_for_orders:
+                raise
+            # A head office of before refuses what it does not know. After the next hello it is asked again.
+            self._asks_for_orders = False
+            return StepResult(StepOutcome.PULLED)
         page = _page(answer.body)
         self._backoff.succeeded()
         now = self._clock.monotonic()
-        if not page.instructions:
-            self._cursor = max(self._cursor, page.next)
+        if not page.instructions and not page.orders:
+            self._go_on_after(page)
             # An empty answer: the catalogue has changed, or the poll timed out.
             self._catalogue_due = True
             self._pause = EMPTY_POLL_PAUSE if now - sent_at < EMPTY_POLL_PAUSE else 0.0
             return StepResult(StepOutcome.IDLE)
-        if self._has_unknown_items(page.instructions):
+        if self._has_unknown_items(page):
             # An item defined at head office a moment ago must not be refused because it was not pulled yet.
             self._deferred, self._catalogue_due = page, True
             return StepResult(StepOutcome.PULLED)
         self._catalogue_due = now - self._catalogue_checked_at >= CATALOGUE_EVERY
         return self._execute(page)
 
-    def _has_unknown_items(self, instructions: Sequence[Instruction]) -> bool:
-        lines = [line for each in instructions for line in each.lines]
-        units = self._log.units(line.item_id for line in lines)
-        return any(units.get(line.item_id) != line.unit for line in lines)
+    def _has_unknown_items(self, page: BranchInstructions) -> bool:
+        named = [(line.item_id, line.unit) for each in page.instructions for line in each.lines]
+        named += [(line.item_id, line.unit) for each in page.orders for line in each.lines or ()]
+        units = self._log.units(item_id for item_id, _ in named)
+        return any(units.get(item_id) != unit for item_id, unit in named)
 
-    def _execute(self, page: InstructionPage) -> StepResult:
-        """Submit the instructions to the writer in groups that share a commit. The recorded events are the answer."""
-        accepted = [each for each in page.instructions if self._is_for_this_site(each)]
-        recorded = 0
-        for start in range(0, len(accepted), GROUP_SIZE):
-            group = accepted[start : start + GROUP_SIZE]
-            answers = self._recorder.record([KeepTokens(group), *(TakeStep(each) for each in group)])[1:]
-            for instruction, answer in zip(group, answers, strict=True):
-                if isinstance(answer, Problem) and answer.status >= 500:
-                    self._deferred = None
-                    return self._failed(f"{instruction.transfer_id} {instruction.step}: {answer}")
-                if isinstance(answer, BaseException):
-                    # The others go on. It stays open at head office and is sent again.
-                    log.error("an instruction was refused", **_log_fields(instruction), why=repr(answer))
-                elif isinstance(answer, StepTaken) and answer.outcome == "recorded":
-                    recorded += 1
-                    log.info("transfer", **_log_fields(instruction), recorded=answer.events[0])
+    def _execute(self, page: BranchInstructions) -> StepResult:
+        """Submit the instructions to the writer. The recorded events are the answer."""
         self._deferred = None
-        self._cursor = max(self._cursor, page.next)
-        return StepResult(StepOutcome.PULLED, count=recorded)
+        done = execute(self._recorder, self._location_id, page)
+        if done.trouble is not None:
+            return self._failed(done.trouble)
+        self._go_on_after(page)
+        return StepResult(StepOutcome.PULLED, count=done.recorded)
 
-    def _is_for_this_site(self, instruction: Instruction) -> bool:
-        try:
-            check_site(instruction, self._location_id)
-        except WrongLocation as error:
-            log.error("an instruction went astray", **_log_fields(instruction), why=str(error))
-            return False
-        return True
+    def _go_on_after(self, page: BranchInstructions) -> None:
+        self._cursor = _next_cursor(self._cursor, page.next)
+        self._orders_cursor = _next_cursor(self._orders_cursor, page.orders_next)
 
 
-def _log_fields(instruction: Instruction) -> dict[str, object]:
-    return {"transfer_id": instruction.transfer_id, "step": instruction.step.value, "fencing": instruction.token}
+def _next_cursor(cursor: int, told: int) -> int:
+    """The cursor after a page. Where head office was restored its numbers went back: some below may be new ones."""
+    return told if told >= cursor else 0

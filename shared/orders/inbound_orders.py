@@ -26,7 +26,6 @@ NOTHING_LEFT: Final = "order-shipped"
 """The kind of reference of an EVENT_REVIEWED by which an order that was shipped before is remembered: with a revision
 where the order was placed and nothing of it is left to reserve, without where nothing is left to ship."""
 
-
 RESERVED_BEFORE: Final = "order-reserved"
 """The kind of reference of an EVENT_REVIEWED by which a branch answers that the order is reserved as it is placed."""
 
@@ -101,9 +100,10 @@ def advance_inbound_order(before: InboundOrder | None, events: Sequence[Event]) 
     covered = state.covered
     for event in events:
         if event.type in {EventType.STOCK_RESERVED, EventType.RESERVATION_REFUSED}:
-            covered = False
+            # What answers a revision that was overtaken, or a parcel, says nothing of what was placed last.
+            covered = covered and _revision(event) < state.revision
         elif event.type is EventType.EVENT_REVIEWED:
-            covered = covered or _revision(event) > 0
+            covered = covered or (_kind(event) == NOTHING_LEFT and _revision(event) > 0)
     return InboundOrder(
         order_id=state.order_id,
         source=state.source,
@@ -116,6 +116,10 @@ def advance_inbound_order(before: InboundOrder | None, events: Sequence[Event]) 
             *(event.sequence for event in events if event.type is EventType.ORDER_DEDUCTION),
         ),
     )
+
+
+def _kind(event: Event) -> str | None:
+    return None if event.reference is None else event.reference.kind
 
 
 def _revision(event: Event) -> int:

@@ -13,16 +13,17 @@ from typing import Final
 import msgspec
 
 from shared.events import Event, EventType
-from shared.orders.inbound_orders import RESERVED_BEFORE
+from shared.orders.inbound_orders import FINAL, RESERVED_BEFORE
+from shared.reservations import RESTATED, UNAVAILABLE
 
-UNAVAILABLE: Final = "unavailable"
-"""The reason of a RESERVATION_REFUSED where too little was available."""
 ALREADY_CANCELLED: Final = "already-cancelled"
 """The reason of an ORDER_CANCELLED that answers an order placed after it was cancelled."""
 SUPERSEDED: Final = "superseded"
 """The reason of a RESERVATION_REFUSED where a later revision of the order was placed."""
 UNKNOWN_CONTENT: Final = "unknown-order"
 """The reason of an ORDER_CANCELLED that answers the shipment of all that is left of an order nobody knows here."""
+OWN_REASONS: Final = frozenset({ALREADY_CANCELLED, UNKNOWN_CONTENT, FINAL, RESTATED})
+"""Reasons that say what an event does: of those that another system gives for a cancellation, none may be one."""
 
 
 class OrderOutcome(StrEnum):
@@ -70,17 +71,19 @@ def recorded_outcome(events: Sequence[Event]) -> RecordedOutcome:
     if EventType.CUSTOMER_RETURN in kinds:
         return RecordedOutcome(outcome=OrderOutcome.RETURNED)
     if last.type is EventType.ORDER_CANCELLED:
+        if first.type is EventType.RESERVATION_RELEASED:
+            return RecordedOutcome(outcome=OrderOutcome.RELEASED, reservation_id=reserved)
         if last.reason == UNKNOWN_CONTENT:
             return RecordedOutcome(outcome=OrderOutcome.REFUSED, reason=UNKNOWN_CONTENT)
         if last.reason == ALREADY_CANCELLED:
             return RecordedOutcome(outcome=OrderOutcome.CANCELLED)
-        if first.type is EventType.RESERVATION_RELEASED:
-            return RecordedOutcome(outcome=OrderOutcome.RELEASED, reservation_id=reserved)
         known = last.reference is not None and last.reference.revision is not None
         return RecordedOutcome(outcome=OrderOutcome.NOTHING if known else OrderOutcome.NOTED)
     if first.type is EventType.EVENT_REVIEWED and first.reference is not None:
         kept = first.reference.kind == RESERVED_BEFORE
         return RecordedOutcome(outcome=OrderOutcome.RESERVED if kept else OrderOutcome.SHIPPED)
+    if all(event.type is EventType.RESERVATION_RELEASED and event.reason == RESTATED for event in events):
+        return RecordedOutcome(outcome=OrderOutcome.SHIPPED)  # stated anew as no more than what was shipped
     return RecordedOutcome(outcome=OrderOutcome.SHIPPED, reservation_id=reserved)
 
 

@@ -39,6 +39,7 @@ from shared.outbox.message_records import (
     StockReservation,
 )
 from shared.outbox.message_source import OutboxMessage
+from shared.reservations import UNAVAILABLE
 from shared.stock import Standing
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -78,8 +79,14 @@ class FoldedEvent(NamedTuple):
 
 def may_publish(event: Event) -> frozenset[MessageType]:
     """The types of which an event may be in a message, whatever it did to the figures."""
-    kinds = TYPES_OF.get(event.type, _NOTHING)
+    kinds = _types_of(event)
     return kinds | {MessageType.LOW_STOCK_DETECTED} if event.low is not None else kinds
+
+
+def _types_of(event: Event) -> frozenset[MessageType]:
+    if event.type is EventType.RESERVATION_REFUSED and event.reason != UNAVAILABLE:
+        return _NOTHING  # it answers who asked; nothing was lacking, so the stock of a checkout has nothing to learn
+    return TYPES_OF.get(event.type, _NOTHING)
 
 
 def command_messages(command: Sequence[FoldedEvent], after: Mapping[str, Standing]) -> list[OutboxMessage]:
@@ -105,7 +112,7 @@ def command_messages(command: Sequence[FoldedEvent], after: Mapping[str, Standin
 def _published(folded: FoldedEvent) -> Iterable[MessageType]:
     """The types of the messages that an event is in."""
     event, change = folded.event, folded.on_hand_change
-    kinds = TYPES_OF.get(event.type, _NOTHING)
+    kinds = _types_of(event)
     if kinds is _STOCK:
         # Not by its type: a delivery before a count changes nothing now, and a void or a count may do either.
         if change:

@@ -30,6 +30,7 @@ from shared.messages import (
     Verdict,
     catalogue_hash,
 )
+from shared.orders.order_instructions import BranchInstructions, OrderInstruction
 
 Fault = str | Callable[[httpx.Request], httpx.Response] | None
 ANSWERED_BY = {
@@ -55,6 +56,10 @@ class FakeHeadOffice(httpx.BaseTransport):
         self.hashes: list[bytes] = [EMPTY.hash]
         self.catalogue: list[dict[str, object]] = []
         self.instructions: list[Instruction] = []
+        self.orders: list[OrderInstruction] = []
+        self.knows_orders = True
+        self.refuses_orders = False
+        self.largest_page = 1_000
         self.verdict = Verdict.OK
         self.time = 1_767_268_800_000_000
         self.hello_every = 30
@@ -81,10 +86,18 @@ class FakeHeadOffice(httpx.BaseTransport):
             number = len(self.instructions) + 1
             self.instructions.append(msgspec.structs.replace(each, number=number))
 
+    def ask_orders(self, *orders: OrderInstruction) -> None:
+        for each in orders:
+            self.orders.append(msgspec.structs.replace(each, number=len(self.orders) + 1))
+
     def restore(self, sequence: int) -> None:
         """Head office is restored from a backup made at `sequence`."""
         del self.lines[sequence:]
         del self.hashes[sequence + 1 :]
+
+    def forget_orders(self, kept: int) -> None:
+        """Head office is restored from a backup made when it had asked for so many: its numbers go back."""
+        del self.orders[kept:]
 
     # What it answers
 
@@ -114,7 +127,9 @@ class FakeHeadOffice(httpx.BaseTransport):
         if path == "/v1/sync/catalogue":
             return self._page(int(request.url.params["after"]), int(request.url.params["limit"]))
         if path == "/v1/sync/instructions":
-            return self._open_instructions(int(request.url.params["after"]))
+            if self.refuses_orders and "orders_after" in request.url.params:
+                return problem(422, "invalid-request", detail="there is no query parameter 'orders_after' here")
+            return json_answer(self._open_instructions(request.url.params))
         return problem(404, "not-found")
 
     def _hello(self, hello: Hello) -> HelloAnswer:
@@ -180,18 +195,28 @@ class FakeHeadOffice(httpx.BaseTransport):
         body = {"entries": entries, "version": newest, "more": after + len(entries) < newest}
         return httpx.Response(200, json=body | {"previous": self._catalogue_hash(after).hex()})
 
-    def _open_instructions(self, after: int) -> httpx.Response:
+    def _open_instructions(self, params: httpx.QueryParams) -> InstructionPage:
+        """As head office answers: with orders only if it knows of them and is asked; its numbers are those it gave."""
         facts: dict[str, set[str]] = {}
+        answered: set[str] = set()
         for line in self.lines:
             event = json.loads(line)
             facts.setdefault(event.get("transfer_id", ""), set()).add(event["type"])
-        open_ones = [
+            answered.add(event.get("command_key", ""))
+        after = int(params["after"])
+        steps = [
             each
             for each in self.instructions
             if each.number > after and not ANSWERED_BY[each.step] & facts.get(each.transfer_id, set())
-        ]
-        last = max([after, *(each.number for each in open_ones)])
-        return json_answer(InstructionPage(instructions=open_ones, next=last))
+        ][: self.largest_page]
+        steps_next = steps[-1].number if len(steps) == self.largest_page else len(self.instructions)
+        if not self.knows_orders or "orders_after" not in params:
+            return InstructionPage(instructions=steps, next=steps_next)
+        after = int(params["orders_after"])
+        orders = [each for each in self.orders if each.number > after and each.key not in answered]
+        orders = orders[: self.largest_page]
+        orders_next = orders[-1].number if len(orders) == self.largest_page else len(self.orders)
+        return BranchInstructions(instructions=steps, next=steps_next, orders=orders, orders_next=orders_next)
 
 
 def json_answer(message: object) -> httpx.Response:

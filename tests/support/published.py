@@ -63,9 +63,12 @@ def logs(draw: st.DrawFn, max_size: int = 12) -> list[Event]:
     return in_commands(events, draw(st.lists(st.integers(1, 4), min_size=1, max_size=len(events) or 1)))
 
 
+_WHY = ("unavailable", "superseded")  # the second is no message
+
+
 def _aside(kind: str, item: str, number: int) -> Event:
     kinds: dict[str, dict[str, Any]] = {
-        "RESERVATION_REFUSED": {"item_id": item, "reservation_id": f"refused {number}", "reason": "short"},
+        "RESERVATION_REFUSED": {"item_id": item, "reservation_id": f"refused {number}", "reason": _WHY[number % 2]},
         "TRANSFER_REFUSED": {"transfer_id": f"refused {number}", "reason": "cancelled"},
         "ITEM_DEFINED": {"item_id": item, "definition": Definition(name="Anew", unit="l")},
         "EVENT_REVIEWED": {"reviewed_event_id": str(uuid.UUID(int=7))},
@@ -238,6 +241,8 @@ def _lines(events: Sequence[Event], event: Event, last: Event) -> Iterator[tuple
     elif event.type in _RESERVATIONS:
         yield _RESERVATIONS[event.type], event.reservation_id or "", line | {"quantity": quantity}
     elif event.type is EventType.RESERVATION_REFUSED:
+        if event.reason != "unavailable":
+            return
         short = {"item_id": event.item_id, "unit": unit, "asked": quantity, "available": available}
         yield "larder.InventoryUnavailable", event.reservation_id or "", short
     elif event.type in _TRANSFERS:

@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from branch_node.commands.inbound.order_event_decisions import settled, ship, shipped_before
-from branch_node.commands.inbound.told_events import OrderEventAnswer, ToldEventCommand
-from branch_node.commands.orders import CANCELLED
-from branch_node.commands.preconditions import StrictGuard, known_item, moment_of
+from branch_node.commands.inbound.told_events import ItemsOf, ToldEventCommand
+from branch_node.commands.preconditions import StrictGuard, items_named, known_item, moment_of
 from branch_node.commands.reservations.reservation_commands import (
     MOST_ACTIVE,
-    UNAVAILABLE,
     ReservationStatement,
     ViewedStock,
-    recorded_refusal,
 )
 from branch_node.commands.reservations.reservation_decisions import (
     InventoryUnavailable,
@@ -27,7 +24,7 @@ from branch_node.commands.reservations.reservation_decisions import (
     reserve,
 )
 from branch_node.commands.reservations.reservation_inputs import MAX_EXPIRY
-from branch_node.model import Decision, RecordedCommand, View, unplaced
+from branch_node.model import Decision, View
 from branch_node.problems import (
     INVALID_TIME,
     ORDER_SUPERSEDED,
@@ -40,27 +37,25 @@ from shared.events import MAX_LINES, MAX_TIME, Event, EventType
 from shared.orders.inbound_orders import FINAL
 from shared.orders.order_event_inputs import OrderEvent, OrderEventKind
 from shared.orders.order_outcomes import OrderOutcome
-from shared.reservations import Reservation
+from shared.reservations import UNAVAILABLE, Reservation
 from shared.runtime.clock import DAY, SECOND, format_rfc3339
-from shared.runtime.text.text_faults import code_fault
 
 MOST_DEDUCTIONS: Final = 5_000
 """How many deductions of one order are kept for look-ups."""
-_LONGEST_REASON: Final = 64
 
 
 class PlaceOrder(ToldEventCommand):
-    """Reserve what of a placed order was not shipped yet, all or none. Answered with an `OrderEventAnswer`.
+    """Reserve what of a placed order was not shipped yet, all or none.
 
     `hold_days`: how long it is reserved where the event names no expiry.
     """
 
-    def __init__(self, told: OrderEvent, *, key: str, actor: str, hold_days: int) -> None:
-        super().__init__(told, key=key, actor=actor)
+    def __init__(self, told: OrderEvent, *, key: str, actor: str, hold_days: int, items: ItemsOf = items_named) -> None:
+        super().__init__(told, key=key, actor=actor, items=items)
         self._hold_days = hold_days
 
     def decide(self, view: View) -> Decision:
-        content, situation = self.content, self._situation(view)
+        content, situation = self.content, self.situation(view)
         outcome = settled(content.revision, situation)
         if outcome is not None:
             return self._kept(outcome)
@@ -90,7 +85,7 @@ class PlaceOrder(ToldEventCommand):
             ]
             return Decision(events=self._events(view, statement, short))
         if not drafts:
-            return Decision(events=[self._noted(view, situation, revision=content.revision, reason=None)])
+            return Decision(events=[self.noted(view, situation, revision=content.revision, reason=None)])
         if active is None and view.reservation_count() >= MOST_ACTIVE:
             raise TOO_MANY_RESERVATIONS(f"{MOST_ACTIVE} reservations are active")
         return Decision(events=self._events(view, statement, drafts, expires_at))
@@ -120,22 +115,12 @@ class PlaceOrder(ToldEventCommand):
             errors=[{"field": "data.expires_at", "message": message}],
         )
 
-    def answer(self, recorded: RecordedCommand) -> OrderEventAnswer:
-        events = [each.event for each in recorded.sealed]
-        kinds = {event.type for event in events}
-        if EventType.STOCK_RESERVED in kinds:
-            return OrderEventAnswer(outcome=OrderOutcome.RESERVED, reservation_id=events[0].reservation_id)
-        if EventType.RESERVATION_REFUSED in kinds:
-            refusal = recorded_refusal(self.content.order_id, events, recorded.look())
-            return OrderEventAnswer(outcome=OrderOutcome.UNAVAILABLE, short=refusal.short)
-        return OrderEventAnswer(outcome=OrderOutcome.SHIPPED)
-
 
 class ShipOrder(ToldEventCommand):
-    """Take what was shipped of an order out of the stock: it happened. Answered with an `OrderEventAnswer`."""
+    """Take what was shipped of an order out of the stock: it happened."""
 
     def decide(self, view: View) -> Decision:
-        content, situation = self.content, self._situation(view)
+        content, situation = self.content, self.situation(view)
         if content.lines is None and not situation.known:
             raise UNKNOWN_TOLD_ORDER(
                 f"nothing was reserved for the order {content.order_id} of {content.source}: what it holds is not known"
@@ -151,7 +136,8 @@ class ShipOrder(ToldEventCommand):
         for event in self._moved(view, EventType.ORDER_DEDUCTION, draft.deducted, at, reason):
             guard.add(known_item(view, event.item_id or "", None), event)
             events.append(event)
-        if len(events) > MAX_LINES or len(self._deductions(view)) + len(draft.deducted) > MOST_DEDUCTIONS:
+        deductions = len(self._deductions(view)) + len(draft.deducted)
+        if len(events) > MAX_LINES or (draft.deducted and deductions > MOST_DEDUCTIONS):
             raise TOO_MANY_LINES(
                 f"the order {content.order_id} of {content.source} has too many lines and parcels",
                 hint="Send it in several parcels of fewer lines; beyond 5,000 lines sent, under another order id.",
@@ -159,7 +145,7 @@ class ShipOrder(ToldEventCommand):
         if not events and situation.final:
             return self._kept(OrderOutcome.SHIPPED)
         if not any(event.reason == FINAL for event in events) and content.final:
-            events.append(self._noted(view, situation, revision=None, reason=FINAL))
+            events.append(self.noted(view, situation, revision=None, reason=FINAL))
         return Decision(events=events)
 
     def _of_reservation(
@@ -192,75 +178,44 @@ class ShipOrder(ToldEventCommand):
             events.append(event)
         return events
 
-    def answer(self, recorded: RecordedCommand) -> OrderEventAnswer:
-        ids = [each.event.reservation_id for each in recorded.sealed if each.event.reservation_id is not None]
-        return OrderEventAnswer(outcome=OrderOutcome.SHIPPED, reservation_id=ids[0] if ids else None)
-
 
 class CancelInboundOrder(ToldEventCommand):
-    """Give back what is open of an order, and reserve nothing for it from here on, also where it comes later.
-
-    Answered with an `OrderEventAnswer`.
-    """
+    """Give back what is open of an order, and reserve nothing for it from here on, also where it comes later."""
 
     def decide(self, view: View) -> Decision:
-        situation = self._situation(view)
+        situation = self.situation(view)
         active = situation.active
         if active is None and situation.cancelled:
             return self._kept(OrderOutcome.NOTHING)
-        reason, note = self._why()
+        reason, note = self.told_reason()
         events: list[Event] = []
         if active is not None:
             events = self._events(view, active, release(active, reason))
         known = situation.known or situation.revision > 0
-        events.append(
-            unplaced(
-                view,
-                EventType.ORDER_CANCELLED,
-                actor=self.actor,
-                source=self.content.source,
-                reason=reason,
-                note=note,
-                # Of an order that is known: that is what tells `nothing` from `noted`.
-                reference=self._reference(revision=max(situation.revision, 1) if known else None),
-            )
-        )
+        # With a revision of an order that is known: that is what tells `nothing` from `noted`.
+        revision = max(situation.revision, 1) if known else None
+        events.append(self.cancellation(view, reason=reason, note=note, revision=revision))
         return Decision(events=events)
-
-    def _why(self) -> tuple[str, str | None]:
-        """The reason as a code, and as a note where it can be none."""
-        told = self.told.reason
-        if told is None:
-            return CANCELLED, None
-        return (told, None) if len(told) <= _LONGEST_REASON and code_fault(told) is None else (CANCELLED, told)
-
-    def answer(self, recorded: RecordedCommand) -> OrderEventAnswer:
-        first, last = recorded.sealed[0].event, recorded.sealed[-1].event
-        if first.type is EventType.RESERVATION_RELEASED:
-            return OrderEventAnswer(outcome=OrderOutcome.RELEASED, reservation_id=first.reservation_id)
-        known = last.reference is not None and last.reference.revision is not None
-        return OrderEventAnswer(outcome=OrderOutcome.NOTHING if known else OrderOutcome.NOTED)
 
 
 class ReturnOrder(ToldEventCommand):
-    """Take back what a customer returned of an order. Answered with an `OrderEventAnswer`."""
+    """Take back what a customer returned of an order."""
 
     def decide(self, view: View) -> Decision:
         at = moment_of(view, self.told.time, "time")
         return Decision(events=self._moved(view, EventType.CUSTOMER_RETURN, self._asked(view), at))
 
-    def answer(self, recorded: RecordedCommand) -> OrderEventAnswer:  # noqa: ARG002
-        return OrderEventAnswer(outcome=OrderOutcome.RETURNED)
 
-
-def order_event_command(told: OrderEvent, *, key: str, actor: str, hold_days: int) -> ToldEventCommand:
-    """The command of a told event."""
+def order_event_command(
+    told: OrderEvent, *, key: str, actor: str, hold_days: int, items: ItemsOf = items_named
+) -> ToldEventCommand:
+    """The command of a told event. `items` finds the items of its lines."""
     match told.content.kind:
         case OrderEventKind.PLACED:
-            return PlaceOrder(told, key=key, actor=actor, hold_days=hold_days)
+            return PlaceOrder(told, key=key, actor=actor, hold_days=hold_days, items=items)
         case OrderEventKind.SHIPPED:
-            return ShipOrder(told, key=key, actor=actor)
+            return ShipOrder(told, key=key, actor=actor, items=items)
         case OrderEventKind.CANCELLED:
-            return CancelInboundOrder(told, key=key, actor=actor)
+            return CancelInboundOrder(told, key=key, actor=actor, items=items)
         case OrderEventKind.RETURNED:
-            return ReturnOrder(told, key=key, actor=actor)
+            return ReturnOrder(told, key=key, actor=actor, items=items)

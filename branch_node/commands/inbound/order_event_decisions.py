@@ -84,7 +84,7 @@ def ship(asked: Sequence[AskedLine] | None, situation: OrderSituation, stock: St
     What is open is confirmed, what is beyond it deducted. Of what stays open nothing is kept where it is `final`.
     """
     active = situation.active
-    lines = _left(situation, stock) if asked is None else asked
+    lines = left_to_ship(situation, stock) if asked is None else asked
     open_lines = [] if active is None else active.open_lines
     confirmed: dict[str, AskedLine] = {}
     deducted: list[AskedLine] = []
@@ -108,7 +108,7 @@ def ship(asked: Sequence[AskedLine] | None, situation: OrderSituation, stock: St
     return ShipmentDraft(reservation=drafts, deducted=deducted)
 
 
-def _left(situation: OrderSituation, stock: Stock) -> list[AskedLine]:
+def left_to_ship(situation: OrderSituation, stock: Stock) -> list[AskedLine]:
     """What is left to ship of the newest statement that was reserved: also what was given back or expired since.
 
     Once the last of an order was shipped, only what is open all the same.

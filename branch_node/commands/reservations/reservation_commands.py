@@ -45,6 +45,7 @@ from branch_node.problems import (
 from branch_node.reservation_events import Reserved, reservation_event
 from shared.events import MAX_TIME, Event, EventType, quantity_text
 from shared.reservations import (
+    UNAVAILABLE,
     Reservation,
     ReservationState,
     advance_reservation,
@@ -54,9 +55,6 @@ from shared.runtime.clock import SECOND
 
 MOST_ACTIVE: Final = 50_000
 """The most reservations that may be active at a time: the writer holds them in memory."""
-
-UNAVAILABLE: Final = "unavailable"
-"""The reason of a RESERVATION_REFUSED."""
 
 _RAISE: Final = (
     "Raise `revision` above {revision} (--revision at the command line) to change what is reserved for the order."

@@ -15,11 +15,14 @@ import httpx
 import pytest
 
 from branch_node.database.witness import read as read_witness
+from shared.chain import understand
 from shared.messages import CatalogueItem, CatalogueKey, Instruction, InstructionLine, InstructionStep
+from shared.orders.order_outcomes import RecordedOutcome
 from shared.runtime.http.auth import generate_key
 from tests.support.fake_head_office import FakeHeadOffice
 from tests.support.forked import larder, run_larder
 from tests.support.office_server import OfficeServer
+from tests.support.order_events import answers_in, order_instruction
 from tests.support.processes import RunningProcess
 from tests.support.waiting import wait_until
 
@@ -209,6 +212,48 @@ def test_killed_while_shipping_nothing_is_lost_or_doubled(node: Node, office: Of
     assert witness.sequence == len(events)
     print(f"\nkilled {killed_in_flight} of 8 times with a batch in flight, {len(events)} events")
     assert killed_in_flight >= 3
+
+
+@pytest.mark.slow
+def test_killed_while_it_takes_orders_each_is_answered_once(node: Node, office: OfficeServer) -> None:
+    """SIGKILL again and again, somewhere in the pages that head office asks; what was answered stays so."""
+    chance = random.Random(20260102)
+    office.office.publish(item=CatalogueItem(item_id="milk", name="Milk", unit="l"))
+    office.office.largest_page = 5
+    node.join(office)
+    answered: dict[str, RecordedOutcome] = {}
+    killed_between = 0
+    for life in range(6):
+        kinds = [chance.choice(("placed", "placed", "cancelled", "shipped")) for _ in range(60)]
+        asked = [
+            order_instruction(
+                kind, f"o{life}-{n % 20}", f"e{life}-{n}", None if kind == "cancelled" else {"milk": 1_000}
+            )
+            for n, kind in enumerate(kinds)
+        ]
+        office.office.ask_orders(*asked)
+        node.serve()
+        wait_until(lambda: asked[0].key in in_the_log(node), 20, what="the first is answered", interval=0.002)  # noqa: B023
+        time.sleep(chance.random() * 0.05)
+        node.kill()
+        found = in_the_log(node)
+        killed_between += not {each.key for each in asked} <= found.keys()
+        assert found.items() >= answered.items()
+        answered = found
+    node.serve()
+    wait_until(lambda: len(in_the_log(node)) == len(office.office.orders), 60, what="all are answered", interval=0.05)
+    everything_arrived(node, office)
+    assert in_the_log(node).keys() == {each.key for each in office.office.orders}
+    assert node.stop() == 0
+    assert node.command("verify", "--deep")["true"]
+    print(f"\nkilled {killed_between} of 6 times between two answers")
+    assert killed_between >= 2
+    shown = run_larder("branch", "log", "--dir", node.folder, "--limit", "1000").stdout
+    assert "already-cancelled, order o" in " ".join(shown.split())
+
+
+def in_the_log(node: Node) -> dict[str, RecordedOutcome]:
+    return answers_in(map(understand, node.lines()))
 
 
 def test_told_to_stop_it_commits_what_waits(node: Node, office: OfficeServer) -> None:

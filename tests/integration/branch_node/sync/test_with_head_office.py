@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, create_engine, true
 
 from branch_node.api.level_routes import SetLevel
+from branch_node.commands.inbound.asked_orders import TakeOrderInstruction
 from branch_node.commands.reservations.reservation_commands import ConfirmReservation, ReleaseReservation, Reserve
 from branch_node.commands.reservations.reservation_decisions import Rest
 from branch_node.commands.reservations.reservation_inputs import (
@@ -35,6 +37,7 @@ from head_office.reports.verification import verify
 from head_office.reservations.reservation_search import ReservationFilter, search_reservations
 from head_office.settings import HeadOfficeSettings
 from head_office.transfers import instructions, transfer_facts
+from shared.chain import understand
 from shared.levels.reorder_levels import ReorderLevel
 from shared.messages import (
     CatalogueItem,
@@ -53,6 +56,7 @@ from shared.runtime.http.scopes import Role, Scope
 from tests.support.branch_rig import BranchRig, Record
 from tests.support.consolidation import OldVersion
 from tests.support.fake_head_office import FakeHeadOffice
+from tests.support.order_events import answers_in, order_instruction
 
 A, B = "BEY-01", "TRI-01"
 LINES = (InstructionLine(1, "milk", 2_000, "l"),)
@@ -246,6 +250,49 @@ def test_head_office_has_the_reservations_of_each_branch(group: Group) -> None:
     with group.engine.begin() as connection:
         assert verify(connection).ok
         assert set(rebuild(connection).corrected.values()) == {0}
+
+
+def test_head_office_reads_every_answer_to_what_it_asks_of_an_order(group: Group) -> None:
+    group.sync()
+    rig = group.branches[A]
+    rig.record(10_000)
+    milk, much = {"milk": 2_000}, {"milk": 99_000}
+    course: list[tuple[str, str, dict[str, int] | None, dict[str, Any]]] = [
+        ("placed", "1", much, {}),
+        ("placed", "1", milk, {"revision": 2}),
+        ("placed", "1", milk, {"revision": 2}),
+        ("placed", "1", milk, {"revision": 1}),
+        ("placed", "1", {"milk": 1}, {"revision": 2}),
+        ("placed", "1", milk, {"revision": 3, "expires_at": 1}),
+        ("shipped", "1", {"milk": 500}, {}),
+        ("shipped", "1", None, {"final": True}),
+        ("placed", "1", milk, {"revision": 4}),
+        ("returned", "1", {"milk": 500}, {}),
+        ("cancelled", "2", None, {"reason": "a note\nof two lines"}),
+        ("cancelled", "2", None, {}),
+        ("placed", "2", milk, {}),
+        ("shipped", "3", None, {"final": True}),
+        ("placed", "4", milk, {}),
+        ("cancelled", "4", None, {}),
+    ]
+    asked = [
+        order_instruction(kind, order_id, f"e{number}", lines, **fields)
+        for number, (kind, order_id, lines, fields) in enumerate(course)
+    ]
+    answers = [each.outcome for each in rig.writer.commit([TakeOrderInstruction(each) for each in asked])]
+    assert [each.reason or each.outcome.value for each in answers] == [
+        "unavailable", "reserved", "reserved", "superseded", "order-superseded", "invalid-time", "shipped", "shipped",
+        "shipped", "returned", "noted", "nothing", "cancelled", "unknown-order", "reserved", "released",
+    ]  # fmt: skip
+    group.sync(A)
+    assert states(group, A) == {"1": "CONFIRMED", "4": "RELEASED"}
+    with group.engine.begin() as connection:
+        lines = [each.line for each in read_page(connection, A, 0, 1_000).items]
+        assert verify(connection).ok
+        assert set(rebuild(connection).corrected.values()) == {0}
+    assert rig.board.read().quarantined == QuarantineMessage(count=0, sequences=())
+    in_its_log = answers_in(understand((each or "").encode()) for each in lines)
+    assert in_its_log == {each.key: answer for each, answer in zip(asked, answers, strict=True)}
 
 
 def states(group: Group, place: str) -> dict[str, str]:

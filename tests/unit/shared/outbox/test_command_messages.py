@@ -124,7 +124,7 @@ def test_a_reservation_stated_anew_in_the_order_of_the_table() -> None:
 
 def test_what_could_not_be_reserved() -> None:
     refused = [
-        an_event("RESERVATION_REFUSED", seed=seed, quantity=12_000, reason="short", item_id=item, **HELD)
+        an_event("RESERVATION_REFUSED", seed=seed, quantity=12_000, reason="unavailable", item_id=item, **HELD)
         for seed, item in ((3, "milk"), (4, "bread"))
     ]
     (message,) = published([delivery(10_000)], [reserving(4_000, 2)], refused)
@@ -133,6 +133,12 @@ def test_what_could_not_be_reserved() -> None:
         {"item_id": "milk", "unit": "l", "asked": 12, "available": 6},
         {"item_id": "bread", "unit": "l", "asked": 12, "available": 0},
     ]
+
+
+def test_what_was_refused_whatever_was_available_is_no_message() -> None:
+    for reason in ("superseded", "order-superseded", "strict-item-below-zero", "too-many-reservations"):
+        refused = an_event("RESERVATION_REFUSED", seed=3, quantity=2_000, reason=reason, **HELD)
+        assert published([delivery(10_000)], [refused]) == []
 
 
 def test_transfers() -> None:

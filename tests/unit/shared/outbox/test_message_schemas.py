@@ -49,7 +49,7 @@ def of_every_type() -> list[dict[str, Any]]:
         an_event("PURCHASE_RECEIVED", quantity=9_000),
         an_event(reference=order, low=low, v=3),
         an_event("STOCK_RESERVED", expires_at=NOON + MINUTE, quantity=3_000, **held),
-        an_event("RESERVATION_REFUSED", reason="short", **held),
+        an_event("RESERVATION_REFUSED", reason="unavailable", **held),
         *(an_event(f"RESERVATION_{kind}", reason="done", **held) for kind in ("CONFIRMED", "RELEASED", "EXPIRED")),
         an_event("TRANSFER_OUT", **moved),
         an_event("TRANSFER_IN", **moved),

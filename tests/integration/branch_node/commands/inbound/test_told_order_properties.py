@@ -1,4 +1,8 @@
-"""Told events against a plain model, in order; and in any order, with repetitions, expiries and crashes."""
+"""Told events against a plain model, in order; and in any order, with repetitions, expiries and crashes.
+
+Each is told by the source itself, or asked for by head office: what becomes of it is the same, and of those that were
+asked for the log says so.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +22,12 @@ from branch_node.commands.inbound.told_events import OrderEventAnswer
 from branch_node.database.inbound.inbound_order_rows import inbound_orders
 from branch_node.database.reservation_rows import active_reservations
 from branch_node.database.store import Store
+from shared.orders.order_outcomes import RecordedOutcome
 from shared.runtime.problems import Problem
 from tests.integration.branch_node.writer.test_projection_property import check_everything
 from tests.support.branch import ITEMS, Branch, PutItems, TestClock, branch_store
 from tests.support.events import MINUTE
-from tests.support.order_events import HOLD_DAYS, SHOP, Shop, told_orders
+from tests.support.order_events import HOLD_DAYS, SHOP, Shop, answers_in, told_orders
 
 DAY = 24 * 60 * MINUTE
 ITEM_IDS = ("milk", "cup")
@@ -133,11 +138,11 @@ class Paper:
 
 
 step = st.one_of(
-    st.tuples(st.just("placed"), st.sampled_from("ab"), quantities, st.integers(-1, 1)),
-    st.tuples(st.just("shipped"), st.sampled_from("ab"), quantities, st.booleans()),
-    st.tuples(st.just("all shipped"), st.sampled_from("ab")),
-    st.tuples(st.just("cancelled"), st.sampled_from("ab")),
-    st.tuples(st.just("returned"), st.sampled_from("ab"), quantities),
+    st.tuples(st.just("placed"), st.sampled_from("ab"), st.booleans(), quantities, st.integers(-1, 1)),
+    st.tuples(st.just("shipped"), st.sampled_from("ab"), st.booleans(), quantities, st.booleans()),
+    st.tuples(st.just("all shipped"), st.sampled_from("ab"), st.booleans()),
+    st.tuples(st.just("cancelled"), st.sampled_from("ab"), st.booleans()),
+    st.tuples(st.just("returned"), st.sampled_from("ab"), st.booleans(), quantities),
     st.tuples(st.just("received"), st.sampled_from(ITEM_IDS), st.integers(1, 9)),
     st.tuples(st.just("sold"), st.sampled_from(ITEM_IDS), st.integers(1, 3)),
     st.tuples(st.just("days"), st.integers(1, 9)),
@@ -172,36 +177,42 @@ def test_each_event_does_what_a_person_with_paper_would_do(steps: list[tuple[Any
         check_tables(shop)
 
 
-def check_told(shop: Shop, paper: Paper, act: str, order_id: str, *more: Any) -> None:
+def check_told(shop: Shop, paper: Paper, act: str, order_id: str, asked: bool, *more: Any) -> None:
     order = paper.orders.setdefault(order_id, PaperOrder())
     if act == "placed":
         lines, ahead = more
         revision = max(1, order.revision + ahead)
         expected = paper.placed(order, shop.branch.clock.now(), revision=revision, lines=lines)
-        found = outcome(shop, "placed", order_id, revision=revision, lines=lines)
+        found = outcome(shop, asked, "placed", order_id, revision=revision, lines=lines)
     elif act == "shipped":
         lines, final = more
         expected = paper.shipped(order, lines=lines)
         if final:
             order.final = True
             order.open.clear()
-        found = outcome(shop, "shipped", order_id, lines=lines, final=final)
+        found = outcome(shop, asked, "shipped", order_id, lines=lines, final=final)
     elif act == "all shipped":
         expected = paper.shipped(order)
         if expected == "shipped":
             order.final = True
             order.open.clear()
-        found = outcome(shop, "shipped", order_id)
+        elif asked:
+            order.cancelled = True  # the log answers, and nothing is reserved any more
+        found = outcome(shop, asked, "shipped", order_id)
     elif act == "cancelled":
-        expected, found = paper.cancelled(order), outcome(shop, "cancelled", order_id)
+        expected, found = paper.cancelled(order), outcome(shop, asked, "cancelled", order_id)
     else:
         paper.on_hand.update(more[0])
-        expected, found = "returned", outcome(shop, "returned", order_id, lines=more[0])
-    event(found)
+        expected, found = "returned", outcome(shop, asked, "returned", order_id, lines=more[0])
+    event(f"{found}, {'asked' if asked else 'told'}")
     assert found == expected
 
 
-def outcome(shop: Shop, told: str, order_id: str, **data: Any) -> str:
+def outcome(shop: Shop, asked: bool, told: str, order_id: str, **data: Any) -> str:
+    """What became of an event; the code of the problem that refused it."""
+    if asked:
+        answer = shop.ask(told, order_id, **data)
+        return answer.reason or answer.outcome.value
     try:
         return shop.outcome(told, order_id, **data)
     except Problem as problem:
@@ -265,11 +276,17 @@ def test_in_any_order_and_however_often_the_end_is_the_same(history: list[Course
     extra = data.draw(st.lists(st.sampled_from(events), max_size=2 * len(events)) if events else st.just([]))
     order = data.draw(st.permutations([*events, *extra]))
     opening = {item_id: data.draw(st.integers(0, 20)) for item_id in ITEM_IDS}
-    answers: dict[str, OrderEventAnswer] = {}
+    asked_for = data.draw(st.sets(st.sampled_from(sorted(each[0] for each in events)))) if events else set()
+    answers: dict[str, OrderEventAnswer | RecordedOutcome] = {}
+    keys: dict[str, RecordedOutcome] = {}
     with a_shop(*((item_id, quantity) for item_id, quantity in opening.items() if quantity)) as shop:
         for number, (event_id, order_id, told, what) in enumerate(order):
             before = {each: standing.reserved for each, standing in shop.branch.standings().items()}
-            answer = shop.tell(told, order_id, id=event_id, **what)
+            if event_id in asked_for:
+                answer = shop.ask(told, order_id, id=event_id, **what)
+                keys[shop.instruction(told, order_id, id=event_id, **what).key] = answer
+            else:
+                answer = shop.tell(told, order_id, id=event_id, **what)
             assert answers.setdefault(event_id, answer) == answer
             for item_id, standing in shop.branch.standings().items():
                 if standing.reserved > before.get(item_id, 0):
@@ -278,6 +295,17 @@ def test_in_any_order_and_however_often_the_end_is_the_same(history: list[Course
                 crash(shop, number + 2)
             if data.draw(st.integers(0, 9)) == 0:
                 shop.branch.clock.advance(5 * DAY)
+        in_the_log = answers_in(shop.branch.events())
+        assert {key: in_the_log.get(key) for key in keys} == keys
+        told_here = {
+            event_id: (answer.outcome, answer.reservation_id)
+            for event_id, answer in answers.items()
+            if event_id not in asked_for
+        }
+        for event_id, order_id, told, what in events:
+            key = shop.command(told, order_id, id=event_id, **what).key or ""
+            if key in in_the_log:  # else the answer itself is kept
+                assert (in_the_log[key].outcome, in_the_log[key].reservation_id) == told_here[event_id]
         shipped = sum((each.shipped for each in history), Counter())
         returned = sum((each.returned for each in history), Counter())
         for item_id, standing in shop.branch.standings().items():

@@ -125,6 +125,19 @@ def test_a_cancel_between_two_parcels_and_a_shipment_after_it(shop: Shop) -> Non
     assert figures(shop) == (15, 0)
 
 
+@pytest.mark.parametrize("reason", ["already-cancelled", "unknown-order", "final", "restated"])
+def test_a_reason_that_has_a_meaning_in_the_log_is_kept_as_a_note(shop: Shop, reason: str) -> None:
+    shop.tell("placed", "1", lines={"milk": 5})
+    assert shop.outcome("cancelled", "1", reason=reason) == "released"
+    assert {(each.reason, each.note) for each in shop.branch.events()[-2:]} == {
+        ("order-cancelled", None), ("order-cancelled", reason),
+    }  # fmt: skip
+    assert shop.outcome("cancelled", "2", id="c", reason=reason) == "noted"
+    assert shop.outcome("cancelled", "2", id="c", reason=reason) == "noted"
+    assert shop.outcome("shipped", "1") == "shipped"  # all that is left, as of any cancelled order
+    assert figures(shop) == (15, 0)
+
+
 def test_a_shipment_before_its_order(shop: Shop) -> None:
     assert shop.outcome("shipped", "1", lines={"milk": 2, "cup": 1}) == "shipped"
     assert figures(shop) == (18, 0)
