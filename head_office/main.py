@@ -71,6 +71,7 @@ class HeadOfficeService:
     timers: Timers
     subscriptions: OfficeSubscriptions
     router: OrderRouter
+    authenticator: Authenticator
 
     def failure(self) -> str | None:
         """Why a thread of it has ended, or None."""
@@ -167,7 +168,7 @@ def build(
     app.include_router(office_source_routes(office, clock))
     app.include_router(office_order_routes(office, clock, settings.heard_within))
     add_pages(app, office, clock)
-    return HeadOfficeService(app, engine, wakeups, timers, subscriptions, router)
+    return HeadOfficeService(app, engine, wakeups, timers, subscriptions, router, authenticator)
 
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
