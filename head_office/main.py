@@ -18,6 +18,7 @@ from sqlalchemy import Engine, text
 
 from head_office.api.coordinator_routes import INSTRUCTIONS_PATH, add_transfer_routes
 from head_office.api.dependencies import MAX_BODY, Office
+from head_office.api.inbound.order_routes import office_order_routes
 from head_office.api.inbound.source_access import office_source_routes
 from head_office.api.item_routes import add_item_routes
 from head_office.api.key_routes import add_key_routes
@@ -34,6 +35,7 @@ from head_office.database.connections import DATABASE, listener
 from head_office.database.notifications import Wakeups
 from head_office.database.office_schema import CATALOGUE_CHANNEL, INSTRUCTIONS_CHANNEL
 from head_office.database.schema import FACTS_CHANNEL, LOG_CHANNEL, MIGRATIONS, VERSION_TABLE
+from head_office.orders.order_router import ROUTER_CONNECTIONS, OrderRouter
 from head_office.pages.page_routes import add_pages
 from head_office.problem_translation import translated
 from head_office.problems import PROBLEMS
@@ -68,11 +70,13 @@ class HeadOfficeService:
     wakeups: Wakeups
     timers: Timers
     subscriptions: OfficeSubscriptions
+    router: OrderRouter
+    authenticator: Authenticator
 
     def failure(self) -> str | None:
         """Why a thread of it has ended, or None."""
         delivery = self.subscriptions.problem()
-        return self.wakeups.failure() or delivery
+        return self.wakeups.failure() or delivery or self.router.problem()
 
     def close(self) -> None:
         """Close the database connections of an app that was never started."""
@@ -94,7 +98,7 @@ def build(
     # A connection for every thread: one that waits for a connection while it holds a lock would be a deadlock.
     engine = postgres_engine(
         url,
-        pool_size=settings.threads + settings.ingests + CONNECTIONS,
+        pool_size=settings.threads + settings.ingests + CONNECTIONS + ROUTER_CONNECTIONS,
         application_name="larder head-office",
         prepared_statements=settings.prepared_statements,
     )
@@ -109,10 +113,11 @@ def build(
 
     timers = Timers(telemetry)
     timers.every(KEY_USES_SECONDS, KEY_USES, write_uses)
+    router = OrderRouter(engine, settings.heard_within)
     wakeups = Wakeups(
         lambda: listener(listen_url),
         (LOG_CHANNEL, FACTS_CHANNEL, INSTRUCTIONS_CHANNEL, CATALOGUE_CHANNEL),
-        {CATALOGUE_CHANNEL: authenticator.invalidate},
+        {CATALOGUE_CHANNEL: authenticator.invalidate, LOG_CHANNEL: router.wake},
     )
     subscriptions = OfficeSubscriptions(
         engine,
@@ -139,12 +144,13 @@ def build(
         },
         body_limits={EVENTS_PATH: MAX_BATCH_BYTES, INSTRUCTIONS_PATH: MAX_BODY},
         own_budget={EVENTS_PATH},
-        on_start=[wakeups.start, timers.start, subscriptions.start],
+        on_start=[wakeups.start, timers.start, subscriptions.start, router.start],
         on_stop=[
             engine.dispose,
             timers.stop,
             wakeups.stop,
             subscriptions.stop,
+            router.stop,
         ],
     )
     app.router.lifespan_context = _sized(app.router.lifespan_context, settings.threads)
@@ -160,8 +166,9 @@ def build(
     add_reservation_routes(app, office, settings.heard_within)
     app.include_router(office_subscription_routes(office, subscriptions.desk))
     app.include_router(office_source_routes(office, clock))
+    app.include_router(office_order_routes(office, clock, settings.heard_within))
     add_pages(app, office, clock)
-    return HeadOfficeService(app, engine, wakeups, timers, subscriptions)
+    return HeadOfficeService(app, engine, wakeups, timers, subscriptions, router, authenticator)
 
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]

@@ -80,6 +80,42 @@ BODY_TOO_SLOW: Final = PROBLEMS.declare(
 BAD_CURSOR: Final = PROBLEMS.adopt(cursor.BAD_CURSOR)
 KEY_REUSED: Final = PROBLEMS.adopt(problem_kinds.KEY_REUSED)
 INVALID_KEY: Final = PROBLEMS.adopt(problem_kinds.INVALID_KEY)
+INVALID_TIME: Final = PROBLEMS.declare(
+    "invalid-time",
+    422,
+    "A time that cannot be",
+    "Send a moment that is ahead, or leave it out to hold the order for the source's hold_days.",
+)
+FUTURE_DATE: Final = PROBLEMS.declare(
+    "future-date", 422, "The time is more than five minutes ahead", "Correct the clock that it was taken from."
+)
+UNKNOWN_ORDER: Final = PROBLEMS.declare(
+    "unknown-order",
+    404,
+    "There is no such order here",
+    "See 'larder head-office orders list', or GET /v1/inbound/orders; a branch that is told directly has its own.",
+)
+UNKNOWN_TOLD_ORDER: Final = PROBLEMS.vary(
+    UNKNOWN_ORDER,
+    409,
+    hint="Name the location that it left or came back to in data.location_id; or send this event again once the order "
+    "was placed.",
+)
+ORDER_ELSEWHERE: Final = PROBLEMS.declare(
+    "order-elsewhere",
+    409,
+    "Another location has the order",
+    "Leave data.location_id out, or name the one in 'location_id'; cancel the order to place it anew under another id.",
+)
+TOO_MANY_ORDER_EVENTS: Final = PROBLEMS.declare(
+    "too-many-order-events", 409, "Too much was told of this order", "Go on under another order id."
+)
+TOO_MANY_OPEN_ORDERS: Final = PROBLEMS.declare(
+    "too-many-open-orders",
+    409,
+    "Too many orders of this source wait for an answer",
+    "See which branch is away: 'larder head-office orders list --state ASKED'. Send this one again later.",
+)
 INVALID_SIGNATURE: Final = PROBLEMS.adopt(
     problem_kinds.INVALID_SIGNATURE,
     hint="Sign 'webhook-id.webhook-timestamp.body' with the source's secret, as Standard Webhooks has it, and check "

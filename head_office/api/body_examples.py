@@ -38,3 +38,16 @@ AVAILABILITY: Final = {
     "prefer": ["BEY-02", "BEY-01"],
 }
 FACTS: Final = {"transfer_ids": ["t-4711"]}
+ORDER_EVENT_DATA: Final = {"order_id": "4711", "lines": [{"item_id": "tomato", "quantity": 2}], "final": True}
+ORDER_EVENT: Final = {
+    "specversion": "1.0",
+    "id": "01a2204d-beff-725a-8e8b-cba5acd2fa4f",
+    "source": "https://shop.example/orders",
+    "type": "com.shop.order.placed",
+    "time": "2026-11-28T03:58:15Z",
+    "data": {
+        "order_id": "4711",
+        "lines": [{"item_id": "tomato", "quantity": "2.5"}],
+        "prefer": ["BEY-02", "BEY-01"],
+    },
+}

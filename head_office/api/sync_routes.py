@@ -27,6 +27,7 @@ from head_office.database.office_schema import CATALOGUE_CHANNEL, INSTRUCTIONS_C
 from head_office.log.hello_answer import hello
 from head_office.log.ingest import ingest
 from head_office.log.log_lines import LogPage, read_page
+from head_office.orders.order_polling import open_order_instructions
 from head_office.problems import (
     BAD_BATCH,
     BODY_TOO_SLOW,
@@ -40,6 +41,7 @@ from head_office.transfers import instructions
 from shared import wire
 from shared.events import MAX_SEQUENCE
 from shared.messages import CataloguePage, EventsAnswer, Hello, HelloAnswer, InstructionPage
+from shared.orders.order_instructions import BranchInstructions
 from shared.runtime.clock import EARLIEST, LATEST
 from shared.runtime.http.application import documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
@@ -56,7 +58,11 @@ Version = Annotated[int, Query(ge=0, le=MAX_SEQUENCE, description="Only changes 
 CatalogueVersion = Annotated[
     int | None, Query(ge=0, le=MAX_SEQUENCE, description="What the reader has; where there is more, no waiting")
 ]
-
+OrdersAfter = Annotated[
+    int | None, Query(ge=0, le=MAX_SEQUENCE, description="Also what is asked for orders, with numbers above this one")
+]
+MOST_ORDERS: Final = 200
+"""Instructions for orders in one answer: each has up to 250 lines."""
 
 _hello = Decoder(Hello)
 
@@ -134,7 +140,9 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
         "/v1/sync/instructions",
         tags=["sync"],
         summary="The open instructions of a branch; waits for one, or for a change of the catalogue",
-        responses={200: documented_answer(InstructionPage, "Open instructions in the order of their numbers")},
+        description="`orders` and `orders_next` are answered where `orders_after` is given: what is asked for orders "
+        "that other systems told head office of. Both kinds have numbers of their own.",
+        responses={200: documented_answer(BranchInstructions, "Open instructions in the order of their numbers")},
     )
     async def read_instructions(
         request: Request,
@@ -143,6 +151,7 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
         wait: Wait = 0,
         limit: Limit = MAX_LIMIT,
         catalogue_version: CatalogueVersion = None,
+        orders_after: OrdersAfter = None,
         principal: Principal = a_branch,
     ) -> Response:
         location_id = own_location(principal)
@@ -151,12 +160,18 @@ def add_sync_routes(app: FastAPI, office: Office) -> None:
             """The page, and whether it has something new."""
             with office.reading() as connection:
                 found = instructions.page(connection, location_id, after, limit)
+                asked = None
+                if orders_after is not None:
+                    asked = open_order_instructions(connection, location_id, orders_after, min(limit, MOST_ORDERS))
                 # A change between the reader's last request and this wait is not notified again.
                 newer = (
                     catalogue_version is not None
                     and catalogue_history.read_head(connection).version > catalogue_version
                 )
-                return found, newer or bool(found.instructions)
+                if asked is None:
+                    return found, newer or bool(found.instructions)
+                both = BranchInstructions(found.instructions, found.next, orders=asked.orders, orders_next=asked.next)
+                return both, newer or bool(found.instructions) or bool(asked.orders)
 
         channels = (INSTRUCTIONS_CHANNEL, location_id), (CATALOGUE_CHANNEL, "")
         return json_response(await office.long_poll(request, wait, read, *channels))

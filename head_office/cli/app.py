@@ -38,6 +38,10 @@ COMMANDS: Final = {
         "head_office.cli.source_commands:sources_app",
         "Systems that may tell of their orders: list, add, rotate, remove.",
     ),
+    "orders": (
+        "head_office.cli.order_listing:orders_app",
+        "Orders that other systems tell of: list, show; and which branch is waited for.",
+    ),
     "verify": (
         "head_office.cli.log_commands:verify_logs",
         "Verify every hash, every row beside the log, every projected figure, and that goods are conserved.",

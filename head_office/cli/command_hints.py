@@ -26,6 +26,7 @@ HINTS: Final[Mapping[str, str]] = {
     "unknown-item": "'larder head-office items list' lists the items, 'larder head-office items add' adds one.",
     "unknown-key": "'larder head-office keys list' lists the keys.",
     "unknown-location": _LOCATIONS,
+    "unknown-order": "'larder head-office orders list' lists them.",
     "unknown-reservation": "'larder head-office reservations' lists them.",
     "unknown-source": "'larder head-office sources list' lists them.",
 }

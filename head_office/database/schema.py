@@ -207,6 +207,19 @@ Index(
     postgresql_where=EVENT.c.reservation_id.is_not(None),
 )
 
+# The commands of a log that answer what head office asked for: an event of an order that another system told it of.
+ORDER_ANSWER: Final = Table(
+    "order_answer",
+    metadata,
+    Column("location_id", Text, nullable=False),
+    Column("command_key", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),  # of its first event
+    Column("lines", Integer, nullable=False),  # its events; a batch may have brought only some of them
+    PrimaryKeyConstraint("location_id", "command_key"),
+    CheckConstraint("sequence > 0 AND lines > 0", name="order_answer_extent"),
+    Index("order_answer_key", "command_key", "location_id"),
+)
+
 CONTACT: Final = Table(
     "contact",
     metadata,

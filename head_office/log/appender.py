@@ -20,6 +20,7 @@ from head_office.database.schema import FACTS_CHANNEL, LOG_CHANNEL
 from head_office.log.decoder import Decoded, read_partially
 from head_office.log.fold_check import IngestContext, quarantine_reason
 from head_office.log.ingest_context import IngestState, load_frame, load_location, target_of
+from head_office.log.order_answer_projection import LoggedAnswer, answer_of, store_answers
 from head_office.log.projections import add_transfers, refold_items, store_stock, store_units, store_voids
 from head_office.log.reservation_projection import (
     NO_ROWS,
@@ -72,6 +73,7 @@ class Appender:
         self._late = False
         self._voids: dict[int, int] = {}
         self._transfers: list[Event] = []
+        self._answers: list[LoggedAnswer] = []
         self._stored: dict[str, ReservationRows] = {}
 
     def __enter__(self) -> Self:
@@ -150,6 +152,8 @@ class Appender:
                 fold.other(item_id, movement(event), self._target(event))
             if event.transfer_id is not None:
                 self._transfers.append(event)
+            if event.command_key is not None and (answer := answer_of(event)) is not None:
+                self._answers.append(answer)
         self.occurred_at = latest or None
         return rows
 
@@ -177,13 +181,14 @@ class Appender:
         fold.standings.update(refold_items(self._connection, self._location_id, refold))
 
     def write_figures(self) -> None:
-        """Write stock, transfer lines, reservations; notify those who wait for events or facts; after `complete`.
+        """Write stock, transfer lines, answers, reservations; notify those who wait for either; after `complete`.
 
         Reads nothing, so it may be pipelined.
         """
         cursor, location_id, fold = self.cursor, self._location_id, self._state.fold
         store_stock(cursor, location_id, {item: fold.standings[item] for item in sorted(fold.touched)})
         add_transfers(cursor, location_id, self._transfers)
+        store_answers(cursor, location_id, self._answers)
         changed = sorted(self.context.reservations_changed)
         after = {each: rows_of(self.context.reservations[each].reservation()) for each in changed}
         store_reservations(cursor, location_id, ((self._stored.get(each, NO_ROWS), after[each]) for each in changed))

@@ -11,6 +11,7 @@ import msgspec
 
 from shared.chain import understand
 from shared.events import MAX_TIME, MIN_TIME, RULES, Event, EventNotUnderstood, EventType
+from shared.orders.inbound_orders import INBOUND_KEYS
 
 LOOKED_UP: Final = frozenset(
     {
@@ -94,6 +95,9 @@ def decode_lines(
             if item_id not in items:
                 _check_storable("item_id", item_id)
                 items.add(item_id)
+            key = event.command_key
+            if key is not None and key.startswith(INBOUND_KEYS):
+                _check_storable("command_key", key)
             if event.type in _NAMING:
                 _check_storable("transfer_id", event.transfer_id)
                 if event.reservation_id is not None:

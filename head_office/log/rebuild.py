@@ -30,6 +30,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from head_office.database.packed_arrays import register_packed_arrays
 from head_office.database.schema import EVENT, HEAD, VOIDED
 from head_office.log.ingest import lock_head
+from head_office.log.order_answer_projection import correct_answers, logged_answers, stored_answers
 from head_office.log.reservation_projection import (
     FOLDED_AT_ONCE,
     LoggedReservation,
@@ -154,7 +155,7 @@ FROM_THE_LOG: Final = {
 """The query, over the log, of the rows of each derived table; parameter `:locations`, columns as in the table."""
 
 PROJECTIONS: Final = ("stock", "transfer_line")
-"""The derived tables that are rebuilt by such a query; reservations are folded from the lines of the log."""
+"""The derived tables that are rebuilt by such a query; reservations and answers are read from the lines of the log."""
 
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,10 +179,11 @@ def rebuild(connection: Connection, location_id: str | None = None) -> Rebuilt:
     corrected: dict[str, int] = {}
     for table in PROJECTIONS:
         rows[table], corrected[table] = _rebuild(connection, table, locations)
-    for table in ("reservation", "reservation_line"):
+    for table in ("reservation", "reservation_line", "order_answer"):
         rows[table] = corrected[table] = 0
     for each in locations:
         _rebuild_reservations(connection, each, rows, corrected)
+        _rebuild_answers(connection, each, rows, corrected)
     return Rebuilt(locations=len(locations), rows=rows, corrected=corrected)
 
 
@@ -223,3 +225,13 @@ def _rebuild_reservations(
                 store_reservations(cursor, location_id, ((one.stored, one.folded) for one in wrong))
                 wrong.clear()
         store_reservations(cursor, location_id, ((one.stored, one.folded) for one in wrong))
+
+
+def _rebuild_answers(connection: Connection, location_id: str, rows: dict[str, int], corrected: dict[str, int]) -> None:
+    kept, logged = stored_answers(connection, location_id), logged_answers(connection, location_id)
+    rows["order_answer"] += len(logged)
+    corrected["order_answer"] += len(kept ^ logged)
+    cursor: Cursor[Any] = connection.connection.cursor(binary=True)  # type: ignore[assignment]
+    with cursor:
+        register_packed_arrays(cursor)
+        correct_answers(connection, cursor, location_id, kept, logged)

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Row, select, text
 from head_office.database.log_segments import frames, hash_at
 from head_office.database.schema import HEAD, ITEM_UNIT, QUARANTINE
 from head_office.log.decoder import Decoded, decode
+from head_office.log.order_answer_projection import logged_answers, stored_answers
 from head_office.log.rebuild import FROM_THE_LOG
 from head_office.log.refusals import UnknownLocation
 from head_office.log.reservation_projection import logged_reservations
@@ -117,6 +118,7 @@ def _findings(
                     item_id=row._mapping.get("item_id"),
                 )
     yield from islice(_reservations_found(connection, place), MAX_FINDINGS)
+    yield from islice(_answers_found(connection, place), MAX_FINDINGS)
 
 
 def _reservations_found(connection: Connection, location_id: str) -> Iterator[ConsolidationFinding]:
@@ -144,6 +146,25 @@ def _reservations_found(connection: Connection, location_id: str) -> Iterator[Co
                         )
     except BadBatch:
         return  # the check of the log has found the damaged segment
+
+
+def _answers_found(connection: Connection, location_id: str) -> Iterator[ConsolidationFinding]:
+    """Where the answers kept of a branch are not those of its log."""
+    try:
+        kept, logged = stored_answers(connection, location_id), logged_answers(connection, location_id)
+    except BadBatch:
+        return  # the check of the log has found the damaged segment
+    for rows, detail in (
+        (kept - logged, "this row of order_answer is not what the log says"),
+        (logged - kept, "order_answer lacks this row, which the log gives"),
+    ):
+        for row in sorted(rows):
+            yield ConsolidationFinding(
+                code="order-answer-differs",
+                detail=f"{detail}: {row._asdict()}",
+                location_id=location_id,
+                sequence=row.sequence,
+            )
 
 
 class _LogCheck:

@@ -36,6 +36,13 @@ class ItemQuantity(NamedTuple):
     quantity: int
 
 
+class PreferredOrder(NamedTuple):
+    """An order's items, one line each, and the locations that are preferred to serve it, the first one most."""
+
+    lines: Sequence[OrderedItem]
+    prefer: Sequence[str]
+
+
 class ItemShortOut(msgspec.Struct, frozen=True, kw_only=True):
     """An item of which too little is available; `available` may be below zero."""
 
@@ -85,14 +92,37 @@ def availability(
         sums[item.item_id] = sums.get(item.item_id, 0) + line.quantity
     units = {item.item_id: item.unit for item in named.values()}
     asked = [OrderedItem(item_id=item, unit=units[item], quantity=quantity) for item, quantity in sums.items()]
-    rows = stock(connection, location_ids=location_ids, item_ids=list(sums)).rows
-    fresh = freshness(connection, location_ids)
-    by_location: dict[str, list[StockRow]] = {location_id: [] for location_id in fresh}
-    for row in rows:
-        by_location[row.location_id].append(row)
-    stocked = [_stocked(fresh[place], by_location[place], units) for place in fresh]
-    placements = place_order(asked, stocked, prefer, now=now(connection), heard_within=heard_within)
+    order = PreferredOrder(asked, prefer)
+    (placements,) = placements_of(connection, [order], location_ids=location_ids, heard_within=heard_within)
     return ServingChoice(choice=choice_of(placements), items=tuple(_out(each) for each in placements))
+
+
+def placements_of(
+    connection: Connection,
+    orders: Sequence[PreferredOrder],
+    *,
+    location_ids: Collection[str] | None,
+    heard_within: int,
+) -> list[list[Placement]]:
+    """Every location for each of some orders, as `place_order` has it; a few queries for all of them.
+
+    `heard_within` is in microseconds.
+    """
+    items = {line.item_id for order in orders for line in order.lines}
+    by_location: dict[str, list[StockRow]] = {}
+    for row in stock(connection, location_ids=location_ids, item_ids=sorted(items)).rows:
+        by_location.setdefault(row.location_id, []).append(row)
+    fresh = freshness(connection, location_ids)
+    moment = now(connection)
+    found = []
+    for order in orders:
+        units = {line.item_id: line.unit for line in order.lines}
+        stocked = []
+        for place in fresh:
+            rows = (row for row in by_location.get(place, ()) if row.item_id in units)
+            stocked.append(_stocked(fresh[place], rows, units))
+        found.append(place_order(order.lines, stocked, order.prefer, now=moment, heard_within=heard_within))
+    return found
 
 
 def _stocked(fresh: Freshness, rows: Iterable[StockRow], units: Mapping[str, str | None]) -> StockedLocation:

@@ -33,6 +33,11 @@ ASKED_KEYS: Final = ":asked:"
 """What stands between a source and an event in the key of a command that head office asked for."""
 
 
+def is_asked(command_key: str) -> bool:
+    """Whether a command of this key answers head office, which asked for it."""
+    return command_key.startswith(INBOUND_KEYS) and ASKED_KEYS in command_key
+
+
 class InboundOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order after its newest told event.
 

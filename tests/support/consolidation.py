@@ -181,6 +181,7 @@ def figures(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
         "item_unit": "location_id, item_id, unit",
         "reservation": "*",
         "reservation_line": "*",
+        "order_answer": "*",
     }
     found = {
         name: [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM {name} ORDER BY 1, 2, 3"))]

@@ -24,6 +24,11 @@ def groups(draw: st.DrawFn, max_size: int = 14) -> dict[str, list[Event]]:
         _same_transfers(logs[place])
     for number in range(draw(st.integers(0, 4))):
         _tea(draw, logs, number)
+    for log in logs.values():
+        for event in log:
+            # What answers head office, sometimes two commands under one key, as of a copied log.
+            if draw(st.integers(0, 5)) == 0:
+                event.command_key = f"larder:inbound:shop:asked:{draw(st.integers(1, 3))}"
     return logs
 
 

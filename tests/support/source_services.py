@@ -8,24 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from anyio import CapacityLimiter
 from pydantic import SecretStr
 from sqlalchemy import create_engine
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from head_office.api.dependencies import Office
-from head_office.api.inbound.source_access import office_signed_events
 from head_office.catalogue import api_keys
-from head_office.catalogue.api_keys import DatabaseKeys
 from head_office.main import build
 from head_office.settings import HeadOfficeSettings
-from shared.orders.source_records import PATH
 from shared.runtime.clock import SECOND
-from shared.runtime.http.application import json_response
 from shared.runtime.http.auth import Authenticator
-from shared.runtime.http.rate_limits import RateLimiter
 from shared.runtime.http.scopes import Role
 from shared.runtime.webhooks.webhook_signatures import signed_headers
 from tests.support.branch import TestClock
@@ -122,10 +113,7 @@ def branch_service(folder: Path, url: str | None = None) -> Iterator[SourceServi
 
 @contextmanager
 def office_service(folder: Path, url: str, clock: TestClock | None = None) -> Iterator[SourceService]:
-    """A process of head office on a migrated database, called in this one.
-
-    Until it takes orders itself, what its sources sign is taken by a route that is added here.
-    """
+    """A process of head office on a migrated database, called in this one."""
     clock = clock or TestClock()
     engine = create_engine(url)
     with engine.begin() as connection:
@@ -133,19 +121,10 @@ def office_service(folder: Path, url: str, clock: TestClock | None = None) -> It
     engine.dispose()
     settings = HeadOfficeSettings(dir=folder, database_url=SecretStr(url), threads=4, ingests=2)
     service = build(settings, clock)
-    limiter = RateLimiter(settings.rate_limit_per_second, settings.rate_limit_burst)
-    authenticator = Authenticator(DatabaseKeys(service.engine), clock, limiter=limiter)
-    signed = office_signed_events(Office(service.engine, authenticator, service.wakeups, CapacityLimiter(1)), clock)
-
-    @service.app.post(PATH + "/{source:code}")
-    async def take_event(source: str, request: Request) -> Response:
-        _, event = await signed.take(source, request)
-        return json_response({"id": event.id, "type": event.type, "order_id": None, "outcome": "ignored"})
-
     with TestClient(service.app, raise_server_exceptions=False) as client:
 
         def request(method: str, path: str, raw: bytes, headers: list[tuple[str, str]]) -> Any:
             pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
             return client.request(method, path, content=raw, headers=pairs)
 
-        yield SourceService("head office", clock, key, request, authenticator)
+        yield SourceService("head office", clock, key, request, service.authenticator)

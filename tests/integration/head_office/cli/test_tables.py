@@ -12,12 +12,14 @@ from sqlalchemy import Engine, text
 import head_office.cli
 from deploy.cli import app
 from head_office.log.ingest import ingest
+from head_office.orders.order_router import OrderRouter
 from shared import wire
 from shared.chain import EMPTY, canonical
 from shared.events import Definition, Reference
 from shared.runtime.clock import parse_rfc3339
 from tests.support.branch_log import BranchLog
 from tests.support.events import MINUTE, NOON, an_event
+from tests.support.order_rig import OrderRig
 from tests.support.table_snapshots import WIDTHS, TableSnapshots, tables_without
 
 HERE = Path(__file__).parent
@@ -87,6 +89,18 @@ def test_every_table(
     run("sources", "list")
     run("sources", "add", "webshop", "--hold-days", "7", "--secret", "whsec_" + "A" * 32)
     run("sources", "list")
+    run("orders", "list")
+    rig = OrderRig(office, {"WH-1": 5})
+    run("orders", "show", "nothing", exit_code=1)
+    rig.tell("placed", "web-4711", lines={"milk": 3}, location_id="WH-1")
+    rig.tell("placed", "web-4712", lines={"milk": 900})
+    rig.answer("WH-1", "unavailable")
+    OrderRouter(office, 120).step()
+    rig.tell("placed", "web-4711", lines={"milk": 4}, revision=2, location_id="WH-1")
+    run("orders", "list")
+    run("orders", "list", "--state", "ASKED", "--limit", "1")
+    run("orders", "show", "web-4711", "--source", "shop")
+    run("orders", "show", "web-4712")
     run("quarantine", "list")
     run("quarantine", "retry")
     run("rebuild")

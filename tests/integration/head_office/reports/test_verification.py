@@ -46,7 +46,7 @@ def test_what_was_shipped_verifies_and_is_rebuilt_the_same(
         assert verify(connection).findings == []
         before = figures(connection)
         assert set(rebuild(connection).corrected.values()) == {0}
-        tables = ("stock", "transfer_line", "reservation", "reservation_line")
+        tables = ("stock", "transfer_line", "reservation", "reservation_line", "order_answer")
         for table in tables:
             connection.execute(text(f"DELETE FROM {table}"))
         rebuilt = rebuild(connection)
@@ -61,6 +61,7 @@ def shipped(pair: Engine) -> Engine:
     for place in PLACES:
         sent = {"transfer_id": "t", "transfer_line": 1}
         made = [an_event(seed=n, quantity=n * 10) for n in range(1, 1_201)]
+        made[2].command_key, made[2].lines, made[3].line, made[3].lines = "larder:inbound:shop:asked:1", 2, 2, 2
         made += [
             an_event("STOCK_RESERVED", seed=1_201, reservation_id="r", expires_at=NOON + MINUTE),
             an_event("RESERVATION_CONFIRMED", seed=1_202, quantity=400, reservation_id="r"),
@@ -126,6 +127,11 @@ TAMPERED = {
         f"INSERT INTO reservation_line SELECT location_id, 'r', 'bread', 'kg', 1, 0, 0 FROM reservation_line {AT}",
         "reservation-line-differs", None,
     ),
+    "an answer": (f"UPDATE order_answer SET lines = 7 {AT}", "order-answer-differs", 3),
+    "an answer gone": (f"DELETE FROM order_answer {AT}", "order-answer-differs", 3),
+    "an answer too many": (
+        f"INSERT INTO order_answer SELECT location_id, 'k', 5, 1 FROM order_answer {AT}", "order-answer-differs", 5,
+    ),
     "lines without a reservation": (
         f"INSERT INTO reservation_line SELECT location_id, 's', 'bread', 'kg', 1, 0, 0 FROM reservation_line {AT}",
         "reservation-line-differs", None,
@@ -147,7 +153,7 @@ def test_whatever_was_changed_is_found(shipped: Engine, name: str) -> None:
 
 DERIVED = [
     name for name, (_, code, _) in TAMPERED.items() if code in {"stock-differs", "transfer-line-differs"}
-    or code.startswith("reservation")
+    or code.startswith(("reservation", "order-answer"))
 ]  # fmt: skip
 
 
@@ -156,7 +162,7 @@ def test_rebuild_puts_right_what_is_derived(shipped: Engine, name: str) -> None:
     tamper(shipped, TAMPERED[name][0])
     with shipped.begin() as connection:
         assert sum(rebuild(connection, PLACE).corrected.values()) >= 1
-        tables = ("stock", "transfer_line", "reservation", "reservation_line")
+        tables = ("stock", "transfer_line", "reservation", "reservation_line", "order_answer")
         assert rebuild(connection) == Rebuilt(
             locations=2, rows=dict.fromkeys(tables, 2), corrected=dict.fromkeys(tables, 0)
         )
