@@ -84,7 +84,7 @@ INVALID_TIME: Final = PROBLEMS.declare(
     "invalid-time",
     422,
     "A time that cannot be",
-    "Send a moment that is ahead, or leave it out to hold the order for the source's hold_days.",
+    "Name a moment that is ahead, or leave it out to hold the order for the source's hold_days.",
 )
 FUTURE_DATE: Final = PROBLEMS.declare(
     "future-date", 422, "The time is more than five minutes ahead", "Correct the clock that it was taken from."
@@ -114,7 +114,7 @@ TOO_MANY_OPEN_ORDERS: Final = PROBLEMS.declare(
     "too-many-open-orders",
     409,
     "Too many orders of this source wait for an answer",
-    "See which branch is away: 'larder head-office orders list --state ASKED'. Send this one again later.",
+    "See which branch is away: 'larder head-office orders list --state ASKED'. Tell of this one again later.",
 )
 INVALID_SIGNATURE: Final = PROBLEMS.adopt(
     problem_kinds.INVALID_SIGNATURE,
