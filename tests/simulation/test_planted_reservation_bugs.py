@@ -57,7 +57,7 @@ def confirmation_leaves_reserved_as_it_is(patch: pytest.MonkeyPatch) -> None:
 
 def restatement_forgets_what_is_confirmed(patch: pytest.MonkeyPatch) -> None:
     """An order that is stated anew reserves what was sent of it, too."""
-    patch.setattr(branch_node.commands.reservations.reservation_commands, "_served", lambda _known: {})
+    patch.setattr(branch_node.commands.reservations.reservation_commands, "_served", lambda *_given: [])
 
 
 def refusal_is_answered_and_not_recorded(patch: pytest.MonkeyPatch) -> None:

@@ -129,6 +129,8 @@ def test_who_waits_is_answered_after_the_line_was_cut(
     office: Engine, office_url: str, line: TcpForwarder, tmp_path: Path
 ) -> None:
     service = far_office(office_url, line, tmp_path, SystemClock())
+    given_back: list[object] = []
+    event.listen(service.engine, "checkin", lambda *_: given_back.append(None))
     with called(service) as client:
         api = Api(client, keys_of(office))
         wait_until(lambda: client.get("/readyz").status_code == 200, what="head office")
@@ -137,12 +139,11 @@ def test_who_waits_is_answered_after_the_line_was_cut(
         def wait() -> None:
             answers.append(api.call("branch", "GET", "/v1/sync/instructions?wait=30").json())
 
-        given_back: list[object] = []
-        event.listen(service.engine, "checkin", lambda *_: given_back.append(None))
+        before = len(given_back)
         waiting = threading.Thread(target=wait)
         waiting.start()
         # Once its key was looked up and it has read that there is nothing, it waits.
-        wait_until(lambda: len(given_back) >= 2, what="the branch to wait")
+        wait_until(lambda: len(given_back) >= before + 2, what="the branch to wait")
         line.cut()
         wait_until(lambda: client.get("/readyz").json()["checks"]["wake-ups"] != "ok", what="the loss to be noticed")
         # Recorded while nobody at head office hears it.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from head_office.catalogue import api_keys, item_proposals, items, location_levels, locations
@@ -29,6 +27,7 @@ from tests.integration.head_office.api.test_access import TABLE
 from tests.integration.head_office.api.test_database_away import StandingClock
 from tests.integration.head_office.conftest import PLACES, WHO, Api
 from tests.support.branch_log import BranchLog
+from tests.support.statements import noted_statements
 from tests.support.waiting import wait_until
 
 PAGES = ("/stock", "/stock?q=milk", "/explain?location_id=BEY-01&item_id=milk", "/transfers")
@@ -70,20 +69,6 @@ def fill(office: Engine, numbers: range) -> None:
             item_proposals.map_to(connection, name, "own-code", "milk")
 
 
-@contextmanager
-def counted(service: HeadOfficeService) -> Iterator[list[str]]:
-    ran: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
-        ran.append(statement)
-
-    event.listen(service.engine, "before_cursor_execute", note)
-    try:
-        yield ran
-    finally:
-        event.remove(service.engine, "before_cursor_execute", note)
-
-
 def statements(api: Api, service: HeadOfficeService) -> dict[str, int]:
     """How many statements each GET takes, once its key is known."""
     signed = api.client.post("/sign-in", data={"key": api.keys["manager"], "next": "/stock"})
@@ -96,7 +81,7 @@ def statements(api: Api, service: HeadOfficeService) -> dict[str, int]:
     ]
     for path, who in [*gets, *((path, "viewer") for path in FILTERED), *((page, None) for page in PAGES)]:
         for _ in range(2):
-            with counted(service) as ran:
+            with noted_statements(service.engine) as ran:
                 answer = api.client.get(path) if who is None else api.call(who, "GET", path)
             assert answer.status_code == 200, (path, answer.text)
         found[path] = len(ran)
