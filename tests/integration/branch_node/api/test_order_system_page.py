@@ -1,4 +1,4 @@
-"""The handbook's page "connect an order system": its commands and its client, run as they stand there."""
+"""The handbook's page "connect an order system", at a branch: its commands and its client, run as they stand there."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from shared.runtime.http import running_file
 from tests.integration.branch_node.cli.test_commands import Branch
 from tests.support.processes import ROOT, start_command
 
-PAGE = (ROOT / "deploy" / "handbook" / "order-system.md").read_text(encoding="utf-8")
-SHELL = [each for each in re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S) if "head-office" not in each]
-"""Those of head office are run by tests/integration/head_office/cli/test_source_commands.py."""
+HANDBOOK = ROOT / "deploy" / "handbook" / "order-system.md"
+PAGE = HANDBOOK.read_text(encoding="utf-8").partition("\n## At head office\n")[0]
+"""Only what concerns a branch: the rest is run by test_source_commands and test_group_orders_page."""
+SHELL = re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S)
 
 
 def commands(block: str) -> list[list[str]]:
