@@ -30,6 +30,7 @@ from head_office.problems import UNKNOWN_ORDER
 from shared.runtime.cli.output import UTC, AsJson, print_json, print_line, print_next, print_table, short_time
 from shared.runtime.cli.service_app import command_group
 from shared.runtime.http.cursor import page_of
+from shared.runtime.settings import command_line
 
 orders_app: Final = command_group("Orders that other systems tell of: list, show; and which branch is waited for.")
 
@@ -70,7 +71,9 @@ def list_routed_orders(
         [_row(each) for each in records],
     )
     if following is not None:
-        print_next(f"larder head-office orders list --after {following}")
+        given = {"--source": source, "--state": state, "--location": location, "--after": following, "--limit": limit}
+        words = [word for name, value in given.items() if value is not None for word in (name, value)]
+        print_next(command_line("head-office", "orders", "list", *words))
 
 
 @orders_app.command("show")
@@ -88,8 +91,8 @@ def show_routed_order(
     if as_json:
         print_json(record)
         return
-    place = record.location_id or "nowhere"
-    print_line(f"[bold]{record.state.value}[/bold], revision {record.revision}, at {place}")
+    place = "no location has it" if record.location_id is None else f"at {record.location_id}"
+    print_line(f"[bold]{record.state.value}[/bold], revision {record.revision}, {place}")
     print_table(
         f"Told of {record.order_id} by {record.source}, times in UTC",
         ("event#", "type", "revision#", "location", "told@", "outcome", "reason", "short~"),
@@ -108,7 +111,7 @@ def show_routed_order(
         empty="",
     )
     if record.waits_for is not None:
-        print_next(f"larder head-office locations list  # is {record.waits_for} heard of?")
+        print_next(f"{command_line('head-office', 'locations', 'list')}  # is {record.waits_for} heard of?")
 
 
 def _found(connection: Connection, order_id: str, source: str | None) -> RoutedOrder:
