@@ -27,7 +27,19 @@ from head_office.orders.order_records import (
 )
 from head_office.orders.routed_orders import OrderName, RoutedOrder
 from head_office.problems import UNKNOWN_ORDER
-from shared.runtime.cli.output import UTC, AsJson, print_json, print_line, print_next, print_table, short_time
+from head_office.reports.report_records import FreshnessOut
+from shared.messages import Verdict
+from shared.runtime.cli.output import (
+    UTC,
+    AsJson,
+    number_of,
+    print_json,
+    print_line,
+    print_next,
+    print_table,
+    print_text,
+    short_time,
+)
 from shared.runtime.cli.service_app import command_group
 from shared.runtime.http.cursor import page_of
 from shared.runtime.settings import command_line
@@ -111,6 +123,7 @@ def show_routed_order(
         empty="",
     )
     if record.waits_for is not None:
+        print_text(f"\n{record.waits_for} has not answered: {_standing(record.freshness)}.")
         print_next(f"{command_line('head-office', 'locations', 'list')}  # is {record.waits_for} heard of?")
 
 
@@ -123,6 +136,20 @@ def _found(connection: Connection, order_id: str, source: str | None) -> RoutedO
     if found is None:
         raise UNKNOWN_ORDER(f"nothing was told of an order {order_id!r}")
     return found
+
+
+def _standing(fresh: FreshnessOut | None) -> str:
+    """What head office knows of a location that an order waits for."""
+    if fresh is None or fresh.contacted_at is None:
+        return "its branch has never called"
+    said = [f"its branch called last at {short_time(fresh.contacted_at, UTC)}"]
+    if fresh.verdict not in {None, Verdict.OK.value, Verdict.REWIND.value}:
+        said.append(f"it is told {fresh.verdict} and takes no orders until that is settled")
+    if fresh.behind:
+        said.append(f"{number_of(fresh.behind, 'event')} of its log not here yet")
+    if fresh.quarantined:
+        said.append(f"{number_of(fresh.quarantined, 'event')} in quarantine")
+    return ", ".join(said)
 
 
 def _row(order: RoutedOrderSummary) -> Sequence[object]:
