@@ -27,9 +27,22 @@ from head_office.orders.order_records import (
 )
 from head_office.orders.routed_orders import OrderName, RoutedOrder
 from head_office.problems import UNKNOWN_ORDER
-from shared.runtime.cli.output import UTC, AsJson, print_json, print_line, print_next, print_table, short_time
+from head_office.reports.report_records import FreshnessOut
+from shared.messages import Verdict
+from shared.runtime.cli.output import (
+    UTC,
+    AsJson,
+    number_of,
+    print_json,
+    print_line,
+    print_next,
+    print_table,
+    print_text,
+    short_time,
+)
 from shared.runtime.cli.service_app import command_group
 from shared.runtime.http.cursor import page_of
+from shared.runtime.settings import command_line
 
 orders_app: Final = command_group("Orders that other systems tell of: list, show; and which branch is waited for.")
 
@@ -70,7 +83,9 @@ def list_routed_orders(
         [_row(each) for each in records],
     )
     if following is not None:
-        print_next(f"larder head-office orders list --after {following}")
+        given = {"--source": source, "--state": state, "--location": location, "--after": following, "--limit": limit}
+        words = [word for name, value in given.items() if value is not None for word in (name, value)]
+        print_next(command_line("head-office", "orders", "list", *words))
 
 
 @orders_app.command("show")
@@ -88,8 +103,8 @@ def show_routed_order(
     if as_json:
         print_json(record)
         return
-    place = record.location_id or "nowhere"
-    print_line(f"[bold]{record.state.value}[/bold], revision {record.revision}, at {place}")
+    place = "no location has it" if record.location_id is None else f"at {record.location_id}"
+    print_line(f"[bold]{record.state.value}[/bold], revision {record.revision}, {place}")
     print_table(
         f"Told of {record.order_id} by {record.source}, times in UTC",
         ("event#", "type", "revision#", "location", "told@", "outcome", "reason", "short~"),
@@ -108,7 +123,8 @@ def show_routed_order(
         empty="",
     )
     if record.waits_for is not None:
-        print_next(f"larder head-office locations list  # is {record.waits_for} heard of?")
+        print_text(f"\n{record.waits_for} has not answered: {_standing(record.freshness)}.")
+        print_next(f"{command_line('head-office', 'locations', 'list')}  # is {record.waits_for} heard of?")
 
 
 def _found(connection: Connection, order_id: str, source: str | None) -> RoutedOrder:
@@ -120,6 +136,20 @@ def _found(connection: Connection, order_id: str, source: str | None) -> RoutedO
     if found is None:
         raise UNKNOWN_ORDER(f"nothing was told of an order {order_id!r}")
     return found
+
+
+def _standing(fresh: FreshnessOut | None) -> str:
+    """What head office knows of a location that an order waits for."""
+    if fresh is None or fresh.contacted_at is None:
+        return "its branch has never called"
+    said = [f"its branch called last at {short_time(fresh.contacted_at, UTC)}"]
+    if fresh.verdict not in {None, Verdict.OK.value, Verdict.REWIND.value}:
+        said.append(f"it is told {fresh.verdict} and takes no orders until that is settled")
+    if fresh.behind:
+        said.append(f"{number_of(fresh.behind, 'event')} of its log not here yet")
+    if fresh.quarantined:
+        said.append(f"{number_of(fresh.quarantined, 'event')} in quarantine")
+    return ", ".join(said)
 
 
 def _row(order: RoutedOrderSummary) -> Sequence[object]:

@@ -85,6 +85,16 @@ _OPEN_ORDERS: Final = text(
     ) AS waiting
     """
 )
+# A branch knows the items of the group and its own, never those of another branch.
+_UNKNOWN_THERE: Final = text(
+    """
+    SELECT named.item_id FROM unnest(CAST(:item_ids AS text[])) AS named (item_id)
+    WHERE NOT EXISTS (SELECT FROM item WHERE item.item_id = named.item_id) AND NOT EXISTS (
+        SELECT FROM item_unit WHERE location_id = :location_id AND item_unit.item_id = named.item_id
+    )
+    ORDER BY named.item_id LIMIT 1
+    """
+)
 # One event that is sent twice at once is told once. A lock of its own, as its order may be another one's.
 _ONCE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
 _encode: Final = msgspec.json.Encoder().encode
@@ -141,6 +151,8 @@ def tell(
         expires_at=told.expires_at,
     )
     step = _step(connection, order, routed)
+    if isinstance(step, AskAt):
+        _check_known_there(connection, step.location_id, content.lines or ())
     stored = StoredEvent(
         routed=routed,
         command_key=key,
@@ -217,6 +229,17 @@ def _recorded_units(connection: Connection, item_ids: Sequence[str]) -> Mapping[
                 nearest=[],
             )
     return found
+
+
+def _check_known_there(connection: Connection, location_id: str, lines: Sequence[OrderInstructionLine]) -> None:
+    """Refuse what the location would never answer, as it waits for a catalogue that has no such item."""
+    given = {"item_ids": [line.item_id for line in lines], "location_id": location_id}
+    if (item_id := connection.execute(_UNKNOWN_THERE, given).scalar()) is not None:
+        raise UNKNOWN_ITEM(
+            f"{location_id} does not know {item_id}, which is another branch's own: define it for the group",
+            item_id=item_id,
+            nearest=[],
+        )
 
 
 def _check_bounds(connection: Connection, order: RoutedOrder) -> None:

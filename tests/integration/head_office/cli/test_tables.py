@@ -101,6 +101,11 @@ def test_every_table(
     run("orders", "list", "--state", "ASKED", "--limit", "1")
     run("orders", "show", "web-4711", "--source", "shop")
     run("orders", "show", "web-4712")
+    rig.tell("placed", "web-4713", lines={"milk": 1}, location_id="BEY-02")
+    run("orders", "show", "web-4713")
+    with office.begin() as connection:
+        connection.execute(text("UPDATE contact SET verdict = 'ROLLED_BACK' WHERE location_id = 'WH-1'"))
+    run("orders", "show", "web-4711")
     run("quarantine", "list")
     run("quarantine", "retry")
     run("rebuild")

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
+from head_office.catalogue import items
 from head_office.database.schema import ORDER_ANSWER
 from head_office.log.order_answer_projection import stored_answers
 from head_office.orders.order_records import RoutedOrderRecord, find_order, order_record
 from head_office.orders.order_router import PAGE, OrderRouter
 from head_office.orders.routed_orders import OrderName
+from shared.messages import CatalogueItem
 from shared.runtime.problems import Problem
 from tests.support.order_rig import HEARD_WITHIN, NOW, OrderRig
 
@@ -112,6 +114,23 @@ def test_a_location_that_is_named_is_asked_whatever_its_figures_say_and_no_other
     assert refused(rig, "placed", "2", lines={"milk": 5}, expires_at="2020-01-01T00:00:00Z").code == "invalid-time"
     assert refused(rig, "shipped", "2", lines={"milk": 5}, time=NOW * 2).code == "future-date"
     assert rig.outcome("placed", "2", lines={"milk": 5}, prefer=[C, A]) == ("asked", A)
+
+
+def test_no_location_is_asked_for_what_is_another_branchs_own(rig: OrderRig, router: OrderRouter) -> None:
+    """It would wait for the catalogue to bring the item, for ever."""
+    rig.logs[B].record("PURCHASE_RECEIVED", item_id="tea", unit="g", quantity=9_000)
+    rig.ship(B)
+    problem = refused(rig, "placed", "1", lines={"milk": 1, "tea": 5}, location_id=A)
+    assert (problem.code, problem.extras["item_id"]) == ("unknown-item", "tea")
+    assert A in problem.detail
+    assert rig.outcome("placed", "1", lines={"tea": 5}) == ("asked", B)
+    rig.answer(B)
+    router.step()
+    assert refused(rig, "returned", "1", lines={"tea": 1}, location_id=A).code == "unknown-item"
+    assert rig.outcome("shipped", "1", lines={"tea": 5}) == ("asked", B)
+    with rig.engine.begin() as connection:
+        items.put(connection, [CatalogueItem(item_id="tea", name="Tea", unit="g")])
+    assert rig.outcome("returned", "1", lines={"tea": 1}, location_id=A) == ("asked", A)
 
 
 def test_what_follows_goes_to_the_home(rig: OrderRig, router: OrderRouter) -> None:
