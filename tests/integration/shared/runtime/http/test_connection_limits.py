@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -410,3 +412,45 @@ def test_an_answer_in_one_piece_is_counted(start: Start) -> None:
     connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     counted = [each for each in read_answer(connection)[2].decode().splitlines() if 'method="POST"' in each]
     assert any('status="201"' in each and each.endswith(" 1.0") for each in counted), counted
+
+
+@pytest.mark.parametrize("path", [b"/plain", b"/whole"])
+def test_a_body_that_comes_after_its_answer_is_not_the_next_request(start: Start, path: bytes) -> None:
+    service = start()
+    head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\nExpect: 100-continue\r\n\r\n" % path
+    connection = service.connect(head)
+    assert read_answer(connection)[0] == 201
+    connection.sendall(b"GET / HTTP/1.1\r\n\r\nxx" + as_sent(b"/size") + as_sent(path))
+    assert read_answers(connection, 2) == [(200, b"0"), (201, b'{"a":1}')]
+
+
+def test_answers_in_one_piece_wait_for_who_does_not_read(start: Start) -> None:
+    """Nobody reads for a while: the memory is bounded, and every answer comes, in order and once."""
+    service = start(pipelined=10_000)
+    connection = service.connect()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    before, asked = service.memory(), 2_000
+    paths = [b"/whole", b"/size"]
+
+    def ask() -> None:
+        with suppress(ConnectionError):
+            for first in range(0, asked, 20):
+                connection.sendall(b"".join(as_sent(paths[(first + each) % 2]) for each in range(20)))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(1)
+    assert service.memory() - before < 30 * MIB
+    found = read_answers(connection, asked)
+    asking.join(10)
+    assert found == [(201, b'{"a":1}'), (200, b"0")] * (asked // 2)
+
+
+def test_who_leaves_while_answers_wait_disturbs_nobody(start: Start) -> None:
+    service = start()
+    for _ in range(20):
+        connection = service.connect(as_sent(b"/whole") * 60)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+    assert is_served(service)
+    assert "Traceback" not in service.process.text()
