@@ -33,12 +33,19 @@ def order_event(told: str, order_id: str, *, id: str | None = None, **data: Any)
 
 
 class SignedShop:
-    """Sends events with `post(path, body, headers)`, signed at the machine's time with `secret`."""
+    """Sends events with `post(path, body, headers)`, signed with `secret`; `now` gives microseconds UTC."""
 
-    def __init__(self, secret: str, path: str, post: Callable[[str, bytes, dict[str, str]], Any]) -> None:
+    def __init__(
+        self,
+        secret: str,
+        path: str,
+        post: Callable[[str, bytes, dict[str, str]], Any],
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000,
+    ) -> None:
         self.secret = secret
         self.path = path
         self._post = post
+        self._now = now
 
     def send(self, event: Mapping[str, Any], *, binary: bool = False) -> Any:
         """The answer to an event: whole, or its attributes as headers and its data as the body."""
@@ -50,8 +57,7 @@ class SignedShop:
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Any:
         """The answer to a body, signed."""
-        now = time.time_ns() // 1_000
-        return self._post(self.path, body, {**signed_headers([self.secret], "m", now, body), **headers})
+        return self._post(self.path, body, {**signed_headers([self.secret], "m", self._now(), body), **headers})
 
     def tell(self, told: str, order_id: str, *, binary: bool = False, **more: Any) -> Any:
         """The answer to `order.<told>`; `more` as of `order_event`."""
