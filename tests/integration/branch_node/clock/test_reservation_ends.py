@@ -210,6 +210,7 @@ class Shelf:
         self.promised: dict[str, tuple[dict[str, Any], int]] = {}
         self.measured: dict[str, int] = {}
         self.length: dict[str, int] = {}
+        self.ended: set[str] = set()
 
     def add(self, made: dict[str, Any], true_time: int, length: int) -> None:
         name = made["reservation_id"]
@@ -222,8 +223,10 @@ class Shelf:
 
     def lasting(self, true_time: int, confirmed: bool) -> set[str]:
         if confirmed:
-            return {name for name, (_, end) in self.promised.items() if true_time < end}
-        return {name for name in self.promised if self.measured[name] < self.length[name]}
+            # By a time that is settled: no clock that is wrong later brings it back.
+            self.ended |= {name for name, (_, end) in self.promised.items() if end <= true_time}
+            return self.promised.keys() - self.ended
+        return {name for name in self.promised.keys() - self.ended if self.measured[name] < self.length[name]}
 
 
 ACTS = st.one_of(

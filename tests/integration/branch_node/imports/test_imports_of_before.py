@@ -33,6 +33,7 @@ LATER_TABLES = (
     "subscription",
     "subscription_secret",
     "subscription_cursor",
+    "subscription_request",
     "webhook_delivery",
     "inbound_order",
     "inbound_secret",
