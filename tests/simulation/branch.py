@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -176,6 +176,17 @@ class SimulatedBranch:
             self.crash()
         self.database.close()
         self.store.close()
+
+    def attempt(self, act: Callable[[], Any]) -> Any:
+        """Do something in the process; None where it died of it, as `crash_at` says."""
+        try:
+            return act()
+        except Crashed:
+            self.injected["branch crashed in a commit"] += 1
+            self.crash()
+            return None
+        finally:
+            self.crash_at = None
 
     def crash(self) -> None:
         """Kill the process: what it held in memory is gone, what it had not committed never was."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from branch_node.database.schema import LOG as BRANCH_LOG
 from branch_node.database.schema import STOCK as BRANCH_STOCK
@@ -17,13 +16,13 @@ from head_office.database.schema import STOCK as OFFICE_STOCK
 from shared.runtime.clock import DAY, MINUTE, SECOND
 from tests.simulation import invariants
 from tests.simulation import reservation_rules as rules
-from tests.simulation.branch import Crashed, SimulatedBranch
+from tests.simulation.branch import SimulatedBranch
 from tests.simulation.callers import Callers, Wish, event_ids, said_to_have_ended
 from tests.simulation.clock import VirtualClock
 from tests.simulation.coordinator import ENDED, SimulatedCoordinator
 from tests.simulation.invariants import Copy
-from tests.simulation.network import AsgiCaller, HostDied, Network
-from tests.simulation.office import ITEMS, KEYS, LEVELS, LOCATIONS, SimulatedOffice, follow_office, heads
+from tests.simulation.network import AsgiCaller, Network
+from tests.simulation.office import ITEMS, KEYS, LEVELS, LOCATIONS, OFFICE_HOST, SimulatedOffice, follow_office, heads
 from tests.simulation.promised_times import PromisedTimes
 from tests.simulation.reservation_ledger import ReservationLedger
 from tests.simulation.rule_broken import RuleBroken
@@ -49,7 +48,6 @@ DELIVERY_ROUNDS = 40
 NEXT_TRY = 300
 """Seconds between two rounds of deliveries alone: the longest wait after an attempt."""
 WITH_LEVELS = "SELECT item_id FROM reorder_level"
-OFFICE_HOST = "head-office"
 COORDINATOR = "coordinator"
 
 
@@ -107,7 +105,7 @@ class History:
         self.office.observer.set_clock()
         self.office.start()
         self.coordinator.start()
-        self.network.hosts[OFFICE_HOST] = self._office_app()
+        self.office.appear(self.network, self._office_died)
         for number, name in enumerate(LOCATIONS):
             folder = self.folder / name
             folder.mkdir()
@@ -230,7 +228,7 @@ class History:
         if till.sales:
             self.injected["file imported"] += 1
             folder, now = self.folder / branch.location_id, branch_now(self.clock)
-            summary = self._alive(branch, lambda: till.import_at(branch, folder, now, whole=whole))
+            summary = branch.attempt(lambda: till.import_at(branch, folder, now, whole=whole))
             branch.crash_after = None
             self.injected["import cut off"] += summary is None
             self.trace.add(f"{branch.location_id} imports {'all' if whole else 'a part'} of its till: {summary}")
@@ -239,21 +237,10 @@ class History:
         self.trace.add(f"{branch.location_id} records {[wish.name for wish in wishes]} crash={branch.crash_at}")
         for wish in wishes:
             wish.tries += 1
-        outcomes = self._alive(branch, lambda: branch.commit([wish.make() for wish in wishes]))
+        outcomes = branch.attempt(lambda: branch.commit([wish.make() for wish in wishes]))
         if outcomes is not None:
             for wish, outcome in zip(wishes, outcomes, strict=True):
                 self.callers.tell(wish, outcome)
-
-    def _alive(self, branch: SimulatedBranch, act: Callable[[], Any]) -> Any:
-        """Do something in a branch's process; None where it died of it."""
-        try:
-            return act()
-        except Crashed:
-            self.injected["branch crashed in a commit"] += 1
-            branch.crash()
-            return None
-        finally:
-            branch.crash_at = None
 
     def _ship(self) -> None:
         self._agent("ship")
@@ -271,7 +258,7 @@ class History:
                 self.office.crash_at = self.random.choice(["before the commit", "after the commit"])
             times = self.times[branch.location_id]
             before = times.before(*branch.node_clock.read(), branch.verified)
-            result = self._alive(branch, lambda: branch.step(what))
+            result = branch.attempt(lambda: branch.step(what))
             self.office.crash_at = None
             if branch.up:
                 self._look_at_branch(branch)
@@ -287,7 +274,7 @@ class History:
             self.trace.add(f"{branch.location_id} has time")
             if self.random.random() < 0.1:
                 branch.crash_at = self.random.choice(["before the commit", "after the commit"])
-            self._alive(branch, branch.pass_time)
+            branch.attempt(branch.pass_time)
 
     def _jump(self) -> None:
         """The clock of a branch's computer jumps, or is put right; often as the computer is switched off and on, and
@@ -347,9 +334,11 @@ class History:
             self._office_down()
 
     def _office_down(self) -> None:
-        self.injected["head office crashed"] += 1
-        self.office.stop()
-        self.network.hosts[OFFICE_HOST] = None
+        self.office.vanish(self.network)
+
+    def _office_died(self) -> None:
+        self.injected["head office crashed in a commit"] += 1
+        self._office_down()
 
     def _bring_up(self) -> None:
         for branch in self.branches.values():
@@ -364,7 +353,7 @@ class History:
         if self.office.app is None:
             self.trace.add("head office starts")
             self.office.start()
-            self.network.hosts[OFFICE_HOST] = self._office_app()
+            self.office.appear(self.network, self._office_died)
 
     def _start(self, branch: SimulatedBranch) -> None:
         branch.start()
@@ -372,23 +361,6 @@ class History:
         if confirmed:
             self.times[branch.location_id].trust(now, self.clock.now())
         self.injected["branch started far ahead"] += branch.node_clock.unmeasured > 0
-
-    def _office_app(self) -> Callable[..., Any]:
-        """Head office's application, whose death in a commit takes the process down and leaves the caller waiting."""
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            running = self.office.app
-            if running is None:
-                raise HostDied("head office is down")
-            self.office.observer.set_clock()
-            try:
-                await running(scope, receive, send)
-            except Crashed:
-                self.injected["head office crashed in a commit"] += 1
-                self._office_down()
-                raise HostDied("head office died") from None
-
-        return app
 
     def _cut_or_join(self) -> None:
         name = self.random.choice(LOCATIONS)

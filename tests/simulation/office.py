@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from shared.runtime.http.scopes import Role
 from tests.simulation.branch import Crashed
 from tests.simulation.clock import VirtualClock
 from tests.simulation.invariants import Copy
+from tests.simulation.network import HostDied, Network
 from tests.simulation.rule_broken import RuleBroken
 from tests.support.events import NOON
 
+OFFICE_HOST = "head-office"
 LOCATIONS = ("A", "B", "C")
 ITEMS = {"milk": "l", "flour": "kg", "eggs": "piece", "salt": "kg"}
 LEVELS = {
@@ -132,6 +135,28 @@ class SimulatedOffice:
         if self.engine is not None:
             self.engine.dispose()
         self.engine = self.app = None
+
+    def appear(self, network: Network, died: Callable[[], None]) -> None:
+        """Be reached by the network. Its death in a commit is told to `died`, and its caller is left waiting."""
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            running = self.app
+            if running is None:
+                raise HostDied("head office is down")
+            self.observer.set_clock()
+            try:
+                await running(scope, receive, send)
+            except Crashed:
+                died()
+                raise HostDied("head office died") from None
+
+        network.hosts[OFFICE_HOST] = app
+
+    def vanish(self, network: Network) -> None:
+        """The process is gone, and nothing is reached there."""
+        network.injected["head office crashed"] += 1
+        self.stop()
+        network.hosts[OFFICE_HOST] = None
 
     def close(self) -> None:
         self.stop()

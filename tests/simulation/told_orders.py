@@ -25,9 +25,9 @@ from shared.runtime.clock import SECOND
 from tests.simulation.branch import OFFICE, Crashed, SimulatedBranch
 from tests.simulation.callers import Callers
 from tests.simulation.clock import VirtualClock
-from tests.simulation.history import FAULTS, OFFICE_HOST
-from tests.simulation.network import AsgiCaller, HostDied, Network
-from tests.simulation.office import ITEMS, KEYS, LOCATIONS, SimulatedOffice
+from tests.simulation.history import FAULTS
+from tests.simulation.network import AsgiCaller, Network
+from tests.simulation.office import ITEMS, KEYS, LOCATIONS, OFFICE_HOST, SimulatedOffice
 from tests.simulation.rule_broken import RuleBroken
 from tests.support.memory_folder import memory_folder
 from tests.support.order_events import answers_in
@@ -218,14 +218,7 @@ class OrderHistory:
 
     def _alive(self, branch: SimulatedBranch, act: Callable[[], Any]) -> Any:
         branch.crash_at = self._crash_at()
-        try:
-            return act()
-        except Crashed:
-            self.injected["branch crashed in a commit"] += 1
-            branch.crash()
-            return None
-        finally:
-            branch.crash_at = None
+        return branch.attempt(act)
 
     def _ship(self) -> None:
         self._agent("ship")
@@ -266,25 +259,11 @@ class OrderHistory:
 
     def _office_down(self) -> None:
         self.trace.append("head office is gone")
-        self.injected["head office crashed"] += 1
-        self.office.stop()
-        self.network.hosts[OFFICE_HOST] = None
+        self.office.vanish(self.network)
 
     def _start_office(self) -> None:
         self.office.start()
-
-        async def app(scope: Any, receive: Any, send: Any) -> None:
-            running = self.office.app
-            if running is None:
-                raise HostDied("head office is down")
-            self.office.observer.set_clock()
-            try:
-                await running(scope, receive, send)
-            except Crashed:
-                self._office_down()
-                raise HostDied("head office died") from None
-
-        self.network.hosts[OFFICE_HOST] = app
+        self.office.appear(self.network, self._office_down)
 
     def _bring_up(self) -> None:
         if self.office.app is None:
