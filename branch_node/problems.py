@@ -60,17 +60,13 @@ INVALID_QUANTITY: Final = _declare(
     "A quantity that cannot be",
     "Send a JSON number or a decimal string in ASCII digits, without exponent, with at most three decimals.",
 )
-INVALID_TIME: Final = _declare(
-    "invalid-time",
-    422,
-    "A time that cannot be",
-    "Send RFC 3339 with the offset from UTC, such as 2026-01-31T12:30:00+02:00, or leave it out for now.",
+INVALID_TIME: Final = PROBLEMS.adopt(
+    problem_kinds.INVALID_TIME,
+    hint="Send RFC 3339 with the offset from UTC, such as 2026-01-31T12:30:00+02:00, or leave it out for now.",
 )
-FUTURE_DATE: Final = _declare(
-    "future-date",
-    422,
-    "The time is more than five minutes ahead",
-    "Correct the time; if this node's clock is wrong, see 'larder branch clock show'.",
+FUTURE_DATE: Final = PROBLEMS.adopt(
+    problem_kinds.FUTURE_DATE,
+    hint="Correct the time; if this node's clock is wrong, see 'larder branch clock show'.",
 )
 CLOCK_UNCONFIRMED: Final = _declare(
     "clock-unconfirmed",
@@ -125,9 +121,7 @@ STRICT_ITEM: Final = _declare(
     "A strict item would fall below zero",
     "Record the delivery or count that is missing first, then this again; 'below_zero_at' names the point.",
 )
-UNKNOWN_ORDER: Final = _declare(
-    "unknown-order", 404, "There is no such order here", "Check order id and source; nothing was recorded under them."
-)
+UNKNOWN_ORDER: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_ORDER)
 UNKNOWN_TOLD_ORDER: Final = PROBLEMS.vary(
     UNKNOWN_ORDER,
     409,

@@ -80,20 +80,14 @@ BODY_TOO_SLOW: Final = PROBLEMS.declare(
 BAD_CURSOR: Final = PROBLEMS.adopt(cursor.BAD_CURSOR)
 KEY_REUSED: Final = PROBLEMS.adopt(problem_kinds.KEY_REUSED)
 INVALID_KEY: Final = PROBLEMS.adopt(problem_kinds.INVALID_KEY)
-INVALID_TIME: Final = PROBLEMS.declare(
-    "invalid-time",
-    422,
-    "A time that cannot be",
-    "Name a moment that is ahead, or leave it out to hold the order for the source's hold_days.",
+INVALID_TIME: Final = PROBLEMS.adopt(
+    problem_kinds.INVALID_TIME,
+    hint="Name a moment that is ahead, or leave it out to hold the order for the source's hold_days.",
 )
-FUTURE_DATE: Final = PROBLEMS.declare(
-    "future-date", 422, "The time is more than five minutes ahead", "Correct the clock that it was taken from."
-)
-UNKNOWN_ORDER: Final = PROBLEMS.declare(
-    "unknown-order",
-    404,
-    "There is no such order here",
-    "See 'larder head-office orders list', or GET /v1/inbound/orders; a branch that is told directly has its own.",
+FUTURE_DATE: Final = PROBLEMS.adopt(problem_kinds.FUTURE_DATE)
+UNKNOWN_ORDER: Final = PROBLEMS.adopt(
+    problem_kinds.UNKNOWN_ORDER,
+    hint="See 'larder head-office orders list', or GET /v1/inbound/orders; a branch that is told directly has its own.",
 )
 UNKNOWN_TOLD_ORDER: Final = PROBLEMS.vary(
     UNKNOWN_ORDER,

@@ -44,6 +44,15 @@ UNIT_DIFFERS: Final = ProblemKind("unit-differs", 422, "The units differ", "Use 
 UNIT_FIXED: Final = ProblemKind(
     "unit-fixed", 409, "The item's base unit is fixed", "Keep the unit, or define another item for the other unit."
 )
+INVALID_TIME: Final = ProblemKind(
+    "invalid-time", 422, "A time that cannot be", "Send RFC 3339 with the offset from UTC."
+)
+FUTURE_DATE: Final = ProblemKind(
+    "future-date", 422, "The time is more than five minutes ahead", "Correct the clock that it was taken from."
+)
+UNKNOWN_ORDER: Final = ProblemKind(
+    "unknown-order", 404, "There is no such order here", "Check order id and source; nothing was recorded under them."
+)
 KEY_REUSED: Final = ProblemKind(
     "key-reused",
     409,

@@ -119,6 +119,9 @@ def own_location(principal: Principal) -> str:
 
 # Parameters
 
+NO_NUL: Final = r"^[^\x00]*$"
+"""The pattern of a text in a query or an address: PostgreSQL takes no NUL."""
+
 
 def _code(text: str) -> str:
     if fault := code_fault(text):

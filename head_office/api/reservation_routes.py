@@ -11,6 +11,7 @@ from starlette.responses import Response
 from head_office.api import body_examples as examples
 from head_office.api.dependencies import (
     MAX_BODY,
+    NO_NUL,
     After,
     Body,
     ItemFilter,
@@ -45,7 +46,6 @@ from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
 _BY_PLACE: Final[Cursor[ReservationPlace]] = Cursor(ReservationPlace)
 _COMMON: Final = (UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST)
-_NO_NUL: Final = r"^[^\x00]*$"
 
 MAX_ASKED: Final = MAX_LINES // 2
 """Lines of an order at most, as of a branch's reservation."""
@@ -85,8 +85,8 @@ def add_reservation_routes(app: FastAPI, office: Office, heard_within: int) -> N
     )
     def list_reservations(
         *,
-        order_id: Annotated[str | None, Query(max_length=200, pattern=_NO_NUL)] = None,
-        source: Annotated[str | None, Query(max_length=64, pattern=_NO_NUL)] = None,
+        order_id: Annotated[str | None, Query(max_length=200, pattern=NO_NUL)] = None,
+        source: Annotated[str | None, Query(max_length=64, pattern=NO_NUL)] = None,
         item_id: ItemFilter = None,
         state: ReservationState | None = None,
         location_id: LocationQuery = None,
@@ -119,7 +119,7 @@ def add_reservation_routes(app: FastAPI, office: Office, heard_within: int) -> N
         },
     )
     def read_reservation(
-        reservation_id: Annotated[str, Path(min_length=1, max_length=64, pattern=_NO_NUL)],
+        reservation_id: Annotated[str, Path(min_length=1, max_length=64, pattern=NO_NUL)],
         *,
         location_id: LocationQuery = None,
         principal: Principal = reader,

@@ -113,7 +113,7 @@ TRANSFER_TOKEN: Final = Table(
     PrimaryKeyConstraint("transfer_id", "location_id"),
 )
 
-Table(
+INSTRUCTION_HEAD: Final = Table(
     "instruction_head",
     metadata,
     Column("location_id", Text, primary_key=True),

@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, text
 
 from head_office.database.log_segments import read_lines_of
-from head_office.orders.order_course import INVALID_TIME, ChooseLocation, FinalOutcome, steps_after_answers
+from head_office.orders.order_course import ChooseLocation, FinalOutcome, steps_after_answers
 from head_office.orders.routed_orders import OrderName, RoutedOrder, ShortOfItem
 from head_office.reservations.availability import PreferredOrder, placements_of
 from head_office.reservations.order_placement import OrderedItem, Placement
 from shared.chain import understand
 from shared.events import EventNotUnderstood
 from shared.orders.order_outcomes import OrderOutcome, RecordedOutcome, recorded_outcome
+from shared.problem_kinds import INVALID_TIME
 
 _PAIRS: Final = "unnest(CAST(:location_ids AS text[]), CAST(:keys AS text[])) AS wanted (location_id, command_key)"
 # A batch may have cut the command, and what lies in quarantine says nothing yet.
@@ -92,7 +93,7 @@ def choose_locations(connection: Connection, sought: Sequence[SoughtLocation], *
     for order, choice in sought:
         expires_at = order.event(choice.event).content.expires_at
         if expires_at is not None and expires_at <= now:
-            final = FinalOutcome(event=choice.event, outcome=OrderOutcome.REFUSED, reason=INVALID_TIME)
+            final = FinalOutcome(event=choice.event, outcome=OrderOutcome.REFUSED, reason=INVALID_TIME.code)
             order.settle(final, now)
         else:
             in_time.append(SoughtLocation(order, choice))

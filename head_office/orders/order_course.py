@@ -17,8 +17,6 @@ from shared.orders.order_outcomes import OrderOutcome, RecordedOutcome
 
 RESERVED_OTHERWISE: Final = "order-superseded"
 """The reason of a branch's refusal that holds the order already, in that revision with other lines."""
-INVALID_TIME: Final = "invalid-time"
-"""Why an order is refused that could be placed only after its reservation would have expired."""
 
 _REFUSALS: Final = frozenset({OrderOutcome.UNAVAILABLE, OrderOutcome.REFUSED})
 _TELLING_NOTHING: Final = frozenset({OrderOutcome.NOTED, OrderOutcome.NOTHING, OrderOutcome.RETURNED})

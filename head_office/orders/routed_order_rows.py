@@ -6,14 +6,15 @@ and id, then the numbers of locations by id.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Row, text
 
+from head_office.database.location_numbers import take_numbers
 from head_office.database.office_schema import INSTRUCTIONS_CHANNEL
+from head_office.database.order_tables import ORDER_INSTRUCTION_HEAD
 from head_office.orders.order_course import AskedLocation, RoutedEvent, home_of, state_of
 from head_office.orders.routed_orders import (
     OrderName,
@@ -165,16 +166,6 @@ _ANSWER: Final = text(
     WHERE order_instruction.location_id = given.location_id AND order_instruction.number = given.number
     """
 )
-# The row of a location stays locked until the transaction ends, so numbers are committed in their order.
-_TAKE_NUMBERS: Final = text(
-    """
-    INSERT INTO order_instruction_head (location_id, number)
-    SELECT * FROM unnest(CAST(:locations AS text[]), CAST(:counts AS bigint[])) AS given (location_id, number)
-    ORDER BY location_id
-    ON CONFLICT (location_id) DO UPDATE SET number = order_instruction_head.number + excluded.number
-    RETURNING location_id, number
-    """
-)
 _STORE_ASKS: Final = text(
     f"""
     WITH stored AS ({_insert("order_instruction", _ASK_TYPES)})
@@ -208,20 +199,17 @@ def store_orders(connection: Connection, orders: Iterable[RoutedOrder], now: int
 
 
 def _store_asks(connection: Connection, asks: Sequence[tuple[RoutedOrder, int]]) -> None:
-    counts = Counter(order.asks[place].asked.location_id for order, place in asks)
-    taken = connection.execute(_TAKE_NUMBERS, {"locations": list(counts), "counts": list(counts.values())})
-    following = {row.location_id: row.number - counts[row.location_id] for row in taken}
+    locations = [order.asks[place].asked.location_id for order, place in asks]
+    numbers = take_numbers(connection, ORDER_INSTRUCTION_HEAD, locations)
     rows: list[dict[str, Any]] = []
-    for order, place in asks:
+    for (order, place), location_id, number in zip(asks, locations, numbers, strict=True):
         ask = order.asks[place]
-        location_id = ask.asked.location_id
-        following[location_id] += 1
-        order.asks[place] = msgspec.structs.replace(ask, number=following[location_id])
+        order.asks[place] = msgspec.structs.replace(ask, number=number)
         instruction = order.instruction(ask)
         rows.append(
             {
                 "location_id": location_id,
-                "number": following[location_id],
+                "number": number,
                 "command_key": instruction.key,
                 **order.name._asdict(),
                 "event_number": ask.asked.event,
@@ -231,7 +219,7 @@ def _store_asks(connection: Connection, asks: Sequence[tuple[RoutedOrder, int]])
                 "asked_at": ask.asked_at,
             }
         )
-    connection.execute(_STORE_ASKS, {**_columns(rows), "changed": sorted(counts)})
+    connection.execute(_STORE_ASKS, {**_columns(rows), "changed": sorted(set(locations))})
 
 
 def _order_row(order: RoutedOrder) -> dict[str, Any]:

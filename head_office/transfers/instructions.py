@@ -17,7 +17,8 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from head_office.catalogue.locations import known
-from head_office.database.office_schema import INSTRUCTIONS_CHANNEL
+from head_office.database.location_numbers import take_numbers
+from head_office.database.office_schema import INSTRUCTION_HEAD, INSTRUCTIONS_CHANNEL
 from shared.messages import (
     Instruction,
     InstructionAnswer,
@@ -55,17 +56,6 @@ _RAISE_TOKENS: Final = text(
         SELECT * FROM raised
         UNION ALL SELECT transfer_id, token FROM transfer_token WHERE transfer_id = ANY (CAST(:transfer_ids AS text[]))
     ) AS every GROUP BY transfer_id
-    """
-)
-
-# The row of a location stays locked until the transaction ends, so numbers are committed in their order.
-_TAKE_NUMBERS: Final = text(
-    """
-    INSERT INTO instruction_head (location_id, number)
-    SELECT * FROM unnest(CAST(:locations AS text[]), CAST(:counts AS bigint[])) AS given (location_id, number)
-    ORDER BY location_id
-    ON CONFLICT (location_id) DO UPDATE SET number = instruction_head.number + excluded.number
-    RETURNING location_id, number
     """
 )
 
@@ -157,18 +147,13 @@ def _raise_tokens(connection: Connection, instructions: Sequence[Instruction]) -
 
 
 def _store(connection: Connection, instructions: Sequence[Instruction]) -> None:
-    counts = Counter(each.location_id for each in instructions)
-    numbers = connection.execute(_TAKE_NUMBERS, {"locations": list(counts), "counts": list(counts.values())})
-    last = {row.location_id: row.number for row in numbers}
-    following = {location_id: last[location_id] - count for location_id, count in counts.items()}
-    given: list[int] = []
-    for each in instructions:
-        following[each.location_id] += 1
-        given.append(following[each.location_id])
+    locations = [each.location_id for each in instructions]
+    counts = Counter(locations)
+    given = take_numbers(connection, INSTRUCTION_HEAD, locations)
     connection.execute(
         _STORE,
         {
-            "location_ids": [each.location_id for each in instructions],
+            "location_ids": locations,
             "transfer_ids": [each.transfer_id for each in instructions],
             "steps": [each.step.value for each in instructions],
             "numbers": given,
@@ -177,6 +162,7 @@ def _store(connection: Connection, instructions: Sequence[Instruction]) -> None:
             "changed": sorted(counts),
         },
     )
+    last = dict(zip(locations, given, strict=True))
     for location_id, count in counts.items():
         # Instructions of transfers that are over are of no more use; deleting them now and then, under the location's
         # lock, costs next to nothing.

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from head_office.api import body_examples as examples
-from head_office.api.dependencies import After, Limit, LocationQuery, Office, scoped
+from head_office.api.dependencies import NO_NUL, After, Limit, LocationQuery, Office, scoped
 from head_office.api.inbound.source_access import office_signed_events
 from head_office.catalogue.locations import check_locations
 from head_office.database.schema import now
@@ -62,7 +62,6 @@ from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL, INVALID_REQUEST, WRONG_LOCATION
 
 _TAGS: Final[list[str | Enum]] = ["orders of other systems"]
-_NO_NUL: Final = "^[^\x00]*$"
 _ABOUT: Final = (
     f"{SIGNED_EVENT}\n\n"
     "Besides, `data` may name the location (`location_id`), or those that are preferred (`prefer`); an order that is "
@@ -178,7 +177,7 @@ def office_order_routes(office: Office, clock: Clock, heard_within: int) -> APIR
     )
     def list_routed(
         *,
-        source: Annotated[str | None, Query(max_length=64, pattern=_NO_NUL)] = None,
+        source: Annotated[str | None, Query(max_length=64, pattern=NO_NUL)] = None,
         state: RoutedOrderState | None = None,
         location_id: LocationQuery = None,
         after: After = None,
@@ -206,8 +205,8 @@ def office_order_routes(office: Office, clock: Clock, heard_within: int) -> APIR
         },
     )
     def read_order(
-        source: Annotated[str, Path(min_length=1, max_length=64, pattern=_NO_NUL)],
-        order_id: Annotated[str, Path(min_length=1, max_length=100, pattern=_NO_NUL)],
+        source: Annotated[str, Path(min_length=1, max_length=64, pattern=NO_NUL)],
+        order_id: Annotated[str, Path(min_length=1, max_length=100, pattern=NO_NUL)],
         *,
         principal: Principal = reader,
     ) -> Response:
