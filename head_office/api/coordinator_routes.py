@@ -9,17 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from head_office.api import body_examples as examples
-from head_office.api.dependencies import (
-    MAX_LIMIT,
-    ChangesAfter,
-    CodePath,
-    Decoder,
-    Limit,
-    Office,
-    RawBody,
-    Wait,
-    out_of_range,
-)
+from head_office.api.dependencies import ChangesAfter, CodePath, Decoder, Office, RawBody, Wait, out_of_range
 from head_office.database.receipts import receipts
 from head_office.database.schema import FACTS_CHANNEL
 from head_office.problems import BAD_CURSOR, PROBLEMS
@@ -37,7 +27,7 @@ from shared.messages import (
     InstructionBatch,
     InstructionStep,
 )
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import MAX_LIMIT, Limit, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.scopes import Scope
 from shared.runtime.text.text_faults import code_fault

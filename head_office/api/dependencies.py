@@ -21,14 +21,14 @@ from head_office.reports.known_at import SettledMoment, report_snapshot
 from shared.events import BadQuantity, parse_quantity
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.database.engine import snapshot
+from shared.runtime.http.application import CURSOR_SCHEMA
 from shared.runtime.http.auth import Authenticator, Principal
-from shared.runtime.http.cursor import MAX_CURSOR, Cursor, Whole, page_of
+from shared.runtime.http.cursor import Cursor, Whole, page_of
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import parse_json, validation_problem
 from shared.runtime.problems import FORBIDDEN, INVALID_REQUEST, MALFORMED_JSON, WRONG_LOCATION, Problem
 from shared.runtime.text.text_faults import code_fault
 
-MAX_LIMIT: Final = 1_000
 MAX_WAIT: Final = 30
 MAX_BODY: Final = 4 * 1024 * 1024
 
@@ -150,11 +150,7 @@ ItemFilter = Annotated[
     ),
     AfterValidator(lambda x: x and _code(x)),
 ]
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most")]
-# The alphabet is documented and not checked here: another text is a `bad-cursor`, like every cursor that is not ours.
-_CURSOR: Final = {"description": "`next` of the page before", "json_schema_extra": {"pattern": "^[A-Za-z0-9_-]*$"}}
-After = Annotated[str | None, Query(max_length=MAX_CURSOR, **_CURSOR)]
-ChangesAfter = Annotated[str | None, Query(**_CURSOR)]
+ChangesAfter = Annotated[str | None, Query(**CURSOR_SCHEMA)]
 Wait = Annotated[float, Query(ge=0, le=MAX_WAIT, description="Seconds to wait where there is nothing yet")]
 
 

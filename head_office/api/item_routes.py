@@ -13,11 +13,8 @@ from head_office.api.dependencies import (
     BY_ID,
     BY_PAIR,
     MAX_BODY,
-    MAX_LIMIT,
-    After,
     Body,
     ItemPath,
-    Limit,
     ListAnswer,
     LocationPath,
     Office,
@@ -39,7 +36,7 @@ from shared.checked_fields import CheckedCode, Name
 from shared.events import Id
 from shared.messages import CatalogueItem
 from shared.runtime.clock import format_rfc3339
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import MAX_LIMIT, After, Limit, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import CheckedDecoder, StrictDecoder

@@ -10,24 +10,12 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from head_office.api import body_examples as examples
-from head_office.api.dependencies import (
-    BY_ID,
-    MAX_BODY,
-    MAX_LIMIT,
-    After,
-    Body,
-    CodePath,
-    Limit,
-    ListAnswer,
-    Office,
-    RawBody,
-    listed,
-)
+from head_office.api.dependencies import BY_ID, MAX_BODY, Body, CodePath, ListAnswer, Office, RawBody, listed
 from head_office.catalogue import api_keys
 from head_office.catalogue.api_keys import KeyRecord, key_record
 from head_office.problems import KEY_REVOKED, LAST_ADMIN_KEY, PROBLEMS, UNKNOWN_KEY, UNKNOWN_LOCATION
 from shared.events import Id
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import MAX_LIMIT, After, Limit, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.http.key_rotation import MOST_OVERLAP_SECONDS, OVERLAP_SECONDS

@@ -8,19 +8,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from head_office.api import body_examples as examples
-from head_office.api.dependencies import (
-    BY_ID,
-    MAX_BODY,
-    MAX_LIMIT,
-    After,
-    ItemPath,
-    Limit,
-    ListAnswer,
-    LocationPath,
-    Office,
-    RawBody,
-    listed,
-)
+from head_office.api.dependencies import BY_ID, MAX_BODY, ItemPath, ListAnswer, LocationPath, Office, RawBody, listed
 from head_office.catalogue import location_levels, locations
 from head_office.catalogue.location_levels import LevelChange, LocationLevel
 from head_office.problems import (
@@ -32,7 +20,7 @@ from head_office.problems import (
 )
 from shared.levels.level_record import ReorderLevelBody, ReorderLevelRecord, level_record
 from shared.levels.reorder_levels import ReorderLevel
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import MAX_LIMIT, After, Limit, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.strict_json import CheckedDecoder

@@ -13,10 +13,7 @@ from head_office.api import body_examples as examples
 from head_office.api.dependencies import (
     BY_ID,
     MAX_BODY,
-    MAX_LIMIT,
-    After,
     Body,
-    Limit,
     ListAnswer,
     LocationPath,
     Office,
@@ -36,7 +33,7 @@ from head_office.reports.report_records import FreshnessOut, freshness_out
 from shared.checked_fields import CheckedId, Name
 from shared.events import Text
 from shared.messages import CatalogueLocation, HeadMessage
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import MAX_LIMIT, After, Limit, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import FieldRule
 from shared.runtime.http.scopes import Role, Scope

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from head_office.api.dependencies import Limit, LocationQuery, Office, scoped
+from head_office.api.dependencies import LocationQuery, Office, scoped
 from head_office.catalogue import locations
 from head_office.database.schema import LOG_CHANNEL
 from head_office.log.office_outbox import office_outbox
@@ -29,7 +29,7 @@ from shared.outbox.message_requests import (
 )
 from shared.outbox.message_stream import MessageStreams
 from shared.outbox.outbox_reader import OutboxReader
-from shared.runtime.http.application import json_response
+from shared.runtime.http.application import Limit, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.scopes import Scope
 from shared.runtime.http.streams.event_stream import ServerSentEvents

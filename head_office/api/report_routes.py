@@ -10,11 +10,9 @@ from starlette.responses import Response
 
 from head_office.api.dependencies import (
     BY_EVENT,
-    After,
     AsOfQuery,
     From,
     ItemFilter,
-    Limit,
     ListAnswer,
     LocationPath,
     LocationQuery,
@@ -39,7 +37,7 @@ from head_office.reports.report_records import (
     variance_out,
 )
 from head_office.reports.variances import VarianceCursor, variances
-from shared.runtime.http.application import documented_answer, json_response
+from shared.runtime.http.application import After, Limit, documented_answer, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import Cursor
 from shared.runtime.http.scopes import Scope

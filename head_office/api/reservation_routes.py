@@ -9,18 +9,7 @@ from fastapi import FastAPI, Path, Query
 from starlette.responses import Response
 
 from head_office.api import body_examples as examples
-from head_office.api.dependencies import (
-    MAX_BODY,
-    NO_NUL,
-    After,
-    Body,
-    ItemFilter,
-    Limit,
-    LocationQuery,
-    Office,
-    RawBody,
-    quantity,
-)
+from head_office.api.dependencies import MAX_BODY, NO_NUL, Body, ItemFilter, LocationQuery, Office, RawBody, quantity
 from head_office.api.stock_routes import locations_of
 from head_office.catalogue.locations import check_locations
 from head_office.database.schema import now
@@ -37,7 +26,7 @@ from shared.checked_fields import CheckedCode, CheckedId, quantity_rule
 from shared.events import MAX_LINES
 from shared.reservations import ReservationState
 from shared.runtime.clock import SECOND
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import After, Limit, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import Cursor, page_of
 from shared.runtime.http.scopes import Scope

@@ -10,14 +10,11 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from head_office.api.dependencies import (
-    MAX_LIMIT,
-    After,
     AsOfQuery,
     From,
     ItemFilter,
     ItemPath,
     ItemQuery,
-    Limit,
     LocationQuery,
     Office,
     To,
@@ -62,7 +59,7 @@ from head_office.reports.report_records import (
 from shared.event_record import moment_text
 from shared.events import EventType
 from shared.runtime.business_days import Asked
-from shared.runtime.http.application import documented_answer, json_response
+from shared.runtime.http.application import MAX_LIMIT, After, Limit, documented_answer, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import Cursor
 from shared.runtime.http.scopes import Scope

@@ -11,17 +11,7 @@ from starlette.responses import Response
 
 from head_office.api import body_examples as examples
 from head_office.api.body_budget import Bodies
-from head_office.api.dependencies import (
-    MAX_LIMIT,
-    Decoder,
-    Limit,
-    LocationQuery,
-    Office,
-    RawBody,
-    Wait,
-    out_of_range,
-    own_location,
-)
+from head_office.api.dependencies import Decoder, LocationQuery, Office, RawBody, Wait, out_of_range, own_location
 from head_office.catalogue import catalogue_history, locations
 from head_office.database.office_schema import CATALOGUE_CHANNEL, INSTRUCTIONS_CHANNEL
 from head_office.log.hello_answer import hello
@@ -43,7 +33,7 @@ from shared.events import MAX_SEQUENCE
 from shared.messages import CataloguePage, EventsAnswer, Hello, HelloAnswer, InstructionPage
 from shared.orders.order_instructions import BranchInstructions
 from shared.runtime.clock import EARLIEST, LATEST
-from shared.runtime.http.application import documented_answer, documented_body, json_response
+from shared.runtime.http.application import MAX_LIMIT, Limit, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import BODY_TOO_LARGE, INVALID_REQUEST, OVERLOADED, WRONG_LOCATION

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from shared.orders.source_desk import SourceDesk
@@ -21,8 +21,8 @@ from shared.orders.source_records import (
     SourceWithSecret,
 )
 from shared.problem_kinds import SOURCE_EXISTS, TOO_MANY_SECRETS, TOO_MANY_SOURCES, UNKNOWN_SOURCE
-from shared.runtime.http.application import body_of, documented_answer, documented_body, json_response
-from shared.runtime.http.cursor import BAD_CURSOR, MAX_CURSOR
+from shared.runtime.http.application import After, Limit, body_of, documented_answer, documented_body, json_response
+from shared.runtime.http.cursor import BAD_CURSOR
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import (
     BODY_TOO_LARGE,
@@ -45,15 +45,6 @@ _BODY: Final = (MALFORMED_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_
 _WRITING: Final = (DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL)
 _TAGS: Final[list[str | Enum]] = ["orders of other systems"]
 
-_After = Annotated[
-    str | None,
-    Query(
-        max_length=MAX_CURSOR,
-        description="`next` of the page before",
-        json_schema_extra={"pattern": "^[A-Za-z0-9_-]*$"},
-    ),
-]
-_Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most")]
 _Refusals = Callable[..., dict[int | str, dict[str, Any]]]
 
 
@@ -131,5 +122,5 @@ def _add_reading(router: APIRouter, desk: SourceDesk, refusals: _Refusals) -> No
         responses=refusals(INVALID_REQUEST, BAD_CURSOR, DATABASE_BUSY, DATABASE_UNAVAILABLE, OVERLOADED)
         | {200: documented_answer(OrderSourcePage, "Sources by name")},
     )
-    def listed(after: _After = None, limit: _Limit = 100) -> Response:
+    def listed(after: After = None, limit: Limit = 100) -> Response:
         return json_response(desk.page(after, limit))

@@ -21,8 +21,8 @@ from shared.problem_kinds import (
     UNKNOWN_MESSAGE,
     URL_REFUSED,
 )
-from shared.runtime.http.application import documented_answer, documented_body, json_response
-from shared.runtime.http.cursor import BAD_CURSOR, MAX_CURSOR
+from shared.runtime.http.application import After, Limit, documented_answer, documented_body, json_response
+from shared.runtime.http.cursor import BAD_CURSOR
 from shared.runtime.http.strict_json import CheckedDecoder
 from shared.runtime.problems import INVALID_REQUEST, MALFORMED_JSON, ProblemCatalogue, ProblemKind
 from shared.subscriptions.delivery_state import DeliveryState
@@ -43,15 +43,6 @@ _KEY: Final = re.compile(r"[ -~]{1,200}", re.ASCII)
 _TAGS: Final[list[str | Enum]] = ["subscriptions"]
 _EXAMPLE: Final = {"url": "https://shop.example/hooks/stock", "types": ["larder.LowStockDetected"], "label": "Shop"}
 
-_After = Annotated[
-    str | None,
-    Query(
-        max_length=MAX_CURSOR,
-        description="`next` of the page before",
-        json_schema_extra={"pattern": "^[A-Za-z0-9_-]*$"},
-    ),
-]
-_Limit = Annotated[int, Query(ge=1, le=1_000, description="How many at most")]
 _Id = Annotated[str, Path(min_length=1, max_length=64)]
 _Location = Annotated[str | None, Query(min_length=1, max_length=64, description="Only of this location")]
 _State = Annotated[DeliveryState | None, Query(description="Only in this state")]
@@ -103,7 +94,7 @@ def _add_reading(router: APIRouter, desk: SubscriptionDesk, caller: Any, refusal
         summary="The subscriptions, in the order in which they were made",
         responses=refusals(BAD_CURSOR, INVALID_REQUEST) | {200: documented_answer(SubscriptionPage, "Subscriptions")},
     )
-    def listed(after: _After = None, limit: _Limit = 100, access: SubscriptionAccess = caller) -> Response:
+    def listed(after: After = None, limit: Limit = 100, access: SubscriptionAccess = caller) -> Response:
         items, following = desk.page(access, after, limit)
         return json_response(SubscriptionPage(items, following))
 
@@ -127,8 +118,8 @@ def _add_reading(router: APIRouter, desk: SubscriptionDesk, caller: Any, refusal
     def deliveries(
         subscription_id: _Id,
         *,
-        after: _After = None,
-        limit: _Limit = 100,
+        after: After = None,
+        limit: Limit = 100,
         state: _State = None,
         location_id: _Location = None,
         access: SubscriptionAccess = caller,

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from head_office.api import body_examples as examples
-from head_office.api.dependencies import NO_NUL, After, Limit, LocationQuery, Office, scoped
+from head_office.api.dependencies import NO_NUL, LocationQuery, Office, scoped
 from head_office.api.inbound.source_access import office_signed_events
 from head_office.catalogue.locations import check_locations
 from head_office.database.schema import now
@@ -55,7 +55,7 @@ from shared.orders.order_event_inputs import OrderPlacedData, OrderShippedData, 
 from shared.orders.order_outcomes import OrderOutcome
 from shared.orders.source_records import PATH
 from shared.runtime.clock import SECOND, Clock
-from shared.runtime.http.application import documented_answer, json_response
+from shared.runtime.http.application import After, Limit, documented_answer, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import page_of
 from shared.runtime.http.scopes import Scope

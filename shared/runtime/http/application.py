@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iter
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Query
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
@@ -27,6 +27,7 @@ from starlette.responses import Response
 
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.http.body_faults import MOST_COUNTED
+from shared.runtime.http.cursor import MAX_CURSOR
 from shared.runtime.http.docs_page import add_docs, problem_page, wants_html
 from shared.runtime.http.json_schemas import answer_schema_of, body_schema_of
 from shared.runtime.http.middleware import BodyBudget, ServiceMiddleware
@@ -50,6 +51,16 @@ MAX_BODY = 1024 * 1024
 Check = Callable[[], str | None]
 Hook = Callable[[], None]
 _encode = msgspec.json.Encoder().encode
+
+MAX_LIMIT: Final = 1_000
+"""Entries of a page of a list at most."""
+# The alphabet is documented and not checked here: another text is a `bad-cursor`, like every cursor that is not ours.
+CURSOR_SCHEMA: Final[dict[str, Any]] = {
+    "description": "`next` of the page before",
+    "json_schema_extra": {"pattern": "^[A-Za-z0-9_-]*$"},
+}
+After = Annotated[str | None, Query(max_length=MAX_CURSOR, **CURSOR_SCHEMA)]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most")]
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
