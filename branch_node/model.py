@@ -79,7 +79,7 @@ class OrderState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one order: its newest revision, and the sequences of that revision's deductions.
 
     Some of the deductions may have been voided by hand since. `stated_at` is the sequence of the first event of the
-    command that recorded the newest revision. Everything here follows from the log (`tests.support.order_states`).
+    command that recorded the newest revision. Everything here follows from the log (`branch_node.order_states`).
     """
 
     order_id: str
