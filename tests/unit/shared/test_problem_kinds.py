@@ -17,7 +17,7 @@ from shared.runtime.http.application import problem_schema
 from shared.runtime.problems import COMMON, ProblemCatalogue, ProblemKind
 from transfer_coordinator import problems as coordinator
 
-NAMED_BY_THE_ADDRESS = {"unknown-key", "unknown-reservation", "unknown-source"}
+NAMED_BY_THE_ADDRESS = {"unknown-key", "unknown-order", "unknown-reservation", "unknown-source"}
 """Codes that the contract has for what an address names, though they begin with `unknown-`."""
 CATALOGUES = {
     "branch": branch.PROBLEMS,
