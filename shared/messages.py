@@ -5,24 +5,21 @@ The requests and answers of tills and people are in the `api` of each service.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from hashlib import sha256
 from typing import Annotated
 
 import msgspec
 
 from shared.events import Code, EventType, HexHash, Id, Key, Text
-from shared.levels.reorder_levels import ReorderLevel, level_from_target
 
 PROTOCOL_VERSION = 1
 
 
-class _Message(msgspec.Struct, frozen=True):
+class ServiceMessage(msgspec.Struct, frozen=True):
     """Decoding ignores fields it does not know: the other side may be newer."""
 
 
-class HeadMessage(_Message, frozen=True):
+class HeadMessage(ServiceMessage, frozen=True):
     """Where a log ends."""
 
     epoch: int
@@ -30,7 +27,7 @@ class HeadMessage(_Message, frozen=True):
     hash: HexHash
 
 
-class OpenArea(_Message, frozen=True, kw_only=True, omit_defaults=True):
+class OpenArea(ServiceMessage, frozen=True, kw_only=True, omit_defaults=True):
     """An area of an open count (none: the whole of the item); `actor` is absent where it was not kept."""
 
     item_id: Id
@@ -39,7 +36,7 @@ class OpenArea(_Message, frozen=True, kw_only=True, omit_defaults=True):
     actor: Id | None = None
 
 
-class OpenCount(_Message, frozen=True, kw_only=True):
+class OpenCount(ServiceMessage, frozen=True, kw_only=True):
     """A count that waits for the rest of its areas: it is not in the log yet. `opened_at`: of its first area."""
 
     count_id: Key
@@ -47,7 +44,7 @@ class OpenCount(_Message, frozen=True, kw_only=True):
     areas: Annotated[list[OpenArea], msgspec.Meta(max_length=1_000)]
 
 
-class Hello(_Message, frozen=True, kw_only=True):
+class Hello(ServiceMessage, frozen=True, kw_only=True):
     """The hello of a branch. `acknowledged` is the last head that head office acknowledged to this node.
 
     `now` is the node's time when it was sent, `open_counts` the oldest counts that wait for the rest of their areas.
@@ -78,14 +75,14 @@ QUARANTINED_SHOWN = 100
 """The most sequences of events in quarantine that an answer lists."""
 
 
-class QuarantineMessage(_Message, frozen=True, kw_only=True):
+class QuarantineMessage(ServiceMessage, frozen=True, kw_only=True):
     """The events of a location in head office's quarantine: how many, and the first QUARANTINED_SHOWN sequences."""
 
     count: int
     sequences: tuple[int, ...]
 
 
-class HelloAnswer(_Message, frozen=True, kw_only=True):
+class HelloAnswer(ServiceMessage, frozen=True, kw_only=True):
     """Head office's answer to hello: its verdict by its own data, its head of the location, its time, its versions.
 
     Where head office has no more than the branch, the branch itself compares at `head`.
@@ -102,7 +99,7 @@ class HelloAnswer(_Message, frozen=True, kw_only=True):
     quarantined: QuarantineMessage | None = None
 
 
-class EventsAnswer(_Message, frozen=True, kw_only=True):
+class EventsAnswer(ServiceMessage, frozen=True, kw_only=True):
     """A batch was accepted: the head after it, when it was received, how many events were new and how many known.
 
     `quarantined` is left out by an older head office.
@@ -115,154 +112,6 @@ class EventsAnswer(_Message, frozen=True, kw_only=True):
     quarantined: QuarantineMessage | None = None
 
 
-class CatalogueItem(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """One item of the group. `strict_at` names the locations where the item is strict."""
-
-    item_id: Id
-    name: Text
-    unit: Code
-    category: Text | None = None
-    barcode: Code | None = None
-    strict_at: tuple[Id, ...] = ()
-
-
-class CatalogueKey(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """One API key a branch must know: the SHA-256 of its text, its role, and when it was revoked.
-
-    `scopes` are those that it was given beyond the role's, `earlier_texts` a line of `key_rotation`: its texts before
-    rotations, which are good for a while. An older branch knows neither, and refuses those texts at once.
-    """
-
-    key_id: Id
-    key_hash: HexHash
-    role: Code
-    location_id: Id | None = None
-    revoked_at: int | None = None
-    scopes: tuple[Code, ...] = ()
-    earlier_texts: str = ""
-
-
-class CatalogueLevel(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """The reorder level of an item at this location, or that it has none any more. Quantities in thousandths.
-
-    Entries of older versions have `level` and `target` alone, and stay as they are: below or at the first the item is
-    to be ordered, up to the second; both zero: no level. Entries are made with both ever since, as older branches
-    know nothing else and refuse an entry without them; `level_change` makes and `reorder_level` reads both kinds.
-    """
-
-    location_id: Id
-    item_id: Id
-    level: int
-    target: int
-    reorder_point: int | None = None
-    order_up_to: int | None = None
-    order_quantity: int | None = None
-    supplier_id: Id | None = None
-    pack_size: int | None = None
-    lead_days: int | None = None
-
-    def reorder_level(self) -> ReorderLevel | None:
-        """Read the level that stands from this entry on; None: there is none."""
-        if self.reorder_point is None:
-            return level_from_target(self.level, self.target)
-        fields = {name: getattr(self, name) for name in ReorderLevel.__struct_fields__}
-        return ReorderLevel(**fields)
-
-
-def level_change(location_id: str, item_id: str, level: ReorderLevel | None) -> CatalogueLevel:
-    """Make the entry of an item's reorder level at a location, or of its removal (None)."""
-    if level is None:
-        return CatalogueLevel(location_id=location_id, item_id=item_id, level=0, target=0)
-    up_to = level.order_up_to
-    return CatalogueLevel(
-        location_id=location_id,
-        item_id=item_id,
-        level=level.reorder_point,
-        target=level.reorder_point + (level.order_quantity or 0) if up_to is None else up_to,
-        **msgspec.structs.asdict(level),
-    )
-
-
-class CatalogueLocation(_Message, frozen=True, kw_only=True):
-    """One location as its own branch needs to know it. `day_start` is in minutes after local midnight."""
-
-    location_id: Id
-    name: Text
-    timezone: Text
-    day_start: int
-
-
-class CatalogueAlias(_Message, frozen=True, kw_only=True):
-    """At this location, the code `alias` stands for the group's item `item_id`."""
-
-    location_id: Id
-    alias: Id
-    item_id: Id
-
-
-CATALOGUE_START = "0" * 64
-"""The catalogue's hash at version 0."""
-
-
-class CatalogueEntry(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """One change of the catalogue: at most one of the last five fields is set. `hash` chains over the entries before.
-
-    With none of them set it stands for one or more changes, up to `version`, that are not for this reader.
-    """
-
-    version: int
-    hash: HexHash
-    item: CatalogueItem | None = None
-    key: CatalogueKey | None = None
-    reorder_level: CatalogueLevel | None = None
-    location: CatalogueLocation | None = None
-    alias: CatalogueAlias | None = None
-
-
-class CataloguePage(_Message, frozen=True, kw_only=True, omit_defaults=True):
-    """The catalogue's changes after a version, at most 1,000; `version` is the newest there is.
-
-    `previous` is the hash at the requested version; absent where the catalogue's version is lower.
-    """
-
-    entries: list[CatalogueEntry]
-    version: int
-    more: bool
-    previous: HexHash | None = None
-
-
-class CatalogueDiverged(ValueError):
-    """The page does not follow from what the reader holds (head office was restored): begin again from version 0."""
-
-
-def catalogue_hash(previous: bytes, entry: Mapping[str, object]) -> bytes:
-    """The hash (32 bytes) of a catalogue entry after the one whose hash is `previous` (32 zero bytes before the first).
-
-    `entry` is the entry as JSON has it (dicts, lists, text, whole numbers), as stored and sent; its own `hash` is left
-    out. Taken over the JSON and not over CatalogueEntry, so that a branch verifies fields it does not know yet.
-    """
-    body = {name: value for name, value in entry.items() if name != "hash"}
-    return sha256(previous + msgspec.json.encode(body, order="sorted")).digest()
-
-
-def read_catalogue_page(raw: bytes, version: int, digest: str) -> CataloguePage:
-    """The page that a reader standing at `version` with the hash `digest` was sent, its chain verified.
-
-    The reader then stands at the version and hash of the last entry. The hash of changes left out is taken as given:
-    what they were is not for this reader. Raises CatalogueDiverged, or msgspec.MsgspecError for what is no page.
-    """
-    page = msgspec.json.decode(raw, type=CataloguePage)
-    if page.previous != digest or page.version < version:
-        raise CatalogueDiverged(f"the catalogue at version {version} is not the one this node has")
-    for entry, sent in zip(page.entries, msgspec.json.decode(raw)["entries"], strict=True):
-        left_out = sent.keys() == {"version", "hash"}
-        follows = entry.version > version if left_out else entry.version == version + 1
-        if not follows or not (left_out or catalogue_hash(bytes.fromhex(digest), sent).hex() == entry.hash):
-            raise CatalogueDiverged(f"the catalogue's entry {entry.version} does not follow from the one before")
-        version, digest = entry.version, entry.hash
-    return page
-
-
 class InstructionStep(StrEnum):
     """The step that a site is to record: out, refuse-out, reverse at the source; in, refuse-in at the destination."""
 
@@ -273,7 +122,7 @@ class InstructionStep(StrEnum):
     REVERSE = "reverse"
 
 
-class InstructionLine(_Message, frozen=True):
+class InstructionLine(ServiceMessage, frozen=True):
     """One item of a transfer. `line` counts from 1; one item stands in one line."""
 
     line: int
@@ -282,7 +131,7 @@ class InstructionLine(_Message, frozen=True):
     unit: Code
 
 
-class Instruction(_Message, frozen=True, kw_only=True, omit_defaults=True):
+class Instruction(ServiceMessage, frozen=True, kw_only=True, omit_defaults=True):
     """One step that a site is to record for a transfer, under the fencing token of the coordinator.
 
     `number` is given by head office, rising per location: the branch's cursor in its long poll (0 until given).
@@ -308,7 +157,7 @@ class InstructionOutcome(StrEnum):
     UNKNOWN_LOCATION = "unknown-location"
 
 
-class InstructionAnswer(_Message, frozen=True, kw_only=True):
+class InstructionAnswer(ServiceMessage, frozen=True, kw_only=True):
     """Head office's answer to one instruction; `highest_token` is the highest it has seen for the transfer."""
 
     transfer_id: Id
@@ -317,26 +166,26 @@ class InstructionAnswer(_Message, frozen=True, kw_only=True):
     highest_token: int
 
 
-class InstructionBatch(_Message, frozen=True):
+class InstructionBatch(ServiceMessage, frozen=True):
     """Several instructions in one request, at most 1,000."""
 
     instructions: Annotated[list[Instruction], msgspec.Meta(max_length=1_000)]
 
 
-class InstructionAnswers(_Message, frozen=True):
+class InstructionAnswers(ServiceMessage, frozen=True):
     """One answer for each instruction, in the order of the request."""
 
     answers: list[InstructionAnswer]
 
 
-class InstructionPage(_Message, frozen=True):
+class InstructionPage(ServiceMessage, frozen=True):
     """The instructions of a branch in the order of `number`; `next` is the cursor of its next poll."""
 
     instructions: list[Instruction]
     next: int
 
 
-class Fact(_Message, frozen=True, kw_only=True, omit_defaults=True):
+class Fact(ServiceMessage, frozen=True, kw_only=True, omit_defaults=True):
     """One event of a transfer as head office's copy of the logs has it."""
 
     location_id: Id
@@ -349,7 +198,7 @@ class Fact(_Message, frozen=True, kw_only=True, omit_defaults=True):
     received_at: int
 
 
-class TransferFacts(_Message, frozen=True, kw_only=True, omit_defaults=True):
+class TransferFacts(ServiceMessage, frozen=True, kw_only=True, omit_defaults=True):
     """All facts of one transfer, and the highest token seen for it (0: none).
 
     `source`, `destination` and `lines` come from the instructions that head office keeps (of the step `out` where there
@@ -365,19 +214,19 @@ class TransferFacts(_Message, frozen=True, kw_only=True, omit_defaults=True):
     lines: tuple[InstructionLine, ...] = ()
 
 
-class FactsRequest(_Message, frozen=True):
+class FactsRequest(ServiceMessage, frozen=True):
     """The transfers to look up, at most 1,000."""
 
     transfer_ids: Annotated[list[Id], msgspec.Meta(max_length=1_000)]
 
 
-class FactsAnswer(_Message, frozen=True):
+class FactsAnswer(ServiceMessage, frozen=True):
     """The facts of the requested transfers, in the order of the request."""
 
     transfers: list[TransferFacts]
 
 
-class ChangesPage(_Message, frozen=True):
+class ChangesPage(ServiceMessage, frozen=True):
     """All facts of the transfers that changed after a cursor; `next` is opaque; `more`: there is another page now."""
 
     transfers: list[TransferFacts]

@@ -14,7 +14,7 @@ from branch_node.database.schema import API_KEY, LOG
 from branch_node.database.stock.level_rows import delete_levels, move_own_level, store_levels
 from branch_node.model import Command, Decision, Item, Location, View, Write
 from branch_node.sync.sync_state import sync_state_write
-from shared.messages import CatalogueAlias, CatalogueEntry, CatalogueItem, CatalogueKey, CatalogueLevel
+from shared.catalogue_messages import CatalogueAlias, CatalogueEntry, CatalogueItem, CatalogueKey, CatalogueLevel
 from shared.runtime.database.row_writes import upsert_rows
 from shared.runtime.http.scopes import SCOPES_OF, Role
 from shared.runtime.telemetry import get_logger

@@ -19,12 +19,7 @@ from branch_node.sync.instruction_execution import execute
 from branch_node.sync.log_reader import LogReader
 from branch_node.sync.shipping_status import ShippingState, StatusBoard
 from branch_node.sync.step_result import StepOutcome, StepResult
-from shared.messages import (
-    CATALOGUE_START,
-    CatalogueDiverged,
-    CataloguePage,
-    read_catalogue_page,
-)
+from shared.catalogue_messages import CATALOGUE_START, CatalogueDiverged, CataloguePage, read_catalogue_page
 from shared.orders.order_instructions import BranchInstructions
 from shared.runtime.client import RemoteProblem, ServiceClient, Unreachable
 from shared.runtime.clock import Clock

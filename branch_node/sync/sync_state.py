@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select, update
 
 from branch_node.database.schema import SYNC_STATE
 from branch_node.model import Command, Decision, View, Write
+from shared.catalogue_messages import CATALOGUE_START
 from shared.chain import Head
-from shared.messages import CATALOGUE_START
 
 
 class SyncState(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,9 +32,9 @@ from head_office.problems import (
     UNKNOWN_ITEM,
     UNKNOWN_LOCATION,
 )
+from shared.catalogue_messages import CatalogueItem
 from shared.checked_fields import CheckedCode, Name
 from shared.events import Id
-from shared.messages import CatalogueItem
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.http.application import MAX_LIMIT, After, Limit, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal

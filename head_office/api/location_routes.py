@@ -30,9 +30,10 @@ from head_office.problems import (
 from head_office.reports.freshness import freshness
 from head_office.reports.open_counts import OpenCountOut, open_counts_out
 from head_office.reports.report_records import FreshnessOut, freshness_out
+from shared.catalogue_messages import CatalogueLocation
 from shared.checked_fields import CheckedId, Name
 from shared.events import Text
-from shared.messages import CatalogueLocation, HeadMessage
+from shared.messages import HeadMessage
 from shared.runtime.http.application import MAX_LIMIT, After, Limit, documented_answer, documented_body, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.body_faults import FieldRule

@@ -29,8 +29,9 @@ from head_office.problems import (
 )
 from head_office.transfers import instructions
 from shared import wire
+from shared.catalogue_messages import CataloguePage
 from shared.events import MAX_SEQUENCE
-from shared.messages import CataloguePage, EventsAnswer, Hello, HelloAnswer, InstructionPage
+from shared.messages import EventsAnswer, Hello, HelloAnswer, InstructionPage
 from shared.orders.order_instructions import BranchInstructions
 from shared.runtime.clock import EARLIEST, LATEST
 from shared.runtime.http.application import MAX_LIMIT, Limit, documented_answer, documented_body, json_response

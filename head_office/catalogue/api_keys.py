@@ -17,7 +17,7 @@ from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import API_KEY
 from head_office.database.schema import now
 from head_office.problems import KEY_REVOKED, LAST_ADMIN_KEY, UNKNOWN_KEY
-from shared.messages import CatalogueKey
+from shared.catalogue_messages import CatalogueKey
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.database.engine import translate_driver_errors
 from shared.runtime.http.auth import NewKey, StoredKey, generate_key

@@ -1,9 +1,10 @@
-"""The catalogue's history: each change of items, their mappings, locations, levels and keys has a version and a hash.
+"""The catalogue's history: each change of items, mappings, locations, levels, keys, suppliers and orders to them.
 
-One chain for the group. A branch is sent the changes for it; each run of other changes is one entry of its page with
-nothing but the version and hash it leads to (`shared.messages.read_catalogue_page` verifies
-such a page). So the pair (version, hash) that a branch keeps names the whole history up to there, and a head office
-restored from a backup is noticed at the next page. Works inside the transaction of the Connection it is given.
+Each has a version and a hash, one chain for the group. A branch is sent the changes for it; each run of other changes
+is one entry of its page with nothing but the version and hash it leads to
+(`shared.catalogue_messages.read_catalogue_page` verifies such a page). So the pair (version, hash) that a branch keeps
+names the whole history up to there, and a head office restored from a backup is noticed at the next page. Works inside
+the transaction of the Connection it is given.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from head_office.database.office_schema import CATALOGUE_CHANNEL, CATALOGUE_ENTRY, CATALOGUE_HEAD
-from shared.messages import (
+from shared.catalogue_messages import (
     CATALOGUE_START,
     CatalogueAlias,
     CatalogueEntry,
@@ -25,12 +26,22 @@ from shared.messages import (
     CatalogueLevel,
     CatalogueLocation,
     CataloguePage,
+    CataloguePurchaseOrder,
+    CatalogueSupplier,
     catalogue_hash,
 )
 
 MAX_PAGE: Final = 1_000
 
-Content = CatalogueItem | CatalogueKey | CatalogueLevel | CatalogueLocation | CatalogueAlias
+Content = (
+    CatalogueItem
+    | CatalogueKey
+    | CatalogueLevel
+    | CatalogueLocation
+    | CatalogueAlias
+    | CatalogueSupplier
+    | CataloguePurchaseOrder
+)
 
 _KINDS: Final[dict[str, type[Content]]] = {
     "item": CatalogueItem,
@@ -38,6 +49,8 @@ _KINDS: Final[dict[str, type[Content]]] = {
     "reorder_level": CatalogueLevel,
     "location": CatalogueLocation,
     "alias": CatalogueAlias,
+    "supplier": CatalogueSupplier,
+    "purchase_order": CataloguePurchaseOrder,
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 _SUBJECTS: Final = {
@@ -46,9 +59,11 @@ _SUBJECTS: Final = {
     "reorder_level": "item_id",
     "location": "location_id",
     "alias": "alias",
+    "supplier": "supplier_id",
+    "purchase_order": "purchase_order_id",
 }
 """The member of the content that says what an entry is about."""
-_FOR_BRANCHES_ALONE: Final = ("reorder_level", "alias")
+_FOR_BRANCHES_ALONE: Final = ("reorder_level", "alias", "supplier", "purchase_order")
 
 # One moment for all changes of a transaction, so that none is known without the others.
 _KNOWN_FROM: Final = text(
@@ -131,9 +146,9 @@ def entries_at(kind: str, known_at: ColumnElement[int]) -> Select[Any]:
 def page(connection: Connection, after: int, limit: int, location: str | None) -> CataloguePage:
     """The changes after a version for one location's branch; None: for the coordinator.
 
-    A branch gets every item, its own location, reorder levels and mappings, and the keys that are valid at it; the
-    coordinator every item, location and key of a person, but no reorder level and no mapping. `limit` counts published
-    entries, at most MAX_PAGE.
+    A branch gets every item and supplier, its own location, reorder levels, mappings and orders to suppliers, and the
+    keys that are valid at it; the coordinator every item, location and key of a person, and nothing else. `limit`
+    counts published entries, at most MAX_PAGE.
     """
     head = read_head(connection)
     previous = _hash_at(connection, after)

@@ -18,7 +18,7 @@ from head_office.catalogue import items
 from head_office.catalogue.catalogue_history import entries_at
 from head_office.database.arrays import array
 from head_office.database.office_schema import CATALOGUE_ENTRY, ITEM, ITEM_ALIAS
-from shared.messages import CatalogueItem
+from shared.catalogue_messages import CatalogueItem
 
 _decode_item: Final = msgspec.json.Decoder(CatalogueItem).decode
 

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from head_office.catalogue import items
-from shared.messages import CatalogueItem
+from shared.catalogue_messages import CatalogueItem
 from shared.runtime.problems import Problem
 from shared.runtime.text.csv_table import TableRow, read_table
 

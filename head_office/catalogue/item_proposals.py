@@ -18,9 +18,9 @@ from head_office.database.log_segments import read_lines_of
 from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.schema import EVENT, ITEM_UNIT
 from head_office.problems import NOT_WAITING, UNIT_DIFFERS, UNIT_FIXED
+from shared.catalogue_messages import CatalogueAlias, CatalogueItem
 from shared.chain import understand
 from shared.events import EventType
-from shared.messages import CatalogueAlias, CatalogueItem
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import INVALID_REQUEST
 

@@ -14,7 +14,7 @@ from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.schema import ITEM_UNIT
 from head_office.problems import ITEM_NOT_FOUND, NOTHING_KNOWN, UNIT_FIXED, UNKNOWN_ITEM
-from shared.messages import CatalogueItem
+from shared.catalogue_messages import CatalogueItem
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import Problem, invalid_request
 from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_codes

@@ -13,9 +13,9 @@ from head_office.catalogue.items import known_items
 from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import REORDER_LEVEL
 from head_office.problems import LEVEL_NOT_FOUND
+from shared.catalogue_messages import level_change
 from shared.levels.level_columns import level_of
 from shared.levels.reorder_levels import ReorderLevel, level_faults
-from shared.messages import level_change
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import invalid_request
 

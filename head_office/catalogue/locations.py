@@ -13,8 +13,9 @@ from sqlalchemy import BigInteger, Connection, insert, literal, select, update
 from head_office.catalogue.catalogue_history import Change, entries_at, lock, publish
 from head_office.database.schema import HEAD, LOCATION, LOG, now
 from head_office.problems import LOCATION_EXISTS, LOCATION_NOT_FOUND, UNKNOWN_LOCATION
+from shared.catalogue_messages import CatalogueLocation
 from shared.event_log import create_head
-from shared.messages import CatalogueLocation, HeadMessage
+from shared.messages import HeadMessage
 from shared.runtime.problems import invalid_request
 from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_codes
 from shared.runtime.text.text_faults import code_fault, name_fault

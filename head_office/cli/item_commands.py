@@ -11,7 +11,7 @@ from head_office.catalogue import item_proposals, items
 from head_office.catalogue.item_files import import_items, read_items
 from head_office.cli.office_completion import complete_branch_code, complete_item, complete_location
 from head_office.cli.office_database import DatabaseUrl, Directory, office, read_all, transaction
-from shared.messages import CatalogueItem
+from shared.catalogue_messages import CatalogueItem
 from shared.runtime.cli.errors import REFUSED, CommandRefused
 from shared.runtime.cli.output import AsJson, print_json, print_next, print_table, print_text
 from shared.runtime.cli.progress import progress_bar

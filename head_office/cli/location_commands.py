@@ -13,8 +13,9 @@ from head_office.cli.office_database import DatabaseUrl, Directory, office_addre
 from head_office.reports.freshness import Freshness, freshness
 from head_office.reports.open_counts import open_counts_out
 from head_office.reports.report_records import freshness_out
+from shared.catalogue_messages import CatalogueLocation
 from shared.event_record import moment_text
-from shared.messages import CatalogueLocation, Verdict
+from shared.messages import Verdict
 from shared.runtime.cli.output import UTC, AsJson, print_json, print_next, print_table, print_text, short_time
 from shared.runtime.clock import SECOND
 from shared.runtime.http.scopes import Role

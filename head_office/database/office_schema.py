@@ -90,8 +90,8 @@ CATALOGUE_ENTRY: Final = Table(
     "catalogue_entry",
     metadata,
     Column("version", BigInteger, primary_key=True, autoincrement=False),
-    Column("kind", Text, nullable=False),  # item, key, reorder_level, location, alias
-    # What it is about within its kind and location_id: an item, a key, a location, the alias.
+    Column("kind", Text, nullable=False),  # item, key, reorder_level, location, alias, supplier, purchase_order
+    # What it is about within its kind and location_id: an item, a key, a location, the alias, a supplier, an order.
     Column("subject", Text, nullable=False),
     # Received at head office at this moment, on the clock of `received_at` of batches; 0: before moments were kept.
     Column("known_from", BigInteger, nullable=False),
@@ -102,6 +102,7 @@ CATALOGUE_ENTRY: Final = Table(
     Column("content", Text, nullable=False),  # the member of that kind as JSON
     Column("hash", LargeBinary(32), nullable=False),
     Index("catalogue_entry_subject", "kind", "subject", "version"),
+    Index("catalogue_entry_location", "kind", "location_id", "subject", "version"),
 )
 
 TRANSFER_TOKEN: Final = Table(

@@ -16,7 +16,7 @@ from head_office.catalogue.locations import DAY_START
 from head_office.pages.page_views import common_zone
 from head_office.reports.known_at import AsOf
 from head_office.reports.report_moments import AskedPeriod, StockQuestion, as_of_at, ends_at
-from shared.messages import CatalogueLocation
+from shared.catalogue_messages import CatalogueLocation
 from shared.runtime.business_days import Asked, as_of_moment, boundary, read_asked
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.words import BadLocalTime, local_field, local_moment

@@ -31,8 +31,8 @@ from head_office.reports.freshness import freshness
 from head_office.reports.in_transit import in_transit
 from head_office.reports.report_moments import at_location, ends_at
 from head_office.transfers import instructions
+from shared.catalogue_messages import CatalogueLocation
 from shared.events import quantity_text
-from shared.messages import CatalogueLocation
 from shared.runtime.clock import Clock
 from shared.runtime.http.scopes import Scope
 from shared.runtime.pages.forms import Form

@@ -12,9 +12,10 @@ from head_office.reports.explanations import Explained, LocationExplanation, Pas
 from head_office.reports.freshness import Freshness
 from head_office.reports.group_stock import FigureKey, StockRow, Total, opened_total, totals
 from head_office.reports.in_transit import OnItsWay
+from shared.catalogue_messages import CatalogueLocation
 from shared.event_record import stock_flags
 from shared.events import Event, effect
-from shared.messages import CatalogueLocation, Instruction, InstructionStep, Verdict
+from shared.messages import Instruction, InstructionStep, Verdict
 from shared.runtime.pages.words import STOCK_FLAGS, Flag, in_words, reason_words, span
 
 _FLAGS: Final = {

@@ -18,7 +18,7 @@ from head_office.database.schema import now
 from head_office.reports.known_at import AsOf, Cut, SettledMoment, before, moment_at, take_cut
 from head_office.reports.stock_flags import incomplete, unit_conflicts
 from head_office.reports.stock_queries import Shape, current, past, past_at
-from shared.messages import CatalogueItem
+from shared.catalogue_messages import CatalogueItem
 from shared.stock import BEGINNING
 
 

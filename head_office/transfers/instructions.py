@@ -19,12 +19,7 @@ from sqlalchemy import Connection, text
 from head_office.catalogue.locations import known
 from head_office.database.location_numbers import take_numbers
 from head_office.database.office_schema import INSTRUCTION_HEAD, INSTRUCTIONS_CHANNEL
-from shared.messages import (
-    Instruction,
-    InstructionAnswer,
-    InstructionOutcome,
-    InstructionPage,
-)
+from shared.messages import Instruction, InstructionAnswer, InstructionOutcome, InstructionPage
 from shared.transfers import ANSWERS, in_transit_sql
 
 MAX_PAGE: Final = 1_000

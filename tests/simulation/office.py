@@ -16,8 +16,8 @@ from head_office.database.log_segments import segments
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.main import build
 from head_office.settings import HeadOfficeSettings
+from shared.catalogue_messages import CatalogueItem, CatalogueLocation
 from shared.levels.reorder_levels import ReorderLevel
-from shared.messages import CatalogueItem, CatalogueLocation
 from shared.runtime.database.migrations import migrate
 from shared.runtime.http.scopes import Role
 from tests.simulation.branch import Crashed

@@ -15,11 +15,9 @@ import httpx
 import msgspec
 
 from shared import wire
+from shared.catalogue_messages import CATALOGUE_START, CatalogueEntry, CataloguePage, catalogue_hash
 from shared.chain import EMPTY, Head, follow, understand
 from shared.messages import (
-    CATALOGUE_START,
-    CatalogueEntry,
-    CataloguePage,
     EventsAnswer,
     HeadMessage,
     Hello,
@@ -28,7 +26,6 @@ from shared.messages import (
     InstructionPage,
     InstructionStep,
     Verdict,
-    catalogue_hash,
 )
 from shared.orders.order_instructions import BranchInstructions, OrderInstruction
 

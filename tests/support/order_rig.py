@@ -13,8 +13,9 @@ from head_office.log.hello_answer import hello
 from head_office.orders.order_intake import tell
 from head_office.orders.order_polling import open_order_instructions
 from head_office.orders.routed_orders import ToldAnswer
+from shared.catalogue_messages import CatalogueItem
 from shared.events import Reference
-from shared.messages import CatalogueItem, HeadMessage, Hello
+from shared.messages import HeadMessage, Hello
 from shared.orders.cloud_events import InboundEvent
 from shared.orders.order_event_inputs import kind_of
 from shared.orders.order_instructions import OrderInstruction

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Engine, Table, delete, select
 
-from shared.messages import (
+from shared.catalogue_messages import (
     CATALOGUE_START,
     CatalogueDiverged,
     CatalogueKey,

@@ -15,7 +15,7 @@ from head_office.catalogue import api_keys, locations
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
 from head_office.main import build
 from head_office.settings import HeadOfficeSettings
-from shared.messages import CatalogueLocation
+from shared.catalogue_messages import CatalogueLocation
 from shared.runtime.clock import SystemClock
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import migrate

@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import msgspec
 
+from shared.catalogue_messages import CATALOGUE_START, catalogue_hash
 from shared.events import EventType
 from shared.messages import (
-    CATALOGUE_START,
     ChangesPage,
     Fact,
     FactsAnswer,
@@ -28,7 +28,6 @@ from shared.messages import (
     InstructionOutcome,
     InstructionStep,
     TransferFacts,
-    catalogue_hash,
 )
 
 OUT, IN, LOST, REVERSED, REFUSED = (

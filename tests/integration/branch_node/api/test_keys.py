@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from branch_node.database.schema import API_KEY
 from branch_node.sync.catalogue_update import ApplyCatalogue
-from shared.messages import CatalogueEntry, CatalogueKey
+from shared.catalogue_messages import CatalogueEntry, CatalogueKey
 from shared.runtime.http.auth import digest_of, generate_key
 from shared.runtime.http.scopes import Role, Scope
 from tests.support.branch_person import Person, somebody

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from branch_node.sync.catalogue_update import ApplyCatalogue
+from shared.catalogue_messages import CatalogueAlias, CatalogueEntry, level_change
 from shared.levels.reorder_levels import ReorderLevel
-from shared.messages import CatalogueAlias, CatalogueEntry, level_change
 from tests.support.branch import PLACE
 from tests.support.branch_api import Caller
 

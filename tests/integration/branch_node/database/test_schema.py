@@ -21,9 +21,9 @@ from branch_node.database.stock.level_rows import acting_levels
 from branch_node.database.store import MIGRATIONS, LocationDiffers, Store
 from branch_node.database.stored_runs import read_runs, store_run
 from branch_node.model import ClockRun, RunKind
+from shared.catalogue_messages import CATALOGUE_START
 from shared.event_log import append_only_ddl
 from shared.levels.reorder_levels import ReorderLevel, level_faults
-from shared.messages import CATALOGUE_START
 from shared.runtime.database.migrations import migrate, pending_upgrade
 from tests.support.branch import HERE, branch_store
 

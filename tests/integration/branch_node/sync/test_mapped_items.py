@@ -11,16 +11,10 @@ from branch_node.database.stock import stock_figures
 from branch_node.database.stock.explanations import explanation
 from branch_node.model import Item
 from branch_node.records import StockRecord
+from shared.catalogue_messages import CatalogueAlias, CatalogueItem, CatalogueLevel
 from shared.chain import understand
 from shared.events import EventType
-from shared.messages import (
-    CatalogueAlias,
-    CatalogueItem,
-    CatalogueLevel,
-    Instruction,
-    InstructionLine,
-    InstructionStep,
-)
+from shared.messages import Instruction, InstructionLine, InstructionStep
 from tests.support.branch_rig import BranchRig, Define, Record
 
 OWN = Item(item_id="apfel", name="Apfel", unit="l", defined_here=True)

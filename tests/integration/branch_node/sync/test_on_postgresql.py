@@ -6,7 +6,8 @@ from pathlib import Path
 
 from branch_node.database.verification import verify_chain, verify_projection
 from branch_node.sync.shipping_status import ShippingState
-from shared.messages import CatalogueItem, CatalogueKey, CatalogueLevel, Instruction, InstructionLine, InstructionStep
+from shared.catalogue_messages import CatalogueItem, CatalogueKey, CatalogueLevel
+from shared.messages import Instruction, InstructionLine, InstructionStep
 from tests.support.branch_rig import BranchRig
 
 

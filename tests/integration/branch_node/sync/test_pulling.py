@@ -12,18 +12,9 @@ from sqlalchemy import select
 from branch_node.commands.transfer_commands import KeepTokens, StepTaken, TakeStep
 from branch_node.database.schema import API_KEY, TRANSFER_TOKEN
 from branch_node.database.stock.level_rows import acting_levels
+from shared.catalogue_messages import CatalogueItem, CatalogueKey, CatalogueLevel, CatalogueLocation, level_change
 from shared.levels.reorder_levels import ReorderLevel
-from shared.messages import (
-    CatalogueItem,
-    CatalogueKey,
-    CatalogueLevel,
-    CatalogueLocation,
-    Instruction,
-    InstructionLine,
-    InstructionStep,
-    Verdict,
-    level_change,
-)
+from shared.messages import Instruction, InstructionLine, InstructionStep, Verdict
 from shared.runtime.problems import Problem
 from tests.support.branch_rig import BranchRig, Record
 from tests.support.fake_head_office import FakeHeadOffice, problem

@@ -9,8 +9,9 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from shared.catalogue_messages import CatalogueItem
 from shared.chain import understand
-from shared.messages import CatalogueItem, Instruction, InstructionLine, InstructionStep, Verdict
+from shared.messages import Instruction, InstructionLine, InstructionStep, Verdict
 from tests.support.branch_rig import BranchRig, Record
 from tests.support.fake_head_office import problem
 from tests.support.order_events import answers_in, order_instruction

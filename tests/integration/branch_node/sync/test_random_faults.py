@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from branch_node.sync.shipping_status import ShippingState
+from shared.catalogue_messages import CatalogueItem
 from shared.chain import EMPTY, follow, understand
-from shared.messages import CatalogueItem, Instruction, InstructionLine, InstructionStep
+from shared.messages import Instruction, InstructionLine, InstructionStep
 from shared.orders.order_instructions import OrderInstruction
 from tests.support.branch_rig import BranchRig
 from tests.support.fake_head_office import problem

@@ -15,8 +15,9 @@ import httpx
 import pytest
 
 from branch_node.database.witness import read as read_witness
+from shared.catalogue_messages import CatalogueItem, CatalogueKey
 from shared.chain import understand
-from shared.messages import CatalogueItem, CatalogueKey, Instruction, InstructionLine, InstructionStep
+from shared.messages import Instruction, InstructionLine, InstructionStep
 from shared.orders.order_outcomes import RecordedOutcome
 from shared.runtime.http.auth import generate_key
 from tests.support.fake_head_office import FakeHeadOffice

@@ -37,17 +37,10 @@ from head_office.reports.verification import verify
 from head_office.reservations.reservation_search import ReservationFilter, search_reservations
 from head_office.settings import HeadOfficeSettings
 from head_office.transfers import instructions, transfer_facts
+from shared.catalogue_messages import CatalogueItem, CatalogueLocation
 from shared.chain import understand
 from shared.levels.reorder_levels import ReorderLevel
-from shared.messages import (
-    CatalogueItem,
-    CatalogueLocation,
-    Instruction,
-    InstructionLine,
-    InstructionOutcome,
-    InstructionStep,
-    QuarantineMessage,
-)
+from shared.messages import Instruction, InstructionLine, InstructionOutcome, InstructionStep, QuarantineMessage
 from shared.runtime.cli.service_client import InProcessTransport
 from shared.runtime.client import ServiceClient
 from shared.runtime.clock import SystemClock

@@ -25,9 +25,9 @@ from branch_node.database.store import Store
 from branch_node.model import Command, Decision, View
 from branch_node.subscriptions.published_messages import message_reader
 from branch_node.sync.catalogue_update import ApplyCatalogue
+from shared.catalogue_messages import CatalogueAlias, CatalogueEntry, level_change
 from shared.events import MAX_QUANTITY, Event, LowStock
 from shared.levels.reorder_levels import ReorderLevel
-from shared.messages import CatalogueAlias, CatalogueEntry, level_change
 from shared.outbox.message_cursor import BEFORE_ALL
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.problems import Problem

@@ -14,7 +14,7 @@ from head_office.catalogue import api_keys
 from head_office.database.office_schema import API_KEY, CATALOGUE_ENTRY
 from head_office.main import KEY_USES, build
 from head_office.settings import HeadOfficeSettings
-from shared.messages import CatalogueKey
+from shared.catalogue_messages import CatalogueKey
 from shared.runtime.clock import SystemClock, parse_rfc3339
 from shared.runtime.http.auth import digest_of
 from shared.runtime.http.key_rotation import EarlierText, read_earlier

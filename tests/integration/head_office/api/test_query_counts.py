@@ -14,15 +14,10 @@ from head_office.catalogue.location_levels import LevelChange
 from head_office.main import HeadOfficeService, build
 from head_office.settings import HeadOfficeSettings
 from head_office.transfers import instructions
+from shared.catalogue_messages import CatalogueItem, CatalogueLocation
 from shared.events import Definition
 from shared.levels.reorder_levels import ReorderLevel
-from shared.messages import (
-    CatalogueItem,
-    CatalogueLocation,
-    Instruction,
-    InstructionLine,
-    InstructionStep,
-)
+from shared.messages import Instruction, InstructionLine, InstructionStep
 from tests.integration.head_office.api.test_access import TABLE
 from tests.integration.head_office.api.test_database_away import StandingClock
 from tests.integration.head_office.conftest import PLACES, WHO, Api

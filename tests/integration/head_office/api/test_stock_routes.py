@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 
 from head_office.catalogue import items
 from head_office.database.schema import now
+from shared.catalogue_messages import CatalogueItem
 from shared.events import Definition
-from shared.messages import CatalogueItem
 from shared.runtime.clock import format_rfc3339
 from tests.integration.head_office.api.test_sync_routes import code
 from tests.integration.head_office.conftest import Api

@@ -15,9 +15,8 @@ from sqlalchemy import Engine
 
 from head_office.catalogue import items
 from shared import wire
+from shared.catalogue_messages import CATALOGUE_START, CatalogueItem, read_catalogue_page
 from shared.messages import (
-    CATALOGUE_START,
-    CatalogueItem,
     ChangesPage,
     EventsAnswer,
     FactsAnswer,
@@ -25,7 +24,6 @@ from shared.messages import (
     InstructionAnswers,
     InstructionPage,
     Verdict,
-    read_catalogue_page,
 )
 from tests.integration.head_office.conftest import Api
 from tests.support.branch_log import BranchLog

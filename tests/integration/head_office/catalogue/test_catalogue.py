@@ -17,8 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from head_office.catalogue import api_keys, catalogue_history, items, location_levels, locations
 from head_office.catalogue.location_levels import LevelChange
 from head_office.database.schema import ITEM_UNIT
-from shared.levels.reorder_levels import ReorderLevel
-from shared.messages import (
+from shared.catalogue_messages import (
     CATALOGUE_START,
     CatalogueDiverged,
     CatalogueEntry,
@@ -28,6 +27,7 @@ from shared.messages import (
     level_change,
     read_catalogue_page,
 )
+from shared.levels.reorder_levels import ReorderLevel
 from shared.runtime.http.scopes import Role
 from shared.runtime.problems import Problem
 

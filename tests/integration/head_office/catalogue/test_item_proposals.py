@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 
 from head_office.catalogue import items
 from head_office.catalogue.item_proposals import ItemProposal, accept, list_waiting, map_to
+from shared.catalogue_messages import CatalogueItem
 from shared.events import Definition
-from shared.messages import CatalogueItem
 from shared.runtime.problems import Problem
 from tests.integration.head_office.conftest import Api
 from tests.support.branch_log import BranchLog

@@ -16,8 +16,7 @@ from head_office.catalogue import catalogue_history, item_proposals
 from head_office.catalogue.item_codes import items_known, read_codes
 from head_office.catalogue.location_levels import LevelChange, list_levels, put_levels
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
-from shared.levels.reorder_levels import ReorderLevel
-from shared.messages import (
+from shared.catalogue_messages import (
     CATALOGUE_START,
     CatalogueAlias,
     CatalogueItem,
@@ -25,6 +24,7 @@ from shared.messages import (
     catalogue_hash,
     read_catalogue_page,
 )
+from shared.levels.reorder_levels import ReorderLevel
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import migrate
 

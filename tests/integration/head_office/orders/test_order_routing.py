@@ -15,7 +15,7 @@ from head_office.log.order_answer_projection import stored_answers
 from head_office.orders.order_records import RoutedOrderRecord, find_order, order_record
 from head_office.orders.order_router import PAGE, OrderRouter
 from head_office.orders.routed_orders import OrderName
-from shared.messages import CatalogueItem
+from shared.catalogue_messages import CatalogueItem
 from shared.runtime.problems import Problem
 from tests.support.order_rig import HEARD_WITHIN, NOW, OrderRig
 

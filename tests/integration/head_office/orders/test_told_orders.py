@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from head_office.catalogue import items
-from shared.messages import CatalogueItem
+from shared.catalogue_messages import CatalogueItem
 from tests.support.source_services import SourceService, office_service
 
 PATH = "/v1/inbound/orders"

@@ -16,7 +16,8 @@ from sqlalchemy import Engine
 from head_office.catalogue import items, locations
 from head_office.database.schema import CONTACT
 from head_office.transfers import instructions
-from shared.messages import CatalogueItem, CatalogueLocation, Instruction, InstructionLine, InstructionStep
+from shared.catalogue_messages import CatalogueItem, CatalogueLocation
+from shared.messages import Instruction, InstructionLine, InstructionStep
 from shared.runtime.business_days import day_start_of
 from shared.runtime.clock import MINUTE, business_date
 from shared.runtime.pages.words import clock_text, local_field

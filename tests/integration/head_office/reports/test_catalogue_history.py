@@ -18,8 +18,8 @@ from head_office.reports.group_stock import stock, totals
 from head_office.reports.in_transit import in_transit
 from head_office.reports.known_at import report_snapshot
 from head_office.reports.variances import variances
+from shared.catalogue_messages import CatalogueItem
 from shared.events import Definition
-from shared.messages import CatalogueItem
 from shared.runtime.database.engine import postgres_engine
 from tests.integration.head_office.log.conftest import one_location
 from tests.support.branch_log import BranchLog

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from head_office.catalogue import item_proposals, items
 from head_office.log.hello_answer import hello
-from shared.messages import CatalogueItem, HeadMessage, Hello
+from shared.catalogue_messages import CatalogueItem
+from shared.messages import HeadMessage, Hello
 from shared.runtime.clock import MINUTE, SystemClock
 from tests.integration.head_office.conftest import Api
 from tests.support.branch_log import BranchLog

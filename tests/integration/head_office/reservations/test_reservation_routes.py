@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine
 
 from head_office.catalogue import item_proposals, items
+from shared.catalogue_messages import CatalogueItem
 from shared.events import Reference
-from shared.messages import CatalogueItem
 from shared.runtime.clock import MINUTE, SystemClock
 from tests.integration.head_office.conftest import Api
 from tests.support.branch_log import BranchLog

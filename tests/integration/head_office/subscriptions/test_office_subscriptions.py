@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from head_office.catalogue import api_keys, locations
 from head_office.main import HeadOfficeService, build
 from head_office.settings import HeadOfficeSettings
-from shared.messages import CatalogueLocation
+from shared.catalogue_messages import CatalogueLocation
 from shared.outbox.message_cursor import BEFORE_ALL, MessageCursor
 from shared.runtime.clock import SystemClock
 from shared.runtime.http.scopes import Role

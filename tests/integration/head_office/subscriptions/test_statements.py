@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event
 from head_office.catalogue import locations
 from head_office.subscriptions.office_subscriptions import OfficeSubscriptions
 from head_office.subscriptions.published_messages import message_reader
-from shared.messages import CatalogueLocation
+from shared.catalogue_messages import CatalogueLocation
 from shared.runtime.clock import IdFactory, SystemClock
 from shared.runtime.telemetry import Telemetry
 from shared.runtime.timers import Timers

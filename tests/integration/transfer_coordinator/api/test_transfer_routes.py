@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from shared.messages import CatalogueItem, CatalogueKey, CatalogueLocation
+from shared.catalogue_messages import CatalogueItem, CatalogueKey, CatalogueLocation
 from shared.runtime.http.auth import generate_key
 from shared.runtime.http.scopes import Role
 from tests.integration.transfer_coordinator.api_world import BODY, World

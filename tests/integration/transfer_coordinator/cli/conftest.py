@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.messages import CatalogueItem, CatalogueLocation
+from shared.catalogue_messages import CatalogueItem, CatalogueLocation
 from shared.runtime.http.auth import generate_key
 from tests.integration.transfer_coordinator.office_model import OfficeModel
 from tests.support.forked import run_larder

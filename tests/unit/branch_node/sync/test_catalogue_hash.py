@@ -5,7 +5,7 @@ from hashlib import sha256
 import msgspec
 import pytest
 
-from shared.messages import CatalogueEntry, CatalogueItem, catalogue_hash
+from shared.catalogue_messages import CatalogueEntry, CatalogueItem, catalogue_hash
 
 ENTRY = CatalogueEntry(version=1, hash="00" * 32, item=CatalogueItem(item_id="milk", name="Lait", unit="l"))
 

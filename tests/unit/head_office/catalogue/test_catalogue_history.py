@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from shared.messages import (
+from shared.catalogue_messages import (
     CATALOGUE_START,
     CatalogueDiverged,
     CatalogueEntry,

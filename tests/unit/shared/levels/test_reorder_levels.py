@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.catalogue_messages import CatalogueLevel, level_change
 from shared.events import MAX_QUANTITY
 from shared.levels.level_record import ReorderLevelBody, level_record
 from shared.levels.reorder_levels import (
@@ -19,7 +20,6 @@ from shared.levels.reorder_levels import (
     level_from_target,
     to_order,
 )
-from shared.messages import CatalogueLevel, level_change
 from shared.runtime.http.body_faults import body_faults
 from shared.runtime.http.strict_json import CheckedDecoder
 

@@ -1,0 +1,1 @@
+"""The purchasing report: what to order for each location, from whom and how much; its formulas and its files."""
