@@ -30,8 +30,8 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from head_office.database.packed_arrays import register_packed_arrays
 from head_office.database.schema import EVENT, HEAD, VOIDED
 from head_office.log.ingest import lock_head
-from head_office.log.order_answer_projection import correct_answers, logged_answers, stored_answers
-from head_office.log.reservation_projection import (
+from head_office.log.projected.order_answer_projection import correct_answers, logged_answers, stored_answers
+from head_office.log.projected.reservation_projection import (
     FOLDED_AT_ONCE,
     LoggedReservation,
     logged_reservations,

@@ -18,10 +18,10 @@ from sqlalchemy import Connection, Row, select, text
 from head_office.database.log_segments import frames, hash_at
 from head_office.database.schema import HEAD, ITEM_UNIT, QUARANTINE
 from head_office.log.decoder import Decoded, decode
-from head_office.log.order_answer_projection import logged_answers, stored_answers
+from head_office.log.projected.order_answer_projection import logged_answers, stored_answers
+from head_office.log.projected.reservation_projection import logged_reservations
 from head_office.log.rebuild import FROM_THE_LOG
 from head_office.log.refusals import UnknownLocation
-from head_office.log.reservation_projection import logged_reservations
 from head_office.reports.conservation import conservation
 from shared.chain import GENESIS
 from shared.event_log import LEAN_COLUMNS, lean_row
