@@ -26,14 +26,15 @@ from sqlalchemy import (
     update,
 )
 
-from head_office.database.arrays import BIGINT, TEXT, unnest
+from head_office.database.arrays import BIGINT, TEXT, array, unnest
 from head_office.database.office_schema import ITEM_ALIAS
-from head_office.database.purchase_tables import DELIVERED_LINE, PURCHASE_ORDER_LINE
+from head_office.database.purchase_tables import AWAITED, DELIVERED_LINE, PURCHASE_ORDER, PURCHASE_ORDER_LINE
 from head_office.database.schema import VOIDED
 from shared.stock_expressions import EVERYTHING, EventScope, known, stands
 
 LINES_AT_ONCE: Final = 2_000
-"""How many lines are held and renewed by one pair of statements."""
+ORDERS_AT_ONCE: Final = 500
+"""How many lines, or orders of a location, are held and renewed by one pair of statements."""
 
 _LINE: Final = PURCHASE_ORDER_LINE
 
@@ -96,7 +97,13 @@ def renew_lines_of_items(connection: Connection, location_id: str, item_ids: Col
 
 def renew_location(connection: Connection, location_id: str) -> int:
     """Renew `awaited` of all lines of a location; how many were not awaited though something was open."""
-    return _renew(connection, location_id)
+    corrected, order = 0, PURCHASE_ORDER.c.purchase_order_id
+    page = select(order).where(PURCHASE_ORDER.c.location_id == location_id).order_by(order).limit(ORDERS_AT_ONCE)
+    after = ""
+    while orders := connection.execute(page.where(order > after)).scalars().all():
+        after = orders[-1]
+        corrected += _renew(connection, location_id, _LINE.c.purchase_order_id == func.any(array(orders)))
+    return corrected
 
 
 def wrongly_settled(connection: Connection, location_id: str, limit: int) -> list[tuple[str, int]]:
@@ -119,10 +126,10 @@ def wrongly_settled(connection: Connection, location_id: str, limit: int) -> lis
 
 def _renew(connection: Connection, location_id: str, *where: ColumnElement[bool]) -> int:
     wanted = (_LINE.c.location_id == location_id, not_(_LINE.c.closed), *where)
-    # In a fixed order, and all of them, whether they will change or not: who waits for one sees, in the statement after
-    # this one, everything that its holder did.
+    # In the order of the key, and all of them, whether they will change or not: who waits for one sees, in the next
+    # statement, everything that its holder did.
     hold = select(_LINE.c.line).where(*wanted).order_by(_LINE.c.purchase_order_id, _LINE.c.line).with_for_update()
-    if not connection.execute(hold).all():
+    if not connection.execute(select(func.count()).select_from(hold.subquery("held"))).scalar_one():
         return 0
     line = select(_LINE).where(*wanted).subquery("wanted")
     standing = standing_deliveries(line, ITEM_ALIAS).subquery("standing")
@@ -143,6 +150,12 @@ def _renew(connection: Connection, location_id: str, *where: ColumnElement[bool]
         .returning(_LINE.c.awaited)
     )
     return sum(changed.scalars())
+
+
+def count_awaited(connection: Connection, location_id: str) -> int:
+    """How many lines of a location are awaited."""
+    query = select(func.count()).where(_LINE.c.location_id == location_id, AWAITED)
+    return int(connection.execute(query).scalar_one())
 
 
 def _same_line(other: FromClause) -> ColumnElement[bool]:

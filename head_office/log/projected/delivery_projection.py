@@ -6,15 +6,19 @@ is given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from psycopg import Cursor
 from sqlalchemy import Connection, delete, select
 
 from head_office.database.packed_arrays import bigints, texts
 from head_office.database.purchase_tables import DELIVERED_LINE
-from shared.purchases.delivered_lines import DeliveredLine
+from head_office.log.projected.marked_events import MarkedEvents
+from shared.purchases.delivered_lines import DeliveredLine, delivered_line_of
+
+FRAMES_COMPARED: Final = 64
+"""How many frames are compared with the table by one query: that bounds the memory."""
 
 _COLUMNS: Final = DeliveredLine._fields
 _INSERT: Final = f"""
@@ -51,6 +55,28 @@ def stored_deliveries(connection: Connection, location_id: str, first: int, last
     if last is not None:
         query = query.where(row.sequence <= last)
     return [DeliveredLine(*each) for each in connection.execute(query.order_by(row.sequence))]
+
+
+class ComparedDeliveries(NamedTuple):
+    """The deliveries of some consecutive frames: as they are kept, and as the log says; both in order of sequence."""
+
+    kept: list[DeliveredLine]
+    logged: list[DeliveredLine]
+
+
+def compared_deliveries(
+    connection: Connection, location_id: str, frames: Iterable[MarkedEvents]
+) -> Iterator[ComparedDeliveries]:
+    """Compare what is kept of a location with all frames of its log, some at a time."""
+    first, last, waiting = 1, 0, 0
+    logged: list[DeliveredLine] = []
+    for frame in frames:
+        logged += (each for event in frame.events if (each := delivered_line_of(event)) is not None)
+        last, waiting = frame.last, waiting + 1
+        if waiting == FRAMES_COMPARED:
+            yield ComparedDeliveries(stored_deliveries(connection, location_id, first, last), logged)
+            first, logged, waiting = last + 1, [], 0
+    yield ComparedDeliveries(stored_deliveries(connection, location_id, first, None), logged)
 
 
 def correct_deliveries(
