@@ -34,6 +34,19 @@ CODES = (*ITEMS, OWN)
 OnOrderByItem = dict[tuple[str, str], tuple[int, str | None]]
 
 
+def an_order(
+    order_id: str, location_id: str, lines: Sequence[tuple[str, int]], due: str | None = None
+) -> PurchaseOrder:
+    """An order in kilograms."""
+    stated = tuple(
+        PurchaseOrderLine(line=number, item_id=item, unit="kg", quantity=quantity)
+        for number, (item, quantity) in enumerate(lines, start=1)
+    )
+    return PurchaseOrder(
+        purchase_order_id=order_id, location_id=location_id, supplier_id="farm", lines=stated, created_at=0, due=due
+    )
+
+
 def write_order(connection: Connection, order: PurchaseOrder) -> None:
     """Write a new order and its entry of the catalogue."""
     lock(connection)
@@ -109,13 +122,7 @@ class OrderLedger:
         self.ship(PLACE)
 
     def order(self, order_id: str, location_id: str, lines: Sequence[tuple[str, int]], due: str | None = None) -> None:
-        stated = tuple(
-            PurchaseOrderLine(line=number, item_id=item, unit="kg", quantity=quantity)
-            for number, (item, quantity) in enumerate(lines, start=1)
-        )
-        order = PurchaseOrder(
-            purchase_order_id=order_id, location_id=location_id, supplier_id="farm", lines=stated, created_at=0, due=due
-        )
+        order = an_order(order_id, location_id, lines, due)
         with self.office.begin() as connection:
             write_order(connection, order)
         self.orders[order_id] = order
