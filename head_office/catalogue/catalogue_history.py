@@ -10,6 +10,7 @@ the transaction of the Connection it is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
@@ -83,6 +84,21 @@ class Change(NamedTuple):
     content: Content
     location_id: str | None = None
     published: bool = True
+
+
+class EntryOutcome(StrEnum):
+    """What putting an entry of the catalogue came to."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+def outcome_of(before: object, after: object) -> EntryOutcome:
+    """The outcome of putting an entry where another stood (None: none)."""
+    if before is None:
+        return EntryOutcome.ADDED
+    return EntryOutcome.UNCHANGED if before == after else EntryOutcome.CHANGED
 
 
 class CatalogueHead(NamedTuple):

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import structs
 from sqlalchemy import BigInteger, Connection, Row, delete, func, literal, select, tuple_
 
-from head_office.catalogue.catalogue_history import Change, entries_at, lock, publish
+from head_office.catalogue.catalogue_history import Change, EntryOutcome, entries_at, lock, outcome_of, publish
 from head_office.catalogue.items import known_items
 from head_office.catalogue.locations import check_locations
 from head_office.database.arrays import array
@@ -41,7 +41,7 @@ class LevelChange(NamedTuple):
     level: ReorderLevel | None
 
 
-def put_levels(connection: Connection, changes: Sequence[LevelChange]) -> None:
+def put_levels(connection: Connection, changes: Sequence[LevelChange]) -> list[EntryOutcome]:
     """Set or remove reorder levels, all or none, at most 1,000 of different places. What changes nothing is no version.
 
     Raises Problem 422: `unknown-location`, `unknown-item`, `invalid-request`.
@@ -64,6 +64,11 @@ def put_levels(connection: Connection, changes: Sequence[LevelChange]) -> None:
     if gone:
         connection.execute(delete(REORDER_LEVEL).where(_PLACE.in_(gone)))
     publish(connection, [Change(level_change(*each), each.location_id) for each in changed])
+    return [
+        # Removing what is not there changes nothing.
+        EntryOutcome.UNCHANGED if present.get(each[:2]) == each.level else outcome_of(present.get(each[:2]), each.level)
+        for each in changes
+    ]
 
 
 def _levels_at(connection: Connection, places: Collection[tuple[str, str]]) -> list[LocationLevel]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from typing import Final
 
 from msgspec import structs
 from sqlalchemy import Connection, delete, select
 
-from head_office.catalogue.catalogue_history import Change, lock, publish
+from head_office.catalogue.catalogue_history import Change, EntryOutcome, lock, outcome_of, publish
 from head_office.database.purchase_tables import AWAITED, PURCHASE_ORDER, PURCHASE_ORDER_LINE, SUPPLIER
 from head_office.problems import SUPPLIER_IN_USE, SUPPLIER_NOT_FOUND, UNKNOWN_SUPPLIER
 from shared.catalogue_messages import CatalogueSupplier
@@ -22,14 +21,6 @@ from shared.runtime.text.text_faults import code_fault, name_fault
 
 ORDERS_NAMED: Final = 10
 """How many open orders a refusal to remove their supplier names."""
-
-
-class SupplierChange(StrEnum):
-    """The outcome of putting a supplier."""
-
-    ADDED = "added"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
 
 
 def supplier_faults(supplier: Supplier) -> Iterable[tuple[str, str]]:
@@ -51,7 +42,7 @@ def supplier_faults(supplier: Supplier) -> Iterable[tuple[str, str]]:
         yield "lead_days", f"it is not from 0 to {MAX_LEAD_DAYS}"
 
 
-def put_suppliers(connection: Connection, suppliers: Sequence[Supplier]) -> list[SupplierChange]:
+def put_suppliers(connection: Connection, suppliers: Sequence[Supplier]) -> list[EntryOutcome]:
     """Add or change suppliers, all or none, at most 1,000 with different ids. What changes nothing makes no version.
 
     Raises Problem 422 `invalid-request`.
@@ -64,14 +55,7 @@ def put_suppliers(connection: Connection, suppliers: Sequence[Supplier]) -> list
     changed = [each for each in suppliers if present.get(each.supplier_id) != each]
     publish(connection, [Change(CatalogueSupplier(supplier_id=each.supplier_id, supplier=each)) for each in changed])
     upsert(connection, SUPPLIER, [structs.asdict(each) for each in changed])
-    return [
-        SupplierChange.ADDED
-        if each.supplier_id not in present
-        else SupplierChange.UNCHANGED
-        if present[each.supplier_id] == each
-        else SupplierChange.CHANGED
-        for each in suppliers
-    ]
+    return [outcome_of(present.get(each.supplier_id), each) for each in suppliers]
 
 
 def remove_supplier(connection: Connection, supplier_id: str) -> None:
@@ -102,6 +86,12 @@ def remove_supplier(connection: Connection, supplier_id: str) -> None:
         )
     publish(connection, [Change(CatalogueSupplier(supplier_id=supplier_id))])
     connection.execute(delete(SUPPLIER).where(SUPPLIER.c.supplier_id == supplier_id))
+
+
+def locked_supplier(connection: Connection, supplier_id: str) -> Supplier | None:
+    """Hold the catalogue, and read a supplier that is to be changed; None where there is none."""
+    lock(connection)
+    return suppliers_with_ids(connection, [supplier_id]).get(supplier_id)
 
 
 def read_supplier(connection: Connection, supplier_id: str) -> Supplier:

@@ -39,7 +39,7 @@ LINES = (InstructionLine(1, "milk", 1_000, "l"),)
 
 
 def fill(office: Engine, numbers: range) -> None:
-    """Give each location stock, a count, a transfer on its way, an instruction, a level, an item of its own, an order."""
+    """Give each location stock, a count, a transfer on its way, a level, an item of its own, an order."""
     with office.begin() as connection:
         items.put(connection, [CatalogueItem(item_id="milk", name="Milk", unit="l")])
         put_suppliers(connection, [Supplier(supplier_id="farm", name="Farm")])
