@@ -25,6 +25,8 @@ from head_office.api.key_routes import add_key_routes
 from head_office.api.level_routes import add_level_routes
 from head_office.api.location_routes import add_location_routes
 from head_office.api.message_routes import add_message_routes
+from head_office.api.purchases.group_purchase_order_routes import add_purchase_order_routes
+from head_office.api.purchases.group_supplier_routes import add_supplier_routes
 from head_office.api.report_routes import add_report_routes
 from head_office.api.reservation_routes import add_reservation_routes
 from head_office.api.stock_routes import add_stock_routes
@@ -158,6 +160,8 @@ def build(
     add_transfer_routes(app, office)
     add_item_routes(app, office)
     add_level_routes(app, office)
+    add_supplier_routes(app, office)
+    add_purchase_order_routes(app, office)
     add_location_routes(app, office)
     add_key_routes(app, office)
     add_stock_routes(app, office)

@@ -15,6 +15,9 @@ PROBLEMS.carry(
         "location_id": problem_kinds.TEXT,
         "nearest": problem_kinds.NEAREST,
         "reservation_id": problem_kinds.TEXT,
+        "supplier_id": problem_kinds.TEXT,
+        "purchase_order_id": problem_kinds.TEXT,
+        "purchase_order_ids": {**problem_kinds.TEXTS, "description": "Purchase orders of which something is open"},
         "units": {**problem_kinds.TEXTS, "description": "The units that the item was recorded in"},
         "expected_sequence": {**problem_kinds.WHOLE, "description": "From where on head office lacks the events"},
         "sequence": {**problem_kinds.WHOLE, "description": "Where the two logs differ"},
@@ -42,6 +45,25 @@ UNKNOWN_ITEM: Final = PROBLEMS.adopt(
     problem_kinds.UNKNOWN_ITEM, hint="See GET /v1/items; a manager of the group adds one with PUT."
 )
 LEVEL_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.LEVEL_NOT_FOUND)
+SUPPLIER_NOT_FOUND: Final = PROBLEMS.declare(
+    "supplier-not-found", 404, "There is no such supplier", "Suppliers are listed: GET /v1/suppliers; PUT adds one."
+)
+UNKNOWN_SUPPLIER: Final = PROBLEMS.declare(
+    "unknown-supplier", 422, "There is no such supplier", "Add it first with PUT /v1/suppliers/{supplier_id}."
+)
+SUPPLIER_IN_USE: Final = PROBLEMS.declare(
+    "supplier-in-use",
+    409,
+    "Orders to this supplier are still open",
+    "Receive the orders named in 'purchase_order_ids', or close them, and remove it then.",
+)
+PURCHASE_ORDER_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.PURCHASE_ORDER_NOT_FOUND)
+PURCHASE_ORDER_EXISTS: Final = PROBLEMS.declare(
+    "purchase-order-exists",
+    409,
+    "The purchase order is there already, with other content",
+    "Give the new one another id, or none; an order that was sent cannot be rewritten: close it, and order anew.",
+)
 UNKNOWN_RESERVATION: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_RESERVATION)
 UNIT_FIXED: Final = PROBLEMS.adopt(problem_kinds.UNIT_FIXED)
 NOT_WAITING: Final = PROBLEMS.declare(

@@ -31,6 +31,12 @@ LEVEL_NOT_FOUND: Final = ProblemKind(
     "The item has no reorder level here",
     "Set one with PUT at the same address; the list of reorder levels tells which items have one.",
 )
+PURCHASE_ORDER_NOT_FOUND: Final = ProblemKind(
+    "purchase-order-not-found",
+    404,
+    "There is no such purchase order here",
+    "Purchase orders are listed: GET /v1/purchase-orders.",
+)
 UNKNOWN_ITEM: Final = ProblemKind(
     "unknown-item", 422, "The item is not known here", "Define the item first, or correct the code."
 )

@@ -6,8 +6,6 @@ microseconds UTC, checked texts. The functions between them raise the Problem th
 
 from __future__ import annotations
 
-import datetime
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, TypeVar
 
@@ -25,7 +23,23 @@ from branch_node.commands.input_fields import (
     texts,
 )
 from branch_node.problems import INVALID_EVENT, TYPE_NOT_BY_HAND
-from shared.checked_fields import Amount, CheckedCode, CheckedId, CheckedKey, Moment, Note, Source, quantity_rule
+from shared.checked_fields import (
+    NO_DAY,
+    NO_MONEY,
+    Amount,
+    CalendarDay,
+    CheckedCode,
+    CheckedId,
+    CheckedKey,
+    Currency,
+    Moment,
+    Money,
+    Note,
+    Source,
+    is_day,
+    quantity_rule,
+    read_money,
+)
 from shared.events import (
     MAX_LINES,
     MAX_QUANTITY,
@@ -42,30 +56,7 @@ from shared.runtime.http.body_faults import Fault, FieldRule, faults_of
 from shared.runtime.problems import Problem, invalid_request
 from shared.runtime.text.text_faults import code_fault
 
-FIRST_YEAR: Final = 2000
-_MONEY: Final = re.compile(rb'"?([0-9]{1,15}(?:\.[0-9]{1,6})?)"?')
-_NO_MONEY: Final = "not a decimal amount of at most 15 digits and 6 decimals"
-_NO_DAY: Final = "not a date such as 2026-01-31"
-
-
-def is_day(text: str) -> bool:
-    """Whether a text is a date since 2000, written as 2026-01-31."""
-    try:
-        day = datetime.date.fromisoformat(text)
-    except ValueError:
-        return False
-    return day.isoformat() == text and day.year >= FIRST_YEAR  # 20260131 and 2026-W05-6 are dates elsewhere
-
-
-Money = Annotated[
-    msgspec.Raw,
-    msgspec.Meta(
-        description="JSON number or decimal string, at most 15 digits and six decimals",
-        extra_json_schema={"type": ["number", "string"]},
-    ),
-    FieldRule(lambda raw: None if _MONEY.fullmatch(bytes(raw)) else _NO_MONEY),
-]
-Expiry = Annotated[str, msgspec.Meta(max_length=10), FieldRule(lambda text: None if is_day(text) else _NO_DAY)]
+Expiry = CalendarDay
 TYPES_BY_HAND: Final = tuple(kind.value for kind in EventType if RULES[kind].by_hand)
 TypeByHand = Annotated[
     EventType,
@@ -82,7 +73,7 @@ class CostInput(StrictInput, kw_only=True):
     """What the whole line cost."""
 
     amount: Money
-    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z", description="ISO 4217")]
+    currency: Currency
 
 
 class EnteredInput(StrictInput, kw_only=True):
@@ -322,15 +313,15 @@ def _product(entered: Entered, field: str, lowest: int) -> int:
 
 
 def _cost(raw: msgspec.Raw, path: str) -> str:
-    match = _MONEY.fullmatch(bytes(raw))
-    if match is None:
-        invalid_request(f"{path}cost.amount", _NO_MONEY)
-    return match[1].decode("ascii")
+    amount = read_money(bytes(raw))
+    if amount is None:
+        invalid_request(f"{path}cost.amount", NO_MONEY)
+    return amount
 
 
 def _day(text: str, field: str) -> str:
     if not is_day(text):
-        invalid_request(field, _NO_DAY)
+        invalid_request(field, NO_DAY)
     return text
 
 

@@ -6,6 +6,19 @@ from typing import Final
 
 ITEM: Final = {"name": "Tomatoes", "unit": "kg", "category": "Vegetables", "strict_at": ["BEY-01"]}
 LEVEL: Final = {"reorder_point": 5, "order_up_to": "12.5", "supplier_id": "farm-1", "pack_size": 2.5, "lead_days": 2}
+SUPPLIER: Final = {"name": "Farm of the North", "email": "orders@farm.example", "lead_days": 2}
+PURCHASE_ORDER: Final = {
+    "location_id": "BEY-01",
+    "supplier_id": "farm-1",
+    "lines": [
+        {"item_id": "tomato", "quantity": "12.5", "cost": {"amount": "30.00", "currency": "USD"}},
+        {"item_id": "milk", "quantity": 24},
+    ],
+    "due": "2026-12-01",
+    "note": "by the back door",
+}
+PURCHASE_ORDER_CHANGE: Final = {"due": "2026-12-03", "note": None}
+PURCHASE_ORDER_CLOSING: Final = {"lines": [2], "reason": "out of season"}
 ACCEPTED: Final = {"name": "Tomatoes"}
 MAPPING: Final = {"item_id": "tomato"}
 NEW_LOCATION: Final = {

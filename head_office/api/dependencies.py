@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from starlette.requests import Request
 
 from head_office.database.notifications import Wakeups
 from head_office.problem_translation import translated
+from head_office.problems import INVALID_KEY
 from head_office.reports.known_at import SettledMoment, report_snapshot
 from shared.events import BadQuantity, parse_quantity
 from shared.runtime.clock import parse_rfc3339
@@ -118,6 +120,19 @@ def own_location(principal: Principal) -> str:
 
 
 # Parameters
+
+_IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,198}[\x21-\x7e])?")
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The Idempotency-Key of a request, None where it has none. Raises Problem 422 `invalid-idempotency-key`."""
+    sent = request.headers.getlist("idempotency-key")
+    if len(sent) > 1:
+        raise INVALID_KEY("the header stands twice in the request")
+    if sent and not _IDEMPOTENCY_KEY.fullmatch(sent[0]):
+        raise INVALID_KEY("it is not 1 to 200 printable ASCII characters")
+    return sent[0] if sent else None
+
 
 NO_NUL: Final = r"^[^\x00]*$"
 """The pattern of a text in a query or an address: PostgreSQL takes no NUL."""

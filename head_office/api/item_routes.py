@@ -23,6 +23,7 @@ from head_office.api.dependencies import (
     whole_group,
 )
 from head_office.catalogue import item_proposals, items
+from head_office.catalogue.catalogue_history import EntryOutcome
 from head_office.problems import (
     ITEM_NOT_FOUND,
     NOT_WAITING,
@@ -159,7 +160,7 @@ def add_item_routes(app: FastAPI, office: Office) -> None:
         )
         with office.writing() as connection:
             (outcome,) = items.put(connection, [item])
-            return json_response(items.read(connection, item_id), 201 if outcome is items.ItemChange.ADDED else 200)
+            return json_response(items.read(connection, item_id), 201 if outcome is EntryOutcome.ADDED else 200)
 
     _add_waiting_routes(app, office)
 

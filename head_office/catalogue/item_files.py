@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from head_office.catalogue import items
+from head_office.catalogue.catalogue_history import EntryOutcome
 from shared.catalogue_messages import CatalogueItem
 from shared.runtime.problems import Problem
 from shared.runtime.text.csv_table import TableRow, read_table
@@ -55,7 +56,7 @@ def read_items(path: Path) -> Iterator[ItemRow]:
 
 def import_items(engine: Engine, rows: Iterator[ItemRow], done: Callable[[int], None]) -> Imported:
     """Record the rows in batches of BATCH; `done` is called after each batch with its number of rows."""
-    counts = dict.fromkeys(items.ItemChange, 0)
+    counts = dict.fromkeys(EntryOutcome, 0)
     rejected: list[Rejected] = []
     while batch := list(islice(rows, BATCH)):
         good: dict[str, tuple[int, CatalogueItem]] = {}
@@ -71,14 +72,14 @@ def import_items(engine: Engine, rows: Iterator[ItemRow], done: Callable[[int], 
             counts[outcome] += 1
         done(len(batch))
     return Imported(
-        counts[items.ItemChange.ADDED],
-        counts[items.ItemChange.CHANGED],
-        counts[items.ItemChange.UNCHANGED],
+        counts[EntryOutcome.ADDED],
+        counts[EntryOutcome.CHANGED],
+        counts[EntryOutcome.UNCHANGED],
         sorted(rejected),
     )
 
 
-def _record(engine: Engine, good: list[tuple[int, CatalogueItem]], rejected: list[Rejected]) -> list[items.ItemChange]:
+def _record(engine: Engine, good: list[tuple[int, CatalogueItem]], rejected: list[Rejected]) -> list[EntryOutcome]:
     """Record all in one go; where that is refused one by one, so that only the rows at fault are rejected."""
     try:
         with engine.begin() as connection:
@@ -86,14 +87,14 @@ def _record(engine: Engine, good: list[tuple[int, CatalogueItem]], rejected: lis
     except Problem as problem:
         if problem.status >= 500:
             raise
-    outcomes: list[items.ItemChange] = []
+    outcomes: list[EntryOutcome] = []
     with engine.begin() as connection:
         for line, item in good:
             outcomes.extend(_one(connection, line, item, rejected))
     return outcomes
 
 
-def _one(connection: Connection, line: int, item: CatalogueItem, rejected: list[Rejected]) -> list[items.ItemChange]:
+def _one(connection: Connection, line: int, item: CatalogueItem, rejected: list[Rejected]) -> list[EntryOutcome]:
     try:
         with connection.begin_nested():
             return items.put(connection, [item])

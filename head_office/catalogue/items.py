@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from typing import Any
 
 from msgspec import structs
 from sqlalchemy import Connection, Row, select
 
-from head_office.catalogue.catalogue_history import Change, lock, publish
+from head_office.catalogue.catalogue_history import Change, EntryOutcome, lock, outcome_of, publish
 from head_office.catalogue.locations import check_locations
 from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.schema import ITEM_UNIT
@@ -21,15 +20,7 @@ from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_
 from shared.runtime.text.text_faults import code_fault, name_fault
 
 
-class ItemChange(StrEnum):
-    """The outcome of putting an item."""
-
-    ADDED = "added"
-    CHANGED = "changed"
-    UNCHANGED = "unchanged"
-
-
-def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[ItemChange]:
+def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[EntryOutcome]:
     """Add or change items, all or none, at most 1,000 with different ids. An unchanged item makes no version.
 
     Raises Problem: 409 `unit-fixed`, 422 `unknown-location` (of `strict_at`) or `invalid-request`.
@@ -40,15 +31,13 @@ def put(connection: Connection, items: Sequence[CatalogueItem]) -> list[ItemChan
     ids = [item.item_id for item in items]
     present = {item.item_id: item for item in read_many(connection, ids)}
     recorded = units_recorded(connection, ids)
-    outcomes: list[ItemChange] = []
+    outcomes: list[EntryOutcome] = []
     changed: list[CatalogueItem] = []
     for item in items:
         old = present.get(item.item_id)
         _check_unit(item, old, recorded.get(item.item_id, {}))
-        outcomes.append(
-            ItemChange.ADDED if old is None else ItemChange.UNCHANGED if old == item else ItemChange.CHANGED
-        )
-        if outcomes[-1] is not ItemChange.UNCHANGED:
+        outcomes.append(outcome_of(old, item))
+        if outcomes[-1] is not EntryOutcome.UNCHANGED:
             changed.append(item)
     if changed:
         upsert(connection, ITEM, [_row(item) for item in changed])

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from msgspec import structs
-from sqlalchemy import Connection, Row, delete, select, tuple_
+from sqlalchemy import BigInteger, Connection, Row, delete, func, literal, select, tuple_
 
-from head_office.catalogue.catalogue_history import Change, lock, publish
+from head_office.catalogue.catalogue_history import Change, EntryOutcome, entries_at, lock, outcome_of, publish
 from head_office.catalogue.items import known_items
 from head_office.catalogue.locations import check_locations
-from head_office.database.office_schema import REORDER_LEVEL
+from head_office.database.arrays import array
+from head_office.database.office_schema import CATALOGUE_ENTRY, REORDER_LEVEL
 from head_office.problems import LEVEL_NOT_FOUND
-from shared.catalogue_messages import level_change
+from shared.catalogue_messages import CatalogueLevel, level_change
 from shared.levels.level_columns import level_of
 from shared.levels.reorder_levels import ReorderLevel, level_faults
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import invalid_request
 
 _PLACE: Final = tuple_(REORDER_LEVEL.c.location_id, REORDER_LEVEL.c.item_id)
+_decode_entry: Final = msgspec.json.Decoder(CatalogueLevel).decode
 
 
 class LocationLevel(NamedTuple):
@@ -38,7 +41,7 @@ class LevelChange(NamedTuple):
     level: ReorderLevel | None
 
 
-def put_levels(connection: Connection, changes: Sequence[LevelChange]) -> None:
+def put_levels(connection: Connection, changes: Sequence[LevelChange]) -> list[EntryOutcome]:
     """Set or remove reorder levels, all or none, at most 1,000 of different places. What changes nothing is no version.
 
     Raises Problem 422: `unknown-location`, `unknown-item`, `invalid-request`.
@@ -61,6 +64,11 @@ def put_levels(connection: Connection, changes: Sequence[LevelChange]) -> None:
     if gone:
         connection.execute(delete(REORDER_LEVEL).where(_PLACE.in_(gone)))
     publish(connection, [Change(level_change(*each), each.location_id) for each in changed])
+    return [
+        # Removing what is not there changes nothing.
+        EntryOutcome.UNCHANGED if present.get(each[:2]) == each.level else outcome_of(present.get(each[:2]), each.level)
+        for each in changes
+    ]
 
 
 def _levels_at(connection: Connection, places: Collection[tuple[str, str]]) -> list[LocationLevel]:
@@ -91,3 +99,27 @@ def list_levels(connection: Connection, location_id: str, after: str = "", limit
         .limit(limit)
     )
     return [_location_level(row) for row in connection.execute(query)]
+
+
+def levels_known(connection: Connection, location_ids: Collection[str], known_at: int | None) -> list[LocationLevel]:
+    """The reorder levels of these locations by location and item, now (None) or as they were known at a moment.
+
+    A moment is microseconds UTC; at one, the catalogue's history is read, so what is answered never changes.
+    """
+    places = array(sorted(location_ids))
+    if known_at is None:
+        query = (
+            select(REORDER_LEVEL)
+            .where(REORDER_LEVEL.c.location_id == func.any(places))
+            .order_by(REORDER_LEVEL.c.location_id, REORDER_LEVEL.c.item_id)
+        )
+        return [_location_level(row) for row in connection.execute(query)]
+    then = entries_at("reorder_level", literal(known_at, BigInteger)).where(
+        CATALOGUE_ENTRY.c.location_id == func.any(places)
+    )
+    levels = (
+        LocationLevel(row.location_id, row.subject, level)
+        for row in connection.execute(then)
+        if (level := _decode_entry(row.content).reorder_level()) is not None
+    )
+    return sorted(levels, key=lambda each: each[:2])

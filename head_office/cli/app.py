@@ -15,7 +15,18 @@ COMMANDS: Final = {
         "head_office.cli.item_commands:items_app",
         "Items of the group: list, add, import, waiting, accept, map.",
     ),
-    "levels": ("head_office.cli.level_commands:levels_app", "Reorder levels of the locations: list, set, remove."),
+    "levels": (
+        "head_office.cli.level_commands:levels_app",
+        "Reorder levels of the locations: list, set, remove, import.",
+    ),
+    "suppliers": (
+        "head_office.cli.purchases.supplier_commands:suppliers_app",
+        "Suppliers of the group: list, show, set, remove, import.",
+    ),
+    "purchase-orders": (
+        "head_office.cli.purchases.office_purchase_commands:purchase_orders_app",
+        "Orders to suppliers: list, show, create, change, close, import.",
+    ),
     "keys": ("head_office.cli.key_commands:keys_app", "API keys of the whole group: list, add, rotate, revoke."),
     "quarantine": (
         "head_office.cli.quarantine_commands:quarantine_app",

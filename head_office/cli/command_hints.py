@@ -8,6 +8,9 @@ from typing import Final
 _LOCATIONS: Final = (
     "'larder head-office locations list' lists them, 'larder head-office locations add' adds one that is missing."
 )
+_SUPPLIERS: Final = (
+    "'larder head-office suppliers list' lists them, 'larder head-office suppliers set' adds one that is missing."
+)
 HINTS: Final[Mapping[str, str]] = {
     "item-not-found": "'larder head-office items list' lists the items.",
     "key-revoked": "Issue another one: larder head-office keys add --role ROLE.",
@@ -19,7 +22,13 @@ HINTS: Final[Mapping[str, str]] = {
     "location-not-found": _LOCATIONS,
     "not-waiting": "'larder head-office items waiting' lists those that wait.",
     "nothing-known": "'larder head-office stock' lists what is known.",
+    "purchase-order-exists": "Give the new one another --id, or none; what was ordered is not rewritten: close it with "
+    "'larder head-office purchase-orders close', and order anew.",
+    "purchase-order-not-found": "'larder head-office purchase-orders list' lists them.",
     "source-exists": "Give the new one another name; 'larder head-office sources rotate' makes another secret.",
+    "supplier-in-use": "'larder head-office purchase-orders show ORDER' shows what is to come, 'purchase-orders close "
+    "ORDER' gives it up.",
+    "supplier-not-found": _SUPPLIERS,
     "too-many-secrets": "Wait until one has ended, or rotate with --overlap 0, which ends them all at once.",
     "subscription-not-found": "'larder head-office subscriptions list' lists them.",
     "unknown-message": "'larder head-office subscriptions deliveries' lists what was sent lately.",
@@ -28,5 +37,6 @@ HINTS: Final[Mapping[str, str]] = {
     "unknown-location": _LOCATIONS,
     "unknown-order": "'larder head-office orders list' lists them.",
     "unknown-reservation": "'larder head-office reservations' lists them.",
+    "unknown-supplier": _SUPPLIERS,
     "unknown-source": "'larder head-office sources list' lists them.",
 }

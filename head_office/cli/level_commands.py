@@ -8,8 +8,11 @@ import typer
 
 from head_office.catalogue import location_levels, locations
 from head_office.catalogue.location_levels import LevelChange, LocationLevel
-from head_office.cli.office_completion import complete_item, complete_location
+from head_office.catalogue.purchases.purchase_files import LEVEL_COLUMNS_OF_FILE, read_level_rows
+from head_office.catalogue.purchases.purchase_imports import import_levels
+from head_office.cli.office_completion import complete_item, complete_location, complete_supplier
 from head_office.cli.office_database import DatabaseUrl, Directory, read_all, transaction
+from head_office.cli.purchases.file_import import CsvFile, DryRun, file_help, import_file
 from shared.events import BadQuantity, parse_quantity, quantity_text
 from shared.levels.level_record import ReorderLevelRecord, level_record
 from shared.levels.reorder_levels import MAX_LEAD_DAYS, ReorderLevel
@@ -17,7 +20,7 @@ from shared.runtime.cli.arguments import figure
 from shared.runtime.cli.output import AsJson, print_json, print_table, print_text
 
 levels_app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Reorder levels of the locations: list, set, remove."
+    no_args_is_help=True, add_completion=False, help="Reorder levels of the locations: list, set, remove, import."
 )
 
 _Location = Annotated[str, typer.Argument(metavar="LOCATION", autocompletion=complete_location)]
@@ -73,7 +76,9 @@ def set_level(
     pack_size: Annotated[
         str | None, typer.Option("--pack-size", metavar="QUANTITY", help="Only whole packs of this size.")
     ] = None,
-    supplier_id: Annotated[str | None, typer.Option("--supplier", help="The code of the supplier.")] = None,
+    supplier_id: Annotated[
+        str | None, typer.Option("--supplier", help="The code of the supplier.", autocompletion=complete_supplier)
+    ] = None,
     lead_days: Annotated[
         int | None,
         typer.Option("--lead-days", min=0, max=MAX_LEAD_DAYS, help="Days from the order to the delivery."),
@@ -117,6 +122,25 @@ def remove_level(
         print_json({"location_id": location_id, "item_id": item_id, "reorder_point": None})
     else:
         print_text(f"{location_id}: {item_id} has no reorder level.")
+
+
+@levels_app.command("import", help=file_help("Set reorder levels from a file; others stay.", LEVEL_COLUMNS_OF_FILE))
+def import_levels_file(
+    file: CsvFile,
+    *,
+    dry_run: DryRun = False,
+    folder: Directory = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set reorder levels from a CSV file. Twice does no harm."""
+    import_file(
+        *(file, LEVEL_COLUMNS_OF_FILE, read_level_rows, import_levels),
+        folder=folder,
+        database_url=database_url,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
 
 
 def _record(location_id: str, item_id: str, level: ReorderLevel) -> ReorderLevelRecord:

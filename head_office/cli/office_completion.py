@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, literal, select
 
 from head_office.database.connections import DATABASE
 from head_office.database.office_schema import ITEM, SOURCES
+from head_office.database.purchase_tables import AWAITED, PURCHASE_ORDER, PURCHASE_ORDER_LINE, SUPPLIER
 from head_office.database.schema import LOCATION, STOCK
 from head_office.settings import settings_of
 from shared.runtime.cli.code_completion import Completions, complete_code
@@ -22,6 +23,19 @@ def complete_item(ctx: typer.Context, incomplete: str) -> Completions:
 def complete_location(ctx: typer.Context, incomplete: str) -> Completions:
     """The locations of the group."""
     return _complete(ctx, select(LOCATION.c.location_id, LOCATION.c.name), LOCATION.c.location_id, incomplete)
+
+
+def complete_supplier(ctx: typer.Context, incomplete: str) -> Completions:
+    """The suppliers of the group."""
+    return _complete(ctx, select(SUPPLIER.c.supplier_id, SUPPLIER.c.name), SUPPLIER.c.supplier_id, incomplete)
+
+
+def complete_purchase_order(ctx: typer.Context, incomplete: str) -> Completions:
+    """Orders to suppliers of which something is awaited, with their suppliers."""
+    order = PURCHASE_ORDER.c
+    awaited = order.purchase_order_id.in_(select(PURCHASE_ORDER_LINE.c.purchase_order_id).where(AWAITED))
+    query = select(order.purchase_order_id, order.supplier_id).where(awaited)
+    return _complete(ctx, query, order.purchase_order_id, incomplete)
 
 
 def complete_source(ctx: typer.Context, incomplete: str) -> Completions:

@@ -20,6 +20,9 @@ GROUP_MANAGERS = {"admin", "manager"}
 PURCHASERS = GROUP_MANAGERS | {"purchasing"}
 MESSAGE_READERS = GROUP_MANAGERS | {"manager of BEY-01", "purchasing", "integration"}
 LOCATION: dict[str, Any] = {"location_id": "NEW", "name": "New", "timezone": "UTC"}
+ORDER_OF_BEY_01: dict[str, Any] = {
+    "location_id": "BEY-01", "supplier_id": "farm", "lines": [{"item_id": "milk", "quantity": 1}],
+}  # fmt: skip
 
 # (method, path, body) and whose key gets past the door; what then comes of it is for other tests.
 TABLE: list[tuple[str, str, Any, set[str]]] = [
@@ -47,6 +50,17 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("PUT", "/v1/reorder-levels/BEY-02/milk", {}, PURCHASERS),
     ("DELETE", "/v1/reorder-levels/BEY-01/milk", None, PURCHASERS | {"manager of BEY-01"}),
     ("DELETE", "/v1/reorder-levels/BEY-02/milk", None, PURCHASERS),
+    ("GET", "/v1/suppliers", None, REPORTED),
+    ("GET", "/v1/suppliers/farm", None, REPORTED),
+    ("PUT", "/v1/suppliers/farm", {}, PURCHASERS),
+    ("DELETE", "/v1/suppliers/farm", None, PURCHASERS),
+    ("GET", "/v1/purchase-orders", None, REPORTED),
+    ("GET", "/v1/purchase-orders?location_id=BEY-02", None, REPORTED - OF_BEY_01),
+    ("GET", "/v1/purchase-orders/PO-1", None, REPORTED),
+    ("POST", "/v1/purchase-orders", ORDER_OF_BEY_01, PURCHASERS | {"manager of BEY-01"}),
+    ("POST", "/v1/purchase-orders", ORDER_OF_BEY_01 | {"location_id": "BEY-02"}, PURCHASERS),
+    ("PATCH", "/v1/purchase-orders/PO-1", {}, PURCHASERS | {"manager of BEY-01"}),
+    ("POST", "/v1/purchase-orders/PO-1/close", {}, PURCHASERS | {"manager of BEY-01"}),
     ("GET", "/v1/locations", None, READERS | {"coordinator"}),
     ("POST", "/v1/locations", LOCATION, {"admin"}),
     ("PUT", "/v1/locations/BEY-01", {}, {"admin"}),

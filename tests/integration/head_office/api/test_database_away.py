@@ -53,6 +53,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/v1/items-waiting/BEY-01/milk/map"): {"item_id": "milk"},
     ("PUT", "/v1/reorder-levels/BEY-01/milk"): {"reorder_point": 1, "order_up_to": 2},
     ("PUT", "/v1/reorder-levels/BEY-02/milk"): {"reorder_point": 1, "order_up_to": 2},
+    ("PUT", "/v1/suppliers/farm"): {"name": "Farm"},
     ("POST", "/v1/availability"): {"lines": [{"item_id": "milk", "quantity": 1}]},
     ("PUT", "/v1/locations/BEY-01"): {"name": "A", "timezone": "UTC"},
 }

@@ -44,6 +44,39 @@ BODIES: Final[dict[tuple[str, str], tuple[Any, dict[Place, Any]]]] = {
             ("lead_days",): [-1, 367, "2"],
         },
     ),
+    ("PUT", "/v1/suppliers/farm"): (
+        {"name": "Farm", "email": "orders@farm.example", "lead_days": 2},
+        {("name",): NAMES, ("email",): ["nobody", "a@b c", 5, ""], ("lead_days",): [-1, 367, "2", True]},
+    ),
+    ("POST", "/v1/purchase-orders"): (
+        {
+            "purchase_order_id": "PO-7",
+            "location_id": "BEY-01",
+            "supplier_id": "farm",
+            "due": "2026-12-01",
+            "note": "x",
+            "lines": [{"item_id": "milk", "quantity": 1, "cost": {"amount": "2.50", "currency": "USD"}}],
+        },
+        {
+            ("purchase_order_id",): [" a", 5, ""],
+            ("location_id",): [5, ""],
+            ("supplier_id",): [" a", None],
+            ("due",): ["2026-02-30", "20261201", "1999-01-01", 5],
+            ("note",): [5, " "],
+            ("lines", 0, "item_id"): [5, ""],
+            ("lines", 0, "quantity"): [0, -1, "1.2345", True, "x", None],
+            ("lines", 0, "cost", "amount"): [-1, "1e3", True],
+            ("lines", 0, "cost", "currency"): ["usd", "EURO", 5],
+        },
+    ),
+    ("PATCH", "/v1/purchase-orders/PO-7"): (
+        {"due": "2026-12-01", "note": "x"},
+        {("due",): ["2026-02-30", 5], ("note",): [5, "\u0007"]},
+    ),
+    ("POST", "/v1/purchase-orders/PO-7/close"): (
+        {"lines": [1], "reason": "x"},
+        {("lines", 0): [0, 201, "1", True], ("reason",): [5, ""]},
+    ),
     ("POST", "/v1/availability"): (
         {"lines": [{"item_id": "milk", "quantity": 1}], "prefer": ["BEY-01"]},
         {("lines", 0, "item_id"): [5, ""], ("lines", 0, "quantity"): [0, "1.2345", True], ("prefer",): [5]},

@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 
 from head_office.catalogue import api_keys, item_proposals, items, location_levels, locations
 from head_office.catalogue.location_levels import LevelChange
+from head_office.catalogue.purchases.group_suppliers import put_suppliers
+from head_office.catalogue.purchases.purchase_order_changes import NewOrderLine, NewPurchaseOrder, make_orders
 from head_office.main import HeadOfficeService, build
 from head_office.settings import HeadOfficeSettings
 from head_office.transfers import instructions
@@ -18,6 +20,7 @@ from shared.catalogue_messages import CatalogueItem, CatalogueLocation
 from shared.events import Definition
 from shared.levels.reorder_levels import ReorderLevel
 from shared.messages import Instruction, InstructionLine, InstructionStep
+from shared.purchases.suppliers import Supplier
 from tests.integration.head_office.api.test_access import TABLE
 from tests.integration.head_office.api.test_database_away import StandingClock
 from tests.integration.head_office.conftest import PLACES, WHO, Api
@@ -30,15 +33,16 @@ FILTERED = (
     *(f"/v1/{path}?item_id={code}" for path in ("stock", "events", "reports/variance", "reports/in-transit")
       for code in ("milk", "own-code")),
     "/v1/events?transfer_id=t-1", "/v1/stock/own-code", "/v1/reservations/r-1",
-    "/v1/reservations?item_id=milk&state=ACTIVE",
+    "/v1/reservations?item_id=milk&state=ACTIVE", "/v1/purchase-orders?item_id=milk&state=OPEN&supplier_id=farm",
 )  # fmt: skip
 LINES = (InstructionLine(1, "milk", 1_000, "l"),)
 
 
 def fill(office: Engine, numbers: range) -> None:
-    """Give each location stock, a count, a transfer on its way, an instruction, a level, and an item of its own."""
+    """Give each location stock, a count, a transfer on its way, a level, an item of its own, an order."""
     with office.begin() as connection:
         items.put(connection, [CatalogueItem(item_id="milk", name="Milk", unit="l")])
+        put_suppliers(connection, [Supplier(supplier_id="farm", name="Farm")])
     for number in numbers:
         name = PLACES[number] if number < len(PLACES) else f"SHOP-{number:03d}"
         log = BranchLog(name)
@@ -62,6 +66,11 @@ def fill(office: Engine, numbers: range) -> None:
             level = ReorderLevel(reorder_point=9_000, order_up_to=9_001)
             location_levels.put_levels(connection, [LevelChange(name, "milk", level)])
             item_proposals.map_to(connection, name, "own-code", "milk")
+            lines = (NewOrderLine(item_id="milk", quantity=1_000),)
+            order = NewPurchaseOrder(
+                purchase_order_id=f"PO-{number + 1}", location_id=name, supplier_id="farm", lines=lines
+            )
+            make_orders(connection, [order])
 
 
 def statements(api: Api, service: HeadOfficeService) -> dict[str, int]:

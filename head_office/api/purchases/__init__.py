@@ -1,0 +1,1 @@
+"""The routes of suppliers and of orders to them."""
