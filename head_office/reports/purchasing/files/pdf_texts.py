@@ -5,10 +5,14 @@ Pure: what a font has and how wide a text is in it are arguments.
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from typing import Final, NamedTuple
+
+from fpdf.bidi import BidiParagraph
+from fpdf.enums import TextDirection
 
 from head_office.reports.purchasing.files.report_cells import REPLACEMENT
 
@@ -27,11 +31,18 @@ _AS_THEY_ARE: Final = re.compile(
 )
 
 
-class ShownLine(NamedTuple):
-    """A line as it is drawn. `shaped`: its letters depend on their neighbours; `rightward`: it runs from the left."""
+class ShownRun(NamedTuple):
+    """A part of a line that runs in one direction. `shaped`: its letters depend on their neighbours."""
 
     text: str
     shaped: bool
+    rightward: bool
+
+
+class ShownLine(NamedTuple):
+    """A line as it is drawn: its runs from left to right. `rightward`: as a whole it runs, and begins, at the left."""
+
+    runs: Sequence[ShownRun]
     rightward: bool
 
 
@@ -63,11 +74,38 @@ def runs_rightward(text: str) -> bool:
 
 def shown_line(text: str, rightward: bool) -> ShownLine:
     """A line of a text that as a whole runs in the given direction."""
-    return ShownLine(text, not rightward or _AS_THEY_ARE.fullmatch(text) is None, rightward)
+    if rightward and _AS_THEY_ARE.fullmatch(text):
+        return ShownLine([ShownRun(text, False, True)] if text else [], True)
+    return ShownLine(_visual_runs(text, rightward), rightward)
+
+
+def _visual_runs(text: str, rightward: bool) -> list[ShownRun]:
+    """The runs of a line as Unicode's bidirectional algorithm orders them, of which fpdf2 itself does a part only."""
+    paragraph = BidiParagraph(
+        text=text, base_direction=TextDirection.LTR if rightward else TextDirection.RTL, preserve_bn_chars=True
+    )
+    paragraph.reorder_resolved_levels()  # sets the levels of blanks at the end as well
+    runs = [
+        (level, "".join(each.character for each in group))
+        for level, group in itertools.groupby(paragraph.characters, key=lambda each: each.embedding_level)
+    ]
+    # Rule L2, of runs instead of characters: what is in a run, the shaping turns round.
+    for lowest in range(max((level for level, _ in runs), default=0), 0, -1):
+        runs = _turned(runs, lowest)
+    return [ShownRun(part, True, level % 2 == 0) for level, part in runs]
+
+
+def _turned(runs: list[tuple[int, str]], lowest: int) -> list[tuple[int, str]]:
+    """The runs with each unbroken sequence of those of at least this level the other way round."""
+    turned: list[tuple[int, str]] = []
+    for inner, group in itertools.groupby(runs, key=lambda run: run[0] >= lowest):
+        sequence = list(group)
+        turned.extend(reversed(sequence) if inner else sequence)
+    return turned
 
 
 def broken_lines(text: str, most: int, fits: Callable[[ShownLine], bool]) -> list[ShownLine]:
-    """The text in at most `most` lines that fit, broken at blanks where there are any; cut with an ellipsis if longer.
+    """The text in at most `most` lines that fit, broken at blanks and hyphens; cut with an ellipsis if it is longer.
 
     At least one line, which may be empty.
     """
@@ -85,13 +123,15 @@ def broken_lines(text: str, most: int, fits: Callable[[ShownLine], bool]) -> lis
             end = _longest(rest, lambda part: fitting(part.rstrip() + ELLIPSIS))
             return [*lines, shown_line(rest[:end].rstrip() + ELLIPSIS, rightward)]
         end = _longest(rest, fitting)
-        blank = rest.rfind(" ", 0, end + 1)
-        if blank > 0:
-            end = blank
         # One character at least, or a text that fits nowhere would have no end.
-        end = max(end, 1)
+        end = _place_to_break(rest, end) or max(end, 1)
         lines.append(shown_line(rest[:end].rstrip(), rightward))
         rest = rest[end:].lstrip()
+
+
+def _place_to_break(text: str, end: int) -> int:
+    """The last place up to `end` at a blank or after a hyphen, a stroke or a line; 0: none."""
+    return max(text.rfind(" ", 1, end + 1), *(text.rfind(mark, 1, end) + 1 for mark in "-/_"), 0)
 
 
 def _longest(text: str, fitting: Callable[[str], bool]) -> int:

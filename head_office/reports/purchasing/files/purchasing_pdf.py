@@ -37,7 +37,8 @@ _LOCATIONS: Final = (
 )
 _ROWS: Final = (
     PdfColumn("Item", 63),
-    PdfColumn("Code", 32),
+    # A code that was cut could be another one; the longest has 64 characters.
+    PdfColumn("Code", 32, most_lines=8),
     PdfColumn("Location", 48),
     PdfColumn("Unit", 13),
     PdfColumn("On hand", 18, figures=True),
@@ -50,7 +51,7 @@ _ROWS: Final = (
 )
 _CHANGES: Final = (
     PdfColumn("Location", 75),
-    PdfColumn("Item", 72),
+    PdfColumn("Item", 72, most_lines=8),
     PdfColumn("Field", 50),
     PdfColumn("Was", 40, figures=True),
     PdfColumn("Is", 40, figures=True),
@@ -60,11 +61,13 @@ _CHANGES: Final = (
 def purchasing_pdf(report: PurchasingReport) -> Iterator[bytes]:
     """Write the document and return its parts. It is in memory as a whole, so `MOST_PDF_ROWS` bounds it."""
     known = _minute(file_moment(report))
-    pages = PdfPages(_TITLE, f"{_TITLE}  ·  known at {known}", file_day(report))
+    pages = PdfPages(_TITLE, f"{_TITLE} · known at {known}", file_day(report))
     pages.text_line(_TITLE, 16, bold=True)
     pages.gap(1)
     pages.text_line(_moments(report), 9)
-    pages.text_line(f"Daily usage is that of the {report.window_days} business dates before.", 9, faint=True)
+    pages.text_line(
+        f"Days left by the usage of the {_count(report.window_days, 'business date')} before.", 9, faint=True
+    )
     pages.text_line(_summary(report), 9, faint=True)
     pages.gap(3)
     _write_locations(pages, report)
@@ -92,11 +95,12 @@ def _summary(report: PurchasingReport) -> str:
     if not report.rows:
         return "Nothing to order: no item is at or below its reorder point."
     ordered = [row for row in report.rows if row.to_order > 0]
-    suppliers = len({row.supplier_id for row in ordered})
-    places = len({row.location_id for row in ordered})
+    suppliers = {row.supplier_id for row in ordered} - {None}
+    places = {row.location_id for row in ordered}
+    alone = sum(row.supplier_id is None for row in ordered)
     return (
-        f"To order: {_count(len(ordered), 'line')} for {_count(places, 'location')} "
-        f"from {_count(suppliers, 'supplier')}. Quantities are in the item's own unit."
+        f"To order: {_count(len(ordered), 'line')} for {_count(len(places), 'location')} from "
+        f"{_count(len(suppliers), 'supplier')}{f'; {alone:,} without a supplier' if alone else ''}."
     )
 
 
@@ -162,7 +166,7 @@ def _json_text(raw: msgspec.Raw) -> str:
 
 
 def _named(name: str | None, code: str) -> str:
-    return code if name is None or name == code else f"{code}  {name}"
+    return code if name is None or name == code else f"{code} · {name}"
 
 
 def _figure(thousandths: int) -> str:
