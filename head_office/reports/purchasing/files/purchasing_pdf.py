@@ -53,8 +53,8 @@ _CHANGES: Final = (
     PdfColumn("Location", 75),
     PdfColumn("Item", 72, most_lines=8),
     PdfColumn("Field", 50),
-    PdfColumn("Was", 40, figures=True),
-    PdfColumn("Is", 40, figures=True),
+    PdfColumn("Was", 40, most_lines=4),
+    PdfColumn("Is", 40, most_lines=4),
 )
 
 
@@ -120,9 +120,9 @@ def _write_locations(pages: PdfPages, report: PurchasingReport) -> None:
         )
         pages.ruled_table("Locations to worry about", _LOCATIONS, rows)
         pages.gap(1)
-        pages.text_line(f"The figures of the other {_count(fresh, 'location')} are fresh.", 8, faint=True)
-    elif fresh:
-        pages.text_line(f"The figures of {'the' if fresh == 1 else 'all'} {_count(fresh, 'location')} are fresh.", 9)
+    if fresh:
+        others = "the other " if doubtful else ""
+        pages.text_line(f"The figures of {others}{_count(fresh, 'location')} are fresh.", 8, faint=True)
 
 
 def _supplier(row: PurchasingRow) -> str:
