@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
-from pypdf.generic import DictionaryObject, PdfObject
+from pypdf.generic import ContentStream, DictionaryObject, PdfObject, StreamObject
 
 from head_office.reports.purchasing.files.rendered_report import FileFormat, render
 from head_office.reports.purchasing.purchasing_records import LocationState, PurchasingReport
@@ -90,6 +90,34 @@ def test_names_are_shown_as_people_read_them() -> None:
     (page,) = pages(report([row(name=name) for name in names]))
     for name in names:
         assert name in page
+
+
+def arabic_glyphs(made: PurchasingReport) -> list[tuple[str, str]]:
+    """The Arabic letters of the first page in the order in which they are drawn, each with the code of its glyph."""
+    reader = opened(made)
+    page = reader.pages[0]
+    fonts = dictionary(dictionary(page["/Resources"])["/Font"])
+    letters: dict[str, str] = {}
+    found = []
+    for operands, operator in ContentStream(page["/Contents"].get_object(), reader).operations:
+        if operator == b"Tf":
+            stream = dictionary(fonts[operands[0]])["/ToUnicode"].get_object()
+            assert isinstance(stream, StreamObject)
+            pairs = re.findall(rb"^<([0-9A-F]{4})> <([0-9A-F]{4})>$", stream.get_data(), re.MULTILINE)
+            letters = {chr(int(code, 16)): chr(int(letter, 16)) for code, letter in pairs}
+        elif operator == b"Tj":
+            codes = operands[0].original_bytes.decode("utf-16-be")
+            found += [(letters.get(code, ""), code) for code in codes]
+    return [(letter, code) for letter, code in found if "\u0600" <= letter <= "\u06ff"]
+
+
+def test_arabic_letters_are_joined_and_run_from_the_right() -> None:
+    drawn = arabic_glyphs(report([row(name="بتم")]))
+    assert [letter for letter, _ in drawn] == ["م", "ت", "ب"]
+    same = arabic_glyphs(report([row(name="ببب")]))
+    assert [letter for letter, _ in same] == ["ب"] * 3
+    # At the beginning, in the middle and at the end a letter has another shape.
+    assert len({code for _, code in same}) == 3
 
 
 def test_what_the_font_lacks_is_replaced_and_what_is_long_is_cut() -> None:

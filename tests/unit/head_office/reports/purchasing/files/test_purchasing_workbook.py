@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import io
+import tempfile
 import zipfile
+from pathlib import Path
 
 import openpyxl
 import pytest
@@ -133,6 +135,16 @@ def test_any_name_and_figure_comes_back(cells: list[tuple[str, int]]) -> None:
 @given(st.text(max_size=20))
 def test_any_text_at_all_is_a_file(text: str) -> None:
     assert len(values(report([row(name=text, item_id=text)]))) == 1
+
+
+def test_nothing_is_left_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    parts = render(large(2_000), FileFormat.XLSX).content
+    assert list(tmp_path.iterdir()) == []
+    assert len(list(parts)) > 1
+    with pytest.raises(ValueError, match="not a date"):
+        render(report([row(next_due="not a date")]), FileFormat.XLSX)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_date_before_the_first_that_a_sheet_knows_is_text() -> None:
