@@ -74,6 +74,12 @@ SUPERSEDED: Final = PROBLEMS.declare(
 NOTHING_KNOWN: Final = PROBLEMS.declare(
     "nothing-known", 404, "Nothing is known of that item there", "See GET /v1/stock for what is known."
 )
+REPORT_TOO_LARGE: Final = PROBLEMS.declare(
+    "report-too-large",
+    422,
+    "The report is larger than one answer may be",
+    "Ask for a shorter period, or for one location or one item.",
+)
 BODY_TOO_SLOW: Final = PROBLEMS.declare(
     "body-too-slow", 408, "The body took too long to arrive", "Send a smaller batch, or try again on a better line."
 )

@@ -7,11 +7,15 @@ look past blanks, or drop a tab or the end of a line at the beginning. An apostr
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Final
 
 APOSTROPHE: Final = "'"
+BYTE_ORDER_MARK: Final = "\ufeff"
+CSV_BLOCK: Final = 64 * 1024
+"""Characters that `csv_rows` collects before it gives them out."""
 # Blanks, and marks without width, that may be dropped before the cell is looked at.
 _BLANKS: Final = r"[\s\0\ufeff\u200b-\u200f\u2060]*"
 # Separators of thousands are an apostrophe, a typographic one, or a blank that does not break, too.
@@ -31,10 +35,11 @@ def restored(cell: str) -> str:
 
 
 class CsvWriter:
-    """Writes rows, each in one line that ends with a line feed; the one writer of CSV in the product."""
+    """Writes rows, each in one line that ends with `line_end`; the one writer of CSV in the product."""
 
-    def __init__(self, file: IO[str], delimiter: str = ",") -> None:
+    def __init__(self, file: IO[str], delimiter: str = ",", line_end: str = "\n") -> None:
         self._file = file
+        self._line_end = line_end
         # With this end of line, the module quotes cells with a carriage return, which would end their line unquoted.
         self._writer = csv.writer(self, delimiter=delimiter, lineterminator="\r\n")
 
@@ -44,4 +49,19 @@ class CsvWriter:
 
     def write(self, line: str) -> None:
         """Take a line of the `csv` module, which calls it once for each row."""
-        self._file.write(line.removesuffix("\r\n") + "\n")
+        self._file.write(line.removesuffix("\r\n") + self._line_end)
+
+
+def csv_rows(header: Sequence[str], rows: Iterable[Iterable[object]]) -> Iterator[bytes]:
+    """A CSV file for a person's spreadsheet, in parts: UTF-8 with its mark, CRLF; texts neutralised, None empty."""
+    written = io.StringIO(newline="")
+    written.write(BYTE_ORDER_MARK)
+    writer = CsvWriter(written, line_end="\r\n")
+    writer.write_row(header)
+    for cells in rows:
+        writer.write_row(cells)
+        if written.tell() >= CSV_BLOCK:
+            yield written.getvalue().encode("utf-8")
+            written.seek(0)
+            written.truncate()
+    yield written.getvalue().encode("utf-8")
