@@ -28,6 +28,9 @@ from head_office.api.message_routes import add_message_routes
 from head_office.api.purchases.group_purchase_order_routes import add_purchase_order_routes
 from head_office.api.purchases.group_supplier_routes import add_supplier_routes
 from head_office.api.report_routes import add_report_routes
+from head_office.api.reports.unmet_demand_routes import add_unmet_demand_route
+from head_office.api.reports.usage_routes import add_usage_route
+from head_office.api.reports.variance_routes import add_variance_route
 from head_office.api.reservation_routes import add_reservation_routes
 from head_office.api.stock_routes import add_stock_routes
 from head_office.api.subscriber_access import office_subscription_routes
@@ -166,6 +169,9 @@ def build(
     add_key_routes(app, office)
     add_stock_routes(app, office)
     add_report_routes(app, office)
+    add_variance_route(app, office)
+    add_usage_route(app, office)
+    add_unmet_demand_route(app, office)
     add_message_routes(app, office)
     add_reservation_routes(app, office, settings.heard_within)
     app.include_router(office_subscription_routes(office, subscriptions.desk))

@@ -96,6 +96,12 @@ SUPERSEDED: Final = PROBLEMS.declare(
 NOTHING_KNOWN: Final = PROBLEMS.declare(
     "nothing-known", 404, "Nothing is known of that item there", "See GET /v1/stock for what is known."
 )
+REPORT_TOO_LARGE: Final = PROBLEMS.declare(
+    "report-too-large",
+    422,
+    "The report is larger than one answer may be",
+    "Ask for a shorter period, for one location or one item, or for CSV, which holds the most.",
+)
 BODY_TOO_SLOW: Final = PROBLEMS.declare(
     "body-too-slow", 408, "The body took too long to arrive", "Send a smaller batch, or try again on a better line."
 )
@@ -152,9 +158,3 @@ SUBSCRIPTION_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.SUBSCRIPTION_NOT_FO
 TOO_MANY_SUBSCRIPTIONS: Final = PROBLEMS.adopt(problem_kinds.TOO_MANY_SUBSCRIPTIONS)
 UNKNOWN_MESSAGE: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_MESSAGE)
 CURSOR_AHEAD: Final = PROBLEMS.adopt(problem_kinds.CURSOR_AHEAD)
-REPORT_TOO_LARGE: Final = PROBLEMS.declare(
-    "report-too-large",
-    422,
-    "The report has more rows than a file of that format holds",
-    "Ask for format=csv, for format=xlsx instead of a PDF, or for one location with location_id.",
-)

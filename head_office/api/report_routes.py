@@ -1,4 +1,4 @@
-"""Reports: what is in transit, what counts found; and what lies in quarantine."""
+"""The report of what is in transit, and what lies in quarantine."""
 
 from __future__ import annotations
 
@@ -11,41 +11,32 @@ from starlette.responses import Response
 from head_office.api.dependencies import (
     BY_EVENT,
     AsOfQuery,
-    From,
     ItemFilter,
     ListAnswer,
     LocationPath,
     LocationQuery,
     Office,
-    To,
     listed,
     moment,
 )
-from head_office.api.stock_routes import KnownAt, cut_header, locations_of, report_header
+from head_office.api.stock_routes import KnownAt, locations_of, report_header
 from head_office.catalogue import locations
 from head_office.log import quarantine
 from head_office.problems import BAD_CURSOR, LOCATION_NOT_FOUND, PROBLEMS, UNKNOWN_LOCATION
 from head_office.reports.in_transit import in_transit
-from head_office.reports.report_moments import as_of_at, asked, asked_text, ends_at, period
+from head_office.reports.report_moments import as_of_at, asked
 from head_office.reports.report_records import (
-    VARIANCE_SCHEMA,
     InTransitPage,
     QuarantinedOut,
-    listed_schema,
     on_its_way_out,
     quarantined_out,
-    variance_out,
 )
-from head_office.reports.variances import VarianceCursor, variances
 from shared.runtime.http.application import After, Limit, documented_answer, json_response
 from shared.runtime.http.auth import Principal
-from shared.runtime.http.cursor import Cursor
 from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
 MAX_IN_TRANSIT: Final = 10_000
-
-_VARIANCE_CURSOR: Final[Cursor[VarianceCursor]] = Cursor(VarianceCursor)
 
 _COMMON: Final = (UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST)
 
@@ -62,7 +53,7 @@ class RetryOut(msgspec.Struct, frozen=True):
 
 
 def add_report_routes(app: FastAPI, office: Office) -> None:
-    """Add the reports and the quarantine."""
+    """Add the report and the quarantine."""
     reader = office.caller(Scope.REPORTS)
 
     @app.get(
@@ -96,51 +87,6 @@ def add_report_routes(app: FastAPI, office: Office) -> None:
         return json_response(
             InTransitPage(items=rows, complete=len(rows) == len(report.rows), **report_header(report.cut, at))
         )
-
-    @app.get(
-        "/v1/reports/variance",
-        tags=["reports"],
-        summary="What each count found, against what the book says by now and what it said then",
-        responses={
-            200: listed_schema(
-                "Counts in the order they occurred",
-                VARIANCE_SCHEMA,
-                **{name: {"type": ["string", "null"]} for name in ("known_at", "from", "to")},
-                known_at_holds_since={"type": "object", "additionalProperties": {"type": "string"}},
-                cut={"type": "object", "additionalProperties": {"type": "integer"}},
-            ),
-            **PROBLEMS.responses(BAD_CURSOR, *_COMMON),
-        },
-    )
-    def read_variances(
-        *,
-        location_id: LocationQuery = None,
-        item_id: ItemFilter = None,
-        begin: From = None,
-        end: To = None,
-        known_at: KnownAt = None,
-        after: After = None,
-        limit: Limit = 100,
-        principal: Principal = reader,
-    ) -> Response:
-        over = period(begin, end)
-        with office.reporting(moment("known_at", known_at)) as (connection, settled):
-            places = locations_of(connection, principal, location_id)
-            first, last = ends_at(connection, over, places, settled)
-            report = variances(
-                connection,
-                location_ids=places,
-                item_id=item_id,
-                begin=first,
-                end=last,
-                known_at=settled,
-                after=_VARIANCE_CURSOR.read(after),
-                limit=limit,
-            )
-        following = None if report.next is None else _VARIANCE_CURSOR.write(report.next)
-        items = [variance_out(row) for row in report.rows]
-        about = {"from": asked_text(over.begin), "to": asked_text(over.end), **cut_header(report.cut)}
-        return json_response({"items": items, "next": following, **about})
 
     _add_quarantine_routes(app, office)
 

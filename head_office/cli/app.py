@@ -53,6 +53,10 @@ COMMANDS: Final = {
         "head_office.cli.order_listing:orders_app",
         "Orders that other systems tell of: list, show; and which branch is waited for.",
     ),
+    "report": (
+        "head_office.cli.reports.report_commands:report_app",
+        "Reports: variance, usage, unmet-demand; as a table, JSON or a CSV file.",
+    ),
     "verify": (
         "head_office.cli.log_commands:verify_logs",
         "Verify every hash, every row beside the log, every projected figure, and that goods are conserved.",

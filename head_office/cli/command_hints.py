@@ -25,7 +25,7 @@ HINTS: Final[Mapping[str, str]] = {
     "purchase-order-exists": "Give the new one another --id, or none; what was ordered is not rewritten: close it with "
     "'larder head-office purchase-orders close', and order anew.",
     "purchase-order-not-found": "'larder head-office purchase-orders list' lists them.",
-    "report-too-large": "Ask for it as CSV, as XLSX instead of a PDF, or for one location.",
+    "report-too-large": "Ask for one location with --location, for a shorter period, or for CSV, which holds the most.",
     "source-exists": "Give the new one another name; 'larder head-office sources rotate' makes another secret.",
     "supplier-in-use": "'larder head-office purchase-orders show ORDER' shows what is to come, 'purchase-orders close "
     "ORDER' gives it up.",

@@ -53,6 +53,10 @@ class IncompleteCodes:
         pairs = [(location_id, None), (location_id, item_id)]
         return any((self._since[pair] or 0) <= occurred_at for pair in pairs if pair in self._since)
 
+    def rows(self) -> list[tuple[str, str | None, int]]:
+        """Each as (location, code there or None for all of it, since when), for a statement to join."""
+        return [(location_id, item_id, since or 0) for (location_id, item_id), since in self._since.items()]
+
 
 def incomplete_since(connection: Connection, cut: Cut) -> IncompleteCodes:
     """Find the codes that have events in quarantine within the cut."""

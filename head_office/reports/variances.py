@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, exists, literal, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, exists, literal, select, true, tuple_
 
 from head_office.catalogue.item_codes import ItemCodes, items_meant, read_codes
 from head_office.database.arrays import TEXT, unnest
@@ -76,32 +76,15 @@ def variances(
     The period is [begin, end); moments are microseconds UTC.
     """
     cut = take_cut(connection, known_at, location_ids)
-    counts = standing_events(cut, None, is_count(EVENT)).subquery("counts")
+    counts, codes = counts_of(
+        connection, cut, location_ids=location_ids, item_id=item_id, begin=begin, end=end, known_at=known_at
+    )
     place = (counts.c.occurred_at, counts.c.location_id, counts.c.sequence)
     page = select(counts).order_by(*place).limit(limit + 1)
-    meant = None if item_id is None else items_meant(connection, item_id, location_ids, known_at)
-    codes = read_codes(connection, meant, known_at)
-    if meant is not None:
-        page = page.where(_is_item(counts, meant, codes, cut))
-    if begin is not None:
-        page = page.where(counts.c.occurred_at >= moment_at(counts.c.location_id, begin))
-    if end is not None:
-        page = page.where(counts.c.occurred_at < moment_at(counts.c.location_id, end))
     if after is not None:
         page = page.where(tuple_(*place) > tuple_(*(literal(each) for each in after)))
     count = page.subquery("count")
-    unit = (
-        select(ITEM_UNIT.c.unit)
-        .where(ITEM_UNIT.c.location_id == count.c.location_id, ITEM_UNIT.c.item_id == count.c.item_id)
-        .correlate(count)
-        .scalar_subquery()
-    )
-    previous, expected = _before(cut, count)
-    query = (
-        select(count, unit.label("unit"), expected.label("expected"))
-        .select_from(count.outerjoin(previous, true()))
-        .order_by(count.c.occurred_at, count.c.location_id, count.c.sequence)
-    )
+    query = with_expected(cut, count).order_by(count.c.occurred_at, count.c.location_id, count.c.sequence)
     found = connection.execute(query).all()
     rows = found[:limit]
     last = rows[-1] if len(found) > limit else None
@@ -110,6 +93,42 @@ def variances(
         rows=_rows(connection, rows, codes, incomplete_since(connection, cut)),
         next=None if last is None else VarianceCursor(last.occurred_at, last.location_id, last.sequence),
     )
+
+
+def counts_of(
+    connection: Connection,
+    cut: Cut,
+    *,
+    location_ids: Collection[str] | None,
+    item_id: str | None,
+    begin: AsOf | None,
+    end: AsOf | None,
+    known_at: SettledMoment | None,
+) -> tuple[FromClause, ItemCodes]:
+    """The counts that stand in a cut, asked for as `variances` is, as rows of `event`; and the codes of their items."""
+    counts = standing_events(cut, None, is_count(EVENT)).subquery("counts")
+    meant = None if item_id is None else items_meant(connection, item_id, location_ids, known_at)
+    codes = read_codes(connection, meant, known_at)
+    wanted = select(counts)
+    if meant is not None:
+        wanted = wanted.where(_is_item(counts, meant, codes, cut))
+    if begin is not None:
+        wanted = wanted.where(counts.c.occurred_at >= moment_at(counts.c.location_id, begin))
+    if end is not None:
+        wanted = wanted.where(counts.c.occurred_at < moment_at(counts.c.location_id, end))
+    return wanted.subquery("wanted_counts"), codes
+
+
+def with_expected(cut: Cut, count: FromClause) -> Select[Any]:
+    """Select the rows of `count`, each with `unit`, and `expected`: the figure just before it."""
+    unit = (
+        select(ITEM_UNIT.c.unit)
+        .where(ITEM_UNIT.c.location_id == count.c.location_id, ITEM_UNIT.c.item_id == count.c.item_id)
+        .correlate(count)
+        .scalar_subquery()
+    )
+    previous, expected = _before(cut, count)
+    return select(count, unit.label("unit"), expected.label("expected")).select_from(count.outerjoin(previous, true()))
 
 
 def _before(cut: Cut, count: FromClause) -> tuple[FromClause, ColumnElement[int]]:

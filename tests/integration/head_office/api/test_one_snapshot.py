@@ -70,6 +70,10 @@ def variance(body: Any) -> set[Any]:
     return {len(body["items"]), body["cut"][PLACE] / 3}
 
 
+def usage(body: Any) -> set[Any]:
+    return {*(row["total"] for row in body["items"]), body["cut"][PLACE] / 3}
+
+
 def in_transit(body: Any) -> set[Any]:
     return {len(body["items"]), body["cut"][PLACE] / 3}
 
@@ -79,12 +83,18 @@ ANSWERS: dict[str, Callable[[Any], set[Any]]] = {
     "/v1/stock/milk": stock_of_an_item,
     f"/v1/stock/milk/explain?location_id={PLACE}": explanation,
     "/v1/reports/variance?limit=1000": variance,
+    "/v1/reports/usage": usage,
+    "/v1/reports/usage?by=product&from=2026-01-01&to=2026-01-02": usage,
     "/v1/reports/in-transit": in_transit,
 }
 MOMENTS = {"now": "", "as of": "as_of=2100-01-01T00:00:00Z", "known at": "known_at=2100-01-01T00:00:00Z"}
 
-
-CASES = [(path, moment) for path in ANSWERS for moment in MOMENTS if "variance" not in path or moment != "as of"]
+CASES = [
+    (path, moment)
+    for path in ANSWERS
+    for moment in MOMENTS
+    if moment != "as of" or not path.startswith(("/v1/reports/variance", "/v1/reports/usage"))
+]
 
 
 @pytest.mark.parametrize(("path", "moment"), CASES)

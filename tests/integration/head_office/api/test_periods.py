@@ -29,6 +29,12 @@ LESS = {
 MORE = {"PURCHASE_RECEIVED", "CUSTOMER_RETURN", "PRODUCTION_MADE", "TRANSFER_IN"}
 
 
+REPORTS = (
+    "variance?by=item", "usage?by=item", "usage?by=product", "usage?by=order", "unmet-demand?by=event",
+    "unmet-demand?by=item",
+)  # fmt: skip
+
+
 def on_hand_of(event: dict[str, Any]) -> Any:
     """What an event of the list did to on hand, by its type alone; counts are the variance report's."""
     quantity = event.get("quantity", 0)
@@ -169,6 +175,7 @@ def test_a_date_in_a_group_without_locations(api: Api, office: Engine) -> None:
         "/v1/stock?as_of=2026-01-01",
         "/v1/stock?from=2026-01-01",
         "/v1/reports/variance?from=2026-01-01&to=2026-01-02",
+        *(f"/v1/reports/{report}&from=2026-01-01&to=2026-01-02" for report in REPORTS),
         "/v1/reports/in-transit?as_of=2026-01-01",
         "/v1/events?item_id=milk&from=2026-01-01",
     ):
@@ -194,6 +201,7 @@ def test_a_date_known_at_a_moment_is_the_business_day_of_then(api: Api, office: 
     "query", ["from=2026-02-01T00:00:00Z&to=2026-01-01", "from=2026-02-01&to=2026-01-01T00:00:00Z"]
 )
 def test_a_period_that_ends_before_it_begins_is_refused_whatever_its_ends_are(api: Api, query: str) -> None:
-    for path in ("/v1/stock?", "/v1/stock/milk/explain?location_id=BEY-01&", "/v1/events?", "/v1/reports/variance?"):
+    paths = ("/v1/stock?", "/v1/stock/milk/explain?location_id=BEY-01&", "/v1/events?", "/v1/reports/variance?")
+    for path in (*paths, *(f"/v1/reports/{report}&" for report in REPORTS)):
         answer = api.call("viewer", "GET", path + query)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request"), path

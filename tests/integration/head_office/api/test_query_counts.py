@@ -32,6 +32,10 @@ PAGES = ("/stock", "/stock?q=milk", "/explain?location_id=BEY-01&item_id=milk", 
 FILTERED = (
     *(f"/v1/{path}?item_id={code}" for path in ("stock", "events", "reports/variance", "reports/in-transit")
       for code in ("milk", "own-code")),
+    *(f"/v1/reports/{path}" for path in (
+        "variance?by=item", "variance?by=location", "usage?item_id=own-code", "unmet-demand?item_id=milk",
+        "unmet-demand?by=item",
+    )),
     "/v1/events?transfer_id=t-1", "/v1/stock/own-code", "/v1/reservations/r-1",
     "/v1/reservations?item_id=milk&state=ACTIVE", "/v1/purchase-orders?item_id=milk&state=OPEN&supplier_id=farm",
 )  # fmt: skip

@@ -191,7 +191,8 @@ def test_reports(api: Api, office: Engine) -> None:
 def test_a_key_of_one_location_sees_that_location_only(api: Api, office: Engine) -> None:
     a_day(office)
     who = "viewer of BEY-01"
-    for path in ("/v1/stock", "/v1/events", "/v1/reports/in-transit", "/v1/reports/variance", "/v1/quarantine"):
+    reports = ("in-transit", "variance", "usage", "unmet-demand")
+    for path in ("/v1/stock", "/v1/events", *(f"/v1/reports/{each}" for each in reports), "/v1/quarantine"):
         assert {row["location_id"] for row in get(api, path, who)["items"]} <= {"BEY-01"}
         assert code(api.call(who, "GET", f"{path}?location_id=BEY-02")) == "wrong-location"
         assert code(api.call("viewer", "GET", f"{path}?location_id=NOWHERE")) == "unknown-location"
@@ -308,7 +309,7 @@ def test_any_code_of_an_item_finds_it(api: Api, office: Engine) -> None:
 def test_a_code_that_nobody_knows(api: Api, office: Engine) -> None:
     """A list filtered by it is empty; where the address names it, those nearest are named."""
     a_day(office)
-    for path in ("stock", "events", "reports/variance", "reports/in-transit"):
+    for path in ("stock", "events", "reports/variance", "reports/in-transit", "reports/usage"):
         assert get(api, f"/v1/{path}?item_id=mikl")["items"] == [], path
     for path in ("stock/mikl", "stock/mikl/explain?location_id=BEY-01", "items/mikl"):
         answer = api.call("viewer", "GET", f"/v1/{path}")

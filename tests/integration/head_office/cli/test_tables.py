@@ -113,4 +113,5 @@ def test_every_table(
         connection.execute(text("UPDATE stock SET on_hand = on_hand + 1"))
     run("verify", exit_code=1)
     tables.compare()
-    assert tables_without(Path(head_office.cli.__path__[0]), tables.call_sites) == []
+    # Those of reports have snapshots of their own.
+    assert tables_without(Path(head_office.cli.__path__[0]), tables.call_sites, but=["show_table"]) == []

@@ -1,0 +1,16 @@
+"""`larder head-office report`: a command for each report, each in a module of its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from head_office.cli.reports.unmet_demand_listing import unmet_demand_report
+from head_office.cli.reports.usage_listing import usage_report
+from head_office.cli.reports.variance_listing import variance_report
+from shared.runtime.cli.service_app import command_group
+
+report_app: Final = command_group("Reports: variance, usage, unmet-demand.")
+
+report_app.command("variance")(variance_report)
+report_app.command("usage")(usage_report)
+report_app.command("unmet-demand")(unmet_demand_report)

@@ -1,0 +1,1 @@
+"""What counts found in sum, by item and by location, and how counts are written into a file."""
