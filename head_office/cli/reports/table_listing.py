@@ -23,7 +23,7 @@ from shared.runtime.cli.output import UTC, local_time, number_of, print_json, pr
 from shared.runtime.cli.progress import status_line
 from shared.runtime.clock import parse_rfc3339
 from shared.runtime.settings import command_line
-from shared.runtime.text.csv_writer import csv_rows
+from shared.runtime.text.csv_writer import CsvCell, csv_rows
 
 OfLocation = Annotated[
     str | None, typer.Option("--location", help="Of this location only.", autocompletion=complete_location)
@@ -148,7 +148,7 @@ def write_file(path: Path, table: TableReport, scope: TableScope, progress: Call
     """Write every row into a file, which is there once it is whole; the number of rows. Raises OSError, Problem."""
     written = 0
 
-    def counted() -> Iterator[list[object]]:
+    def counted() -> Iterator[list[CsvCell]]:
         nonlocal written
         for cells in table.cells(scope):
             written += 1
