@@ -40,6 +40,12 @@ UNKNOWN_LOCATION: Final = ProblemKind(
 UNKNOWN_RESERVATION: Final = ProblemKind(
     "unknown-reservation", 404, "There is no such reservation here", "Reservations are listed: GET /v1/reservations."
 )
+PURCHASE_ORDER_NOT_FOUND: Final = ProblemKind(
+    "purchase-order-not-found",
+    404,
+    "There is no such order to a supplier here",
+    "GET /v1/purchase-orders lists those that are known here.",
+)
 UNIT_DIFFERS: Final = ProblemKind("unit-differs", 422, "The units differ", "Use the item's base unit.")
 UNIT_FIXED: Final = ProblemKind(
     "unit-fixed", 409, "The item's base unit is fixed", "Keep the unit, or define another item for the other unit."
