@@ -213,7 +213,7 @@ def test_the_unit_must_be_the_one_it_was_ordered_in(caller: Caller) -> None:
 def test_a_code_that_stands_for_the_ordered_item_is_as_good(any_caller: Caller) -> None:
     caller = any_caller
     own = Item(item_id="leche", name="Leche", unit="l", stands_for="milk")
-    caller.node.writer.submit(PutItems([own])).result(10)
+    caller.node.writer.submit(PutItems((own,))).result(10)
     pull(caller, purchase_order())
     # Nothing of either code is in the log: it is recorded as ordered.
     (event,) = caller.post(RECEIVE, {"lines": [{"line": 2, "quantity": 1}]}).json()["recorded"]
