@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from shared.chain import Head, Sealed
 from shared.events import Event, EventType, schema_of
 from shared.orders.inbound_orders import InboundOrder
+from shared.purchases.purchase_orders import PurchaseOrder
 from shared.reservations import Reservation
 from shared.runtime.clock import MINUTE, business_date, offset_minutes
 from shared.runtime.text.nearest_codes import Candidate, nearest_codes
@@ -182,6 +183,9 @@ class View(Protocol):
 
     def inbound_order(self, order_id: str, source: str) -> InboundOrder | None:
         """What another system told of an order, by events."""
+
+    def purchase_order(self, purchase_order_id: str) -> PurchaseOrder | None:
+        """An order to a supplier as it was pulled last; None for one that was not."""
 
     def reservation(self, reservation_id: str) -> Reservation | None:
         """A reservation by its id, also one that has ended."""

@@ -51,6 +51,8 @@ PROBLEMS.carry(
         "sha256": {**_TEXT, "description": "The digest of the file of that import"},
         "stock": {"type": "object", "description": "The item's stock as it is, as GET /v1/stock/{item_id} answers it"},
         "items": {**problem_kinds.TEXTS, "description": "The items that have this barcode"},
+        "purchase_order_id": _TEXT,
+        "line_item_id": {**_TEXT, "description": "The item that the order's line is of"},
     }
 )
 
@@ -210,6 +212,17 @@ ITEM_OF_GROUP: Final = _declare(
     "Change it at head office; the branch takes it over with the next catalogue.",
 )
 LEVEL_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.LEVEL_NOT_FOUND)
+PURCHASE_ORDER_NOT_FOUND: Final = PROBLEMS.adopt(
+    problem_kinds.PURCHASE_ORDER_NOT_FOUND,
+    hint="GET /v1/purchase-orders lists those that were pulled. What was delivered of an order that was not can be "
+    "recorded by POST /v1/events with its id and line in 'reference'.",
+)
+PURCHASE_ORDER_LINE_DIFFERS: Final = _declare(
+    "purchase-order-line-differs",
+    422,
+    "This line of the order is of another item",
+    "Name the line of the item that was delivered; what nobody ordered is recorded without a reference to the order.",
+)
 LEVEL_OF_GROUP: Final = _declare(
     "level-of-the-group",
     409,

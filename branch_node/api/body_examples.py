@@ -35,6 +35,12 @@ VOID: Final = {"reason": "mistake", "whole": True, "note": "typed twice"}
 REVIEW: Final = {"comment": "The scale was wrong that day."}
 ITEM: Final = {"name": "Tomatoes", "unit": "kg", "category": "Vegetables", "strict": False}
 LEVEL: Final = {"reorder_point": 5, "order_up_to": "12.5", "supplier_id": "farm-1", "pack_size": 2.5, "lead_days": 2}
+RECEIVE: Final = {
+    "lines": [
+        {"line": 1, "quantity": 10, "cost": {"amount": "25.00", "currency": "USD"}, "lot": "L-2211"},
+        {"line": 2, "quantity": "4.5", "expires_on": "2026-12-24"},
+    ]
+}
 IMPORT: Final = {
     "source": "till-7",
     "file": "2026-11-28.csv",

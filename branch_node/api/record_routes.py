@@ -39,6 +39,7 @@ from branch_node.problems import (
     NOT_WRITING,
     ORDER_CANCELLED,
     ORDER_SUPERSEDED,
+    PURCHASE_ORDER_LINE_DIFFERS,
     STOCK_CHANGED,
     STRICT_ITEM,
     TOO_MANY_AREAS,
@@ -72,6 +73,11 @@ _EVERY_FAULT: Final = (
     "is checked once the body has no other fault."
 )
 
+_OF_AN_ORDER: Final = (
+    'A delivery, or a return to the supplier, whose `reference` is `{kind: "purchase-order", id, line}` counts for '
+    "that line of the order, also of one that was not pulled yet. "
+)
+
 _KEY: Final = (INVALID_KEY, KEY_REUSED)
 _WRITER: Final = (BUSY, NOT_WRITING, DATABASE_BUSY, DATABASE_UNAVAILABLE, DISK_FULL)
 _EVENT: Final = (TYPE_NOT_BY_HAND, INVALID_QUANTITY, INVALID_TIME, FUTURE_DATE, UNKNOWN_ITEM, UNIT_DIFFERS, STRICT_ITEM)
@@ -93,8 +99,8 @@ def _hot_routes(router: APIRouter, hot: HotHandlers) -> None:
         status_code=201,
         tags=["recording"],
         summary="Record one event by hand",
-        description=_EVERY_FAULT,
-        responses=problems(*_KEY, INVALID_EVENT, *_EVENT, STOCK_CHANGED, *_WRITER)
+        description=_OF_AN_ORDER + _EVERY_FAULT,
+        responses=problems(*_KEY, INVALID_EVENT, *_EVENT, PURCHASE_ORDER_LINE_DIFFERS, STOCK_CHANGED, *_WRITER)
         | {201: documented_answer(EventAnswer, "The event as recorded")},
         openapi_extra=documented_body(EventInput, example=examples.EVENT)
         | examples.headers(examples.key_header(), examples.if_match_header()),

@@ -20,6 +20,7 @@ from branch_node.api.key_routes import key_routes
 from branch_node.api.level_routes import level_routes
 from branch_node.api.messaging.message_routes import add_message_routes
 from branch_node.api.messaging.subscriber_access import branch_subscription_routes
+from branch_node.api.purchases.supplier_order_routes import supplier_order_routes
 from branch_node.api.read_routes import reading_routes
 from branch_node.api.record_routes import BODY_LIMITS, recording_routes
 from branch_node.api.reservation_routes import reservation_routes
@@ -48,6 +49,7 @@ def build_api(node: ApiNode) -> FastAPI:
     hot = HotHandlers(context)
     app.include_router(recording_routes(context, hot))
     app.include_router(reservation_routes(node, hot))
+    app.include_router(supplier_order_routes(node))
     app.include_router(inbound_routes(node))
     app.include_router(branch_source_routes(node))
     app.include_router(import_routes(node))

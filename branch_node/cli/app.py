@@ -27,6 +27,14 @@ COMMANDS: Final = {
         "branch_node.cli.reserve_commands:reservations_app",
         "List the reservations; show, confirm or release one.",
     ),
+    "purchase-orders": (
+        "branch_node.cli.purchases.supplier_order_commands:purchase_orders_app",
+        "Orders to suppliers: list them, show what is open.",
+    ),
+    "receive": (
+        "branch_node.cli.purchases.receive_command:receive",
+        "Record what was delivered of an order to a supplier.",
+    ),
     "sources": (
         "branch_node.cli.source_commands:sources_app",
         "Systems that may tell of their orders: list, add, rotate the secret, remove.",

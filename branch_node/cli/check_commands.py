@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from branch_node.cli.node_client import Directory, opened, serving
 from branch_node.database.order_verification import parts_of_orders, verify_orders
+from branch_node.database.purchases.delivered_line_verification import count_deliveries, verify_delivered_lines
 from branch_node.database.reservation_verification import count_reservations, verify_reservations
 from branch_node.database.store import Store
 from branch_node.database.verification import (
@@ -38,7 +39,7 @@ def verify(
     deep: Annotated[bool, typer.Option("--deep", help="Also compare every line with the columns beside it.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Verify the log's chain from its first event, and that every figure, reservation and order kept is the log's.
+    """Verify the log's chain from its first event, and that every figure, reservation, order and delivery is the log's.
 
     Reads only, on one snapshot; the node may run meanwhile.
     """
@@ -56,6 +57,8 @@ def verify(
             findings += verify_reservations(connection, advance)
         with progress_bar("Orders", events * parts_of_orders(connection)) as advance:
             findings += verify_orders(connection, advance)
+        with progress_bar("Deliveries", count_deliveries(connection)) as advance:
+            findings += verify_delivered_lines(connection, advance)
     found = ([broken] if broken else []) + findings
     if as_json:
         shown = [_plain(each) for each in found]

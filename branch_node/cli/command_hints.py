@@ -21,6 +21,9 @@ HINTS: Final[Mapping[str, str]] = {
     "key-revoked": "Issue another key: larder branch keys add --role ROLE.",
     "level-not-found": "'larder branch levels list' lists those that act here.",
     "level-of-the-group": "Change it at head office: 'larder head-office levels set', or 'remove' it there.",
+    "purchase-order-line-differs": "'larder branch purchase-orders show ORDER' shows which line is of which item.",
+    "purchase-order-not-found": "'larder branch sync' pulls what head office has; 'larder branch purchase-orders list' "
+    "lists those that are here.",
     "subscription-not-found": "'larder branch subscriptions list' lists them.",
     "unknown-message": "'larder branch subscriptions deliveries' lists what was sent lately.",
     "source-exists": "Give the new one another name; 'larder branch sources rotate' gives this one another secret.",

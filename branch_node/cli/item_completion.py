@@ -1,4 +1,4 @@
-"""Completion of item codes and of sources of orders in a shell, from the node's database."""
+"""Completion of item codes, sources of orders and orders to suppliers in a shell, from the node's database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 from sqlalchemy import Connection, literal, select
 
-from branch_node.database.schema import ITEM, SOURCES
+from branch_node.database.schema import ITEM, PURCHASES, SOURCES
 from branch_node.database.store import Store
 from branch_node.settings import load
 from shared.runtime.cli.code_completion import Completions, as_lines, complete_code
@@ -27,6 +27,13 @@ def complete_source(ctx: typer.Context, incomplete: str) -> Completions:
     source = SOURCES.source.c.source
     query = select(source, literal(""))
     return complete_code(partial(_catalogue, ctx.params.get("directory")), query, source, incomplete)
+
+
+def complete_purchase_order(ctx: typer.Context, incomplete: str) -> Completions:
+    """The orders to suppliers that were pulled, each with its supplier."""
+    order = PURCHASES.order.c
+    query = select(order.purchase_order_id, order.supplier_id)
+    return complete_code(partial(_catalogue, ctx.params.get("directory")), query, order.purchase_order_id, incomplete)
 
 
 def complete_line(ctx: typer.Context, incomplete: str) -> Completions:

@@ -51,6 +51,9 @@ def record(
     unit: Annotated[str | None, typer.Option(help="The base unit, to be sure of it.")] = None,
     cost: Annotated[str | None, typer.Option(metavar="'AMOUNT CUR'", help="Of the whole line: '12.50 USD'.")] = None,
     reference: Annotated[str | None, typer.Option(metavar="KIND:ID", help="The paper, as delivery:4711.")] = None,
+    reference_line: Annotated[
+        int | None, typer.Option(min=1, help="Its line; purchase-order:ORDER needs one to count for that order.")
+    ] = None,
     area: Annotated[str | None, typer.Option()] = None,
     lot: Annotated[str | None, typer.Option()] = None,
     expires_on: Annotated[str | None, typer.Option(help="YYYY-MM-DD")] = None,
@@ -69,7 +72,7 @@ def record(
         "occurred_at": occurred_at,
         "unit": unit,
         "cost": _cost(cost),
-        "reference": _reference(reference),
+        "reference": _reference(reference, reference_line),
         "area": area,
         "lot": lot,
         "expires_on": expires_on,
@@ -217,13 +220,17 @@ def _cost(text: str | None) -> dict[str, str] | None:
     return {"amount": figure(amount, "--cost"), "currency": currency.strip().upper()}
 
 
-def _reference(text: str | None) -> dict[str, str] | None:
+def _reference(text: str | None, line: int | None) -> dict[str, Any] | None:
     if text is None:
+        if line is not None:
+            raise typer.BadParameter(
+                "it is the line of the paper that --reference names", param_hint="--reference-line"
+            )
         return None
     kind, colon, paper = text.partition(":")
     if not (kind and colon and paper):
         raise typer.BadParameter("a reference is KIND:ID, such as delivery:4711")
-    return {"kind": kind, "id": paper}
+    return _given({"kind": kind, "id": paper, "line": line})
 
 
 def _given(body: dict[str, Any]) -> dict[str, Any]:

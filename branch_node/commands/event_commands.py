@@ -9,6 +9,7 @@ from branch_node.commands.counts import stocktake
 from branch_node.commands.event_inputs import EventContent, LineContent
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.preconditions import StrictGuard, is_strict, known_item, moment_of
+from branch_node.commands.purchases.ordered_lines import names_an_order, supplier_of
 from branch_node.model import Decision, RecordedCommand, View, unplaced
 from branch_node.records import BranchEventRecord, record_into, record_of
 from shared.events import Event, EventType
@@ -51,6 +52,12 @@ class RecordEvent(KeyedCommand):
             )
             add_detail(count, entry)
             return Decision(events=(count,))
+        supplier: dict[str, Any] = {}
+        reference = entry.reference
+        if reference is not None and names_an_order(entry.type, reference):
+            supplier_id = supplier_of(view, item, reference)
+            # A field that is not there may not be named: it decides the event's schema.
+            supplier = {} if supplier_id is None else {"supplier_id": supplier_id}
         event = unplaced(
             view,
             entry.type,
@@ -60,9 +67,10 @@ class RecordEvent(KeyedCommand):
             item_id=item.item_id,
             quantity=entry.quantity,
             unit=item.unit,
-            reference=entry.reference,
+            reference=reference,
             reason=entry.reason,
             transfer_id=entry.transfer_id,
+            **supplier,
         )
         add_detail(event, entry)
         if not entry.used and not is_strict(view, item):

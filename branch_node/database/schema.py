@@ -1,9 +1,9 @@
 """The tables of a branch's database, SQLite and PostgreSQL alike. Migrations in `migrations/`, compared in a test.
 
 The log, its head and its voids are `shared.event_log`'s, the projection is `shared.projection`'s. The other
-tables are the node's own: location, catalogue, API keys, sync state, what is derived from the log (`sale_order`,
-`reservation`, `inbound_order`) and what waits to be recorded in it (`count_area`). Times are microseconds UTC,
-quantities thousandths.
+tables are the node's own: location, catalogue, suppliers and orders to them, API keys, sync state, what is derived from
+the log (`sale_order`, `reservation`, `inbound_order`, `delivered_line`) and what waits to be recorded in it
+(`count_area`). Times are microseconds UTC, quantities thousandths.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from sqlalchemy import (
     text,
 )
 
+from branch_node.database.purchases.pulled_purchase_tables import pulled_purchase_tables
 from shared.event_log import log_tables
 from shared.levels.level_columns import level_columns
 from shared.orders.source_tables import source_tables
 from shared.projection import stock_table
+from shared.purchases.delivered_lines import delivered_line_table
 from shared.subscriptions.subscription_tables import subscription_tables
 
 VERSION_TABLE: Final = "branch_version"
@@ -38,6 +40,8 @@ metadata: Final = MetaData()
 LOG: Final = log_tables(metadata, consolidated=False)
 STOCK: Final = stock_table(metadata)
 SUBSCRIPTIONS: Final = subscription_tables(metadata)
+PURCHASES: Final = pulled_purchase_tables(metadata)
+DELIVERED_LINE: Final = delivered_line_table(metadata, consolidated=False)
 
 _Flag = Boolean(create_constraint=False)
 

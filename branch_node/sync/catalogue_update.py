@@ -1,8 +1,11 @@
-"""The command that applies changes of head office's catalogue: items, mappings, reorder levels, keys, the location."""
+"""The command that applies changes of head office's catalogue.
+
+Items, mappings, reorder levels, keys, the location, suppliers and the orders to them for this location.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,11 +13,19 @@ from zoneinfo import ZoneInfo
 import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, select
 
+from branch_node.database.purchases.pulled_order_rows import (
+    delete_suppliers,
+    keep_only,
+    store_purchase_orders,
+    store_suppliers,
+)
 from branch_node.database.schema import API_KEY, LOG
 from branch_node.database.stock.level_rows import delete_levels, move_own_level, store_levels
 from branch_node.model import Command, Decision, Item, Location, View, Write
 from branch_node.sync.sync_state import sync_state_write
 from shared.catalogue_messages import CatalogueAlias, CatalogueEntry, CatalogueItem, CatalogueKey, CatalogueLevel
+from shared.purchases.purchase_orders import PurchaseOrder
+from shared.purchases.suppliers import Supplier
 from shared.runtime.database.row_writes import upsert_rows
 from shared.runtime.http.scopes import SCOPES_OF, Role
 from shared.runtime.telemetry import get_logger
@@ -29,11 +40,29 @@ ACCEPTED: Final = frozenset(SCOPES_OF) - {Role.BRANCH, Role.COORDINATOR}
 """Roles whose keys are accepted at a branch; keys of our own services are not stored."""
 
 
+class CatalogueIds(msgspec.Struct):
+    """The ids of what head office knows, collected page by page of a pull from the beginning."""
+
+    keys: set[str] = msgspec.field(default_factory=set)
+    suppliers: set[str] = msgspec.field(default_factory=set)
+    purchase_orders: set[str] = msgspec.field(default_factory=set)
+
+    def add(self, entries: Iterable[CatalogueEntry]) -> None:
+        """Take in the entries of the next page."""
+        for entry in entries:
+            if entry.key is not None:
+                self.keys.add(entry.key.key_id)
+            if entry.supplier is not None and entry.supplier.supplier is not None:
+                self.suppliers.add(entry.supplier.supplier_id)
+            if entry.purchase_order is not None:
+                self.purchase_orders.add(entry.purchase_order.purchase_order_id)
+
+
 class ApplyCatalogue(Command):
     """Apply verified changes of the catalogue and move its cursor to `version` and `digest`.
 
-    `keep_keys`: after a pull from the beginning, the ids of all keys of head office; other keys that it issued belong
-    to a history that was undone, and are deleted. `keys_changed` is called after the commit.
+    `keep`: after a pull from the beginning, what head office knows; other keys that it issued, suppliers and orders
+    belong to a history that was undone, and are deleted. `keys_changed` is called after the commit.
     """
 
     def __init__(
@@ -42,13 +71,13 @@ class ApplyCatalogue(Command):
         *,
         version: int,
         digest: str,
-        keep_keys: frozenset[str] | None = None,
+        keep: CatalogueIds | None = None,
         keys_changed: Callable[[], None] | None = None,
     ) -> None:
         self.entries = list(entries)
         self.version = version
         self.digest_after = digest
-        self.keep_keys = keep_keys
+        self.keep = keep
         self.keys_changed = keys_changed
 
     def decide(self, view: View) -> Decision:
@@ -56,6 +85,8 @@ class ApplyCatalogue(Command):
         items: dict[str, Item] = {}
         keys: dict[str, CatalogueKey] = {}
         levels: dict[str, CatalogueLevel] = {}
+        suppliers: dict[str, Supplier | None] = {}
+        orders: dict[str, PurchaseOrder] = {}
         mapped: set[str] = set()
         location: Location | None = None
         for entry in self.entries:
@@ -71,6 +102,10 @@ class ApplyCatalogue(Command):
                 keys[entry.key.key_id] = entry.key
             if entry.reorder_level is not None and entry.reorder_level.location_id == here:
                 levels[entry.reorder_level.item_id] = entry.reorder_level
+            if entry.supplier is not None:
+                suppliers[entry.supplier.supplier_id] = entry.supplier.supplier
+            if entry.purchase_order is not None and entry.purchase_order.order.location_id == here:
+                orders[entry.purchase_order.purchase_order_id] = entry.purchase_order.order
             if entry.location is not None and entry.location.location_id == here and _zone(entry.location.timezone):
                 received = entry.location
                 location = Location(
@@ -79,8 +114,9 @@ class ApplyCatalogue(Command):
         writes: list[Write] = []
         if keys:
             writes.append(_upsert(API_KEY, _KEY_COLUMNS, [_key_row(each) for each in keys.values()]))
-        if self.keep_keys is not None:
-            writes.append(_delete_other_keys(self.keep_keys))
+        writes += _purchase_writes(suppliers, list(orders.values()))
+        if self.keep is not None:
+            writes.append(_delete_others(self.keep))
         if levels:
             writes.append(_level_write(levels.values()))
         mapped_anew = {code: items[code].stands_for for code in mapped}
@@ -91,7 +127,7 @@ class ApplyCatalogue(Command):
         ]
         reached = {"catalogue_version": self.version, "catalogue_hash": self.digest_after}
         writes.append(sync_state_write(here, reached))
-        keys_changed = self.keys_changed if keys or self.keep_keys is not None else None
+        keys_changed = self.keys_changed if keys or self.keep is not None else None
         return Decision(
             items=list(items.values()),
             location=location,
@@ -152,16 +188,31 @@ def _key_row(key: CatalogueKey) -> tuple[object, ...]:
     return (*own, False, " ".join(key.scopes), key.earlier_texts)
 
 
-def _delete_other_keys(known: frozenset[str]) -> Write:
-    """Delete the keys that head office issued once and knows no longer."""
+def _delete_others(known: CatalogueIds) -> Write:
+    """Delete what head office issued or stated once and knows no longer."""
+    # The puller goes on collecting in its own.
+    keys, suppliers, orders = (frozenset(each) for each in (known.keys, known.suppliers, known.purchase_orders))
 
     def write(connection: Connection) -> None:
         issued = connection.execute(select(API_KEY.c.key_id).where(~API_KEY.c.issued_here)).scalars().all()
-        gone = [{"gone": key_id} for key_id in issued if key_id not in known]
+        gone = [{"gone": key_id} for key_id in issued if key_id not in keys]
         if gone:
             connection.execute(delete(API_KEY).where(API_KEY.c.key_id == bindparam("gone")), gone)
+        keep_only(connection, supplier_ids=suppliers, purchase_order_ids=orders)
 
     return write
+
+
+def _purchase_writes(suppliers: Mapping[str, Supplier | None], orders: Sequence[PurchaseOrder]) -> list[Write]:
+    writes: list[Write] = []
+    if suppliers:
+        stated = [each for each in suppliers.values() if each is not None]
+        removed = [supplier_id for supplier_id, each in suppliers.items() if each is None]
+        writes.append(partial(store_suppliers, suppliers=stated))
+        writes.append(partial(delete_suppliers, supplier_ids=removed))
+    if orders:
+        writes.append(partial(store_purchase_orders, orders=orders))
+    return writes
 
 
 def _level_write(received: Iterable[CatalogueLevel]) -> Write:

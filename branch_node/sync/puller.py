@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from branch_node.sync.catalogue_update import ApplyCatalogue
+from branch_node.sync.catalogue_update import ApplyCatalogue, CatalogueIds
 from branch_node.sync.command_recorders import CommandRecorder
 from branch_node.sync.instruction_execution import execute
 from branch_node.sync.log_reader import LogReader
@@ -72,7 +72,8 @@ class Puller:
         self._keys_changed = keys_changed
         state = log_reader.sync_state()
         self._version, self._hash = state.catalogue_version, state.catalogue_hash
-        self._keys_seen: set[str] | None = None
+        self._seen: CatalogueIds | None = None
+        """What was pulled so far, while the catalogue is pulled from its beginning once more."""
         self._catalogue_checked_at = clock.monotonic()
         self._catalogue_due = True
         self._pause = 0.0
@@ -121,9 +122,9 @@ class Puller:
             if self._version == 0:
                 return self._failed(f"the catalogue does not verify from its beginning: {diverged}")
             log.warning("this catalogue is not the one this node has; pulling it from the beginning", why=str(diverged))
-            self._version, self._hash, self._keys_seen = 0, CATALOGUE_START, set()
+            self._version, self._hash, self._seen = 0, CATALOGUE_START, CatalogueIds()
             return StepResult(StepOutcome.PULLED)
-        if page.entries or self._keys_seen is not None:
+        if page.entries or self._seen is not None:
             refused = self._apply(page)
             if refused is not None:
                 return self._failed(str(refused))
@@ -140,19 +141,19 @@ class Puller:
         version, digest = self._version, self._hash
         if page.entries:
             version, digest = page.entries[-1].version, page.entries[-1].hash
-        keep: frozenset[str] | None = None
-        if self._keys_seen is not None:
-            self._keys_seen |= {entry.key.key_id for entry in page.entries if entry.key is not None}
-            keep = None if page.more else frozenset(self._keys_seen)
+        keep: CatalogueIds | None = None
+        if self._seen is not None:
+            self._seen.add(page.entries)
+            keep = None if page.more else self._seen
         command = ApplyCatalogue(
-            page.entries, version=version, digest=digest, keep_keys=keep, keys_changed=self._keys_changed
+            page.entries, version=version, digest=digest, keep=keep, keys_changed=self._keys_changed
         )
         (answer,) = self._recorder.record([command])
         if isinstance(answer, BaseException):
             return answer
         self._version, self._hash = version, digest
         if not page.more:
-            self._keys_seen = None
+            self._seen = None
         return None
 
     # Instructions

@@ -22,6 +22,8 @@ from branch_node.database.lookups import (
     sealed_where,
     voids_of,
 )
+from branch_node.database.purchases.delivery_rows import append_events
+from branch_node.database.purchases.pulled_order_rows import purchase_order_with_id
 from branch_node.database.schema import ITEM, LOCATION, LOG, SALE_ORDER, STOCK
 from branch_node.database.stored_runs import start_run, store_run
 from branch_node.model import Command, Decision, Item, OrderState, RecordedCommand
@@ -37,10 +39,10 @@ from branch_node.writer.newest_events import NewestEvents
 from branch_node.writer.pending_commit import Position
 from branch_node.writer.reservation_expiry import MOST_EXPIRED_LINES, ExpireReservation
 from shared.chain import Head, Sealed, seal
-from shared.event_log import append
 from shared.events import MAX_LINES, Event, EventNotUnderstood, EventType
 from shared.orders.inbound_orders import InboundOrder
 from shared.projection import movements_of, refold, store_standings
+from shared.purchases.purchase_orders import PurchaseOrder
 from shared.reservations import Reservation
 from shared.runtime.clock import ClockStart
 from shared.runtime.database.row_writes import upsert_rows
@@ -241,7 +243,7 @@ class CommandGroup:
         """Append the events decided so far to the log's tables."""
         waiting = self._sealed[self._flushed :]
         if waiting:
-            append(self._connection, LOG, waiting)
+            append_events(self._connection, waiting)
             self._flushed = len(self._sealed)
 
     def _flush_events(self) -> None:
@@ -334,6 +336,9 @@ class CommandGroup:
 
     def inbound_order(self, order_id: str, source: str) -> InboundOrder | None:
         return self._told.get((order_id, source))
+
+    def purchase_order(self, purchase_order_id: str) -> PurchaseOrder | None:
+        return purchase_order_with_id(self._connection, purchase_order_id)
 
     def reservation(self, reservation_id: str) -> Reservation | None:
         return self._reservations.get(reservation_id)

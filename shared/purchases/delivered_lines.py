@@ -18,6 +18,9 @@ from shared.purchases.purchase_orders import Delivered
 PURCHASE_ORDER: Final = "purchase-order"
 """The kind of reference by which a delivery, or a return, names the order and its line."""
 
+DELIVERIES: Final = frozenset({EventType.PURCHASE_RECEIVED, EventType.PURCHASE_RETURNED})
+"""The types of events that count for an order's line, where their reference names one."""
+
 
 class DeliveredLine(NamedTuple):
     """One event that received of an order's line (`received` above zero) or returned of it. `item_id` as recorded."""
@@ -34,12 +37,7 @@ class DeliveredLine(NamedTuple):
 def delivered_line_of(event: Event) -> DeliveredLine | None:
     """The delivery that a placed event is, if it is one."""
     kind, reference = event.type, event.reference
-    if (
-        kind not in {EventType.PURCHASE_RECEIVED, EventType.PURCHASE_RETURNED}
-        or reference is None
-        or reference.kind != PURCHASE_ORDER
-        or reference.line is None
-    ):
+    if kind not in DELIVERIES or reference is None or reference.kind != PURCHASE_ORDER or reference.line is None:
         return None
     quantity = event.quantity or 0
     received = quantity if kind is EventType.PURCHASE_RECEIVED else 0

@@ -15,6 +15,7 @@ from branch_node.commands.event_commands import RecordEvent, add_detail
 from branch_node.commands.event_inputs import EventContent
 from branch_node.commands.keyed_command import KeyedCommand
 from branch_node.commands.preconditions import is_strict, known_item, moment_of
+from branch_node.commands.purchases.ordered_lines import names_an_order
 from branch_node.database.lookups import first_by_key, sealed_where
 from branch_node.database.schema import LOG
 from branch_node.imports.register.import_lifecycle import ImportSpan
@@ -66,7 +67,7 @@ class ImportEvent(RecordEvent):
         at = entry.occurred_at
         if item is None or entry.quantity is None or at is None or at > view.now or entry.used:
             return within_span(super().decide(view), view, self.span)
-        if is_strict(view, item):
+        if is_strict(view, item) or names_an_order(entry.type, entry.reference):
             return within_span(super().decide(view), view, self.span)
         day, offset = view.location.day(at)
         event = Event(

@@ -49,7 +49,7 @@ MEANINGS: Final[Mapping[Scope, str]] = MappingProxyType(
         Scope.READ: "read stock, items, the log, the node's state; use the pages",
         Scope.SELL: "record orders, and cancel them",
         Scope.RECORD: "record counts and events by hand, but for those of the next two",
-        Scope.RESTOCK: "record deliveries (`PURCHASE_RECEIVED`)",
+        Scope.RESTOCK: "record deliveries (`PURCHASE_RECEIVED`); read a branch's orders to suppliers",
         Scope.CORRECT: "adjust, void, review; define and map items; undo imports; set the node's clock right",
         Scope.MESSAGES: "read published messages, and subscribe to them",
         Scope.REPORTS: "read reports, reorder levels, suppliers and orders to them, and what is in quarantine",

@@ -1,0 +1,1 @@
+"""The routes of orders to suppliers: reading them, receiving what was delivered."""
