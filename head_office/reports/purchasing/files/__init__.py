@@ -1,0 +1,1 @@
+"""The files of the purchasing report: CSV, XLSX, PDF."""
