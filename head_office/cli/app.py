@@ -42,6 +42,7 @@ COMMANDS: Final = {
         "head_office.cli.order_listing:orders_app",
         "Orders that other systems tell of: list, show; and which branch is waited for.",
     ),
+    "report": ("head_office.cli.reports.report_commands:report_app", "Reports: mornings."),
     "verify": (
         "head_office.cli.log_commands:verify_logs",
         "Verify every hash, every row beside the log, every projected figure, and that goods are conserved.",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
-from typing import Any, cast
+from typing import Any
 
 from aiosmtpd.smtp import SMTP
 
@@ -60,7 +60,7 @@ class SmtpReceiver:
             return "250 OK"
         if self.mode == "later":
             return "451 the disk is full"
-        self.received.append(cast(EmailMessage, message_from_bytes(envelope.content, policy=default)))
+        self.received.append(message_from_bytes(envelope.content, policy=default))
         self.recipients.append(envelope.rcpt_tos)
         if self.mode == "forget":
             server.transport.abort()

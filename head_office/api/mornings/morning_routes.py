@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date
 from typing import Annotated, Final
 
 from fastapi import FastAPI, Query
@@ -12,14 +10,13 @@ from starlette.responses import Response
 from head_office.api.dependencies import ListAnswer, LocationQuery, Office, listed, out_of_range
 from head_office.api.stock_routes import locations_of
 from head_office.problems import BAD_CURSOR, PROBLEMS, UNKNOWN_LOCATION
-from head_office.reports.mornings.morning_list import MorningKey, MorningOut, list_mornings
+from head_office.reports.mornings.morning_list import MorningKey, MorningOut, checked_date, list_mornings
 from shared.runtime.http.application import After, Limit, documented_answer, json_response
 from shared.runtime.http.auth import Principal
 from shared.runtime.http.cursor import Cursor
 from shared.runtime.http.scopes import Scope
 from shared.runtime.problems import INVALID_REQUEST, WRONG_LOCATION
 
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _CURSOR: Final[Cursor[MorningKey]] = Cursor(MorningKey)
 
 FromDate = Annotated[
@@ -30,18 +27,6 @@ ToDate = Annotated[str | None, Query(alias="to", max_length=64, description="Bef
 
 class MorningPage(ListAnswer, frozen=True):
     items: list[MorningOut]
-
-
-def morning_date(name: str, text: str | None) -> str | None:
-    """A parameter that is a date, or None where it was not given. Raises Problem 422 `invalid-request`."""
-    if text is None:
-        return None
-    try:
-        if _DATE.fullmatch(text):
-            return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise out_of_range(name, "there is no such date") from error
-    raise out_of_range(name, "not a date such as 2026-01-31")
 
 
 def add_morning_routes(app: FastAPI, office: Office) -> None:
@@ -68,7 +53,7 @@ def add_morning_routes(app: FastAPI, office: Office) -> None:
         limit: Limit = 100,
         principal: Principal = reader,
     ) -> Response:
-        first, last = morning_date("from", begin), morning_date("to", end)
+        first, last = checked_date("from", begin), checked_date("to", end)
         if first is not None and last is not None and last < first:
             raise out_of_range("to", "the period ends before it begins")
         with office.reading() as connection:

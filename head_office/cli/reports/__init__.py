@@ -1,1 +1,1 @@
-"""The commands `larder head-office report`."""
+"""The commands `report` of head office's command line, a module for each report."""

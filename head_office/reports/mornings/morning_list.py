@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from datetime import date
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, and_, or_, select
@@ -11,6 +13,9 @@ from sqlalchemy import Connection, Row, and_, or_, select
 from head_office.database.morning_tables import MAILED_MORNING, PURCHASING_MAIL, PURCHASING_MORNING
 from head_office.reports.purchasing.purchasing_records import LocationState
 from shared.event_record import moment_text
+from shared.runtime.problems import INVALID_REQUEST
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class MorningKey(NamedTuple):
@@ -49,6 +54,19 @@ class MorningOut(msgspec.Struct, frozen=True, kw_only=True):
     state: LocationState
     listed: int
     mail: MailOut | None
+
+
+def checked_date(name: str, text: str | None) -> str | None:
+    """A parameter that is a date, or None where it was not given. Raises Problem 422 `invalid-request`."""
+    if text is None:
+        return None
+    why = "not a date such as 2026-01-31"
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text).isoformat()
+    except ValueError:
+        why = "there is no such date"
+    raise INVALID_REQUEST(f"{name}: {why}", errors=[{"field": name, "message": why}])
 
 
 def list_mornings(

@@ -76,6 +76,11 @@ class MorningMaker:
         self._mailed = mailed
         self._new_id = new_id
         self._counted = counted
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Begin no further group."""
+        self._stopping = True
 
     def step(self) -> int:
         """Make every morning that is due and that no other process is making; how many there were.
@@ -85,7 +90,7 @@ class MorningMaker:
         made, failed, failure = 0, set[DueMorning](), None
         with translate_driver_errors():
             for group in _groups(self._due()):
-                found = self._try(group)
+                found = None if self._stopping else self._try(group)
                 if found is None:
                     return made
                 made += found.made

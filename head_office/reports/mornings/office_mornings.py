@@ -56,6 +56,7 @@ class OfficeMornings:
         timers.every(MAKE_SECONDS, "mornings", self.maker.step, at_once=True)
 
     def stop(self) -> None:
-        """End what is being mailed; the timers end the rest."""
+        """End what is being mailed, and begin nothing any more; what was not done others do, or the next start."""
+        self.maker.stop()
         if self.mailer is not None:
             self.mailer.stop()

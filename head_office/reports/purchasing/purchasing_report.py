@@ -1,12 +1,13 @@
-"""The purchasing report: a stand-in until the module of this name comes; on hand against the levels of now alone."""
+"""The purchasing report: a stand-in until the module of this name comes; on hand against the levels alone."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection
+import msgspec
+from sqlalchemy import BigInteger, Connection, literal
 
-from head_office.catalogue.location_levels import list_levels
+from head_office.catalogue.catalogue_history import entries_at
 from head_office.database.schema import LOCATION
 from head_office.reports.freshness import freshness
 from head_office.reports.group_stock import stock
@@ -18,6 +19,7 @@ from head_office.reports.purchasing.purchasing_records import (
     PurchasingReport,
     PurchasingRow,
 )
+from shared.catalogue_messages import CatalogueLevel
 from shared.levels.reorder_levels import is_low, to_order
 
 
@@ -32,7 +34,6 @@ def purchasing_report(
     all_rows: bool = False,
 ) -> PurchasingReport:
     """Read the report as of a moment, known at another."""
-    del given
     if location_ids is None:
         location_ids = list(connection.execute(LOCATION.select().with_only_columns(LOCATION.c.location_id)).scalars())
     moment = known_at if as_of is None else as_of
@@ -40,21 +41,30 @@ def purchasing_report(
     found = stock(connection, location_ids=location_ids, as_of=moment, known_at=known_at)
     figures = {(row.location_id, row.item_id): row for row in found.rows}
     fresh = freshness(connection, location_ids, found.cut)
+    if given:
+        gone = {"contacted_at": None, "branch_sequence": None, "verdict": None, "skew": None, "occurred_at": None}
+        fresh = {place: msgspec.structs.replace(each, open_counts=(), **gone) for place, each in fresh.items()}
+    levels = {
+        (row.location_id, row.subject): msgspec.json.decode(row.content, type=CatalogueLevel).reorder_level()
+        for row in connection.execute(entries_at("reorder_level", literal(known_at, BigInteger)))
+    }
     rows = []
     for location_id in sorted(location_ids):
-        for each in list_levels(connection, location_id):
-            row = figures.get((location_id, each.item_id))
-            available = 0 if row is None else row.on_hand - row.reserved
-            if not all_rows and not is_low(each.level, available):
+        for (place, item_id), level in sorted(levels.items()):
+            if place != location_id or level is None:
                 continue
-            order, pack = to_order(each.level, available), each.level.pack_size
+            row = figures.get((location_id, item_id))
+            available = 0 if row is None else row.on_hand - row.reserved
+            if not all_rows and not is_low(level, available):
+                continue
+            order, pack = to_order(level, available), level.pack_size
             rows.append(
                 PurchasingRow(
                     location_id=location_id,
-                    item_id=each.item_id,
+                    item_id=item_id,
                     name=None if row is None else row.name,
                     unit=None if row is None else row.unit,
-                    supplier_id=each.level.supplier_id,
+                    supplier_id=level.supplier_id,
                     supplier_name=None,
                     on_hand=0 if row is None else row.on_hand,
                     reserved=0 if row is None else row.reserved,
@@ -63,15 +73,15 @@ def purchasing_report(
                     on_order=0,
                     next_due=None,
                     projected=available,
-                    reorder_point=each.level.reorder_point,
-                    order_up_to=each.level.order_up_to,
-                    order_quantity=each.level.order_quantity,
+                    reorder_point=level.reorder_point,
+                    order_up_to=level.order_up_to,
+                    order_quantity=level.order_quantity,
                     pack_size=pack,
                     to_order=order,
                     packs=None if pack is None else order // pack,
                     daily_usage=None,
                     days_left=None,
-                    lead_days=each.level.lead_days,
+                    lead_days=level.lead_days,
                     suggested_reorder_point=None,
                     flags=(),
                     location_state=LocationState.FRESH,
