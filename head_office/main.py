@@ -25,6 +25,7 @@ from head_office.api.key_routes import add_key_routes
 from head_office.api.level_routes import add_level_routes
 from head_office.api.location_routes import add_location_routes
 from head_office.api.message_routes import add_message_routes
+from head_office.api.mornings.morning_routes import add_morning_routes
 from head_office.api.purchases.group_purchase_order_routes import add_purchase_order_routes
 from head_office.api.purchases.group_supplier_routes import add_supplier_routes
 from head_office.api.report_routes import add_report_routes
@@ -44,6 +45,7 @@ from head_office.orders.order_router import ROUTER_CONNECTIONS, OrderRouter
 from head_office.pages.page_routes import add_pages
 from head_office.problem_translation import translated
 from head_office.problems import PROBLEMS
+from head_office.reports.mornings.office_mornings import MORNING_CONNECTIONS, OfficeMornings
 from head_office.settings import HeadOfficeSettings
 from head_office.subscriptions.office_subscriptions import CONNECTIONS, OfficeSubscriptions
 from head_office.subscriptions.published_messages import message_reader
@@ -103,7 +105,7 @@ def build(
     # A connection for every thread: one that waits for a connection while it holds a lock would be a deadlock.
     engine = postgres_engine(
         url,
-        pool_size=settings.threads + settings.ingests + CONNECTIONS + ROUTER_CONNECTIONS,
+        pool_size=settings.threads + settings.ingests + CONNECTIONS + ROUTER_CONNECTIONS + MORNING_CONNECTIONS,
         application_name="larder head-office",
         prepared_statements=settings.prepared_statements,
     )
@@ -135,6 +137,15 @@ def build(
         allow=settings.webhook_allow,
         user_agent=f"larder/{version('larder')}",
     )
+    mornings = OfficeMornings(
+        engine,
+        smtp_url=settings.smtp_url,
+        mail_from=settings.mail_from,
+        mail_to=settings.report_mail_to,
+        new_id=IdFactory(),
+        telemetry=telemetry,
+        timers=timers,
+    )
     office = Office(engine, authenticator, wakeups, CapacityLimiter(settings.ingests), subscriptions.ingested)
     app = build_app(
         title="Larder head office",
@@ -153,6 +164,7 @@ def build(
         on_stop=[
             engine.dispose,
             timers.stop,
+            mornings.stop,
             wakeups.stop,
             subscriptions.stop,
             router.stop,
@@ -172,6 +184,7 @@ def build(
     add_variance_route(app, office)
     add_usage_route(app, office)
     add_unmet_demand_route(app, office)
+    add_morning_routes(app, office)
     add_message_routes(app, office)
     add_reservation_routes(app, office, settings.heard_within)
     app.include_router(office_subscription_routes(office, subscriptions.desk))

@@ -40,6 +40,13 @@ LOCATION_EXISTS: Final = PROBLEMS.declare(
     "The location is there already",
     "Choose another id, or change it with PUT. A key that got lost is replaced with POST /v1/keys.",
 )
+REPORT_NOT_MADE: Final = PROBLEMS.declare(
+    "report-not-made",
+    404,
+    "No report of that morning was made",
+    "See GET /v1/reports/purchasing/mornings. It is made at each location's report_time, from the day on which the "
+    "location was added; a report of any other moment is had with as_of and known_at.",
+)
 ITEM_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.ITEM_NOT_FOUND)
 UNKNOWN_ITEM: Final = PROBLEMS.adopt(
     problem_kinds.UNKNOWN_ITEM, hint="See GET /v1/items; a manager of the group adds one with PUT."

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from shared.runtime.mail.mail_addresses import MailAddress, MailAddresses, SmtpUrl
 from shared.runtime.settings import (
     FILE_NAME,
     LOCALHOST,
@@ -36,6 +37,9 @@ class HeadOfficeSettings(PostgresSettings):
     connection each; `ingests` of them at most take in batches at a time. `heard_within`: seconds within which a branch
     must have been heard of to serve an order; it calls every 30. `webhook_allow`: where messages may be sent although
     it is not public, or without TLS.
+
+    The report of each morning is mailed from `mail_from` to `report_mail_to` by the server `smtp_url`, where all three
+    are given: none of them is good for anything alone.
     """
 
     service: Literal["head-office"] = SERVICE
@@ -50,6 +54,20 @@ class HeadOfficeSettings(PostgresSettings):
     rate_limit_per_second: RateLimit = RATE_LIMIT
     rate_limit_burst: RateBurst = RATE_BURST
     webhook_allow: WebhookAllow = ""
+    smtp_url: SmtpUrl | None = None
+    mail_from: MailAddress | None = None
+    report_mail_to: MailAddresses = ""
+
+    @model_validator(mode="after")
+    def _mail_is_whole(self) -> Self:
+        given = {"smtp_url": self.smtp_url, "mail_from": self.mail_from, "report_mail_to": self.report_mail_to.strip()}
+        missing = [name for name, value in given.items() if not value]
+        if missing and len(missing) < len(given):
+            raise ValueError(
+                f"the report of each morning is mailed where smtp_url, mail_from and report_mail_to are given: "
+                f"add {' and '.join(missing)}, as LARDER_{missing[0].upper()} or in {FILE_NAME}"
+            )
+        return self
 
 
 def settings_of(folder: Path | None, **flags: Any) -> HeadOfficeSettings:

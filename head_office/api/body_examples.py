@@ -22,9 +22,13 @@ PURCHASE_ORDER_CLOSING: Final = {"lines": [2], "reason": "out of season"}
 ACCEPTED: Final = {"name": "Tomatoes"}
 MAPPING: Final = {"item_id": "tomato"}
 NEW_LOCATION: Final = {
-    "location_id": "BEY-03", "name": "Beirut, Badaro", "timezone": "Asia/Beirut", "day_start": 240,
-}  # fmt: skip
-LOCATION: Final = {"name": "Beirut, Badaro", "timezone": "Asia/Beirut", "day_start": 240}
+    "location_id": "BEY-03",
+    "name": "Beirut, Badaro",
+    "timezone": "Asia/Beirut",
+    "day_start": 240,
+    "report_time": "06:30",
+}
+LOCATION: Final = {"name": "Beirut, Badaro", "timezone": "Asia/Beirut", "day_start": 240, "report_time": "06:00"}
 KEY: Final = {"role": "staff", "location_id": "BEY-01", "label": "till 1"}
 ROTATION: Final = {"overlap_seconds": 3600}
 _HEAD: Final = {"epoch": 1, "sequence": 0, "hash": "0" * 64}

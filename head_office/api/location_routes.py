@@ -43,14 +43,20 @@ from shared.runtime.problems import INVALID_REQUEST
 
 Zone = Annotated[Text, FieldRule(locations.zone_fault)]
 DayStart = Annotated[int, msgspec.Meta(ge=0, le=1_439)]
+TimeOfDay = Annotated[str, msgspec.Meta(pattern=locations.TIME_OF_DAY, max_length=5)]
+_REPORT_TIME: Final = locations.time_of_day(locations.REPORT_TIME)
 
 
 class LocationBody(Body, frozen=True):
-    """A location. `timezone` is an IANA name, `day_start` minutes after local midnight (240 is 04:00)."""
+    """A location. `timezone` is an IANA name, `day_start` minutes after local midnight (240 is 04:00).
+
+    `report_time`: when its purchasing report is made each morning, on its wall clock.
+    """
 
     name: Name
     timezone: Zone
     day_start: DayStart = locations.DAY_START
+    report_time: TimeOfDay = _REPORT_TIME
 
 
 class NewLocationBody(Body, frozen=True):
@@ -60,6 +66,7 @@ class NewLocationBody(Body, frozen=True):
     name: Name
     timezone: Zone
     day_start: DayStart = locations.DAY_START
+    report_time: TimeOfDay = _REPORT_TIME
 
 
 class NewLocationOut(msgspec.Struct, frozen=True):
@@ -69,8 +76,19 @@ class NewLocationOut(msgspec.Struct, frozen=True):
     name: str
     timezone: str
     day_start: int
+    report_time: str
     key_id: str
     key: str
+
+
+class ChangedLocationOut(msgspec.Struct, frozen=True):
+    """A location as it was changed."""
+
+    location_id: str
+    name: str
+    timezone: str
+    day_start: int
+    report_time: str
 
 
 class LocationOut(msgspec.Struct, frozen=True):
@@ -80,6 +98,7 @@ class LocationOut(msgspec.Struct, frozen=True):
     name: str
     timezone: str
     day_start: int
+    report_time: str
     head: HeadMessage
     freshness: FreshnessOut
     open_counts: list[OpenCountOut]
@@ -131,9 +150,12 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
         del principal
         body = _new_location_body(raw)
         with office.writing() as connection:
-            locations.add(connection, CatalogueLocation(**msgspec.structs.asdict(body)))
+            location = CatalogueLocation(
+                location_id=body.location_id, name=body.name, timezone=body.timezone, day_start=body.day_start
+            )
+            locations.add(connection, location, locations.read_time_of_day(body.report_time))
             made = api_keys.issue(connection, Role.BRANCH, body.location_id, f"node of {body.location_id}")
-        out = NewLocationOut(body.location_id, body.name, body.timezone, body.day_start, made.key_id, made.text)
+        out = NewLocationOut(**msgspec.structs.asdict(body), key_id=made.key_id, key=made.text)
         return json_response(out, 201)
 
     @app.put(
@@ -142,29 +164,33 @@ def add_location_routes(app: FastAPI, office: Office) -> None:
         summary="Change a location; what is recorded keeps its business dates",
         openapi_extra=documented_body(LocationBody, example=examples.LOCATION),
         responses={
-            200: documented_answer(CatalogueLocation, "The location"),
+            200: documented_answer(ChangedLocationOut, "The location"),
             **PROBLEMS.responses(LOCATION_NOT_FOUND, INVALID_REQUEST),
         },
     )
     def change_location(location_id: LocationPath, *, principal: Principal = admin, raw: RawBody) -> Response:
         del principal
         body = _location_body(raw)
-        location = CatalogueLocation(location_id=location_id, **msgspec.structs.asdict(body))
+        location = CatalogueLocation(
+            location_id=location_id, name=body.name, timezone=body.timezone, day_start=body.day_start
+        )
         with office.writing() as connection:
-            locations.change(connection, location)
-        return json_response(location)
+            locations.change(connection, location, locations.read_time_of_day(body.report_time))
+        return json_response(ChangedLocationOut(location_id, **msgspec.structs.asdict(body)))
 
 
 def _with_heads(connection: Connection, found: list[CatalogueLocation]) -> list[LocationOut]:
     names = [each.location_id for each in found]
     fresh = freshness(connection, names)
     heads = locations.read_heads(connection, names)
+    times = locations.report_times(connection, names)
     return [
         LocationOut(
             each.location_id,
             each.name,
             each.timezone,
             each.day_start,
+            locations.time_of_day(times[each.location_id]),
             heads[each.location_id],
             freshness_out(fresh[each.location_id]),
             open_counts_out(fresh[each.location_id]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -21,12 +22,19 @@ from shared.runtime.text.nearest_codes import MOST_COMPARED, Candidate, nearest_
 from shared.runtime.text.text_faults import code_fault, name_fault
 
 DAY_START = 240  # 04:00, in minutes after midnight
+REPORT_TIME: Final = 360
+"""When a location's report is made each morning unless it says otherwise: 06:00, in minutes after midnight."""
+TIME_OF_DAY: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+"""The pattern of a time of day such as 06:00."""
 _decode: Final = msgspec.json.Decoder(CatalogueLocation).decode
 
 
-def add(connection: Connection, location: CatalogueLocation) -> None:
-    """Add a location with an empty log. Raises Problem: 409 `location-exists`, 422 `invalid-request`."""
-    _check(location)
+def add(connection: Connection, location: CatalogueLocation, report_time: int = REPORT_TIME) -> None:
+    """Add a location with an empty log. `report_time`: minutes after midnight on its wall clock.
+
+    Raises Problem: 409 `location-exists`, 422 `invalid-request`.
+    """
+    _check(location, report_time)
     lock(connection)
     if connection.execute(select(LOCATION.c.name).where(LOCATION.c.location_id == location.location_id)).first():
         raise LOCATION_EXISTS(f"the location {location.location_id} is there already")
@@ -37,20 +45,27 @@ def add(connection: Connection, location: CatalogueLocation) -> None:
             timezone=location.timezone,
             day_start=location.day_start,
             added_at=now(connection),
+            report_time=report_time,
         )
     )
     create_head(connection, LOG, location.location_id)
     publish(connection, [Change(location, location.location_id)])
 
 
-def change(connection: Connection, location: CatalogueLocation) -> None:
-    """Give a location another name, time zone or start of day; what is recorded keeps its business dates.
+def change(connection: Connection, location: CatalogueLocation, report_time: int | None = None) -> None:
+    """Give a location another name, time zone, start of day, or time of its report (None: as it is).
 
-    Raises Problem: 404 `location-not-found`, 422 `invalid-request`.
+    What is recorded keeps its business dates, and a report that was made stays. The time of the report is no part of
+    what its branch is sent. Raises Problem: 404 `location-not-found`, 422 `invalid-request`.
     """
-    _check(location)
+    _check(location, REPORT_TIME if report_time is None else report_time)
     lock(connection)
-    if read(connection, location.location_id) == location:
+    known = read(connection, location.location_id)
+    if report_time is not None:
+        connection.execute(
+            update(LOCATION).where(LOCATION.c.location_id == location.location_id).values(report_time=report_time)
+        )
+    if known == location:
         return
     connection.execute(
         update(LOCATION)
@@ -108,6 +123,25 @@ def list_locations(
     ]
 
 
+def report_times(connection: Connection, location_ids: Iterable[str]) -> dict[str, int]:
+    """When the reports of these locations are made each morning: minutes after midnight on their wall clocks."""
+    query = select(LOCATION.c.location_id, LOCATION.c.report_time)
+    rows = connection.execute(query.where(LOCATION.c.location_id.in_(sorted(set(location_ids)))))
+    return {row.location_id: row.report_time for row in rows}
+
+
+def time_of_day(minutes: int) -> str:
+    """Minutes after midnight as 06:00."""
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def read_time_of_day(text: str) -> int:
+    """Minutes after midnight of a time such as 06:00. Raises ValueError."""
+    if len(text) != 5 or not re.match(TIME_OF_DAY, text, re.ASCII):
+        raise ValueError("a time of day is like 06:00")
+    return int(text[:2]) * 60 + int(text[3:])
+
+
 def read_heads(connection: Connection, location_ids: Iterable[str]) -> dict[str, HeadMessage]:
     """Where head office's copies of these logs end."""
     query = select(HEAD.c.location_id, HEAD.c.epoch, HEAD.c.sequence, HEAD.c.hash)
@@ -134,7 +168,7 @@ def _nearest(connection: Connection, location_id: str) -> list[str]:
     return nearest_codes(location_id, (Candidate(row.location_id, row.name) for row in rows))
 
 
-def _check(location: CatalogueLocation) -> None:
+def _check(location: CatalogueLocation, report_time: int) -> None:
     if fault := code_fault(location.location_id):
         invalid_request("location_id", fault)
     if fault := name_fault(location.name):
@@ -143,6 +177,8 @@ def _check(location: CatalogueLocation) -> None:
         invalid_request("timezone", fault)
     if not 0 <= location.day_start < 1_440:
         invalid_request("day_start", "minutes after midnight, 0 to 1439")
+    if not 0 <= report_time < 1_440:
+        invalid_request("report_time", "a time of day such as 06:00")
 
 
 def zone_fault(name: str) -> str | None:

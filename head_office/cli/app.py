@@ -55,7 +55,7 @@ COMMANDS: Final = {
     ),
     "report": (
         "head_office.cli.reports.report_commands:report_app",
-        "Reports: variance, usage, unmet-demand; as a table, JSON or a CSV file.",
+        "Reports: mornings, variance, usage, unmet-demand; as a table, JSON or a CSV file.",
     ),
     "verify": (
         "head_office.cli.log_commands:verify_logs",

@@ -26,6 +26,7 @@ HINTS: Final[Mapping[str, str]] = {
     "'larder head-office purchase-orders close', and order anew.",
     "purchase-order-not-found": "'larder head-office purchase-orders list' lists them.",
     "report-too-large": "Ask for one location with --location, for a shorter period, or for CSV, which holds the most.",
+    "report-not-made": "'larder head-office report mornings' lists those that were made.",
     "source-exists": "Give the new one another name; 'larder head-office sources rotate' makes another secret.",
     "supplier-in-use": "'larder head-office purchase-orders show ORDER' shows what is to come, 'purchase-orders close "
     "ORDER' gives it up.",

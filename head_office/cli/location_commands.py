@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 import typer
@@ -25,21 +24,16 @@ locations_app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Locations of the group: list, add, change."
 )
 
-_TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
-
 Timezone = Annotated[str, typer.Option(help="The place's time zone, such as Asia/Beirut.")]
 DayStart = Annotated[str, typer.Option(help="When its business day begins, such as 04:00.")]
+ReportTime = Annotated[str, typer.Option(help="When its purchasing report is made each morning, such as 06:00.")]
 
 
-def _minutes(text: str) -> int:
-    match = _TIME_OF_DAY.fullmatch(text)
-    if match is None:
-        raise typer.BadParameter("a time of day is like 04:00", param_hint="--day-start")
-    return int(match[1]) * 60 + int(match[2])
-
-
-def _time_of_day(minutes: int) -> str:
-    return f"{minutes // 60:02}:{minutes % 60:02}"
+def _minutes(option: str, text: str) -> int:
+    try:
+        return locations.read_time_of_day(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 @locations_app.command("list")
@@ -50,10 +44,11 @@ def list_locations(folder: Directory = None, database_url: DatabaseUrl = None, a
             lambda after: locations.list_locations(connection, after=after), lambda each: each.location_id, ""
         )
         fresh = freshness(connection)
+        times = locations.report_times(connection, fresh)
     if as_json:
         items = [
             {
-                **_as_dict(each),
+                **_as_dict(each, times[each.location_id]),
                 "freshness": freshness_out(fresh[each.location_id]),
                 "open_counts": open_counts_out(fresh[each.location_id]),
             }
@@ -62,10 +57,13 @@ def list_locations(folder: Directory = None, database_url: DatabaseUrl = None, a
         print_json({"items": items, "next": None})
         return
     rows = [
-        (each.location_id, each.name, each.timezone, _time_of_day(each.day_start), _attention(fresh[each.location_id]))
+        (
+            *(each.location_id, each.name, each.timezone, locations.time_of_day(each.day_start)),
+            *(locations.time_of_day(times[each.location_id]), _attention(fresh[each.location_id])),
+        )
         for each in found
     ]
-    print_table("Locations", ("location", "name~", "time zone", "day begins", "attention~"), rows)
+    print_table("Locations", ("location", "name~", "time zone", "day begins", "report", "attention~"), rows)
 
 
 def _attention(found: Freshness) -> str:
@@ -88,6 +86,7 @@ def add_location(
     name: Annotated[str, typer.Option(help='What people call it, such as "Beirut, Hamra".')],
     timezone: Timezone,
     day_start: DayStart = "04:00",
+    report_time: ReportTime = "06:00",
     folder: Directory = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -96,13 +95,14 @@ def add_location(
     if not 1 <= len(location_id) <= 64:
         raise typer.BadParameter("a location's code has 1 to 64 characters", param_hint="LOCATION")
     location = CatalogueLocation(
-        location_id=location_id, name=name[:1_000], timezone=timezone, day_start=_minutes(day_start)
+        location_id=location_id, name=name[:1_000], timezone=timezone, day_start=_minutes("--day-start", day_start)
     )
+    made_at = _minutes("--report-time", report_time)
     with transaction(folder, database_url) as connection:
-        locations.add(connection, location)
+        locations.add(connection, location, made_at)
         made = api_keys.issue(connection, Role.BRANCH, location_id, f"node of {location_id}")
     if as_json:
-        print_json({**_as_dict(location), "key_id": made.key_id, "key": made.text})
+        print_json({**_as_dict(location, made_at), "key_id": made.key_id, "key": made.text})
         return
     print_text(f"Added {location_id}. The key of its branch, shown this once:\n\n  {made.text}")
     print_next(
@@ -122,6 +122,7 @@ def change_location(
     name: Annotated[str | None, typer.Option(help="Its new name.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Its new time zone.")] = None,
     day_start: Annotated[str | None, typer.Option(help="When its business day begins from now on.")] = None,
+    report_time: Annotated[str | None, typer.Option(help="When its report is made each morning from now on.")] = None,
     folder: Directory = None,
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
@@ -133,19 +134,24 @@ def change_location(
             location_id=location_id,
             name=old.name if name is None else name[:1_000],
             timezone=timezone or old.timezone,
-            day_start=old.day_start if day_start is None else _minutes(day_start),
+            day_start=old.day_start if day_start is None else _minutes("--day-start", day_start),
         )
-        locations.change(connection, new)
+        made_at = locations.report_times(connection, [location_id])[location_id]
+        if report_time is not None:
+            made_at = _minutes("--report-time", report_time)
+        locations.change(connection, new, made_at)
     if as_json:
-        print_json(new)
+        print_json(_as_dict(new, made_at))
     else:
-        print_text(f"{location_id}: {new.name}, {new.timezone}, day begins at {_time_of_day(new.day_start)}")
+        day, report = locations.time_of_day(new.day_start), locations.time_of_day(made_at)
+        print_text(f"{location_id}: {new.name}, {new.timezone}, day begins at {day}, report made at {report}")
 
 
-def _as_dict(location: CatalogueLocation) -> dict[str, object]:
+def _as_dict(location: CatalogueLocation, report_time: int) -> dict[str, object]:
     return {
         "location_id": location.location_id,
         "name": location.name,
         "timezone": location.timezone,
         "day_start": location.day_start,
+        "report_time": locations.time_of_day(report_time),
     }

@@ -49,7 +49,10 @@ LOCATION: Final = Table(
     Column("timezone", Text, nullable=False),
     Column("day_start", Integer, nullable=False),  # minutes after local midnight
     Column("added_at", BigInteger, nullable=False),
+    # When its purchasing report is made each morning, in minutes after local midnight.
+    Column("report_time", Integer, nullable=False, server_default=text("360")),
     CheckConstraint("day_start BETWEEN 0 AND 1439", name="location_day_start"),
+    CheckConstraint("report_time BETWEEN 0 AND 1439", name="location_report_time"),
 )
 
 LOG: Final = log_tables(metadata, consolidated=True)
@@ -239,7 +242,7 @@ CONTACT: Final = Table(
     Column("open_counts", Text),
 )
 
-APPEND_ONLY: Final = ("event", "voided", "log_segment", "ingest_batch", "item_unit")
+APPEND_ONLY: Final = ("event", "voided", "log_segment", "ingest_batch", "item_unit", "purchasing_morning")
 """The tables that refuse UPDATE, DELETE and TRUNCATE."""
 
 

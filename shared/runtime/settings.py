@@ -78,7 +78,9 @@ def load_settings(kind: type[S], flags: Mapping[str, Any]) -> S:
 
 
 def _explain(kind: type[ServiceSettings], found: Any) -> str:
-    name = ".".join(str(part) for part in found["loc"]) or "settings"
+    if not found["loc"]:
+        return f"the settings are wrong: {str(found['msg']).removeprefix('Value error, ')}"
+    name = ".".join(str(part) for part in found["loc"])
     flag, variable = "--" + name.replace("_", "-"), "LARDER_" + name.upper()
     if found["type"] == "missing":
         return f"the setting {name!r} is missing: give {flag}, set {variable}, or add it to {FILE_NAME} in --dir"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -15,6 +16,12 @@ log = get_logger("larder.timers")
 MAX_REASON: Final = 300
 
 
+class _Job(NamedTuple):
+    run: Callable[[], object]
+    seconds: float
+    at_once: bool
+
+
 class Timers:
     """Runs each job every so many seconds, never twice at a time.
 
@@ -23,15 +30,18 @@ class Timers:
     """
 
     def __init__(self, telemetry: Telemetry) -> None:
-        self._jobs: dict[str, tuple[Callable[[], object], float]] = {}
+        self._jobs: dict[str, _Job] = {}
         self._failing: dict[str, str] = {}
         self._lock = Lock()
         self._scheduler: BackgroundScheduler | None = None
         self._failures = telemetry.counter("timer_failures", "Runs of a timer's job that raised", ["job"])
 
-    def every(self, seconds: float, name: str, job: Callable[[], object]) -> None:
-        """Add a job, before ``start``. ``name`` is its name in metrics, logs and ``problem``."""
-        self._jobs[name] = job, seconds
+    def every(self, seconds: float, name: str, job: Callable[[], object], *, at_once: bool = False) -> None:
+        """Add a job, before ``start``. ``name`` is its name in metrics, logs and ``problem``.
+
+        ``at_once``: it first runs at the start, otherwise so many seconds after it.
+        """
+        self._jobs[name] = _Job(job, seconds, at_once)
         self._failures.labels(name)  # so that it is shown as 0
 
     def start(self) -> None:
@@ -39,9 +49,16 @@ class Timers:
         if not self._jobs or self._scheduler is not None:
             return
         scheduler = BackgroundScheduler(daemon=True, timezone="UTC")
-        for name, (_, seconds) in self._jobs.items():
+        for name, job in self._jobs.items():
             scheduler.add_job(
-                self.run, "interval", (name,), seconds=seconds, coalesce=True, max_instances=1, misfire_grace_time=None
+                self.run,
+                "interval",
+                (name,),
+                seconds=job.seconds,
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=None,
+                **({"next_run_time": datetime.now(UTC)} if job.at_once else {}),
             )
         scheduler.start()
         self._scheduler = scheduler
@@ -54,9 +71,8 @@ class Timers:
 
     def run(self, name: str) -> None:
         """Run a job once, now."""
-        job, _ = self._jobs[name]
         try:
-            job()
+            self._jobs[name].run()
         except Exception as error:
             self._failures.labels(name).inc()
             log.exception("a timer's job failed", job=name)

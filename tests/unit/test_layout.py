@@ -26,7 +26,7 @@ SHARED = {
 }  # fmt: skip
 RUNTIME = {
     "business_days", "client", "clock", "database_url", "garbage", "problems", "retry", "settings", "telemetry",
-    "timers", "text", "http", "database", "postgres", "cli", "pages", "webhooks",
+    "timers", "text", "http", "database", "postgres", "cli", "pages", "webhooks", "mail",
 }  # fmt: skip
 # For each package its folders and the modules beside them, from what everything else may use up to what uses everything
 # else. A line may import from the lines above it and from itself; folders of one line do not import each other.
@@ -48,7 +48,7 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "shared/runtime": (
         ("database_url",),
         ("clock", "garbage", "problems", "retry", "settings", "telemetry", "text"),
-        ("business_days", "client", "database", "timers", "webhooks"),
+        ("business_days", "client", "database", "mail", "timers", "webhooks"),
         ("http", "postgres"),
         ("cli", "pages"),
     ),

@@ -16,6 +16,7 @@ LOCATION: Final[dict[Place, Any]] = {
     ("name",): NAMES,
     ("timezone",): ["Asia/Nowhere", 5, ""],
     ("day_start",): [1_440, "x"],
+    ("report_time",): [360, "6:00", "24:00", "06:00:00", "06:0\u0661", "06:00\n", ""],
 }
 # method and path -> a good body and its faulty values by place
 BODIES: Final[dict[tuple[str, str], tuple[Any, dict[Place, Any]]]] = {

@@ -161,6 +161,21 @@ def test_a_location_is_added_once_and_changed(office: Engine) -> None:
         assert catalogue_history.read_head(connection).version == version
 
 
+def test_the_time_of_its_report_is_no_matter_of_its_branch(office: Engine) -> None:
+    with office.begin() as connection:
+        old = locations.read(connection, "BEY-01")
+        version = catalogue_history.read_head(connection).version
+        locations.change(connection, old, 5 * 60 + 45)
+        assert locations.report_times(connection, ["BEY-01", "WH-1"]) == {"BEY-01": 345, "WH-1": locations.REPORT_TIME}
+        assert catalogue_history.read_head(connection).version == version
+        locations.change(connection, msgspec.structs.replace(old, name="Hamra"))
+        assert locations.report_times(connection, ["BEY-01"]) == {"BEY-01": 345}
+        for time in (-1, 1_440):
+            with pytest.raises(Problem) as refused:
+                locations.change(connection, old, time)
+            assert refused.value.code == "invalid-request"
+
+
 def test_a_branch_is_told_what_is_for_it_and_nothing_else(office: Engine) -> None:
     with office.begin() as connection:
         items.put(connection, [milk()])

@@ -95,7 +95,10 @@ def test_locations_and_keys(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "time zone" in run("locations", "add", "TRI-03", "--name", "X", "--timezone", "Moon", exit_code=1).stderr
     run("locations", "add", "TRI-03", "--name", "X", "--timezone", "UTC", "--day-start", "25:00", exit_code=2)
     changed = as_json(run, "locations", "change", "TRI-01", "--day-start", "06:30")
-    assert (changed["name"], changed["day_start"]) == ("Tripoli", 390)
+    assert (changed["name"], changed["day_start"], changed["report_time"]) == ("Tripoli", 390, "06:00")
+    changed = as_json(run, "locations", "change", "TRI-01", "--report-time", "05:15")
+    assert (changed["day_start"], changed["report_time"]) == (390, "05:15")
+    run("locations", "change", "TRI-01", "--report-time", "5:15", exit_code=2)
     key = as_json(run, "keys", "add", "--role", "staff", "--location", "TRI-01", "--label", "the till")
     assert "unknown-location" in run("keys", "add", "--role", "staff", "--location", "NO", exit_code=1).stderr
     run("keys", "add", "--role", "king", exit_code=2)

@@ -6,6 +6,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, UniqueConstraint, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+import head_office.database.morning_tables
 import head_office.database.office_schema
 import head_office.database.order_tables
 import head_office.database.purchase_tables  # noqa: F401 - adds its tables to the metadata
@@ -15,6 +16,8 @@ from head_office.database.schema import APPEND_ONLY, VERSION_TABLE, metadata
 CATALOGUE = {"item", "api_key", "catalogue_head", "catalogue_entry"}
 CATALOGUE |= {"subscription", "subscription_secret", "subscription_request"}
 CATALOGUE |= {"inbound_source", "inbound_secret"}
+# One for each making of a morning's reports, with the locations of it beside.
+CATALOGUE |= {"purchasing_mail"}
 CATALOGUE |= {"supplier", "purchase_order", "purchase_order_line", "purchase_order_number"}
 # These grow with what other systems tell, which is not a log's: the keys of an order begin with its source.
 CATALOGUE |= {"routed_order", "routed_event"}

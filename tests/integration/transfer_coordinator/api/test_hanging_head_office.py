@@ -54,7 +54,7 @@ def test_a_failing_timer_is_seen_in_metrics_and_readiness(world: World) -> None:
     def fail() -> None:
         raise LookupError("the table is gone")
 
-    timers._jobs["catalogue"] = fail, real[1]
+    timers._jobs["catalogue"] = real._replace(run=fail)
     timers.run("catalogue")
     ready = world.client.get("/readyz")
     assert ready.status_code == 503

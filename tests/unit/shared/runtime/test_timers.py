@@ -54,6 +54,19 @@ def test_a_job_that_raises_is_in_metrics_and_problem_until_it_succeeds() -> None
     assert 'larder_timer_failures_total{job="other"} 0.0' in shown(telemetry)
 
 
+def test_a_job_may_run_at_the_start() -> None:
+    timers = Timers(Telemetry("test"))
+    ran, other = threading.Event(), threading.Event()
+    timers.every(3_600, "at once", ran.set, at_once=True)
+    timers.every(3_600, "later", other.set)
+    timers.start()
+    try:
+        assert ran.wait(timeout=5)
+    finally:
+        timers.stop(wait=True)
+    assert not other.is_set()
+
+
 def test_without_a_job_nothing_is_started() -> None:
     timers = Timers(Telemetry("test"))
     timers.start()

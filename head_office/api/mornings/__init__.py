@@ -1,0 +1,1 @@
+"""The routes of the mornings at which the purchasing report was made."""

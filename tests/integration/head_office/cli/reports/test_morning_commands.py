@@ -1,0 +1,56 @@
+"""`larder head-office report mornings`, on head office's database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, update
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from head_office.database.morning_tables import PURCHASING_MAIL
+from head_office.database.schema import LOCATION, now
+from head_office.reports.mornings.morning_maker import MorningMaker
+from shared.runtime.clock import DAY, IdFactory
+
+
+@pytest.fixture
+def hidden(office: Engine, office_url: str, tmp_path: Path) -> tuple[str, ...]:
+    """The options of a head office that made three days of mornings; the mail about the last one failed."""
+    with office.begin() as connection:
+        connection.execute(update(LOCATION).values(added_at=now(connection) - 3 * DAY))
+    maker = MorningMaker(office, mailed=True, new_id=IdFactory(), counted=lambda _: None)
+    assert maker.step() == 9
+    with office.begin() as connection:
+        connection.execute(update(PURCHASING_MAIL).values(attempts=2, error="the mail server refuses: 451 later"))
+    return "--dir", str(tmp_path / "office"), "--database-url", office_url
+
+
+def run(hidden: tuple[str, ...], *words: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, ["head-office", "report", "mornings", *words, *hidden], catch_exceptions=False)
+    assert done.exit_code == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_mornings_are_listed(hidden: tuple[str, ...]) -> None:
+    found = json.loads(run(hidden, "--json"))["items"]
+    assert len(found) == 9
+    newest = found[0]["date"]
+    assert {each["mail"]["state"] for each in found if each["mail"]} == {"WAITING"}
+    printed = run(hidden)
+    assert printed.count(newest) >= 3
+    assert printed.count("WAITING: the mail server refuses: 451 later") == 3
+    assert [each["date"] for each in json.loads(run(hidden, "--location", "WH-1", "--json"))["items"]] == sorted(
+        {each["date"] for each in found}, reverse=True
+    )
+    assert "none" in run(hidden, "--to", "2020-01-01")
+    assert {each["date"] for each in json.loads(run(hidden, "--from", newest, "--json"))["items"]} == {newest}
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(("--from", "today"), "invalid-request"), (("--location", "NO"), "unknown-location")]
+)
+def test_what_is_refused(hidden: tuple[str, ...], words: tuple[str, ...], code: str) -> None:
+    assert code in run(hidden, *words, code=1)
