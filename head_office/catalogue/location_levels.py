@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from msgspec import structs
-from sqlalchemy import Connection, Row, delete, select, tuple_
+from sqlalchemy import BigInteger, Connection, Row, delete, func, literal, select, tuple_
 
-from head_office.catalogue.catalogue_history import Change, lock, publish
+from head_office.catalogue.catalogue_history import Change, entries_at, lock, publish
 from head_office.catalogue.items import known_items
 from head_office.catalogue.locations import check_locations
-from head_office.database.office_schema import REORDER_LEVEL
+from head_office.database.arrays import array
+from head_office.database.office_schema import CATALOGUE_ENTRY, REORDER_LEVEL
 from head_office.problems import LEVEL_NOT_FOUND
-from shared.catalogue_messages import level_change
+from shared.catalogue_messages import CatalogueLevel, level_change
 from shared.levels.level_columns import level_of
 from shared.levels.reorder_levels import ReorderLevel, level_faults
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import invalid_request
 
+_decode_level: Final = msgspec.json.Decoder(CatalogueLevel).decode
 _PLACE: Final = tuple_(REORDER_LEVEL.c.location_id, REORDER_LEVEL.c.item_id)
 
 
@@ -91,3 +94,20 @@ def list_levels(connection: Connection, location_id: str, after: str = "", limit
         .limit(limit)
     )
     return [_location_level(row) for row in connection.execute(query)]
+
+
+def levels_known(
+    connection: Connection, location_ids: Collection[str] | None, known_at: int | None
+) -> list[LocationLevel]:
+    """List the reorder levels of the given locations (None: all), now (None) or as they were known at a moment."""
+    if known_at is None:
+        query = select(REORDER_LEVEL).order_by(REORDER_LEVEL.c.location_id, REORDER_LEVEL.c.item_id)
+        if location_ids is not None:
+            query = query.where(REORDER_LEVEL.c.location_id == func.any(array(sorted(location_ids))))
+        return [_location_level(row) for row in connection.execute(query)]
+    then = entries_at("reorder_level", literal(known_at, BigInteger))
+    if location_ids is not None:
+        then = then.where(CATALOGUE_ENTRY.c.location_id == func.any(array(sorted(location_ids))))
+    entries = (_decode_level(row.content) for row in connection.execute(then))
+    levels = ((each, each.reorder_level()) for each in entries)
+    return [LocationLevel(each.location_id, each.item_id, level) for each, level in levels if level is not None]
