@@ -23,6 +23,7 @@ from shared.runtime.problems import invalid_request
 
 _decode_level: Final = msgspec.json.Decoder(CatalogueLevel).decode
 _PLACE: Final = tuple_(REORDER_LEVEL.c.location_id, REORDER_LEVEL.c.item_id)
+_decode_entry: Final = msgspec.json.Decoder(CatalogueLevel).decode
 
 
 class LocationLevel(NamedTuple):
@@ -96,18 +97,25 @@ def list_levels(connection: Connection, location_id: str, after: str = "", limit
     return [_location_level(row) for row in connection.execute(query)]
 
 
-def levels_known(
-    connection: Connection, location_ids: Collection[str] | None, known_at: int | None
-) -> list[LocationLevel]:
-    """List the reorder levels of the given locations (None: all), now (None) or as they were known at a moment."""
+def levels_known(connection: Connection, location_ids: Collection[str], known_at: int | None) -> list[LocationLevel]:
+    """The reorder levels of these locations by location and item, now (None) or as they were known at a moment.
+
+    A moment is microseconds UTC; at one, the catalogue's history is read, so what is answered never changes.
+    """
+    places = array(sorted(location_ids))
     if known_at is None:
-        query = select(REORDER_LEVEL).order_by(REORDER_LEVEL.c.location_id, REORDER_LEVEL.c.item_id)
-        if location_ids is not None:
-            query = query.where(REORDER_LEVEL.c.location_id == func.any(array(sorted(location_ids))))
+        query = (
+            select(REORDER_LEVEL)
+            .where(REORDER_LEVEL.c.location_id == func.any(places))
+            .order_by(REORDER_LEVEL.c.location_id, REORDER_LEVEL.c.item_id)
+        )
         return [_location_level(row) for row in connection.execute(query)]
-    then = entries_at("reorder_level", literal(known_at, BigInteger))
-    if location_ids is not None:
-        then = then.where(CATALOGUE_ENTRY.c.location_id == func.any(array(sorted(location_ids))))
-    entries = (_decode_level(row.content) for row in connection.execute(then))
-    levels = ((each, each.reorder_level()) for each in entries)
-    return [LocationLevel(each.location_id, each.item_id, level) for each, level in levels if level is not None]
+    then = entries_at("reorder_level", literal(known_at, BigInteger)).where(
+        CATALOGUE_ENTRY.c.location_id == func.any(places)
+    )
+    levels = (
+        LocationLevel(row.location_id, row.subject, level)
+        for row in connection.execute(then)
+        if (level := _decode_entry(row.content).reorder_level()) is not None
+    )
+    return sorted(levels, key=lambda each: each[:2])

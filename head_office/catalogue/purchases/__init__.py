@@ -1,1 +1,1 @@
-"""Suppliers and orders to them: what head office states of them, and what was known at a moment."""
+"""Suppliers and orders to them: written with the catalogue's history, read as they stand and as they were known."""
