@@ -21,7 +21,6 @@ from shared.levels.reorder_levels import ReorderLevel, level_faults
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import invalid_request
 
-_decode_level: Final = msgspec.json.Decoder(CatalogueLevel).decode
 _PLACE: Final = tuple_(REORDER_LEVEL.c.location_id, REORDER_LEVEL.c.item_id)
 _decode_entry: Final = msgspec.json.Decoder(CatalogueLevel).decode
 
