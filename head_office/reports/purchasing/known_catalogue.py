@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Final
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, func, literal, select
 
 from head_office.catalogue.catalogue_history import entries_at
 from head_office.catalogue.item_codes import ItemCodes, items_known, mappings
@@ -18,7 +18,7 @@ from head_office.catalogue.location_levels import levels_known
 from head_office.catalogue.locations import BusinessDay
 from head_office.catalogue.purchases.purchase_history import suppliers_known
 from head_office.database.arrays import BIGINT, TEXT, Kind, unnest
-from head_office.database.office_schema import REORDER_LEVEL
+from head_office.database.office_schema import CATALOGUE_ENTRY, REORDER_LEVEL
 from head_office.database.schema import LOCATION
 from head_office.reports.known_at import SettledMoment
 from shared.catalogue_messages import CatalogueItem, CatalogueLocation
@@ -97,6 +97,18 @@ class KnownCatalogue:
         aliases = self._aliases.get((location_id, item_id), [])
         own = self._mapped.get((location_id, item_id), item_id) == item_id
         return [item_id, *(each for each in aliases if each != item_id)] if own else aliases
+
+    def level_counts(self) -> Mapping[str, int]:
+        """How many reorder levels each location has, or had at some time before the moment, where it has any."""
+        if self._moment is None:
+            place, count = REORDER_LEVEL.c.location_id, func.count()
+            query = select(place, count.label("levels")).group_by(place)
+        else:
+            entry = CATALOGUE_ENTRY.c
+            place, count = entry.location_id, func.count(entry.subject.distinct())
+            known = (entry.kind == "reorder_level", entry.known_from <= self._moment)
+            query = select(place, count.label("levels")).where(*known).group_by(place)
+        return {row.location_id: row.levels for row in self._connection.execute(query)}
 
     def levels(self, location_ids: Collection[str]) -> FromClause:
         """The reorder levels of these locations, or of more, as a table with the columns of `reorder_level`."""

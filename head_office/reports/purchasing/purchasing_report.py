@@ -31,8 +31,8 @@ from head_office.reports.purchasing.purchasing_records import (
 )
 from head_office.reports.stock_flags import incomplete, unit_conflicts
 
-TOGETHER: Final = 8
-"""How many locations are looked at at the same time."""
+MOST_TOGETHER: Final = 10_000
+"""How many reorder levels are looked at at the same time, those of one location always."""
 
 _TO_WORRY_ABOUT: Final = (LocationState.BLIND, LocationState.INCOMPLETE, LocationState.FRESH)
 _NOTHING_USED: Final = Consumption(0, 0)
@@ -64,8 +64,7 @@ def purchasing_report(
     states = location_states(connection, changes.cut, places, given=given)
     source = _RowSource(connection, changes, catalogue, states, window_days)
     packer = RowPacker()
-    for start in range(0, len(places), TOGETHER):
-        few = places[start : start + TOGETHER]
+    for few in runs(places, catalogue.level_counts()):
         packer.add(source.rows(few, all_rows=all_rows))
         advance(len(few))
     moment = known_at if as_of is None else as_of
@@ -80,6 +79,21 @@ def purchasing_report(
         ),
         rows=packer.rows(),
     )
+
+
+def runs(places: Iterable[str], levels: Mapping[str, int]) -> Iterator[list[str]]:
+    """Divide locations into runs of few levels, in their order, by how many levels each has."""
+    run: list[str] = []
+    count = 0
+    for place in places:
+        more = levels.get(place, 0)
+        if run and count + more > MOST_TOGETHER:
+            yield run
+            run, count = [], 0
+        run.append(place)
+        count += more
+    if run:
+        yield run
 
 
 def worry_order(location: PurchasingLocation) -> tuple[int, str]:
