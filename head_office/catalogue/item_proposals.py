@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, and_,
 
 from head_office.catalogue import items
 from head_office.catalogue.catalogue_history import Change, lock, publish
+from head_office.database.awaited_lines import renew_lines_of_items
 from head_office.database.log_segments import read_lines_of
 from head_office.database.office_schema import ITEM, ITEM_ALIAS
 from head_office.database.schema import EVENT, ITEM_UNIT
@@ -100,9 +101,12 @@ def map_to(connection: Connection, location_id: str, alias: str, item_id: str) -
     if proposal.unit != target.unit:
         raise UNIT_DIFFERS(f"{alias} is measured in {proposal.unit}, {item_id} in {target.unit}")
     mapped = Alias(location_id, alias, item_id)
-    if mapped not in list_aliases(connection, only=(location_id, alias)):
+    before = list_aliases(connection, only=(location_id, alias))
+    if mapped not in before:
         upsert(connection, ITEM_ALIAS, [mapped._asdict()])
         publish(connection, [Change(CatalogueAlias(**mapped._asdict()), location_id)])
+        # What was delivered under the code is of another item from now on.
+        renew_lines_of_items(connection, location_id, [alias, item_id, *(each.item_id for each in before)])
     return mapped
 
 

@@ -14,15 +14,16 @@ from typing import Any, Final, NamedTuple, Self
 from psycopg import Copy, Cursor
 from sqlalchemy import Connection
 
+from head_office.database.awaited_lines import renew_lines
 from head_office.database.binary_copy import HEADER, ON_HAND_SIGN, TRAILER, EventRows
 from head_office.database.packed_arrays import register_packed_arrays
 from head_office.database.schema import FACTS_CHANNEL, LOG_CHANNEL
 from head_office.log.decoder import Decoded, read_partially
 from head_office.log.fold_check import IngestContext, quarantine_reason
 from head_office.log.ingest_context import IngestState, load_frame, load_location, target_of
-from head_office.log.order_answer_projection import LoggedAnswer, answer_of, store_answers
-from head_office.log.projections import add_transfers, refold_items, store_stock, store_units, store_voids
-from head_office.log.reservation_projection import (
+from head_office.log.projected.delivery_projection import lines_delivered_at, store_deliveries
+from head_office.log.projected.order_answer_projection import LoggedAnswer, answer_of, store_answers
+from head_office.log.projected.reservation_projection import (
     NO_ROWS,
     LateFold,
     ReservationRows,
@@ -31,8 +32,10 @@ from head_office.log.reservation_projection import (
     store_reservations,
     stored_rows,
 )
+from head_office.log.projections import add_transfers, refold_items, store_stock, store_units, store_voids
 from shared.event_log import LEAN_COLUMNS
-from shared.events import Event
+from shared.events import Event, EventType
+from shared.purchases.delivered_lines import DeliveredLine
 from shared.reservations import ReservationFold
 from shared.stock import Movement, movement
 
@@ -74,6 +77,7 @@ class Appender:
         self._voids: dict[int, int] = {}
         self._transfers: list[Event] = []
         self._answers: list[LoggedAnswer] = []
+        self._deliveries: list[DeliveredLine] = []
         self._stored: dict[str, ReservationRows] = {}
 
     def __enter__(self) -> Self:
@@ -155,6 +159,9 @@ class Appender:
             if event.command_key is not None and (answer := answer_of(event)) is not None:
                 self._answers.append(answer)
         self.occurred_at = latest or None
+        if decoded.deliveries:
+            held = {each.sequence for each in self.unfoldable}
+            self._deliveries += [each for each in decoded.deliveries if each.sequence not in held]
         return rows
 
     def _target(self, event: Event) -> Movement | None:
@@ -171,14 +178,24 @@ class Appender:
         self._copying.close()
 
     def complete(self) -> None:
-        """Write units and voids, and fold from the log what must be, after the last `append`."""
+        """Write units, voids and deliveries, and fold from the log what must be, after the last `append`."""
         self.finish_rows()
         fold = self._state.fold
         store_units(self.cursor, self._location_id, self.context.new_units)
         store_voids(self.cursor, self._location_id, self._voids)
+        self._deliver()
         fold.settle()
         refold = fold.touched if self._late else fold.refold
         fold.standings.update(refold_items(self._connection, self._location_id, refold))
+
+    def _deliver(self) -> None:
+        store_deliveries(self.cursor, self._location_id, self._deliveries)
+        touched = {(each.purchase_order_id, each.line) for each in self._deliveries}
+        targets, received = self.context.targets, EventType.PURCHASE_RECEIVED.value
+        undone = [each for each in self._voids if targets[each].type == received]
+        touched |= lines_delivered_at(self.cursor, self._location_id, undone)
+        if touched:
+            renew_lines(self._connection, touched, self._location_id)
 
     def write_figures(self) -> None:
         """Write stock, transfer lines, answers, reservations; notify those who wait for either; after `complete`.

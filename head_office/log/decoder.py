@@ -12,6 +12,7 @@ import msgspec
 from shared.chain import understand
 from shared.events import MAX_TIME, MIN_TIME, RULES, Event, EventNotUnderstood, EventType
 from shared.orders.inbound_orders import INBOUND_KEYS
+from shared.purchases.delivered_lines import DeliveredLine, delivered_line_of
 
 LOOKED_UP: Final = frozenset(
     {
@@ -24,9 +25,9 @@ LOOKED_UP: Final = frozenset(
 _NAMING: Final = (
     LOOKED_UP
     | {kind for kind, rule in RULES.items() if {"transfer_id", "reservation_id"} & rule.required}
-    | {EventType.ADJUSTMENT}
+    | {EventType.ADJUSTMENT, EventType.PURCHASE_RECEIVED, EventType.PURCHASE_RETURNED}
 )
-"""The types that may name a transfer or a reservation."""
+"""The types that may name a transfer, a reservation, or an order to a supplier."""
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class Decoded:
     reasons: dict[int, str] = field(default_factory=dict)  # by sequence
     items: set[str | None] = field(default_factory=set)
     looked_up: list[Event] = field(default_factory=list)
+    deliveries: list[DeliveredLine] = field(default_factory=list)
 
 
 class _Readable(msgspec.Struct):
@@ -86,7 +88,7 @@ def decode_lines(
     events: list[Event | None] = []
     ids: list[bytes] = []
     decoded = Decoded(sequences, lines, before, digests, events, ids)
-    items, looked_up = decoded.items, decoded.looked_up
+    items, looked_up, deliveries = decoded.items, decoded.looked_up, decoded.deliveries
     for line in lines:
         try:
             event = understand(line)
@@ -106,6 +108,9 @@ def decode_lines(
                     _check_storable("reference", event.reference.id if event.reference else None)
                 if event.type in LOOKED_UP:
                     looked_up.append(event)
+                elif (delivery := delivered_line_of(event)) is not None:
+                    _check_storable("reference", delivery.purchase_order_id)
+                    deliveries.append(delivery)
         except EventNotUnderstood as error:
             decoded.reasons[sequences[len(events)]] = error.reason
             events.append(None)

@@ -6,7 +6,7 @@ from `shared.stock_expressions`. Works inside the transaction of the Connection 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,11 +27,20 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from head_office.database.awaited_lines import count_awaited, renew_location
 from head_office.database.packed_arrays import register_packed_arrays
 from head_office.database.schema import EVENT, HEAD, VOIDED
 from head_office.log.ingest import lock_head
-from head_office.log.order_answer_projection import correct_answers, logged_answers, stored_answers
-from head_office.log.reservation_projection import (
+from head_office.log.projected.delivery_projection import compared_deliveries, correct_deliveries
+from head_office.log.projected.marked_events import MarkedEvents, marked_events
+from head_office.log.projected.order_answer_projection import (
+    LoggedAnswer,
+    answers_in,
+    correct_answers,
+    earliest_answers,
+    stored_answers,
+)
+from head_office.log.projected.reservation_projection import (
     FOLDED_AT_ONCE,
     LoggedReservation,
     logged_reservations,
@@ -155,7 +164,7 @@ FROM_THE_LOG: Final = {
 """The query, over the log, of the rows of each derived table; parameter `:locations`, columns as in the table."""
 
 PROJECTIONS: Final = ("stock", "transfer_line")
-"""The derived tables that are rebuilt by such a query; reservations and answers are read from the lines of the log."""
+"""The derived tables that are rebuilt by such a query; the others are read from the lines of the log."""
 
 
 class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,11 +188,14 @@ def rebuild(connection: Connection, location_id: str | None = None) -> Rebuilt:
     corrected: dict[str, int] = {}
     for table in PROJECTIONS:
         rows[table], corrected[table] = _rebuild(connection, table, locations)
-    for table in ("reservation", "reservation_line", "order_answer"):
+    for table in ("reservation", "reservation_line", "order_answer", "delivered_line", "awaited_line"):
         rows[table] = corrected[table] = 0
     for each in locations:
         _rebuild_reservations(connection, each, rows, corrected)
-        _rebuild_answers(connection, each, rows, corrected)
+        _rebuild_from_lines(connection, each, rows, corrected)
+        # After the deliveries, which it follows from.
+        corrected["awaited_line"] += renew_location(connection, each)
+        rows["awaited_line"] += count_awaited(connection, each)
     return Rebuilt(locations=len(locations), rows=rows, corrected=corrected)
 
 
@@ -227,11 +239,24 @@ def _rebuild_reservations(
         store_reservations(cursor, location_id, ((one.stored, one.folded) for one in wrong))
 
 
-def _rebuild_answers(connection: Connection, location_id: str, rows: dict[str, int], corrected: dict[str, int]) -> None:
-    kept, logged = stored_answers(connection, location_id), logged_answers(connection, location_id)
-    rows["order_answer"] += len(logged)
-    corrected["order_answer"] += len(kept ^ logged)
+def _rebuild_from_lines(
+    connection: Connection, location_id: str, rows: dict[str, int], corrected: dict[str, int]
+) -> None:
+    """Answers and deliveries, by one pass over the lines: that is what costs."""
+    answers: list[LoggedAnswer] = []
+
+    def with_answers() -> Iterator[MarkedEvents]:
+        for frame in marked_events(connection, location_id):
+            answers.extend(answers_in(frame.events))
+            yield frame
+
     cursor: Cursor[Any] = connection.connection.cursor(binary=True)  # type: ignore[assignment]
     with cursor:
         register_packed_arrays(cursor)
+        for each in compared_deliveries(connection, location_id, with_answers()):
+            rows["delivered_line"] += len(each.logged)
+            corrected["delivered_line"] += correct_deliveries(connection, cursor, location_id, each.kept, each.logged)
+        kept, logged = stored_answers(connection, location_id), earliest_answers(answers)
+        rows["order_answer"] += len(logged)
+        corrected["order_answer"] += len(kept ^ logged)
         correct_answers(connection, cursor, location_id, kept, logged)

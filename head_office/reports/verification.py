@@ -7,7 +7,7 @@ the Connection it is given; while shipping goes on that should be one snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, zip_longest
 from typing import Any, Final
 
@@ -15,16 +15,19 @@ import msgspec
 from psycopg import Cursor
 from sqlalchemy import Connection, Row, select, text
 
+from head_office.database.awaited_lines import wrongly_settled
 from head_office.database.log_segments import frames, hash_at
 from head_office.database.schema import HEAD, ITEM_UNIT, QUARANTINE
 from head_office.log.decoder import Decoded, decode
-from head_office.log.order_answer_projection import logged_answers, stored_answers
+from head_office.log.projected.delivery_projection import stored_deliveries
+from head_office.log.projected.order_answer_projection import logged_answers, stored_answers
+from head_office.log.projected.reservation_projection import logged_reservations
 from head_office.log.rebuild import FROM_THE_LOG
 from head_office.log.refusals import UnknownLocation
-from head_office.log.reservation_projection import logged_reservations
 from head_office.reports.conservation import conservation
 from shared.chain import GENESIS
 from shared.event_log import LEAN_COLUMNS, lean_row
+from shared.purchases.delivered_lines import DeliveredLine
 from shared.wire import BadBatch, Frame, frame_lines
 
 MAX_FINDINGS: Final = 100
@@ -119,6 +122,9 @@ def _findings(
                 )
     yield from islice(_reservations_found(connection, place), MAX_FINDINGS)
     yield from islice(_answers_found(connection, place), MAX_FINDINGS)
+    for order, line in wrongly_settled(connection, place, MAX_FINDINGS):
+        detail = f"line {line} of {order} is kept as settled, but something of it is still to come"
+        yield ConsolidationFinding(code="awaited-differs", detail=detail, location_id=place)
 
 
 def _reservations_found(connection: Connection, location_id: str) -> Iterator[ConsolidationFinding]:
@@ -202,6 +208,7 @@ class _LogCheck:
                 "head-differs", f"the stored log ends at {reached}, the head is at {head.sequence}", reached
             )
 
+        yield from self._deliveries_found(reached + 1, None, [])
         rows = self._connection.execute(_COUNTED, {"location_id": self._location_id}).scalar_one()
         if rows != head.sequence:
             yield self._found(
@@ -213,6 +220,7 @@ class _LogCheck:
     def _compare(self, frame: Frame, decoded: Decoded) -> Iterator[ConsolidationFinding]:
         held = self._held(frame)
         expected: list[tuple[Any, ...]] = []
+        folded: set[int] = set()
         for sequence, event, digest in zip(decoded.sequences, decoded.events, decoded.digests, strict=True):
             at = held.get(sequence)
             if at is not None and bytes(at.hash) != digest:
@@ -225,7 +233,10 @@ class _LogCheck:
             if event.unit is not None and event.item_id is not None and self._units.get(event.item_id) != event.unit:
                 yield self._found("unit-differs", f"it is in {event.unit}, which is not the item's unit", sequence)
             expected.append(lean_row(event, digest))
+            folded.add(sequence)
         yield from self._rows_found(frame, expected)
+        deliveries = [each for each in decoded.deliveries if each.sequence in folded]
+        yield from self._deliveries_found(frame.first_sequence, frame.last_sequence, deliveries)
 
     def _held(self, frame: Frame) -> dict[int, Any]:
         query = select(QUARANTINE.c.sequence, QUARANTINE.c.hash, QUARANTINE.c.released_at).where(
@@ -249,6 +260,17 @@ class _LogCheck:
             else:
                 yield self._found("row-differs", "its row, or the hash in it, is not what its line says", theirs[1])
             return
+
+    def _deliveries_found(
+        self, first: int, last: int | None, logged: Sequence[DeliveredLine]
+    ) -> Iterator[ConsolidationFinding]:
+        kept = stored_deliveries(self._connection, self._location_id, first, last)
+        for rows, detail in (
+            (set(kept).difference(logged), "this row of delivered_line is not what the log says"),
+            (set(logged).difference(kept), "delivered_line lacks this row, which the log gives"),
+        ):
+            for row in sorted(rows):
+                yield self._found("delivered-line-differs", f"{detail}: {row._asdict()}", row.sequence)
 
     def _found(self, code: str, detail: str, sequence: int) -> ConsolidationFinding:
         return ConsolidationFinding(code=code, detail=detail, location_id=self._location_id, sequence=sequence)

@@ -182,6 +182,7 @@ def figures(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
         "reservation": "*",
         "reservation_line": "*",
         "order_answer": "*",
+        "delivered_line": "*",
     }
     found = {
         name: [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM {name} ORDER BY 1, 2, 3"))]

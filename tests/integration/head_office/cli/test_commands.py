@@ -334,7 +334,15 @@ def test_verify_and_rebuild(run: Run, office: Engine) -> None:
     log.ship_now(office)
     run("items", "add", "milk", "--name", "Milk", "--unit", "l")
     assert "All is well: 5 events" in run("verify").stdout
-    tables = ("stock", "transfer_line", "reservation", "reservation_line", "order_answer")
+    tables = (
+        "stock",
+        "transfer_line",
+        "reservation",
+        "reservation_line",
+        "order_answer",
+        "delivered_line",
+        "awaited_line",
+    )
     assert as_json(run, "rebuild")["corrected"] == dict.fromkeys(tables, 0)
     with office.begin() as connection:
         connection.execute(text("UPDATE stock SET on_hand = on_hand + 1"))

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from head_office.log import decoder
 from head_office.log.ingest import ingest
-from head_office.log.order_answer_projection import LoggedAnswer, logged_answers, stored_answers
+from head_office.log.projected.order_answer_projection import LoggedAnswer, logged_answers, stored_answers
 from head_office.log.quarantine import retry
 from head_office.reports.verification import verify
 from shared import wire

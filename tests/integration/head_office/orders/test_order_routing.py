@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event, text
 
 from head_office.catalogue import items
 from head_office.database.schema import ORDER_ANSWER
-from head_office.log.order_answer_projection import stored_answers
+from head_office.log.projected.order_answer_projection import stored_answers
 from head_office.orders.order_records import RoutedOrderRecord, find_order, order_record
 from head_office.orders.order_router import PAGE, OrderRouter
 from head_office.orders.routed_orders import OrderName

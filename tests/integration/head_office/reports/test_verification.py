@@ -20,8 +20,11 @@ from shared.runtime.database.engine import snapshot
 from tests.support.consolidation import PLACE, Branch, assert_projection_is_the_fold, figures, open_location
 from tests.support.events import MINUTE, NOON, an_event
 from tests.support.groups import PLACES, groups
+from tests.support.order_ledger import an_order, delivery, write_order
 
 GIVEN = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+TABLES = ("stock", "transfer_line", "reservation", "reservation_line", "order_answer", "delivered_line")
 
 
 @pytest.fixture
@@ -46,11 +49,10 @@ def test_what_was_shipped_verifies_and_is_rebuilt_the_same(
         assert verify(connection).findings == []
         before = figures(connection)
         assert set(rebuild(connection).corrected.values()) == {0}
-        tables = ("stock", "transfer_line", "reservation", "reservation_line", "order_answer")
-        for table in tables:
+        for table in TABLES:
             connection.execute(text(f"DELETE FROM {table}"))
         rebuilt = rebuild(connection)
-        assert rebuilt.corrected == {table: len(before[table]) for table in tables}
+        assert rebuilt.corrected == {table: len(before[table]) for table in TABLES} | {"awaited_line": 0}
         assert figures(connection) == before
         assert_projection_is_the_fold(connection)
         transaction.rollback()
@@ -61,6 +63,9 @@ def shipped(pair: Engine) -> Engine:
     for place in PLACES:
         sent = {"transfer_id": "t", "transfer_line": 1}
         made = [an_event(seed=n, quantity=n * 10) for n in range(1, 1_201)]
+        made[9] = delivery(f"PO-{place}", 1, 100, seed=10, item_id="milk", unit="l")
+        with pair.begin() as connection:
+            write_order(connection, an_order(f"PO-{place}", place, [("milk", 300)]))
         made[2].command_key, made[2].lines, made[3].line, made[3].lines = "larder:inbound:shop:asked:1", 2, 2, 2
         made += [
             an_event("STOCK_RESERVED", seed=1_201, reservation_id="r", expires_at=NOON + MINUTE),
@@ -132,6 +137,17 @@ TAMPERED = {
     "an answer too many": (
         f"INSERT INTO order_answer SELECT location_id, 'k', 5, 1 FROM order_answer {AT}", "order-answer-differs", 5,
     ),
+    "a delivery": (f"UPDATE delivered_line SET received = 7 {AT}", "delivered-line-differs", 10),
+    "a delivery gone": (f"DELETE FROM delivered_line {AT}", "delivered-line-differs", 10),
+    "a delivery too many": (
+        f"INSERT INTO delivered_line SELECT location_id, 11, 'PO-9', 1, 'milk', 1, 0, 1 FROM delivered_line {AT}",
+        "delivered-line-differs", 11,
+    ),
+    "a delivery beyond the head": (
+        f"INSERT INTO delivered_line SELECT location_id, 1207, 'PO-9', 1, 'milk', 1, 0, 1 FROM delivered_line {AT}",
+        "delivered-line-differs", 1_207,
+    ),
+    "an open line": (f"UPDATE purchase_order_line SET awaited = false {AT}", "awaited-differs", None),
     "lines without a reservation": (
         f"INSERT INTO reservation_line SELECT location_id, 's', 'bread', 'kg', 1, 0, 0 FROM reservation_line {AT}",
         "reservation-line-differs", None,
@@ -153,7 +169,7 @@ def test_whatever_was_changed_is_found(shipped: Engine, name: str) -> None:
 
 DERIVED = [
     name for name, (_, code, _) in TAMPERED.items() if code in {"stock-differs", "transfer-line-differs"}
-    or code.startswith(("reservation", "order-answer"))
+    or code.startswith(("reservation", "order-answer", "delivered-line", "awaited"))
 ]  # fmt: skip
 
 
@@ -162,7 +178,7 @@ def test_rebuild_puts_right_what_is_derived(shipped: Engine, name: str) -> None:
     tamper(shipped, TAMPERED[name][0])
     with shipped.begin() as connection:
         assert sum(rebuild(connection, PLACE).corrected.values()) >= 1
-        tables = ("stock", "transfer_line", "reservation", "reservation_line", "order_answer")
+        tables = (*TABLES, "awaited_line")
         assert rebuild(connection) == Rebuilt(
             locations=2, rows=dict.fromkeys(tables, 2), corrected=dict.fromkeys(tables, 0)
         )

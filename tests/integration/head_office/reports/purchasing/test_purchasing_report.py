@@ -45,12 +45,12 @@ def moment(office: Engine) -> int:
         return now(connection)
 
 
-def test_one_item_by_the_formulas(office: Engine) -> None:
-    with office.begin() as connection:
+def test_one_item_by_the_formulas(group_office: Engine) -> None:
+    with group_office.begin() as connection:
         items.put(connection, [CatalogueItem(item_id="tomato", name="Tomatoes", unit="kg")])
         level = ReorderLevel(reorder_point=20_000, order_up_to=50_000, pack_size=6_000, lead_days=1)
         put_levels(connection, [LevelChange("BEY-01", "tomato", level), LevelChange("BEY-02", "tomato", level)])
-    at = moment(office)
+    at = moment(group_office)
     branch = Branch("BEY-01").record(
         [
             an_event(
@@ -60,20 +60,20 @@ def test_one_item_by_the_formulas(office: Engine) -> None:
             an_event("ORDER_DEDUCTION", seed=3, item_id="tomato", unit="kg", quantity=1_000, occurred_at=at),
         ]
     )
-    branch.ship(office)
-    before = report(office)
+    branch.ship(group_office)
+    before = report(group_office)
     row = rows(before)["BEY-01", "tomato"]
     assert (row.on_hand, row.projected, row.to_order, row.packs) == (16_000, 16_000, 36_000, 6)
     assert (row.daily_usage, row.days_left, row.suggested_reorder_point) == (1_300, 123, 4_000)
     assert (row.name, row.unit, row.flags, row.location_state) == ("Tomatoes", "kg", (), LocationState.FRESH)
     assert rows(before)["BEY-02", "tomato"].to_order == 54_000
     assert [each.location_id for each in before.locations] == ["BEY-02", "WH-1", "BEY-01"]
-    _send(office, "t1", 2_000)
-    later = rows(report(office))
+    _send(group_office, "t1", 2_000)
+    later = rows(report(group_office))
     assert later["BEY-01", "tomato"].in_transit == 2_000
     assert ("BEY-02", "tomato") in later
     assert before.known_at is not None
-    assert list(report(office, before.known_at).rows) == list(before.rows)
+    assert list(report(group_office, before.known_at).rows) == list(before.rows)
 
 
 def _send(office: Engine, transfer_id: str, quantity: int) -> None:

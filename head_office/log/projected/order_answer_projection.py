@@ -12,15 +12,12 @@ from typing import Any, Final, NamedTuple
 from psycopg import Cursor
 from sqlalchemy import Connection, select, text
 
-from head_office.database.log_segments import frames
 from head_office.database.packed_arrays import bigints, texts
-from head_office.database.schema import ORDER_ANSWER, QUARANTINE
-from shared.chain import understand
-from shared.events import Event, EventNotUnderstood
-from shared.orders.inbound_orders import INBOUND_KEYS, is_asked
-from shared.wire import frame_lines
+from head_office.database.schema import ORDER_ANSWER
+from head_office.log.projected.marked_events import marked_events
+from shared.events import Event
+from shared.orders.inbound_orders import is_asked
 
-_MARK: Final = INBOUND_KEYS.encode()
 # Of one key the earliest command counts, also where a retry of the quarantine folds it last.
 _UPSERT: Final = """
 INSERT INTO order_answer (location_id, command_key, sequence, lines)
@@ -67,23 +64,20 @@ def logged_answers(connection: Connection, location_id: str) -> set[LoggedAnswer
 
     Raises wire.BadBatch where a stored frame no longer unpacks.
     """
-    held = select(QUARANTINE.c.sequence).where(
-        QUARANTINE.c.location_id == location_id, QUARANTINE.c.released_at.is_(None)
-    )
-    unfolded = set(connection.execute(held).scalars())
     found: list[LoggedAnswer] = []
-    for frame in frames(connection, location_id):
-        for sequence, line in enumerate(frame_lines(frame), frame.first_sequence):
-            # Few lines are an answer's, and looking for the mark costs next to nothing beside decoding one.
-            if _MARK not in line or sequence in unfolded:
-                continue
-            try:
-                answer = answer_of(understand(line))
-            except EventNotUnderstood:
-                continue  # its row says that it was folded: verification finds that it cannot be
-            if answer is not None:
-                found.append(answer)
-    return set(_earliest(found))
+    for marked in marked_events(connection, location_id):
+        found += answers_in(marked.events)
+    return earliest_answers(found)
+
+
+def answers_in(events: Iterable[Event]) -> list[LoggedAnswer]:
+    """The answers that begin with some of these events."""
+    return [answer for event in events if (answer := answer_of(event)) is not None]
+
+
+def earliest_answers(answers: Iterable[LoggedAnswer]) -> set[LoggedAnswer]:
+    """Of each key the earliest command: that is the answer."""
+    return set(_earliest(answers))
 
 
 def correct_answers(
