@@ -29,6 +29,7 @@ from head_office.api.mornings.morning_routes import add_morning_routes
 from head_office.api.purchases.group_purchase_order_routes import add_purchase_order_routes
 from head_office.api.purchases.group_supplier_routes import add_supplier_routes
 from head_office.api.report_routes import add_report_routes
+from head_office.api.reports.purchasing_routes import add_purchasing_routes
 from head_office.api.reports.unmet_demand_routes import add_unmet_demand_route
 from head_office.api.reports.usage_routes import add_usage_route
 from head_office.api.reports.variance_routes import add_variance_route
@@ -185,6 +186,7 @@ def build(
     add_usage_route(app, office)
     add_unmet_demand_route(app, office)
     add_morning_routes(app, office)
+    add_purchasing_routes(app, office)
     add_message_routes(app, office)
     add_reservation_routes(app, office, settings.heard_within)
     app.include_router(office_subscription_routes(office, subscriptions.desk))
