@@ -67,28 +67,28 @@ class CausedUsage(msgspec.Struct, frozen=True, kw_only=True):
     figures: UsageFigures
 
 
-class _Line(msgspec.Struct, gc=False):
+class _CausedLine(msgspec.Struct, gc=False):
     """What is read of a line."""
 
     source: str
     reference: Reference | None = None
 
 
-_decode: Final = msgspec.json.Decoder(_Line).decode
+_decode: Final = msgspec.json.Decoder(_CausedLine).decode
 
 
-def _product(line: _Line) -> UsageCause:
+def _product(line: _CausedLine) -> UsageCause:
     return UsageCause("" if line.reference is None else line.reference.product or "")
 
 
-def _order(line: _Line) -> UsageCause:
+def _order(line: _CausedLine) -> UsageCause:
     reference = line.reference
     if reference is None or reference.kind != ORDER_REFERENCE:
         return UsageCause("")
     return UsageCause(reference.id, line.source)
 
 
-_CAUSE_OF: Final[dict[UsageBy, Callable[[_Line], UsageCause]]] = {UsageBy.PRODUCT: _product, UsageBy.ORDER: _order}
+_CAUSE_OF: Final[dict[UsageBy, Callable[[_CausedLine], UsageCause]]] = {UsageBy.PRODUCT: _product, UsageBy.ORDER: _order}
 
 
 def check_readable(begin: AsOf | None, end: AsOf | None) -> None:
