@@ -25,8 +25,9 @@ from head_office.api.key_routes import add_key_routes
 from head_office.api.level_routes import add_level_routes
 from head_office.api.location_routes import add_location_routes
 from head_office.api.message_routes import add_message_routes
-from head_office.api.mornings.morning_routes import add_morning_routes
 from head_office.api.report_routes import add_report_routes
+from head_office.api.reports.morning_routes import add_morning_routes
+from head_office.api.reports.purchasing_routes import add_purchasing_routes
 from head_office.api.reservation_routes import add_reservation_routes
 from head_office.api.stock_routes import add_stock_routes
 from head_office.api.subscriber_access import office_subscription_routes
@@ -175,6 +176,7 @@ def build(
     add_stock_routes(app, office)
     add_report_routes(app, office)
     add_morning_routes(app, office)
+    add_purchasing_routes(app, office)
     add_message_routes(app, office)
     add_reservation_routes(app, office, settings.heard_within)
     app.include_router(office_subscription_routes(office, subscriptions.desk))

@@ -137,3 +137,9 @@ SUBSCRIPTION_NOT_FOUND: Final = PROBLEMS.adopt(problem_kinds.SUBSCRIPTION_NOT_FO
 TOO_MANY_SUBSCRIPTIONS: Final = PROBLEMS.adopt(problem_kinds.TOO_MANY_SUBSCRIPTIONS)
 UNKNOWN_MESSAGE: Final = PROBLEMS.adopt(problem_kinds.UNKNOWN_MESSAGE)
 CURSOR_AHEAD: Final = PROBLEMS.adopt(problem_kinds.CURSOR_AHEAD)
+REPORT_TOO_LARGE: Final = PROBLEMS.declare(
+    "report-too-large",
+    422,
+    "The report has more rows than a file of that format holds",
+    "Ask for format=csv, for format=xlsx instead of a PDF, or for one location with location_id.",
+)

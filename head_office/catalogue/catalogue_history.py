@@ -10,10 +10,11 @@ the transaction of the Connection it is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from head_office.database.office_schema import CATALOGUE_CHANNEL, CATALOGUE_ENTRY, CATALOGUE_HEAD
@@ -32,6 +33,8 @@ from shared.catalogue_messages import (
 )
 
 MAX_PAGE: Final = 1_000
+MAX_PAGE_BYTES: Final = 2 * 1024 * 1024
+"""The content of one page at most, but for a first entry that is larger: an order has many lines."""
 
 Content = (
     CatalogueItem
@@ -143,12 +146,14 @@ def entries_at(kind: str, known_at: ColumnElement[int]) -> Select[Any]:
     )
 
 
-def page(connection: Connection, after: int, limit: int, location: str | None) -> CataloguePage:
+def page(
+    connection: Connection, after: int, limit: int, location: str | None, *, max_bytes: int = MAX_PAGE_BYTES
+) -> CataloguePage:
     """The changes after a version for one location's branch; None: for the coordinator.
 
     A branch gets every item and supplier, its own location, reorder levels, mappings and orders to suppliers, and the
     keys that are valid at it; the coordinator every item, location and key of a person, and nothing else. `limit`
-    counts published entries, at most MAX_PAGE.
+    counts published entries, at most MAX_PAGE; their content is at most `max_bytes`, but for a first one beyond that.
     """
     head = read_head(connection)
     previous = _hash_at(connection, after)
@@ -161,22 +166,38 @@ def page(connection: Connection, after: int, limit: int, location: str | None) -
         else or_(entry.c.location_id.is_(None), entry.c.location_id == location)
     )
     limit = min(limit, MAX_PAGE)
-    rows = connection.execute(
-        select(entry.c.version, entry.c.kind, entry.c.content, entry.c.hash, before.c.hash.label("hash_before"))
-        .select_from(entry.outerjoin(before, before.c.version == entry.c.version - 1))
+    # The window is over one page alone: over all that is behind it, reading the history would be quadratic.
+    found = (
+        select(entry.c.version, entry.c.kind, entry.c.content, entry.c.hash)
         .where(and_(entry.c.version > after, entry.c.version <= head.version, entry.c.told, mine))
         .order_by(entry.c.version)
         .limit(limit + 1)
+        .subquery("found")
+    )
+    size = func.octet_length(found.c.content)
+    earlier = func.sum(size).over(order_by=found.c.version) - size
+    fits = or_(earlier == 0, earlier + size <= max_bytes)
+    rows = connection.execute(
+        select(
+            found.c.version,
+            found.c.kind,
+            case((fits, found.c.content)).label("content"),
+            found.c.hash,
+            before.c.hash.label("hash_before"),
+        )
+        .select_from(found.outerjoin(before, before.c.version == found.c.version - 1))
+        .order_by(found.c.version)
     ).all()
+    fitting = list(takewhile(lambda row: row.content is not None, rows[:limit]))
     entries: list[CatalogueEntry] = []
     reached = after
-    for row in rows[:limit]:
+    for row in fitting:
         if row.version > reached + 1:
             entries.append(CatalogueEntry(version=row.version - 1, hash=bytes(row.hash_before).hex()))
         content: dict[str, Any] = {row.kind: _decode[row.kind](row.content)}
         entries.append(CatalogueEntry(version=row.version, hash=bytes(row.hash).hex(), **content))
         reached = row.version
-    more = len(rows) > limit
+    more = len(rows) > len(fitting)
     if not more and reached < head.version:
         entries.append(CatalogueEntry(version=head.version, hash=head.hash))
     return CataloguePage(entries=entries, version=head.version, more=more, previous=previous)

@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from msgspec import structs
-from sqlalchemy import Connection, Row, delete, select, tuple_
+from sqlalchemy import BigInteger, Connection, Row, delete, func, literal, select, tuple_
 
-from head_office.catalogue.catalogue_history import Change, lock, publish
+from head_office.catalogue.catalogue_history import Change, entries_at, lock, publish
 from head_office.catalogue.items import known_items
 from head_office.catalogue.locations import check_locations
-from head_office.database.office_schema import REORDER_LEVEL
+from head_office.database.arrays import array
+from head_office.database.office_schema import CATALOGUE_ENTRY, REORDER_LEVEL
 from head_office.problems import LEVEL_NOT_FOUND
-from shared.catalogue_messages import level_change
+from shared.catalogue_messages import CatalogueLevel, level_change
 from shared.levels.level_columns import level_of
 from shared.levels.reorder_levels import ReorderLevel, level_faults
 from shared.runtime.database.row_writes import upsert
 from shared.runtime.problems import invalid_request
 
 _PLACE: Final = tuple_(REORDER_LEVEL.c.location_id, REORDER_LEVEL.c.item_id)
+_decode_entry: Final = msgspec.json.Decoder(CatalogueLevel).decode
 
 
 class LocationLevel(NamedTuple):
@@ -91,3 +94,27 @@ def list_levels(connection: Connection, location_id: str, after: str = "", limit
         .limit(limit)
     )
     return [_location_level(row) for row in connection.execute(query)]
+
+
+def levels_known(connection: Connection, location_ids: Collection[str], known_at: int | None) -> list[LocationLevel]:
+    """The reorder levels of these locations by location and item, now (None) or as they were known at a moment.
+
+    A moment is microseconds UTC; at one, the catalogue's history is read, so what is answered never changes.
+    """
+    places = array(sorted(location_ids))
+    if known_at is None:
+        query = (
+            select(REORDER_LEVEL)
+            .where(REORDER_LEVEL.c.location_id == func.any(places))
+            .order_by(REORDER_LEVEL.c.location_id, REORDER_LEVEL.c.item_id)
+        )
+        return [_location_level(row) for row in connection.execute(query)]
+    then = entries_at("reorder_level", literal(known_at, BigInteger)).where(
+        CATALOGUE_ENTRY.c.location_id == func.any(places)
+    )
+    levels = (
+        LocationLevel(row.location_id, row.subject, level)
+        for row in connection.execute(then)
+        if (level := _decode_entry(row.content).reorder_level()) is not None
+    )
+    return sorted(levels, key=lambda each: each[:2])

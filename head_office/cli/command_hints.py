@@ -20,6 +20,7 @@ HINTS: Final[Mapping[str, str]] = {
     "not-waiting": "'larder head-office items waiting' lists those that wait.",
     "nothing-known": "'larder head-office stock' lists what is known.",
     "report-not-made": "'larder head-office report mornings' lists those that were made.",
+    "report-too-large": "Ask for it as CSV, as XLSX instead of a PDF, or for one location.",
     "source-exists": "Give the new one another name; 'larder head-office sources rotate' makes another secret.",
     "too-many-secrets": "Wait until one has ended, or rotate with --overlap 0, which ends them all at once.",
     "subscription-not-found": "'larder head-office subscriptions list' lists them.",

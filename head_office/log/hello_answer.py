@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import Connection, func
 
 from head_office.database.log_segments import hash_at
-from head_office.database.schema import CONTACT, LOG, now
+from head_office.database.schema import CONTACT, LOG
+from head_office.log.contact.contact_runs import moment_of_call
 from head_office.log.quarantine_counts import in_quarantine_of
 from head_office.log.refusals import UnknownLocation
 from shared import event_log
@@ -80,7 +81,7 @@ def hello(connection: Connection, message: Hello, *, catalogue_version: int, hel
     acknowledged = message.acknowledged
     at_acknowledged = hash_at(connection, location_id, acknowledged.sequence) if acknowledged else None
     decision = decide_verdict(message, ours, at_theirs, at_acknowledged)
-    moment = now(connection)
+    moment = moment_of_call(connection, location_id, decision.verdict)
     _record_contact(connection, message, decision.verdict, moment)
     return HelloAnswer(
         verdict=decision.verdict,

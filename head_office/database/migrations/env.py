@@ -1,5 +1,6 @@
 """Alembic's entry into head office's migrations."""
 
+import head_office.database.contact_tables
 import head_office.database.morning_tables
 import head_office.database.office_schema
 import head_office.database.order_tables

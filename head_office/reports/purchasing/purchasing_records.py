@@ -6,7 +6,7 @@ A5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -107,5 +107,5 @@ class PurchasingReport(msgspec.Struct, frozen=True, kw_only=True):
     window_days: int
     cut: Mapping[str, int]
     locations: list[PurchasingLocation]
-    rows: list[PurchasingRow]
+    rows: Sequence[PurchasingRow]
     changes: list[PurchasingChange] | None = None

@@ -1,1 +1,1 @@
-"""The files of the purchasing report: CSV, XLSX, PDF."""
+"""The purchasing report as a file, CSV, XLSX or PDF: of the same report the same bytes, whenever they are made."""

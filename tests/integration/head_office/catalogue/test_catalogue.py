@@ -24,10 +24,12 @@ from shared.catalogue_messages import (
     CatalogueItem,
     CatalogueLevel,
     CatalogueLocation,
+    CataloguePurchaseOrder,
     level_change,
     read_catalogue_page,
 )
 from shared.levels.reorder_levels import ReorderLevel
+from shared.purchases.purchase_orders import PurchaseOrder, PurchaseOrderLine
 from shared.runtime.http.scopes import Role
 from shared.runtime.problems import Problem
 
@@ -270,3 +272,36 @@ def test_any_split_into_pages_tells_the_same(office: Engine, data: st.DataObject
         told, version, digest = pull(office, "BEY-01", limit)
         assert (version, digest) == newest
         assert [each for each in contents(told) if each is not None] == whole
+
+
+def test_a_page_is_bounded_by_the_bytes_of_its_content(office: Engine) -> None:
+    lines = tuple(
+        PurchaseOrderLine(line=line, item_id=f"item-{line:03}", unit="kg", quantity=line * 1_000)
+        for line in range(1, 201)
+    )
+    orders = [
+        PurchaseOrder(
+            purchase_order_id=f"PO-{number}", location_id="BEY-01", supplier_id="farm", lines=lines, created_at=0
+        )
+        for number in range(20)
+    ]
+    with office.begin() as connection:
+        for order in orders:
+            entry = CataloguePurchaseOrder(purchase_order_id=order.purchase_order_id, order=order)
+            catalogue_history.publish(connection, [catalogue_history.Change(entry, "BEY-01")])
+    size = len(msgspec.json.encode(CataloguePurchaseOrder(purchase_order_id="PO-1", order=orders[0])))
+    for max_bytes in (1, size, 3 * size + 100, 7 * size + 100, 10**9):
+        version, digest, pages = 0, CATALOGUE_START, []
+        more = True
+        while more:
+            with office.connect() as connection:
+                sent = msgspec.json.encode(
+                    catalogue_history.page(connection, version, 1_000, "BEY-01", max_bytes=max_bytes)
+                )
+            page = read_catalogue_page(sent, version, digest)
+            held = [each.purchase_order.order for each in page.entries if each.purchase_order is not None]
+            sizes = [len(each) for each in map(msgspec.json.encode, held)]
+            assert sum(sizes) <= max_bytes or len(held) == 1
+            pages.append(held)
+            version, digest, more = page.entries[-1].version, page.entries[-1].hash, page.more
+        assert [order for held in pages for order in held] == orders

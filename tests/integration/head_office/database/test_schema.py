@@ -6,6 +6,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, UniqueConstraint, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+import head_office.database.contact_tables
 import head_office.database.morning_tables
 import head_office.database.office_schema
 import head_office.database.order_tables

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.runtime.text.csv_writer import CsvWriter, neutralised, restored
+from shared.runtime.text.csv_writer import CsvCell, CsvWriter, csv_rows, neutralised, restored, text_cell
 
 RUN = [
     "=1+1", "@SUM(A1)", "+1+1", "-1+1", "-cmd|'/C calc'!A0", "+", "-", "--3", "-a", "-3-4", "+3 kg", "-$5",
@@ -72,3 +74,42 @@ def test_a_long_cell_takes_no_time(begin: str, end: str) -> None:
     started = time.process_time()
     assert restored(neutralised(begin + end)) == begin + end
     assert time.process_time() - started < 0.5
+
+
+def test_a_report_has_a_byte_order_mark_and_lines_that_end_with_crlf() -> None:
+    rows: list[list[CsvCell]] = [["-1", -1, Decimal("-1.500"), None], ["طماطم, é", 2, Decimal("1E+3"), 'say "x"']]
+    assert b"".join(csv_rows(["name", "a", "b", "c"], rows)) == (
+        b"\xef\xbb\xbfname,a,b,c\r\n'-1,-1,-1.500,\r\n" + '"طماطم, é",2,1000,"say ""x"""\r\n'.encode()
+    )
+    assert b"".join(csv_rows(["name"], [])) == b"\xef\xbb\xbfname\r\n"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "-1.5", "+a", "-", "@x", "\tx", "\rx", *RUN])
+def test_a_text_of_a_report_that_begins_like_a_formula_gets_an_apostrophe(text: str) -> None:
+    assert text_cell(text) == "'" + text
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.text(st.characters(exclude_categories=["Cs"])), st.integers()), max_size=5))
+def test_a_report_comes_back(rows: list[tuple[str, int]]) -> None:
+    written = b"".join(csv_rows(["name", "figure"], rows))
+    found = list(csv.reader(io.StringIO(written.decode("utf-8-sig"), newline=""), strict=True))
+    assert found == [["name", "figure"], *([text_cell(name), str(figure)] for name, figure in rows)]
+    assert not any(name[:1] in set("=+-@\t\r") for name, _ in found)
+
+
+def test_a_report_is_read_as_its_parts_are_taken() -> None:
+    """So a long one needs no more memory than a part: after the first, most rows were not asked for yet."""
+    asked = 0
+
+    def rows() -> Iterator[list[CsvCell]]:
+        nonlocal asked
+        for number in range(100_000):
+            asked = number
+            yield ["item", number]
+
+    parts = csv_rows(["name", "figure"], rows())
+    first = next(parts)
+    assert len(first) < 100_000
+    assert asked < 10_000
+    assert sum(map(len, parts)) > 1_000_000

@@ -1,0 +1,1 @@
+"""The routes of reports that are also answered as files."""
