@@ -25,10 +25,10 @@ from head_office.api.key_routes import add_key_routes
 from head_office.api.level_routes import add_level_routes
 from head_office.api.location_routes import add_location_routes
 from head_office.api.message_routes import add_message_routes
-from head_office.api.mornings.morning_routes import add_morning_routes
 from head_office.api.purchases.group_purchase_order_routes import add_purchase_order_routes
 from head_office.api.purchases.group_supplier_routes import add_supplier_routes
 from head_office.api.report_routes import add_report_routes
+from head_office.api.reports.morning_routes import add_morning_routes
 from head_office.api.reports.purchasing_routes import add_purchasing_routes
 from head_office.api.reports.unmet_demand_routes import add_unmet_demand_route
 from head_office.api.reports.usage_routes import add_usage_route

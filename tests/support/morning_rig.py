@@ -6,16 +6,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select, text, update
 
 from head_office.catalogue import items, locations
 from head_office.catalogue.location_levels import LevelChange, put_levels
 from head_office.database.morning_tables import PURCHASING_MAIL, PURCHASING_MORNING
-from head_office.database.schema import MIGRATIONS, VERSION_TABLE
+from head_office.database.office_schema import CATALOGUE_ENTRY
+from head_office.database.schema import LOCATION, MIGRATIONS, VERSION_TABLE, now
 from head_office.reports.known_at import report_snapshot
 from head_office.reports.mornings.morning_maker import MorningMaker
 from head_office.reports.mornings.morning_report import morning_report
+from head_office.reports.purchasing.purchasing_json import purchasing_parts
 from head_office.reports.purchasing.purchasing_records import PurchasingReport
 from shared.catalogue_messages import CatalogueItem, CatalogueLocation
 from shared.levels.reorder_levels import ReorderLevel
@@ -111,7 +112,17 @@ class MorningRig:
 
 def as_bytes(report: PurchasingReport) -> bytes:
     """All of a report."""
-    return msgspec.json.encode(msgspec.to_builtins(msgspec.structs.asdict(report), builtin_types=(bytes,)))
+    return b"".join(purchasing_parts(report))
+
+
+def there_since(engine: Engine, micros: int) -> None:
+    """Have the locations been there for so long."""
+    with engine.begin() as connection:
+        connection.execute(update(LOCATION).values(added_at=now(connection) - micros))
+        at = now(connection) - micros
+        connection.execute(text("ALTER TABLE catalogue_entry DISABLE TRIGGER catalogue_entry_no_change"))
+        connection.execute(update(CATALOGUE_ENTRY).where(CATALOGUE_ENTRY.c.kind == "location").values(known_from=at))
+        connection.execute(text("ALTER TABLE catalogue_entry ENABLE TRIGGER catalogue_entry_no_change"))
 
 
 def make_until_stopped(url: str, folder: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Annotated, Final
 from fastapi import FastAPI, Query
 from starlette.responses import Response, StreamingResponse
 
-from head_office.api.dependencies import AsOfQuery, LocationQuery, Office, moment
+from head_office.api.dependencies import AsOfQuery, LocationQuery, Office, moment, out_of_range
 from head_office.api.stock_routes import KnownAt, locations_of
-from head_office.problems import PROBLEMS, REPORT_TOO_LARGE, UNKNOWN_LOCATION
+from head_office.problems import PROBLEMS, REPORT_NOT_MADE, REPORT_TOO_LARGE, UNKNOWN_LOCATION
+from head_office.reports.mornings.morning_list import checked_date
+from head_office.reports.mornings.morning_report import morning_report
 from head_office.reports.purchasing.files.rendered_report import MEDIA_TYPES, FileFormat, render
 from head_office.reports.purchasing.purchasing_json import PurchasingReportOut, purchasing_parts
 from head_office.reports.purchasing.purchasing_records import (
@@ -44,8 +46,21 @@ class AnswerFormat(StrEnum):
 
 
 WindowDays = Annotated[
-    int,
-    Query(ge=1, le=MAX_WINDOW_DAYS, description="The business dates before that of `as_of` whose usage is looked at"),
+    int | None,
+    Query(
+        ge=1,
+        le=MAX_WINDOW_DAYS,
+        description="The business dates before that of `as_of` whose usage is looked at; otherwise 28, or those by "
+        "which the report of the date was made",
+    ),
+]
+MorningDate = Annotated[
+    str | None,
+    Query(
+        max_length=64,
+        description="As it was made on the morning of this date, by the cut kept then; with `known_at` by what was "
+        "known at that moment, and what that changes",
+    ),
 ]
 AllRows = Annotated[bool, Query(alias="all", description="Also what does not have to be ordered, with `to_order` 0")]
 Format = Annotated[AnswerFormat, Query(alias="format", description="JSON, or a file to download")]
@@ -63,7 +78,7 @@ def add_purchasing_routes(app: FastAPI, office: Office) -> None:
         "is known of now alone (`contacted_at`, `behind`, `verdict`) is null then. Not paged.",
         responses={
             200: _documented(),
-            **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST, REPORT_TOO_LARGE),
+            **PROBLEMS.responses(UNKNOWN_LOCATION, WRONG_LOCATION, INVALID_REQUEST, REPORT_NOT_MADE, REPORT_TOO_LARGE),
         },
     )
     def read_purchasing_report(
@@ -71,16 +86,29 @@ def add_purchasing_routes(app: FastAPI, office: Office) -> None:
         location_id: LocationQuery = None,
         as_of: AsOfQuery = None,
         known_at: KnownAt = None,
-        window_days: WindowDays = DEFAULT_WINDOW_DAYS,
+        date: MorningDate = None,
+        window_days: WindowDays = None,
         all_rows: AllRows = False,
         form: Format = AnswerFormat.JSON,
         principal: Principal = office.caller(Scope.REPORTS),  # noqa: B008 - evaluated once, on purpose
     ) -> Response:
-        at, known = asked("as_of", as_of), moment("known_at", known_at)
-        with office.reporting(THE_PRESENT if known is None else known) as (connection, settled):
+        at, known, morning = asked("as_of", as_of), moment("known_at", known_at), checked_date("date", date)
+        if morning is not None and at is not None:
+            raise out_of_range("as_of", "a report of a date is as of its morning")
+        with office.reporting(THE_PRESENT if known is None and morning is None else known) as (connection, settled):
+            places = locations_of(connection, principal, location_id)
+            if morning is not None:
+                of_morning = morning_report(
+                    connection,
+                    date=morning,
+                    location_ids=places,
+                    known_at=settled,
+                    window_days=window_days,
+                    all_rows=all_rows,
+                )
+                return answered(of_morning, form)
             if settled is None:
                 raise AssertionError("a report known at a moment has a settled one")
-            places = locations_of(connection, principal, location_id)
             report = purchasing_report(
                 connection,
                 location_ids=places,
@@ -88,7 +116,7 @@ def add_purchasing_routes(app: FastAPI, office: Office) -> None:
                 as_of=as_of_at(connection, at, None, settled),
                 known_at=settled,
                 given=known is not None,
-                window_days=window_days,
+                window_days=DEFAULT_WINDOW_DAYS if window_days is None else window_days,
                 all_rows=all_rows,
             )
         return answered(report, form)

@@ -6,6 +6,7 @@ makes it, and when. What is kept is the morning; its figures are read again from
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from itertools import groupby
@@ -16,6 +17,7 @@ from sqlalchemy import Connection, Engine, func, insert, literal_column, select
 from sqlalchemy.dialects.postgresql import insert as insert_new
 
 from head_office.database.morning_tables import MAILED_MORNING, PURCHASING_MORNING
+from head_office.database.office_schema import CATALOGUE_ENTRY
 from head_office.database.schema import LOCATION, now
 from head_office.reports.known_at import report_snapshot
 from head_office.reports.mornings.morning_moments import due_mornings, report_moment
@@ -51,12 +53,20 @@ def read_due(connection: Connection, moment: int) -> list[DueMorning]:
         .where(PURCHASING_MORNING.c.location_id == LOCATION.c.location_id)
         .scalar_subquery()
     )
+    # A report knows a location from the moment on at which the catalogue does.
+    known_from = (
+        select(func.min(CATALOGUE_ENTRY.c.known_from))
+        .where(CATALOGUE_ENTRY.c.kind == "location", CATALOGUE_ENTRY.c.subject == LOCATION.c.location_id)
+        .scalar_subquery()
+    )
     columns = LOCATION.c.location_id, LOCATION.c.timezone, LOCATION.c.report_time, LOCATION.c.added_at
     due: list[DueMorning] = []
-    for row in connection.execute(select(*columns, made.label("made"))):
+    for row in connection.execute(select(*columns, made.label("made"), known_from.label("known_from"))):
+        if row.known_from is None:
+            continue
         zone = ZoneInfo(row.timezone)
         last = None if row.made is None else date.fromisoformat(row.made)
-        for day in due_mornings(moment, last, zone, row.report_time, row.added_at):
+        for day in due_mornings(moment, last, zone, row.report_time, max(row.added_at, row.known_from)):
             due_at = report_moment(day, zone, row.report_time)
             assert due_at is not None
             due.append(DueMorning(due_at, day, row.location_id))
@@ -180,6 +190,7 @@ def _keep(
     assert report.known_at is not None
     made_at = max(now(connection), report.known_at)
     states = {each.location_id: each.state for each in report.locations}
+    listed = Counter(row.location_id for row in report.rows)
     rows = [
         {
             "location_id": location_id,
@@ -190,7 +201,7 @@ def _keep(
             "window_days": report.window_days,
             "sequence": report.cut.get(location_id, 0),
             "state": states[location_id].value,
-            "listed": sum(row.location_id == location_id for row in report.rows),
+            "listed": listed[location_id],
         }
         for location_id in location_ids
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import heapq
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 from sqlalchemy import Connection, Row, select
@@ -13,10 +14,21 @@ from head_office.database.morning_tables import PURCHASING_MORNING
 from head_office.problems import REPORT_NOT_MADE
 from head_office.reports.known_at import SettledMoment
 from head_office.reports.mornings.report_changes import report_changes
-from head_office.reports.purchasing.purchasing_records import LocationState, PurchasingReport, PurchasingRow
-from head_office.reports.purchasing.purchasing_report import purchasing_report
+from head_office.reports.purchasing.packed_rows import MOST_TOGETHER, PackedRows, order_of, packed
+from head_office.reports.purchasing.purchasing_records import PurchasingChange, PurchasingReport, PurchasingRow
+from head_office.reports.purchasing.purchasing_report import purchasing_report, worry_order
 
-_WORRY: Final = (LocationState.BLIND, LocationState.INCOMPLETE, LocationState.FRESH)
+MOST_COMPARED: Final = 20
+"""How many locations are compared at the same time with what they were; that bounds the memory of it."""
+
+
+class _MorningGroup(NamedTuple):
+    """Locations whose reports have the same moments and window."""
+
+    as_of: int
+    known_at: int
+    window_days: int
+    location_ids: list[str]
 
 
 def morning_report(
@@ -34,63 +46,79 @@ def morning_report(
     `changes`, which says in what that differs. `window_days`: None for what it was made with. Raises Problem 404
     `report-not-made` where it was made at none of them.
     """
-    mornings = _read(connection, date, location_ids)
-    if not mornings:
+    parts = _read(connection, date, location_ids)
+    if not parts:
         raise REPORT_NOT_MADE(f"no report of {date} was made" + ("" if location_ids is None else " there"))
-    made = _merged(connection, mornings, date, None, window_days, all_rows=all_rows)
+
+    def read(part: _MorningGroup, moment: int) -> PurchasingReport:
+        return purchasing_report(
+            connection,
+            location_ids=part.location_ids,
+            as_of=part.as_of,
+            # That of the morning was settled when it was made.
+            known_at=SettledMoment(moment),
+            given=True,
+            window_days=part.window_days if window_days is None else window_days,
+            all_rows=all_rows,
+        )
+
     if known_at is None:
-        return made
-    anew = _merged(connection, mornings, date, known_at, window_days, all_rows=all_rows)
-    return replace(anew, changes=report_changes(made, anew))
+        return _merged([read(part, part.known_at) for part in parts], date)
+    anew: list[PurchasingReport] = []
+    changes: list[PurchasingChange] = []
+    for part in _few(parts):
+        anew.append(read(part, known_at))
+        changes += report_changes(read(part, part.known_at), anew[-1])
+    # By location, wherever the parts came from; those of one location are in order.
+    changes.sort(key=lambda change: change.location_id)
+    return replace(_merged(anew, date), changes=changes)
 
 
-def _read(connection: Connection, date: str, location_ids: Collection[str] | None) -> list[Row]:  # type: ignore[type-arg]
+def _read(connection: Connection, date: str, location_ids: Collection[str] | None) -> list[_MorningGroup]:
     morning = PURCHASING_MORNING
     query = select(morning).where(morning.c.date == date)
     if location_ids is not None:
         query = query.where(morning.c.location_id.in_(sorted(location_ids)))
     order = morning.c.as_of, morning.c.known_at, morning.c.window_days, morning.c.location_id
-    return list(connection.execute(query.order_by(*order)))
+    rows = connection.execute(query.order_by(*order)).all()
+    return [_MorningGroup(*same, [row.location_id for row in found]) for same, found in groupby(rows, _same)]
 
 
-def _merged(
-    connection: Connection,
-    mornings: list[Row],  # type: ignore[type-arg]
-    date: str,
-    known_at: SettledMoment | None,
-    window_days: int | None,
-    *,
-    all_rows: bool,
-) -> PurchasingReport:
-    parts = [
-        purchasing_report(
-            connection,
-            location_ids=[row.location_id for row in rows],
-            as_of=as_of,
-            # It was settled when the morning was made.
-            known_at=SettledMoment(made_at) if known_at is None else known_at,
-            given=True,
-            window_days=window if window_days is None else window_days,
-            all_rows=all_rows,
-        )
-        for (as_of, made_at, window), rows in groupby(mornings, lambda row: (row.as_of, row.known_at, row.window_days))
-    ]
+def _same(row: Row[Any]) -> tuple[int, int, int]:
+    return row.as_of, row.known_at, row.window_days
+
+
+def _few(parts: Iterable[_MorningGroup]) -> Iterator[_MorningGroup]:
+    for part in parts:
+        for begin in range(0, len(part.location_ids), MOST_COMPARED):
+            yield part._replace(location_ids=part.location_ids[begin : begin + MOST_COMPARED])
+
+
+def _merged(parts: Sequence[PurchasingReport], date: str) -> PurchasingReport:
     first = parts[0]
-    locations = [each for part in parts for each in part.locations]
-    rows = [row for part in parts for row in part.rows]
-    if len(parts) > 1:
-        locations.sort(key=lambda each: (_WORRY.index(each.state), each.location_id))
-        rows.sort(key=_place)
+    if len(parts) == 1:
+        return replace(first, date=date)
     return replace(
         first,
         as_of=first.as_of if all(part.as_of == first.as_of for part in parts) else None,
         known_at=first.known_at if all(part.known_at == first.known_at for part in parts) else None,
         date=date,
         cut=dict(sorted((place, sequence) for part in parts for place, sequence in part.cut.items())),
-        locations=locations,
-        rows=rows,
+        locations=sorted((each for part in parts for each in part.locations), key=worry_order),
+        rows=_repacked(heapq.merge(*(part.rows for part in parts), key=order_of)),
     )
 
 
-def _place(row: PurchasingRow) -> tuple[bool, str, str, str]:
-    return row.supplier_id is None, row.supplier_id or "", row.location_id, row.item_id
+def _repacked(rows: Iterable[PurchasingRow]) -> PackedRows:
+    frames: list[bytes] = []
+    together: list[PurchasingRow] = []
+    count = 0
+    for row in rows:
+        together.append(row)
+        count += 1
+        if len(together) == MOST_TOGETHER:
+            frames.append(packed(together))
+            together.clear()
+    if together:
+        frames.append(packed(together))
+    return PackedRows(frames, count)

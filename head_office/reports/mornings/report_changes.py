@@ -7,24 +7,19 @@ from typing import Any, Final
 
 import msgspec
 
+from head_office.reports.purchasing.purchasing_json import purchasing_row_out
 from head_office.reports.purchasing.purchasing_records import (
     COLUMNS,
     PurchasingChange,
     PurchasingReport,
     PurchasingRow,
 )
-from shared.events import quantity_json
 
 LISTED: Final = "listed"
 """The field of a change by which a row came or went."""
 
-_PLACE: Final = ("location_id", "item_id")
-_QUANTITIES: Final = frozenset(
-    {
-        *("on_hand", "reserved", "available", "in_transit", "on_order", "projected", "to_order", "daily_usage"),
-        *("reorder_point", "order_up_to", "order_quantity", "pack_size", "suggested_reorder_point"),
-    }
-)
+_COMPARED: Final = tuple(name for name in COLUMNS if name not in {"location_id", "item_id", "location_state"})
+"""What a row says of its item. The state of its location stands in the report's list of locations, once."""
 
 
 def report_changes(was: PurchasingReport, now: PurchasingReport) -> list[PurchasingChange]:
@@ -42,9 +37,10 @@ def _changes(was: PurchasingRow | None, now: PurchasingRow | None) -> Iterator[P
     if was is None or now is None:
         yield _change(either, LISTED, was is not None, now is not None)
         return
-    for name in COLUMNS:
-        if name not in _PLACE and getattr(was, name) != getattr(now, name):
-            yield _change(either, name, _shown(name, getattr(was, name)), _shown(name, getattr(now, name)))
+    before, after = purchasing_row_out(was), purchasing_row_out(now)
+    for name in _COMPARED:
+        if getattr(was, name) != getattr(now, name):
+            yield _change(either, name, getattr(before, name), getattr(after, name))
 
 
 def _change(row: PurchasingRow, field: str, was: Any, now: Any) -> PurchasingChange:
@@ -55,12 +51,3 @@ def _change(row: PurchasingRow, field: str, was: Any, now: Any) -> PurchasingCha
         was=msgspec.Raw(msgspec.json.encode(was)),
         is_now=msgspec.Raw(msgspec.json.encode(now)),
     )
-
-
-def _shown(name: str, value: Any) -> Any:
-    """The value of a field as the report writes it in JSON."""
-    if value is None:
-        return None
-    if name in _QUANTITIES:
-        return quantity_json(value)
-    return value / 10 if name == "days_left" else value

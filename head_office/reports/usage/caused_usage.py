@@ -88,7 +88,10 @@ def _order(line: _CausedLine) -> UsageCause:
     return UsageCause(reference.id, line.source)
 
 
-_CAUSE_OF: Final[dict[UsageBy, Callable[[_CausedLine], UsageCause]]] = {UsageBy.PRODUCT: _product, UsageBy.ORDER: _order}
+_CAUSE_OF: Final[dict[UsageBy, Callable[[_CausedLine], UsageCause]]] = {
+    UsageBy.PRODUCT: _product,
+    UsageBy.ORDER: _order,
+}
 
 
 def check_readable(begin: AsOf | None, end: AsOf | None) -> None:

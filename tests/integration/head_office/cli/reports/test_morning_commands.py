@@ -11,16 +11,15 @@ from typer.testing import CliRunner
 
 from deploy.cli import app
 from head_office.database.morning_tables import PURCHASING_MAIL
-from head_office.database.schema import LOCATION, now
 from head_office.reports.mornings.morning_maker import MorningMaker
 from shared.runtime.clock import DAY, IdFactory
+from tests.support.morning_rig import there_since
 
 
 @pytest.fixture
 def hidden(office: Engine, office_url: str, tmp_path: Path) -> tuple[str, ...]:
     """The options of a head office that made three days of mornings; the mail about the last one failed."""
-    with office.begin() as connection:
-        connection.execute(update(LOCATION).values(added_at=now(connection) - 3 * DAY))
+    there_since(office, 3 * DAY)
     maker = MorningMaker(office, mailed=True, new_id=IdFactory(), counted=lambda _: None)
     assert maker.step() == 9
     with office.begin() as connection:

@@ -20,7 +20,7 @@ from shared.runtime.database.engine import postgres_engine
 from shared.runtime.mail.mail_addresses import read_smtp_url
 from shared.runtime.mail.smtp_sender import SmtpSender
 from tests.support.forked import start_program
-from tests.support.morning_rig import MorningRig, utc
+from tests.support.morning_rig import ZONES, MorningRig, utc
 from tests.support.smtp_receiver import SmtpReceiver, receiving
 from tests.support.waiting import wait_until
 
@@ -67,10 +67,14 @@ def test_the_mail_as_it_arrives(rig: MorningRig, mailer: ReportMailer, receiver:
     (mail,) = receiver.received
     assert receiver.recipients == [list(ENVELOPE.recipients)]
     assert (mail["From"], mail["To"]) == (ENVELOPE.sender, "buyer@shop.example, nobody@shop.example")
-    assert mail["Subject"] == "Purchasing 2087-03-20: 6 items to order at 3 locations"
+    assert mail["Subject"] == "Purchasing 2087-03-20: 6 items to order at 3 locations, 3 locations to look at"
     assert mail["Date"] == "Thu, 20 Mar 2087 11:00:00 +0000"
     assert mail["Auto-Submitted"] == "auto-generated"
     lines = text_of(mail)
+    # No branch has ever called here.
+    assert [line for line in lines if "BLIND" in line] == [
+        f"  {place}, Place {place}: BLIND: its branch had not called for 24 hours" for place in sorted(ZONES)
+    ]
     assert "To order: 6 items at 3 locations" in lines
     assert [line for line in lines if line.startswith("  farm")] == ["  farm: 3 items (BEY-01 1, BEY-02 1, NYC-01 1)"]
     assert "  without a supplier: 3 items (BEY-01 1, BEY-02 1, NYC-01 1)" in lines

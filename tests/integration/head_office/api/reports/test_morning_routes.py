@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from head_office.catalogue import api_keys
-from head_office.database.schema import LOCATION
 from head_office.main import build
 from head_office.settings import HeadOfficeSettings
 from shared.runtime.clock import DAY, SystemClock
 from tests.integration.head_office.conftest import PLACES, WHO, Api
+from tests.support.morning_rig import there_since
 from tests.support.smtp_receiver import SmtpReceiver, receiving
 from tests.support.waiting import wait_until
 
@@ -33,7 +33,7 @@ def api(office_url: str, office: Engine, tmp_path: Path, receiver: SmtpReceiver)
     """A head office whose locations have been there for three days, and two processes of it."""
     with office.begin() as connection:
         issued = {who: api_keys.issue(connection, role, place).text for who, (role, place) in WHO.items()}
-        connection.execute(update(LOCATION).values(added_at=LOCATION.c.added_at - 3 * DAY))
+    there_since(office, 3 * DAY)
     with receiving(receiver) as port:
         settings = HeadOfficeSettings(
             dir=tmp_path,

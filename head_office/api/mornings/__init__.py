@@ -1,1 +1,0 @@
-"""The routes of the mornings at which the purchasing report was made."""
