@@ -39,6 +39,7 @@ def delivered_line_of(event: Event) -> DeliveredLine | None:
         or reference is None
         or reference.kind != PURCHASE_ORDER
         or reference.line is None
+        or "\x00" in reference.id  # no order is called so, and PostgreSQL cannot hold it
     ):
         return None
     quantity = event.quantity or 0
