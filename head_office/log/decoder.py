@@ -109,7 +109,6 @@ def decode_lines(
                 if event.type in LOOKED_UP:
                     looked_up.append(event)
                 elif (delivery := delivered_line_of(event)) is not None:
-                    _check_storable("reference", delivery.purchase_order_id)
                     deliveries.append(delivery)
         except EventNotUnderstood as error:
             decoded.reasons[sequences[len(events)]] = error.reason

@@ -1,6 +1,13 @@
-"""Suppliers, orders to them, and what the logs say was delivered against their lines."""
+"""Suppliers, orders to them, and what the logs say was delivered against their lines.
+
+A log that was received before may have such deliveries: any reference was taken. So the table is filled from the lines.
+"""
+
+import json
+from typing import Any
 
 import sqlalchemy as sa
+import zstandard
 from alembic import op
 
 revision = "0017"
@@ -92,5 +99,60 @@ def upgrade() -> None:
         ),
     )
     op.create_index("delivered_line_order", "delivered_line", ["location_id", "purchase_order_id", "line"])
+    _fill_deliveries(op.get_bind())
     # What was known at a moment is read by location.
     op.create_index("catalogue_entry_location", "catalogue_entry", ["kind", "location_id", "subject", "version"])
+
+
+SEGMENTS_AT_ONCE = 16
+PURCHASES = "('PURCHASE_RECEIVED', 'PURCHASE_RETURNED')"
+# Only segments with a purchase that was folded need be unpacked. The index of types has no deductions.
+_SEGMENTS = f"""
+    SELECT location_id, first_sequence, frame, bought.sequences FROM log_segment CROSS JOIN LATERAL (
+        SELECT array_agg(sequence) AS sequences FROM event
+        WHERE event.location_id = log_segment.location_id AND type IN {PURCHASES} AND type <> 'ORDER_DEDUCTION'
+            AND sequence BETWEEN first_sequence AND last_sequence
+    ) AS bought
+    WHERE (location_id, first_sequence) > (:location_id, :first_sequence) AND bought.sequences IS NOT NULL
+    ORDER BY location_id, first_sequence LIMIT {SEGMENTS_AT_ONCE}
+"""
+_INSERT = """
+    INSERT INTO delivered_line
+    VALUES (:location_id, :sequence, :purchase_order_id, :line, :item_id, :received, :returned, :occurred_at)
+"""
+
+
+def _fill_deliveries(connection: sa.Connection) -> None:
+    place = {"location_id": "", "first_sequence": 0}
+    while segments := connection.execute(sa.text(_SEGMENTS), place).all():
+        rows = [row for segment in segments for row in _deliveries(segment)]
+        if rows:
+            connection.execute(sa.text(_INSERT), rows)
+        place = {"location_id": segments[-1].location_id, "first_sequence": segments[-1].first_sequence}
+
+
+def _deliveries(segment: sa.Row[Any]) -> list[dict[str, object]]:
+    rows = []
+    lines = zstandard.ZstdDecompressor().decompress(bytes(segment.frame)).split(b"\n")
+    for sequence in segment.sequences:
+        line = lines[sequence - segment.first_sequence]
+        if b'"purchase-order"' not in line:
+            continue
+        event = json.loads(line)
+        reference = event.get("reference", {})
+        if reference.get("kind") != "purchase-order" or "line" not in reference or "\0" in reference["id"]:
+            continue
+        received = event["type"] == "PURCHASE_RECEIVED"
+        rows.append(
+            {
+                "location_id": segment.location_id,
+                "sequence": sequence,
+                "purchase_order_id": reference["id"],
+                "line": reference["line"],
+                "item_id": event["item_id"],
+                "received": event["quantity"] if received else 0,
+                "returned": 0 if received else event["quantity"],
+                "occurred_at": event["occurred_at"],
+            }
+        )
+    return rows

@@ -1,11 +1,13 @@
 """Upgrades of a head office that has data.
 
-Mappings made before the catalogue kept moments are in its history; levels with a target become such with a point.
+Mappings made before the catalogue kept moments are in its history; levels with a target become such with a point;
+deliveries against orders that were received before are kept like later ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 import msgspec
 from alembic import command
@@ -16,6 +18,8 @@ from head_office.catalogue import catalogue_history, item_proposals
 from head_office.catalogue.item_codes import items_known, read_codes
 from head_office.catalogue.location_levels import LevelChange, list_levels, put_levels
 from head_office.database.schema import MIGRATIONS, VERSION_TABLE
+from head_office.log import decoder
+from head_office.reports.verification import verify
 from shared.catalogue_messages import (
     CATALOGUE_START,
     CatalogueAlias,
@@ -24,9 +28,13 @@ from shared.catalogue_messages import (
     catalogue_hash,
     read_catalogue_page,
 )
+from shared.events import Reference
 from shared.levels.reorder_levels import ReorderLevel
 from shared.runtime.database.engine import postgres_engine
 from shared.runtime.database.migrations import migrate
+from tests.support.consolidation import Branch, OldVersion, figures, open_location
+from tests.support.events import an_event
+from tests.support.order_ledger import PLACES, delivery
 
 BEFORE_MOMENTS = "0006"
 HAMRA = CatalogueLocation(location_id="BEY-01", name="Hamra", timezone="UTC", day_start=240)
@@ -157,4 +165,42 @@ def test_levels_with_a_target_are_carried_over_and_their_history_stays_readable(
         if "reorder_level" in each
     ]
     assert read_by_an_older_one[-1] == OldLevel("BEY-01", "apple", 5, 12)
+    engine.dispose()
+
+
+BEFORE_PURCHASES = "0016"
+
+
+def test_deliveries_that_were_received_before_are_those_of_the_log(postgres_url_factory: Callable[[], str]) -> None:
+    engine = postgres_engine(postgres_url_factory())
+    migrate(engine, MIGRATIONS, VERSION_TABLE)
+    with engine.begin() as connection:
+        for place in PLACES:
+            open_location(connection, place)
+    for place in PLACES:
+        events = [an_event(seed=number) for number in range(1, 2_600)]
+        for number in range(5, 2_500, 40):
+            events[number] = delivery(f"PO-{number % 7}", 1 + number % 3, number, seed=number + 1)
+        events[5] = delivery("PO-1", 1, 7, kind="PURCHASE_RETURNED", seed=6)
+        events[6] = delivery("PO-\x00", 1, 7, seed=7)
+        events[7] = an_event("PURCHASE_RECEIVED", reference=Reference(kind="purchase-order", id="PO-1"), seed=8)
+        events[8] = an_event("PURCHASE_RECEIVED", note='"purchase-order"', seed=9)
+        events[9] = delivery("PO-1", 1, 7, note="new", seed=10)
+        with patch.object(decoder, "understand", OldVersion.understand):
+            Branch(place).record(events).ship(engine)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        kept = figures(connection)["delivered_line"]
+        assert len(kept) == 2 * 63
+        # As the version before left it: without the tables of purchases, and stamped so.
+        for table in ("supplier", "purchase_order_line", "purchase_order", "purchase_order_number", "delivered_line"):
+            connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text("DROP INDEX catalogue_entry_location"))
+        config.attributes.update(connection=connection, version_table=VERSION_TABLE)
+        command.stamp(config, BEFORE_PURCHASES)
+    migrate(engine, MIGRATIONS, VERSION_TABLE)
+    with engine.connect() as connection:
+        assert figures(connection)["delivered_line"] == kept
+        assert verify(connection).findings == []
     engine.dispose()
