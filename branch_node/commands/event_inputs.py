@@ -271,9 +271,9 @@ def _details(body: LineInput, path: str = "") -> dict[str, Any]:
     if body.entered is not None:
         found["entered"] = entered_of(body.entered, f"{path}entered.")
     if body.cost is not None:
-        found["cost"] = Cost(amount=_cost(body.cost.amount, path), currency=body.cost.currency)
+        found["cost"] = cost_of(body.cost, path)
     if body.expires_on is not None:
-        found["expires_on"] = _day(body.expires_on, f"{path}expires_on")
+        found["expires_on"] = day_of(body.expires_on, f"{path}expires_on")
     return found
 
 
@@ -312,14 +312,16 @@ def _product(entered: Entered, field: str, lowest: int) -> int:
     return product
 
 
-def _cost(raw: msgspec.Raw, path: str) -> str:
-    amount = read_money(bytes(raw))
+def cost_of(body: CostInput, path: str = "") -> Cost:
+    """The cost of a line as sent. Raises Problem; `path` is the line's place in the body."""
+    amount = read_money(bytes(body.amount))
     if amount is None:
         invalid_request(f"{path}cost.amount", NO_MONEY)
-    return amount
+    return Cost(amount=amount, currency=body.currency)
 
 
-def _day(text: str, field: str) -> str:
+def day_of(text: str, field: str) -> str:
+    """A date as sent. Raises Problem."""
     if not is_day(text):
         invalid_request(field, NO_DAY)
     return text
