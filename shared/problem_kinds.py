@@ -31,12 +31,6 @@ LEVEL_NOT_FOUND: Final = ProblemKind(
     "The item has no reorder level here",
     "Set one with PUT at the same address; the list of reorder levels tells which items have one.",
 )
-PURCHASE_ORDER_NOT_FOUND: Final = ProblemKind(
-    "purchase-order-not-found",
-    404,
-    "There is no such purchase order here",
-    "Purchase orders are listed: GET /v1/purchase-orders.",
-)
 UNKNOWN_ITEM: Final = ProblemKind(
     "unknown-item", 422, "The item is not known here", "Define the item first, or correct the code."
 )
@@ -45,6 +39,12 @@ UNKNOWN_LOCATION: Final = ProblemKind(
 )
 UNKNOWN_RESERVATION: Final = ProblemKind(
     "unknown-reservation", 404, "There is no such reservation here", "Reservations are listed: GET /v1/reservations."
+)
+PURCHASE_ORDER_NOT_FOUND: Final = ProblemKind(
+    "purchase-order-not-found",
+    404,
+    "There is no such order to a supplier here",
+    "GET /v1/purchase-orders lists those that are known here.",
 )
 UNIT_DIFFERS: Final = ProblemKind("unit-differs", 422, "The units differ", "Use the item's base unit.")
 UNIT_FIXED: Final = ProblemKind(

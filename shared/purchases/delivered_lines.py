@@ -37,17 +37,13 @@ class DeliveredLine(NamedTuple):
 def delivered_line_of(event: Event) -> DeliveredLine | None:
     """The delivery that a placed event is, if it is one."""
     kind, reference = event.type, event.reference
-<<<<<<< HEAD
-    if kind not in DELIVERIES or reference is None or reference.kind != PURCHASE_ORDER or reference.line is None:
-=======
     if (
-        kind not in {EventType.PURCHASE_RECEIVED, EventType.PURCHASE_RETURNED}
+        kind not in DELIVERIES
         or reference is None
         or reference.kind != PURCHASE_ORDER
         or reference.line is None
         or "\x00" in reference.id  # no order is called so, and PostgreSQL cannot hold it
     ):
->>>>>>> h/office-log
         return None
     quantity = event.quantity or 0
     received = quantity if kind is EventType.PURCHASE_RECEIVED else 0

@@ -29,10 +29,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the whole file, a
 
 def file_help(what: str, columns: FileColumns) -> str:
     """The help of an import, with the columns of its file and an example of them."""
-    example = "\n\n".join(f"    {line}" for line in columns.example.splitlines())
     return (
         f"{what}\n\nAll of the file is recorded or nothing; rows at fault are named with their lines. Columns: "
-        f"{', '.join(columns.required)}; if wanted {', '.join(columns.optional)}. For example:\n\n\b\n{example}"
+        f"{', '.join(columns.required)}; if wanted {', '.join(columns.optional)}. For example:\n\n\b\n{columns.example}"
     )
 
 

@@ -17,6 +17,7 @@ from shared import wire
 from shared.chain import EMPTY, canonical
 from shared.events import Definition, Reference
 from shared.runtime.clock import parse_rfc3339
+from tests.integration.head_office.api.purchases.conftest import Deliveries
 from tests.support.branch_log import BranchLog
 from tests.support.events import MINUTE, NOON, an_event
 from tests.support.order_rig import OrderRig
@@ -65,6 +66,21 @@ def test_every_table(
     by = ("--order-quantity", "1000", "--pack-size", "12.5", "--supplier", "farm-of-the-north", "--lead-days", "2")
     run("levels", "set", "BEY-01", "coffee-beans-arabica-washed-01", "--reorder-point", "0", *by)
     run("levels", "list", "BEY-01")
+    run("suppliers", "set", "farm-of-the-north", "--name", "Farm of the North, Zahle", "--lead-days", "2")
+    run("suppliers", "set", "mill", "--name", "Mill", "--email", "orders.of.the.morning@mill-by-the-river.example")
+    run("suppliers", "list")
+    create = ("purchase-orders", "create", "--supplier", "farm-of-the-north", "--location")
+    lines = ("--line", "milk=24@30.00 USD", "--line", "coffee-beans-arabica-washed-01=12.5")
+    run(*create, "BEY-01", *lines, "--due", "2099-12-01", "--note", "By the back door.")
+    run(*create, "BEY-02", "--line", "milk=1", "--id", "the-order-of-the-spring-2099")
+    deliveries = Deliveries(office)
+    deliveries.add("PO-000001", 1, "milk", 30_500)
+    deliveries.add("PO-000001", 1, "milk", 0, returned=1_250)
+    run("purchase-orders", "close", "PO-000001", "--line", "2", "--reason", "out of season")
+    run("purchase-orders", "show", "PO-000001")
+    run("purchase-orders", "list")
+    run("purchase-orders", "list", "--state", "OPEN", "--limit", "1", "--location", "BEY-02")
+    run("purchase-orders", "list", "--limit", "1")
     run("stock")
     run("stock", "--as-of", "2026-01-01T14:01:30+02:00", "--known-at", "2099-01-01T00:00:00Z")
     run("stock", "--total")
