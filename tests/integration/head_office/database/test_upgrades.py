@@ -197,6 +197,10 @@ def test_deliveries_that_were_received_before_are_those_of_the_log(postgres_url_
         for table in ("supplier", "purchase_order_line", "purchase_order", "purchase_order_number", "delivered_line"):
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("DROP INDEX catalogue_entry_location"))
+        # And what came after them.
+        for table in ("contact_run", "mailed_morning", "purchasing_morning", "purchasing_mail"):
+            connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text("ALTER TABLE location DROP COLUMN report_time"))
         config.attributes.update(connection=connection, version_table=VERSION_TABLE)
         command.stamp(config, BEFORE_PURCHASES)
     migrate(engine, MIGRATIONS, VERSION_TABLE)
