@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.runtime.text.csv_writer import CsvWriter, neutralised, restored
+from shared.runtime.text.csv_writer import BYTE_ORDER_MARK, CSV_BLOCK, CsvWriter, csv_rows, neutralised, restored
 
 RUN = [
     "=1+1", "@SUM(A1)", "+1+1", "-1+1", "-cmd|'/C calc'!A0", "+", "-", "--3", "-a", "-3-4", "+3 kg", "-$5",
@@ -72,3 +72,20 @@ def test_a_long_cell_takes_no_time(begin: str, end: str) -> None:
     started = time.process_time()
     assert restored(neutralised(begin + end)) == begin + end
     assert time.process_time() - started < 0.5
+
+
+@given(st.lists(st.lists(cells, min_size=2, max_size=2), max_size=5))
+def test_a_file_for_a_spreadsheet_is_read_back(rows: list[list[str]]) -> None:
+    text = b"".join(csv_rows(["a", "=b"], rows)).decode("utf-8")
+    assert text.startswith(f"{BYTE_ORDER_MARK}a,'=b\r\n")
+    assert text.endswith("\r\n")
+    read = csv.reader(io.StringIO(text[1:], newline=""))
+    assert [[restored(cell) for cell in row] for row in read] == [["a", "=b"], *rows]
+
+
+def test_a_large_file_comes_in_parts_and_what_is_nothing_is_empty() -> None:
+    row = [None, 5, "x" * 1_000]
+    parts = list(csv_rows(["a", "b", "c"], (row for _ in range(1_000))))
+    assert max(map(len, parts)) < 2 * CSV_BLOCK
+    lines = b"".join(parts).decode("utf-8").split("\r\n")
+    assert lines == [f"{BYTE_ORDER_MARK}a,b,c", *[f",5,{'x' * 1_000}"] * 1_000, ""]
