@@ -37,10 +37,14 @@ Over sets, in SQL built from `shared.stock_expressions`:
   tests/integration/head_office/reports/test_verification.py::test_what_was_shipped_verifies_and_is_rebuilt_the_same
 - `head_office.reports.stock_queries.current`, what is reserved now:
   tests/integration/head_office/reports/test_reports.py::test_reserved_now_is_that_of_the_fold
-- `head_office.reports.past_events.standing_events`, `head_office.reports.variances.variances` and
-  `head_office.reports.conservation.conservation`:
+- `head_office.reports.past_events.standing_events`, `head_office.reports.variances.variances`,
+  `head_office.reports.conservation.conservation`, `head_office.reports.variance.variance_sums.variance_sums`:
   tests/integration/head_office/reports/test_reports.py::test_variances_are_those_of_the_fold
   tests/integration/head_office/reports/test_reports.py::test_goods_are_conserved
+  tests/integration/head_office/reports/variance/test_variance_sums.py::test_sums_are_those_of_the_fold
+- `head_office.reports.usage.usage_figures.figure_sums`, `head_office.reports.unmet.available_before.available_before`:
+  tests/integration/head_office/reports/usage/test_usage.py::test_usage_is_what_the_lines_say
+  tests/integration/head_office/reports/unmet/test_unmet_demand.py::test_unmet_demand_is_what_the_lines_say
 """
 
 from __future__ import annotations
@@ -101,9 +105,8 @@ def movement(event: Event) -> Movement:
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """One item at one location, in thousandths.
 
-    `last_count` is the place of the count that on hand starts from. `recount`: goods were received, or came back,
-    before that count and were recorded after it, so the item should be counted again. `variance` sums counted −
-    expected over every count that stands.
+    `last_count` is the place of the count that on hand starts from. `recount`: count again, as goods came or came back
+    before that count and were recorded after it. `variance` sums counted − expected over every count that stands.
     """
 
     on_hand: int = 0
@@ -192,8 +195,7 @@ def history(movements: Iterable[Movement], *, as_of: int | None, known_through: 
 class _Reserved:
     """The sum of the reservations that have not expired, as time passes; an expiry needs no event.
 
-    A reservation lasts until the `expires_at` of its newest event that has one, by sequence: it may be stated anew with
-    another expiry, earlier or later.
+    A reservation lasts until the `expires_at` of its newest event that has one, by sequence: stated anew, it may move.
     """
 
     def __init__(self) -> None:

@@ -20,7 +20,14 @@ from head_office.problems import REPORT_TOO_LARGE
 from head_office.reports.known_at import AsOf, Cut
 from head_office.reports.tables.table_report import TableScope
 from head_office.reports.usage.spilled_sums import SpilledSums, SummedRow
-from head_office.reports.usage.usage_figures import FIGURES, USED_AS, UsageFigures, usage_codes, usage_conditions
+from head_office.reports.usage.usage_figures import (
+    FIGURES,
+    USED_AS,
+    UsageFigures,
+    usage_codes,
+    usage_conditions,
+    used_quantity,
+)
 from shared.events import Reference
 from shared.reservations import ORDER_REFERENCE
 from shared.runtime.clock import DAY
@@ -137,11 +144,12 @@ def caused_usage(
         found = scope.connection.execute(query.execution_options(stream_results=True, yield_per=EVENTS_AT_ONCE))
         for rows in found.partitions():
             lines = read_lines_of(scope.connection, [(row.location_id, row.sequence) for row in rows])
-            for row in rows:
-                cause = cause_of(_decode(lines[row.location_id, row.sequence]))
-                key = CausedUsageKey(row.location_id, *cause, row.item_id, row.unit)
+            # Taken apart by place: by name it takes as long as all the rest.
+            for location_id, sequence, kind, quantity, at, item_id, unit in rows:
+                cause = cause_of(_decode(lines[location_id, sequence]))
+                key = CausedUsageKey(location_id, *cause, item_id, unit)
                 if after is None or key > after:
-                    sums.add(key, _PLACES[row.type], abs(row.on_hand_change), row.occurred_at)
+                    sums.add(key, _PLACES[kind], quantity, at)
             advance(len(rows))
         for each in islice(sums.rows(), limit):
             yield _row(each)
@@ -164,7 +172,7 @@ def _events(scope: TableScope, cut: Cut) -> Select[Any]:
             EVENT.c.location_id,
             EVENT.c.sequence,
             EVENT.c.type,
-            EVENT.c.on_hand_change,
+            used_quantity(),
             EVENT.c.occurred_at,
             code.c.item_id,
             code.c.unit,

@@ -97,9 +97,14 @@ def usage_conditions(scope: TableScope, cut: Cut, of: FromClause) -> list[Column
     return conditions
 
 
+def used_quantity() -> ColumnElement[int]:
+    """How much an event used, or gave back: never below zero."""
+    return func.abs(EVENT.c.on_hand_change)
+
+
 def figure_sums() -> list[ColumnElement[Any]]:
     """The aggregates of the figures over rows of `event`."""
-    quantity = func.sum(func.abs(EVENT.c.on_hand_change))
+    quantity = func.sum(used_quantity())
     kinds = {name: [kind for kind, figure in USED_AS.items() if figure == name] for name in FIGURES}
     return [
         func.coalesce(quantity.filter(EVENT.c.type == func.any(array(of))), 0).label(name) for name, of in kinds.items()
