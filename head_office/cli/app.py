@@ -36,7 +36,6 @@ COMMANDS: Final = {
         "head_office.cli.stock_commands:stock",
         "Stock of the group, now, as of a moment, or as known at one; each figure with its freshness.",
     ),
-    "report": ("head_office.cli.reports.report_commands:report_app", "Reports: purchasing."),
     "reservations": (
         "head_office.cli.reservation_listing:reservations",
         "Reservations of the group by their logs, the newest first; each with its freshness.",
