@@ -62,6 +62,7 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/v1/reports/in-transit", None, REPORTED),
     ("GET", "/v1/reports/variance?location_id=BEY-01", None, REPORTED),
     ("GET", "/v1/reports/purchasing", None, REPORTED),
+    ("GET", "/v1/reports/purchasing/mornings", None, REPORTED),
     ("GET", "/v1/reports/purchasing?location_id=BEY-01", None, REPORTED),
     ("GET", "/v1/messages?location_id=BEY-01", None, MESSAGE_READERS),
     ("GET", "/v1/messages?location_id=BEY-02", None, MESSAGE_READERS - OF_BEY_01),
