@@ -6,6 +6,7 @@ makes it, and when. What is kept is the morning; its figures are read again from
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
@@ -32,6 +33,7 @@ log = get_logger("larder.mornings")
 
 MOST_AT_ONCE: Final = 10
 """How many locations are made in one transaction; that bounds its memory."""
+STOP_SECONDS: Final = 5.0
 MAKER_CONNECTIONS: Final = 2
 """The database connections of a maker: the transaction that keeps mornings, and the snapshot they are read from."""
 # Beside the locks of `received_at`: held while a process makes mornings, so that others do not do the same work.
@@ -87,16 +89,23 @@ class MorningMaker:
         self._new_id = new_id
         self._counted = counted
         self._stopping = False
+        self._working = threading.Lock()
 
     def stop(self) -> None:
-        """Begin no further group."""
+        """Begin no further group, and wait a little for the one that is being made."""
         self._stopping = True
+        if self._working.acquire(timeout=STOP_SECONDS):
+            self._working.release()
 
     def step(self) -> int:
         """Make every morning that is due and that no other process is making; how many there were.
 
         A morning that cannot be made holds up no other one; then its error is raised at the end, and it stays due.
         """
+        with self._working:
+            return 0 if self._stopping else self._step()
+
+    def _step(self) -> int:
         made, failed, failure = 0, set[DueMorning](), None
         with translate_driver_errors():
             for group in _groups(self._due()):

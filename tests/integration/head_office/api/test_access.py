@@ -81,6 +81,7 @@ TABLE: list[tuple[str, str, Any, set[str]]] = [
     ("GET", "/v1/reports/unmet-demand", None, REPORTED),
     ("GET", "/v1/reports/unmet-demand?location_id=BEY-02&by=item", None, REPORTED - OF_BEY_01),
     ("GET", "/v1/reports/purchasing", None, REPORTED),
+    ("GET", "/v1/reports/purchasing/mornings", None, REPORTED),
     ("GET", "/v1/reports/purchasing?location_id=BEY-01", None, REPORTED),
     ("GET", "/v1/reports/purchasing/mornings", None, REPORTED),
     ("GET", "/v1/reports/purchasing/mornings?location_id=BEY-02", None, REPORTED - OF_BEY_01),

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, insert, text
 
 import head_office.cli
 from deploy.cli import app
+from head_office.database.morning_tables import MAILED_MORNING, PURCHASING_MAIL, PURCHASING_MORNING
 from head_office.log.ingest import ingest
 from head_office.orders.order_router import OrderRouter
 from shared import wire
@@ -122,6 +123,18 @@ def test_every_table(
     with office.begin() as connection:
         connection.execute(text("UPDATE contact SET verdict = 'ROLLED_BACK' WHERE location_id = 'WH-1'"))
     run("orders", "show", "web-4711")
+    run("report", "mornings")
+    with office.begin() as connection:
+        kept = {"as_of": NOON, "known_at": NOON, "made_at": NOON + MINUTE, "window_days": 28, "sequence": 3}
+        for place, state, listed in (("BEY-01", "INCOMPLETE", 1_250), ("WH-1", "FRESH", 0)):
+            row = {"location_id": place, "date": "2026-01-01", "state": state, "listed": listed, **kept}
+            connection.execute(insert(PURCHASING_MORNING).values(row))
+        mail = {"mail_id": "m-1", "date": "2026-01-01", "state": "WAITING", "created_at": NOON, "attempts": 2}
+        why = "the mail server refuses: 451 the disk is full"
+        connection.execute(insert(PURCHASING_MAIL).values({**mail, "next_try_at": NOON + MINUTE, "error": why}))
+        part = {"location_id": "BEY-01", "date": "2026-01-01", "mail_id": "m-1"}
+        connection.execute(insert(MAILED_MORNING).values(part))
+    run("report", "mornings")
     run("quarantine", "list")
     run("quarantine", "retry")
     run("rebuild")
