@@ -9,4 +9,11 @@ from shared.runtime.cli.service_app import command_group
 
 report_app: Final = command_group("Reports: purchasing.")
 
+
+@report_app.callback()
+def reports() -> None:
+    """Reports: purchasing."""
+    # With it a single command keeps its name.
+
+
 report_app.command("purchasing")(purchasing_report_listing)

@@ -65,6 +65,8 @@ def test_every_table(
     by = ("--order-quantity", "1000", "--pack-size", "12.5", "--supplier", "farm-of-the-north", "--lead-days", "2")
     run("levels", "set", "BEY-01", "coffee-beans-arabica-washed-01", "--reorder-point", "0", *by)
     run("levels", "list", "BEY-01")
+    run("report", "purchasing", "--as-of", "2026-01-03")
+    run("report", "purchasing", "--as-of", "2026-01-03", "--all", "--location", "BEY-01", "--supplier", "none")
     run("stock")
     run("stock", "--as-of", "2026-01-01T14:01:30+02:00", "--known-at", "2099-01-01T00:00:00Z")
     run("stock", "--total")
