@@ -11,7 +11,8 @@ from head_office.database.contact_tables import CONTACT_RUN
 from head_office.database.schema import CONTACT
 from head_office.log.contact.contact_runs import moment_of_call
 from head_office.reports.known_at import report_snapshot, take_cut
-from head_office.reports.purchasing.location_states import LocationState, location_states
+from head_office.reports.purchasing.location_states import location_states
+from head_office.reports.purchasing.purchasing_records import LocationState
 from shared.messages import Verdict
 from shared.runtime.clock import DAY
 from tests.support.consolidation import PLACE
