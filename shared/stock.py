@@ -37,6 +37,8 @@ Over sets, in SQL built from `shared.stock_expressions`:
   tests/integration/head_office/reports/test_verification.py::test_what_was_shipped_verifies_and_is_rebuilt_the_same
 - `head_office.reports.stock_queries.current`, what is reserved now:
   tests/integration/head_office/reports/test_reports.py::test_reserved_now_is_that_of_the_fold
+- `head_office.reports.purchasing`, `code_figures` and `item_consumption`:
+  tests/integration/head_office/reports/purchasing/test_report_by_ledger.py::test_the_report_says_what_the_events_say
 - `head_office.reports.past_events.standing_events`, `head_office.reports.variances.variances` and
   `head_office.reports.conservation.conservation`:
   tests/integration/head_office/reports/test_reports.py::test_variances_are_those_of_the_fold
