@@ -24,6 +24,7 @@ from branch_node.database.schema import LOG
 from branch_node.database.stock import stock_figures
 from branch_node.model import Command
 from branch_node.pages.clock_pages import ClockPages
+from branch_node.pages.deliveries.delivery_pages import DELIVERIES, DeliveryPages
 from branch_node.pages.import_desk import PageNode
 from branch_node.pages.import_pages import ImportPages
 from branch_node.pages.page_forms import (
@@ -72,6 +73,7 @@ ANSWER_SECONDS: Final = 30.0
 SECTIONS: Final = (
     ("/record/deduction", "Record"),
     ("/stock", "Stock"),
+    (DELIVERIES, "Deliveries"),
     (RESERVATIONS, "Reservations"),
     (IMPORTS, "Import"),
     ("/log", "Log and shipping"),
@@ -113,6 +115,7 @@ class _BranchPages:
         ClockPages(self.site, node, self._show, self._commit)
         ImportPages(self.site, node, self._show, self._commit)
         ReservationPages(self.site, node, self._show, self._commit)
+        DeliveryPages(self.site, node, self._show, self._commit)
 
     def _name(self) -> str:
         try:
@@ -143,6 +146,7 @@ class _BranchPages:
             kinds=[(kind.value, labels.name) for kind, labels in KINDS.items()],
             may_record=session.principal.may(*RECORDING),
             may_sell=session.principal.may(Scope.SELL),
+            may_restock=session.principal.may(Scope.RESTOCK),
             may_void=session.principal.may(Scope.CORRECT),
             recordable=[kind.value for kind in _recordable(session.principal)],
             **given,
@@ -208,7 +212,9 @@ class _BranchPages:
                     request, kind, recorded_something_else(with_key(form, new=True)), status=problem.status
                 )
             return self._form_page(request, kind, refused_by(problem).view(form), status=problem.status)
-        return redirect(f"/record/{kind}?{urlencode({'done': answer.event_id})}")
+        # Only an order to a supplier is referred to here: its page tells what of it is still open.
+        page = f"/record/{kind}" if entry.reference is None else DELIVERIES
+        return redirect(f"{page}?{urlencode({'done': answer.event_id})}")
 
     def _recorded_under(self, key: str) -> str | None:
         with self._node.store.reading() as connection:
