@@ -13,7 +13,7 @@ import msgspec
 from branch_node.commands.correction_inputs import CorrectionContent, VoidInput, void_of
 from branch_node.commands.event_inputs import EventContent, EventInput, entry_of
 from branch_node.model import Item, nearest_item_codes
-from shared.events import EventType
+from shared.events import MAX_LINES, EventType
 from shared.purchases.delivered_lines import PURCHASE_ORDER
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.http.strict_json import StrictDecoder
@@ -253,10 +253,10 @@ def _order_line(form: Mapping[str, str], faults: dict[str, FormFault]) -> int | 
         faults["line"] = FormFault("Which line of the order?", "Its number, from 1; the delivery note has it.")
     elif typed and not order:
         faults["order"] = FormFault("Of which order?", "Write its id, or empty the line as well.")
-    elif typed and typed.isascii() and typed.isdigit() and len(typed) < 5:
+    elif typed and typed.isascii() and typed.isdigit() and len(typed) < 5 and 1 <= int(typed) <= MAX_LINES:
         return int(typed)
     elif typed:
-        faults["line"] = FormFault("A line is a whole number.", "Write it like 1.")
+        faults["line"] = FormFault(f"A line is a whole number from 1 to {MAX_LINES}.", "Write it like 1.")
     return None
 
 

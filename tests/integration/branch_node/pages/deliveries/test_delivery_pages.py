@@ -12,10 +12,12 @@ import pytest
 
 from branch_node.model import Item
 from branch_node.sync.catalogue_update import CatalogueIds
+from branch_node.writer.writer import Writer
 from shared.events import Cost
 from shared.runtime.http.scopes import Role
+from shared.runtime.problems import DATABASE_BUSY, Recorded
 from tests.support.branch_person import Person, somebody
-from tests.support.html import Element, filled_form, parse, rows
+from tests.support.html import Element, filled_form, form_fields, parse, rows
 from tests.support.pulled_orders import FARM, pulled, purchase_order
 
 HOSTILE = "<b>حلوم</b> & co"
@@ -83,6 +85,12 @@ def form(person: Person, order: str = ORDER) -> dict[str, str]:
 
 def told(page: Element) -> Element:
     return next(each for each in page.all("div") if each.attributes.get("role") == "status")
+
+
+def faults_told(page: Element) -> dict[str, str]:
+    """What is told beside fields, by field."""
+    wrong = [each for each in page.all("p") if each.attributes.get("class") == "error" and "id" in each.attributes]
+    return {each["id"].removesuffix("-error"): each.text for each in wrong}
 
 
 def tables(page: Element) -> list[list[list[str]]]:
@@ -188,3 +196,270 @@ def test_a_closed_order_says_why_and_is_received_all_the_same(person: Person) ->
     page = send(person, quantity_1_1="1")
     assert "Head office closed the rest: the farm flooded." in told(page).text
     assert lines(person)[0] == (1, 0, 0)
+
+
+def test_a_line_that_is_not_open_any_more_may_still_come(person: Person) -> None:
+    pull(person, FARM, purchase_order(closed=(2,)))
+    person.sign_in(Role.STAFF)
+    page = receive(person, quantity_1_1="4", quantity_2_1="1")
+    assert [each.text for each in told(page).first("ul").all("li")] == ["4 l of Whole milk", "1 kg of Coffee beans"]
+    assert lines(person) == [(4, 6, 0), (1, 0, 0)]
+    page = receive(person, quantity_1_1="", quantity_2_1="x")
+    details = next(each for each in page.all("details") if "not open" in each.first("summary").text)
+    assert "open" in details.attributes, "what is wrong in it is shown"
+
+
+# Faults
+
+
+def test_what_is_wrong_is_told_beside_its_field_and_nothing_is_lost(person: Person) -> None:
+    pull(person, FARM, purchase_order(), purchase_order("PO-2", (("milk", "l", 10_000),)))
+    person.sign_in(Role.STAFF)
+    person.open(ORDER)
+    person.send(ORDER, again="2")
+    typed = {
+        "quantity-1-1": "1,250",
+        "lot-1-1": "a\u200bb",
+        "quantity-2-1": "2",
+        "cost-2-1": "dear",
+        "expires-2-1": "31.12.2026",
+        "lot-2-2": "B",
+        "note": "kept",
+        "when": "2026-03-29T00:30",
+    }
+    page = person.send(ORDER, **typed)
+    assert person.last.status_code == 422
+    assert form(person).items() >= typed.items()
+    wrong = {
+        each["id"].removesuffix("-error"): each.text
+        for each in page.all("p")
+        if each.attributes.get("class") == "error" and "id" in each.attributes
+    }
+    assert wrong.keys() == {"quantity-1-1", "quantity-2-2", "currency", "when"}
+    assert wrong["quantity-1-1"] == "1,250 can be read in two ways. Write 1250 or 1.250."
+    assert wrong["quantity-2-2"].startswith("How much of it came?")
+    assert "autofocus" in page.by_id("quantity-1-1").attributes
+    page = person.send(ORDER, **{"quantity-1-1": "1.25", "quantity-2-2": "3", "currency": "usd", "when": ""})
+    wrong = {
+        each["id"].removesuffix("-error"): each.text
+        for each in page.all("p")
+        if each.attributes.get("class") == "error" and "id" in each.attributes
+    }
+    assert wrong.keys() == {"lot-1-1", "cost-2-1", "expires-2-1"}
+    assert wrong["cost-2-1"].startswith("That is no amount of money.")
+    assert wrong["expires-2-1"].startswith("That is no date.")
+    assert deliveries(person) == []
+    page = person.send(ORDER, **{"lot-1-1": "A", "cost-2-1": "12,5", "expires-2-1": "2026-12-31"})
+    assert lines(person) == [(1.25, 8.75, 0), (5, 0, 0)]
+    assert [each.get("cost") for each in deliveries(person)] == [None, {"amount": "12.5", "currency": "USD"}, None]
+
+    page = receive(person, quantity_1_1="")
+    assert page.by_id("quantity-1-1-error").text.startswith("What came?")
+    page = receive(person, "/deliveries/PO-2", when="2199-01-01T12:00")
+    assert page.by_id("when-error").text
+
+
+def test_an_item_that_is_kept_in_another_unit_now_is_told_at_its_line(person: Person) -> None:
+    pull(person, FARM, purchase_order(lines=(("milk", "kg", 1_000), ("tea", "kg", 1_000))))
+    person.sign_in(Role.STAFF)
+    page = receive(person, quantity_2_1="")
+    assert person.last.status_code == 422
+    assert page.by_id("quantity-1-1-error").text.startswith("Milk is kept in l here, and was ordered in kg.")
+    page = send(person, quantity_1_1="", quantity_2_1="1")
+    assert page.by_id("quantity-2-1-error").text.startswith("There is no item 'tea'.")
+    assert deliveries(person) == []
+
+
+def test_an_order_that_is_gone_meanwhile_keeps_what_was_typed(person: Person) -> None:
+    pull(person, FARM, purchase_order())
+    person.sign_in(Role.STAFF)
+    person.open(ORDER)
+    sent = filled_form(parse(person.last.text), ORDER, **{"quantity-1-1": "3.25"})
+    pull(person, keep=CatalogueIds())
+    person.last = person.client.post(ORDER, data=sent)
+    assert person.last.status_code == 404
+    page = person.look()
+    assert page.first("h1").text == "This is not recorded yet"
+    assert "3.25" in page.text
+    pull(person, FARM, purchase_order())
+    person.send(ORDER)
+    assert lines(person) == [(3.25, 6.75, 0), (5, 0, 0)]
+
+
+def test_an_order_that_is_not_there(person: Person) -> None:
+    person.sign_in()
+    for order in ("PO-9", "a%2Fb", "é", "0" * 500, "%20"):
+        assert person.client.get(f"/deliveries/{order}").status_code in {400, 404}
+    for odd in ("done=x", "done=%E2%80%8B", "q=%F0%9F%A5%9B", f"q={'9' * 500}", "before=%20x", "before=PO-9"):
+        assert person.open(f"/deliveries?{odd}").first("h1").text == "Deliveries"
+    pull(person, FARM, purchase_order())
+    for odd in ("from=0", "from=99", "from=x", "again=9", "again=x", "quantity-999-99=1", "quantity-1-99=1", "key=x"):
+        assert person.open(f"{ORDER}?{odd}").first("h1").text == "Order PO-000001"
+    csrf = form_fields(person.look().first("form"))["csrf"]
+    key = {"csrf": csrf, "key": "page-" + "a" * 24}
+    for fields, status in (({}, 422), ({"quantity-9-1": "1"}, 422), ({"quantity-1-1": "1", "key": "x"}, 400)):
+        assert person.client.post(ORDER, data=key | fields).status_code == status
+    assert deliveries(person) == []
+
+
+# Large orders
+
+
+def test_an_order_of_many_lines_is_received_in_parts(person: Person) -> None:
+    many = tuple(("milk" if number % 2 else "beans", "l" if number % 2 else "kg", 1_000) for number in range(1, 201))
+    pull(person, FARM, purchase_order(lines=many))
+    person.sign_in(Role.STAFF)
+    page = person.open(ORDER)
+    assert "The form is of lines 1 to 40 of 200." in page.text
+    receive(person)
+    assert sum(received for received, *_ in lines(person)) == 40
+    page = person.open(ORDER)
+    after = next(each for each in page.all("a") if each.text == "The lines after")
+    page = person.open(after["href"])
+    assert form(person).keys() >= {"quantity-41-1", "quantity-80-1"}
+    for _ in range(25):
+        page = send(person, again="41")
+    assert form(person).keys() >= {"quantity-41-21", "quantity-80-1"}
+    assert "The form has no more rows." in page.text
+    assert form(person)["from"] == "41"
+    send(person, quantity_41_21="3")
+    assert lines(person)[40] == (4, 0, 3)
+    assert sum(received for received, *_ in lines(person)) == 83
+
+
+# The list
+
+
+def test_orders_are_found_by_id_supplier_and_item(person: Person) -> None:
+    pull(
+        person,
+        FARM,
+        purchase_order("PO-1", (("milk", "l", 1_000),), due=None),
+        purchase_order("PO-2", (("beans", "kg", 1_000),), due="2199-01-02"),
+        purchase_order("PO-3", (('a&b"c', "pcs", 1_000),), supplier_id="gone", due="2199-01-01"),
+        *(purchase_order(f"OLD-{number:02}", closed=(1, 2)) for number in range(30)),
+    )
+    person.sign_in(Role.STAFF)
+    opened, ended = tables(person.open("/deliveries"))
+    assert [row[0] for row in opened] == ["PO-3gone", "PO-2Farm of the valley", "PO-1Farm of the valley"]
+    assert [row[0][:6] for row in ended] == [f"OLD-{number:02}" for number in range(29, 4, -1)]
+    older = next(each for each in person.look().all("a") if each.text == "Older")
+    (ended,) = tables(person.open(older["href"]))
+    assert [row[0][:6] for row in ended] == [f"OLD-{number:02}" for number in range(4, -1, -1)]
+    for searched, found in (("po-2", ["PO-2"]), ("whole", ["PO-1"]), ("valley", ["PO-2", "PO-1"]), ("حلوم", ["PO-3"])):
+        assert [row[0][:4] for row in tables(person.open(f"/deliveries?q={searched}"))[0]] == found
+    page = person.open("/deliveries?q=OLD-07")
+    assert tables(page)[0] == [["Nothing of this order is open any more. " + ALONE]]
+    assert [row[0][:6] for row in tables(page)[1]] == ["OLD-07"]
+
+
+ALONE = "Orders come from head office, and this branch works by itself."
+
+
+# An order that was not pulled yet
+
+
+def test_a_delivery_of_an_order_that_is_not_here_yet_counts_once_it_is(person: Person) -> None:
+    person.sign_in(Role.STAFF)
+    page = person.open("/deliveries?q=PO-000001")
+    link = next(each for each in page.all("a") if each.text == "Record a delivery")
+    person.open(link["href"])
+    page = person.send("/record/delivery", item="beans", quantity="2")
+    assert page.by_id("line-error").text.startswith("Which line of the order?")
+    for line in ("x", "0", "1001", "1.5", "-1"):
+        page = person.send("/record/delivery", line=line)
+        assert page.by_id("line-error").text.startswith("A line is a whole number from 1 to 1000.")
+    page = person.send("/record/delivery", order="", line="2")
+    assert page.by_id("order-error").text.startswith("Of which order?")
+    page = person.send("/record/delivery", order="PO-000001")
+    assert "This order has not come from head office yet." in told(page).text
+    pull(person, FARM, purchase_order())
+    assert lines(person) == [(0, 10, 0), (2, 3, 0)]
+    # Once it is here, the line's item is held to.
+    person.open("/record/delivery")
+    page = person.send("/record/delivery", item="milk", quantity="1", order="PO-000001", line="2")
+    assert page.by_id("item-error").text.startswith("The order's line is of beans.")
+    page = person.send("/record/delivery", line="9", item="beans")
+    assert page.by_id("line-error").text.startswith("PO-000001 has no line 9")
+    assert lines(person) == [(0, 10, 0), (2, 3, 0)]
+    assert person.record("delivery", item="milk", quantity="1").first("h2").text.startswith("Recorded: 1 l")
+
+
+# Who looks
+
+
+def test_a_viewer_sees_all_and_has_no_form(person: Person) -> None:
+    pull(person, FARM, purchase_order())
+    person.sign_in(Role.VIEWER)
+    for path in ("/deliveries", ORDER):
+        page = person.open(path)
+        assert {each["action"] for each in page.all("form")} <= {"/sign-out", "/deliveries"}
+        assert "record no delivery" in page.text
+    csrf = form_fields(page.first("form"))["csrf"]
+    answer = person.client.post(ORDER, data={"csrf": csrf, "key": "page-" + "a" * 24, "quantity-1-1": "1"})
+    assert answer.status_code == 403
+    assert deliveries(person) == []
+
+
+def test_a_key_that_may_not_read_orders_is_not_shown_the_section(person: Person) -> None:
+    person.sign_in(Role.INTEGRATION)
+    page = person.open("/stock")
+    assert "Deliveries" not in [each.text for each in page.all("a")]
+    assert person.client.get("/deliveries").status_code == 403
+
+
+# Sessions and answers that are lost
+
+
+def test_what_was_typed_survives_a_session_that_ended_and_is_recorded_once(person: Person) -> None:
+    pull(person, FARM, purchase_order())
+    person.sign_in(Role.STAFF)
+    person.open(ORDER)
+    typed = person.last
+    for expected in ("recorded", "known"):
+        person.client.cookies.clear()
+        person.last = typed
+        send(person, quantity_1_1="2", lot_1_1="A", quantity_2_1="", quantity_1_2="")
+        page = person.send("/sign-in", key=person.keys[Role.STAFF])
+        if expected == "recorded":
+            held = {"quantity-1-1": "2", "lot-1-1": "A", "quantity-2-1": ""}
+            assert form(person).items() >= held.items(), "what was emptied is not filled in again"
+            page = send(person)
+        assert "2 l of Whole milk, lot A" in told(page).text
+    assert lines(person) == [(2, 8, 0), (0, 5, 0)]
+
+
+def test_a_form_that_is_sent_twice_counts_once_and_another_one_with_its_key_is_told(person: Person) -> None:
+    pull(person, FARM, purchase_order())
+    person.sign_in(Role.STAFF)
+    person.open(ORDER)
+    sent = filled_form(parse(person.last.text), ORDER)
+    for _ in range(2):
+        person.last = person.client.post(ORDER, data=sent)
+        assert "10 l of Whole milk" in told(person.look()).text
+    person.last = person.client.post(ORDER, data=sent | {"quantity-1-1": "1"})
+    page = person.look()
+    assert person.last.status_code == 409
+    assert "This form recorded something else before, which stands." in page.text
+    assert form(person)["quantity-1-1"] == "1"
+    assert lines(person) == [(10, 0, 0), (5, 0, 0)]
+    send(person, quantity_2_1="")
+    assert lines(person) == [(11, 0, 1), (5, 0, 0)]
+
+
+def test_a_form_in_doubt_comes_back_with_its_key(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    pull(person, FARM, purchase_order())
+    person.sign_in(Role.STAFF)
+    person.open(ORDER)
+    submit = Writer.submit
+
+    def lost(writer: Writer, command: Any) -> Any:
+        submit(writer, command).result(20)
+        raise DATABASE_BUSY("the answer is lost", recorded=Recorded.UNKNOWN)
+
+    monkeypatch.setattr(Writer, "submit", lost)
+    page = send(person, quantity_2_1="")
+    assert page.first("h1").text == "It is not known whether this was recorded"
+    monkeypatch.setattr(Writer, "submit", submit)
+    assert "10 l of Whole milk" in told(person.send(ORDER)).text
+    assert lines(person) == [(10, 0, 0), (0, 5, 0)]
