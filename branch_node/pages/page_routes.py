@@ -25,6 +25,7 @@ from branch_node.database.stock import stock_figures
 from branch_node.model import Command
 from branch_node.pages.clock_pages import ClockPages
 from branch_node.pages.deliveries.delivery_pages import DELIVERIES, DeliveryPages
+from branch_node.pages.deliveries.delivery_queries import refers_to_order
 from branch_node.pages.import_desk import PageNode
 from branch_node.pages.import_pages import ImportPages
 from branch_node.pages.page_forms import (
@@ -299,7 +300,11 @@ class _BranchPages:
             if problem.recorded is Recorded.UNKNOWN:
                 raise
             return self._void_page(request, refused_by(problem).view(form), status=problem.status)
-        return redirect(f"/record/deduction?{urlencode({'done': event_id})}")
+        with self._node.store.reading() as connection:
+            of_order = refers_to_order(connection, event_id)
+        # The page of deliveries tells what of the order is open again.
+        page = DELIVERIES if of_order else "/record/deduction"
+        return redirect(f"{page}?{urlencode({'done': event_id})}")
 
     def _void_page(self, request: Request, form: FormView, *, status: int = 200) -> Response:
         event_id = request.path_params["event_id"]

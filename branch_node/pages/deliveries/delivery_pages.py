@@ -16,7 +16,7 @@ from starlette.responses import Response
 from branch_node.api.dependencies import ApiNode, actor_of
 from branch_node.commands.purchases.receive_order import ReceiveOrder
 from branch_node.database.lookups import first_by_key
-from branch_node.database.purchases.pulled_order_lists import ended_purchase_orders, open_purchase_orders
+from branch_node.database.purchases.pulled_order_lists import MOST_OPEN, ended_purchase_orders, open_purchase_orders
 from branch_node.pages.clock_pages import Committed, Shown
 from branch_node.pages.deliveries.delivery_forms import (
     LINES_SHOWN,
@@ -86,6 +86,7 @@ class DeliveryPages:
                 here=DELIVERIES,
                 done=delivery_notice(connection, query["done"], items, now=self._site.clock.now(), today=today),
                 opened=[each for each in opened if holds(each, searched)],
+                capped=len(opened) == MOST_OPEN and not searched,
                 ended=order_views(connection, ended[:ENDED_SHOWN], items, today),
                 named=None if named is None or named.is_open else named,
                 older=ended[ENDED_SHOWN - 1].purchase_order_id if len(ended) > ENDED_SHOWN else None,

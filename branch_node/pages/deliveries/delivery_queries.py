@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from branch_node.commands.corrections import still_standing
+from branch_node.commands.corrections import command_span
 from branch_node.database.lookups import event_by_id, sealed_where, voids_of
 from branch_node.database.purchases.pulled_order_lists import read_purchase_order
 from branch_node.database.purchases.pulled_order_rows import supplier_names
@@ -66,11 +66,17 @@ def _rows(connection: Connection, events: Sequence[Event], items: Mapping[str, I
     return [delivered_row(each, items, voids.get(each.sequence)) for each in events]
 
 
+def refers_to_order(connection: Connection, event_id: str) -> bool:
+    """Whether an event received of an order's line, or returned of it."""
+    found = event_by_id(connection, event_id)
+    return found is not None and delivered_line_of(found.event) is not None
+
+
 @dataclass(frozen=True)
 class DeliveryNotice:
     """What is told of a delivery that was just recorded: what of it stands, and what stands now of the order.
 
-    `order` is None for one that was not pulled yet. `lines`: those of the order that the delivery is of. `voided`: the
+    `order` is None for one that was not pulled yet. `lines`: those of the order that the command was of. `voided`: the
     event that was named is voided; then `received` is what still counts of its command. Of `stock` the first
     MOST_TOUCHED items are here, and `more_stock` says how many are not.
     """
@@ -91,20 +97,22 @@ def delivery_notice(
     found = event_by_id(connection, event_id) if event_id else None
     if found is None or (named := delivered_line_of(found.event)) is None:
         return None
+    command = sealed_where(connection, LOG.event.c.sequence.between(*command_span(found.event)))
     events = [
         each.event
-        for each in still_standing(connection, found.event)
+        for each in command
         if (other := delivered_line_of(each.event)) is not None and other.purchase_order_id == named.purchase_order_id
     ]
-    received = _rows(connection, events, items)
+    # What the command touched is told of all of it, also of what is voided: that changed the figures as well.
+    rows = _rows(connection, events, items)
     order = order_view(connection, named.purchase_order_id, items, today)
-    numbers = {each.line for each in received}
+    numbers = {each.line for each in rows}
     codes = _meant((each.item_id or "" for each in events), items)
     return DeliveryNotice(
         purchase_order_id=named.purchase_order_id,
         order=order,
-        voided=bool(voids_of(connection, [found.event.sequence])),
-        received=received,
+        voided=any(each.voided_by and each.sequence == found.event.sequence for each in rows),
+        received=[each for each in rows if not each.voided_by],
         lines=[] if order is None else [line for line in order.lines if line.line in numbers],
         stock=[stock_now(connection, code, items, now) for code in codes[:MOST_TOUCHED]],
         more_stock=max(0, len(codes) - MOST_TOUCHED),

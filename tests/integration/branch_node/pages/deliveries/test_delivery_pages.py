@@ -175,14 +175,21 @@ def test_a_void_opens_the_order_again_and_the_page_of_it_tells(person: Person) -
     page = receive(person)
     link = next(each for each in told(page).all("a") if each.text == "A mistake? Void it")
     person.open(link["href"])
-    person.send(link["href"], reason="mistake", scope="whole")
+    page = person.send(link["href"], reason="mistake", scope="whole")
+    assert told(page).text.startswith("Voided: a delivery of order PO-000001 Nothing of it counts any more.")
+    assert "Still open of the order: Whole milk: 10 of 10 l Coffee beans: 5 of 5 kg" in told(page).text
+    assert "Whole milk: on hand 0 l Coffee beans: on hand 0 kg" in told(page).text
     assert lines(person) == [(0, 10, 0), (0, 5, 0)]
     page = person.open(ORDER)
     assert [row[1].partition("voided")[2][:9] for row in tables(page)[1]] == [" by event"] * 2
     assert form(person)["quantity-1-1"] == "10"
-    event_id = link["href"].rpartition("/")[2]
-    page = person.open(f"/deliveries?done={event_id}")
-    assert told(page).text.startswith("Voided: a delivery of order PO-000001 Nothing of it counts any more.")
+    # One line alone: what came with it still counts, and is told.
+    page = receive(person)
+    link = next(each for each in told(page).all("a") if each.text == "A mistake? Void it")
+    person.open(link["href"])
+    page = person.send(link["href"], reason="mistake", scope="one")
+    assert "Of what was recorded with it, this still counts: 5 kg of Coffee beans" in told(page).text
+    assert lines(person) == [(0, 10, 0), (5, 0, 0)]
 
 
 def test_a_closed_order_says_why_and_is_received_all_the_same(person: Person) -> None:
