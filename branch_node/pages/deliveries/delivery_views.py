@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from branch_node.model import Item
 from branch_node.pages.deliveries.delivery_forms import RowPlace
@@ -59,6 +60,11 @@ class SupplierOrderView:
     lines: tuple[OrderedLineView, ...]
     open_lines: tuple[OrderedLineView, ...]
     currency: str
+
+    @property
+    def address(self) -> str:
+        """The address of its page. A slash in the id is encoded as well."""
+        return f"/deliveries/{quote(self.purchase_order_id, safe='')}"
 
     @property
     def is_open(self) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -122,7 +122,7 @@ class Site:
             site=self._name(),
             sections=[each for each in self._sections if self._offered(each[0], session)],
             session=session,
-            path=request.url.path,
+            path=_path_of(request),
             now=self.clock.now() if now is None else now,
             **given,
         )
@@ -190,7 +190,7 @@ class Site:
         session = await self._sessions.session(request)
         if session is None:
             query = f"?{request.url.query}" if request.url.query else ""
-            raise SignInRequired(request.url.path + query)
+            raise SignInRequired(_path_of(request) + query)
         self._check_access(session)
         request.state.session = session
         return session
@@ -208,7 +208,7 @@ class Site:
         try:
             session = await self.require_session(request)
         except SignInRequired:
-            raise SignInRequired(f"{request.url.path}?{form.query()}") from None
+            raise SignInRequired(f"{_path_of(request)}?{form.query()}") from None
         check_csrf(session, form[CSRF_FIELD])
         return form
 
@@ -278,6 +278,12 @@ class PageRequirement(ScopeRequirement):
         form = await self._site.form_of(request, self._most_fields)
         self._site.session(request).principal.check_scope(*self.scopes)
         return form
+
+
+def _path_of(request: Request) -> str:
+    """The path of a request as it was sent: a code in it may hold what only stands encoded in an address."""
+    raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode("ascii")
+    return raw.partition(b"?")[0].decode("ascii", "replace")
 
 
 def redirect(address: str) -> Response:

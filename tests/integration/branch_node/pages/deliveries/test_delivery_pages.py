@@ -470,3 +470,20 @@ def test_a_form_in_doubt_comes_back_with_its_key(person: Person, monkeypatch: py
     monkeypatch.setattr(Writer, "submit", submit)
     assert "10 l of Whole milk" in told(person.send(ORDER)).text
     assert lines(person) == [(10, 0, 0), (0, 5, 0)]
+
+
+@pytest.mark.parametrize("order", ["2026/44", 'a b?c#d&e"f<b>', "طلب-1", "a/receive", "x+y", "/a"])
+def test_whatever_an_order_is_called_it_is_received_also_after_its_session_ended(person: Person, order: str) -> None:
+    pull(person, FARM, purchase_order(order))
+    person.sign_in(Role.STAFF)
+    page = person.open("/deliveries")
+    page = person.open(next(page.first("tbody").all("a"))["href"])
+    assert page.first("h1").text == f"Order {order}"
+    action = next(each["action"] for each in page.all("form") if each["action"].startswith("/deliveries/"))
+    person.client.cookies.clear()
+    person.send(action, **{"quantity-1-1": "3"})
+    page = person.send("/sign-in", key=person.keys[Role.STAFF])
+    assert page.by_id("quantity-1-1")["value"] == "3"
+    page = person.send(action)
+    assert "3 l of Whole milk" in told(page).text
+    assert person.open(next(told(page).all("a"))["href"]).first("h1").text == f"Order {order}"
