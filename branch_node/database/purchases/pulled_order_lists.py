@@ -84,6 +84,17 @@ def open_purchase_orders(connection: Connection, limit: int = MOST_OPEN) -> list
     return _records(connection, found)
 
 
+def ended_purchase_orders(connection: Connection, *, before: str | None, limit: int) -> list[PurchaseOrderRecord]:
+    """The orders of which no line is open, the newest in front; `before`: those older than this one."""
+    row = PURCHASES.order.c
+    ended = ~_in_state(PurchaseOrderState.OPEN)
+    if before is not None:
+        made = select(row.created_at).where(row.purchase_order_id == before).scalar_subquery()
+        ended &= (row.created_at < made) | ((row.created_at == made) & (row.purchase_order_id < before))
+    order_by = (row.created_at.desc(), row.purchase_order_id.desc())
+    return _records(connection, purchase_orders_where(connection, ended, limit=limit, order_by=order_by))
+
+
 def read_purchase_order(connection: Connection, purchase_order_id: str) -> PurchaseOrderRecord | None:
     """One order; None for one that was not pulled."""
     order = purchase_order_with_id(connection, purchase_order_id)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from shared.runtime.clock import Clock
 from shared.runtime.http.scopes import Scope, ScopeRequirement
 from shared.runtime.pages import words
-from shared.runtime.pages.forms import CSRF_FIELD, Form, is_small, read_form
+from shared.runtime.pages.forms import CSRF_FIELD, MAX_FIELDS, Form, is_small, read_form
 from shared.runtime.pages.sessions import Session, Sessions, check_csrf
 from shared.runtime.problems import BODY_TOO_LARGE, NOT_FOUND, SERVER_ERROR, Problem, Recorded
 
@@ -101,6 +101,7 @@ class Site:
             "exact": words.exact_time,
             "aged": words.aged_time,
             "age": words.age,
+            "day": words.day_text,
             "span": words.span,
             "words": words.in_words,
             "query": urlencode,
@@ -121,7 +122,7 @@ class Site:
             site=self._name(),
             sections=[each for each in self._sections if self._offered(each[0], session)],
             session=session,
-            path=request.url.path,
+            path=_path_of(request),
             now=self.clock.now() if now is None else now,
             **given,
         )
@@ -160,10 +161,10 @@ class Site:
         needed = Depends(requirement.session)
         self.router.add_api_route(address, handler, methods=["GET"], dependencies=[needed], response_model=None)
 
-    def post(self, address: str, handler: Handler, *scopes: Scope) -> None:
-        """Add a route for forms POSTed to an address with a session that has one of these scopes:
-        `handler(request)`, in a thread."""
-        needed = Depends(self.requirement(*scopes).form)
+    def post(self, address: str, handler: Handler, *scopes: Scope, most_fields: int = MAX_FIELDS) -> None:
+        """Add a route for forms of at most `most_fields` fields POSTed to an address with a session that has one of
+        these scopes: `handler(request)`, in a thread."""
+        needed = Depends(PageRequirement(self, *scopes, most_fields=most_fields).form)
         self.router.add_api_route(address, handler, methods=["POST"], dependencies=[needed], response_model=None)
 
     def requirement(self, *scopes: Scope) -> PageRequirement:
@@ -189,21 +190,25 @@ class Site:
         session = await self._sessions.session(request)
         if session is None:
             query = f"?{request.url.query}" if request.url.query else ""
-            raise SignInRequired(request.url.path + query)
+            raise SignInRequired(_path_of(request) + query)
         self._check_access(session)
         request.state.session = session
         return session
 
     async def require_form(self, request: Request) -> Form:
         """The form of a POST with a session. Raises SignInRequired, which carries the fields, or Problem."""
+        return await self.form_of(request, MAX_FIELDS)
+
+    async def form_of(self, request: Request, most_fields: int) -> Form:
+        """As `require_form`, with at most `most_fields` fields."""
         if not is_small(request):
             await self.require_session(request)  # a large body is not read for nobody
-        form = await read_form(request)
+        form = await read_form(request, most_fields)
         request.state.form = form
         try:
             session = await self.require_session(request)
         except SignInRequired:
-            raise SignInRequired(f"{request.url.path}?{form.query()}") from None
+            raise SignInRequired(f"{_path_of(request)}?{form.query()}") from None
         check_csrf(session, form[CSRF_FIELD])
         return form
 
@@ -257,9 +262,10 @@ class Site:
 class PageRequirement(ScopeRequirement):
     """The requirement of a page."""
 
-    def __init__(self, site: Site, *scopes: Scope) -> None:
+    def __init__(self, site: Site, *scopes: Scope, most_fields: int = MAX_FIELDS) -> None:
         super().__init__(*scopes)
         self._site = site
+        self._most_fields = most_fields
 
     async def session(self, request: Request) -> Session:
         """A dependency: the session. Raises SignInRequired, or Problem 403."""
@@ -269,9 +275,15 @@ class PageRequirement(ScopeRequirement):
 
     async def form(self, request: Request) -> Form:
         """A dependency: the submitted form. Raises SignInRequired, which carries the fields, or Problem."""
-        form = await self._site.require_form(request)
+        form = await self._site.form_of(request, self._most_fields)
         self._site.session(request).principal.check_scope(*self.scopes)
         return form
+
+
+def _path_of(request: Request) -> str:
+    """The path of a request as it was sent: a code in it may hold what only stands encoded in an address."""
+    raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode("ascii")
+    return raw.partition(b"?")[0].decode("ascii", "replace")
 
 
 def redirect(address: str) -> Response:
