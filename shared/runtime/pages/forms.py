@@ -36,11 +36,11 @@ class Form(Mapping[str, str]):
         return urlencode({name: text for name, text in self._fields.items() if name != CSRF_FIELD and text})
 
 
-def parse_form(raw: bytes) -> Form:
-    """Read a form's body. Raises 400 `bad-request`."""
+def parse_form(raw: bytes, most_fields: int = MAX_FIELDS) -> Form:
+    """Read a form's body of so many fields at most. Raises 400 `bad-request`."""
     try:
         pairs = parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MAX_FIELDS
+            raw.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=most_fields
         )
     except ValueError as error:
         raise BAD_REQUEST("the form cannot be read", hint="Load the page again and send its form.") from error
@@ -63,10 +63,10 @@ def check_origin(request: Request) -> None:
         raise CSRF_FAILED("another site sent this form")
 
 
-async def read_form(request: Request) -> Form:
+async def read_form(request: Request, most_fields: int = MAX_FIELDS) -> Form:
     """The form of a POST. Raises 403 `csrf-failed` for a form of another site, 400, 415."""
     check_origin(request)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != MEDIA_TYPE:
         raise UNSUPPORTED_MEDIA_TYPE(f"a form is sent as {MEDIA_TYPE}")
-    return parse_form(await request.body())
+    return parse_form(await request.body(), most_fields)

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from shared.runtime.clock import Clock
 from shared.runtime.http.scopes import Scope, ScopeRequirement
 from shared.runtime.pages import words
-from shared.runtime.pages.forms import CSRF_FIELD, Form, is_small, read_form
+from shared.runtime.pages.forms import CSRF_FIELD, MAX_FIELDS, Form, is_small, read_form
 from shared.runtime.pages.sessions import Session, Sessions, check_csrf
 from shared.runtime.problems import BODY_TOO_LARGE, NOT_FOUND, SERVER_ERROR, Problem, Recorded
 
@@ -160,10 +160,10 @@ class Site:
         needed = Depends(requirement.session)
         self.router.add_api_route(address, handler, methods=["GET"], dependencies=[needed], response_model=None)
 
-    def post(self, address: str, handler: Handler, *scopes: Scope) -> None:
-        """Add a route for forms POSTed to an address with a session that has one of these scopes:
-        `handler(request)`, in a thread."""
-        needed = Depends(self.requirement(*scopes).form)
+    def post(self, address: str, handler: Handler, *scopes: Scope, most_fields: int = MAX_FIELDS) -> None:
+        """Add a route for forms of so many fields at most, POSTed to an address with a session that has one of these
+        scopes: `handler(request)`, in a thread."""
+        needed = Depends(PageRequirement(self, *scopes, most_fields=most_fields).form)
         self.router.add_api_route(address, handler, methods=["POST"], dependencies=[needed], response_model=None)
 
     def requirement(self, *scopes: Scope) -> PageRequirement:
@@ -195,10 +195,17 @@ class Site:
         return session
 
     async def require_form(self, request: Request) -> Form:
-        """The form of a POST with a session. Raises SignInRequired, which carries the fields, or Problem."""
+        """The form of a POST with a session, like `form_of`."""
+        return await self.form_of(request, MAX_FIELDS)
+
+    async def form_of(self, request: Request, most_fields: int) -> Form:
+        """The form of a POST with a session, of so many fields at most.
+
+        Raises SignInRequired, which carries the fields, or Problem.
+        """
         if not is_small(request):
             await self.require_session(request)  # a large body is not read for nobody
-        form = await read_form(request)
+        form = await read_form(request, most_fields)
         request.state.form = form
         try:
             session = await self.require_session(request)
@@ -257,9 +264,10 @@ class Site:
 class PageRequirement(ScopeRequirement):
     """The requirement of a page."""
 
-    def __init__(self, site: Site, *scopes: Scope) -> None:
+    def __init__(self, site: Site, *scopes: Scope, most_fields: int = MAX_FIELDS) -> None:
         super().__init__(*scopes)
         self._site = site
+        self._most_fields = most_fields
 
     async def session(self, request: Request) -> Session:
         """A dependency: the session. Raises SignInRequired, or Problem 403."""
@@ -269,7 +277,7 @@ class PageRequirement(ScopeRequirement):
 
     async def form(self, request: Request) -> Form:
         """A dependency: the submitted form. Raises SignInRequired, which carries the fields, or Problem."""
-        form = await self._site.require_form(request)
+        form = await self._site.form_of(request, self._most_fields)
         self._site.session(request).principal.check_scope(*self.scopes)
         return form
 
