@@ -12,18 +12,20 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from head_office.catalogue.locations import DAY_START
+from head_office.catalogue.locations import DAY_START, list_locations
 from head_office.pages.page_views import common_zone
 from head_office.reports.known_at import AsOf
 from head_office.reports.report_moments import AskedPeriod, StockQuestion, as_of_at, ends_at
 from shared.catalogue_messages import CatalogueLocation
 from shared.runtime.business_days import Asked, as_of_moment, boundary, read_asked
+from shared.runtime.http.auth import Principal
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.words import BadLocalTime, local_field, local_moment
 from shared.runtime.problems import Problem
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*", re.ASCII)
+MOST_LOCATIONS: Final = 1_000
 MOST_TYPED: Final = 64
 """How much of a text that is no moment is shown in its field again, in characters."""
 
@@ -157,3 +159,10 @@ def _moment(text: str, zone: ZoneInfo) -> int | None:
     if not _MOMENT.fullmatch(text):
         raise BadLocalTime("not a date and time such as 2026-01-31T23:59")
     return local_moment(text, zone)
+
+
+def visible_locations(connection: Connection, principal: Principal) -> list[CatalogueLocation]:
+    """The locations that a key may see, at most MOST_LOCATIONS."""
+    found = list_locations(connection, limit=MOST_LOCATIONS)
+    own = principal.location_id
+    return found if own is None else [each for each in found if each.location_id == own]

@@ -1,9 +1,11 @@
-"""Head office's pages: stock of the group, explanations, transfers, from the same functions as the API."""
+"""Head office's pages, from the same functions as the API: here stock of the group, explanations, transfers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from sqlalchemy import Connection
@@ -14,9 +16,8 @@ from head_office.api.dependencies import Office
 from head_office.api.stock_routes import STOCK_CURSOR
 from head_office.catalogue import items
 from head_office.catalogue.item_codes import items_known, items_meant
-from head_office.catalogue.locations import list_locations
 from head_office.database.schema import now
-from head_office.pages.page_query import PageQuery, read_query
+from head_office.pages.page_query import PageQuery, read_query, visible_locations
 from head_office.pages.page_views import (
     columns,
     explanation_view,
@@ -24,6 +25,10 @@ from head_office.pages.page_views import (
     matrix,
     open_instructions,
 )
+from head_office.pages.purchasing.office_forms import sentence
+from head_office.pages.purchasing.purchase_order_pages import ORDERS, PurchaseOrderPages
+from head_office.pages.purchasing.purchasing_pages import PURCHASING, PurchasingPages
+from head_office.pages.tables.table_pages import TABLES, TablePages
 from head_office.problems import UNKNOWN_LOCATION
 from head_office.reports import group_stock
 from head_office.reports.explanations import explain
@@ -38,12 +43,17 @@ from shared.runtime.http.scopes import Scope
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.sessions import Sessions
 from shared.runtime.pages.site import Site, redirect
-from shared.runtime.pages.words import figure_filters, holds_words, offset_text
+from shared.runtime.pages.words import figure, figure_filters, holds_words, offset_text
 from shared.runtime.problems import invalid_request
 
-SECTIONS: Final = (("/stock", "Stock"), ("/transfers", "Transfers"))
+SECTIONS: Final = (
+    ("/stock", "Stock"),
+    ("/transfers", "Transfers"),
+    (PURCHASING, "Purchasing"),
+    (ORDERS, "Orders"),
+    (TABLES[0].address, "Reports"),
+)
 ROWS: Final = 2_000
-MOST_LOCATIONS: Final = 1_000
 MOST_FOUND: Final = 200
 TRANSFERS_SHOWN: Final = 500
 ASKED_SHOWN: Final = 100
@@ -65,11 +75,20 @@ class _OfficePages:
             sessions=Sessions(office.authenticator, clock, cookie="larder-head-office"),
             clock=clock,
         )
-        self.site.templates.filters |= {**figure_filters(quantity_text), "offset": offset_text}
+        self.site.templates.filters |= {
+            **figure_filters(quantity_text),
+            "offset": offset_text,
+            "figure": figure,
+            "sentence": sentence,
+            "segment": partial(quote, safe=""),
+        }
         self.site.get("/", self.first)
         self.site.get("/stock", self.stock)
         self.site.get("/explain", self.explain)
         self.site.get("/transfers", self.transfers, Scope.REPORTS)
+        PurchasingPages(self.site, office)
+        PurchaseOrderPages(self.site, office)
+        TablePages(self.site, office)
 
     def _show(self, request: Request, template: str, page_query: PageQuery, moment: int, **given: Any) -> Response:
         status = 422 if page_query.faults else 200
@@ -87,9 +106,7 @@ class _OfficePages:
 
     def _visible_locations(self, request: Request, connection: Connection) -> list[CatalogueLocation]:
         """The locations that the key at the page may see."""
-        own = self.site.session(request).principal.location_id
-        found = list_locations(connection, limit=MOST_LOCATIONS)
-        return found if own is None else [each for each in found if each.location_id == own]
+        return visible_locations(connection, self.site.session(request).principal)
 
     def _query(self, request: Request, *, of_a_moment: str | None = None) -> PageQuery:
         with self._office.reading() as connection:

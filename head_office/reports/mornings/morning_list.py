@@ -107,6 +107,14 @@ def list_mornings(
     return [_morning(row) for row in connection.execute(query)]
 
 
+def morning_dates(connection: Connection, location_ids: Collection[str], *, limit: int) -> list[str]:
+    """List the dates of which a report was made at one of these locations, the newest first."""
+    morning = PURCHASING_MORNING.c
+    mine = morning.location_id.in_(sorted(location_ids))
+    query = select(morning.date).where(mine).distinct().order_by(morning.date.desc()).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
 def _morning(row: Row[Any]) -> MorningOut:
     return MorningOut(
         location_id=row.location_id,

@@ -1,0 +1,1 @@
+"""The pages of the reports that are tables: variance, usage and unmet demand."""
