@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
 
-from branch_node.database.purchases.delivery_rows import delivered_of, delivery_stands
+from branch_node.database.purchases.delivery_rows import counts_for_line, delivered_of
 from branch_node.database.purchases.pulled_order_rows import purchase_order_with_id, purchase_orders_where
 from branch_node.database.schema import DELIVERED_LINE, PURCHASES
 from branch_node.database.stock.stock_figures import codes_of
@@ -49,11 +49,8 @@ def _in_state(state: PurchaseOrderState) -> ColumnElement[bool]:
     line, delivery = PURCHASES.line.c, DELIVERED_LINE.c
     received = (
         select(func.coalesce(func.sum(delivery.received), 0))
-        .where(
-            delivery.purchase_order_id == line.purchase_order_id,
-            delivery.line == line.line,
-            delivery_stands(),
-        )
+        .where(counts_for_line())
+        .correlate(PURCHASES.line)
         .scalar_subquery()
     )
     of_it = line.purchase_order_id == PURCHASES.order.c.purchase_order_id
