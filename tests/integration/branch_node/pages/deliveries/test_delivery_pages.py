@@ -436,6 +436,25 @@ def test_what_was_typed_survives_a_session_that_ended_and_is_recorded_once(perso
     assert lines(person) == [(2, 8, 0), (0, 5, 0)]
 
 
+def test_a_form_with_every_row_filled_in_survives_a_session_that_ended(person: Person) -> None:
+    pull(person, FARM, purchase_order(lines=(("milk", "l", 1_000),) * 40))
+    person.sign_in(Role.STAFF)
+    page = person.open(ORDER)
+    for _ in range(20):
+        page = send(person, again="40")
+    row = {"quantity": "1234.567", "lot": "L-2026-11-29", "expires": "2026-12-31", "cost": "1234.50"}
+    typed = {name: row[kind] for name in form(person) if (kind := name.partition("-")[0]) in row}
+    typed |= {"currency": "USD", "note": "ملاحظة" * 33}
+    assert len(typed) == 4 * 60 + 2
+    person.client.cookies.clear()
+    person.send(ORDER, **typed)
+    page = person.send("/sign-in", key=person.keys[Role.STAFF])
+    assert form(person).items() >= typed.items()
+    page = send(person)
+    assert len(list(told(page).first("ul").all("li"))) == 60
+    assert len(deliveries(person)) == 60
+
+
 def test_a_form_that_is_sent_twice_counts_once_and_another_one_with_its_key_is_told(person: Person) -> None:
     pull(person, FARM, purchase_order())
     person.sign_in(Role.STAFF)
