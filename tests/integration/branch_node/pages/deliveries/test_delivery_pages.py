@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from branch_node.database.purchases.pulled_order_lists import MOST_OPEN
 from branch_node.model import Item
 from branch_node.sync.catalogue_update import CatalogueIds
 from branch_node.writer.writer import Writer
@@ -358,6 +359,16 @@ def test_orders_are_found_by_id_supplier_and_item(person: Person) -> None:
     page = person.open("/deliveries?q=OLD-07")
     assert tables(page)[0] == [["Nothing of this order is open any more. " + ALONE]]
     assert [row[0][:6] for row in tables(page)[1]] == ["OLD-07"]
+
+
+def test_an_order_beyond_those_that_the_page_lists_is_found_by_its_id(person: Person) -> None:
+    pull(person, FARM, *(purchase_order(f"PO-{number:03}", (("milk", "l", 1_000),)) for number in range(MOST_OPEN + 5)))
+    person.sign_in(Role.STAFF)
+    page = person.open("/deliveries")
+    assert f"the first {MOST_OPEN}, what is due first in front" in page.first("caption").text
+    assert len(tables(page)[0]) == MOST_OPEN
+    last = f"PO-{MOST_OPEN + 4}"
+    assert [row[0][:6] for row in tables(person.open(f"/deliveries?q={last}"))[0]] == [last]
 
 
 ALONE = "Orders come from head office, and this branch works by itself."
