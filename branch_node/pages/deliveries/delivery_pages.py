@@ -79,13 +79,16 @@ class DeliveryPages:
             ended = ended_purchase_orders(connection, before=before, limit=ENDED_SHOWN + 1)
             # An order that somebody looks for by its id is found whether or not anything of it is open.
             named = order_view(connection, searched, items, today) if _code(searched) else None
+            fitting = [each for each in opened if holds(each, searched)]
+            if named is not None and named.is_open and named not in fitting:
+                fitting.insert(0, named)  # beyond the open orders that a page shows
             return self._show(
                 request,
                 connection,
                 "deliveries.html",
                 here=DELIVERIES,
                 done=delivery_notice(connection, query["done"], items, now=self._site.clock.now(), today=today),
-                opened=[each for each in opened if holds(each, searched)],
+                opened=fitting,
                 capped=len(opened) == MOST_OPEN and not searched,
                 ended=order_views(connection, ended[:ENDED_SHOWN], items, today),
                 named=None if named is None or named.is_open else named,

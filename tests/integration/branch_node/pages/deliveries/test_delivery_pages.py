@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from branch_node.database.purchases.pulled_order_lists import MOST_OPEN
 from branch_node.model import Item
 from branch_node.sync.catalogue_update import CatalogueIds
 from branch_node.writer.writer import Writer
@@ -360,6 +361,16 @@ def test_orders_are_found_by_id_supplier_and_item(person: Person) -> None:
     assert [row[0][:6] for row in tables(page)[1]] == ["OLD-07"]
 
 
+def test_an_order_beyond_those_that_the_page_lists_is_found_by_its_id(person: Person) -> None:
+    pull(person, FARM, *(purchase_order(f"PO-{number:03}", (("milk", "l", 1_000),)) for number in range(MOST_OPEN + 5)))
+    person.sign_in(Role.STAFF)
+    page = person.open("/deliveries")
+    assert f"the first {MOST_OPEN}, what is due first in front" in page.first("caption").text
+    assert len(tables(page)[0]) == MOST_OPEN
+    last = f"PO-{MOST_OPEN + 4}"
+    assert [row[0][:6] for row in tables(person.open(f"/deliveries?q={last}"))[0]] == [last]
+
+
 ALONE = "Orders come from head office, and this branch works by itself."
 
 
@@ -434,6 +445,25 @@ def test_what_was_typed_survives_a_session_that_ended_and_is_recorded_once(perso
             page = send(person)
         assert "2 l of Whole milk, lot A" in told(page).text
     assert lines(person) == [(2, 8, 0), (0, 5, 0)]
+
+
+def test_a_form_with_every_row_filled_in_survives_a_session_that_ended(person: Person) -> None:
+    pull(person, FARM, purchase_order(lines=(("milk", "l", 1_000),) * 40))
+    person.sign_in(Role.STAFF)
+    page = person.open(ORDER)
+    for _ in range(20):
+        page = send(person, again="40")
+    row = {"quantity": "1234.567", "lot": "L-2026-11-29", "expires": "2026-12-31", "cost": "1234.50"}
+    typed = {name: row[kind] for name in form(person) if (kind := name.partition("-")[0]) in row}
+    typed |= {"currency": "USD", "note": "ملاحظة" * 33}
+    assert len(typed) == 4 * 60 + 2
+    person.client.cookies.clear()
+    person.send(ORDER, **typed)
+    page = person.send("/sign-in", key=person.keys[Role.STAFF])
+    assert form(person).items() >= typed.items()
+    page = send(person)
+    assert len(list(told(page).first("ul").all("li"))) == 60
+    assert len(deliveries(person)) == 60
 
 
 def test_a_form_that_is_sent_twice_counts_once_and_another_one_with_its_key_is_told(person: Person) -> None:
