@@ -104,6 +104,8 @@ def test_how_these_pages_look(office: BuyingOffice, browser: Browser, tmp_path: 
             with a_context(browser, **looks, is_mobile=width < 1_000) as context:
                 visit = Visit(context, office.url, office.key)
                 if not order:
+                    visit.open("/purchasing?date=now").screenshot(path=tmp_path / "to-order.png", full_page=True)
+                    assert visit.page.evaluate(MEASURE) == []
                     order = an_order(visit)
                 for number, path in enumerate((*PAGES, order)):
                     page = visit.open(path)
@@ -113,7 +115,7 @@ def test_how_these_pages_look(office: BuyingOffice, browser: Browser, tmp_path: 
                 wrong(visit.open("/new-order"))
                 page.screenshot(path=tmp_path / f"{scheme}-{width}-wrong.png", full_page=True)
                 assert page.evaluate(MEASURE) == []
-                page.emulate_media(media="print", color_scheme=scheme)  # type: ignore[arg-type]
+                page.emulate_media(media="print", color_scheme=scheme)
                 assert page.locator("header nav").is_hidden()
 
 

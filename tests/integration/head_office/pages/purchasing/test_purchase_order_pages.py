@@ -93,6 +93,7 @@ def test_what_is_wrong_stands_beside_its_field(visitor: OfficeVisitor, api: Api)
     assert visitor.last.status_code == 422
     told = {each["id"] for each in page.all("p") if each.attributes.get("id", "").endswith("-error")}
     assert told == {"item-1-error", "quantity-3-error", "quantity-4-error", "currency-error"}
+    assert page.by_id("item-1-error").text.endswith("Did you mean milk?")
     page = visitor.send(page, "/new-order", **{"item-1": "milk", "quantity-3": "1.25", "quantity-4": "2", "cost-4": ""})
     assert page.by_id("quantity-2-error").text.startswith("4 decimals")
     page = visitor.send(page, "/new-order", **{"quantity-2": "1,5"})

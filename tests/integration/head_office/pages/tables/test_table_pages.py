@@ -26,13 +26,13 @@ def shown(page: Element) -> list[dict[str, str]]:
 def test_what_counts_found(visitor: OfficeVisitor, low: MorningRig) -> None:
     low.record("BEY-01", "STOCKTAKE", 3_500, "2087-03-20T05:00")
     row = shown(visitor.open("/reports/variance"))[-1]
-    assert {name: row[name] for name in ("Location", "Item", "Counted", "Expected", "Variance", "Whole")} == {
+    assert {name: row[name] for name in ("Location", "Item", "Counted", "Expected", "Variance", "Complete")} == {
         "Location": "Place BEY-01BEY-01",
         "Item": "Whole milkmilk",
         "Counted": "3.5",
         "Expected": "4",
         "Variance": f"{MINUS}0.5",
-        "Whole": "yes",
+        "Complete": "yes",
     }
     for by in ("item", "location"):
         (row,) = shown(visitor.open("/reports/variance", by=by))
@@ -93,6 +93,7 @@ def test_a_period_and_what_is_wrong_with_one(visitor: OfficeVisitor) -> None:
     assert page.by_id("from-error")
     page = visitor.open("/reports/usage", **{"from": "<b>", "to": ""})
     assert page.by_id("from")["value"] == "<b>"
+    assert page.by_id("from-error").text == "Not a date such as 2026-01-31."
     visitor.open("/reports/usage", by="colour")
     assert visitor.last.status_code == 422
     page = visitor.open("/reports/usage", item_id="\N{ZERO WIDTH SPACE}x")
