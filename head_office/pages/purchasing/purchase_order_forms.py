@@ -19,6 +19,7 @@ from head_office.pages.purchasing.office_forms import (
     refused_form,
     sentence,
 )
+from head_office.pages.purchasing.order_item_names import TypedItems
 from head_office.problems import UNKNOWN_LOCATION, UNKNOWN_SUPPLIER
 from head_office.reports.purchasing.purchasing_records import PurchasingRow
 from shared.events import quantity_text
@@ -33,6 +34,9 @@ MORE_LINES: Final = 10
 FIELDS_OF_A_LINE: Final = ("item", "quantity", "cost")
 MOST_ORDER_FIELDS: Final = len(FIELDS_OF_A_LINE) * MAX_ORDER_LINES + 20
 """Fields of the form of a new order: those of its lines, and the rest."""
+
+MOST_NAMED: Final = 3
+"""How many of the nearest items a fault names."""
 
 ALL_LINES: Final = "all"
 _MAX_BYTES: Final = 1024 * 1024
@@ -80,8 +84,8 @@ def prefilled(values: Form, rows: Iterable[PurchasingRow]) -> Form:
     return Form({**values, **lines})
 
 
-def read_new_order(form: Form, items: Mapping[str, str]) -> PurchaseOrderBody:
-    """Read the form of a new order. `items`: the item's id by what was typed for it. Raises OfficeFormRefusal."""
+def read_new_order(form: Form, items: TypedItems) -> PurchaseOrderBody:
+    """Read the form of a new order, with the items that were meant in it. Raises OfficeFormRefusal."""
     faults: dict[str, FieldFault] = {}
     for name, question in (("location_id", "For which location?"), ("supplier_id", "From which supplier?")):
         if not form[name]:
@@ -111,16 +115,20 @@ def read_new_order(form: Form, items: Mapping[str, str]) -> PurchaseOrderBody:
     return _decoded(_new_order, body, fields)
 
 
-def _line(line: TypedLine, currency: str, items: Mapping[str, str], faults: dict[str, FieldFault]) -> dict[str, Any]:
+def _line(line: TypedLine, currency: str, items: TypedItems, faults: dict[str, FieldFault]) -> dict[str, Any]:
     item, quantity, cost = (f"{name}-{line.number}" for name in FIELDS_OF_A_LINE)
     if not line.item:
         faults[item] = FieldFault("Which item?", "Type its name or code, or empty the rest of the line.")
-    elif line.item not in items:
-        faults[item] = FieldFault(f"There is no item “{line.item[:100]}”, or several have that name.", "Type its code.")
+    elif line.item not in items.meant:
+        near = " or ".join(items.nearest.get(line.item, ())[:MOST_NAMED])
+        faults[item] = FieldFault(
+            f"There is no item “{line.item[:100]}”, or several have that name.",
+            f"Did you mean {near}?" if near else "Type its code.",
+        )
     if not line.quantity:
         faults[quantity] = FieldFault("How much?", _AMOUNT_HINT)
     found: dict[str, Any] = {
-        "item_id": items.get(line.item, line.item),
+        "item_id": items.meant.get(line.item, line.item),
         "quantity": _figure(line.quantity, quantity, faults),
     }
     if line.cost:

@@ -18,6 +18,7 @@ from head_office.database.schema import now
 from head_office.pages.page_query import visible_locations
 from head_office.pages.page_views import common_zone
 from head_office.pages.tables.table_views import codes_of, column_views, row_view
+from head_office.reports.mornings.morning_list import checked_date
 from head_office.reports.report_moments import period
 from head_office.reports.tables.table_report import TableReport, table_scope
 from head_office.reports.unmet.unmet_demand_sums import UnmetDemandBy
@@ -39,6 +40,8 @@ ROWS_OF_A_PAGE: Final = 200
 DAYS_AT_FIRST: Final = 28
 """How many business dates a page shows where no period is asked for, today's the last."""
 _MOST_CODE: Final = 64
+_FIELDS: Final = frozenset({"from", "to", "item_id"})
+"""The fields beside which a fault is shown."""
 
 
 class ReportTable(NamedTuple):
@@ -135,7 +138,7 @@ class TablePages:
             rows: list[list[CsvCell]] = []
             following = None
             try:
-                _check_code(asked.item_id)
+                _check(asked)
                 scope = table_scope(
                     connection,
                     settled,
@@ -165,6 +168,7 @@ class TablePages:
             fields=asked.fields(),
             faults=_faults(problem),
             problem=problem,
+            beside=bool(_faults(problem).keys() & _FIELDS),
             columns=column_views(table.columns),
             rows=[row_view(table.columns, row, known, zone) for row in rows],
             following=following,
@@ -179,7 +183,7 @@ class TablePages:
         with self._office.reading() as connection:
             today = _today(visible_locations(connection, principal), now(connection))
         asked = _asked(request, query, report, today)
-        _check_code(asked.item_id)
+        _check(asked)
         wanted = AskedTable(
             location_id=asked.location_id or None,
             item_id=asked.item_id or None,
@@ -214,10 +218,13 @@ def _asked(request: Request, query: Form, report: ReportTable, usual: _Days) -> 
     return _Asked(by, query["location_id"], query["item_id"], begin, end)
 
 
-def _check_code(item_id: str) -> None:
-    if len(item_id) > _MOST_CODE:
+def _check(asked: _Asked) -> None:
+    """Raise Problem 422 `invalid-request` for what is no date or code; moments are for the API alone."""
+    checked_date("from", asked.begin or None)
+    checked_date("to", asked.end or None)
+    if len(asked.item_id) > _MOST_CODE:
         invalid_request("item_id", f"it has at most {_MOST_CODE} characters")
-    if fault := code_fault(item_id) if item_id else None:
+    if fault := code_fault(asked.item_id) if asked.item_id else None:
         invalid_request("item_id", fault)
 
 

@@ -29,7 +29,7 @@ _WORDS: Final = {
     "last_at": "Last",
     "short": "Short",
     "expected_when_posted": "Expected when counted",
-    "incomplete": "Whole",
+    "incomplete": "Complete",
 }
 
 
@@ -44,13 +44,16 @@ class ColumnView:
 
 @dataclass(frozen=True)
 class CellView:
-    """A cell: what is read, and the code below it where that is a name. `head`: it names its row."""
+    """A cell: what is read, and the code below it where that is a name. `head`: it names its row.
+
+    `when`: it is a moment."""
 
     text: Markup | str
     code: str = ""
     number: bool = False
     below: bool = False
     head: bool = False
+    when: bool = False
 
 
 def column_views(names: Iterable[str]) -> list[ColumnView]:
@@ -85,7 +88,7 @@ def _cell(name: str, value: Any, known: Mapping[str, str], zone: ZoneInfo) -> Ce
     if name == "incomplete":
         return CellView("not known: an event is in quarantine" if value == "true" else "yes")
     if name in _MOMENTS and value is not None:
-        return CellView(exact_time(parse_rfc3339(str(value))[0], zone))
+        return CellView(exact_time(parse_rfc3339(str(value))[0], zone), when=True)
     if isinstance(value, int | Decimal):
         text = format(Decimal(value), "f")
         return CellView(figure(text, signed=name in _SIGNED), number=True, below=name == "variance" and value < 0)

@@ -60,3 +60,10 @@ def test_another_media_type_is_refused() -> None:
     with pytest.raises(Problem) as refused:
         read(b"{}", content_type="application/json")
     assert refused.value.status == 415
+
+
+def test_a_form_may_have_as_many_fields_as_its_page() -> None:
+    body = b"&".join(b"f%d=" % n for n in range(MAX_FIELDS + 1))
+    assert len(parse_form(body, MAX_FIELDS + 1)) == MAX_FIELDS + 1
+    with pytest.raises(Problem):
+        parse_form(body + b"&one=", MAX_FIELDS + 1)
