@@ -1,12 +1,10 @@
 """The balance rule: place in history, fold, variance, explanation, and where a decrease goes below zero. Pure.
 
-Everything works on *movements*, the lean part of an event, for one item at one location. The rules are those of
-DESIGN section 3: an event's place is (occurred_at, sequence); a count sets on hand, everything else adds; a voided
-event (or a reversed TRANSFER_OUT) is as if it had never been, once the void is known; counts leave reserved alone.
-
-This module is the authority. Each restatement is listed with the property that holds it to `fold`, and
-tests/unit/shared/test_stock_map.py keeps the list. For speed, one event at a time:
-
+Works on *movements*, the lean part of an event, of one item at one location, by DESIGN section 3: an event's place is
+(occurred_at, sequence); a count sets on hand, everything else adds; a voided event (or a reversed TRANSFER_OUT) is as
+if it had never been, once the void is known; counts leave reserved alone. This module is the authority.
+tests/unit/shared/test_stock_map.py keeps this list of restatements and the properties that hold them to `fold`.
+For speed, one event at a time:
 - `shared.stock.advance`, the newest event of an item:
   tests/unit/shared/test_stock.py::test_folding_one_by_one_agrees_with_folding_all
 - `shared.stock.advance_event`, the same without a movement for plain events:
@@ -29,7 +27,6 @@ tests/unit/shared/test_stock_map.py keeps the list. For speed, one event at a ti
   tests/integration/branch_node/writer/test_projection_property.py::test_a_strict_item_is_refused_where_the_fold_says
 
 Over sets, in SQL built from `shared.stock_expressions`:
-
 - `shared.projection.balances` (refold, look-ups of the past, verification at a branch; refold, as of at head office):
   tests/integration/shared/test_projection.py::test_sql_agrees_with_the_fold
   tests/integration/head_office/reports/test_reports.py::test_stock_agrees_with_the_fold
@@ -37,6 +34,9 @@ Over sets, in SQL built from `shared.stock_expressions`:
   tests/integration/head_office/reports/test_verification.py::test_what_was_shipped_verifies_and_is_rebuilt_the_same
 - `head_office.reports.stock_queries.current`, what is reserved now:
   tests/integration/head_office/reports/test_reports.py::test_reserved_now_is_that_of_the_fold
+- `head_office.reports.purchasing.code_figures.code_figures`,
+  `head_office.reports.purchasing.item_consumption.item_consumption`:
+  tests/integration/head_office/reports/purchasing/test_report_by_ledger.py::test_the_report_says_what_the_events_say
 - `head_office.reports.past_events.standing_events`, `head_office.reports.variances.variances`,
   `head_office.reports.conservation.conservation`, `head_office.reports.variance.variance_sums.variance_sums`:
   tests/integration/head_office/reports/test_reports.py::test_variances_are_those_of_the_fold

@@ -13,7 +13,8 @@ import msgspec
 from branch_node.commands.correction_inputs import CorrectionContent, VoidInput, void_of
 from branch_node.commands.event_inputs import EventContent, EventInput, entry_of
 from branch_node.model import Item, nearest_item_codes
-from shared.events import EventType
+from shared.events import MAX_LINES, EventType
+from shared.purchases.delivered_lines import PURCHASE_ORDER
 from shared.runtime.clock import format_rfc3339
 from shared.runtime.http.strict_json import StrictDecoder
 from shared.runtime.pages.words import BadLocalTime, holds_words, local_moment
@@ -126,7 +127,7 @@ class FormRefusal(Exception):
         return FormView(values, self.faults, focus, self.refused, self.nearest)
 
 
-FIELDS: Final = ("item", "quantity", "unit", "type", "reason", "note", "when")
+FIELDS: Final = ("item", "quantity", "unit", "type", "reason", "note", "order", "line", "when")
 """The fields in the order they stand on the page, for forms whose faults do not come in that order."""
 
 # Form fields by the field names in a problem's `errors`, and by the code of a problem without them.
@@ -138,6 +139,8 @@ _FIELD_OF: Final = {
     "type": "type",
     "reason": "reason",
     "note": "note",
+    "reference.id": "order",
+    "reference.line": "line",
     "occurred_at": "when",
 }
 _FIELD_OF_CODE: Final = {
@@ -220,7 +223,8 @@ def read_record(kind: FormKind, form: Mapping[str, str], items: Mapping[str, Ite
         faults["reason"] = FormFault("Why was it thrown away?", "Choose the reason that comes nearest.")
     if len(form["note"]) > MAX_NOTE:
         faults["note"] = FormFault(f"The note has {len(form['note'])} characters.", f"Keep it to {MAX_NOTE}.")
-    when = _occurred_at(form["when"], zone, faults)
+    line = _order_line(form, faults) if kind is FormKind.DELIVERY else None
+    when = occurred_at(form["when"], zone, faults)
     if faults or item is None:
         raise FormRefusal(faults, nearest=nearest)
     body: dict[str, Any] = {
@@ -232,12 +236,28 @@ def read_record(kind: FormKind, form: Mapping[str, str], items: Mapping[str, Ite
     body |= {name: form[name] for name in ("unit", "note") if form[name]}
     if labels.reasons:
         body["reason"] = form["reason"]
+    if line is not None:
+        body["reference"] = {"kind": PURCHASE_ORDER, "id": form["order"], "line": line}
     if when is not None:
         body["occurred_at"] = when
     try:
         return entry_of(_decode(msgspec.json.encode(body)))
     except Problem as problem:
         raise refused_by(problem) from problem
+
+
+def _order_line(form: Mapping[str, str], faults: dict[str, FormFault]) -> int | None:
+    """The line of the order to a supplier that a delivery is of; None where it is of no order."""
+    order, typed = form["order"], form["line"]
+    if order and not typed:
+        faults["line"] = FormFault("Which line of the order?", "Its number, from 1; the delivery note has it.")
+    elif typed and not order:
+        faults["order"] = FormFault("Of which order?", "Write its id, or empty the line as well.")
+    elif typed and typed.isascii() and typed.isdigit() and len(typed) < 5 and 1 <= int(typed) <= MAX_LINES:
+        return int(typed)
+    elif typed:
+        faults["line"] = FormFault(f"A line is a whole number from 1 to {MAX_LINES}.", "Write it like 1.")
+    return None
 
 
 def read_void(event_id: str, form: Mapping[str, str]) -> CorrectionContent:
@@ -256,7 +276,8 @@ def read_void(event_id: str, form: Mapping[str, str]) -> CorrectionContent:
         raise refused_by(problem) from problem
 
 
-def _occurred_at(text: str, zone: ZoneInfo, faults: dict[str, FormFault]) -> str | None:
+def occurred_at(text: str, zone: ZoneInfo, faults: dict[str, FormFault]) -> str | None:
+    """The RFC 3339 text of what the field `when` holds; None where it is empty, and for a fault, which is added."""
     if not text:
         return None
     try:

@@ -24,6 +24,8 @@ from branch_node.database.schema import LOG
 from branch_node.database.stock import stock_figures
 from branch_node.model import Command
 from branch_node.pages.clock_pages import ClockPages
+from branch_node.pages.deliveries.delivery_pages import DELIVERIES, DeliveryPages
+from branch_node.pages.deliveries.delivery_queries import refers_to_order
 from branch_node.pages.import_desk import PageNode
 from branch_node.pages.import_pages import ImportPages
 from branch_node.pages.page_forms import (
@@ -72,6 +74,7 @@ ANSWER_SECONDS: Final = 30.0
 SECTIONS: Final = (
     ("/record/deduction", "Record"),
     ("/stock", "Stock"),
+    (DELIVERIES, "Deliveries"),
     (RESERVATIONS, "Reservations"),
     (IMPORTS, "Import"),
     ("/log", "Log and shipping"),
@@ -113,6 +116,7 @@ class _BranchPages:
         ClockPages(self.site, node, self._show, self._commit)
         ImportPages(self.site, node, self._show, self._commit)
         ReservationPages(self.site, node, self._show, self._commit)
+        DeliveryPages(self.site, node, self._show, self._commit)
 
     def _name(self) -> str:
         try:
@@ -143,6 +147,7 @@ class _BranchPages:
             kinds=[(kind.value, labels.name) for kind, labels in KINDS.items()],
             may_record=session.principal.may(*RECORDING),
             may_sell=session.principal.may(Scope.SELL),
+            may_restock=session.principal.may(Scope.RESTOCK),
             may_void=session.principal.may(Scope.CORRECT),
             recordable=[kind.value for kind in _recordable(session.principal)],
             **given,
@@ -208,7 +213,9 @@ class _BranchPages:
                     request, kind, recorded_something_else(with_key(form, new=True)), status=problem.status
                 )
             return self._form_page(request, kind, refused_by(problem).view(form), status=problem.status)
-        return redirect(f"/record/{kind}?{urlencode({'done': answer.event_id})}")
+        # Only an order to a supplier is referred to here: its page tells what of it is still open.
+        page = f"/record/{kind}" if entry.reference is None else DELIVERIES
+        return redirect(f"{page}?{urlencode({'done': answer.event_id})}")
 
     def _recorded_under(self, key: str) -> str | None:
         with self._node.store.reading() as connection:
@@ -293,7 +300,11 @@ class _BranchPages:
             if problem.recorded is Recorded.UNKNOWN:
                 raise
             return self._void_page(request, refused_by(problem).view(form), status=problem.status)
-        return redirect(f"/record/deduction?{urlencode({'done': event_id})}")
+        with self._node.store.reading() as connection:
+            of_order = refers_to_order(connection, event_id)
+        # The page of deliveries tells what of the order is open again.
+        page = DELIVERIES if of_order else "/record/deduction"
+        return redirect(f"{page}?{urlencode({'done': event_id})}")
 
     def _void_page(self, request: Request, form: FormView, *, status: int = 200) -> Response:
         event_id = request.path_params["event_id"]

@@ -111,7 +111,7 @@ def read_reservation(form: Mapping[str, str], items: Mapping[str, Item]) -> Rese
     fields = {"order_id": "order", "source": "source", "revision": "revision", "expires_in": "expires"}
     for number, typed, amount in _filled(form):
         item = _read_item(typed, items, f"item-{number}", faults)
-        quantity = _read_amount(amount, f"quantity-{number}", faults, lowest=1)
+        quantity = read_amount(amount, f"quantity-{number}", faults, lowest=1)
         fields |= {
             f"lines[{len(lines)}].item_id": f"item-{number}",
             f"lines[{len(lines)}].quantity": f"quantity-{number}",
@@ -152,7 +152,7 @@ def _read_item(typed: str, items: Mapping[str, Item], name: str, faults: dict[st
     return item
 
 
-def _read_amount(typed: str, name: str, faults: dict[str, FormFault], *, lowest: int) -> int | None:
+def read_amount(typed: str, name: str, faults: dict[str, FormFault], *, lowest: int) -> int | None:
     """The thousandths of a figure as typed; None, and a fault, where it is none."""
     try:
         if not typed:
@@ -244,7 +244,7 @@ def read_confirmation(reservation_id: str, form: Mapping[str, str]) -> Confirmat
     if typed:
         faults: dict[str, FormFault] = {}
         figures = {
-            item_id: _read_amount(text, f"{SENT}{item_id}", faults, lowest=0) if text else 0
+            item_id: read_amount(text, f"{SENT}{item_id}", faults, lowest=0) if text else 0
             for item_id, text in typed.items()
         }
         if faults:

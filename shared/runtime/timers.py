@@ -20,13 +20,14 @@ class _Job(NamedTuple):
     run: Callable[[], object]
     seconds: float
     at_once: bool
+    vital: bool
 
 
 class Timers:
     """Runs each job every so many seconds, never twice at a time.
 
     A run that raises is logged and counted (``larder_timer_failures_total`` by job); the job runs again at its next
-    time. ``problem`` says which jobs failed the last time that they ran.
+    time. ``problem`` says which vital jobs failed the last time that they ran.
     """
 
     def __init__(self, telemetry: Telemetry) -> None:
@@ -36,12 +37,15 @@ class Timers:
         self._scheduler: BackgroundScheduler | None = None
         self._failures = telemetry.counter("timer_failures", "Runs of a timer's job that raised", ["job"])
 
-    def every(self, seconds: float, name: str, job: Callable[[], object], *, at_once: bool = False) -> None:
+    def every(
+        self, seconds: float, name: str, job: Callable[[], object], *, at_once: bool = False, vital: bool = True
+    ) -> None:
         """Add a job, before ``start``. ``name`` is its name in metrics, logs and ``problem``.
 
-        ``at_once``: it first runs at the start, otherwise so many seconds after it.
+        ``at_once``: it first runs at the start, otherwise so many seconds after it. ``vital``: where it fails the
+        service is not ready; otherwise its requests are answered all the same, and only metrics and logs tell.
         """
-        self._jobs[name] = _Job(job, seconds, at_once)
+        self._jobs[name] = _Job(job, seconds, at_once, vital)
         self._failures.labels(name)  # so that it is shown as 0
 
     def start(self) -> None:
@@ -77,12 +81,14 @@ class Timers:
             self._failures.labels(name).inc()
             log.exception("a timer's job failed", job=name)
             with self._lock:
+                if not self._jobs[name].vital:
+                    return
                 self._failing[name] = f"{name} failed: {type(error).__name__}: {error}"[:MAX_REASON]
         else:
             with self._lock:
                 self._failing.pop(name, None)
 
     def problem(self) -> str | None:
-        """The jobs whose last run failed, and why; None where there is none."""
+        """The vital jobs whose last run failed, and why; None where there is none."""
         with self._lock:
             return "; ".join(self._failing.values()) or None

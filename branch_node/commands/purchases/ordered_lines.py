@@ -39,7 +39,7 @@ def supplier_of(view: View, item: Item, reference: Reference) -> str | None:
     line = line_of_order(order, reference.line)
     if line is None:
         raise no_such_lines(order, [("reference.line", reference.line)])
-    if _meant(view, line.item_id) != (item.stands_for or item.item_id):
+    if line.item_id != (item.stands_for or item.item_id):
         raise PURCHASE_ORDER_LINE_DIFFERS(
             f"line {line.line} of {order.purchase_order_id} is of {line.item_id}, not of {item.item_id}",
             purchase_order_id=order.purchase_order_id,
@@ -71,24 +71,18 @@ def item_delivered(view: View, line: PurchaseOrderLine) -> Item:
     """The item of an order's line, under the code by which it has a stock here.
 
     That is the code it was ordered by, unless this log knows the item by another code alone: a count is of one code,
-    and one of the usual code would leave the delivery standing under the other. Raises 422 `unknown-item` or
-    `unit-differs`.
+    and one of the usual code would leave the delivery standing under the other. A code that stands for another item
+    here is none of the line's. Raises 422 `unknown-item` or `unit-differs`.
     """
-    codes = dict.fromkeys((line.item_id, *view.codes(_meant(view, line.item_id))))
-    known = [item for item in map(view.item, codes) if item is not None]
+    known = [item for item in map(view.item, view.codes(line.item_id)) if item is not None]
     if not known:
-        raise UNKNOWN_ITEM(f"there is no item {line.item_id!r}", item_id=line.item_id)
+        raise UNKNOWN_ITEM(f"no code stands for the item {line.item_id!r} here", item_id=line.item_id)
     fitting = [item for item in known if item.unit == line.unit]
     if not fitting:
         raise _unit_differs(known[0], line)
     if len(fitting) == 1:
         return fitting[0]
     return next((item for item in fitting if view.newest_events.of(item.item_id)), fitting[0])
-
-
-def _meant(view: View, item_id: str) -> str:
-    item = view.item(item_id)
-    return item_id if item is None else item.stands_for or item_id
 
 
 def _unit_differs(item: Item, line: PurchaseOrderLine) -> Problem:

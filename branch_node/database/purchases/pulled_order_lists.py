@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
 
-from branch_node.database.purchases.delivery_rows import delivered_of, delivery_stands
+from branch_node.database.purchases.delivery_rows import counts_for_line, delivered_of
 from branch_node.database.purchases.pulled_order_rows import purchase_order_with_id, purchase_orders_where
 from branch_node.database.schema import DELIVERED_LINE, PURCHASES
 from branch_node.database.stock.stock_figures import codes_of
@@ -49,11 +49,8 @@ def _in_state(state: PurchaseOrderState) -> ColumnElement[bool]:
     line, delivery = PURCHASES.line.c, DELIVERED_LINE.c
     received = (
         select(func.coalesce(func.sum(delivery.received), 0))
-        .where(
-            delivery.purchase_order_id == line.purchase_order_id,
-            delivery.line == line.line,
-            delivery_stands(),
-        )
+        .where(counts_for_line())
+        .correlate(PURCHASES.line)
         .scalar_subquery()
     )
     of_it = line.purchase_order_id == PURCHASES.order.c.purchase_order_id
@@ -82,6 +79,17 @@ def open_purchase_orders(connection: Connection, limit: int = MOST_OPEN) -> list
     order_by = (row.due.is_(None), row.due, row.purchase_order_id)
     found = purchase_orders_where(connection, _in_state(PurchaseOrderState.OPEN), limit=limit, order_by=order_by)
     return _records(connection, found)
+
+
+def ended_purchase_orders(connection: Connection, *, before: str | None, limit: int) -> list[PurchaseOrderRecord]:
+    """The orders of which no line is open, the newest in front; `before`: those older than this one."""
+    row = PURCHASES.order.c
+    ended = ~_in_state(PurchaseOrderState.OPEN)
+    if before is not None:
+        made = select(row.created_at).where(row.purchase_order_id == before).scalar_subquery()
+        ended &= (row.created_at < made) | ((row.created_at == made) & (row.purchase_order_id < before))
+    order_by = (row.created_at.desc(), row.purchase_order_id.desc())
+    return _records(connection, purchase_orders_where(connection, ended, limit=limit, order_by=order_by))
 
 
 def read_purchase_order(connection: Connection, purchase_order_id: str) -> PurchaseOrderRecord | None:

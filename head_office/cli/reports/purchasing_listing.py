@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 import typer
 from rich.markup import escape
 from sqlalchemy import Connection
@@ -16,6 +17,8 @@ from head_office.cli.office_completion import complete_location
 from head_office.cli.office_database import DatabaseUrl, Directory, read_all, report
 from head_office.cli.stock_commands import AsOfOption, KnownAt
 from head_office.reports.known_at import SettledMoment
+from head_office.reports.mornings.morning_list import checked_date
+from head_office.reports.mornings.morning_report import morning_report
 from head_office.reports.purchasing.files.rendered_report import FileFormat, render
 from head_office.reports.purchasing.purchasing_json import purchasing_parts, tenths_text
 from head_office.reports.purchasing.purchasing_records import (
@@ -45,6 +48,7 @@ from shared.runtime.cli.progress import progress_bar
 from shared.runtime.clock import LATEST, parse_rfc3339
 
 COLUMNS: Final = ("item", "location", "available#", "coming#", "to order#", "unit", "packs#", "days left#", "flags~")
+CHANGE_COLUMNS: Final = ("item", "location", "what", "was~", "is~")
 
 
 def purchasing_report_listing(
@@ -56,12 +60,24 @@ def purchasing_report_listing(
     supplier: Annotated[
         str | None, typer.Option("--supplier", metavar="SUPPLIER", help="Show what this supplier delivers alone.")
     ] = None,
+    date: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="As it was made on the morning of this date; with --known-at by what was known then, and the changes.",
+        ),
+    ] = None,
     as_of: AsOfOption = None,
     known_at: KnownAt = None,
     window_days: Annotated[
-        int,
-        typer.Option(min=1, max=MAX_WINDOW_DAYS, help="How many business dates say how much is used a day."),
-    ] = DEFAULT_WINDOW_DAYS,
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_WINDOW_DAYS,
+            help=f"How many business dates say how much is used a day; {DEFAULT_WINDOW_DAYS} if left out, or those of "
+            "the morning.",
+        ),
+    ] = None,
     all_rows: Annotated[bool, typer.Option("--all", help="Also what does not have to be ordered.")] = False,
     file_format: Annotated[
         FileFormat | None, typer.Option("--format", help="Write a file of this format, to --output.")
@@ -80,12 +96,18 @@ def purchasing_report_listing(
         raise typer.BadParameter("give one of the two", param_hint="--json")
     if supplier is not None and (as_json or file_format is not None):
         raise typer.BadParameter("a file and JSON have every supplier: leave it out", param_hint="--supplier")
+    if date is not None and as_of is not None:
+        raise typer.BadParameter("a report of a date is as of its morning", param_hint="--as-of")
     known = None if known_at is None else _moment(known_at)
     # A moment in the future is settled as now.
-    with report(folder, database_url, LATEST - 1 if known is None else known) as (connection, settled):
-        if settled is None:
+    with report(folder, database_url, LATEST - 1 if known is None and date is None else known) as (connection, settled):
+        if date is not None:
+            found = _read_morning(connection, date, settled, location, window_days, all_rows=all_rows)
+        elif settled is not None:
+            days = DEFAULT_WINDOW_DAYS if window_days is None else window_days
+            found = _read(connection, settled, location, as_of, days, given=known is not None, all_rows=all_rows)
+        else:
             raise AssertionError("a report known at a moment has a settled one")
-        found = _read(connection, settled, location, as_of, window_days, given=known is not None, all_rows=all_rows)
     if as_json:
         for part in purchasing_parts(found):
             sys.stdout.write(part.decode())
@@ -113,13 +135,7 @@ def _read(
     given: bool,
     all_rows: bool,
 ) -> PurchasingReport:
-    if location_ids:
-        check_locations(connection, location_ids)
-        total = len(set(location_ids))
-    else:
-        locations = read_all(lambda after: list_locations(connection, after=after), lambda each: each.location_id, "")
-        total = len(locations)
-    with progress_bar("Locations", total) as advance:
+    with progress_bar("Locations", _number_of_locations(connection, location_ids)) as advance:
         return purchasing_report(
             connection,
             location_ids=location_ids or None,
@@ -130,6 +146,35 @@ def _read(
             all_rows=all_rows,
             advance=advance,
         )
+
+
+def _read_morning(
+    connection: Connection,
+    date: str,
+    settled: SettledMoment | None,
+    location_ids: list[str] | None,
+    window_days: int | None,
+    *,
+    all_rows: bool,
+) -> PurchasingReport:
+    with progress_bar("Locations", _number_of_locations(connection, location_ids)) as advance:
+        return morning_report(
+            connection,
+            date=checked_date("--date", date) or date,
+            location_ids=location_ids or None,
+            known_at=settled,
+            window_days=window_days,
+            all_rows=all_rows,
+            advance=advance,
+        )
+
+
+def _number_of_locations(connection: Connection, location_ids: list[str] | None) -> int:
+    """How many locations the report is of. Raises Problem 422 `unknown-location`."""
+    if location_ids:
+        check_locations(connection, location_ids)
+        return len(set(location_ids))
+    return len(read_all(lambda after: list_locations(connection, after=after), lambda each: each.location_id, ""))
 
 
 def _write(found: PurchasingReport, file_format: FileFormat, output: Path) -> None:
@@ -160,6 +205,19 @@ def _show(found: PurchasingReport, supplier: str | None) -> None:
         print_line("[dim]Nothing has to be ordered.[/]")
         if not found.rows and supplier is None:
             print_next("larder head-office levels list", "larder head-office report purchasing --all")
+    if found.changes is not None:
+        typer.echo()
+        changes = [
+            (each.item_id, each.location_id, each.field, _said(each.was), _said(each.is_now)) for each in found.changes
+        ]
+        print_table(
+            "Changed since that morning", CHANGE_COLUMNS, changes, empty="Nothing has changed since that morning."
+        )
+
+
+def _said(value: msgspec.Raw) -> str:
+    decoded = msgspec.json.decode(value)
+    return decoded if isinstance(decoded, str) else bytes(value).decode()
 
 
 def _heading(supplier_id: str | None, name: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
@@ -39,12 +39,13 @@ def morning_report(
     known_at: SettledMoment | None = None,
     window_days: int | None = None,
     all_rows: bool = False,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> PurchasingReport:
     """Read the report of a date (as 2026-01-31) at the given locations (None: all), where it was made.
 
     As it was made that morning: the same for ever. With `known_at` as of the same moments, by what was known then, and
-    `changes`, which says in what that differs. `window_days`: None for what it was made with. Raises Problem 404
-    `report-not-made` where it was made at none of them.
+    `changes`, which says in what that differs. `window_days`: None for what it was made with. `advance` is told how
+    many locations were read. Raises Problem 404 `report-not-made` where it was made at none of them.
     """
     parts = _read(connection, date, location_ids)
     if not parts:
@@ -60,6 +61,7 @@ def morning_report(
             given=True,
             window_days=part.window_days if window_days is None else window_days,
             all_rows=all_rows,
+            advance=advance if moment == (part.known_at if known_at is None else known_at) else lambda _: None,
         )
 
     if known_at is None:

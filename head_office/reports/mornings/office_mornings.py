@@ -25,6 +25,7 @@ MAIL_SECONDS: Final = 10.0
 class OfficeMornings:
     """Makes mornings, and mails them where a server is given, by the timers of the service.
 
+    Where one cannot be made, head office goes on with everything else: the metrics of the timers and the log tell.
     Other processes of head office may do the same in the same database.
     """
 
@@ -51,9 +52,9 @@ class OfficeMornings:
                 Envelope(mail_from, read_mail_addresses(mail_to)),
                 counted=lambda outcome: attempts.labels(outcome).inc(),
             )
-            timers.every(MAIL_SECONDS, "mails", self.mailer.step, at_once=True)
+            timers.every(MAIL_SECONDS, "mails", self.mailer.step, at_once=True, vital=False)
         self.maker = MorningMaker(engine, mailed=self.mailer is not None, new_id=new_id, counted=made.inc)
-        timers.every(MAKE_SECONDS, "mornings", self.maker.step, at_once=True)
+        timers.every(MAKE_SECONDS, "mornings", self.maker.step, at_once=True, vital=False)
 
     def stop(self) -> None:
         """End what is being mailed, and begin nothing any more; what was not done others do, or the next start."""

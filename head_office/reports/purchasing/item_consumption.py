@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import date, timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import BigInteger, Connection, Select, cast, func, or_, select, true
@@ -17,21 +17,10 @@ from head_office.database.arrays import BIGINT, TEXT, unnest
 from head_office.database.schema import EVENT, VOIDED
 from head_office.reports.purchasing.cut_changes import CutChanges
 from head_office.reports.purchasing.purchasing_formulas import Consumption, dates_used
-from shared.events import EventType
+from head_office.reports.usage.usage_figures import USED_AS
 from shared.runtime.business_days import day_start_of
 from shared.runtime.clock import business_date
 from shared.stock_expressions import EventScope, in_order, known, stands
-
-USED: Final = (
-    EventType.ORDER_DEDUCTION,
-    EventType.RESERVATION_CONFIRMED,
-    EventType.INTERNAL_USE,
-    EventType.PRODUCTION_USED,
-    EventType.WASTE_RECORDED,
-    EventType.TRANSFER_OUT,
-    EventType.CUSTOMER_RETURN,
-)
-"""The events that say what an item was used for; each counts by what it takes from on hand, so a return against it."""
 
 
 class UsageWindow(NamedTuple):
@@ -115,7 +104,7 @@ def _query(changes: CutChanges, windows: UsageWindows, codes: Collection[CodePla
             *counts,
             EVENT.c.occurred_at >= wanted.c.begins,
             EVENT.c.occurred_at < wanted.c.ends,
-            EVENT.c.type.in_([kind.value for kind in USED]),
+            EVENT.c.type.in_(list(USED_AS)),  # each by what it takes from on hand, so a return against it
         )
         .lateral("used")
     )

@@ -37,7 +37,7 @@ class Form(Mapping[str, str]):
 
 
 def parse_form(raw: bytes, most_fields: int = MAX_FIELDS) -> Form:
-    """Read a form's body of so many fields at most. Raises 400 `bad-request`."""
+    """Read a form's body of at most `most_fields` fields. Raises 400 `bad-request`."""
     try:
         pairs = parse_qsl(
             raw.decode("ascii"), keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=most_fields
@@ -64,7 +64,10 @@ def check_origin(request: Request) -> None:
 
 
 async def read_form(request: Request, most_fields: int = MAX_FIELDS) -> Form:
-    """The form of a POST. Raises 403 `csrf-failed` for a form of another site, 400, 415."""
+    """The form of a POST, with at most `most_fields` fields.
+
+    Raises 403 `csrf-failed` for a form of another site, 400, 415.
+    """
     check_origin(request)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != MEDIA_TYPE:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.resources import files
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -101,6 +101,7 @@ class Site:
             "exact": words.exact_time,
             "aged": words.aged_time,
             "age": words.age,
+            "day": words.day_text,
             "span": words.span,
             "words": words.in_words,
             "query": urlencode,
@@ -121,7 +122,7 @@ class Site:
             site=self._name(),
             sections=[each for each in self._sections if self._offered(each[0], session)],
             session=session,
-            path=request.url.path,
+            path=_path_of(request),
             now=self.clock.now() if now is None else now,
             **given,
         )
@@ -161,8 +162,8 @@ class Site:
         self.router.add_api_route(address, handler, methods=["GET"], dependencies=[needed], response_model=None)
 
     def post(self, address: str, handler: Handler, *scopes: Scope, most_fields: int = MAX_FIELDS) -> None:
-        """Add a route for forms of so many fields at most, POSTed to an address with a session that has one of these
-        scopes: `handler(request)`, in a thread."""
+        """Add a route for forms of at most `most_fields` fields POSTed to an address with a session that has one of
+        these scopes: `handler(request)`, in a thread."""
         needed = Depends(PageRequirement(self, *scopes, most_fields=most_fields).form)
         self.router.add_api_route(address, handler, methods=["POST"], dependencies=[needed], response_model=None)
 
@@ -189,20 +190,17 @@ class Site:
         session = await self._sessions.session(request)
         if session is None:
             query = f"?{request.url.query}" if request.url.query else ""
-            raise SignInRequired(request.url.path + query)
+            raise SignInRequired(_path_of(request) + query)
         self._check_access(session)
         request.state.session = session
         return session
 
     async def require_form(self, request: Request) -> Form:
-        """The form of a POST with a session, like `form_of`."""
+        """The form of a POST with a session. Raises SignInRequired, which carries the fields, or Problem."""
         return await self.form_of(request, MAX_FIELDS)
 
     async def form_of(self, request: Request, most_fields: int) -> Form:
-        """The form of a POST with a session, of so many fields at most.
-
-        Raises SignInRequired, which carries the fields, or Problem.
-        """
+        """As `require_form`, with at most `most_fields` fields."""
         if not is_small(request):
             await self.require_session(request)  # a large body is not read for nobody
         form = await read_form(request, most_fields)
@@ -210,7 +208,7 @@ class Site:
         try:
             session = await self.require_session(request)
         except SignInRequired:
-            raise SignInRequired(f"{request.url.path}?{form.query()}") from None
+            raise SignInRequired(f"{_path_of(request)}?{form.query()}") from None
         check_csrf(session, form[CSRF_FIELD])
         return form
 
@@ -280,6 +278,12 @@ class PageRequirement(ScopeRequirement):
         form = await self._site.form_of(request, self._most_fields)
         self._site.session(request).principal.check_scope(*self.scopes)
         return form
+
+
+def _path_of(request: Request) -> str:
+    """The path of a request as it was sent: a code in it may hold what only stands encoded in an address."""
+    raw: bytes = request.scope.get("raw_path") or quote(request.scope["path"]).encode("ascii")
+    return raw.partition(b"?")[0].decode("ascii", "replace")
 
 
 def redirect(address: str) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -58,6 +58,12 @@ def aged_time(micros: int, now: int, zone: ZoneInfo) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         format_rfc3339(micros), clock_text(micros, zone, seconds=True), age(micros, now)
     )
+
+
+def day_text(day: str) -> Markup:
+    """A date such as `2026-03-12` as an element that reads `12 Mar 2026`."""
+    found = date.fromisoformat(day)
+    return Markup('<time datetime="{}">{} {} {}</time>').format(day, found.day, _MONTHS[found.month - 1], found.year)
 
 
 def offset_text(micros: int, zone: ZoneInfo) -> str:

@@ -9,9 +9,12 @@ import pytest
 
 import branch_node.cli
 from branch_node.cli.node_client import node_at as a_node
+from branch_node.cli.node_client import opened
+from branch_node.settings import load
 from deploy.cli import app
 from shared.runtime.clock import DAY
 from tests.support.events import NOON
+from tests.support.pulled_orders import FARM, pulled, purchase_order
 from tests.support.table_snapshots import WIDTHS, TableSnapshots, frozen_at, tables_without
 
 HERE = Path(__file__).parent
@@ -100,6 +103,10 @@ def test_every_table(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     branch("levels", "set", LONG, "--reorder-point", "15", *by)
     branch("levels", "set", "milk", "--reorder-point", "480.5", "--order-up-to", "500")
     branch("levels", "list")
+    with opened(load(tmp_path / "node")) as node_here:
+        node_here.writer.submit(pulled(FARM, purchase_order("PO-000001", (("milk", "l", 24_500),)))).result(10)
+    branch("purchase-orders", "list")
+    branch("purchase-orders", "show", "PO-000001")
     branch("stock")
     branch("stock", "milk")
     branch("stock", "--low")

@@ -82,6 +82,8 @@ def test_every_table(
     run("purchase-orders", "list")
     run("purchase-orders", "list", "--state", "OPEN", "--limit", "1", "--location", "BEY-02")
     run("purchase-orders", "list", "--limit", "1")
+    run("report", "purchasing", "--as-of", "2026-01-03")
+    run("report", "purchasing", "--as-of", "2026-01-03", "--all", "--location", "BEY-01", "--supplier", "none")
     run("stock")
     run("stock", "--as-of", "2026-01-01T14:01:30+02:00", "--known-at", "2099-01-01T00:00:00Z")
     run("stock", "--total")

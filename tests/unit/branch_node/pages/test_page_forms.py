@@ -158,3 +158,29 @@ def test_refusals_of_the_writer_go_where_they_belong() -> None:
     reused = refused_by(KEY_REUSED("it belongs to event 3"))
     assert reused.refused is not None
     assert reused.refused.detail == "It belongs to event 3."
+
+
+def test_a_delivery_names_its_order_and_line_and_other_forms_do_not() -> None:
+    fields = {"order": "PO-000001", "line": "2"}
+    reference = read(FormKind.DELIVERY, **fields).reference
+    assert reference is not None
+    assert (reference.kind, reference.id, reference.line) == ("purchase-order", "PO-000001", 2)
+    assert read(FormKind.WASTE, **fields).reference is None
+    assert read(FormKind.DELIVERY).reference is None
+
+
+@pytest.mark.parametrize(
+    ("order", "line", "field"),
+    [
+        ("PO-1", "", "line"),
+        ("", "1", "order"),
+        ("PO-1", "0", "line"),
+        ("PO-1", "1001", "line"),
+        ("PO-1", "1.5", "line"),
+        ("PO-1", "٢", "line"),
+        ("PO\u200b1", "1", "order"),
+        ("x" * 201, "1", "order"),
+    ],
+)
+def test_an_order_or_line_that_cannot_be_is_told_beside_its_field(order: str, line: str, field: str) -> None:
+    assert set(refusal(FormKind.DELIVERY, order=order, line=line).faults) == {field}

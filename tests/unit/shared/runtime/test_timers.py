@@ -54,6 +54,22 @@ def test_a_job_that_raises_is_in_metrics_and_problem_until_it_succeeds() -> None
     assert 'larder_timer_failures_total{job="other"} 0.0' in shown(telemetry)
 
 
+def test_a_job_that_is_not_vital_is_counted_and_no_problem_of_the_service() -> None:
+    telemetry = Telemetry("test")
+    timers = Timers(telemetry)
+
+    def fails() -> None:
+        raise LookupError("one location's data")
+
+    timers.every(60, "mornings", fails, vital=False)
+    timers.every(60, "uses", fails)
+    timers.run("mornings")
+    assert timers.problem() is None
+    timers.run("uses")
+    assert timers.problem() == "uses failed: LookupError: one location's data"
+    assert 'larder_timer_failures_total{job="mornings"} 1.0' in shown(telemetry)
+
+
 def test_a_job_may_run_at_the_start() -> None:
     timers = Timers(Telemetry("test"))
     ran, other = threading.Event(), threading.Event()

@@ -229,6 +229,47 @@ def test_a_code_that_stands_for_the_ordered_item_is_as_good(any_caller: Caller) 
     assert [each["purchase_order_id"] for each in listed] == ["PO-000001"]
 
 
+def test_a_delivery_of_another_item_before_its_order_is_pulled_counts_nowhere(any_caller: Caller) -> None:
+    caller = any_caller
+    own = Item(item_id="leche", name="Leche", unit="l", stands_for="milk")
+    caller.node.writer.submit(PutItems((own,))).result(10)
+    reference = {"kind": "purchase-order", "id": "PO-000001", "line": 1}
+    for kind, item, quantity in (
+        ("PURCHASE_RECEIVED", "beans", 10),
+        ("PURCHASE_RETURNED", "beans", 1),
+        ("PURCHASE_RECEIVED", "leche", 4),
+        ("PURCHASE_RECEIVED", "milk", 2),
+    ):
+        body = {"type": kind, "item_id": item, "quantity": quantity, "reference": reference}
+        assert caller.post("/v1/events", body).status_code == 201
+    pull(caller, purchase_order(lines=(("milk", "l", 10_000),)))
+    assert (line(caller)["received"], line(caller)["returned"], line(caller)["open"]) == (6, 0, 4)
+    for state, listed in (("OPEN", 1), ("RECEIVED", 0), ("CLOSED", 0)):
+        assert len(caller.get("/v1/purchase-orders", state=state).json()["items"]) == listed
+    # Nor does what stood for the item and stands for another one now.
+    caller.node.writer.submit(PutItems((Item(item_id="leche", name="Leche", unit="l", stands_for="cream"),))).result(10)
+    assert (line(caller)["received"], line(caller)["open"]) == (2, 8)
+
+
+def test_a_code_of_an_order_that_stands_for_another_item_here_is_not_the_ordered_one(any_caller: Caller) -> None:
+    caller = any_caller
+    pull(caller, purchase_order(lines=(("milk", "l", 10_000),)))
+    items = (
+        Item(item_id="milk", name="Oat drink", unit="l", stands_for="oat"),
+        Item(item_id="leche", name="Leche", unit="l", stands_for="milk"),
+    )
+    caller.node.writer.submit(PutItems(items[:1])).result(10)
+    refused = caller.post(RECEIVE, {"lines": [{"line": 1, "quantity": 1}]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "unknown-item")
+    reference = {"kind": "purchase-order", "id": "PO-000001", "line": 1}
+    body = {"type": "PURCHASE_RECEIVED", "item_id": "milk", "quantity": 1, "reference": reference}
+    assert caller.post("/v1/events", body).json()["code"] == "purchase-order-line-differs"
+    caller.node.writer.submit(PutItems(items)).result(10)
+    (event,) = caller.post(RECEIVE, {"lines": [{"line": 1, "quantity": 1}]}).json()["recorded"]
+    assert event["item_id"] == "leche"
+    assert line(caller)["received"] == 1
+
+
 def test_orders_are_listed_by_supplier_item_and_state_page_by_page(any_caller: Caller) -> None:
     caller = any_caller
     orders = [

@@ -77,9 +77,14 @@ class Delivered:
     event_id: str
     order: str
     line: int
+    item: str
     received: int
     returned: int
     voided: bool = False
+
+    def counts_for(self, order: str, line: int) -> bool:
+        """Whether it stands, and is of the item that this line of the order is of."""
+        return not self.voided and (self.order, self.line, self.item) == (order, line, ITEMS[line - 1][0])
 
 
 @dataclass
@@ -90,7 +95,7 @@ class Model:
     deliveries: list[Delivered] = field(default_factory=list)
 
     def sums(self, order: str, line: int) -> tuple[int, int]:
-        of_line = [each for each in self.deliveries if (each.order, each.line) == (order, line) and not each.voided]
+        of_line = [each for each in self.deliveries if each.counts_for(order, line)]
         return sum(each.received for each in of_line), sum(each.returned for each in of_line)
 
     def record(self, order: str) -> tuple[str, list[tuple[float, float, float, float, bool]]]:
@@ -179,7 +184,7 @@ class Run:
                 for (line, quantity), record in zip(parts, outcome.recorded, strict=True):
                     assert record.item_id == ITEMS[line - 1][0]
                     assert record.supplier_id == "farm"
-                    self.model.deliveries.append(Delivered(record.event_id, order, line, quantity, 0))
+                    self.model.deliveries.append(Delivered(record.event_id, order, line, record.item_id, quantity, 0))
                 self.sent.append((command, outcome))
 
         return command, judge
@@ -205,7 +210,9 @@ class Run:
             else:
                 assert outcome.supplier_id == ("farm" if known else None)
                 received = quantity if what == "received" else 0
-                self.model.deliveries.append(Delivered(outcome.event_id, order, line, received, quantity - received))
+                returned = quantity - received
+                delivery = Delivered(outcome.event_id, order, line, ITEMS[item][0], received, returned)
+                self.model.deliveries.append(delivery)
                 self.sent.append((command, outcome))
 
         return command, judge

@@ -53,3 +53,37 @@ def test_mornings_are_listed(hidden: tuple[str, ...]) -> None:
 )
 def test_what_is_refused(hidden: tuple[str, ...], words: tuple[str, ...], code: str) -> None:
     assert code in run(hidden, *words, code=1)
+
+
+def of_purchasing(hidden: tuple[str, ...], *words: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, ["head-office", "report", "purchasing", *words, *hidden], catch_exceptions=False)
+    assert done.exit_code == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_the_report_of_a_morning_is_shown_and_written(hidden: tuple[str, ...], tmp_path: Path) -> None:
+    newest = json.loads(run(hidden, "--json"))["items"][0]["date"]
+    made = json.loads(of_purchasing(hidden, "--date", newest, "--all", "--json"))
+    assert made["date"] == newest
+    assert "changes" not in made
+    known = made["locations"][0]["known_at"]
+    again = json.loads(of_purchasing(hidden, "--date", newest, "--known-at", known, "--all", "--json"))
+    assert again["changes"] == []
+    assert "Nothing has changed since that morning." in of_purchasing(hidden, "--date", newest, "--known-at", known)
+    for ending, begins in (("csv", b"\xef\xbb\xbflocation_id,"), ("xlsx", b"PK"), ("pdf", b"%PDF-")):
+        file = tmp_path / f"morning.{ending}"
+        said = of_purchasing(hidden, "--date", newest, "--format", ending, "--output", str(file))
+        assert str(file.name) in said
+        assert file.read_bytes().startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--date", "2020-01-01"), 1, "report-not-made"),
+        (("--date", "2020-02-30"), 1, "invalid-request"),
+        (("--date", "2020-01-01", "--as-of", "2020-01-01"), 2, "as of its morning"),
+    ],
+)
+def test_what_is_refused_of_a_morning(hidden: tuple[str, ...], words: tuple[str, ...], code: int, said: str) -> None:
+    assert said in of_purchasing(hidden, *words, code=code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from head_office.catalogue import items
 from head_office.catalogue.location_levels import LevelChange, put_levels
@@ -20,8 +20,6 @@ from shared.messages import Instruction, InstructionLine, InstructionStep
 from shared.runtime.clock import DAY
 from tests.support.consolidation import Branch
 from tests.support.events import an_event
-
-ALL = 366
 
 
 def report(office: Engine, known_at: int | None = None, **options: Any) -> PurchasingReport:
@@ -74,6 +72,22 @@ def test_one_item_by_the_formulas(group_office: Engine) -> None:
     assert ("BEY-02", "tomato") in later
     assert before.known_at is not None
     assert list(report(group_office, before.known_at).rows) == list(before.rows)
+
+
+def test_where_goods_were_going_is_known_after_their_instructions_are_gone(group_office: Engine) -> None:
+    with group_office.begin() as connection:
+        items.put(connection, [CatalogueItem(item_id="tomato", name="Tomatoes", unit="kg")])
+        level = ReorderLevel(reorder_point=20_000, order_up_to=50_000)
+        put_levels(connection, [LevelChange("BEY-01", "tomato", level)])
+    _send(group_office, "t1", 2_000)
+    at = moment(group_office)
+    assert rows(report(group_office, at))["BEY-01", "tomato"].in_transit == 2_000
+    moved = {"item_id": "tomato", "unit": "kg", "quantity": 2_000, "transfer_id": "t1", "transfer_line": 1}
+    Branch("BEY-01").record([an_event("TRANSFER_IN", seed=5, **moved, occurred_at=at)]).ship(group_office)
+    with group_office.begin() as connection:
+        connection.execute(text("DELETE FROM instruction"))
+    assert rows(report(group_office, at))["BEY-01", "tomato"].in_transit == 2_000
+    assert rows(report(group_office))["BEY-01", "tomato"].in_transit == 0
 
 
 def _send(office: Engine, transfer_id: str, quantity: int) -> None:

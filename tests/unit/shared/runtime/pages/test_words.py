@@ -10,6 +10,7 @@ from shared.runtime.pages.words import (
     age,
     aged_time,
     clock_text,
+    day_text,
     exact_time,
     figure,
     figure_filters,
@@ -120,3 +121,7 @@ def test_the_filters_of_quantities() -> None:
     filters = figure_filters(str)
     assert filters["quantity"](12) == figure("12")
     assert filters["change"](12) == figure("12", signed=True)
+
+
+def test_a_date_is_read_as_words_and_kept_for_machines() -> None:
+    assert day_text("2026-03-09") == '<time datetime="2026-03-09">9 Mar 2026</time>'

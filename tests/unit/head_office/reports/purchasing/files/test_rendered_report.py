@@ -107,8 +107,8 @@ def test_more_rows_than_a_format_holds_are_refused(file_format: FileFormat, most
     with pytest.raises(Problem) as refused:
         render(report([row()] * (most + 1)), file_format)
     assert (refused.value.status, refused.value.code) == (422, "report-too-large")
-    assert "format=csv" in refused.value.hint
-    assert "location_id" in refused.value.hint
+    assert "CSV" in refused.value.hint
+    assert "one location" in refused.value.hint
 
 
 def test_changes_count_as_rows_of_a_pdf() -> None:
