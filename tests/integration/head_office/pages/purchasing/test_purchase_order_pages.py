@@ -6,9 +6,15 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import Engine
 
+from head_office.catalogue import items
+from head_office.catalogue.location_levels import LevelChange, put_levels
 from head_office.pages.purchasing import purchase_order_pages
+from shared.catalogue_messages import CatalogueItem
 from shared.events import Reference
+from shared.levels.reorder_levels import ReorderLevel
+from shared.purchases.purchase_orders import MAX_ORDER_LINES
 from tests.integration.head_office.conftest import Api
 from tests.support.html import Element, filled_form, parse, rows
 from tests.support.morning_rig import MorningRig, utc
@@ -60,7 +66,7 @@ def test_what_the_report_says_is_ordered(visitor: OfficeVisitor, api: Api) -> No
     # The report counts on it now.
     assert "milk" not in visitor.open("/purchasing").text
     assert rows(visitor.open("/orders").by_id("orders"))[0][:5] == [
-        order["purchase_order_id"], "Ferme d’Été", "Place BEY-01", "open", "2087-03-23",
+        order["purchase_order_id"], "Ferme d’Été", "Place BEY-01", "open", "23 Mar 2087",
     ]  # fmt: skip
 
 
@@ -126,6 +132,27 @@ def test_more_lines_keep_what_was_typed(visitor: OfficeVisitor, api: Api) -> Non
     page = visitor.send(page, "/new-order", location_id="BEY-01", supplier_id="farm", **many)
     assert len(lines(page)) == 200
     assert len(api_orders(api)[0]["lines"]) == 200
+
+
+def test_of_a_longer_report_the_rest_is_told_of(visitor: OfficeVisitor, office: Engine) -> None:
+    codes = [f"item-{number:03d}" for number in range(MAX_ORDER_LINES)]
+    with office.begin() as connection:
+        items.put(connection, [CatalogueItem(item_id=each, name=each, unit="pcs") for each in codes])
+        level = ReorderLevel(reorder_point=0, order_up_to=1_000, supplier_id="farm")
+        put_levels(connection, [LevelChange("BEY-01", each, level) for each in codes])
+    page = order_these(visitor)
+    form = filled_form(page, "/new-order")
+    assert form["item-200"]
+    assert "2 more items of the report are not among these" in page.text
+    visitor.send(page, "/new-order")
+    assert visitor.last.status_code == 200
+    # What is ordered is projected now, so the rest is what the report leads to.
+    rest = filled_form(order_these(visitor), "/new-order")
+    assert {name: rest[name] for name in ("item-1", "item-2", "item-3")} == {
+        "item-1": "milk",
+        "item-2": "odd",
+        "item-3": "",
+    }
 
 
 def test_received_in_part_over_and_returned(visitor: OfficeVisitor, low: MorningRig) -> None:
@@ -212,6 +239,12 @@ def test_who_may_act(visitor: OfficeVisitor, api: Api) -> None:
     visitor.sign_in()
     assert api.client.post(address, data={"do": "close", "which": "all"}).status_code == 403  # no token
     assert api_orders(api)[0]["state"] == "OPEN"
+    visitor.sign_in("manager of BEY-01")
+    page = visitor.open("/new-order")
+    sent = filled_form(page, "/new-order", supplier_id="farm", **{"item-1": "milk", "quantity-1": "1"})
+    assert sent["location_id"] == "BEY-01"
+    assert api.client.post("/new-order", data={**sent, "location_id": "BEY-02"}).status_code == 403
+    assert len(api_orders(api)) == 1
     visitor.sign_in("viewer of BEY-01")
     assert visitor.open(address)
     body = {"location_id": "BEY-02", "supplier_id": "farm", "lines": [{"item_id": "milk", "quantity": 1}]}
