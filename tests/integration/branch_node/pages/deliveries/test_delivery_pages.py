@@ -274,7 +274,7 @@ def test_an_item_that_is_kept_in_another_unit_now_is_told_at_its_line(person: Pe
     assert person.last.status_code == 422
     assert page.by_id("quantity-1-1-error").text.startswith("Milk is kept in l here, and was ordered in kg.")
     page = send(person, quantity_1_1="", quantity_2_1="1")
-    assert page.by_id("quantity-2-1-error").text.startswith("There is no item 'tea'.")
+    assert page.by_id("quantity-2-1-error").text.startswith("No code stands for the item 'tea' here.")
     assert deliveries(person) == []
 
 
