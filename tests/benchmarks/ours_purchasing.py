@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -236,7 +236,7 @@ def _projection() -> Any:
     return select(STOCK.c.location_id, STOCK.c.item_id, STOCK.c.on_hand, STOCK.c.reserved)
 
 
-def memory(url: str, form: str, all_rows: bool) -> dict[str, float]:  # noqa: FBT001 named in JSON
+def memory(url: str, form: str, all_rows: bool) -> dict[str, float]:
     """Make one report; the most memory that this process took, in MB, and seconds."""
     with engine_of(url) as engine:
         begin = time.perf_counter()
