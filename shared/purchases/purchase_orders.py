@@ -90,7 +90,10 @@ def state_of(order: PurchaseOrder, delivered: Mapping[int, Delivered]) -> Purcha
 
 
 def closed_order(order: PurchaseOrder, lines: Sequence[int] | None, reason: str | None) -> PurchaseOrder:
-    """The order with these lines closed (None: all); the same where they were closed before."""
+    """The order with these lines closed (None: all); the same where they were closed before.
+
+    A reason that was given before stands where none is given now.
+    """
     wanted = {line.line for line in order.lines} if lines is None else set(lines)
     if all(line.closed for line in order.lines if line.line in wanted):
         return order
@@ -99,5 +102,5 @@ def closed_order(order: PurchaseOrder, lines: Sequence[int] | None, reason: str 
         lines=tuple(
             msgspec.structs.replace(line, closed=True) if line.line in wanted else line for line in order.lines
         ),
-        close_reason=reason,
+        close_reason=order.close_reason if reason is None else reason,
     )

@@ -114,7 +114,7 @@ def configure_logging(*, file: Path | None = None, level: str = "INFO", stream: 
     for handler in handlers:
         root.addHandler(handler)
     root.setLevel(level.upper())
-    for chatty in ("httpx", "httpcore", "uvicorn", "uvicorn.error", "alembic", "apscheduler"):
+    for chatty in ("httpx", "httpcore", "uvicorn", "uvicorn.error", "alembic", "apscheduler", "fontTools", "fpdf"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 

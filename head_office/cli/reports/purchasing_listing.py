@@ -13,6 +13,8 @@ from rich.markup import escape
 from sqlalchemy import Connection
 
 from head_office.catalogue.locations import check_locations, list_locations
+from head_office.catalogue.purchases.group_suppliers import unknown_supplier
+from head_office.catalogue.purchases.purchase_history import suppliers_known
 from head_office.cli.office_completion import complete_location
 from head_office.cli.office_database import DatabaseUrl, Directory, read_all, report
 from head_office.cli.stock_commands import AsOfOption, KnownAt
@@ -108,6 +110,8 @@ def purchasing_report_listing(
             found = _read(connection, settled, location, as_of, days, given=known is not None, all_rows=all_rows)
         else:
             raise AssertionError("a report known at a moment has a settled one")
+        if supplier is not None:
+            _check_supplier(connection, found, supplier)
     if as_json:
         for part in purchasing_parts(found):
             sys.stdout.write(part.decode())
@@ -169,6 +173,12 @@ def _read_morning(
         )
 
 
+def _check_supplier(connection: Connection, found: PurchasingReport, supplier: str) -> None:
+    """Raise Problem 422 `unknown-supplier` for one that is neither in the report nor known; a level may name any."""
+    if supplier not in suppliers_known(connection, None) and all(row.supplier_id != supplier for row in found.rows):
+        raise unknown_supplier(connection, supplier)
+
+
 def _number_of_locations(connection: Connection, location_ids: list[str] | None) -> int:
     """How many locations the report is of. Raises Problem 422 `unknown-location`."""
     if location_ids:
@@ -202,8 +212,8 @@ def _show(found: PurchasingReport, supplier: str | None) -> None:
         typer.echo()
         print_table(_heading(supplier_id, name), COLUMNS, several)
     if not shown:
-        print_line("[dim]Nothing has to be ordered.[/]")
-        if not found.rows and supplier is None:
+        print_line(f"[dim]{escape(_nothing(found, supplier))}[/]")
+        if found.locations and not found.rows and supplier is None:
             print_next("larder head-office levels list", "larder head-office report purchasing --all")
     if found.changes is not None:
         typer.echo()
@@ -213,6 +223,12 @@ def _show(found: PurchasingReport, supplier: str | None) -> None:
         print_table(
             "Changed since that morning", CHANGE_COLUMNS, changes, empty="Nothing has changed since that morning."
         )
+
+
+def _nothing(found: PurchasingReport, supplier: str | None) -> str:
+    if not found.locations or all(each.freshness.sequence == 0 for each in found.locations):
+        return "Nothing was known of any of these locations then."
+    return "Nothing has to be ordered" + ("." if supplier is None else f" from {supplier}.")
 
 
 def _said(value: msgspec.Raw) -> str:

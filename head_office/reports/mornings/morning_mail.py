@@ -81,7 +81,7 @@ def _text(report: PurchasingReport, attached: Sequence[str], any_files: bool) ->
         lines.append(f"Attached: {', '.join(attached)}")
     elif any_files:
         lines.append("Its files are too large for a mail.")
-    lines.append(f"The same figures at any time: GET /v1/reports/purchasing?date={report.date}")
+    lines.append(f"The same figures at any time: larder head-office report purchasing --date {report.date}")
     return lines
 
 

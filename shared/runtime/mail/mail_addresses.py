@@ -58,6 +58,8 @@ def read_smtp_url(text: str) -> SmtpServer:
     password = None if parts.password is None else unquote(parts.password)
     if (user is None) != (password is None) or user == "" or not f"{user}{password}".isprintable():
         raise ValueError("a user of a mail server has a name and a password, both percent-encoded")
+    if not f"{user}{password}".isascii():
+        raise ValueError("a mail server takes a user and a password of ASCII characters alone")
     encryption = Encryption.TLS if parts.scheme == "smtps" else Encryption.NONE
     if parts.query:
         encryption = Encryption.STARTTLS

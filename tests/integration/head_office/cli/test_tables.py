@@ -83,7 +83,7 @@ def test_every_table(
     run("purchase-orders", "list", "--state", "OPEN", "--limit", "1", "--location", "BEY-02")
     run("purchase-orders", "list", "--limit", "1")
     run("report", "purchasing", "--as-of", "2026-01-03")
-    run("report", "purchasing", "--as-of", "2026-01-03", "--all", "--location", "BEY-01", "--supplier", "none")
+    run("report", "purchasing", "--as-of", "2026-01-03", "--all", "--location", "BEY-01", "--supplier", "mill")
     run("stock")
     run("stock", "--as-of", "2026-01-01T14:01:30+02:00", "--known-at", "2099-01-01T00:00:00Z")
     run("stock", "--total")
@@ -137,6 +137,7 @@ def test_every_table(
         part = {"location_id": "BEY-01", "date": "2026-01-01", "mail_id": "m-1"}
         connection.execute(insert(MAILED_MORNING).values(part))
     run("report", "mornings")
+    run("report", "purchasing", "--date", "2026-01-01", "--known-at", "2099-01-01T00:00:00Z")
     run("quarantine", "list")
     run("quarantine", "retry")
     run("rebuild")

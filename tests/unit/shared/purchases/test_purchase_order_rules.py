@@ -79,6 +79,8 @@ def test_closing_gives_up_only_these_lines_and_is_done_once(
         assert after.closed == (before.closed or wanted is None or before.line in wanted)
         assert msgspec.structs.replace(after, closed=before.closed) == before
     assert closed_order(closed, wanted, "another") == closed
+    rest = closed_order(closed, None, None)
+    assert rest.close_reason == closed.close_reason
     if closed.lines == order.lines:
         assert closed == order
     if wanted is None:

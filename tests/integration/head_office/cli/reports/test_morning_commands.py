@@ -87,3 +87,10 @@ def test_the_report_of_a_morning_is_shown_and_written(hidden: tuple[str, ...], t
 )
 def test_what_is_refused_of_a_morning(hidden: tuple[str, ...], words: tuple[str, ...], code: int, said: str) -> None:
     assert said in of_purchasing(hidden, *words, code=code)
+
+
+def test_a_supplier_that_nobody_knows_is_no_good_news(hidden: tuple[str, ...]) -> None:
+    assert "unknown-supplier" in of_purchasing(hidden, "--supplier", "nope", code=1)
+    assert "Nothing was known of any of these locations then." in of_purchasing(
+        hidden, "--known-at", "2020-01-01T00:00:00Z"
+    )

@@ -125,3 +125,15 @@ def test_a_long_report_needs_little_memory() -> None:
     """Of a process that holds the report of 80,000 rows itself."""
     made = run(["-m", SAMPLES], "80000", "csv", "xlsx")
     assert int(made["megabytes"]) < 200
+
+
+def test_a_pdf_leaves_nothing_in_the_log_of_a_service() -> None:
+    program = (
+        "import runpy; from shared.runtime.telemetry import configure_logging; configure_logging(); "
+        f"runpy.run_module({SAMPLES!r}, run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "10", "pdf"],
+        cwd=ROOT, env=clean_environment({}), capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
