@@ -6,9 +6,8 @@ goods leave for the next location. A fifth of the items are at or below their re
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -236,17 +235,10 @@ def _projection() -> Any:
     return select(STOCK.c.location_id, STOCK.c.item_id, STOCK.c.on_hand, STOCK.c.reserved)
 
 
-def memory(url: str, form: str, all_rows: bool) -> dict[str, float]:  # noqa: FBT001 named in JSON
+def memory(url: str, form: str, all_rows: bool) -> dict[str, float]:
     """Make one report; the most memory that this process took, in MB, and seconds."""
     with engine_of(url) as engine:
         begin = time.perf_counter()
         rows, size = _write(engine, form, all_rows=all_rows)
         seconds = time.perf_counter() - begin
     return {"megabytes": peak_memory(getpid()) / 1e6, "seconds": seconds, "rows": rows, "bytes": size}
-
-
-if __name__ == "__main__":
-    import sys
-
-    target, arguments = sys.argv[1], json.loads(sys.argv[2])
-    print(json.dumps(globals()[target](**arguments)))
