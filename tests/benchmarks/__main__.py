@@ -21,6 +21,7 @@ from tests.benchmarks.group_http import HTTP_GROUP
 from tests.benchmarks.group_imports import IMPORTS_GROUP
 from tests.benchmarks.group_library import LIBRARY_GROUP
 from tests.benchmarks.group_messages import MESSAGES_GROUP
+from tests.benchmarks.group_purchasing import PURCHASING_GROUP
 from tests.benchmarks.group_ship import BATCHES_GROUP, SHIP_GROUP
 from tests.benchmarks.group_transfers import TRANSFERS_GROUP
 from tests.benchmarks.harness import Bench, Group, Measured, Outcome, run_group
@@ -38,6 +39,7 @@ GROUPS: tuple[Group, ...] = (
     SHIP_GROUP,
     BATCHES_GROUP,
     TRANSFERS_GROUP,
+    PURCHASING_GROUP,
     BODIES_GROUP,
 )
 EVERY_ROW = (*ROWS, *BODIES_ROWS, *MEMORY_ROWS)

@@ -6,7 +6,6 @@ goods leave for the next location. A fifth of the items are at or below their re
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -243,10 +242,3 @@ def memory(url: str, form: str, all_rows: bool) -> dict[str, float]:
         rows, size = _write(engine, form, all_rows=all_rows)
         seconds = time.perf_counter() - begin
     return {"megabytes": peak_memory(getpid()) / 1e6, "seconds": seconds, "rows": rows, "bytes": size}
-
-
-if __name__ == "__main__":
-    import sys
-
-    target, arguments = sys.argv[1], json.loads(sys.argv[2])
-    print(json.dumps(globals()[target](**arguments)))

@@ -334,6 +334,30 @@ ROWS: tuple[Row, ...] = (
         per="ms",
     ),
     Row(
+        name="purchasing-report",
+        title="purchasing report, 20 locations × 2,000 items, to JSON: its cost",
+        group="purchasing",
+        ours=("report", "report"),
+        against="the SELECT of the projection",
+        yardstick=("report", "select"),
+        goal=10.0,
+        sense="at most",
+        per="s",
+    ),
+    *(
+        Row(
+            name=f"purchasing-memory-{form}",
+            title=f"memory of making all 200 × 2,000 rows of it as {form.upper()}, MB",
+            group="purchasing",
+            ours=(f"memory-{form}", "megabytes"),
+            against="",
+            goal=200.0,
+            sense="at most",
+            per="MB",
+        )
+        for form in ("json", "csv", "xlsx")
+    ),
+    Row(
         name="disk-branch",
         title="bytes an event on disk, all indexes, branch",
         group="ship",
