@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import Final, NamedTuple
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from shared.runtime.database.engine import translate_driver_errors
+from shared.runtime.problems import Problem
 from shared.runtime.telemetry import Telemetry, get_logger
 
 log = get_logger("larder.timers")
@@ -52,7 +55,8 @@ class Timers:
         """Start the jobs that were added; nothing runs where there is none."""
         if not self._jobs or self._scheduler is not None:
             return
-        scheduler = BackgroundScheduler(daemon=True, timezone="UTC")
+        workers = ThreadPoolExecutor(len(self._jobs), {"thread_name_prefix": "larder-timers"})
+        scheduler = BackgroundScheduler(daemon=True, timezone="UTC", executors={"default": workers})
         for name, job in self._jobs.items():
             scheduler.add_job(
                 self.run,
@@ -76,10 +80,15 @@ class Timers:
     def run(self, name: str) -> None:
         """Run a job once, now."""
         try:
-            self._jobs[name].run()
+            with translate_driver_errors():
+                self._jobs[name].run()
         except Exception as error:
             self._failures.labels(name).inc()
-            log.exception("a timer's job failed", job=name)
+            if isinstance(error, Problem):
+                # Refused, or the database is away, which comes and goes: where it happened says nothing.
+                log.warning("a timer's job failed", job=name, why=str(error))
+            else:
+                log.exception("a timer's job failed", job=name)
             with self._lock:
                 if not self._jobs[name].vital:
                     return

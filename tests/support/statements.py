@@ -44,7 +44,10 @@ def noted_statements(engine: Engine) -> Iterator[list[str]]:
 
 
 class _BehindStatements:
-    """Calls something behind each statement of any thread. Listens for good: other threads run statements meanwhile."""
+    """Calls something behind each statement of any thread but a service's own.
+
+    Listens for good: other threads run statements meanwhile.
+    """
 
     def __init__(self) -> None:
         self.happen: Callable[[], object] | None = None
@@ -53,7 +56,9 @@ class _BehindStatements:
 
     def _listen(self, *_arguments: Any) -> None:
         happen = self.happen
-        if happen is not None and self._busy.acquire(blocking=False):
+        if happen is None or threading.current_thread().name.startswith(OWN):
+            return
+        if self._busy.acquire(blocking=False):
             try:
                 happen()
             finally:

@@ -48,8 +48,8 @@ LAYERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "shared/runtime": (
         ("database_url",),
         ("clock", "garbage", "problems", "retry", "settings", "telemetry", "text"),
-        ("business_days", "client", "database", "mail", "timers", "webhooks"),
-        ("http", "postgres"),
+        ("business_days", "client", "database", "mail", "webhooks"),
+        ("http", "postgres", "timers"),
         ("cli", "pages"),
     ),
     "branch_node": (

@@ -38,6 +38,10 @@ LATER_TABLES = (
     "inbound_order",
     "inbound_secret",
     "inbound_source",
+    "delivered_line",
+    "purchase_order_line",
+    "purchase_order",
+    "supplier",
 )
 """Those that the version before did not have, or had otherwise."""
 

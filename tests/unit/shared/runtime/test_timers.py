@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
 from shared.runtime.telemetry import Telemetry
 from shared.runtime.timers import Timers
@@ -68,6 +71,24 @@ def test_a_job_that_is_not_vital_is_counted_and_no_problem_of_the_service() -> N
     timers.run("uses")
     assert timers.problem() == "uses failed: LookupError: one location's data"
     assert 'larder_timer_failures_total{job="mornings"} 1.0' in shown(telemetry)
+
+
+def test_a_database_that_is_away_is_told_in_a_line(log_file: Path) -> None:
+    logging.disable(logging.NOTSET)
+    timers = Timers(Telemetry("test"))
+    engine = create_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
+
+    def asks() -> None:
+        with engine.connect():
+            pass
+
+    timers.every(60, "mornings", asks)
+    timers.run("mornings")
+    assert "database-unavailable" in str(timers.problem())
+    (told,) = map(json.loads, log_file.read_text().splitlines())
+    assert (told["level"], told["job"]) == ("warning", "mornings")
+    assert told["why"] == "database-unavailable: the connection failed"
+    assert "exception" not in told
 
 
 def test_a_job_may_run_at_the_start() -> None:
