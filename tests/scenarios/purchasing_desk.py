@@ -76,6 +76,11 @@ class Service:
                 continue
         return _good(self._http.post(path, json=body, headers=headers)).json()
 
+    def refused(self, path: str, body: dict[str, Any]) -> tuple[int, str]:
+        """The status and code of the problem that a request is answered with."""
+        answer = self._http.post(path, json=body)
+        return answer.status_code, answer.json().get("code", "")
+
     def larder(self, *words: str) -> Any:
         """What a command prints for machines."""
         command = [sys.executable, "-m", "deploy.cli", self.name, *words, "--dir", self._folder, "--json"]

@@ -15,11 +15,12 @@ import httpx
 
 from tests.scenarios import purchasing_client
 from tests.scenarios.outcome import Course, Scenario
+from tests.scenarios.purchasing_days import ONE, TWO
 from tests.support.processes import RunningProcess, clean_environment, free_port, larder, run_larder
 
 TIMEOUT_SECONDS = 180.0
 ITEMS = {"flour": ("Flour", "kg"), "milk": ("Milk", "l"), "oil": ("Oil", "l")}
-PLACES = (purchasing_client.ONE, purchasing_client.TWO)
+PLACES = (ONE, TWO)
 
 
 def _json(*arguments: str | Path) -> Any:
