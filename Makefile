@@ -20,7 +20,7 @@ help:
 	@echo "make test        lint, types and every test but those of the next two"
 	@echo "make exhaustive  the rest of what make test samples, such as the simulation's histories"
 	@echo "make acceptance  real processes, killed often, over the data set in ../shared/data"
-	@echo "make scenarios   a shop's day and others, played by real processes; SCENARIOS names some, JSON=1 for machines"
+	@echo "make scenarios   a shop's day, a purchasing week, played by real processes; SCENARIOS names some, JSON=1 for machines"
 	@echo "make soak        new histories of the simulation, for as long as you like"
 	@echo "make bench       the speed table, each row beside its yardstick"
 	@echo "make lock        write requirements.lock and requirements-run.lock again from pyproject.toml"

@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 
 from tests.scenarios.outcome import Course, Scenario, ScenarioOutcome, line_of, outcome_of
+from tests.scenarios.purchasing_week import PURCHASING_WEEK
 from tests.scenarios.shop_day import SHOP_DAY
 
-SCENARIOS: tuple[Scenario, ...] = (SHOP_DAY,)
+SCENARIOS: tuple[Scenario, ...] = (SHOP_DAY, PURCHASING_WEEK)
 
 
 def run(scenario: Scenario) -> ScenarioOutcome:
