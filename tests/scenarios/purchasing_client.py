@@ -97,6 +97,8 @@ def _yesterday_again(week: PurchasingDays, late_order: str) -> None:
     report = json.loads(kept["json"])
     rows, places = report["items"], [each["location_id"] for each in report["locations"]]
     check("yesterday's report lists something", bool(rows))
+    printed = week.office.larder("report", "purchasing", "--as-of", at.isoformat(), "--known-at", known_at)
+    check("the command prints the same report", printed == report)
     check("the CSV has the rows of the JSON", csv_says(kept["csv"], rows))
     check("the XLSX has the rows of the JSON, and its locations", xlsx_says(kept["xlsx"], rows, places))
     check("the PDF has a line of each row", pdf_says(kept["pdf"], rows))
