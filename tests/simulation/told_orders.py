@@ -6,11 +6,8 @@ that was asked answers it once; O3, once the faults have ended every order ends,
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -21,15 +18,11 @@ from shared.chain import understand
 from shared.orders.cloud_events import InboundEvent
 from shared.orders.order_event_inputs import asked_key_of
 from shared.orders.order_outcomes import RecordedOutcome
-from shared.runtime.clock import SECOND
-from tests.simulation.branch import OFFICE, Crashed, SimulatedBranch
+from tests.simulation.branch import OFFICE, Crashed
 from tests.simulation.callers import Callers
-from tests.simulation.clock import VirtualClock
-from tests.simulation.history import FAULTS
-from tests.simulation.network import AsgiCaller, Network
-from tests.simulation.office import ITEMS, KEYS, LOCATIONS, OFFICE_HOST, SimulatedOffice
+from tests.simulation.hosted_group import HostedGroup
+from tests.simulation.office import ITEMS, KEYS, LOCATIONS, OFFICE_HOST
 from tests.simulation.rule_broken import RuleBroken
-from tests.support.memory_folder import memory_folder
 from tests.support.order_events import answers_in
 from tests.support.signed_shop import SignedShop, order_event
 
@@ -38,31 +31,19 @@ HEARD_WITHIN: Final = 600
 HEALING_ROUNDS: Final = 30
 RETRIED: Final = frozenset({401, 429, 503})
 """What a shop sends again: the network cut a body, head office was busy or slow."""
-CRASHES: Final = ("before the commit", "after the commit")
 
 
-class OrderHistory:
+class OrderHistory(HostedGroup):
     """One seed's world and its course. Use as a context manager."""
 
     def __init__(self, seed: int, office_url: str) -> None:
-        self.seed = seed
-        self.random = Random(seed)
-        self.clock = VirtualClock()
-        self.injected: Counter[str] = Counter()
-        self.trace: list[str] = []
-        self.caller = AsgiCaller()
-        self.network = Network(Random(seed + 1), self.caller, self.injected, {})
-        self.folder = Path(tempfile.mkdtemp(prefix="larder-orders-", dir=memory_folder()))
-        self.office = SimulatedOffice(office_url, self.folder, self.clock)
+        super().__init__(seed, office_url, "larder-orders-")
         self.callers = Callers(Random(seed + 2))
-        self.branches: dict[str, SimulatedBranch] = {}
         self.http = httpx.Client(transport=self.network.transport("shop"), base_url=OFFICE)
         self.waiting: list[dict[str, Any]] = []
         """Events that were not answered yet, in the order in which they happened."""
         self.answered: dict[str, tuple[dict[str, Any], Any]] = {}
         self.orders: list[str] = []
-        self.calm = False
-        """No process dies in a commit any more."""
 
     def __enter__(self) -> OrderHistory:
         self._advance(0)
@@ -75,29 +56,12 @@ class OrderHistory:
             lambda path, body, headers: self.http.post(path, content=body, headers=headers),
             self.clock.now,
         )
-        for number, name in enumerate(LOCATIONS):
-            folder = self.folder / name
-            folder.mkdir()
-            branch = SimulatedBranch(
-                name, folder, KEYS[name], self.clock, self.network, Random(self.seed * 31 + number)
-            )
-            branch.set_up()
-            branch.start()
-            self.branches[name] = branch
-            for what in ("ship", "pull"):
-                branch.step(what)
-            branch.commit([self.callers.delivery(name, item).make() for item in ITEMS])
-            branch.step("ship")
-        self.network.faults = dict(FAULTS)
+        self.add_branches(self.callers)
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        for branch in self.branches.values():
-            branch.close()
         self.http.close()
-        self.office.close()
-        self.caller.close()
-        shutil.rmtree(self.folder)
+        self.close()
 
     def run(self, steps: int) -> Counter[str]:
         """Play it. Raises RuleBroken. Returns how often each kind of fault was injected, and what became of asks."""
@@ -118,8 +82,8 @@ class OrderHistory:
             (24, self._tell),
             (6, self._tell_again),
             (5, self._sell),
-            (20, self._ship),
-            (20, self._pull),
+            (20, lambda: self._agent("ship")),
+            (20, lambda: self._agent("pull")),
             (12, self._route),
             (2, self._crash_branch),
             (1, self._crash_office),
@@ -127,12 +91,6 @@ class OrderHistory:
             (10, self._bring_up),
         ]
         self.random.choices([act for _, act in actions], [weight for weight, _ in actions])[0]()
-
-    def _advance(self, seconds: int) -> None:
-        self.clock.advance(seconds * SECOND + self.random.randint(1, 999_999))
-
-    def _crash_at(self, chance: float = 0.04) -> str | None:
-        return self.random.choice(CRASHES) if not self.calm and self.random.random() < chance else None
 
     def _tell(self) -> None:
         """Something new of an order, or what was not answered yet."""
@@ -212,28 +170,6 @@ class OrderHistory:
             wish = self.callers.wish(branch.location_id, tuple(ITEMS), self.clock.now(), [], kind="waste")
             self._alive(branch, lambda: branch.commit([wish.make()]))
 
-    def _one_running(self) -> SimulatedBranch | None:
-        running = [branch for branch in self.branches.values() if branch.up]
-        return self.random.choice(running) if running else None
-
-    def _alive(self, branch: SimulatedBranch, act: Callable[[], Any]) -> Any:
-        branch.crash_at = self._crash_at()
-        return branch.attempt(act)
-
-    def _ship(self) -> None:
-        self._agent("ship")
-
-    def _pull(self) -> None:
-        self._agent("pull")
-
-    def _agent(self, what: str) -> None:
-        branch = self._one_running()
-        if branch is not None:
-            self.office.crash_at = self._crash_at(0.03)
-            result = self._alive(branch, lambda: branch.step(what))
-            self.office.crash_at = None
-            self.trace.append(f"{branch.location_id} {what} -> {result}")
-
     def _route(self) -> None:
         if self.office.engine is None:
             return
@@ -246,38 +182,6 @@ class OrderHistory:
             self._office_down()
         finally:
             self.office.crash_at = None
-
-    def _crash_branch(self) -> None:
-        branch = self._one_running()
-        if branch is not None:
-            self.trace.append(f"{branch.location_id} is killed")
-            branch.crash()
-
-    def _crash_office(self) -> None:
-        if self.office.app is not None:
-            self._office_down()
-
-    def _office_down(self) -> None:
-        self.trace.append("head office is gone")
-        self.office.vanish(self.network)
-
-    def _start_office(self) -> None:
-        self.office.start()
-        self.office.appear(self.network, self._office_down)
-
-    def _bring_up(self) -> None:
-        if self.office.app is None:
-            self._start_office()
-        for branch in self.branches.values():
-            if not branch.up:
-                branch.start()
-
-    def _cut_or_join(self) -> None:
-        if self.network.cut:
-            self.network.cut.clear()
-        else:
-            self.network.cut.add((self.random.choice(LOCATIONS), OFFICE_HOST))
-            self.injected["link cut"] += 1
 
     # What must hold
 

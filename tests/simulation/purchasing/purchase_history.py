@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -21,43 +18,36 @@ from branch_node.database.purchases.pulled_order_lists import (
 from head_office.reports.mornings.morning_maker import MorningMaker
 from head_office.reports.purchasing.delivered_quantities import on_order_now
 from shared.purchases.purchase_orders import PurchaseOrderState
-from shared.runtime.clock import MINUTE, SECOND
+from shared.runtime.clock import MINUTE
 from tests.simulation.branch import OFFICE, Crashed, SimulatedBranch
 from tests.simulation.callers import Callers, event_ids
-from tests.simulation.clock import VirtualClock
 from tests.simulation.history import FAULTS
-from tests.simulation.network import AsgiCaller, Network
-from tests.simulation.office import ITEMS, KEYS, LEVELS, LOCATIONS, OFFICE_HOST, SimulatedOffice, heads
+from tests.simulation.hosted_group import HostedGroup
+from tests.simulation.network import Network
+from tests.simulation.office import ITEMS, KEYS, LEVELS, LOCATIONS, heads
 from tests.simulation.purchasing.delivery_ledger import DeliveryLedger
 from tests.simulation.purchasing.kept_mornings import KeptMornings
 from tests.simulation.purchasing.purchasing_office import ORDERS, PurchasingOffice
 from tests.simulation.purchasing.receivers import Paper, Receivers
 from tests.simulation.rule_broken import RuleBroken
-from tests.support.memory_folder import memory_folder
 
 HEALING_ROUNDS: Final = 40
 ROUNDS: Final = 3
 """How often the faults end, and begin again."""
-CRASHES: Final = ("before the commit", "after the commit")
 JUMPS: Final = (0, 0, 7 * MINUTE, 9 * MINUTE, 60 * MINUTE, -7 * MINUTE, -180 * MINUTE)
 """How far a branch's computer may be ahead of the true time."""
 
 
-class PurchaseHistory:
+class PurchaseHistory(HostedGroup):
     """One seed's world and its course. Use as a context manager."""
 
+    CRASH_CHANCE = 0.06
+    ENDS = (*LOCATIONS, "purchasing")
+
     def __init__(self, seed: int, office_url: str) -> None:
-        self.seed = seed
-        self.random = Random(seed)
-        self.clock = VirtualClock()
-        self.injected: Counter[str] = Counter()
-        self.trace: list[str] = []
-        self.caller = AsgiCaller()
-        self.network = Network(Random(seed + 1), self.caller, self.injected, {})
+        super().__init__(seed, office_url, "larder-purchases-")
         self.quiet = Network(Random(seed + 3), self.caller, Counter(), {}, self.network.hosts)
         """Without faults, for who looks."""
-        self.folder = Path(tempfile.mkdtemp(prefix="larder-purchases-", dir=memory_folder()))
-        self.office = SimulatedOffice(office_url, self.folder, self.clock)
         self.ledger = DeliveryLedger()
         self.receivers = Receivers(Random(seed + 4), self.ledger)
         headers = {"Authorization": f"Bearer {KEYS['admin']}"}
@@ -65,11 +55,8 @@ class PurchaseHistory:
         self.http = httpx.Client(transport=self.network.transport("purchasing"), base_url=OFFICE, headers=headers)
         self.purchasing = PurchasingOffice(Random(seed + 5), self.http, self.ledger, self.injected)
         self.mornings = KeptMornings(self.looking)
-        self.branches: dict[str, SimulatedBranch] = {}
         self.unseen: set[str] = set()
         """Branches that committed something since they were last looked at."""
-        self.calm = False
-        """No process dies in a commit any more."""
 
     def __enter__(self) -> PurchaseHistory:
         self._advance(0)
@@ -78,31 +65,13 @@ class PurchaseHistory:
         self._start_office()
         supplier = self.looking.put("/v1/suppliers/farm", json={"name": "Farm of the valley", "lead_days": 2})
         assert supplier.is_success, supplier.text
-        stock = Callers(Random(self.seed + 2))
-        for number, name in enumerate(LOCATIONS):
-            folder = self.folder / name
-            folder.mkdir()
-            branch = SimulatedBranch(
-                name, folder, KEYS[name], self.clock, self.network, Random(self.seed * 31 + number)
-            )
-            branch.set_up()
-            branch.start()
-            self.branches[name] = branch
-            for what in ("ship", "pull"):
-                branch.step(what)
-            branch.commit([stock.delivery(name, item).make() for item in ITEMS])
-            branch.step("ship")
-        self.network.faults = dict(FAULTS)
+        self.add_branches(Callers(Random(self.seed + 2)))
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        for branch in self.branches.values():
-            branch.close()
         self.http.close()
         self.looking.close()
-        self.office.close()
-        self.caller.close()
-        shutil.rmtree(self.folder)
+        self.close()
 
     def run(self, steps: int) -> Counter[str]:
         """Play it. Raises RuleBroken. Returns how often each kind of fault was injected, and what was done."""
@@ -142,12 +111,6 @@ class PurchaseHistory:
         ]
         self.random.choices([act for _, act in actions], [weight for weight, _ in actions])[0]()
 
-    def _advance(self, seconds: int) -> None:
-        self.clock.advance(seconds * SECOND + self.random.randint(1, 999_999))
-
-    def _crash_at(self, chance: float = 0.06) -> str | None:
-        return self.random.choice(CRASHES) if not self.calm and self.random.random() < chance else None
-
     def _purchase(self) -> None:
         self.office.crash_at = self._crash_at()
         self.trace.append(self.purchasing.step())
@@ -186,22 +149,6 @@ class PurchaseHistory:
         for paper, outcome in zip(papers, outcomes or (), strict=False):
             self.receivers.tell(paper, outcome)
 
-    def _one_running(self) -> SimulatedBranch | None:
-        running = [branch for branch in self.branches.values() if branch.up]
-        return self.random.choice(running) if running else None
-
-    def _alive(self, branch: SimulatedBranch, act: Callable[[], Any]) -> Any:
-        branch.crash_at = self._crash_at()
-        return branch.attempt(act)
-
-    def _agent(self, what: str) -> None:
-        branch = self._one_running()
-        if branch is not None:
-            self.office.crash_at = self._crash_at(0.03)
-            result = self._alive(branch, lambda: branch.step(what))
-            self.office.crash_at = None
-            self.trace.append(f"{branch.location_id} {what} -> {result}")
-
     def _make_mornings(self) -> None:
         if self.office.engine is None:
             return
@@ -219,38 +166,6 @@ class PurchaseHistory:
         finally:
             self.office.crash_at = None
         self.mornings.keep()
-
-    def _crash_branch(self) -> None:
-        branch = self._one_running()
-        if branch is not None:
-            self.trace.append(f"{branch.location_id} is killed")
-            branch.crash()
-
-    def _crash_office(self) -> None:
-        if self.office.app is not None:
-            self._office_down()
-
-    def _office_down(self) -> None:
-        self.trace.append("head office is gone")
-        self.office.vanish(self.network)
-
-    def _start_office(self) -> None:
-        self.office.start()
-        self.office.appear(self.network, self._office_down)
-
-    def _bring_up(self) -> None:
-        if self.office.app is None:
-            self._start_office()
-        for branch in self.branches.values():
-            if not branch.up:
-                branch.start()
-
-    def _cut_or_join(self) -> None:
-        if self.network.cut:
-            self.network.cut.clear()
-        else:
-            self.network.cut.add((self.random.choice([*LOCATIONS, "purchasing"]), OFFICE_HOST))
-            self.injected["link cut"] += 1
 
     def _jump(self) -> None:
         self.random.choice(list(self.branches.values())).computer.ahead = self.random.choice(JUMPS)
